@@ -1,0 +1,97 @@
+"""A crowd before one concert, made through the database functions in large batches."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from frontrow.concerts.model import NewConcert, NewShow, Show
+from frontrow.db.queries import load
+from frontrow.ids import PlaceRef, place_arrays
+from frontrow.services import Services
+from frontrow.waiting_room.policy import OpenPolicy
+from frontrow.waiting_room.snapshot import Line
+
+PRICE = 50_000
+BATCH = 2_000
+
+_line = load("frontrow.waiting_room")
+_wallet = load("frontrow.wallet")
+
+
+class Hall(NamedTuple):
+    """A concert with its line and its shows, all seats free."""
+
+    concert_id: UUID
+    line: Line
+    shows: Sequence[Show]
+
+
+async def put_on_sale(services: Services, *, shows: int, seats: int) -> Hall:
+    """A concert with so many shows of so many seats, whose line lets everybody in."""
+    first = datetime.now(UTC) + timedelta(days=30)
+    room: dict[str, Any] = {
+        "policy": json.dumps({"kind": "open"}),
+        "session_seconds": 86_400,
+        "claim_seconds": 3_600,
+        "opens_at": None,
+        "closes_at": None,
+    }
+    new = NewConcert(
+        title="Benchmark",
+        hold_seconds=3_600,
+        shows=[
+            NewShow(starts_at=first + timedelta(days=day), price=PRICE, seats=seats)
+            for day in range(shows)
+        ],
+    )
+    made, _ = await services.concerts.create(new, room, None)
+    await services.rooms.snapshot.refresh()
+    return Hall(
+        made.concert_id,
+        services.rooms.snapshot.by_concert[made.concert_id],
+        (await services.catalogue.shows(made.concert_id, fresh=True)).shows,
+    )
+
+
+async def queue_up(services: Services, hall: Hall, people: int) -> list[PlaceRef]:
+    """So many new users with a waiting place each."""
+    places: list[PlaceRef] = []
+    while len(places) < people:
+        count = min(BATCH, people - len(places))
+        user_ids = [uuid4() for _ in range(count)]
+        rows = await _line.join_room(
+            services.pool,
+            room_id=hall.line.room_id,
+            user_ids=user_ids,
+            place_ids=[uuid4() for _ in range(count)],
+        )
+        places += [
+            PlaceRef(
+                user_id, hall.concert_id, hall.line.room_id, row["number"], row["place_id"],
+                row["joined_at"],
+            )
+            for user_id, row in zip(user_ids, rows, strict=True)
+        ]  # fmt: skip
+    return places
+
+
+async def let_in(services: Services, hall: Hall, people: int) -> list[PlaceRef]:
+    """So many new users, called, in their sessions, each with the money for one seat."""
+    places = await queue_up(services, hall, people)
+    if not isinstance(hall.line.policy, OpenPolicy):
+        raise TypeError
+    while (await services.rooms.admit(hall.line)).more:
+        pass
+    rest = iter(places)
+    while some := list(islice(rest, BATCH)):
+        await _wallet.charge(
+            services.pool,
+            **place_arrays(some),
+            user_ids=[place.user_id for place in some],
+            transfer_ids=[uuid4() for _ in some],
+            amounts=[PRICE for _ in some],
+        )
+    return places

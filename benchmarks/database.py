@@ -1,0 +1,363 @@
+"""What the database calls give by themselves, without HTTP: ``python -m benchmarks.database``.
+
+Starts an embedded PostgreSQL with the settings of production (fsync on) in a temporary folder and
+measures holds and payments with group commit against one transaction per request, joins up to a
+million places, twenty thousand requests for fifty seats, and the poll of a waiting token. Prints a
+table and writes a JSON file. Exits 1 where a floor is missed (not with ``--quick``).
+"""
+
+import argparse
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+import uvloop
+
+from benchmarks.crowd import PRICE, Hall, let_in, put_on_sale, queue_up
+from benchmarks.timing import Figure, drive, machine
+from frontrow.concerts.model import Show
+from frontrow.db.cluster import APP
+from frontrow.db.migrate import migrate
+from frontrow.db.pool import open_pool
+from frontrow.db.queries import load
+from frontrow.db.server import EmbeddedServer
+from frontrow.errors import SeatTaken
+from frontrow.ids import PlaceRef, place_arrays
+from frontrow.services import Services, open_services
+from frontrow.settings import Settings
+
+HOLD_FLOOR = 15.0
+PAY_FLOOR = 8.0
+POLL_FLOOR = 1.2
+JOIN_FLOOR = 0.8
+"""The slowest hundred thousand joins, to the median of them."""
+
+POOL = 16
+"""Connections where each request is a transaction of its own."""
+
+_holding = load("frontrow.reservations")
+_paying = load("frontrow.payments")
+_line = load("frontrow.waiting_room")
+
+
+class Size(NamedTuple):
+    """How much is done."""
+
+    callers: Sequence[int]
+    rounds: int
+    grouped: int
+    single: int
+    joins: int
+    rush: int
+    polls: int
+
+
+FULL = Size((256, 1_000), 3, 40_000, 8_000, 1_000_000, 20_000, 100_000)
+QUICK = Size((256,), 1, 2_000, 500, 20_000, 2_000, 5_000)
+
+
+class Want(NamedTuple):
+    """A user and the seat that is theirs to take."""
+
+    place: PlaceRef
+    show: Show
+    seat: int
+
+
+async def holds_and_payments(services: Services, pool: asyncpg.Pool, size: Size) -> list[Figure]:
+    """Holds and payments of distinct seats, grouped and one by one; the median round of each."""
+    figures = []
+    for callers in size.callers:
+        rounds = [await _one_round(services, pool, size, callers) for _ in range(size.rounds)]
+        best = [
+            sorted(same, key=lambda figure: figure.per_second)[len(same) // 2]
+            for same in zip(*rounds, strict=True)
+        ]
+        single_hold, single_pay, hold, pay = best
+        for grouped, single in ((hold, single_hold), (pay, single_pay)):
+            ratio = round(grouped.per_second / single.per_second, 1)
+            figures += [single, msgspec.structs.replace(grouped, ratio=ratio)]
+    return figures
+
+
+async def _one_round(
+    services: Services, pool: asyncpg.Pool, size: Size, callers: int
+) -> list[Figure]:
+    """Half of the one-by-one calls come before the grouped ones, half after, for fairness."""
+    seats = 500
+    people = size.grouped + size.single
+    hall = await put_on_sale(services, shows=-(-people // seats), seats=seats)
+    places = await let_in(services, hall, people)
+    all_seats = [(show, number) for show in hall.shows for number in range(1, seats + 1)]
+    random.shuffle(all_seats)
+    wants = [Want(place, *seat) for place, seat in zip(places, all_seats, strict=False)]
+    held: dict[UUID, UUID] = {}
+
+    async def hold(want: Want) -> None:
+        reservation, _ = await services.reservations.hold(want.place, want.show, [want.seat], None)
+        held[want.place.place_id] = reservation.reservation_id
+
+    async def pay(want: Want) -> None:
+        await services.paying.pay(want.place, held[want.place.place_id], PRICE, None)
+
+    async def hold_alone(want: Want) -> None:
+        held[want.place.place_id] = await _hold_alone(pool, want)
+
+    async def pay_alone(want: Want) -> None:
+        await _pay_alone(pool, want.place, held[want.place.place_id])
+
+    alone, together = wants[: size.single], wants[size.single :]
+    return [
+        await drive("hold, one transaction each", alone, hold_alone, callers=callers),
+        await drive("pay, one transaction each", alone, pay_alone, callers=callers),
+        await drive("hold, group commit", together, hold, callers=callers),
+        await drive("pay, group commit", together, pay, callers=callers),
+    ]
+
+
+async def _hold_alone(pool: asyncpg.Pool, want: Want) -> UUID:
+    """The same database function with one item."""
+    reservation_id = uuid4()
+    (row,) = await _holding.hold(
+        pool,
+        **place_arrays([want.place]),
+        user_ids=[want.place.user_id],
+        concert_ids=[want.place.concert_id],
+        reservation_ids=[reservation_id],
+        request_hashes=[0],
+        show_ids=[want.show.show_id],
+        firsts=[1],
+        lasts=[1],
+        seats=[want.seat],
+    )
+    _expect(row["outcome"], "held")
+    return reservation_id
+
+
+async def _pay_alone(pool: asyncpg.Pool, place: PlaceRef, reservation_id: UUID) -> None:
+    """The same database function with one item."""
+    (row,) = await _paying.pay(
+        pool,
+        **place_arrays([place]),
+        user_ids=[place.user_id],
+        concert_ids=[place.concert_id],
+        payment_ids=[uuid4()],
+        reservation_ids=[reservation_id],
+        amounts=[PRICE],
+    )
+    _expect(row["outcome"], "paid")
+
+
+def _expect(outcome: str, wanted: str) -> None:
+    if outcome != wanted:
+        message = f"{outcome}, not {wanted}"
+        raise RuntimeError(message)
+
+
+async def rush(services: Services, size: Size) -> Figure:
+    """Everybody wants one of fifty seats at once."""
+    hall = await put_on_sale(services, shows=1, seats=50)
+    places = await let_in(services, hall, size.rush)
+    winners = 0
+
+    async def want(place: PlaceRef) -> None:
+        nonlocal winners
+        try:
+            await services.reservations.hold(place, hall.shows[0], [random.randint(1, 50)], None)  # noqa: S311 - any seat
+        except SeatTaken:
+            return
+        winners += 1
+
+    figure = await drive(
+        f"{size.rush:,} requests for 50 seats", places, want, callers=size.callers[-1]
+    )
+    _expect(f"{winners} winners", "50 winners")
+    return figure
+
+
+async def joins(services: Services, hall: Hall, size: Size) -> list[int]:
+    """Joins a second, ten chunks, in batches as the lane makes them; from an empty table on."""
+    chunk = size.joins // 10
+    batch = services.settings.batch_items
+    rates = []
+    for _ in range(10):
+        started = time.perf_counter()
+        for begin in range(0, chunk, batch):
+            count = min(batch, chunk - begin)
+            await _line.join_room(
+                services.pool,
+                room_id=hall.line.room_id,
+                user_ids=[uuid4() for _ in range(count)],
+                place_ids=[uuid4() for _ in range(count)],
+            )
+        rates.append(round(chunk / (time.perf_counter() - started)))
+    return rates
+
+
+async def joins_with_tokens(services: Services, size: Size) -> Figure:
+    """Joins through the service: the lane and the signed token too."""
+    hall = await put_on_sale(services, shows=1, seats=50)
+    users = [uuid4() for _ in range(size.grouped)]
+
+    async def join(user_id: UUID) -> None:
+        await services.rooms.join(user_id, hall.concert_id)
+
+    return await drive("join, group commit, signed token", users, join, callers=size.callers[-1])
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """What the poll of a waiting token and the refresh of the snapshot cost a process."""
+
+    waiting: int
+    left: int
+    poll_cpu_us: float
+    refresh_cpu_ms: float
+    first_refresh_cpu_ms: float
+    """The first snapshot of a process: all who left come at once."""
+
+
+async def poll(services: Services, places: Sequence[PlaceRef], size: Size, *, left: int) -> Poll:
+    """CPU of this process for a poll of a waiting token; the median of nine."""
+    snapshot = services.rooms.snapshot
+    await snapshot.refresh()
+    sample = random.choices(places, k=size.polls)  # noqa: S311 - any of them
+
+    async def polls() -> None:
+        for place in sample:
+            await services.rooms.status(place)
+
+    async def first() -> None:
+        await type(snapshot)(services.pool).refresh()
+
+    return Poll(
+        snapshot.lines[places[0].room_id].waiting,
+        left,
+        round(await _cpu_seconds(polls, 9) / size.polls * 1e6, 2),
+        round(await _cpu_seconds(snapshot.refresh, 9) * 1e3, 2),
+        round(await _cpu_seconds(first, 1) * 1e3, 2),
+    )
+
+
+async def _cpu_seconds(work: Callable[[], Awaitable[None]], times: int) -> float:
+    took = []
+    for _ in range(times):
+        started = time.process_time()
+        await work()
+        took.append(time.process_time() - started)
+    return statistics.median(took)
+
+
+async def line_length(services: Services, size: Size) -> tuple[list[int], list[Poll]]:
+    """Joins up to a full line, and what following it costs beside a short one."""
+    hall = await put_on_sale(services, shows=1, seats=50)
+    rates = await joins(services, hall, size)
+    short = await put_on_sale(services, shows=1, seats=50)
+    few = await queue_up(services, short, 1_000)
+    numbers = random.sample(range(1, size.joins + 1), min(10_000, size.joins))
+    rows = await _line.places(
+        services.pool, room_ids=[hall.line.room_id] * len(numbers), numbers=numbers
+    )
+    many = [
+        PlaceRef(
+            uuid4(), hall.concert_id, hall.line.room_id, number, row["place_id"],
+            hall.shows[0].starts_at,
+        )
+        for number, row in zip(numbers, rows, strict=True)
+    ]  # fmt: skip
+    polls = [await poll(services, few, size, left=0), await poll(services, many, size, left=0)]
+    leave = load("frontrow.reservations").leave
+    for begin in range(0, len(many) // 2, 1_000):
+        await leave(services.pool, **place_arrays(many[begin : begin + 1_000]))
+    stayed = many[len(many) // 2 :]
+    polls.append(await poll(services, stayed, size, left=len(many) - len(stayed)))
+    return rates, polls
+
+
+async def measure(server: EmbeddedServer, size: Size) -> dict[str, Any]:
+    """All figures, by name."""
+    await migrate(server.owner_url, app_role=APP)
+    owner = await asyncpg.connect(server.owner_url)
+    # Nobody ever looks at how the table grows: the worst case for a plan.
+    await owner.execute("ALTER TABLE place SET (autovacuum_enabled = off)")
+    settings = Settings(database_url=server.app_url)
+    async with open_services(settings) as services:
+        rates, polls = await line_length(services, size)
+    await owner.execute("ALTER TABLE place RESET (autovacuum_enabled)")
+    await owner.close()
+    pool = await open_pool(server.app_url, connections=POOL, connect_timeout_seconds=10)
+    async with pool, open_services(settings) as services:
+        figures = await holds_and_payments(services, pool, size)
+        figures.append(await joins_with_tokens(services, size))
+        figures.append(await rush(services, size))
+    return {"figures": figures, "joins_per_second": rates, "polls": polls, "machine": machine()}
+
+
+def missed(found: dict[str, Any]) -> list[str]:
+    """Which floors of the project these figures don't reach."""
+    wrong = []
+    for figure in found["figures"]:
+        floor = HOLD_FLOOR if figure.what.startswith("hold") else PAY_FLOOR
+        if figure.callers == 1_000 and figure.ratio is not None and figure.ratio < floor:
+            wrong.append(f"{figure.what}: {figure.ratio} times one transaction each, not {floor}")
+    rates, polls = found["joins_per_second"], found["polls"]
+    if min(rates) < JOIN_FLOOR * statistics.median(rates):
+        wrong.append(f"joins slow down: {rates} a second")
+    if polls[1].poll_cpu_us > POLL_FLOOR * polls[0].poll_cpu_us:
+        wrong.append(f"a poll is dearer in a long line: {polls[1].poll_cpu_us} µs")
+    return wrong
+
+
+def table(found: dict[str, Any]) -> str:
+    """The figures for people."""
+    lines = [
+        f"{'':42}{'callers':>8}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>8}{'×':>7}"
+    ]
+    lines += [
+        f"{f.what:42}{f.callers:>8}{f.per_second:>12,.0f}{f.p50_ms:>9}{f.p99_ms:>9}"
+        f"{f.cpu_us_per_call:>8}{f.ratio or '':>7}"
+        for f in found["figures"]
+    ]
+    rates = ", ".join(f"{rate:,.0f}" for rate in found["joins_per_second"])
+    lines += ["", f"joins a second, tenths of the line from empty on: {rates}", ""]
+    lines += [
+        f"poll of {p.waiting:,} waiting ({p.left:,} left): {p.poll_cpu_us} µs; refresh of the"
+        f" snapshot {p.refresh_cpu_ms} ms, the first {p.first_refresh_cpu_ms} ms"
+        for p in found["polls"]
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.database", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small run, to see that it works")
+    parser.add_argument(
+        "--path", type=Path, default=Path("benchmarks/results/database.json"), help="the JSON file"
+    )
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="frontrow-benchmark-"))
+    try:
+        with EmbeddedServer(folder) as server:
+            found = uvloop.run(measure(server, QUICK if asked.quick else FULL))
+    finally:
+        shutil.rmtree(folder)
+    print(table(found))
+    asked.path.parent.mkdir(parents=True, exist_ok=True)
+    asked.path.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    wrong = [] if asked.quick else missed(found)
+    for line in wrong:
+        print(f"MISSED {line}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""A house full of people: what the benchmarks need in the database, put there with SQL.
+
+Each fills one concert of its own. Tokens are signed with the installation's key, so that the server
+takes them for its own.
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+
+from frontrow.concerts.model import NewConcert, NewShow, Show
+from frontrow.concerts.service import Concerts
+from frontrow.ids import PlaceRef
+from frontrow.waiting_room.token import TokenSigner, load_signer
+
+_WAIT_FOR_EVER = '{"kind":"max_active","max_active":1}'
+_SEATS_A_SHOW = 100_000
+
+
+class House(msgspec.Struct, frozen=True):
+    """One concert and the people in front of it."""
+
+    concert_id: UUID
+    room_id: int
+    shows: list[Show]
+    places: list[PlaceRef]
+    tokens: list[str]
+
+
+async def fill(
+    pool: asyncpg.Pool,
+    people: int,
+    *,
+    admitted: bool,
+    shows: int = 1,
+    seats: int = _SEATS_A_SHOW,
+    balance: int = 0,
+) -> House:
+    """A concert with ``people`` in its line, all waiting or all admitted."""
+    signer = await load_signer(pool, remembered_tokens=1)
+    concert, _ = await Concerts(pool, currency="KRW").create(
+        NewConcert(
+            title="Benchmark",
+            max_seats_per_user=100,
+            hold_seconds=3600,
+            shows=[
+                NewShow(starts_at=datetime.now(UTC) + timedelta(days=i), price=1000, seats=seats)
+                for i in range(1, shows + 1)
+            ],
+        ),
+        {
+            "policy": _WAIT_FOR_EVER, "session_seconds": 86_400, "claim_seconds": 3600,
+            "opens_at": None, "closes_at": None,
+        },
+        None,
+    )  # fmt: skip
+    room_id = await pool.fetchval(
+        "SELECT room_id FROM waiting_room WHERE concert_id = $1", concert.concert_id
+    )
+    users, place_ids = [uuid4() for _ in range(people)], [uuid4() for _ in range(people)]
+    now = datetime.now(UTC).replace(microsecond=0)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            """
+            INSERT INTO place (place_id, user_id, joined_at, room_id, number, state, admitted_at,
+                claimed_at, session_until, expires_at)
+            SELECT p, u, $3::timestamptz, $4::int, n, CASE WHEN $5 THEN 'admitted' ELSE 'waiting'
+            END::place_state,
+                CASE WHEN $5 THEN $3::timestamptz END, CASE WHEN $5 THEN $3::timestamptz END,
+                CASE WHEN $5 THEN $3::timestamptz + interval '1 day' END,
+                CASE WHEN $5 THEN $3::timestamptz + interval '1 day' END
+            FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS k (u, p, n)
+            """,
+            users, place_ids, now, room_id, admitted,
+        )  # fmt: skip
+        await connection.execute(
+            "UPDATE waiting_room SET issued = $2, serving = CASE WHEN $3 THEN $2 ELSE 0 END,"
+            " opens_at = CASE WHEN $3 THEN NULL ELSE clock_timestamp() + interval '1 day' END"
+            " WHERE room_id = $1",
+            room_id, people, admitted,
+        )  # fmt: skip
+        if balance:
+            await _give(connection, users, balance)
+    places = [
+        PlaceRef(user, concert.concert_id, room_id, number, place_id, now)
+        for number, (user, place_id) in enumerate(zip(users, place_ids, strict=True), 1)
+    ]
+    rows = await pool.fetch(
+        "SELECT show_id, concert_id, date, starts_at, sales_end_at, seats_total FROM show"
+        " WHERE concert_id = $1 ORDER BY starts_at",
+        concert.concert_id,
+    )
+    return House(
+        concert.concert_id, room_id, [Show(**row) for row in rows], places,
+        [sign(signer, place) for place in places],
+    )  # fmt: skip
+
+
+def sign(signer: TokenSigner, place: PlaceRef) -> str:
+    """The token of a place."""
+    return signer.sign(place)
+
+
+async def add_users(pool: asyncpg.Pool, people: int) -> list[str]:
+    """Guest accounts; gives their keys."""
+    keys = ["frk_" + secrets.token_urlsafe(32) for _ in range(people)]
+    await pool.execute(
+        "INSERT INTO app_user SELECT gen_random_uuid(), k, clock_timestamp()"
+        " FROM unnest($1::bytea[]) AS k",
+        [hashlib.sha256(key.encode()).digest() for key in keys],
+    )
+    return keys
+
+
+async def hold_one_each(pool: asyncpg.Pool, house: House) -> list[UUID]:
+    """Gives the i-th person a hold of seat i of the first show; gives the reservations."""
+    reservations = [uuid4() for _ in house.places]
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            """
+            INSERT INTO reservation (reservation_id, user_id, concert_id, show_id, room_id,
+                place_number, request_hash, seats, amount, created_at, held_until)
+            SELECT r, u, $3, $4, $5, n, 0, ARRAY[n::int], 1000, now(), now() + interval '1 hour'
+            FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS k (r, u, n)
+            """,
+            reservations, [place.user_id for place in house.places], house.concert_id,
+            house.shows[0].show_id, house.room_id,
+        )  # fmt: skip
+        await connection.execute(
+            """
+            UPDATE seat AS s SET reservation_id = r.reservation_id, held_until = r.held_until
+            FROM reservation AS r
+            WHERE s.show_id = $1 AND r.show_id = $1 AND s.number = r.seats[1]
+            """,
+            house.shows[0].show_id,
+        )
+    await pool.execute("ANALYZE reservation")
+    return reservations
+
+
+async def _give(connection: asyncpg.Connection, users: list[UUID], balance: int) -> None:
+    await connection.execute(
+        "INSERT INTO wallet SELECT u, $2, 1 FROM unnest($1::uuid[]) AS u", users, balance
+    )
+    await connection.execute(
+        """
+        INSERT INTO transfer (transfer_id, user_id, entry, kind, debit_account, credit_account,
+            amount, balance, created_at)
+        SELECT gen_random_uuid(), u, 1, 'charge', a.account_id, u, $2, $2, now()
+        FROM unnest($1::uuid[]) AS u, house_account AS a WHERE a.name = 'cash'
+        """,
+        users, balance,
+    )  # fmt: skip

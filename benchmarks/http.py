@@ -1,0 +1,291 @@
+"""HTTP on loopback: ``frontrow serve`` with its embedded database, one worker, 256 connections.
+
+``python -m benchmarks.http`` writes a table and ``benchmarks/results/http.json``. Each call is set
+against an empty typed handler in the same run: same framework and server, same headers and sizes.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import asyncpg
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import house
+from benchmarks.load import Request, Result, available, run
+from frontrow.db.server import running_urls
+
+RESULTS = Path(__file__).with_name("results") / "http.json"
+API = "/api/v1"
+OPERATOR_KEY = "benchmark-operator-key"
+# The least share of the empty handler's throughput that a call has to reach.
+FLOORS = {
+    "status poll, token seen before": 0.75,
+    "seats of a date": 0.60,
+    "join": 0.35,
+    "hold": 0.40,
+    "hold, refused": 0.55,
+    "pay": 0.30,
+}
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """One call beside the empty handler."""
+
+    call: str
+    result: Result
+    empty: Result
+    ratio: float
+    floor: float | None
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """The requests of one call, and how long its answer is."""
+
+    call: str
+    requests: list[Request]
+    answer_bytes: int
+    refused: bool = False
+    once: bool = False
+    """Each request can be sent once only: the run ends before they are used up."""
+
+
+@contextmanager
+def serving(data_dir: Path, port: int) -> Iterator[int]:
+    """A Frontrow server; gives the id of the process that answers."""
+    command = [
+        str(Path(sys.executable).with_name("frontrow")), "serve", "--workers", "1",
+        "--data-dir", str(data_dir), "--port", str(port),
+    ]  # fmt: skip
+    environment = os.environ | {
+        "FRONTROW_OPERATOR_KEY": OPERATOR_KEY,
+        "FRONTROW_LOG_LEVEL": "warning",
+        "FRONTROW_CACHED_CREDENTIALS": "200000",
+    }
+    with _process(command, environment, f"http://127.0.0.1:{port}/readyz") as pid:
+        yield pid
+
+
+@contextmanager
+def empty_handler(port: int) -> Iterator[int]:
+    """The yardstick, served the same way."""
+    command = [
+        sys.executable, "-m", "uvicorn", "benchmarks.empty:app", "--loop", "uvloop", "--http",
+        "httptools", "--no-access-log", "--no-server-header", "--log-level", "warning",
+        "--port", str(port), "--backlog", "4096",
+    ]  # fmt: skip
+    with _process(command, dict(os.environ), f"http://127.0.0.1:{port}/empty?size=1") as pid:
+        yield pid
+
+
+@contextmanager
+def _process(command: list[str], environment: dict[str, str], ready_url: str) -> Iterator[int]:
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not _answers(ready_url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} did not start")
+            time.sleep(0.05)
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=1) as answer:  # noqa: S310 - loopback
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def measure(scenario: Scenario, *, ports: tuple[int, int], pids: tuple[int, int], seconds: float,
+            ) -> Measured:  # fmt: skip
+    """Runs a scenario against Frontrow, then the same sizes against the empty handler."""
+    _wait_for_rest(pids[0])
+    result = run(scenario.requests, port=ports[0], server_pids=[pids[0]], seconds=seconds)
+    if (result.refused > 0) != scenario.refused:
+        raise RuntimeError(f"{scenario.call}: {result.refused} of {result.requests} were refused")
+    if scenario.once and result.requests > len(scenario.requests):
+        raise RuntimeError(f"{scenario.call}: {len(scenario.requests)} requests were not enough")
+    like = scenario.requests[0]
+    body = b'{"text":"%b"}' % (b"x" * max(len(like.body) - len('{"text":""}'), 30))
+    size = max(scenario.answer_bytes - len('{"text":""}'), 0)
+    empty = run(
+        [Request("POST", f"/empty?size={size}", like.token, body)],
+        port=ports[1], server_pids=[pids[1]], seconds=seconds,
+    )  # fmt: skip
+    return Measured(
+        scenario.call, result, empty,
+        result.requests_per_second / empty.requests_per_second, FLOORS.get(scenario.call),
+    )  # fmt: skip
+
+
+def _wait_for_rest(pid: int) -> None:
+    """What is left of filling the house (checkpoints, vacuum) must not be measured."""
+    os.sync()
+    time.sleep(2)
+
+
+async def scenarios(
+    pool: asyncpg.Pool, scale: float
+) -> list[Callable[[], "asyncio.Future[Scenario]"]]:
+    """Makers of the scenarios, in the order in which they run; each fills its own house."""
+
+    def n(count: int) -> int:
+        return max(1000, int(count * scale))
+
+    async def poll_seen() -> Scenario:
+        full = await house.fill(pool, n(20_000), admitted=False)
+        requests = [Request("GET", f"{API}/queue/tokens/me", token) for token in full.tokens]
+        return Scenario("status poll, token seen before", requests, 370)
+
+    async def poll_unseen() -> Scenario:
+        full = await house.fill(pool, n(250_000), admitted=False)
+        requests = [Request("GET", f"{API}/queue/tokens/me", token) for token in full.tokens]
+        return Scenario("status poll, token never seen", requests, 370, once=True)
+
+    async def seats() -> Scenario:
+        full = await house.fill(pool, n(20_000), admitted=True, seats=50)
+        path = f"{API}/concerts/{full.concert_id}/dates/{full.shows[0].date}/seats"
+        return Scenario(
+            "seats of a date", [Request("GET", path, token) for token in full.tokens], 3300
+        )
+
+    async def join() -> Scenario:
+        full = await house.fill(pool, 1, admitted=False)
+        body = b'{"concert_id":"%b"}' % str(full.concert_id).encode()
+        keys = await house.add_users(pool, n(200_000))
+        requests = [Request("POST", f"{API}/queue/tokens", key, body) for key in keys]
+        return Scenario("join", requests, 750, once=True)
+
+    async def hold() -> Scenario:
+        full = await house.fill(pool, n(20_000), admitted=True, shows=2)
+        requests = [
+            Request(
+                "POST", f"{API}/reservations", full.tokens[i % len(full.tokens)],
+                b'{"show_id":"%b","seats":[%d]}' % (str(show.show_id).encode(), number),
+            )
+            for i, (show, number) in enumerate(
+                (show, number) for show in full.shows for number in range(1, 100_001)
+            )
+        ]  # fmt: skip
+        return Scenario("hold", requests, 480, once=True)
+
+    async def refused() -> Scenario:
+        full = await house.fill(pool, n(20_000), admitted=True, seats=50)
+        await house.hold_one_each(pool, full)
+        body = b'{"show_id":"%b","seats":[7]}' % str(full.shows[0].show_id).encode()
+        requests = [Request("POST", f"{API}/reservations", t, body) for t in full.tokens]
+        return Scenario("hold, refused", requests, 150, refused=True)
+
+    async def pay() -> Scenario:
+        full = await house.fill(pool, n(100_000), admitted=True, balance=10_000)
+        reservations = await house.hold_one_each(pool, full)
+        requests = [
+            Request(
+                "POST", f"{API}/payments", token,
+                b'{"reservation_id":"%b","amount":1000}' % str(reservation).encode(),
+            )
+            for token, reservation in zip(full.tokens, reservations, strict=True)
+        ]  # fmt: skip
+        return Scenario("pay", requests, 460, once=True)
+
+    return [poll_seen, poll_unseen, seats, join, hold, refused, pay]
+
+
+def main() -> None:
+    """Measures everything and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of each run")
+    parser.add_argument("--scale", type=float, default=1.0, help="how full the houses are")
+    parser.add_argument("--only", default="", help="only calls whose name contains this")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    if not available():
+        sys.exit("wrk is missing: install it (Debian: apt-get install wrk) and run this again")
+    measured = asyncio.run(_measure_all(options))
+    options.output.parent.mkdir(exist_ok=True)
+    options.output.write_bytes(msgspec.json.format(msgspec.json.encode(measured)))
+    Console(width=120).print(_table(measured))
+
+
+async def _measure_all(options: argparse.Namespace) -> list[Measured]:
+    ports = (_free_port(), _free_port())
+    measured = []
+    with (
+        tempfile.TemporaryDirectory(prefix="frontrow-bench-") as folder,
+        _traversable(Path(folder)) as data_dir,
+        serving(data_dir, ports[0]) as server,
+        empty_handler(ports[1]) as empty,
+    ):
+        urls = running_urls(data_dir)
+        if urls is None:
+            raise RuntimeError("the embedded database doesn't run")
+        async with asyncpg.create_pool(urls[0], min_size=1, max_size=2) as pool:
+            for make in await scenarios(pool, options.scale):
+                if options.only not in make.__name__:
+                    continue
+                scenario = await make()
+                await pool.execute("CHECKPOINT")
+                if scenario.call.endswith("seen before") or scenario.call in ("hold", "pay"):
+                    _make_seen(scenario, ports[0], server)
+                measured.append(
+                    measure(scenario, ports=ports, pids=(server, empty), seconds=options.seconds)
+                )
+                print(f"{scenario.call}: {measured[-1].ratio:.0%}", file=sys.stderr)
+    return measured
+
+
+def _make_seen(scenario: Scenario, port: int, pid: int) -> None:
+    """Polls once with every token, as a user has long done before holding or paying."""
+    tokens = list(dict.fromkeys(request.token for request in scenario.requests))
+    polls = [Request("GET", f"{API}/queue/tokens/me", token) for token in tokens]
+    run(polls, port=port, server_pids=[pid], seconds=max(2.0, len(polls) / 10_000))
+
+
+@contextmanager
+def _traversable(folder: Path) -> Iterator[Path]:
+    """As root the database runs under another account, which has to get at its folder."""
+    folder.chmod(0o711)
+    yield folder / "data"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _table(measured: list[Measured]) -> Table:
+    table = Table("call", "requests/s", "p50 ms", "p99 ms", "server CPU µs", "of empty", "floor")
+    for one in measured:
+        table.add_row(
+            one.call, f"{one.result.requests_per_second:,.0f}", f"{one.result.p50_ms:.1f}",
+            f"{one.result.p99_ms:.1f}", f"{one.result.cpu_us:.1f}", f"{one.ratio:.0%}",
+            "" if one.floor is None else f"{one.floor:.0%}",
+        )  # fmt: skip
+        table.add_row(
+            "  empty handler", f"{one.empty.requests_per_second:,.0f}", f"{one.empty.p50_ms:.1f}",
+            f"{one.empty.p99_ms:.1f}", f"{one.empty.cpu_us:.1f}", "", "",
+        )  # fmt: skip
+    return table
+
+
+if __name__ == "__main__":
+    main()

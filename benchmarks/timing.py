@@ -1,0 +1,66 @@
+"""How a load is driven and what is measured of it."""
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import msgspec
+
+Item = TypeVar("Item")
+
+
+class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one load gave. CPU is this process's, Python and driver, without the database's."""
+
+    what: str
+    callers: int
+    calls: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us_per_call: float
+    ratio: float | None = None
+    """To the same calls, one transaction each, in the same run."""
+
+
+async def drive(
+    what: str, items: Iterable[Item], call: Callable[[Item], Awaitable[object]], *, callers: int
+) -> Figure:
+    """Makes one call for each item, ``callers`` of them waiting at any moment."""
+    waiting = iter(items)
+    took: list[float] = []
+
+    async def caller() -> None:
+        for item in waiting:
+            began = time.perf_counter()
+            await call(item)
+            took.append(time.perf_counter() - began)
+
+    started, cpu = time.perf_counter(), time.process_time()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(callers):
+            group.create_task(caller())
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    took.sort()
+    return Figure(
+        what,
+        callers,
+        len(took),
+        round(len(took) / seconds, 1),
+        round(took[len(took) // 2] * 1e3, 2),
+        round(took[len(took) * 99 // 100] * 1e3, 2),
+        round(cpu / len(took) * 1e6, 1),
+    )
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    return {
+        "cpus": os.cpu_count(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "system": " ".join(os.uname()[i] for i in (0, 2, 4)),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }

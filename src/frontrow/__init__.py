@@ -1,0 +1,1 @@
+"""Frontrow: a booking server for concerts."""

@@ -1,0 +1,6 @@
+"""``python -m frontrow`` is the command ``frontrow``."""
+
+from frontrow.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="frontrow")

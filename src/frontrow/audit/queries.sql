@@ -1,0 +1,611 @@
+-- The invariants, one query each: how many rows it looked at, how many break it, and up to five of
+-- those in words. :now is the instant that all of them judge by; it lies after the snapshot that they
+-- read. All are set-based: nothing is looked up row by row.
+
+-- name: instant$
+-- The instant to judge by: read when the transaction has its snapshot, so that nothing seen is newer.
+SELECT clock_timestamp();
+
+-- name: seat_has_one_holder^
+-- A seat is taken by exactly the one live or paid reservation that lists it, and for as long.
+WITH wanted AS (
+    SELECT r.reservation_id, r.show_id, unnest(r.seats) AS number,
+        CASE r.state WHEN 'paid' THEN 'infinity' ELSE r.held_until END AS until
+    FROM reservation AS r
+    WHERE r.state = 'paid' OR (r.state = 'held' AND r.held_until > :now::timestamptz)
+),
+taken AS (
+    SELECT show_id, number, reservation_id, held_until AS until FROM seat
+    WHERE held_until > :now::timestamptz
+),
+pair AS (
+    SELECT show_id, number, coalesce(t.reservation_id, w.reservation_id) AS reservation_id,
+        w.until AS wanted_until, t.until AS taken_until
+    FROM wanted AS w FULL JOIN taken AS t USING (show_id, number, reservation_id)
+),
+bad AS (
+    SELECT format('seat %s of show %s: ', number, show_id) || CASE
+        WHEN wanted_until IS NULL
+            THEN format('taken for %s, which is not live or does not list it', reservation_id)
+        WHEN taken_until IS NULL THEN format('reservation %s does not have it', reservation_id)
+        ELSE format('reservation %s has it until another time', reservation_id)
+    END AS what
+    FROM pair WHERE wanted_until IS DISTINCT FROM taken_until
+    UNION ALL
+    SELECT format('seat %s of show %s: listed %s times', number, show_id, count(*))
+    FROM wanted GROUP BY show_id, number HAVING count(*) > 1
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: hold_belongs_to_a_session^
+-- A hold is made by a claimed place of its user in its concert's line, and no hold outlives its place.
+WITH seen AS (
+    SELECT r.*, p.user_id AS place_user_id, p.state AS place_state, p.claimed_at, p.finished_at,
+        w.concert_id AS room_concert_id, s.concert_id AS show_concert_id
+    FROM reservation AS r
+    JOIN place AS p ON p.room_id = r.room_id AND p.number = r.place_number
+    JOIN waiting_room AS w ON w.room_id = r.room_id
+    JOIN show AS s ON s.show_id = r.show_id
+),
+bad AS (
+    SELECT format('reservation %s: ', reservation_id) || CASE
+        WHEN user_id <> place_user_id THEN 'its place is another user''s'
+        WHEN concert_id <> room_concert_id THEN 'its place is in another concert''s line'
+        WHEN concert_id <> show_concert_id THEN 'its show is another concert''s'
+        WHEN claimed_at IS NULL OR created_at < claimed_at THEN 'made before its place was claimed'
+        WHEN created_at > finished_at THEN 'made after its place was finished'
+        ELSE 'held though its place is finished'
+    END AS what
+    FROM seen
+    WHERE user_id <> place_user_id OR concert_id <> room_concert_id OR concert_id <> show_concert_id
+        OR claimed_at IS NULL OR created_at < claimed_at OR created_at > finished_at
+        OR (state = 'held' AND held_until > :now::timestamptz AND place_state <> 'admitted')
+)
+SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: hold_closes_in_time^
+-- A hold is paid or released before its end, and expires no earlier than that.
+WITH seen AS (
+    SELECT r.reservation_id, r.state, r.created_at, r.held_until,
+        coalesce(y.paid_at, r.closed_at) AS closed_at
+    FROM reservation AS r LEFT JOIN payment AS y USING (reservation_id)
+),
+bad AS (
+    SELECT format('reservation %s: held until %s, %s at %s', reservation_id, held_until, state,
+        closed_at) AS what
+    FROM seen
+    WHERE closed_at < created_at OR (state <> 'held' AND (state = 'expired') <> (closed_at >= held_until))
+)
+SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: session_times_agree^
+-- A place's times follow each other, and a session ends at its own end or with its latest hold.
+WITH seen AS (
+    SELECT p.*, greatest(p.session_until, h.held_until) AS until
+    FROM place AS p
+    LEFT JOIN (
+        SELECT room_id, place_number AS number, max(held_until) AS held_until FROM reservation
+        GROUP BY room_id, place_number
+    ) AS h USING (room_id, number)
+),
+bad AS (
+    SELECT format('number %s of room %s: ', number, room_id) || CASE
+        WHEN joined_at > admitted_at OR admitted_at > claimed_at OR admitted_at >= expires_at
+            OR claimed_at > session_until OR greatest(joined_at, admitted_at, claimed_at) > finished_at
+            THEN 'its times are out of order'
+        WHEN expires_at <> until THEN format('expires at %s, not at %s', expires_at, until)
+        ELSE format('%s at %s, though it expires at %s', reason, finished_at, expires_at)
+    END AS what
+    FROM seen
+    WHERE joined_at > admitted_at OR admitted_at > claimed_at OR admitted_at >= expires_at
+        OR claimed_at > session_until OR greatest(joined_at, admitted_at, claimed_at) > finished_at
+        OR (claimed_at IS NOT NULL AND expires_at <> until)
+        OR (reason = 'expired') <> (finished_at >= expires_at)
+)
+SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: amount_is_the_price^
+-- A reservation's amount is the sum of its seats' prices.
+WITH seen AS (
+    SELECT r.reservation_id, r.amount, cardinality(r.seats) AS seats, sum(s.price) AS price,
+        count(s.price) AS priced
+    FROM (
+        SELECT reservation_id, show_id, amount, seats, unnest(seats) AS number FROM reservation
+    ) AS r
+    LEFT JOIN seat AS s USING (show_id, number)
+    GROUP BY r.reservation_id, r.amount, r.seats
+),
+bad AS (
+    SELECT format('reservation %s: %s, its seats cost %s', reservation_id, amount, price) AS what
+    FROM seen WHERE amount IS DISTINCT FROM price OR seats <> priced
+)
+SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: sale_closes_its_reservation^
+-- A paid reservation has one payment, with the same user, show, seats, amount and instant; no other has.
+WITH pair AS (
+    SELECT coalesce(r.reservation_id, y.reservation_id) AS reservation_id, y.payment_id,
+        r.state::text AS state, y.state::text AS payment_state, r.closed_at, y.paid_at,
+        (r.user_id, r.concert_id, r.show_id, r.seats, r.amount)
+            = (y.user_id, y.concert_id, y.show_id, y.seats, y.amount) AS same,
+        count(y.payment_id) OVER (PARTITION BY y.reservation_id) AS payments
+    FROM (SELECT * FROM reservation WHERE state IN ('paid', 'refunded')) AS r
+    FULL JOIN payment AS y USING (reservation_id)
+),
+bad AS (
+    SELECT format('reservation %s: ', reservation_id) || CASE
+        WHEN payment_id IS NULL THEN 'paid, without a payment'
+        WHEN state IS NULL THEN format('not paid, though payment %s is for it', payment_id)
+        WHEN payments > 1 THEN format('paid %s times', payments)
+        ELSE format('not as payment %s says', payment_id)
+    END AS what
+    FROM pair
+    WHERE payment_id IS NULL OR payments > 1 OR same IS NOT TRUE OR state <> payment_state
+        OR (state = 'paid' AND closed_at <> paid_at)
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: sale_has_one_debit^
+-- A payment is one transfer from its user, at its instant; a refunded one has one transfer back.
+WITH pair AS (
+    SELECT coalesce(y.payment_id, t.transfer_id) AS payment_id, y.payment_id IS NULL AS unsold,
+        t.transfer_id IS NULL AS undebited,
+        (y.user_id, y.amount, y.balance, y.paid_at) = (t.user_id, t.amount, t.balance, t.created_at)
+            AS same
+    FROM payment AS y
+    FULL JOIN (SELECT * FROM transfer WHERE kind = 'payment') AS t ON t.transfer_id = y.payment_id
+),
+back AS (
+    SELECT coalesce(y.payment_id, t.reference) AS payment_id, t.transfer_id,
+        (y.user_id, y.amount) = (t.user_id, t.amount) AS same,
+        count(t.transfer_id) OVER (PARTITION BY t.reference) AS refunds
+    FROM (SELECT * FROM payment WHERE state = 'refunded') AS y
+    FULL JOIN (SELECT * FROM transfer WHERE kind = 'refund') AS t ON t.reference = y.payment_id
+),
+bad AS (
+    SELECT format('payment %s: ', payment_id) || CASE
+        WHEN unsold THEN 'debited, but there is no such payment'
+        WHEN undebited THEN 'never debited'
+        ELSE 'debited otherwise than it says'
+    END AS what
+    FROM pair WHERE same IS NOT TRUE
+    UNION ALL
+    SELECT format('payment %s: its refund is not one transfer back', payment_id) FROM back
+    WHERE same IS NOT TRUE OR refunds > 1
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: sale_finishes_one_place^
+-- A payment finishes the place that held its seats, at its instant; a place finished as paid has one.
+WITH pair AS (
+    SELECT y.payment_id, y.paid_at, y.user_id, p.user_id AS place_user_id, p.finished_at,
+        coalesce(y.room_id, p.room_id) AS room_id, coalesce(y.number, p.number) AS number,
+        count(y.payment_id) OVER (PARTITION BY y.room_id, y.number) AS payments
+    FROM (
+        SELECT y.payment_id, y.paid_at, y.user_id, r.room_id, r.place_number AS number
+        FROM payment AS y JOIN reservation AS r USING (reservation_id)
+    ) AS y
+    FULL JOIN (SELECT * FROM place WHERE reason = 'paid') AS p
+        ON p.room_id = y.room_id AND p.number = y.number
+),
+bad AS (
+    SELECT format('number %s of room %s: ', number, room_id) || CASE
+        WHEN payment_id IS NULL THEN 'finished as paid, without a payment'
+        WHEN finished_at IS NULL THEN format('not finished by payment %s', payment_id)
+        WHEN payments > 1 THEN format('finished by %s payments', payments)
+        ELSE format('finished otherwise than payment %s says', payment_id)
+    END AS what
+    FROM pair
+    WHERE payments <> 1 OR user_id IS DISTINCT FROM place_user_id
+        OR paid_at IS DISTINCT FROM finished_at
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: sale_gives_its_tickets^
+-- A payment has one ticket for each of its seats, valid until it is refunded.
+WITH pair AS (
+    SELECT y.payment_id, y.state, t.numbers, t.same, t.valid, t.void,
+        ARRAY(SELECT n FROM unnest(y.seats) AS n ORDER BY n) AS seats
+    FROM payment AS y
+    LEFT JOIN (
+        SELECT t.payment_id, array_agg(t.number ORDER BY t.number) AS numbers,
+            bool_and(t.user_id = y.user_id AND t.show_id = y.show_id) AS same,
+            bool_or(t.void_at IS NULL) AS valid, bool_or(t.void_at IS NOT NULL) AS void
+        FROM ticket AS t JOIN payment AS y USING (payment_id)
+        GROUP BY t.payment_id
+    ) AS t USING (payment_id)
+),
+bad AS (
+    SELECT format('payment %s (%s): seats %s, tickets %s', payment_id, state, seats, numbers) AS what
+    FROM pair
+    WHERE numbers IS DISTINCT FROM seats OR NOT same OR CASE state WHEN 'paid' THEN void ELSE valid END
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: balance_is_its_transfers^
+-- A wallet's balance is the sum of its transfers, entry by entry, gapless, and was never below zero.
+WITH entry AS (
+    SELECT user_id, entry, balance, change, created_at,
+        row_number() OVER line AS place, lag(created_at) OVER line AS created_before,
+        sum(change) OVER (line ROWS UNBOUNDED PRECEDING) AS running
+    FROM (
+        SELECT *, CASE kind WHEN 'payment' THEN -amount ELSE amount END AS change FROM transfer
+    ) AS t
+    WINDOW line AS (PARTITION BY user_id ORDER BY entry)
+),
+total AS (
+    SELECT user_id, count(*) AS entries, sum(change) AS balance FROM entry GROUP BY user_id
+),
+pair AS (
+    SELECT user_id, w.balance, w.entries, coalesce(t.balance, 0) AS sum,
+        coalesce(t.entries, 0) AS transfers
+    FROM wallet AS w FULL JOIN total AS t USING (user_id)
+),
+bad AS (
+    SELECT format('wallet %s: %s after %s entries, its %s transfers give %s', user_id, balance,
+        entries, transfers, sum) AS what
+    FROM pair WHERE balance IS DISTINCT FROM sum OR entries IS DISTINCT FROM transfers OR balance < 0
+    UNION ALL
+    SELECT format('wallet %s: entry %s (the %s.) says %s, the sum is %s', user_id, entry, place,
+        balance, running)
+    FROM entry
+    WHERE entry <> place OR balance <> running OR running < 0 OR created_at < created_before
+)
+SELECT (SELECT count(*) FROM pair) + (SELECT count(*) FROM entry) AS checked,
+    (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: money_is_kept^
+-- Money is neither made nor lost: what is in the wallets plus what was sold for is what came in.
+WITH house AS (
+    SELECT max(account_id::text) FILTER (WHERE name = 'cash')::uuid AS cash,
+        max(account_id::text) FILTER (WHERE name = 'sales')::uuid AS sales
+    FROM house_account
+),
+flow AS (
+    SELECT debit_account, credit_account, kind, sum(amount) AS amount, count(*) AS transfers,
+        bool_and(
+            (debit_account, credit_account) IS NOT DISTINCT FROM CASE kind
+                WHEN 'charge' THEN (house.cash, user_id)
+                WHEN 'payment' THEN (user_id, house.sales)
+                ELSE (house.sales, user_id)
+            END
+        ) AS fits
+    FROM transfer CROSS JOIN house
+    GROUP BY debit_account, credit_account, kind
+),
+total AS (
+    SELECT (SELECT coalesce(sum(balance), 0) FROM wallet) AS wallets,
+        coalesce(sum(
+            CASE house.sales WHEN credit_account THEN amount WHEN debit_account THEN -amount END
+        ), 0) AS sales,
+        coalesce(sum(
+            CASE house.cash WHEN debit_account THEN amount WHEN credit_account THEN -amount END
+        ), 0) AS cash
+    FROM house LEFT JOIN flow ON true
+),
+bad AS (
+    SELECT format('wallets %s + sales %s are not the %s that came in', wallets, sales, cash) AS what
+    FROM total WHERE wallets + sales <> cash
+    UNION ALL
+    SELECT format('%s from account %s to account %s', kind, debit_account, credit_account)
+    FROM flow WHERE NOT fits
+)
+SELECT (SELECT coalesce(sum(transfers), 0)::bigint FROM flow) + (SELECT count(*) FROM wallet)
+        AS checked,
+    (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: numbers_are_gapless^
+-- The numbers of a line are 1..issued, each given once.
+WITH gap AS (
+    SELECT room_id, number, lag(number, 1, 0) OVER (PARTITION BY room_id ORDER BY number) AS before
+    FROM place
+),
+line AS (
+    SELECT room_id, issued, coalesce(last, 0) AS last FROM waiting_room
+    LEFT JOIN (SELECT room_id, max(number) AS last FROM place GROUP BY room_id) AS p USING (room_id)
+),
+bad AS (
+    SELECT format('number %s of room %s: follows %s', number, room_id, before) AS what FROM gap
+    WHERE number <> before + 1
+    UNION ALL
+    SELECT format('room %s: %s issued, the last number is %s', room_id, issued, last) FROM line
+    WHERE issued <> last
+)
+SELECT (SELECT count(*) FROM gap) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: numbers_follow_joining^
+-- Who joined earlier has the smaller number.
+WITH pair AS (
+    SELECT room_id, number, joined_at,
+        lag(joined_at) OVER (PARTITION BY room_id ORDER BY number) AS before
+    FROM place
+),
+bad AS (
+    SELECT format('number %s of room %s: joined at %s, the one before at %s', number, room_id,
+        joined_at, before) AS what
+    FROM pair WHERE joined_at < before
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: user_has_one_live_place^
+-- A user has at most one live place in a line at any time, now and before.
+WITH pair AS (
+    SELECT room_id, user_id, number, joined_at, lag(number) OVER line AS before,
+        lag(finished_at, 1, '-infinity') OVER line AS finished_before
+    FROM place
+    WINDOW line AS (PARTITION BY room_id, user_id ORDER BY number)
+),
+bad AS (
+    SELECT format('user %s in room %s: number %s was given while number %s lived', user_id, room_id,
+        number, before) AS what
+    FROM pair WHERE coalesce(finished_before, 'infinity') > joined_at
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: admission_follows_numbers^
+-- People are called strictly by number: nobody is passed over who has not left, nobody jumps ahead.
+WITH seen AS (
+    SELECT p.room_id, p.number, p.state, p.admitted_at, p.finished_at, r.serving,
+        -- The first time that somebody behind this place was called.
+        min(p.admitted_at) OVER (
+            PARTITION BY p.room_id ORDER BY p.number DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS behind_at
+    FROM place AS p JOIN waiting_room AS r USING (room_id)
+),
+bad AS (
+    SELECT format('number %s of room %s (%s, admitted at %s): serving %s, one behind called at %s',
+        number, room_id, state, admitted_at, serving, behind_at) AS what
+    FROM seen
+    WHERE (state = 'waiting' AND number <= serving)
+        OR (admitted_at IS NOT NULL AND number > serving)
+        OR coalesce(admitted_at, finished_at, 'infinity') > behind_at
+)
+SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: admission_is_logged_once^
+-- The admissions written down are those of the places: the same people at the same times, each once.
+WITH logged AS (
+    SELECT room_id, admitted_at, sum(admitted) AS admitted, min(first_number) AS first,
+        max(last_number) AS last
+    FROM admission GROUP BY room_id, admitted_at
+),
+happened AS (
+    SELECT room_id, admitted_at, count(*) AS admitted, min(number) AS first, max(number) AS last
+    FROM place WHERE admitted_at IS NOT NULL GROUP BY room_id, admitted_at
+),
+pair AS (
+    SELECT room_id, admitted_at, l.first, l.last, coalesce(l.admitted, 0) AS logged,
+        coalesce(h.admitted, 0) AS admitted,
+        (l.admitted, l.first, l.last) = (h.admitted, h.first, h.last) AS same
+    FROM logged AS l FULL JOIN happened AS h USING (room_id, admitted_at)
+),
+turn AS (
+    SELECT room_id, first_number, admitted_at, lag(last_number) OVER line AS before,
+        lag(admitted_at) OVER line AS admitted_before
+    FROM admission
+    WINDOW line AS (PARTITION BY room_id ORDER BY first_number)
+),
+bad AS (
+    SELECT format('room %s at %s: %s logged (%s..%s), %s admitted', room_id, admitted_at, logged,
+        first, last, admitted) AS what
+    FROM pair WHERE same IS NOT TRUE
+    UNION ALL
+    SELECT format('room %s: the admission of number %s overlaps the one before', room_id, first_number)
+    FROM turn WHERE first_number <= before OR admitted_at < admitted_before
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: policy_in_force^
+-- Every admission was made under the policy then in force; a line's policy is its latest one.
+WITH change AS (
+    SELECT room_id, policy_version, policy, changed_at, row_number() OVER line AS place,
+        lead(changed_at, 1, 'infinity') OVER line AS until,
+        lead(policy_version) OVER line IS NULL AS latest
+    FROM policy_change
+    WINDOW line AS (PARTITION BY room_id ORDER BY policy_version)
+),
+bad AS (
+    SELECT format('room %s: number %s was called at %s under policy %s', a.room_id, a.first_number,
+        a.admitted_at, a.policy_version) AS what
+    FROM admission AS a
+    LEFT JOIN change AS c USING (room_id, policy_version)
+    WHERE (a.admitted_at BETWEEN c.changed_at AND c.until) IS NOT TRUE
+    UNION ALL
+    SELECT format('room %s: policy %s is not as its history says', r.room_id, r.policy_version)
+    FROM waiting_room AS r
+    LEFT JOIN change AS c ON c.room_id = r.room_id AND c.latest
+    WHERE (c.policy_version, c.policy) IS DISTINCT FROM (r.policy_version, r.policy)
+    UNION ALL
+    SELECT format('room %s: policy %s is the %s.', room_id, policy_version, place) FROM change
+    WHERE policy_version <> place OR until < changed_at
+)
+SELECT (SELECT count(*) FROM admission) + (SELECT count(*) FROM change) AS checked,
+    (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: cap_is_kept^
+-- Right after each admission, called and unfinished were no more than it counted, and than the cap.
+WITH event AS (
+    SELECT room_id, admitted_at AS at, 1 AS kind, first_number, admitted AS change, active,
+        policy_version
+    FROM admission
+    UNION ALL
+    SELECT room_id, finished_at, 0, NULL, -1, NULL, NULL FROM place
+    WHERE admitted_at IS NOT NULL AND finished_at IS NOT NULL
+),
+swept AS (
+    SELECT *, sum(change) OVER (
+        PARTITION BY room_id ORDER BY at, kind, first_number ROWS UNBOUNDED PRECEDING
+    ) AS in_fact
+    FROM event
+),
+seen AS (
+    SELECT s.*, (c.policy ->> 'max_active')::int AS cap
+    FROM swept AS s LEFT JOIN policy_change AS c USING (room_id, policy_version)
+    WHERE s.kind = 1
+),
+bad AS (
+    SELECT format('room %s at %s: %s called and unfinished, %s counted, cap %s', room_id, at, in_fact,
+        active, cap) AS what
+    FROM seen WHERE in_fact > active OR active > cap
+)
+SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: rate_is_kept^
+-- No window of a rate policy's length that ends with an admission under it holds more than it allows.
+WITH policy AS (
+    SELECT room_id, policy_version, (policy ->> 'admit')::int AS admit,
+        make_interval(secs => (policy ->> 'every_seconds')::int) AS every, changed_at,
+        lead(changed_at, 1, 'infinity') OVER (PARTITION BY room_id ORDER BY policy_version) AS until
+    FROM policy_change
+),
+near AS (
+    SELECT p.room_id, p.policy_version, p.admit, p.every, a.admitted_at, a.admitted,
+        a.policy_version = p.policy_version AS own
+    FROM policy AS p JOIN admission AS a USING (room_id)
+    WHERE p.admit IS NOT NULL AND a.admitted_at > p.changed_at - p.every AND a.admitted_at <= p.until
+),
+event AS (
+    SELECT room_id, policy_version, admit, admitted_at AS at, 1 AS kind, own, admitted AS change
+    FROM near
+    UNION ALL
+    -- An admission leaves the window just when it is as old as the window is long.
+    SELECT room_id, policy_version, admit, admitted_at + every, 0, false, -admitted FROM near
+),
+swept AS (
+    SELECT *, sum(change) OVER (
+        PARTITION BY room_id, policy_version ORDER BY at, kind
+    ) AS in_window
+    FROM event
+),
+seen AS (SELECT * FROM swept WHERE own),
+bad AS (
+    SELECT format('room %s at %s: %s called within the window, %s allowed', room_id, at, in_window,
+        admit) AS what
+    FROM seen WHERE in_window > admit
+)
+SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: leavers_are_counted^
+-- Those who left a line while waiting are numbered 1..left_count.
+WITH line AS (
+    SELECT r.room_id, r.left_count, coalesce(p.leavers, 0) AS leavers, coalesce(p.last, 0) AS last,
+        coalesce(p.uncounted, 0) AS uncounted
+    FROM waiting_room AS r
+    LEFT JOIN (
+        SELECT room_id, count(DISTINCT left_seq) AS leavers, max(left_seq) AS last,
+            count(*) FILTER (WHERE reason = 'left' AND left_seq IS NULL) AS uncounted
+        FROM place WHERE state = 'finished' AND admitted_at IS NULL GROUP BY room_id
+    ) AS p USING (room_id)
+),
+bad AS (
+    SELECT format('room %s: %s leavers counted, %s numbered, the last is %s, %s have no number',
+        room_id, left_count, leavers, last, uncounted) AS what
+    FROM line WHERE left_count <> leavers OR leavers <> last OR uncounted > 0
+)
+SELECT (SELECT coalesce(sum(leavers), 0)::bigint FROM line) AS checked,
+    (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: stock_counts_sales^
+-- What the stock says was sold, and for how much, is what the seats and the payments say.
+WITH pair AS (
+    SELECT s.show_id, t.sold + coalesce(d.seats, 0) AS counted, coalesce(e.seats, 0) AS sold,
+        t.revenue + coalesce(d.amount, 0) AS revenue, coalesce(y.amount, 0) AS paid
+    FROM show AS s
+    LEFT JOIN stock AS t USING (show_id)
+    LEFT JOIN (
+        SELECT show_id, sum(seats) AS seats, sum(amount) AS amount FROM sold_delta GROUP BY show_id
+    ) AS d USING (show_id)
+    LEFT JOIN (
+        SELECT show_id, count(*) AS seats FROM seat WHERE held_until = 'infinity' GROUP BY show_id
+    ) AS e USING (show_id)
+    LEFT JOIN (
+        SELECT show_id, sum(amount) AS amount FROM payment WHERE state = 'paid' GROUP BY show_id
+    ) AS y USING (show_id)
+),
+bad AS (
+    SELECT format('show %s: %s seats for %s counted, %s for %s sold', show_id, counted, revenue, sold,
+        paid) AS what
+    FROM pair WHERE (counted, revenue) IS DISTINCT FROM (sold, paid)
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: show_has_its_seats^
+-- A show has the seats 1..seats_total, none of them cheaper than its lowest price.
+WITH seen AS (
+    SELECT s.show_id, s.seats_total, s.price_from, coalesce(e.seats, 0) AS seats, e.first, e.last,
+        e.price
+    FROM show AS s
+    LEFT JOIN (
+        SELECT show_id, count(DISTINCT number) AS seats, min(number) AS first, max(number) AS last,
+            min(price) AS price
+        FROM seat GROUP BY show_id
+    ) AS e USING (show_id)
+),
+bad AS (
+    SELECT format('show %s: %s seats from %s, it has %s (%s..%s) from %s', show_id, seats_total,
+        price_from, seats, first, last, price) AS what
+    FROM seen
+    WHERE (seats_total, 1, seats_total, price_from) IS DISTINCT FROM (seats, first, last, price)
+)
+SELECT (SELECT coalesce(sum(seats), 0)::bigint FROM seen) AS checked,
+    (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: references_exist^
+-- Whatever a row names exists: what foreign keys would check on the tables that have none.
+WITH bad AS (
+    SELECT format('place %s of room %s: no such room', number, room_id) AS what FROM place AS p
+    WHERE NOT EXISTS (SELECT FROM waiting_room AS r WHERE r.room_id = p.room_id)
+    UNION ALL
+    SELECT format('place %s of room %s: no such user', number, room_id) FROM place AS p
+    WHERE NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = p.user_id)
+    UNION ALL
+    SELECT format('wallet %s: no such user', user_id) FROM wallet AS w
+    WHERE NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = w.user_id)
+    UNION ALL
+    SELECT format('seat %s of show %s: no such show', number, show_id) FROM seat AS e
+    WHERE NOT EXISTS (SELECT FROM show AS s WHERE s.show_id = e.show_id)
+    UNION ALL
+    SELECT format('reservation %s: no such show', reservation_id) FROM reservation AS r
+    WHERE NOT EXISTS (SELECT FROM show AS s WHERE s.show_id = r.show_id)
+    UNION ALL
+    SELECT format('reservation %s: no such place', reservation_id) FROM reservation AS r
+    WHERE NOT EXISTS (
+        SELECT FROM place AS p WHERE p.room_id = r.room_id AND p.number = r.place_number
+    )
+    UNION ALL
+    SELECT format('payment %s: no such reservation', payment_id) FROM payment AS y
+    WHERE NOT EXISTS (SELECT FROM reservation AS r WHERE r.reservation_id = y.reservation_id)
+    UNION ALL
+    SELECT format('ticket %s: no such payment', ticket_id) FROM ticket AS t
+    WHERE NOT EXISTS (SELECT FROM payment AS y WHERE y.payment_id = t.payment_id)
+    UNION ALL
+    SELECT format('ticket %s: no such seat', ticket_id) FROM ticket AS t
+    WHERE NOT EXISTS (
+        SELECT FROM seat AS e WHERE e.show_id = t.show_id AND e.number = t.number
+    )
+    UNION ALL
+    SELECT format('sold_delta %s: no such show', delta_id) FROM sold_delta AS d
+    WHERE NOT EXISTS (SELECT FROM show AS s WHERE s.show_id = d.show_id)
+)
+SELECT (SELECT count(*) FROM place) + (SELECT count(*) FROM wallet) + (SELECT count(*) FROM seat)
+        + (SELECT count(*) FROM reservation) + (SELECT count(*) FROM payment)
+        + (SELECT count(*) FROM ticket) + (SELECT count(*) FROM sold_delta) AS checked,
+    (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;

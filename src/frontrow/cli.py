@@ -1,0 +1,231 @@
+"""The command ``frontrow``: its options, what it prints and its exit codes.
+
+Exit codes: 0 fine, 1 the audit found a violation, 2 a wrong option or variable, 3 the server can't
+start or the database can't be used (``SetupError``). What starts what is in ``launch``.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from frontrow import launch, logs
+from frontrow.errors import SetupError
+from frontrow.settings import Settings
+
+VIOLATION = 1
+USAGE = 2
+INTERRUPTED = 130
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Finding(Protocol):
+    """One invariant as ``frontrow.audit`` found it."""
+
+    invariant: str
+    checked: int
+    violations: int
+    examples: list[str]
+
+
+class Failure(click.ClickException):
+    """An error that is told in one line, with its own exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        # click declares it for the class; each of ours has its own.
+        vars(self)["exit_code"] = exit_code
+
+    def show(self, file: IO[str] | None = None) -> None:
+        """Print the one line."""
+        click.echo(f"frontrow: {self.message}", file=file, err=file is None)
+
+
+class Frontrow(click.Group):
+    """The group of commands: no traceback for what the operator can put right."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SetupError as error:
+            raise Failure(str(error), error.exit_code) from None
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+def option(
+    name: str,
+    help_text: str,
+    kind: "click.ParamType[Any] | None" = None,
+    metavar: str | None = None,
+) -> Callable[[Command], Command]:
+    """An option that can also be given as its variable ``FRONTROW_…``."""
+    return click.option(
+        name,
+        type=kind,
+        metavar=metavar,
+        envvar=f"FRONTROW_{name.removeprefix('--').replace('-', '_').upper()}",
+        show_envvar=True,
+        help=help_text,
+    )
+
+
+def database_options(command: Command) -> Command:
+    """The two options that say which database is meant."""
+    by_url = option(
+        "--database-url",
+        "A PostgreSQL (15 or newer) to use instead of the embedded one: "
+        "postgresql://user:password@host/database. Several hosts may be named.",
+        metavar="URL",
+    )
+    by_folder = option(
+        "--data-dir",
+        "Where the embedded database and the operator key are kept "
+        "[default: /var/lib/frontrow for root, the user's data folder otherwise].",
+        kind=click.Path(path_type=Path),
+        metavar="DIR",
+    )
+    return by_folder(by_url(command))
+
+
+def settings_from(**given: object) -> Settings:
+    """The options over the environment over the defaults; one line names what is wrong."""
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        wrong = [
+            f"FRONTROW_{str(found['loc'][0]).upper()}: {found['msg'].lower()}"
+            for found in error.errors(include_input=False)
+        ]
+        raise Failure("; ".join(wrong), USAGE) from None
+
+
+@click.group(cls=Frontrow, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="frontrow", message="frontrow %(version)s")
+def main() -> None:
+    """A booking server for concerts: a fair line, seats sold once, money that adds up.
+
+    Every option can be given as the variable that its help names. `frontrow serve` is all that is
+    needed to begin.
+    """
+
+
+@main.command()
+@option("--host", "Address to listen on [default: 127.0.0.1].", metavar="ADDRESS")
+@option(
+    "--port", "Port to listen on; 0 takes a free one [default: 8000].", click.IntRange(0, 65535)
+)
+@option("--workers", "Worker processes that share the port [default: 1].", click.IntRange(1))
+@database_options
+@click.option(
+    "--demo",
+    is_flag=True,
+    envvar="FRONTROW_DEMO",
+    show_envvar=True,
+    help="Put three concerts on sale, unless they are already.",
+)
+@option(
+    "--log-format",
+    "How log lines are written [default: console].",
+    click.Choice(["console", "json"]),
+)
+def serve(demo: bool, **given: object) -> None:
+    """Start the server, with a PostgreSQL of its own unless a database is named.
+
+    \b
+    Examples:
+      frontrow serve --demo
+      frontrow serve --host 0.0.0.0 --port 80 --workers 4
+      frontrow serve --database-url postgresql://frontrow:secret@db1,db2/frontrow?target_session_attrs=primary
+
+    Ctrl-C or SIGTERM lets running calls finish, then stops everything, the database last.
+    """  # noqa: D301 - click reads the character \b
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+    launch.serve(settings, demo=demo, announce=_banner)
+
+
+@main.command()
+@database_options
+def migrate(**given: object) -> None:
+    """Bring the database up to date, as `frontrow serve` does when it starts.
+
+    \b
+    Example, with a role that may change the schema:
+      FRONTROW_MIGRATION_DATABASE_URL=postgresql://owner:secret@db/frontrow \\
+        frontrow migrate --database-url postgresql://frontrow:secret@db/frontrow
+    """  # noqa: D301 - click reads the character \b
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+    applied = launch.migrate_database(settings)
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("the database is up to date")
+
+
+@main.command()
+@database_options
+def audit(**given: object) -> None:
+    """Check every invariant on a live database; exit 1 if one is violated.
+
+    \b
+    Beside a running server, found by the same option:
+      frontrow audit
+      frontrow audit --data-dir /srv/frontrow
+    """  # noqa: D301 - click reads the character \b
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+    with launch.live_database(settings) as url:
+        findings: Sequence[Finding] = asyncio.run(import_module("frontrow.audit").run(url))
+    _report(findings)
+    if any(found.violations for found in findings):
+        raise SystemExit(VIOLATION)
+
+
+@main.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the HTTP API as JSON."""
+    document = import_module("frontrow.web.openapi").document()
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def _banner(lines: Sequence[tuple[str, str]]) -> None:
+    """Where everything is. Never wrapped: an address or a key must stay in one piece."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print()
+    for name, value in lines:
+        console.print(f"  [bold]{name:<14}[/bold]", end="")
+        console.print(value, markup=False)
+    console.print()
+
+
+def _report(findings: Sequence[Finding]) -> None:
+    table = Table()
+    table.add_column("invariant")
+    table.add_column("checked", justify="right")
+    table.add_column("violations", justify="right")
+    table.add_column("examples")
+    for found in findings:
+        style = "bold red" if found.violations else None
+        table.add_row(
+            found.invariant,
+            f"{found.checked:,}",
+            f"{found.violations:,}",
+            ", ".join(found.examples),
+            style=style,
+        )
+    console = Console()
+    console.print(table)
+    violated = sum(1 for found in findings if found.violations)
+    console.print(f"{violated} of {len(findings)} invariants violated")

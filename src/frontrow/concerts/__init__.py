@@ -1,0 +1,1 @@
+"""WHAT IS ON SALE: concerts, their shows and seats."""

@@ -1,0 +1,113 @@
+"""Three concerts to try Frontrow with, one for each admission policy; all invented."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from frontrow.concerts.model import NewConcert, NewSection, NewShow
+from frontrow.concerts.service import Concerts, claim_currency
+from frontrow.db.pool import open_pool
+from frontrow.errors import IdempotencyKeyReused
+
+_CONNECT_TIMEOUT_SECONDS = 10.0
+_ZONE = ZoneInfo("Asia/Seoul")
+_ROOM = {"session_seconds": 600, "claim_seconds": 120, "opens_at": None, "closes_at": None}
+
+
+class _Demo(NamedTuple):
+    """A concert, its line, and the key that makes it once."""
+
+    idempotency_key: str
+    concert: NewConcert
+    room: dict[str, Any]
+
+
+async def seed(database_url: str, *, currency: str = "KRW") -> None:
+    """Puts the demo concerts on sale; one that is already stays as it is, whatever its dates.
+
+    Args:
+        database_url: a migrated database.
+        currency: of an installation that has none yet; else its own is used.
+
+    Raises:
+        OSError, asyncpg.PostgresError: the database can't be reached or isn't migrated.
+    """
+    pool = await open_pool(
+        database_url, connections=1, connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS
+    )
+    async with pool:
+        concerts = Concerts(pool, currency=await claim_currency(pool, currency))
+        for demo in _demos(datetime.now(UTC).astimezone(_ZONE).date(), concerts.currency):
+            try:
+                await concerts.create(demo.concert, demo.room, demo.idempotency_key)
+            except IdempotencyKeyReused:
+                # Seeded on an earlier day, with that day's dates.
+                continue
+
+
+def _demos(today: date, currency: str) -> list[_Demo]:
+    """The demo concerts, playing in the weeks after ``today``."""
+    return [
+        _Demo(
+            "demo:open",
+            NewConcert(
+                title="Lanterns on the Han",
+                artist="Moonrise Quartet",
+                venue="Yeouido Riverside Stage, Seoul",
+                currency=currency,
+                shows=[
+                    NewShow(starts_at=_evening(today, days, 19), price=50_000)
+                    for days in (14, 15, 21, 22)
+                ],
+            ),
+            {**_ROOM, "policy": _policy(kind="open")},
+        ),
+        _Demo(
+            "demo:max_active",
+            NewConcert(
+                title="Small Room, Loud Songs",
+                artist="Paper Tigers Club",
+                venue="Basement 27, Mangwon",
+                currency=currency,
+                hold_seconds=120,
+                max_seats_per_user=2,
+                shows=[
+                    NewShow(starts_at=_evening(today, days, 20), price=33_000)
+                    for days in (10, 17, 24)
+                ],
+            ),
+            {**_ROOM, "policy": _policy(kind="max_active", max_active=2), "claim_seconds": 30},
+        ),
+        _Demo(
+            "demo:rate",
+            NewConcert(
+                title="Northern Sky: The Homecoming",
+                artist="HARU & the Long Winter",
+                venue="Jamsil Grand Hall, Seoul",
+                currency=currency,
+                shows=[
+                    NewShow(starts_at=_evening(today, days, hour), sections=_sections())
+                    for days, hour in ((28, 18), (29, 14), (29, 19), (30, 17))
+                ],
+            ),
+            {**_ROOM, "policy": _policy(kind="rate", admit=5, every_seconds=10)},
+        ),
+    ]
+
+
+def _evening(today: date, days: int, hour: int) -> datetime:
+    return datetime.combine(today + timedelta(days=days), time(hour), _ZONE)
+
+
+def _sections() -> list[NewSection]:
+    return [
+        NewSection(name="Floor", price=143_000, seats=40),
+        NewSection(name="Balcony R", price=121_000, seats=60),
+        NewSection(name="Balcony S", price=99_000, seats=60),
+    ]
+
+
+def _policy(**policy: Any) -> str:  # noqa: ANN401 - a policy's fields are the line's affair
+    return msgspec.json.encode(policy).decode()

@@ -1,0 +1,53 @@
+-- What is on sale: concerts, their shows and seats are made here, each in one call.
+
+-- Adds one show to a concert, with its seats. Sections come as arrays of one length, in order; seat
+-- numbers run 1..n through them. Asked again with the same id, it changes nothing.
+CREATE OR REPLACE FUNCTION concert_add_show(
+    p_concert_id uuid, p_show_id uuid, p_request_hash bigint, p_starts_at timestamptz,
+    p_date date, p_sales_end_at timestamptz, p_names text[], p_prices bigint[], p_seats int[]
+)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    INSERT INTO show VALUES (
+        p_show_id, p_concert_id, p_request_hash, p_starts_at, p_date, p_sales_end_at,
+        (SELECT sum(s) FROM unnest(p_seats) AS s), (SELECT min(p) FROM unnest(p_prices) AS p)
+    )
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    INSERT INTO stock (show_id) VALUES (p_show_id);
+    INSERT INTO seat (show_id, number, price, section)
+    SELECT p_show_id, row_number() OVER (ORDER BY k.ordinal, i), k.price, k.name
+    FROM unnest(p_names, p_prices, p_seats) WITH ORDINALITY AS k (name, price, seats, ordinal)
+    CROSS JOIN LATERAL generate_series(1, k.seats) AS i;
+END $$;
+
+-- Creates a concert with its waiting room; the shows are added in the same transaction. Asked again
+-- with the same id, it changes nothing. Returns the request_hash that stands: another one than asked
+-- for means that the id was used for another request.
+CREATE OR REPLACE FUNCTION concert_create(
+    p_concert_id uuid, p_request_hash bigint, p_title text, p_artist text, p_venue text,
+    p_timezone text, p_currency text, p_hold_seconds int, p_max_seats_per_user int,
+    p_policy jsonb, p_session_seconds int, p_claim_seconds int,
+    p_opens_at timestamptz, p_closes_at timestamptz
+)
+RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    now timestamptz := clock_timestamp();
+    room int;
+BEGIN
+    INSERT INTO concert VALUES (
+        p_concert_id, p_request_hash, p_title, p_artist, p_venue, p_timezone, p_currency,
+        p_hold_seconds, p_max_seats_per_user, now
+    )
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        INSERT INTO waiting_room
+            (concert_id, policy, session_seconds, claim_seconds, opens_at, closes_at)
+        VALUES (p_concert_id, p_policy, p_session_seconds, p_claim_seconds, p_opens_at, p_closes_at)
+        RETURNING room_id INTO room;
+        INSERT INTO policy_change VALUES (room, 1, p_policy, now);
+    END IF;
+    RETURN (SELECT request_hash FROM concert WHERE concert_id = p_concert_id);
+END $$;

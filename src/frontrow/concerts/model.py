@@ -1,0 +1,199 @@
+"""What is on sale, as it is shown and as an operator describes it."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+SeatState: TypeAlias = Literal["available", "held", "sold"]
+Money: TypeAlias = Annotated[
+    int,
+    Meta(ge=1, le=1_000_000_000, description="Money, in the currency's minor unit."),
+]
+HoldSeconds: TypeAlias = Annotated[
+    int, Meta(ge=1, le=3_600, description="How long a hold lasts, in seconds.")
+]
+SeatLimit: TypeAlias = Annotated[
+    int, Meta(ge=1, le=100, description="Most seats that one user may hold and own.")
+]
+# The database takes every character but NUL.
+_TEXT = "^[^\\u0000]*$"
+Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=_TEXT)]
+Name: TypeAlias = Annotated[str, Meta(max_length=200, pattern=_TEXT)]
+
+LONGEST_RUN_SHOWS = 400
+LARGEST_REQUEST_SEATS = 200_000
+LARGEST_SHOW_SEATS = 100_000
+
+
+class Concert(msgspec.Struct, frozen=True):
+    """A concert on sale, without its line."""
+
+    concert_id: UUID
+    title: str
+    artist: str | None
+    venue: str | None
+    timezone: str
+    currency: str
+    first_date: date | None
+    last_date: date | None
+    price_from: int | None
+
+
+class Show(msgspec.Struct, frozen=True):
+    """One performance. ``date`` is the venue's calendar day."""
+
+    show_id: UUID
+    concert_id: UUID
+    date: date
+    starts_at: datetime
+    sales_end_at: datetime
+    seats_total: int
+
+
+class ShowStock(msgspec.Struct, frozen=True):
+    """A show and how many of its seats are free."""
+
+    show_id: UUID
+    starts_at: datetime
+    seats_total: int
+    seats_available: int
+
+
+class DateStock(msgspec.Struct, frozen=True):
+    """A day and its shows."""
+
+    date: date
+    shows: list[ShowStock]
+
+
+class Dates(msgspec.Struct, frozen=True):
+    """The days on which a concert plays."""
+
+    dates: list[DateStock]
+
+
+class Seat(msgspec.Struct, frozen=True, gc=False):
+    """One seat of a show."""
+
+    number: int
+    section: str | None
+    price: Annotated[int, Meta(description="In the currency's minor unit.")]
+    state: SeatState
+
+
+class SeatMap(msgspec.Struct, frozen=True):
+    """The seats of a show."""
+
+    show_id: UUID
+    date: date
+    starts_at: datetime
+    seats_available: int
+    seats: list[Seat]
+
+
+class NewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A block of seats at one price; numbers run on from the section before."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=_TEXT)]
+    price: Money
+    seats: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)]
+
+
+class NewShow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A performance to be put on sale: in sections, or all seats at one ``price``."""
+
+    starts_at: Annotated[datetime, Meta(tz=True)]
+    sales_end_at: (
+        Annotated[
+            datetime, Meta(tz=True, description="End of the sale; the show's start if unset.")
+        ]
+        | None
+    ) = None
+    sections: Annotated[list[NewSection], Meta(min_length=1, max_length=200)] | None = None
+    price: Money | None = None
+    seats: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] = 50
+
+    def __post_init__(self) -> None:
+        if (self.sections is None) == (self.price is None):
+            message = "give either sections or price"
+            raise ValueError(message)
+        if self.seats_total > LARGEST_SHOW_SEATS:
+            message = f"a show has at most {LARGEST_SHOW_SEATS} seats"
+            raise ValueError(message)
+        # Beyond these a time can't be told in every time zone.
+        if not all(1970 <= at.year <= 9000 for at in (self.starts_at, self.sales_end_at) if at):  # noqa: PLR2004
+            message = "a show's times are between the years 1970 and 9000"
+            raise ValueError(message)
+
+    @property
+    def blocks(self) -> list[tuple[str | None, int | None, int]]:
+        """The seats as (section, price, how many), in the order of their numbers."""
+        if self.sections:
+            return [(section.name, section.price, section.seats) for section in self.sections]
+        return [(None, self.price, self.seats)]
+
+    @property
+    def seats_total(self) -> int:
+        """How many seats the show has."""
+        return sum(seats for _, _, seats in self.blocks)
+
+
+class NewShows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shows to be added to a concert."""
+
+    shows: Annotated[list[NewShow], Meta(min_length=1, max_length=LONGEST_RUN_SHOWS)]
+
+    def __post_init__(self) -> None:
+        check_size(self.shows)
+
+
+class NewConcert(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A concert to be put on sale, without its line."""
+
+    title: Title
+    artist: Name | None = None
+    venue: Name | None = None
+    timezone: Annotated[str, Meta(max_length=64)] = "Asia/Seoul"
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "KRW"
+    hold_seconds: HoldSeconds = 300
+    max_seats_per_user: SeatLimit = 4
+    shows: Annotated[list[NewShow], Meta(min_length=1, max_length=LONGEST_RUN_SHOWS)]
+
+    def __post_init__(self) -> None:
+        check_size(self.shows)
+
+
+class ConcertChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What may be changed of a concert; what is left out stays."""
+
+    title: Title | msgspec.UnsetType = msgspec.UNSET
+    hold_seconds: HoldSeconds | msgspec.UnsetType = msgspec.UNSET
+    max_seats_per_user: SeatLimit | msgspec.UnsetType = msgspec.UNSET
+
+
+class CreatedShow(msgspec.Struct, frozen=True):
+    """A show that was put on sale."""
+
+    show_id: UUID
+    date: date
+
+
+class CreatedConcert(msgspec.Struct, frozen=True):
+    """A concert that was put on sale."""
+
+    concert_id: UUID
+    shows: list[CreatedShow]
+
+
+def check_size(shows: list[NewShow]) -> None:
+    """Bounds what one request may create.
+
+    Raises:
+        ValueError: too many seats.
+    """
+    if sum(show.seats_total for show in shows) > LARGEST_REQUEST_SEATS:
+        message = f"one request creates at most {LARGEST_REQUEST_SEATS} seats"
+        raise ValueError(message)

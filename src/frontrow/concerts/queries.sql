@@ -1,0 +1,92 @@
+-- name: create_concert$
+-- Creates a concert and its waiting room; gives the request_hash that stands.
+SELECT concert_create(
+    :concert_id, :request_hash, :title, :artist, :venue, :timezone, :currency, :hold_seconds,
+    :max_seats_per_user, :policy::jsonb, :session_seconds, :claim_seconds, :opens_at, :closes_at
+);
+
+-- name: add_show$
+-- Adds a show with its seats; one that stands already stays as it is.
+SELECT concert_add_show(
+    :concert_id, :show_id, :request_hash, :starts_at, :date, :sales_end_at, :names, :prices, :seats
+);
+
+-- name: request_hash_of_show$
+-- What the request that made a show asked for.
+SELECT request_hash FROM show WHERE show_id = :show_id;
+
+-- name: concert_of_show$
+-- The concert that a show belongs to.
+SELECT concert_id FROM show WHERE show_id = :show_id;
+
+-- name: timezone_of$
+-- Where a concert plays.
+SELECT timezone FROM concert WHERE concert_id = :concert_id;
+
+-- name: change_concert$
+-- Changes what is given of a concert; NULL leaves it.
+UPDATE concert SET
+    title = coalesce(:title, title),
+    hold_seconds = coalesce(:hold_seconds, hold_seconds),
+    max_seats_per_user = coalesce(:max_seats_per_user, max_seats_per_user)
+WHERE concert_id = :concert_id
+RETURNING concert_id;
+
+-- name: claim_currency!
+-- The first to ask says which currency this installation sells in.
+INSERT INTO installation (currency) VALUES (:currency) ON CONFLICT DO NOTHING;
+
+-- name: currency$
+-- The currency of this installation.
+SELECT currency FROM installation;
+
+-- name: all_concerts
+-- Every concert, the next to play first.
+SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency,
+    s.first_date, s.last_date, s.price_from
+FROM concert AS c
+LEFT JOIN LATERAL (
+    SELECT min(date) AS first_date, max(date) AS last_date, min(price_from) AS price_from
+    FROM show WHERE show.concert_id = c.concert_id
+) AS s ON true
+ORDER BY s.first_date, c.created_at, c.concert_id;
+
+-- name: shows_of
+-- The shows of a concert, in order of time.
+SELECT show_id, concert_id, date, starts_at, sales_end_at, seats_total FROM show
+WHERE concert_id = :concert_id
+ORDER BY starts_at, show_id;
+
+-- name: stock_of_shows
+-- How many seats of shows are free, in the order asked for; no seat is looked at.
+SELECT (s.seats_total - t.sold - coalesce(d.seats, 0) - coalesce(h.seats, 0))::int AS available,
+    s.sales_end_at <= statement_timestamp() AS closed
+FROM unnest(:show_ids::uuid[]) WITH ORDINALITY AS k (show_id, item)
+JOIN show AS s USING (show_id)
+JOIN stock AS t USING (show_id)
+LEFT JOIN (SELECT show_id, sum(seats) AS seats FROM sold_delta GROUP BY show_id) AS d USING (show_id)
+LEFT JOIN (
+    SELECT r.show_id, sum(cardinality(r.seats)) AS seats FROM reservation AS r
+    WHERE r.state = 'held' AND r.held_until > statement_timestamp()
+    GROUP BY r.show_id
+) AS h USING (show_id)
+ORDER BY k.item;
+
+-- name: seats_of_shows
+-- The seats of shows, as arrays by number; one row for each show that exists.
+SELECT k.show_id, s.*
+FROM unnest(:show_ids::uuid[]) AS k (show_id)
+CROSS JOIN LATERAL (
+    SELECT array_agg(s.number ORDER BY s.number) AS numbers,
+        array_agg(s.section ORDER BY s.number) AS sections,
+        array_agg(s.price ORDER BY s.number) AS prices,
+        array_agg(
+            CASE
+                WHEN s.held_until = 'infinity' THEN 'sold'
+                WHEN s.held_until > clock_timestamp() THEN 'held'
+                ELSE 'available'
+            END
+            ORDER BY s.number
+        ) AS states
+    FROM seat AS s WHERE s.show_id = k.show_id
+) AS s;

@@ -1,0 +1,163 @@
+"""Puts concerts on sale and changes them."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import asyncpg
+import msgspec
+
+from frontrow.concerts.model import (
+    ConcertChange,
+    CreatedConcert,
+    CreatedShow,
+    NewConcert,
+    NewShow,
+)
+from frontrow.db.queries import load
+from frontrow.errors import IdempotencyKeyReused, InvalidRequest, NotFound
+from frontrow.ids import OPERATOR, request_hash, write_id
+
+_queries = load("frontrow.concerts")
+
+
+class Concerts:
+    """Puts concerts on sale. One currency per installation: balances and prices are in it."""
+
+    def __init__(self, pool: asyncpg.Pool, *, currency: str) -> None:
+        self._pool = pool
+        self.currency = currency
+
+    async def create(
+        self, new: NewConcert, room: dict[str, Any], idempotency_key: str | None
+    ) -> tuple[CreatedConcert, bool]:
+        """Creates a concert, its waiting room, shows and seats: all or nothing.
+
+        Args:
+            new: the concert.
+            room: the waiting room's columns: policy (JSON), session_seconds, claim_seconds,
+                opens_at, closes_at.
+            idempotency_key: the operator's.
+
+        Returns:
+            What was created, and whether it had been before, with the same key.
+
+        Raises:
+            InvalidRequest: an unknown time zone, or another currency than the installation's.
+            IdempotencyKeyReused: the key made another concert.
+        """
+        if new.currency != self.currency:
+            raise InvalidRequest.at("/currency", f"this installation sells in {self.currency}")
+        zone = _zone(new.timezone)
+        concert_id = write_id(OPERATOR, "concert", idempotency_key)
+        asked = request_hash((new, room))
+        async with self._pool.acquire() as connection, connection.transaction():
+            existed = await _queries.timezone_of(connection, concert_id=concert_id) is not None
+            stands = await _queries.create_concert(
+                connection,
+                concert_id=concert_id,
+                request_hash=asked,
+                title=new.title,
+                artist=new.artist,
+                venue=new.venue,
+                timezone=new.timezone,
+                currency=new.currency,
+                hold_seconds=new.hold_seconds,
+                max_seats_per_user=new.max_seats_per_user,
+                **room,
+            )
+            if stands != asked:
+                raise IdempotencyKeyReused
+            shows = await _add(
+                connection, concert_id, concert_id, new.shows, zone=zone, asked=asked
+            )
+        return CreatedConcert(concert_id, shows), existed
+
+    async def add_shows(
+        self, concert_id: UUID, shows: Sequence[NewShow], idempotency_key: str | None
+    ) -> tuple[CreatedConcert, bool]:
+        """Adds shows to a concert: all or nothing.
+
+        Returns:
+            The concert and the added shows, and whether they had been before, with the same key.
+
+        Raises:
+            NotFound: no such concert.
+            IdempotencyKeyReused: the key added other shows.
+        """
+        namespace = write_id(OPERATOR, "shows", idempotency_key)
+        asked = request_hash((concert_id, shows))
+        async with self._pool.acquire() as connection, connection.transaction():
+            timezone = await _queries.timezone_of(connection, concert_id=concert_id)
+            if timezone is None:
+                raise NotFound
+            first = _show_id(namespace, 0)
+            stands = await _queries.request_hash_of_show(connection, show_id=first)
+            if stands not in (None, asked):
+                raise IdempotencyKeyReused
+            zone = ZoneInfo(timezone)
+            added = await _add(connection, concert_id, namespace, shows, zone=zone, asked=asked)
+        return CreatedConcert(concert_id, added), stands is not None
+
+    async def change(self, concert_id: UUID, change: ConcertChange) -> None:
+        """Changes a concert; holds that are running keep their time.
+
+        Raises:
+            NotFound: no such concert.
+        """
+        given = {
+            field: None if value is msgspec.UNSET else value
+            for field, value in msgspec.structs.asdict(change).items()
+        }
+        changed = await _queries.change_concert(self._pool, concert_id=concert_id, **given)
+        if changed is None:
+            raise NotFound
+
+
+async def _add(
+    connection: asyncpg.Connection,
+    concert_id: UUID,
+    namespace: UUID,
+    shows: Sequence[NewShow],
+    *,
+    zone: ZoneInfo,
+    asked: int,
+) -> list[CreatedShow]:
+    """Adds shows whose ids follow from ``namespace``, so that asking again adds nothing."""
+    created = []
+    for index, show in enumerate(shows):
+        day = show.starts_at.astimezone(zone).date()
+        show_id = _show_id(namespace, index)
+        names, prices, seats = zip(*show.blocks, strict=True)
+        await _queries.add_show(
+            connection,
+            concert_id=concert_id,
+            show_id=show_id,
+            request_hash=asked,
+            starts_at=show.starts_at,
+            date=day,
+            sales_end_at=show.sales_end_at or show.starts_at,
+            names=names,
+            prices=prices,
+            seats=seats,
+        )
+        created.append(CreatedShow(show_id, day))
+    return created
+
+
+def _show_id(namespace: UUID, index: int) -> UUID:
+    return uuid5(namespace, f"show:{index}")
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidRequest.at("/timezone", f"there is no time zone {name!r}") from error
+
+
+async def claim_currency(pool: asyncpg.Pool, currency: str) -> str:
+    """The installation's currency; the first process ever to ask decides it."""
+    await _queries.claim_currency(pool, currency=currency)
+    return str(await _queries.currency(pool))

@@ -1,0 +1,189 @@
+"""The schema of a database: migrations, the features' functions and the rights of the application.
+
+Runs once, under a lock in the database, however many processes start at the same time. Does
+nothing to a database that is up to date: a role that may not change the schema will do then.
+"""
+
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import structlog
+from pogo_core.error import BadMigrationError
+from pogo_core.util import migrate as pogo
+
+from frontrow.db.connect import connect
+from frontrow.errors import SetupError
+
+PACKAGE = Path(str(files("frontrow")))
+MIGRATIONS = PACKAGE / "db" / "migrations"
+OLDEST_SERVER = 150_000
+LOCK_KEY = 0x46_52_4F_4E_54  # "FRONT"
+APPEND_ONLY = ("transfer",)  # the ledger
+
+log = structlog.get_logger()
+# The library tells its own log of each step at warning level; ours names them once, at info.
+silent = logging.getLogger("frontrow.pogo")
+silent.disabled = True
+
+
+async def migrate(
+    owner_dsn: str,
+    *,
+    app_role: str | None = None,
+    migrations: Path | None = None,
+    functions: Sequence[Path] | None = None,
+    connect_timeout_seconds: float = 10,
+) -> list[str]:
+    """Bring the database up to date and give ``app_role`` its rights; the migrations that ran.
+
+    ``migrations`` is a folder, by default the package's; ``functions`` are files of database
+    functions, by default every feature's ``functions.sql``.
+    Raises SetupError with one line.
+    """
+    connection = await connect(
+        owner_dsn,
+        timeout_seconds=connect_timeout_seconds,
+        search_path="public",
+        statement_timeout="0",
+    )
+    try:
+        _check_version(connection)
+        async with _locked(connection):
+            return await _bring_up_to_date(
+                connection,
+                app_role,
+                migrations or MIGRATIONS,
+                function_files() if functions is None else functions,
+            )
+    except BadMigrationError as error:
+        raise _failure(error) from error
+    except asyncpg.PostgresError as error:
+        raise _failure(error) from error
+    finally:
+        await connection.close()
+
+
+def function_files() -> list[Path]:
+    """The files of database functions that the features bring."""
+    return sorted(PACKAGE.glob("*/functions.sql"))
+
+
+async def pending(
+    connection: "asyncpg.Connection[Any]", *, migrations: Path | None = None
+) -> list[str]:
+    """The migrations that this database lacks, in order. Needs no more than SELECT."""
+    names = _names(migrations or MIGRATIONS)
+    if await connection.fetchval("SELECT to_regclass('public._pogo_migration')") is None:
+        return names
+    rows = await connection.fetch(
+        "SELECT migration_id FROM public._pogo_migration WHERE schema_name = 'public'"
+    )
+    applied = {row["migration_id"] for row in rows}
+    return [name for name in names if name not in applied]
+
+
+def _names(migrations: Path) -> list[str]:
+    return sorted(path.stem for path in migrations.glob("*.sql"))
+
+
+async def role_of(dsn: str, *, connect_timeout_seconds: float = 10) -> str:
+    """The role that a URL logs in as. Raises SetupError where it can't."""
+    connection = await connect(dsn, timeout_seconds=connect_timeout_seconds)
+    try:
+        return str(await connection.fetchval("SELECT current_user"))
+    finally:
+        await connection.close()
+
+
+def _check_version(connection: "asyncpg.Connection[Any]") -> None:
+    version = connection.get_server_version()
+    if version.major * 10_000 < OLDEST_SERVER:
+        msg = f"frontrow needs PostgreSQL 15 or newer; this database runs {version.major}"
+        raise SetupError(msg)
+
+
+@asynccontextmanager
+async def _locked(connection: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
+    """Only one process at a time; closing the connection would let go as well."""
+    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+        log.info("waiting for another process that is migrating the database")
+        await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+
+
+async def _bring_up_to_date(
+    connection: "asyncpg.Connection[Any]",
+    app_role: str | None,
+    migrations: Path,
+    functions: Sequence[Path],
+) -> list[str]:
+    missing = await pending(connection, migrations=migrations)
+    if missing:
+        log.info("migrating the database", migrations=missing)
+        await pogo.apply(connection, migrations, schema_name="public", logger=silent)
+    texts = [path.read_text() for path in functions]
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    if missing or await _installed(connection) != digest:
+        await _install(connection, texts, digest)
+    if app_role is not None and app_role != await connection.fetchval("SELECT current_user"):
+        await _grant(connection, app_role)
+    return missing
+
+
+async def _installed(connection: "asyncpg.Connection[Any]") -> str | None:
+    """The digest of the functions that this database has."""
+    if await connection.fetchval("SELECT to_regclass('public._frontrow_functions')") is None:
+        return None
+    digest: str | None = await connection.fetchval("SELECT digest FROM public._frontrow_functions")
+    return digest
+
+
+async def _install(
+    connection: "asyncpg.Connection[Any]", texts: Sequence[str], digest: str
+) -> None:
+    """Replace the functions, all at once. Takes no lock on a table that the server uses."""
+    async with connection.transaction():
+        # They may call each other across files, in whichever order the files come.
+        await connection.execute("SET LOCAL check_function_bodies = off")
+        for text in texts:
+            await connection.execute(text)
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS public._frontrow_functions"
+            " (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), digest text NOT NULL)"
+        )
+        await connection.execute(
+            "INSERT INTO public._frontrow_functions (digest) VALUES ($1)"
+            " ON CONFLICT (only_row) DO UPDATE SET digest = EXCLUDED.digest",
+            digest,
+        )
+
+
+async def _grant(connection: "asyncpg.Connection[Any]", role: str) -> None:
+    """Give the application its rights, in one transaction: a running one never lacks any."""
+    query = (PACKAGE / "db" / "grants.sql").read_text()
+    async with connection.transaction():
+        for (statement,) in await connection.fetch(query, role, list(APPEND_ONLY)):
+            await connection.execute(statement)
+
+
+def _failure(error: BaseException) -> SetupError:
+    """One line for what the database or a migration file refuses."""
+    cause = error.__cause__ or error
+    text = " ".join(str(cause).split())
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return SetupError(
+            f"the database role may not change the schema ({text}): give a role that may with "
+            "FRONTROW_MIGRATION_DATABASE_URL, or run frontrow migrate with one"
+        )
+    where = f"{error}: " if cause is not error else ""
+    return SetupError(f"the database can't be migrated: {where}{text}")

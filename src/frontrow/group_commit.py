@@ -1,0 +1,264 @@
+"""Group commit: calls of one kind that wait at the same moment ride one database call.
+
+A ``Lane`` is a queue with one worker: while a batch runs, new calls gather; when it ends, all of
+them (up to a limit) go together, in order of arrival. A call's client may go away; its batch goes
+on.
+
+The lane knows nothing of the database. ``run`` takes the items of a batch and returns one outcome
+for each; ``AGAIN`` for an item that met another item of its own batch and is to be run in the next
+one. ``classify`` says what an exception of ``run`` means (``errors.Fault``).
+"""
+
+import asyncio
+import enum
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from frontrow.errors import Fault, Overloaded, Unavailable
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+class Again(enum.Enum):
+    """The type of ``AGAIN``."""
+
+    AGAIN = enum.auto()
+
+
+AGAIN: Final = Again.AGAIN
+"""The outcome of an item that has to be run in the next batch."""
+
+
+class BatchObserver(Protocol):
+    """Is told of every batch that ran."""
+
+    def __call__(self, lane: str, items: int, seconds: float, /) -> None:
+        """A batch of this lane ran, with so many items, for so long."""
+
+
+class _Waiter(Generic[Item, Outcome]):
+    """One call: what it asks, where its answer goes, and until when (loop time) it may wait."""
+
+    __slots__ = ("answer", "deadline", "item")
+
+    def __init__(self, item: Item, answer: "asyncio.Future[Outcome]", deadline: float) -> None:
+        self.item = item
+        self.answer = answer
+        self.deadline = deadline
+
+    def give(self, outcome: Outcome) -> None:
+        """Answers the call."""
+        if not self.answer.done():
+            self.answer.set_result(outcome)
+
+    @property
+    def refused(self) -> bool:
+        """Whether its caller has been told that it may not have run; one who went away has not."""
+        return self.answer.done() and not self.answer.cancelled()
+
+    def refuse(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Lane(Generic[Item, Outcome]):
+    """One kind of call. At most one batch of a lane runs at a time.
+
+    Args:
+        name: for metrics.
+        run: runs a batch; gives one outcome (or ``AGAIN``) for each item, in their order.
+        classify: what an exception of ``run`` means.
+        batch_items: most items in a batch.
+        queue_items: most calls waiting; one more is refused with ``Overloaded``.
+        deadline_seconds: longest wait of a call. In the queue it ends with ``Overloaded`` and is
+            not run later; in a running batch with ``Unavailable``, and the batch goes on.
+        observe: told of every batch.
+    """
+
+    # Between two tries of the same batch after a fault.
+    _FIRST_PAUSE_SECONDS = 0.01
+    _LONGEST_PAUSE_SECONDS = 0.25
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Again]]],
+        *,
+        classify: Callable[[Exception], Fault],
+        batch_items: int,
+        queue_items: int,
+        deadline_seconds: float,
+        observe: BatchObserver | None = None,
+    ) -> None:
+        self.name = name
+        self._run = run
+        self._classify = classify
+        self._batch_items = batch_items
+        self._queue_items = queue_items
+        self._deadline_seconds = deadline_seconds
+        self._observe = observe
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queue: deque[_Waiter[Item, Outcome]] = deque()
+        self._running: Sequence[_Waiter[Item, Outcome]] = ()
+        self._worker: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    def submit(self, item: Item) -> "asyncio.Future[Outcome]":
+        """Runs one item with the next batch; await what comes back for its outcome.
+
+        Raises:
+            Overloaded: it was not run: the queue is full, or it waited in it past its deadline.
+            Unavailable: the database was away past the deadline; it may or may not have run.
+        """
+        if len(self._queue) >= self._queue_items:
+            raise Overloaded
+        loop = self._loop or self._start_in(asyncio.get_running_loop())
+        answer: asyncio.Future[Outcome] = loop.create_future()
+        deadline = loop.time() + self._deadline_seconds
+        self._queue.append(_Waiter(item, answer, deadline))
+        if self._worker is None:
+            self._worker = loop.create_task(self._work(), name=f"lane {self.name}")
+        if self._watch is None:
+            self._watch = loop.call_at(deadline, self._refuse_overdue)
+        return answer
+
+    def _start_in(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+        self._loop = loop
+        return loop
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their batch."""
+        return len(self._queue)
+
+    async def drained(self) -> None:
+        """Waits until nothing waits or runs any more."""
+        while self._worker is not None:
+            await asyncio.wait([self._worker])
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                batch = [
+                    self._queue.popleft() for _ in range(min(len(self._queue), self._batch_items))
+                ]
+                self._running = batch
+                again = await self._settle(batch)
+                self._queue.extendleft(reversed(again))
+                self._running = ()
+        finally:
+            self._running = ()
+            self._worker = None
+
+    async def _settle(
+        self, batch: Sequence[_Waiter[Item, Outcome]]
+    ) -> list[_Waiter[Item, Outcome]]:
+        """Runs a batch until each of its calls has an answer. Returns those to be run again."""
+        pause = self._FIRST_PAUSE_SECONDS
+        while True:
+            started = time.perf_counter()
+            try:
+                outcomes = await self._run([waiter.item for waiter in batch])
+                if len(outcomes) != len(batch):
+                    message = f"{len(outcomes)} outcomes for {len(batch)} items in {self.name}"
+                    raise RuntimeError(message)  # noqa: TRY301 - a broken statement is split like any other
+            except Exception as error:  # noqa: BLE001 - whatever it is, every call gets its answer
+                fault = self._classify(error)
+                if fault is Fault.ITEM:
+                    return await self._split(batch, error)
+                if all(waiter.answer.done() for waiter in batch):
+                    return []
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, self._LONGEST_PAUSE_SECONDS)
+            else:
+                if self._observe:
+                    self._observe(self.name, len(batch), time.perf_counter() - started)
+                return self._answer(batch, outcomes)
+
+    async def _split(
+        self, batch: Sequence[_Waiter[Item, Outcome]], error: Exception
+    ) -> list[_Waiter[Item, Outcome]]:
+        """One item makes the statement fail: its neighbours must not."""
+        if len(batch) == 1:
+            batch[0].refuse(error)
+            return []
+        middle = len(batch) // 2
+        first = await self._settle(batch[:middle])
+        return first + await self._settle(batch[middle:])
+
+    @staticmethod
+    def _answer(
+        batch: Sequence[_Waiter[Item, Outcome]],
+        outcomes: Sequence[Outcome | Again],
+    ) -> list[_Waiter[Item, Outcome]]:
+        again = []
+        for waiter, outcome in zip(batch, outcomes, strict=True):
+            if outcome is not AGAIN:
+                waiter.give(outcome)
+            elif not waiter.refused:
+                again.append(waiter)
+        return again
+
+    def _refuse_overdue(self) -> None:
+        """Answers the calls whose deadline has passed, and sets the watch for the next one."""
+        now = asyncio.get_running_loop().time()
+        for waiter in self._running:
+            if waiter.deadline <= now:
+                waiter.refuse(Unavailable())
+        # An item that was sent back is older than those behind it, so the queue stays in order.
+        while self._queue and self._queue[0].deadline <= now:
+            self._queue.popleft().refuse(Overloaded())
+        pending = [w.deadline for w in self._running if not w.answer.done()]
+        pending += [w.deadline for w in islice(self._queue, 1)]
+        self._watch = (
+            asyncio.get_running_loop().call_at(min(pending), self._refuse_overdue)
+            if pending
+            else None
+        )
+
+
+class Lanes:
+    """Opens lanes with the same limits, and knows them all."""
+
+    def __init__(
+        self,
+        *,
+        classify: Callable[[Exception], Fault],
+        batch_items: int,
+        queue_items: int,
+        deadline_seconds: float,
+        observe: BatchObserver | None = None,
+    ) -> None:
+        self._classify = classify
+        self._batch_items = batch_items
+        self._queue_items = queue_items
+        self._deadline_seconds = deadline_seconds
+        self._observe = observe
+        self._lanes: list[Lane[Any, Any]] = []
+
+    def open(
+        self,
+        name: str,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Again]]],
+    ) -> Lane[Item, Outcome]:
+        """A new lane. ``name`` is for the metrics; several lanes may share it."""
+        lane = Lane(
+            name,
+            run,
+            classify=self._classify,
+            batch_items=self._batch_items,
+            queue_items=self._queue_items,
+            deadline_seconds=self._deadline_seconds,
+            observe=self._observe,
+        )
+        self._lanes.append(lane)
+        return lane
+
+    async def drained(self) -> None:
+        """Waits until no lane has anything left."""
+        for lane in self._lanes:
+            await lane.drained()

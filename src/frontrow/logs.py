@@ -1,0 +1,69 @@
+"""How log lines look: one shape for our own and for the libraries', on standard error.
+
+Use ``structlog.get_logger()`` and pass facts as keywords; never a key, a password or a token.
+"""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+from structlog.typing import Processor
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+# These say at info what the banner and our own lines say already.
+CHATTY = ("asyncio", "httpx", "uvicorn", "uvicorn.error")
+
+
+class _StandardError:
+    """Whatever ``sys.stderr`` is when a line is written; tests and daemons exchange it."""
+
+    def write(self, text: str) -> int:
+        return _stream().write(text)
+
+    def flush(self) -> None:
+        _stream().flush()
+
+
+def _stream() -> TextIO:
+    return sys.stderr
+
+
+def configure(log_format: str = "console", log_level: str = "info") -> None:
+    """Set up logging for this process. ``log_format``: console or json; see ``LEVELS``."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderers = _renderers(log_format)
+    level = LEVELS[log_level]
+    structlog.configure(
+        processors=[*shared, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=_StandardError()),  # type: ignore[arg-type]
+    )
+    handler = logging.StreamHandler(_StandardError())
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(level, LEVELS["warning"]) if level > 10 else level)  # noqa: PLR2004 - debug shows all
+
+
+def _renderers(log_format: str) -> list[Processor]:
+    if log_format == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # The default shows the variables of every frame, passwords in URLs included.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    ]

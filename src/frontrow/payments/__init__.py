@@ -1,0 +1,1 @@
+"""THE PURCHASE, and the tickets it gives."""

@@ -1,0 +1,69 @@
+"""A payment and its tickets, as their owner sees them."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+
+class PaidTicket(msgspec.Struct, frozen=True, gc=False):
+    """An owned seat, as a payment lists it."""
+
+    ticket_id: UUID
+    number: int
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """A purchase. Money is in the currency's minor unit."""
+
+    payment_id: UUID
+    reservation_id: UUID
+    user_id: UUID
+    amount: int
+    currency: str
+    balance: Annotated[int, Meta(description="The balance right after it.")]
+    state: Literal["paid", "refunded"]
+    seats: Annotated[list[int], Meta(description="The numbers of the owned seats.")]
+    tickets: list[PaidTicket]
+    paid_at: datetime
+
+
+class Payments(msgspec.Struct, frozen=True):
+    """A page of payments, newest first; ``next`` is the ``after`` of the next page."""
+
+    payments: list[Payment]
+    next: str | None
+
+
+class SeatCounts(msgspec.Struct, frozen=True):
+    """The seats of a concert by state."""
+
+    total: int
+    available: int
+    held: int
+    sold: int
+
+
+class Sales(msgspec.Struct, frozen=True):
+    """What a concert has sold so far."""
+
+    seats: SeatCounts
+    revenue: Annotated[int, Meta(description="In the currency's minor unit.")]
+    holds_expired: Annotated[int, Meta(description="Holds that ended unpaid.")]
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """An owned seat."""
+
+    ticket_id: UUID
+    payment_id: UUID
+    concert_id: UUID
+    title: str
+    venue: str | None
+    show_id: UUID
+    date: date
+    starts_at: datetime
+    number: int
+    section: str | None

@@ -1,0 +1,73 @@
+-- name: pay
+-- Pays reservations: see the function.
+SELECT outcome, reason, state::text, expected, payment_id, seats, tickets, balance, paid_at
+FROM payment_pay(
+    :room_ids, :numbers, :place_ids, :user_ids, :concert_ids, :payment_ids, :reservation_ids, :amounts
+)
+ORDER BY item;
+
+-- name: fold_stock$
+-- Folds what was sold into the stock: see the function.
+SELECT payment_fold_stock(:limit);
+
+-- name: payments_of_user
+-- A page of a user's payments, newest first, before one of them.
+SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.seats, y.paid_at,
+    (SELECT array_agg(t.ticket_id ORDER BY t.number) FROM ticket AS t
+     WHERE t.payment_id = y.payment_id) AS tickets
+FROM payment AS y
+WHERE y.user_id = :user_id
+    AND (
+        :after::uuid IS NULL
+        OR (y.paid_at, y.payment_id) < (
+            SELECT a.paid_at, a.payment_id FROM payment AS a
+            WHERE a.payment_id = :after AND a.user_id = :user_id
+        )
+    )
+ORDER BY y.paid_at DESC, y.payment_id DESC LIMIT :limit;
+
+-- name: payment_of_user^
+-- One payment of a user.
+SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.seats, y.paid_at,
+    (SELECT array_agg(t.ticket_id ORDER BY t.number) FROM ticket AS t
+     WHERE t.payment_id = y.payment_id) AS tickets
+FROM payment AS y WHERE y.payment_id = :payment_id AND y.user_id = :user_id;
+
+-- name: tickets_of_user
+-- A user's tickets, the next show first; all, or the one that is named.
+SELECT t.ticket_id, y.payment_id, s.concert_id, c.title, c.venue, t.show_id, s.date, s.starts_at,
+    t.number, e.section
+FROM payment AS y
+CROSS JOIN LATERAL (
+    SELECT * FROM ticket AS t WHERE t.payment_id = y.payment_id AND t.void_at IS NULL OFFSET 0
+) AS t
+JOIN show AS s ON s.show_id = t.show_id
+JOIN concert AS c ON c.concert_id = s.concert_id
+JOIN seat AS e ON e.show_id = t.show_id AND e.number = t.number
+WHERE y.user_id = :user_id
+    AND (:ticket_id::uuid IS NULL OR t.ticket_id = :ticket_id)
+ORDER BY s.starts_at, t.number LIMIT :limit;
+
+-- name: sales_of_concert^
+-- What a concert has sold, holds and has taken in; no seat is looked at.
+SELECT coalesce(sum(s.seats_total), 0)::int AS seats_total,
+    coalesce(sum(t.sold + coalesce(d.seats, 0)), 0)::int AS sold,
+    coalesce(sum(t.revenue + coalesce(d.amount, 0)), 0)::bigint AS revenue,
+    coalesce(sum(h.seats), 0)::int AS held
+FROM show AS s
+JOIN stock AS t USING (show_id)
+LEFT JOIN (
+    SELECT show_id, sum(seats) AS seats, sum(amount) AS amount FROM sold_delta GROUP BY show_id
+) AS d USING (show_id)
+LEFT JOIN (
+    SELECT show_id, sum(cardinality(seats)) AS seats FROM reservation
+    WHERE state = 'held' AND held_until > statement_timestamp()
+    GROUP BY show_id
+) AS h USING (show_id)
+WHERE s.concert_id = :concert_id;
+
+-- name: expired_holds$
+-- How many holds of a concert have ended unpaid.
+SELECT count(*)::int FROM reservation
+WHERE concert_id = :concert_id
+    AND (state = 'expired' OR (state = 'held' AND held_until <= clock_timestamp()));

@@ -1,0 +1,210 @@
+"""Pays reservations, and tells what was bought."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from frontrow.db.queries import load
+from frontrow.errors import (
+    AmountMismatch,
+    DomainError,
+    HoldExpired,
+    IdempotencyKeyReused,
+    InsufficientBalance,
+    NotAllowed,
+    NotFound,
+    ReservationClosed,
+    standing_error,
+)
+from frontrow.group_commit import AGAIN, Again, Lanes
+from frontrow.ids import PlaceRef, place_arrays, write_id
+from frontrow.payments.model import PaidTicket, Payment, Payments, Sales, SeatCounts, Ticket
+
+_queries = load("frontrow.payments")
+
+_FOLD_BATCH = 10_000
+
+
+class _Pay(NamedTuple):
+    place: PlaceRef
+    payment_id: UUID
+    reservation_id: UUID
+    amount: int
+
+
+class Paying:
+    """The purchase.
+
+    Args:
+        wake: told the room where a slot has come free.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        lanes: Lanes,
+        *,
+        currency: str,
+        wake: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._pool = pool
+        self._currency = currency
+        self._wake = wake
+        self._paying = lanes.open("pay", self._pay)
+
+    async def pay(
+        self, place: PlaceRef, reservation_id: UUID, amount: int, idempotency_key: str | None
+    ) -> tuple[Payment, str]:
+        """Pays a reservation, in one transaction.
+
+        Money moves, the ledger is written, the seats are owned, the token ends.
+
+        Args:
+            place: whose.
+            reservation_id: what is paid.
+            amount: what the user thinks it costs, in the currency's minor unit.
+            idempotency_key: makes asking again safe; so does asking again without one.
+
+        Returns:
+            The payment as it was made, and ``paid``, ``replayed`` (made before with this key) or
+            ``existing`` (made before otherwise).
+
+        Raises:
+            NotFound, NotAllowed, ReservationClosed, HoldExpired: there is nothing to pay.
+            AmountMismatch, InsufficientBalance: the money doesn't fit; the hold stays.
+            NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.
+            IdempotencyKeyReused: the key paid something else.
+        """
+        payment_id = write_id(place.user_id, "payment", idempotency_key)
+        row = await self._paying.submit(_Pay(place, payment_id, reservation_id, amount))
+        outcome = row["outcome"]
+        if outcome not in ("paid", "replayed", "existing"):
+            raise _refusal(row, amount)
+        if outcome == "paid":
+            self._wake(place.room_id)
+        payment = Payment(
+            payment_id=row["payment_id"],
+            reservation_id=reservation_id,
+            user_id=place.user_id,
+            amount=amount,
+            currency=self._currency,
+            balance=row["balance"],
+            state="paid",
+            seats=row["seats"],
+            tickets=_tickets(row),
+            paid_at=row["paid_at"],
+        )
+        return payment, outcome
+
+    async def payments(self, user_id: UUID, *, limit: int, after: UUID | None) -> Payments:
+        """A page of a user's payments, newest first; ``after`` is ``next`` of the page before."""
+        rows = await _queries.payments_of_user(
+            self._pool, user_id=user_id, after=after, limit=limit + 1
+        )
+        page = [self._payment(row) for row in rows[:limit]]
+        return Payments(page, str(page[-1].payment_id) if len(rows) > limit else None)
+
+    async def payment(self, user_id: UUID, payment_id: UUID) -> Payment:
+        """One payment of a user.
+
+        Raises:
+            NotFound: the user has none with this id.
+        """
+        row = await _queries.payment_of_user(self._pool, user_id=user_id, payment_id=payment_id)
+        if row is None:
+            raise NotFound
+        return self._payment(row)
+
+    async def tickets(self, user_id: UUID, *, limit: int) -> list[Ticket]:
+        """A user's tickets, the next show first."""
+        rows = await _queries.tickets_of_user(
+            self._pool, user_id=user_id, ticket_id=None, limit=limit
+        )
+        return [Ticket(**row) for row in rows]
+
+    async def ticket(self, user_id: UUID, ticket_id: UUID) -> Ticket:
+        """One ticket of a user.
+
+        Raises:
+            NotFound: the user has none with this id.
+        """
+        rows = await _queries.tickets_of_user(
+            self._pool, user_id=user_id, ticket_id=ticket_id, limit=1
+        )
+        if not rows:
+            raise NotFound
+        return Ticket(**rows[0])
+
+    async def sales(self, concert_id: UUID) -> Sales:
+        """What a concert has sold so far."""
+        row = await _queries.sales_of_concert(self._pool, concert_id=concert_id)
+        return Sales(
+            seats=SeatCounts(
+                total=row["seats_total"],
+                available=row["seats_total"] - row["sold"] - row["held"],
+                held=row["held"],
+                sold=row["sold"],
+            ),
+            revenue=row["revenue"],
+            holds_expired=await _queries.expired_holds(self._pool, concert_id=concert_id),
+        )
+
+    async def fold_stock(self) -> int:
+        """Tidies the count of sold seats, a batch of it. Safe in every process."""
+        folded: int = await _queries.fold_stock(self._pool, limit=_FOLD_BATCH)
+        return folded
+
+    async def _pay(self, asks: Sequence[_Pay]) -> list[asyncpg.Record | Again]:
+        rows = await _queries.pay(
+            self._pool,
+            **place_arrays([ask.place for ask in asks]),
+            user_ids=[ask.place.user_id for ask in asks],
+            concert_ids=[ask.place.concert_id for ask in asks],
+            payment_ids=[ask.payment_id for ask in asks],
+            reservation_ids=[ask.reservation_id for ask in asks],
+            amounts=[ask.amount for ask in asks],
+        )
+        return [AGAIN if row["outcome"] == "again" else row for row in rows]
+
+    def _payment(self, row: asyncpg.Record) -> Payment:
+        return Payment(
+            payment_id=row["payment_id"],
+            reservation_id=row["reservation_id"],
+            user_id=row["user_id"],
+            amount=row["amount"],
+            currency=self._currency,
+            balance=row["balance"],
+            state=row["state"],
+            seats=row["seats"],
+            tickets=_tickets(row),
+            paid_at=row["paid_at"],
+        )
+
+
+def _tickets(row: asyncpg.Record) -> list[PaidTicket]:
+    return [PaidTicket(*ticket) for ticket in zip(row["tickets"], row["seats"], strict=True)]
+
+
+def _refusal(row: asyncpg.Record, amount: int) -> DomainError:
+    """The error that an outcome of the database stands for."""
+    match row["outcome"]:
+        case "insufficient_balance":
+            return InsufficientBalance(
+                balance=row["balance"], amount=amount, shortfall=amount - row["balance"]
+            )
+        case "amount_mismatch":
+            return AmountMismatch(expected=row["expected"])
+        case "reservation_closed":
+            return ReservationClosed(state=row["state"])
+        case "hold_expired":
+            return HoldExpired()
+        case "not_found":
+            return NotFound()
+        case "not_allowed":
+            return NotAllowed()
+        case "idempotency_key_reused":
+            return IdempotencyKeyReused()
+        case standing:
+            return standing_error(standing, row["reason"])

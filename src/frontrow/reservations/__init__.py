@@ -1,0 +1,1 @@
+"""WHERE SEATS ARE HELD: reservations, from the hold to its end."""

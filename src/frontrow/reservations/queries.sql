@@ -1,0 +1,51 @@
+-- name: hold
+-- Holds seats: see the function.
+SELECT outcome, reason, taken, seat_limit, amount, prices, sections, created_at, held_until
+FROM reservation_hold(
+    :room_ids, :numbers, :place_ids, :user_ids, :concert_ids, :reservation_ids, :request_hashes,
+    :show_ids, :firsts, :lasts, :seats
+)
+ORDER BY item;
+
+-- name: release
+-- Releases holds: see the function.
+SELECT outcome, reason, state::text
+FROM reservation_release(:reservation_ids, :user_ids, :room_ids, :numbers, :place_ids)
+ORDER BY item;
+
+-- name: leave
+-- Ends places because their owners leave, and lets their holds go: see the function.
+SELECT outcome, reason FROM reservation_leave(:room_ids, :numbers, :place_ids) ORDER BY item;
+
+-- name: expire$
+-- Writes down that holds have ended: see the function.
+SELECT reservation_expire(:limit);
+
+-- name: reservations
+-- Reservations by id and owner, in the order asked for; NULLs where there is none. A hold past its
+-- time is expired, whether or not that is written down.
+SELECT r.reservation_id, r.concert_id, r.show_id, s.date, s.starts_at, r.seats, t.prices, t.sections,
+    r.amount, r.held_until, r.created_at, y.payment_id,
+    CASE WHEN r.state = 'held' AND r.held_until <= clock_timestamp() THEN 'expired'
+        ELSE r.state::text END AS state
+FROM unnest(:reservation_ids::uuid[], :user_ids::uuid[])
+    WITH ORDINALITY AS k (reservation_id, user_id, item)
+LEFT JOIN LATERAL (
+    SELECT * FROM reservation AS r
+    WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id
+) AS r ON true
+LEFT JOIN LATERAL (SELECT date, starts_at FROM show AS s WHERE s.show_id = r.show_id) AS s ON true
+LEFT JOIN LATERAL (
+    SELECT payment_id FROM payment AS y WHERE y.reservation_id = r.reservation_id
+) AS y ON true
+LEFT JOIN LATERAL (
+    SELECT array_agg(t.price ORDER BY t.number) AS prices,
+        array_agg(t.section ORDER BY t.number) AS sections
+    FROM seat AS t WHERE t.show_id = r.show_id AND t.number = ANY (r.seats)
+) AS t ON true
+ORDER BY k.item;
+
+-- name: reservations_of_user
+-- The newest reservations of a user.
+SELECT reservation_id FROM reservation WHERE user_id = :user_id AND state IN ('held', 'paid')
+ORDER BY created_at DESC LIMIT :limit;

@@ -1,0 +1,292 @@
+"""Holds seats, releases them, follows them."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from frontrow.concerts.model import Show
+from frontrow.db.queries import load
+from frontrow.errors import (
+    DomainError,
+    IdempotencyKeyReused,
+    NotAllowed,
+    NotFound,
+    ReservationClosed,
+    SeatLimit,
+    SeatTaken,
+    ShowClosed,
+    standing_error,
+)
+from frontrow.group_commit import AGAIN, Again, Lanes
+from frontrow.ids import PlaceRef, place_arrays, request_hash, write_id
+from frontrow.reservations.model import Reservation, ReservedSeat
+
+_queries = load("frontrow.reservations")
+
+_EXPIRE_BATCH = 1_000
+_WATCH_SECONDS = 0.25
+
+
+class _Hold(NamedTuple):
+    place: PlaceRef
+    reservation_id: UUID
+    request_hash: int
+    show_id: UUID
+    seats: Sequence[int]
+
+
+class _Release(NamedTuple):
+    reservation_id: UUID
+    user_id: UUID
+    place: PlaceRef | None
+
+
+class _Leave:
+    """A leave on its way. One that was sent before may be what ended the place."""
+
+    __slots__ = ("place", "sent")
+
+    def __init__(self, place: PlaceRef) -> None:
+        self.place = place
+        self.sent = False
+
+
+class Reservations:
+    """Where seats are held.
+
+    Args:
+        wake: told the room where a slot has come free.
+        stopping: set when the server drains; those who wait are answered at once.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        lanes: Lanes,
+        *,
+        currency: str,
+        wake: Callable[[int], None] = lambda _: None,
+        stopping: asyncio.Event | None = None,
+    ) -> None:
+        self._pool = pool
+        self._currency = currency
+        self._wake = wake
+        self._stopping = stopping or asyncio.Event()
+        self._holding = lanes.open("hold", self._hold)
+        self._releasing = lanes.open("release", self._release)
+        self._leaving = lanes.open("leave", self._leave)
+        self._reading = lanes.open("reservation_read", self._read)
+
+    async def hold(
+        self, place: PlaceRef, show: Show, seats: Sequence[int], idempotency_key: str | None
+    ) -> tuple[Reservation, bool]:
+        """Holds seats of one show for an admitted user, all or nothing.
+
+        Args:
+            place: whose.
+            show: of which show.
+            seats: their numbers, each once.
+            idempotency_key: makes asking again safe.
+
+        Returns:
+            The reservation as it was made, and whether it had been made before with this key.
+
+        Raises:
+            SeatTaken, SeatLimit, ShowClosed, NotFound, NotAllowed: the seats can't be had.
+            NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.
+            IdempotencyKeyReused: the key made another reservation.
+        """
+        wanted = sorted(set(seats))
+        ask = _Hold(
+            place,
+            write_id(place.user_id, "reservation", idempotency_key),
+            request_hash((show.show_id, wanted)),
+            show.show_id,
+            wanted,
+        )
+        row = await self._holding.submit(ask)
+        if row["outcome"] not in ("held", "replayed"):
+            raise _refusal(row)
+        reservation = Reservation(
+            reservation_id=ask.reservation_id,
+            concert_id=place.concert_id,
+            show_id=show.show_id,
+            date=show.date,
+            starts_at=show.starts_at,
+            seats=[
+                ReservedSeat(*s) for s in zip(wanted, row["sections"], row["prices"], strict=True)
+            ],
+            amount=row["amount"],
+            currency=self._currency,
+            state="held",
+            held_until=row["held_until"],
+            created_at=row["created_at"],
+            payment_id=None,
+        )
+        return reservation, row["outcome"] == "replayed"
+
+    async def release(self, reservation_id: UUID, user_id: UUID, place: PlaceRef | None) -> None:
+        """Releases a user's hold; its seats are free at once. Doing it twice is fine.
+
+        Args:
+            reservation_id: which.
+            user_id: whose.
+            place: the place whose token asked; ``None`` for the user's key.
+
+        Raises:
+            NotFound: the user has no such reservation.
+            ReservationClosed: it is paid.
+            NotAllowed: the token is another concert's.
+            TokenFinished, CredentialInvalid: the token doesn't live.
+        """
+        row = await self._releasing.submit(_Release(reservation_id, user_id, place))
+        if row["outcome"] != "released":
+            raise _refusal(row)
+
+    async def leave(self, place: PlaceRef) -> None:
+        """Takes a place out of the line and lets its holds go.
+
+        Raises:
+            TokenFinished, CredentialInvalid: the token doesn't live.
+        """
+        outcome, reason = await self._leaving.submit(_Leave(place))
+        if outcome != "left":
+            raise standing_error(outcome, reason)
+        self._wake(place.room_id)
+
+    async def get(self, reservation_id: UUID, user_id: UUID) -> Reservation:
+        """A user's reservation.
+
+        Raises:
+            NotFound: the user has none with this id.
+        """
+        reservation = await self._reading.submit((reservation_id, user_id))
+        if reservation is None:
+            raise NotFound
+        return reservation
+
+    async def wait(self, reservation_id: UUID, user_id: UUID, seconds: float) -> Reservation:
+        """A user's reservation, once it is no longer held, or after ``seconds``.
+
+        Raises:
+            NotFound: the user has none with this id.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            reservation = await self.get(reservation_id, user_id)
+            left = until - loop.time()
+            if reservation.state != "held" or left <= 0 or self._stopping.is_set():
+                return reservation
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), min(left, _WATCH_SECONDS))
+
+    async def of_user(self, user_id: UUID, limit: int) -> list[Reservation]:
+        """The newest of a user's reservations that are held or paid."""
+        rows = await _queries.reservations_of_user(self._pool, user_id=user_id, limit=limit)
+        found = await self._read([(row["reservation_id"], user_id) for row in rows])
+        return [reservation for reservation in found if reservation is not None]
+
+    async def expire(self) -> int:
+        """Writes down which holds have ended, a batch of them. Safe in every process."""
+        ended: int = await _queries.expire(self._pool, limit=_EXPIRE_BATCH)
+        return ended
+
+    async def _hold(self, asks: Sequence[_Hold]) -> list[asyncpg.Record | Again]:
+        firsts: list[int] = []
+        lasts: list[int] = []
+        seats: list[int] = []
+        for ask in asks:
+            firsts.append(len(seats) + 1)
+            seats.extend(ask.seats)
+            lasts.append(len(seats))
+        rows = await _queries.hold(
+            self._pool,
+            **place_arrays([ask.place for ask in asks]),
+            user_ids=[ask.place.user_id for ask in asks],
+            concert_ids=[ask.place.concert_id for ask in asks],
+            reservation_ids=[ask.reservation_id for ask in asks],
+            request_hashes=[ask.request_hash for ask in asks],
+            show_ids=[ask.show_id for ask in asks],
+            firsts=firsts,
+            lasts=lasts,
+            seats=seats,
+        )
+        return [AGAIN if row["outcome"] == "again" else row for row in rows]
+
+    async def _release(self, asks: Sequence[_Release]) -> list[asyncpg.Record]:
+        places = [ask.place for ask in asks]
+        rows: list[asyncpg.Record] = await _queries.release(
+            self._pool,
+            reservation_ids=[ask.reservation_id for ask in asks],
+            user_ids=[ask.user_id for ask in asks],
+            room_ids=[place and place.room_id for place in places],
+            numbers=[place and place.number for place in places],
+            place_ids=[place and place.place_id for place in places],
+        )
+        return rows
+
+    async def _leave(self, asks: "Sequence[_Leave]") -> list[tuple[str, str | None]]:
+        sent_before = [ask.sent for ask in asks]
+        for ask in asks:
+            ask.sent = True
+        rows = await _queries.leave(self._pool, **place_arrays([ask.place for ask in asks]))
+        return [
+            ("left", None) if again and row["reason"] == "left" else (row["outcome"], row["reason"])
+            for again, row in zip(sent_before, rows, strict=True)
+        ]
+
+    async def _read(self, wanted: Sequence[tuple[UUID, UUID]]) -> list[Reservation | None]:
+        distinct = list(dict.fromkeys(wanted))
+        reservation_ids, user_ids = zip(*distinct, strict=True) if distinct else ((), ())
+        rows = await _queries.reservations(
+            self._pool, reservation_ids=reservation_ids, user_ids=user_ids
+        )
+        found = dict(zip(distinct, (self._reservation(row) for row in rows), strict=True))
+        return [found[key] for key in wanted]
+
+    def _reservation(self, row: asyncpg.Record) -> Reservation | None:
+        if row["reservation_id"] is None:
+            return None
+        return Reservation(
+            reservation_id=row["reservation_id"],
+            concert_id=row["concert_id"],
+            show_id=row["show_id"],
+            date=row["date"],
+            starts_at=row["starts_at"],
+            seats=[
+                ReservedSeat(*s)
+                for s in zip(row["seats"], row["sections"], row["prices"], strict=True)
+            ],
+            amount=row["amount"],
+            currency=self._currency,
+            state=row["state"],
+            held_until=row["held_until"],
+            created_at=row["created_at"],
+            payment_id=row["payment_id"],
+        )
+
+
+def _refusal(row: asyncpg.Record) -> DomainError:
+    """The error that an outcome of the database stands for."""
+    match row["outcome"]:
+        case "seat_taken":
+            return SeatTaken(seats=row["taken"])
+        case "seat_limit":
+            return SeatLimit(limit=row["seat_limit"])
+        case "reservation_closed":
+            return ReservationClosed(state=row["state"])
+        case "not_found":
+            return NotFound()
+        case "not_allowed":
+            return NotAllowed()
+        case "show_closed":
+            return ShowClosed()
+        case "idempotency_key_reused":
+            return IdempotencyKeyReused()
+        case standing:
+            return standing_error(standing, row["reason"])

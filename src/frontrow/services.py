@@ -1,0 +1,124 @@
+"""All features wired together, for one process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from frontrow.concerts.catalogue import Catalogue
+from frontrow.concerts.service import Concerts, claim_currency
+from frontrow.db.pool import classify, open_pool
+from frontrow.errors import SetupError
+from frontrow.group_commit import Lanes
+from frontrow.metrics import observe_batch
+from frontrow.payments.service import Paying
+from frontrow.reservations.service import Reservations
+from frontrow.settings import Settings
+from frontrow.users.service import Users
+from frontrow.waiting_room.service import WaitingRooms
+from frontrow.waiting_room.snapshot import Snapshot
+from frontrow.waiting_room.token import TokenSigner, load_signer
+from frontrow.wallet.ledger import Ledger
+
+
+class Bell:
+    """Rung with the room where somebody may be called now; whoever admits answers it."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+        self._rooms: set[int] = set()
+
+    def ring(self, room_id: int) -> None:
+        """Somebody may be called in this room."""
+        self._rooms.add(room_id)
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> set[int]:
+        """The rooms it was rung for, as soon as there are any; none after ``seconds``."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        except TimeoutError:
+            return set()
+        self._rung.clear()
+        rooms, self._rooms = self._rooms, set()
+        return rooms
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a process works with."""
+
+    settings: Settings
+    pool: asyncpg.Pool
+    lanes: Lanes
+    signer: TokenSigner
+    bell: Bell
+    stopping: asyncio.Event
+    users: Users
+    rooms: WaitingRooms
+    catalogue: Catalogue
+    concerts: Concerts
+    reservations: Reservations
+    ledger: Ledger
+    paying: Paying
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """The services on the database of the settings, until the block ends.
+
+    Raises:
+        SetupError: the installation sells in another currency.
+        OSError, asyncpg.PostgresError: the database can't be reached or isn't migrated.
+    """
+    if settings.database_url is None:
+        message = "FRONTROW_DATABASE_URL is not set"
+        raise SetupError(message)
+    pool = await open_pool(
+        settings.database_url.get_secret_value(),
+        connections=settings.pool_connections,
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+    )
+    try:
+        yield await _wire(settings, pool)
+    finally:
+        await pool.close()
+
+
+async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
+    currency = await claim_currency(pool, settings.currency)
+    if currency != settings.currency:
+        message = f"this installation sells in {currency}, not in {settings.currency}"
+        raise SetupError(message)
+    lanes = Lanes(
+        classify=classify,
+        batch_items=settings.batch_items,
+        queue_items=settings.queue_items,
+        deadline_seconds=settings.deadline_seconds,
+        observe=observe_batch,
+    )
+    bell = Bell()
+    stopping = asyncio.Event()
+    signer = await load_signer(pool, remembered_tokens=settings.cached_credentials)
+    snapshot = Snapshot(pool)
+    await snapshot.refresh()
+    return Services(
+        settings=settings,
+        pool=pool,
+        lanes=lanes,
+        signer=signer,
+        bell=bell,
+        stopping=stopping,
+        users=Users(pool, lanes, remembered_keys=settings.cached_credentials),
+        rooms=WaitingRooms(pool, lanes, signer, snapshot, wake=bell.ring),
+        catalogue=Catalogue(pool, lanes),
+        concerts=Concerts(pool, currency=currency),
+        reservations=Reservations(
+            pool, lanes, currency=currency, wake=bell.ring, stopping=stopping
+        ),
+        ledger=Ledger(pool, lanes, currency=currency),
+        paying=Paying(pool, lanes, currency=currency, wake=bell.ring),
+    )

@@ -1,0 +1,93 @@
+"""Every limit and time of the server, its unit in the name, read from ``FRONTROW_…`` variables.
+
+Nothing is read at import: the command builds one ``Settings``, hands it on, and writes it back into
+the environment of its worker processes with ``Settings.to_environment``.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PositiveSeconds = Annotated[float, Field(gt=0)]
+PositiveCount = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """The settings of one server; each field is the variable ``FRONTROW_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix="FRONTROW_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port to listen on.")
+    workers: PositiveCount = Field(1, description="Worker processes that share the port.")
+    data_dir: Path | None = Field(
+        None, description="Where the embedded database and the operator key are kept."
+    )
+    database_url: SecretStr | None = Field(
+        None, description="A PostgreSQL (15 or newer) to use instead of the embedded one."
+    )
+    migration_database_url: SecretStr | None = Field(
+        None, description="The same database as a role that may change the schema."
+    )
+    operator_key: SecretStr | None = Field(
+        None, min_length=16, description="The operator's key; made and stored where unset."
+    )
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
+        "KRW",
+        description="The one currency of this installation (ISO 4217), fixed at its first start.",
+    )
+    log_format: Annotated[str, Field(pattern="^(console|json)$")] = Field(
+        "console", description="How log lines are written: console or json."
+    )
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field(
+        "info", description="The least level that is logged."
+    )
+    metrics_dir: Path | None = Field(
+        None, description="Where worker processes share their metrics; set by the command."
+    )
+
+    pool_connections: PositiveCount = Field(
+        10, description="Database connections of one worker process."
+    )
+    connect_timeout_seconds: PositiveSeconds = Field(
+        10, description="Longest wait for the database at start."
+    )
+    batch_items: PositiveCount = Field(500, description="Most calls in one batch (group commit).")
+    queue_items: PositiveCount = Field(
+        20_000, description="Most calls waiting for one kind of batch; more are answered 503."
+    )
+    deadline_seconds: PositiveSeconds = Field(
+        10, description="Longest time a call may wait for its batch; then 503."
+    )
+    body_bytes: PositiveCount = Field(65_536, description="Largest request body.")
+    cached_credentials: PositiveCount = Field(
+        50_000, description="Most verified tokens, and user keys, remembered by one process."
+    )
+    snapshot_seconds: PositiveSeconds = Field(
+        0.2, description="How often a process refreshes its view of the lines."
+    )
+    stock_seconds: PositiveSeconds = Field(
+        1.0, description="How often a process counts the seats that are left."
+    )
+    admission_tick_seconds: PositiveSeconds = Field(
+        0.1, description="Longest wait between two looks at who may come in."
+    )
+    expiry_tick_seconds: PositiveSeconds = Field(
+        0.5, description="How often ended holds are tidied away."
+    )
+    drain_seconds: PositiveSeconds = Field(
+        15, description="Longest wait for running calls when the server stops."
+    )
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that give a child process these settings, secrets included."""
+        values = {
+            f"FRONTROW_{name.upper()}": getattr(self, name) for name in type(self).model_fields
+        }
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }

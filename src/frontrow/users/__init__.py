@@ -1,0 +1,1 @@
+"""WHO A USER IS: guest accounts and their keys."""

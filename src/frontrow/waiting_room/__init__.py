@@ -1,0 +1,1 @@
+"""THE LINE: places, tokens, admission."""

@@ -1,0 +1,51 @@
+"""What a line tells: the status of one place."""
+
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+PlaceState: TypeAlias = Literal["waiting", "admitted", "finished"]
+FinishReason: TypeAlias = Literal["paid", "left", "expired"]
+RoomState: TypeAlias = Literal["scheduled", "open", "paused", "sold_out", "closed"]
+
+
+class Eta(msgspec.Struct, frozen=True):
+    """The forecast of a wait, in seconds from now."""
+
+    p50: Annotated[int, Meta(description="As likely earlier as later, in seconds.")]
+    p90: Annotated[int, Meta(description="Nine times out of ten not later, in seconds.")]
+
+
+class Status(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A place in a line, as its owner sees it."""
+
+    user_id: UUID
+    concert_id: UUID
+    number: Annotated[int, Meta(description="The place's number: in order of joining, gapless.")]
+    position: Annotated[
+        int | None, Meta(description="The place in serving order; null before a draw.")
+    ]
+    state: Annotated[PlaceState, Meta(description="waiting → admitted → finished.")]
+    ahead: Annotated[int, Meta(description="How many people are called before this one.")]
+    eta_seconds: Annotated[Eta | None, Meta(description="The forecast; null where there is none.")]
+    poll_after_ms: Annotated[int, Meta(description="Ask again after this many milliseconds.")]
+    seats_available: Annotated[int, Meta(description="Seats of the concert that are free now.")]
+    issued_at: Annotated[datetime, Meta(description="When the place was taken.")]
+    admitted_at: Annotated[datetime | None, Meta(description="When the line called this place.")]
+    claimed_at: Annotated[
+        datetime | None, Meta(description="When the first admitted call was made.")
+    ]
+    expires_at: Annotated[
+        datetime | None,
+        Meta(description="End of the claim window, or of the session once claimed."),
+    ]
+    reason: Annotated[FinishReason | None, Meta(description="Why a finished place is finished.")]
+
+
+class IssuedStatus(Status, frozen=True, gc=False, kw_only=True):
+    """A status with the token that follows it."""
+
+    token: Annotated[str, Meta(description="The queue token: the credential for this line.")]

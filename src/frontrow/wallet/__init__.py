@@ -1,0 +1,1 @@
+"""WHERE MONEY MOVES: wallets and the ledger."""

@@ -1,0 +1,136 @@
+-- Where money moves. Every change of a balance is one row of the ledger, written in the same
+-- statement. Conventions as in waiting_room/functions.sql.
+
+-- Locks wallets by user, making those that are missing.
+CREATE OR REPLACE FUNCTION wallet_lock(p_users uuid[])
+RETURNS void LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off
+AS $$
+BEGIN
+    INSERT INTO wallet (user_id)
+    SELECT k.user_id FROM (SELECT DISTINCT u FROM unnest(p_users) AS u ORDER BY u) AS k (user_id)
+    WHERE NOT EXISTS (SELECT FROM wallet AS w WHERE w.user_id = k.user_id)
+    ON CONFLICT DO NOTHING;
+    PERFORM FROM (SELECT DISTINCT u FROM unnest(p_users) AS u ORDER BY u) AS k (user_id)
+    CROSS JOIN LATERAL (
+        SELECT FROM wallet AS w WHERE w.user_id = k.user_id FOR NO KEY UPDATE
+    ) AS locked;
+END $$;
+
+-- Posts transfers, at most one for each wallet: the balance and the ledger row together. The wallets
+-- are locked. The other side is a house account: cash for a charge, sales for the rest.
+CREATE OR REPLACE FUNCTION wallet_post(
+    p_transfers uuid[], p_users uuid[], p_amounts bigint[], p_references uuid[],
+    p_kind transfer_kind, p_now timestamptz
+)
+RETURNS void LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off
+AS $$
+DECLARE
+    house CONSTANT uuid := (
+        SELECT account_id FROM house_account
+        WHERE name = CASE p_kind WHEN 'charge' THEN 'cash' ELSE 'sales' END
+    );
+    paying CONSTANT boolean := p_kind = 'payment';
+BEGIN
+    WITH moved AS (
+        UPDATE wallet AS w
+        SET balance = w.balance + CASE WHEN paying THEN -k.amount ELSE k.amount END,
+            entries = w.entries + 1
+        FROM unnest(p_transfers, p_users, p_amounts, p_references)
+            AS k (transfer_id, user_id, amount, reference)
+        WHERE w.user_id = k.user_id
+        RETURNING k.*, w.balance, w.entries
+    )
+    INSERT INTO transfer (
+        transfer_id, user_id, entry, kind, debit_account, credit_account, amount, balance, reference,
+        created_at
+    )
+    SELECT m.transfer_id, m.user_id, m.entries, p_kind,
+        CASE WHEN paying THEN m.user_id ELSE house END,
+        CASE WHEN paying THEN house ELSE m.user_id END,
+        m.amount, m.balance, m.reference, p_now
+    FROM moved AS m
+    ORDER BY m.transfer_id;
+END $$;
+
+-- Charges wallets: money comes in.
+-- outcome: charged; replayed; again (the user stands earlier in these arrays: run again);
+-- idempotency_key_reused, credential_invalid, token_finished (reason), not_admitted.
+CREATE OR REPLACE FUNCTION wallet_charge(
+    p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_transfers uuid[],
+    p_amounts bigint[]
+)
+RETURNS TABLE (
+    item int, outcome text, reason finish_reason, balance bigint, created_at timestamptz
+)
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    now timestamptz;
+    charged_transfers uuid[];
+    charged_users uuid[];
+    charged_amounts bigint[];
+    outcomes text[];
+    reasons finish_reason[];
+BEGIN
+    PERFORM waiting_room_lock(p_rooms, p_numbers);
+    PERFORM wallet_lock(p_users);
+    now := clock_timestamp();
+    PERFORM waiting_room_claim(p_rooms, p_numbers, p_places, now);
+
+    WITH judged AS MATERIALIZED (
+        SELECT k.*, waiting_room_reason(p.state, p.reason, p.expires_at, now) AS reason,
+            CASE
+                WHEN old.amount = k.amount AND old.kind = 'charge' THEN 'replayed'
+                WHEN old.amount IS NOT NULL THEN 'idempotency_key_reused'
+                WHEN standing <> 'admitted' THEN standing
+                ELSE 'charged'
+            END AS outcome
+        FROM unnest(p_rooms, p_numbers, p_places, p_users, p_transfers, p_amounts)
+            WITH ORDINALITY AS k (room_id, number, place_id, user_id, transfer_id, amount, item)
+        LEFT JOIN LATERAL (
+            SELECT p.place_id, p.state, p.reason, p.expires_at FROM place AS p
+            WHERE p.room_id = k.room_id AND p.number = k.number
+        ) AS p ON true
+        CROSS JOIN LATERAL waiting_room_standing(
+            p.place_id, p.state, p.expires_at, k.place_id, now
+        ) AS standing
+        LEFT JOIN LATERAL (
+            SELECT t.amount, t.kind FROM transfer AS t
+            WHERE t.transfer_id = k.transfer_id AND t.user_id = k.user_id
+        ) AS old ON true
+    ),
+    settled AS (
+        SELECT j.*, CASE
+            WHEN j.outcome = 'charged' AND j.item > min(j.item) FILTER (WHERE j.outcome = 'charged')
+                OVER (PARTITION BY j.user_id) THEN 'again'
+            ELSE j.outcome
+        END AS final
+        FROM judged AS j
+    )
+    SELECT array_agg(s.final ORDER BY s.item), array_agg(s.reason ORDER BY s.item),
+        array_agg(s.transfer_id) FILTER (WHERE s.final = 'charged'),
+        array_agg(s.user_id) FILTER (WHERE s.final = 'charged'),
+        array_agg(s.amount) FILTER (WHERE s.final = 'charged')
+    INTO outcomes, reasons, charged_transfers, charged_users, charged_amounts
+    FROM settled AS s;
+
+    PERFORM wallet_post(
+        charged_transfers, charged_users, charged_amounts, NULL::uuid[], 'charge', now
+    );
+    RETURN QUERY
+    SELECT k.item::int, k.outcome, k.reason, t.balance, t.created_at
+    FROM unnest(outcomes, reasons, p_transfers, p_users)
+        WITH ORDINALITY AS k (outcome, reason, transfer_id, user_id, item)
+    LEFT JOIN LATERAL (
+        SELECT t.balance, t.created_at FROM transfer AS t
+        WHERE t.transfer_id = k.transfer_id AND t.user_id = k.user_id
+            AND k.outcome IN ('charged', 'replayed')
+    ) AS t ON true;
+END $$;

@@ -1,0 +1,242 @@
+"""The operator's calls: concerts, waiting rooms, statistics."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from blacksheep import Response
+from msgspec import Meta
+
+from frontrow.audit import Finding, audit
+from frontrow.concerts.model import ConcertChange, CreatedConcert, NewConcert, NewShows
+from frontrow.errors import NotFound
+from frontrow.payments.model import SeatCounts
+from frontrow.waiting_room.settings import RoomSettings
+from frontrow.waiting_room.statistics import LineStatistics
+from frontrow.web.calls import Answer, Ask, Call, Who
+from frontrow.web.endpoint import created, ok
+
+_EXAMPLE_SHOW = {"starts_at": "2027-03-14T19:30:00+09:00", "price": 50000}
+
+
+class NewConcertWithRoom(NewConcert, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A concert to be put on sale, with its line."""
+
+    waiting_room: RoomSettings = RoomSettings()
+
+
+class Statistics(LineStatistics, frozen=True):
+    """How a sale is doing: the line and what it sells."""
+
+    seats: SeatCounts
+    revenue: Annotated[int, Meta(description="In the currency's minor unit.")]
+    holds_expired: Annotated[int, Meta(description="Holds that ended unpaid.")]
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """Each invariant with what was found."""
+
+    violations: int
+    findings: list[Finding]
+
+
+async def create_concert(ask: Ask) -> Response:
+    """Puts a concert on sale."""
+    room = ask.body.waiting_room
+    made, replayed = await ask.services.concerts.create(
+        ask.body,
+        {
+            "policy": msgspec.json.encode(room.policy).decode(),
+            "session_seconds": room.session_seconds,
+            "claim_seconds": room.claim_seconds,
+            "opens_at": room.opens_at,
+            "closes_at": room.closes_at,
+        },
+        ask.idempotency_key,
+    )
+    await ask.services.rooms.snapshot.refresh()
+    return created(made, replayed=replayed)
+
+
+async def change_concert(ask: Ask) -> Response:
+    """Changes a concert."""
+    await ask.services.concerts.change(ask.params["concert_id"], ask.body)
+    return ok(ask.body)
+
+
+async def add_shows(ask: Ask) -> Response:
+    """Adds shows to a concert."""
+    made, replayed = await ask.services.concerts.add_shows(
+        ask.params["concert_id"], ask.body.shows, ask.idempotency_key
+    )
+    return created(made, replayed=replayed)
+
+
+async def waiting_room(ask: Ask) -> Response:
+    """Shows how a line is set up."""
+    return ok(await ask.services.rooms.settings(ask.params["concert_id"]))
+
+
+async def configure(ask: Ask) -> Response:
+    """Sets a line up anew."""
+    await ask.services.rooms.configure(ask.params["concert_id"], ask.body)
+    return ok(ask.body)
+
+
+async def pause(ask: Ask) -> Response:
+    """Stops calling."""
+    await ask.services.rooms.pause(ask.params["concert_id"], paused=True)
+    return await waiting_room(ask)
+
+
+async def resume(ask: Ask) -> Response:
+    """Calls again."""
+    await ask.services.rooms.pause(ask.params["concert_id"], paused=False)
+    return await waiting_room(ask)
+
+
+async def statistics(ask: Ask) -> Response:
+    """Shows how a sale is doing."""
+    concert_id: UUID = ask.params["concert_id"]
+    line = await ask.services.rooms.statistics(concert_id)
+    sales = await ask.services.paying.sales(concert_id)
+    return ok(Statistics(**msgspec.structs.asdict(line), **msgspec.structs.asdict(sales)))
+
+
+async def run_audit(ask: Ask) -> Response:
+    """Checks the invariants on the live database."""
+    async with ask.services.pool.acquire() as connection:
+        findings = await audit(connection)
+    return ok(Audit(sum(finding.violations for finding in findings), findings))
+
+
+_CONCERT = {"concert_id": UUID}
+
+CALLS = (
+    Call(
+        method="POST",
+        path="/admin/concerts",
+        name="create_concert",
+        group="Operator",
+        summary="Put a concert on sale",
+        says=(
+            "With its waiting room, shows and seats, all or nothing. A show has sections, or one "
+            "price for all its seats; numbers run 1..n through the sections in order."
+        ),
+        who=Who.OPERATOR,
+        body=NewConcertWithRoom,
+        example={
+            "title": "An evening",
+            "waiting_room": {"policy": {"kind": "max_active", "max_active": 100}},
+            "shows": [_EXAMPLE_SHOW],
+        },
+        idempotent=True,
+        answers=(Answer(201, "The concert is on sale.", CreatedConcert),),
+        handler=create_concert,
+    ),
+    Call(
+        method="PATCH",
+        path="/admin/concerts/{concert_id}",
+        name="change_concert",
+        group="Operator",
+        summary="Change a concert",
+        says="What is left out stays. Holds that are running keep their time.",
+        who=Who.OPERATOR,
+        params=_CONCERT,
+        body=ConcertChange,
+        example={"hold_seconds": 240},
+        answers=(Answer(200, "What was changed.", ConcertChange),),
+        refusals=(NotFound,),
+        handler=change_concert,
+    ),
+    Call(
+        method="POST",
+        path="/admin/concerts/{concert_id}/shows",
+        name="add_shows",
+        group="Operator",
+        summary="Add shows to a concert",
+        who=Who.OPERATOR,
+        params=_CONCERT,
+        body=NewShows,
+        example={"shows": [_EXAMPLE_SHOW]},
+        idempotent=True,
+        answers=(Answer(201, "The shows are on sale.", CreatedConcert),),
+        refusals=(NotFound,),
+        handler=add_shows,
+    ),
+    Call(
+        method="GET",
+        path="/admin/concerts/{concert_id}/waiting-room",
+        name="waiting_room",
+        group="Operator",
+        summary="Show how a waiting room is set up",
+        who=Who.OPERATOR,
+        params=_CONCERT,
+        answers=(Answer(200, "Its policy and times.", RoomSettings),),
+        refusals=(NotFound,),
+        handler=waiting_room,
+    ),
+    Call(
+        method="PUT",
+        path="/admin/concerts/{concert_id}/waiting-room",
+        name="configure_waiting_room",
+        group="Operator",
+        summary="Set a waiting room up anew",
+        says="Replaces the whole, in force within a second on every process. Places stay.",
+        who=Who.OPERATOR,
+        params=_CONCERT,
+        body=RoomSettings,
+        example={"policy": {"kind": "rate", "admit": 50, "every_seconds": 10}},
+        answers=(Answer(200, "Its policy and times.", RoomSettings),),
+        refusals=(NotFound,),
+        handler=configure,
+    ),
+    Call(
+        method="POST",
+        path="/admin/concerts/{concert_id}/waiting-room/pause",
+        name="pause_waiting_room",
+        group="Operator",
+        summary="Stop calling people",
+        says="Those who are in go on.",
+        who=Who.OPERATOR,
+        params=_CONCERT,
+        answers=(Answer(200, "Its policy and times.", RoomSettings),),
+        refusals=(NotFound,),
+        handler=pause,
+    ),
+    Call(
+        method="POST",
+        path="/admin/concerts/{concert_id}/waiting-room/resume",
+        name="resume_waiting_room",
+        group="Operator",
+        summary="Call people again",
+        who=Who.OPERATOR,
+        params=_CONCERT,
+        answers=(Answer(200, "Its policy and times.", RoomSettings),),
+        refusals=(NotFound,),
+        handler=resume,
+    ),
+    Call(
+        method="GET",
+        path="/admin/concerts/{concert_id}/stats",
+        name="statistics",
+        group="Operator",
+        summary="Show how a sale is doing",
+        who=Who.OPERATOR,
+        params=_CONCERT,
+        answers=(Answer(200, "The line and the sales, counted.", Statistics),),
+        refusals=(NotFound,),
+        handler=statistics,
+    ),
+    Call(
+        method="GET",
+        path="/admin/audit",
+        name="audit",
+        group="Operator",
+        summary="Check every invariant on the live database",
+        says="In one snapshot. Looks at everything: takes a while on a large database.",
+        who=Who.OPERATOR,
+        answers=(Answer(200, "Each invariant with what was found.", Audit),),
+        handler=run_audit,
+    ),
+)

@@ -1,0 +1,109 @@
+"""The application that a worker process serves.
+
+Start-up opens the services, starts the upkeep and fills the router from the table of calls;
+shutdown answers those who wait, lets running batches end, and closes.
+"""
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import Awaitable, Callable
+
+import structlog
+from blacksheep import Application, Request, Response, Router
+
+from frontrow.errors import NotFound
+from frontrow.metrics import CallTally
+from frontrow.services import Services, open_services
+from frontrow.settings import Settings
+from frontrow.upkeep import running
+from frontrow.web import openapi, system
+from frontrow.web.auth import operator_key
+from frontrow.web.endpoint import endpoint, request_id
+from frontrow.web.problems import MethodNotAllowed, problem
+from frontrow.web.table import BASE, CALLS
+
+_log = structlog.get_logger(__name__)
+
+_FLUSH_SECONDS = 1.0
+
+
+def create_app(settings: Settings | None = None) -> Application:
+    """The application, on the settings in the environment if none are given."""
+    # A router of its own: the framework's default one is shared by all applications of a process.
+    app = Application(router=Router(), show_error_details=False)
+    resources = contextlib.AsyncExitStack()
+    settings = settings or Settings()
+
+    @app.on_start
+    async def start(app: Application) -> None:
+        services = await resources.enter_async_context(open_services(settings))
+        await resources.enter_async_context(running(services))
+        tallies = _route(app, services)
+        _spare_the_collector()
+        resources.push_async_callback(_end, asyncio.create_task(_flush_for_ever(tallies)), tallies)
+
+        async def drain() -> None:
+            services.stopping.set()
+            await services.lanes.drained()
+
+        resources.push_async_callback(drain)
+
+    @app.on_stop
+    async def stop(app: Application) -> None:
+        await resources.aclose()
+
+    return app
+
+
+def _spare_the_collector() -> None:
+    """Looks for garbage less often, and never at what stands by now.
+
+    That lives as long as the process, and calls leave no cycles behind.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _route(app: Application, services: Services) -> list[CallTally]:
+    """Fills the router; gives what counts the calls."""
+    operator = operator_key(services)
+    tallies = []
+    for base, calls in ((BASE, CALLS), ("", system.CALLS + openapi.CALLS)):
+        for call in calls:
+            tally = CallTally(call.name)
+            tallies.append(tally)
+            app.router.add(call.method, base + call.path, endpoint(call, services, operator, tally))
+    app.router.apply_routes()
+    app.router.fallback = _nothing_here(app)
+    return tallies
+
+
+def _nothing_here(app: Application) -> Callable[[Request], Awaitable[Response]]:
+    """The answer where no call matches: 405 if another method would, 404 otherwise."""
+    methods = sorted({call.method for call in CALLS})
+
+    async def nothing_here(request: Request) -> Response:
+        path = request.url.path
+        allowed = [m for m in methods if app.router.get_matching_route(m, path) is not None]
+        response = problem(MethodNotAllowed() if allowed else NotFound())
+        if allowed:
+            response.add_header(b"allow", ", ".join(allowed).encode())
+        response.add_header(b"x-request-id", request_id(request))
+        return response
+
+    return nothing_here
+
+
+async def _flush_for_ever(tallies: list[CallTally]) -> None:
+    while True:
+        await asyncio.sleep(_FLUSH_SECONDS)
+        for tally in tallies:
+            tally.flush()
+
+
+async def _end(flushing: "asyncio.Task[None]", tallies: list[CallTally]) -> None:
+    flushing.cancel()
+    for tally in tallies:
+        tally.flush()

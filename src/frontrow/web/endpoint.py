@@ -1,0 +1,155 @@
+"""One request from its bytes to its answer, the same way for every call."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from itertools import count
+from time import perf_counter
+
+import msgspec
+import structlog
+from blacksheep import Content, Request, Response
+
+from frontrow.db.pool import classify
+from frontrow.errors import DomainError, Fault, NotAdmitted, Unavailable
+from frontrow.metrics import CallTally
+from frontrow.services import Services
+from frontrow.web.auth import OperatorKey, identify
+from frontrow.web.calls import Ask, Call, Who
+from frontrow.web.problems import InternalError, problem
+from frontrow.web.reading import (
+    check_json,
+    decode_body,
+    read_body,
+    read_idempotency_key,
+    read_param,
+    read_query,
+)
+
+_log = structlog.get_logger(__name__)
+
+JSON = b"application/json"
+encode = msgspec.json.Encoder().encode
+"""The one JSON encoder of the answers."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_process = secrets.token_hex(4)
+_numbers = count(1)
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that takes no query parameters."""
+
+
+def endpoint(
+    call: Call, services: Services, operator: OperatorKey, tally: CallTally
+) -> Callable[[Request], Awaitable[Response]]:
+    """The handler that the router gets for a call."""
+    prepare, handler = _preparation(call, services, operator), call.handler
+
+    async def respond(request: Request) -> Response:
+        started = perf_counter()
+        identity = request_id(request)
+        ask = Ask(request, services)
+        try:
+            try:
+                await prepare(ask, request)
+                response = await handler(ask)
+            except NotAdmitted as error:
+                raise await _with_place(ask, error) from None  # or whatever that fails with
+        except DomainError as error:
+            response = problem(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            response = problem(_fault(error, call, identity))
+        response.add_header(b"x-request-id", identity)
+        tally.note(response.status, perf_counter() - started)
+        return response
+
+    return respond
+
+
+def _preparation(
+    call: Call, services: Services, operator: OperatorKey
+) -> Callable[[Ask, Request], Awaitable[None]]:
+    """What reads and checks a request of this call before its handler runs."""
+    decoder = None if call.body is None else msgspec.json.Decoder(call.body)
+    query = call.query or NoQuery
+    limit_bytes = services.settings.body_bytes
+    who, params, enters, idempotent = call.who, call.params, call.enters, call.idempotent
+
+    async def prepare(ask: Ask, request: Request) -> None:
+        if who is not Who.NOBODY:
+            await identify(ask, who, operator)
+        for name in params:
+            ask.params[name] = read_param(name, request.route_values[name], params[name])
+        if request.scope["query_string"]:
+            ask.query = read_query(request.scope["query_string"], query)
+        if idempotent:
+            ask.idempotency_key = read_idempotency_key(request)
+        if decoder is not None:
+            body = await read_body(request, limit_bytes)
+            check_json(request)
+            ask.body = decode_body(decoder, body)
+        if enters and ask.place is not None:
+            await services.rooms.enter(ask.place)
+
+    return prepare
+
+
+def request_id(request: Request) -> bytes:
+    """The id that the caller gave this request, or a new one."""
+    given = request.headers.get_first(b"x-request-id")
+    if given and _REQUEST_ID.fullmatch(given):
+        return given
+    return f"{_process}{next(_numbers):x}".encode()
+
+
+def ok(body: object) -> Response:
+    """200 with a body."""
+    return Response(200, None, Content(JSON, encode(body)))
+
+
+def created(body: object, *, replayed: bool = False) -> Response:
+    """201 with a body; marked if it had been created before."""
+    response = Response(201, None, Content(JSON, encode(body)))
+    if replayed:
+        response.add_header(b"idempotency-replayed", b"true")
+    return response
+
+
+def no_content() -> Response:
+    """204."""
+    return Response(204)
+
+
+def tagged(
+    request: Request, body: bytes, etag: bytes, headers: list[tuple[bytes, bytes]]
+) -> Response:
+    """200 with an entity tag, or 304 to a caller who has that version (RFC 9110, 13.1.2)."""
+    known = request.headers.get_first(b"if-none-match")
+    if known is not None and not {etag, b"*"}.isdisjoint(
+        tag.strip().removeprefix(b"W/") for tag in known.split(b",")
+    ):
+        response = Response(304)
+    else:
+        response = Response(200, None, Content(JSON, body))
+    response.add_header(b"etag", etag)
+    for name, value in headers:
+        response.add_header(name, value)
+    return response
+
+
+def _fault(error: Exception, call: Call, identity: bytes) -> DomainError:
+    """What an error means to the caller that none of the call's refusals foresaw."""
+    if classify(error) is Fault.LOST:
+        return Unavailable()
+    _log.error("a call failed", call=call.name, request_id=identity.decode(), exc_info=error)
+    return InternalError()
+
+
+async def _with_place(ask: Ask, error: NotAdmitted) -> DomainError:
+    """Tells one who isn't admitted how far it is."""
+    if ask.place is None:
+        return error
+    status = await ask.services.rooms.status(ask.place)
+    return NotAdmitted(ahead=status.ahead, poll_after_ms=status.poll_after_ms)

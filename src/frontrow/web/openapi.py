@@ -1,0 +1,142 @@
+"""The OpenAPI 3.1 document, made once from the table of calls; and the calls that publish it."""
+
+from functools import cache
+from importlib.metadata import version
+
+from blacksheep import Content, Response
+
+from frontrow.web import docs, system
+from frontrow.web.calls import Answer, Ask, Call
+from frontrow.web.endpoint import JSON, encode
+from frontrow.web.operations import HEADERS, SECURITY_SCHEMES, operation
+from frontrow.web.schemas import Json, Schemas
+from frontrow.web.table import BASE
+from frontrow.web.table import CALLS as CONTRACT
+
+_INTRODUCTION = """\
+Sells concert tickets: a fair line in front, seats that can't be sold twice, money that always \
+adds up.
+
+A buyer's path: make a guest account (`POST /users`), join the concert's line \
+(`POST /queue/tokens`), poll until admitted (`GET /queue/tokens/me`), look at dates and seats, \
+hold seats (`POST /reservations`), charge the balance, pay (`POST /payments`).
+
+JSON in and out; an unknown field or parameter is an error. Times are RFC 3339, given in UTC and \
+taken with any offset; dates are those of the venue's time zone. Money is an integer in the \
+currency's minor unit (KRW has none: 50000 is ₩50,000). A request body is at most 64 KiB.
+
+`Idempotency-Key` makes asking again safe: same key, same request, same answer, marked with \
+`Idempotency-Replayed: true`. Only successes are remembered.
+
+What is refused is refused as a problem (RFC 9457) with a stable `code`, and has changed nothing.\
+"""
+
+_TAGS = {
+    "Users": "Guest accounts.",
+    "Line": "A place in the line in front of one concert: waiting → admitted → finished.",
+    "Dates and seats": "What is on sale.",
+    "Reservations": "Seats held for a while: all of them or none.",
+    "Balance": "The prepaid balance, and the ledger behind it.",
+    "Payments": "The purchase, in one transaction, and the tickets it gives.",
+    "Operator": "For those who run the sale.",
+    "Around it": "Health, metrics, this document.",
+}
+
+
+@cache
+def document() -> Json:
+    """The document, as JSON values. Made once: don't change it."""
+    calls = [(BASE, call) for call in CONTRACT] + [("", call) for call in system.CALLS + CALLS]
+    groups = list(_TAGS)
+    calls.sort(key=lambda each: groups.index(each[1].group))
+    schemas = Schemas(call for _, call in calls)
+    paths: dict[str, Json] = {}
+    for base, call in calls:
+        paths.setdefault(base + call.path, {})[call.method.lower()] = operation(call, schemas)
+    queries = [call.query for _, call in calls if call.query is not None]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Frontrow",
+            "version": version("frontrow"),
+            "summary": "A booking server for concerts.",
+            "description": _INTRODUCTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "This server."}],
+        "tags": [{"name": name, "description": says} for name, says in _TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components(without=queries),
+            "examples": {
+                error.code: {"summary": error.message, "value": example}
+                for error, (_, example) in schemas.problems.items()
+            },
+            "headers": HEADERS,
+            "securitySchemes": {
+                name: {"type": "http", "scheme": "bearer", "description": says}
+                for name, says in SECURITY_SCHEMES.items()
+            },
+        },
+    }
+
+
+async def publish(_: Ask) -> Response:
+    """Gives the document."""
+    return Response(200, [(b"cache-control", _CACHE)], Content(JSON, _encoded()))
+
+
+async def publish_readable(_: Ask) -> Response:
+    """Gives the document as a page."""
+    return Response(
+        200,
+        [
+            (b"cache-control", _CACHE),
+            (b"content-security-policy", docs.POLICY),
+            (b"referrer-policy", b"no-referrer"),
+            (b"x-content-type-options", b"nosniff"),
+        ],
+        Content(b"text/html; charset=utf-8", _page()),
+    )
+
+
+_CACHE = b"public, max-age=60"
+
+
+@cache
+def _encoded() -> bytes:
+    return encode(document())
+
+
+@cache
+def _page() -> bytes:
+    return docs.page(document()).encode()
+
+
+_CACHED = {"Cache-Control": "A minute."}
+
+CALLS = (
+    Call(
+        method="GET",
+        path="/openapi.json",
+        name="openapi",
+        group="Around it",
+        summary="This document",
+        answers=(Answer(200, "OpenAPI 3.1.", dict, example={"openapi": "3.1.0"}, headers=_CACHED),),
+        stored=False,
+        handler=publish,
+    ),
+    Call(
+        method="GET",
+        path="/docs",
+        name="docs",
+        group="Around it",
+        summary="This document, readable",
+        says="Explains each error code under #code.",
+        answers=(
+            Answer(200, "A page.", str, "text/html", example="<!doctype html>…", headers=_CACHED),
+        ),
+        stored=False,
+        handler=publish_readable,
+    ),
+)

@@ -1,0 +1,197 @@
+"""Errors as HTTP answers: problem details (RFC 9457), one status and title for each code."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+from blacksheep import Content, Response
+from msgspec import Meta
+
+from frontrow.errors import (
+    AmountMismatch,
+    CredentialInvalid,
+    CredentialMissing,
+    DomainError,
+    HoldExpired,
+    IdempotencyKeyReused,
+    InsufficientBalance,
+    InvalidRequest,
+    Malformed,
+    NotAdmitted,
+    NotAllowed,
+    NotFound,
+    Overloaded,
+    ReservationClosed,
+    RoomClosed,
+    SeatLimit,
+    SeatTaken,
+    ShowAmbiguous,
+    ShowClosed,
+    TokenFinished,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+CONTENT_TYPE = b"application/problem+json"
+_RETRY_SECONDS = 1
+
+
+class MethodNotAllowed(DomainError):
+    """The path exists, but not with this method."""
+
+    code = "method_not_allowed"
+    message = "This path doesn't take this method."
+
+
+class InternalError(DomainError):
+    """A fault of the server; the log says more, under the request's id."""
+
+    code = "internal_error"
+    message = "Something went wrong here. It is logged under this request's id."
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request is refused (RFC 9457)."""
+
+    type: Annotated[str, Meta(description="Where the code is explained: `/docs#<code>`.")]
+    title: Annotated[str, Meta(description="The code in words.")]
+    status: Annotated[int, Meta(description="The HTTP status.")]
+    detail: Annotated[str, Meta(description="What is wrong here, for people; the wording changes.")]
+    code: Annotated[str, Meta(description="What is wrong here, for programs; never changes.")]
+
+
+class TokenFinishedProblem(Problem, frozen=True, kw_only=True):
+    """The token has ended."""
+
+    reason: Annotated[Literal["paid", "left", "expired"], Meta(description="How the token ended.")]
+
+
+class InsufficientBalanceProblem(Problem, frozen=True, kw_only=True):
+    """The money doesn't suffice; the hold stays."""
+
+    balance: Annotated[int, Meta(description="What the user has, in the minor unit.")]
+    amount: Annotated[int, Meta(description="What it costs, in the minor unit.")]
+    shortfall: Annotated[int, Meta(description="What is missing, in the minor unit.")]
+
+
+class NotAdmittedProblem(Problem, frozen=True, kw_only=True):
+    """The line hasn't called this token yet."""
+
+    ahead: Annotated[int, Meta(description="How many people are called before this one.")]
+    poll_after_ms: Annotated[int, Meta(description="Ask again after this many milliseconds.")]
+
+
+class SeatTakenProblem(Problem, frozen=True, kw_only=True):
+    """Somebody has seats of those that are wanted."""
+
+    seats: Annotated[list[int], Meta(description="The numbers of those seats.")]
+
+
+class SeatLimitProblem(Problem, frozen=True, kw_only=True):
+    """More seats than one user may have."""
+
+    limit: Annotated[int, Meta(description="Most seats that one user may hold and own.")]
+
+
+class ShowAmbiguousProblem(Problem, frozen=True, kw_only=True):
+    """The date has several shows."""
+
+    shows: Annotated[list[UUID], Meta(description="Their ids: say which with `show_id`.")]
+
+
+class ReservationClosedProblem(Problem, frozen=True, kw_only=True):
+    """The reservation is no longer held."""
+
+    state: Annotated[
+        Literal["paid", "released", "expired", "refunded"],
+        Meta(description="What became of the reservation."),
+    ]
+
+
+class AmountMismatchProblem(Problem, frozen=True, kw_only=True):
+    """The amount isn't the reservation's."""
+
+    expected: Annotated[int, Meta(description="What it costs, in the currency's minor unit.")]
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One thing that is wrong in a request."""
+
+    pointer: Annotated[
+        str, Meta(description="Where: a JSON pointer (RFC 6901), or a parameter's name.")
+    ]
+    detail: Annotated[str, Meta(description="What is wrong there.")]
+
+
+class InvalidRequestProblem(Problem, frozen=True, kw_only=True):
+    """The request breaks the contract."""
+
+    errors: Annotated[list[FieldError], Meta(description="What is wrong, and where.")]
+
+
+class _Kind(NamedTuple):
+    status: int
+    title: str
+    shape: type[Problem] = Problem
+    """What the answer holds."""
+
+
+KINDS: Mapping[type[DomainError], _Kind] = {
+    Malformed: _Kind(400, "Malformed request"),
+    CredentialMissing: _Kind(401, "Credential missing"),
+    CredentialInvalid: _Kind(401, "Credential invalid"),
+    TokenFinished: _Kind(401, "Token finished", TokenFinishedProblem),
+    InsufficientBalance: _Kind(402, "Insufficient balance", InsufficientBalanceProblem),
+    NotAdmitted: _Kind(403, "Not admitted", NotAdmittedProblem),
+    NotAllowed: _Kind(403, "Not allowed"),
+    NotFound: _Kind(404, "Not found"),
+    MethodNotAllowed: _Kind(405, "Method not allowed"),
+    SeatTaken: _Kind(409, "Seat taken", SeatTakenProblem),
+    SeatLimit: _Kind(409, "Seat limit", SeatLimitProblem),
+    ShowAmbiguous: _Kind(409, "Show ambiguous", ShowAmbiguousProblem),
+    ReservationClosed: _Kind(409, "Reservation closed", ReservationClosedProblem),
+    RoomClosed: _Kind(409, "Room closed"),
+    ShowClosed: _Kind(409, "Show closed"),
+    HoldExpired: _Kind(410, "Hold expired"),
+    TooLarge: _Kind(413, "Too large"),
+    UnsupportedMediaType: _Kind(415, "Unsupported media type"),
+    InvalidRequest: _Kind(422, "Invalid request", InvalidRequestProblem),
+    AmountMismatch: _Kind(422, "Amount mismatch", AmountMismatchProblem),
+    IdempotencyKeyReused: _Kind(422, "Idempotency-Key reused"),
+    InternalError: _Kind(500, "Internal error"),
+    Overloaded: _Kind(503, "Overloaded"),
+    Unavailable: _Kind(503, "Unavailable"),
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+def problem(error: DomainError) -> Response:
+    """The answer that says what was refused and why."""
+    status, title, _ = KINDS[type(error)]
+    body = {
+        "type": f"/docs#{error.code}",
+        "title": title,
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+        **error.fields,
+    }
+    response = Response(status, None, Content(CONTENT_TYPE, _encode(body)))
+    if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2
+        response.add_header(b"www-authenticate", b"Bearer")
+    retry_after = _retry_after(error)
+    if retry_after is not None:
+        response.add_header(b"retry-after", b"%d" % retry_after)
+    return response
+
+
+def _retry_after(error: DomainError) -> int | None:
+    """Seconds after which it makes sense to ask again."""
+    if isinstance(error, NotAdmitted):
+        poll_after_ms = error.fields.get("poll_after_ms", 1000)
+        return math.ceil(poll_after_ms / 1000) if isinstance(poll_after_ms, int) else None
+    return _RETRY_SECONDS if isinstance(error, Overloaded | Unavailable) else None

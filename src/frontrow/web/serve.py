@@ -1,0 +1,204 @@
+"""The processes that answer HTTP: one in place, or several that share a socket.
+
+uvicorn runs the application; this module owns the processes around it. A worker that dies is
+replaced, and none outlives its parent.
+"""
+
+import contextlib
+import ctypes
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Protocol
+
+import structlog
+import uvicorn
+
+from frontrow import logs
+from frontrow.errors import SetupError
+from frontrow.settings import Settings
+
+APPLICATION = "frontrow.web.app:create_app"
+BACKLOG = 4096
+FAILURE = 1  # a worker's exit code when the application doesn't start
+RESTART_SECONDS = 0.5  # pause before a worker that couldn't start tries again
+GRACE_SECONDS = 5.0  # beyond the drain, for the rest of a worker's end
+ORPHAN_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Flag(Protocol):
+    """A boolean in shared memory, without a lock that a killed process could keep."""
+
+    value: bool
+
+
+def run(settings: Settings, listening: socket.socket) -> None:
+    """Serve on ``listening`` until a signal ends it (KeyboardInterrupt, out of here or inside).
+
+    The settings must be in the environment (``Settings.to_environment``): that is where the
+    application finds them. Raises SetupError where the application can't start.
+    """
+    listening.listen(BACKLOG)
+    if settings.workers == 1:
+        _serve(settings, listening, None)
+    else:
+        _Workers(settings, listening).run()
+
+
+def end_with_parent() -> None:
+    """End this process soon after the one that started it, however that one ended.
+
+    Orphans would keep the port. They stop listening at once and have a second for what is running.
+    Does nothing in a process that isn't a worker.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that tells the parent when it takes calls."""
+
+    def __init__(self, config: uvicorn.Config, ready: Flag | None) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._ready is not None:
+            self._ready.value = True
+
+
+def _serve(settings: Settings, listening: socket.socket, ready: Flag | None) -> None:
+    """Run the application in this process."""
+    config = uvicorn.Config(
+        APPLICATION,
+        factory=True,
+        loop="auto",  # uvloop where there is one
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+    )
+    server = _Server(config, ready)
+    try:
+        with _hang_up_ends(server):
+            server.run(sockets=[listening])
+    except SystemExit:
+        pass  # uvicorn has logged what is wrong when it ends like this
+    except SetupError:
+        raise
+    except Exception:
+        if server.started:
+            raise
+        log.exception("the application failed")
+    if not server.started:
+        msg = "the application didn't start; the log above says why"
+        raise SetupError(msg)
+
+
+@contextlib.contextmanager
+def _hang_up_ends(server: uvicorn.Server) -> Iterator[None]:
+    """A closed terminal drains like the other ending signals, which uvicorn looks after itself."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, server.handle_exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _work(settings: Settings, listening: socket.socket, ready: Flag) -> None:
+    """The body of a worker process."""
+    end_with_parent()
+    logs.configure(settings.log_format, settings.log_level)
+    try:
+        _serve(settings, listening, ready)
+    except SetupError as error:
+        log.error(str(error))  # noqa: TRY400 - one line says it; a traceback would say no more
+        raise SystemExit(FAILURE) from None
+
+
+class _Workers:
+    """The worker processes of one server, as their parent sees them."""
+
+    def __init__(self, settings: Settings, listening: socket.socket) -> None:
+        self._settings = settings
+        self._listening = listening
+        self._context: SpawnContext = multiprocessing.get_context("spawn")
+        self._ready: Flag = self._context.RawValue(ctypes.c_bool, False)
+        self._processes: list[SpawnProcess] = []
+
+    def run(self) -> None:
+        try:
+            for _ in range(self._settings.workers):
+                self._processes.append(self._start())
+            while True:
+                ended = multiprocessing.connection.wait([p.sentinel for p in self._processes])
+                for process in [p for p in self._processes if p.sentinel in ended]:
+                    self._replace(process)
+        finally:
+            self._stop()
+
+    def _start(self) -> SpawnProcess:
+        process = self._context.Process(
+            target=_work,
+            args=(self._settings, self._listening, self._ready),
+            name="frontrow-worker",
+        )
+        # A Ctrl-C in the terminal reaches the whole group: workers leave it to us. The mask is
+        # inherited, and what arrives meanwhile stays pending here.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        return process
+
+    def _replace(self, process: SpawnProcess) -> None:
+        """Start another worker. Only where none has ever worked, the server gives up."""
+        process.join()
+        if (process.exitcode or 0) > 0:  # it ended by itself; a killed one has its signal, negative
+            if not self._ready.value:
+                msg = "the application didn't start; the log above says why"
+                raise SetupError(msg)
+            # Something that passes, such as a database that is restarting.
+            time.sleep(RESTART_SECONDS)
+        log.error("a worker died and is replaced", pid=process.pid, exit_code=process.exitcode)
+        self._processes[self._processes.index(process)] = self._start()
+
+    def _stop(self) -> None:
+        """Let every worker finish what it has, then end those that don't."""
+        self._listening.close()
+        for process in multiprocessing.active_children():
+            process.terminate()
+        deadline = time.monotonic() + self._settings.drain_seconds + GRACE_SECONDS
+        for process in multiprocessing.active_children():
+            process.join(max(0.0, deadline - time.monotonic()))
+        for process in multiprocessing.active_children():
+            log.warning("a worker doesn't stop and is killed", pid=process.pid)
+            process.kill()
+            process.join()

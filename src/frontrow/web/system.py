@@ -1,0 +1,101 @@
+"""What stands around the API: health, metrics, the document and its readable form."""
+
+import msgspec
+from blacksheep import Content, Response
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from frontrow.db.migrate import pending
+from frontrow.errors import Unavailable
+from frontrow.web.calls import Answer, Ask, Call
+from frontrow.web.endpoint import ok
+
+
+class Health(msgspec.Struct, frozen=True):
+    """All is well."""
+
+    status: str
+
+
+async def root(ask: Ask) -> Response:
+    """Leads to the readable document."""
+    return Response(302, [(b"location", b"/docs")])
+
+
+async def healthz(ask: Ask) -> Response:
+    """The process answers."""
+    return ok(Health("ok"))
+
+
+async def readyz(ask: Ask) -> Response:
+    """The database answers and is migrated."""
+    try:
+        async with ask.services.pool.acquire(timeout=2) as connection:
+            missing = await pending(connection)
+    except Exception as error:
+        raise Unavailable("the database can't be reached") from error
+    if missing or ask.services.stopping.is_set():
+        raise Unavailable("the database isn't migrated" if missing else "the server is stopping")
+    return ok(Health("ready"))
+
+
+async def metrics(ask: Ask) -> Response:
+    """The metrics of all worker processes."""
+    registry = REGISTRY
+    if ask.services.settings.metrics_dir is not None:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(ask.services.settings.metrics_dir))  # type: ignore[no-untyped-call]
+    return Response(200, None, Content(CONTENT_TYPE_LATEST.encode(), generate_latest(registry)))
+
+
+CALLS = (
+    Call(
+        method="GET",
+        path="/",
+        name="root",
+        group="Around it",
+        summary="Leads to the readable document",
+        answers=(Answer(302, "To /docs.", headers={"Location": "Where that is."}),),
+        stored=False,
+        handler=root,
+    ),
+    Call(
+        method="GET",
+        path="/healthz",
+        name="healthz",
+        group="Around it",
+        summary="Whether the process answers",
+        answers=(Answer(200, "It does.", Health),),
+        stored=False,
+        handler=healthz,
+    ),
+    Call(
+        method="GET",
+        path="/readyz",
+        name="readyz",
+        group="Around it",
+        summary="Whether the database answers and is migrated",
+        answers=(Answer(200, "It does, and is.", Health),),
+        refusals=(Unavailable,),
+        stored=False,
+        handler=readyz,
+    ),
+    Call(
+        method="GET",
+        path="/metrics",
+        name="metrics",
+        group="Around it",
+        summary="The metrics of all worker processes",
+        answers=(
+            Answer(
+                200,
+                "In Prometheus' text format.",
+                str,
+                "text/plain",
+                example='frontrow_http_requests_total{call="hold",status="201"} 41.0\n',
+            ),
+        ),
+        stored=False,
+        handler=metrics,
+    ),
+)

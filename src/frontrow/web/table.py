@@ -1,0 +1,21 @@
+"""The contract's calls, all of them, in the order in which the router tries them."""
+
+from itertools import chain
+
+from frontrow.web import admin, balance, concerts, payments, queue, reservations, users
+from frontrow.web.calls import Call
+
+BASE = "/api/v1"
+
+CALLS: tuple[Call, ...] = tuple(
+    chain(
+        queue.CALLS,
+        reservations.CALLS,
+        payments.CALLS,
+        concerts.CALLS,
+        balance.CALLS,
+        users.CALLS,
+        admin.CALLS,
+    )
+)
+"""The contract's calls, below ``BASE``; hot ones first."""

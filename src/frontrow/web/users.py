@@ -1,0 +1,81 @@
+"""Calls about users."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from blacksheep import Response
+from msgspec import Meta
+
+from frontrow.payments.model import Payment, Ticket
+from frontrow.reservations.model import Reservation
+from frontrow.users.service import Guest
+from frontrow.web.calls import Answer, Ask, Call, Who
+from frontrow.web.endpoint import created, ok
+
+_LISTED = 100
+
+
+class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing is asked of a guest."""
+
+
+class Me(msgspec.Struct, frozen=True):
+    """What a user has, readable without a line."""
+
+    user_id: UUID
+    balance: Annotated[int, Meta(description="In the currency's minor unit.")]
+    currency: str
+    reservations: Annotated[list[Reservation], Meta(description="Held or paid, newest first.")]
+    payments: Annotated[list[Payment], Meta(description="Newest first.")]
+    tickets: Annotated[list[Ticket], Meta(description="The next show first.")]
+
+
+async def add_user(ask: Ask) -> Response:
+    """Makes a guest account."""
+    return created(await ask.services.users.add_guest())
+
+
+async def me(ask: Ask) -> Response:
+    """Shows what the user has."""
+    services = ask.services
+    balance = await services.ledger.balance(ask.user_id)
+    return ok(
+        Me(
+            user_id=ask.user_id,
+            balance=balance.balance,
+            currency=balance.currency,
+            reservations=await services.reservations.of_user(ask.user_id, _LISTED),
+            payments=(
+                await services.paying.payments(ask.user_id, limit=_LISTED, after=None)
+            ).payments,
+            tickets=await services.paying.tickets(ask.user_id, limit=_LISTED),
+        )
+    )
+
+
+CALLS = (
+    Call(
+        method="POST",
+        path="/users",
+        name="add_user",
+        group="Users",
+        summary="Make a guest account",
+        says="The key is shown this once: it is stored only as a hash.",
+        body=NewUser,
+        example={},
+        answers=(Answer(201, "The account and its key.", Guest),),
+        handler=add_user,
+    ),
+    Call(
+        method="GET",
+        path="/users/me",
+        name="me",
+        group="Users",
+        summary="Show what the user has",
+        says="Needs no line. Lists up to 100 of each kind; /payments and …/transfers page on.",
+        who=Who.USER,
+        answers=(Answer(200, "The user.", Me),),
+        handler=me,
+    ),
+)

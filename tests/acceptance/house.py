@@ -1,0 +1,224 @@
+"""``frontrow serve`` as a user starts it: a real server on a free port, with its processes."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from frontrow.db.data_directory import DataDirectory
+from frontrow.db.postmaster import PidFile, end_stale
+from tests.acceptance.wire import Connection, Json
+
+FRONTROW = Path(sys.executable).with_name("frontrow")
+OPERATOR_KEY = "the-operator-key-of-the-tests"
+PATIENCE_SECONDS = 60
+"""For what takes a second on a machine that has nothing else to do."""
+
+
+class House:
+    """A running ``frontrow serve``. Started again, it has the same port and data directory."""
+
+    def __init__(self, folder: Path, *options: str, workers: int = 1, **environment: str) -> None:
+        self.directory = DataDirectory(folder / "data")
+        self.log = folder / "log"
+        self.port = free_port()
+        self._command = [
+            *(FRONTROW, "serve", f"--port={self.port}", f"--workers={workers}"),
+            *(f"--data-dir={self.directory.path}", *options),
+        ]
+        self._workers = workers
+        self._environment = {"FRONTROW_OPERATOR_KEY": OPERATOR_KEY, **environment}
+        self.process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        """Start it and wait until every worker is there and the database answers."""
+        with self.log.open("ab") as file:
+            self.process = subprocess.Popen(
+                self._command,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=plain_environment(**self._environment),
+                start_new_session=True,
+            )
+        until(self.ready)
+
+    def ready(self) -> bool:
+        """Whether the server answers, with all of its workers."""
+        assert self.process.poll() is None, self.log.read_text()
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/readyz")
+            answers = connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+        return answers and len(self.workers()) == self._workers
+
+    def workers(self) -> set[int]:
+        """The processes that answer HTTP."""
+        if self._workers == 1:
+            return {self.process.pid}
+        return {pid for pid in children(self.process.pid) if "spawn_main" in command_line(pid)}
+
+    @property
+    def postgres(self) -> int:
+        """The embedded PostgreSQL."""
+        pid = self.postgres_now()
+        assert pid is not None
+        return pid
+
+    def postgres_now(self) -> int | None:
+        """The embedded PostgreSQL, if it takes connections."""
+        written = PidFile.read(self.directory)
+        return written.pid if written is not None and written.status == "ready" else None
+
+    def kill(self) -> None:
+        """Kill -9 of the command and its workers, all at once; PostgreSQL is left alone."""
+        for pid in (self.process.pid, *self.workers()):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal to the command; its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        """Leave no process behind, whatever has happened."""
+        if self.process.poll() is None:
+            try:
+                self.end()
+            except subprocess.TimeoutExpired:
+                self.kill()
+        end_stale(self.directory)
+
+    def frontrow(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Another command on the same data directory."""
+        return frontrow(*arguments, f"--data-dir={self.directory.path}")
+
+    async def operate(self, method: str, path: str, body: Json | None = None) -> Any:
+        """One call of the operator, which succeeds; its answer."""
+        connection = Connection(self.port)
+        answer = await connection.ask(method, path, OPERATOR_KEY, body=body)
+        await connection.close()
+        assert answer.status in (200, 201), answer
+        return answer.json()
+
+    async def concert(self, *, shows: int = 1, seats: int = 50, **room: Any) -> Json:
+        """Put a concert on sale; everybody comes in unless ``room`` says otherwise."""
+        first = datetime.now(UTC).replace(hour=10, minute=0) + timedelta(days=30)
+        show = {"price": 50_000, "seats": seats}
+        made: Json = await self.operate(
+            "POST",
+            "/admin/concerts",
+            {
+                "title": "The Test",
+                "waiting_room": {"policy": {"kind": "open"}, **room},
+                "shows": [
+                    {**show, "starts_at": (first + timedelta(days=day)).isoformat()}
+                    for day in range(shows)
+                ],
+            },
+        )
+        return made
+
+    async def audited(self) -> dict[str, int]:
+        """Fail if an invariant is violated; how many rows each of them looked at."""
+        found = await self.operate("GET", "/admin/audit")
+        assert found["violations"] == 0, found
+        return {one["invariant"]: one["checked"] for one in found["findings"]}
+
+
+@contextlib.contextmanager
+def serving(*options: str, workers: int = 1, **environment: str) -> Iterator[House]:
+    """A server that runs, with a data directory of its own; nothing of it is left afterwards."""
+    with scratch() as folder:
+        house = House(folder, *options, workers=workers, **environment)
+        try:
+            house.start()
+            yield house
+        finally:
+            house.close()
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder that other accounts can pass through, as root's PostgreSQL runs as one of them."""
+    folder = Path(tempfile.mkdtemp(prefix="frontrow-tests-"))
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def frontrow(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of frontrow to its end."""
+    return subprocess.run(
+        [FRONTROW, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=plain_environment(**environment),
+        timeout=PATIENCE_SECONDS,
+    )
+
+
+def plain_environment(**more: str) -> dict[str, str]:
+    """The environment without settings of frontrow's, and with these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FRONTROW_")}
+    return {**kept, **more}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        number: int = listening.getsockname()[1]
+        return number
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    return _status(pid)[0] not in ("", "Z")
+
+
+def children(pid: int) -> set[int]:
+    """The processes that a process has started."""
+    everybody = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return {one for one in everybody if _status(one)[1] == str(pid)}
+
+
+def command_line(pid: int) -> str:
+    """The arguments of a process; empty for one that has gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def _status(pid: int) -> tuple[str, str]:
+    """The state of a process and its parent; empty for one that has gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return "", ""
+    return fields[0], fields[1]

@@ -1,0 +1,79 @@
+"""The README's "A buyer's path", run as printed: every command, and every answer's shape."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.house import PATIENCE_SECONDS, serving
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(r"^```(sh|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# What differs from one buyer to the next; everything else is printed as it comes.
+OWN = re.compile(r".*(_id|_key|_at|_until)|date|token|poll_after_ms")
+
+
+def blocks() -> list[tuple[str, str]]:
+    """The commands and answers of the section, in order: their language and text."""
+    section = README.read_text().partition("\n## A buyer's path\n")[2].partition("\n## ")[0]
+    return BLOCK.findall(section)
+
+
+def same(printed: Any, real: Any, where: str = "") -> None:
+    """Fail unless an answer has the members, types and stable values of the printed one."""
+    assert type(printed) is type(real), f"{where}: {printed!r} is printed, {real!r} is told"
+    if isinstance(printed, dict):
+        assert printed.keys() == real.keys(), where
+        for name, value in printed.items():
+            if OWN.fullmatch(name) and not isinstance(value, dict | list):
+                assert type(value) is type(real[name]), f"{where}.{name}: {real[name]!r}"
+            else:
+                same(value, real[name], f"{where}.{name}")
+    elif isinstance(printed, list):
+        # The print may be cut after its first records, never inside one.
+        cut = bool(printed) and isinstance(printed[0], dict)
+        assert len(printed) == len(real) or (cut and len(printed) < len(real)), where
+        for index, (one, other) in enumerate(zip(printed, real, strict=False)):
+            same(one, other, f"{where}.{index}")
+    else:
+        assert printed == real, where
+
+
+def test_buyers_path_works_as_printed() -> None:
+    """Against ``frontrow serve --demo``, on another port; and the audit beside it is clean."""
+    for program in ("bash", "curl", "python3"):
+        if shutil.which(program) is None:
+            pytest.skip(f"the README's commands need {program}, which isn't here")
+    found = blocks()
+    commands = [text for language, text in found if language == "sh"]
+    with serving("--demo") as house, tempfile.TemporaryDirectory() as folder:
+        script = "printf '\\0'\n".join(commands)
+        assert script.count("http://127.0.0.1:8000") == 1
+        done = subprocess.run(
+            ["bash", "-eu"],
+            input=script.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{house.port}"),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            timeout=PATIENCE_SECONDS,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        audit = house.frontrow("audit")
+        assert audit.returncode == 0, audit.stdout + audit.stderr
+        assert "0 of " in audit.stdout
+    told = done.stdout.split("\0")
+    assert len(told) == len(commands)
+    checked = 0
+    for index, (language, text) in enumerate(found):
+        if language == "json":
+            answer = told[sum(kind == "sh" for kind, _ in found[:index]) - 1]
+            same(json.loads(text), json.loads(answer))
+            checked += 1
+    assert checked == 8
+    assert told[-1].strip() == "Small Room, Loud Songs"

@@ -1,0 +1,129 @@
+"""HTTP/1.1 as a client on one connection, told apart by the worker process at its other end."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+BASE = "/api/v1"
+LOST = (OSError, EOFError)
+"""What a connection says whose server has gone: whether the call ran isn't known."""
+PROCESS_CHARACTERS = 8
+"""A request id that the server makes begins with so many of its worker process."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; names of headers in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
+
+    @property
+    def worker(self) -> str:
+        """Which process answered."""
+        return self.headers["x-request-id"][:PROCESS_CHARACTERS]
+
+
+class Connection:
+    """A connection that is opened when it is used, and again after it was lost."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        credential: str | None = None,
+        *,
+        body: Json | None = None,
+        idempotency_key: str | None = None,
+    ) -> Answer:
+        """One call of the API, or with two slashes in front of what is around it. Raises LOST."""
+        target = path.removeprefix("/") if path.startswith("//") else BASE + path
+        lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1"]
+        if credential is not None:
+            lines.append(f"Authorization: Bearer {credential}")
+        if idempotency_key is not None:
+            lines.append(f"Idempotency-Key: {idempotency_key}")
+        content = b""
+        if body is not None:
+            content = json.dumps(body).encode()
+            lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+        try:
+            return await self._exchange("\r\n".join([*lines, "", ""]).encode() + content)
+        except BaseException:
+            # Its answer may still come; it must not be taken for the next one's.
+            await self.close()
+            raise
+
+    async def _exchange(self, request: bytes) -> Answer:
+        if self._writer is None or self._reader.at_eof():
+            await self.close()
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writer.write(request)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        pairs = (line.partition(":") for line in head[1:] if line)
+        headers = {name.lower(): value.strip() for name, _, value in pairs}
+        body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        if headers.get("connection") == "close":
+            await self.close()
+        return Answer(int(head[0].split()[1]), headers, body)
+
+    async def close(self) -> None:
+        """Close it; the next call opens another."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
+            with contextlib.suppress(*LOST):
+                await writer.wait_closed()
+
+
+@asynccontextmanager
+async def connections(port: int, count: int) -> AsyncIterator[list[Connection]]:
+    """Connections to a server, whichever worker takes them."""
+    made = [Connection(port) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        await close(made)
+
+
+@asynccontextmanager
+async def connections_by_worker(
+    port: int, each: int, *, workers: int = 2
+) -> AsyncIterator[list[list[Connection]]]:
+    """So many connections to each worker: one list a worker.
+
+    They share a socket, and who is quicker takes a new connection; so some more are opened.
+    """
+    found: dict[str, list[Connection]] = {}
+    made: list[Connection] = []
+    try:
+        while len(found) < workers or min(map(len, found.values())) < each:
+            assert len(made) < 100 * each * workers, {k: len(v) for k, v in found.items()}
+            more = [Connection(port) for _ in range(2 * each)]
+            made += more
+            answers = await asyncio.gather(*(one.ask("GET", "//healthz") for one in more))
+            for one, answer in zip(more, answers, strict=True):
+                found.setdefault(answer.worker, []).append(one)
+        yield [some[:each] for some in found.values()]
+    finally:
+        await close(made)
+
+
+async def close(made: Iterable[Connection]) -> None:
+    """Close connections."""
+    await asyncio.gather(*(one.close() for one in made))

@@ -1,0 +1,183 @@
+"""Concerts and buyers for tests, made through the services; and time that passes at once."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from frontrow.concerts.model import NewConcert, NewShow, Show
+from frontrow.errors import DomainError
+from frontrow.ids import PlaceRef
+from frontrow.services import Services, open_services
+from frontrow.settings import Settings
+from frontrow.waiting_room.policy import OpenPolicy, Policy
+from tests.conftest import Database
+
+OPEN = OpenPolicy()
+Owner: TypeAlias = asyncpg.Connection
+"""A connection as the owner of the schema, to look and to tamper."""
+
+# Every stored time, by table, in the documented lock order. What a show is called by (starts_at,
+# date) stays: it decides nothing.
+_TIMES = {
+    "waiting_room": ("opens_at", "closes_at", "paced_until"),
+    "place": (
+        "joined_at",
+        "admitted_at",
+        "claimed_at",
+        "session_until",
+        "expires_at",
+        "finished_at",
+    ),
+    "show": ("sales_end_at",),
+    "reservation": ("created_at", "held_until", "closed_at"),
+    "seat": ("held_until",),
+    "transfer": ("created_at",),
+    "payment": ("paid_at", "refunded_at"),
+    "ticket": ("void_at",),
+    "admission": ("admitted_at",),
+    "policy_change": ("changed_at",),
+    "concert": ("created_at",),
+    "app_user": ("created_at",),
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A concert on sale, with its shows in order of time."""
+
+    concert_id: UUID
+    shows: list[Show]
+
+
+@asynccontextmanager
+async def services_on(database: Database, **settings: Any) -> AsyncIterator[Services]:
+    """The services of one process on a test's database, without upkeep."""
+    chosen = Settings(database_url=SecretStr(database.app_url), **settings)
+    async with open_services(chosen) as services:
+        yield services
+
+
+async def make_concert(
+    services: Services,
+    *,
+    policy: Policy = OPEN,
+    shows: int = 1,
+    seats: int = 50,
+    price: int = 50_000,
+    hold_seconds: int = 300,
+    session_seconds: int = 600,
+    claim_seconds: int = 120,
+    max_seats_per_user: int = 4,
+    opens_at: datetime | None = None,
+    closes_at: datetime | None = None,
+) -> Made:
+    """Puts a concert on sale: one show a day, from 30 days from now on, all seats at one price."""
+    first = (datetime.now(UTC) + timedelta(days=30)).replace(hour=10, minute=0)
+    new = NewConcert(
+        title="The Test",
+        hold_seconds=hold_seconds,
+        max_seats_per_user=max_seats_per_user,
+        shows=[
+            NewShow(starts_at=first + timedelta(days=day), price=price, seats=seats)
+            for day in range(shows)
+        ],
+    )
+    room = {
+        "policy": msgspec.json.encode(policy).decode(),
+        "session_seconds": session_seconds,
+        "claim_seconds": claim_seconds,
+        "opens_at": opens_at,
+        "closes_at": closes_at,
+    }
+    created, _ = await services.concerts.create(new, room, None)
+    await services.rooms.snapshot.refresh()
+    run = await services.catalogue.shows(created.concert_id, fresh=True)
+    return Made(created.concert_id, run.shows)
+
+
+async def join(services: Services, concert_id: UUID, user_id: UUID | None = None) -> PlaceRef:
+    """Joins a line, as a new guest unless told who; the place that the token names."""
+    if user_id is None:
+        user_id = (await services.users.add_guest()).user_id
+    status, _ = await services.rooms.join(user_id, concert_id)
+    return services.signer.verify(status.token.encode())
+
+
+async def admit_all(services: Services, concert_id: UUID) -> int:
+    """Calls everybody whom the policy lets in now. Returns how many that were."""
+    snapshot = services.rooms.snapshot
+    await snapshot.refresh()
+    total = 0
+    while called := (await services.rooms.admit(snapshot.by_concert[concert_id])).admitted:
+        total += called
+    await snapshot.refresh()
+    return total
+
+
+async def buyer(services: Services, concert_id: UUID, balance: int = 0) -> PlaceRef:
+    """A new guest who has been admitted; with a ``balance``, which is charged and so claims."""
+    place = await join(services, concert_id)
+    await admit_all(services, concert_id)
+    if balance:
+        await services.ledger.charge(place, balance, None)
+    return place
+
+
+async def pass_time(database: Database, seconds: float) -> None:
+    """Makes everything in the database ``seconds`` older, in one transaction."""
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        async with owner.transaction():
+            await owner.execute(f"LOCK TABLE {', '.join(_TIMES)} IN EXCLUSIVE MODE")
+            # The ledger's own guard: its rows may not be changed, only this clock may.
+            await owner.execute("ALTER TABLE transfer DISABLE TRIGGER transfer_append_only")
+            for table, columns in _TIMES.items():
+                shifts = ", ".join(
+                    f"{column} = {column} - make_interval(secs => $1)" for column in columns
+                )
+                await owner.execute(f"UPDATE {table} SET {shifts}", seconds)  # noqa: S608 - names above
+            await owner.execute("ALTER TABLE transfer ENABLE TRIGGER transfer_append_only")
+    finally:
+        await owner.close()
+
+
+async def digest(database: Database) -> dict[str, str | None]:
+    """What stands in each table of the database: equal digests, equal rows.
+
+    A wallet that never saw a transfer says the same as none at all and is left out.
+    """
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        tables = await owner.fetch(
+            """SELECT relname FROM pg_class
+            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
+        )
+        query = " UNION ALL ".join(
+            f"""SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS content
+            FROM {table} AS t{" WHERE entries > 0" if table == "wallet" else ""}"""  # noqa: S608 - names from the catalogue
+            for (table,) in tables
+        )
+        return {row["name"]: row["content"] for row in await owner.fetch(query)}
+    finally:
+        await owner.close()
+
+
+@asynccontextmanager
+async def refused(
+    database: Database, kind: type[DomainError], **fields: object
+) -> AsyncIterator[None]:
+    """What is done inside is refused with this error and these fields, and changes nothing."""
+    before = await digest(database)
+    with pytest.raises(kind) as caught:
+        yield
+    assert type(caught.value) is kind
+    assert caught.value.fields == fields
+    assert await digest(database) == before

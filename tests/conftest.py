@@ -1,0 +1,69 @@
+"""The engine of the tests: a real embedded PostgreSQL, and a fresh migrated database per test."""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from frontrow.db.cluster import APP, DATABASE, OWNER
+from frontrow.db.migrate import migrate
+from frontrow.db.server import EmbeddedServer
+
+# Nothing here survives the test run, so that nothing needs to reach the disk. Killed processes
+# still lose nothing: only a crash of the machine would.
+FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "1s"}
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database of the engine, as the owner of the schema and as the application."""
+
+    name: str
+    owner_url: str
+    app_url: str
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[EmbeddedServer]:
+    """A running PostgreSQL 18, empty."""
+    # Not pytest's own folder: root's is closed to the account that PostgreSQL runs as.
+    folder = Path(tempfile.mkdtemp(prefix="frontrow-tests-"))
+    try:
+        with EmbeddedServer(folder, settings=FAST) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+async def template(engine: EmbeddedServer) -> Database:
+    """A migrated database without connections, which the others are copied from."""
+    made = Database(DATABASE, engine.owner_url, engine.app_url)
+    await migrate(made.owner_url, app_role=APP)
+    return made
+
+
+@asynccontextmanager
+async def fresh_database(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
+    """A fresh migrated database, for a while."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
+    try:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template.name}")
+        yield Database(name, engine.url(OWNER, name), engine.url(APP, name))
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+async def database(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
+    """A fresh migrated database for one test."""
+    async with fresh_database(engine, template) as made:
+        yield made

@@ -1,0 +1,300 @@
+-- Damage that the audit must name. Each block is run as the owner on what trading.py left, then undone;
+-- its first line says which invariants it breaks, exactly, and what it does.
+--
+-- Room 1 is capped: 1 paid, 2 left, 3 left while waiting, 4 and 5 expired, 6 holds a seat, 7 was called,
+-- 8 is 4 again, 9 waits. Room 2 is paced: 1 and 2 paid, 3 waits.
+
+-- seat_has_one_holder: seats taken for nobody
+UPDATE seat SET reservation_id = gen_random_uuid(), held_until = now() + interval '1 hour'
+WHERE number = 50;
+
+-- seat_has_one_holder: a live hold without its seat
+UPDATE seat SET reservation_id = NULL, held_until = NULL
+WHERE held_until > now() AND held_until < 'infinity';
+
+-- seat_has_one_holder: a seat held longer than its hold
+UPDATE seat SET held_until = held_until + interval '1 second'
+WHERE held_until > now() AND held_until < 'infinity';
+
+-- seat_has_one_holder: a sold seat that becomes free again
+UPDATE seat SET held_until = now() + interval '1 hour' WHERE number = 1 AND held_until = 'infinity';
+UPDATE stock SET sold = sold - 1 WHERE sold > 0;
+
+-- seat_has_one_holder: a seat taken for an ended hold
+UPDATE seat SET held_until = now() + interval '1 hour',
+    reservation_id = (SELECT reservation_id FROM reservation WHERE state = 'expired')
+WHERE number = 5 AND held_until IS NULL;
+
+-- seat_has_one_holder: two live holds of one seat
+INSERT INTO reservation
+SELECT (jsonb_populate_record(r, jsonb_build_object('reservation_id', gen_random_uuid()))).*
+FROM reservation AS r WHERE state = 'held';
+
+-- hold_belongs_to_a_session: another user's hold
+UPDATE reservation SET user_id = gen_random_uuid() WHERE state = 'released';
+
+-- hold_belongs_to_a_session: another concert's hold
+UPDATE reservation SET concert_id = gen_random_uuid() WHERE state = 'released';
+
+-- hold_belongs_to_a_session: made before the claim
+UPDATE reservation SET created_at = created_at - interval '1 day' WHERE state = 'released';
+
+-- hold_belongs_to_a_session: made after the place was finished
+UPDATE reservation SET created_at = closed_at + interval '1 second',
+    closed_at = closed_at + interval '2 seconds'
+WHERE state = 'released' AND place_number = 2;
+
+-- hold_belongs_to_a_session: held by a finished place
+UPDATE place SET state = 'finished', reason = 'left', finished_at = now()
+WHERE room_id = 1 AND number = 6;
+
+-- hold_closes_in_time: paid when it had ended
+UPDATE reservation SET held_until = closed_at WHERE state = 'paid';
+
+-- hold_closes_in_time: released when it had ended
+UPDATE reservation SET closed_at = held_until WHERE state = 'released';
+
+-- hold_closes_in_time: expired too early
+UPDATE reservation SET closed_at = held_until - interval '1 second' WHERE state = 'expired';
+
+-- session_times_agree: a session longer than its hold
+UPDATE place SET expires_at = expires_at + interval '1 second' WHERE room_id = 1 AND number = 6;
+
+-- session_times_agree: no time to claim
+UPDATE place SET expires_at = admitted_at WHERE room_id = 1 AND number = 7;
+
+-- session_times_agree: expired too early
+UPDATE place SET finished_at = expires_at - interval '1 second'
+WHERE reason = 'expired' AND room_id = 1;
+
+-- session_times_agree: left before joining
+UPDATE place SET finished_at = joined_at - interval '1 second' WHERE left_seq IS NOT NULL;
+
+-- amount_is_the_price: a hold of another amount
+UPDATE reservation SET amount = amount + 1 WHERE state = 'released';
+
+-- amount_is_the_price: a seat of another price
+UPDATE seat SET price = price + 1 WHERE number = 4;
+
+-- sale_closes_its_reservation: at another instant
+UPDATE reservation SET closed_at = closed_at - interval '1 microsecond' WHERE state = 'paid';
+
+-- sale_closes_its_reservation: in another concert
+UPDATE payment SET concert_id = gen_random_uuid();
+
+-- sale_closes_its_reservation: other seats
+UPDATE reservation SET seats = '{2,1}' WHERE seats = '{1,2}';
+
+-- sale_has_one_debit: another balance
+UPDATE payment SET balance = balance + 1;
+
+-- sale_has_one_debit: debited for nothing
+INSERT INTO transfer
+SELECT r, w.user_id, w.entries + 1, 'payment', w.user_id, a.account_id, 9, w.balance - 9, r, now()
+FROM place AS p JOIN wallet AS w USING (user_id), house_account AS a, gen_random_uuid() AS r
+WHERE p.room_id = 1 AND p.number = 5 AND a.name = 'sales';
+UPDATE wallet AS w SET balance = balance - 9, entries = entries + 1
+FROM place AS p WHERE p.user_id = w.user_id AND p.room_id = 1 AND p.number = 5;
+
+-- sale_has_one_debit: a refund of nothing
+INSERT INTO transfer
+SELECT gen_random_uuid(), w.user_id, w.entries + 1, 'refund', a.account_id, w.user_id, 9,
+    w.balance + 9, gen_random_uuid(), now()
+FROM place AS p JOIN wallet AS w USING (user_id), house_account AS a
+WHERE p.room_id = 1 AND p.number = 5 AND a.name = 'sales';
+UPDATE wallet AS w SET balance = balance + 9, entries = entries + 1
+FROM place AS p WHERE p.user_id = w.user_id AND p.room_id = 1 AND p.number = 5;
+
+-- sale_finishes_one_place: at another instant
+UPDATE place SET finished_at = finished_at + interval '1 microsecond' WHERE reason = 'paid';
+
+-- sale_finishes_one_place: a sale whose place left
+UPDATE place SET reason = 'left' WHERE reason = 'paid' AND room_id = 1;
+
+-- sale_finishes_one_place: a paid place without a sale
+UPDATE place SET reason = 'paid' WHERE reason = 'left' AND claimed_at IS NOT NULL;
+
+-- sale_gives_its_tickets: a lost ticket
+DELETE FROM ticket WHERE number = 2;
+
+-- sale_gives_its_tickets: void tickets
+UPDATE ticket SET void_at = now();
+
+-- sale_gives_its_tickets: another user's tickets
+UPDATE ticket SET user_id = gen_random_uuid();
+
+-- sale_gives_its_tickets: two tickets for each seat
+DROP INDEX ticket_valid;
+INSERT INTO ticket SELECT gen_random_uuid(), payment_id, user_id, show_id, number FROM ticket;
+
+-- balance_is_its_transfers: money moved without a transfer
+UPDATE wallet SET balance = balance
+    + CASE WHEN user_id = (SELECT user_id FROM place WHERE room_id = 1 AND number = 1) THEN 1 ELSE -1 END
+WHERE user_id IN (SELECT user_id FROM place WHERE room_id = 1 AND number IN (1, 5));
+
+-- balance_is_its_transfers: entries that nobody made
+UPDATE wallet SET entries = entries + 1;
+
+-- balance_is_its_transfers: a gap in a wallet's entries
+ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
+UPDATE transfer SET entry = entry + 1 WHERE entry = 2;
+
+-- balance_is_its_transfers: a wrong running balance
+ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
+UPDATE transfer SET balance = balance + 1 WHERE kind = 'charge';
+
+-- balance_is_its_transfers: entries out of order
+ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
+UPDATE transfer SET created_at = now() + interval '1 hour' WHERE kind = 'charge';
+
+-- money_is_kept: money charged out of the sales
+ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
+UPDATE transfer SET debit_account = (SELECT account_id FROM house_account WHERE name = 'sales')
+WHERE kind = 'charge';
+
+-- money_is_kept: money paid to an account that isn't there
+ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
+UPDATE transfer SET credit_account = gen_random_uuid() WHERE kind = 'payment';
+
+-- numbers_are_gapless: the last number is lost
+DELETE FROM place WHERE room_id = 1 AND number = 9;
+
+-- numbers_are_gapless: a number issued to nobody
+UPDATE waiting_room SET issued = issued + 1;
+
+-- numbers_are_gapless: a number left out
+UPDATE place SET number = 10 WHERE room_id = 1 AND number = 9;
+UPDATE waiting_room SET issued = 10 WHERE room_id = 1;
+
+-- numbers_follow_joining: a smaller number for who came later
+UPDATE place SET joined_at = joined_at - interval '1 day' WHERE room_id = 1 AND number = 9;
+
+-- user_has_one_live_place: two live places
+DROP INDEX place_live;
+UPDATE place SET user_id = (SELECT user_id FROM place WHERE room_id = 1 AND number = 8)
+WHERE room_id = 1 AND number = 9;
+
+-- user_has_one_live_place: two places that lived at one time
+UPDATE place SET user_id = (SELECT user_id FROM place WHERE room_id = 1 AND number = 1)
+WHERE room_id = 1 AND number = 3;
+
+-- admission_follows_numbers: passed over, and left only later
+UPDATE place SET finished_at = now() WHERE left_seq IS NOT NULL;
+
+-- admission_follows_numbers: served without being called
+UPDATE waiting_room SET serving = issued;
+
+-- admission_follows_numbers: called out of turn
+UPDATE waiting_room SET serving = serving - 1;
+
+-- admission_is_logged_once: fewer than were called
+UPDATE admission SET admitted = 1 WHERE room_id = 1 AND first_number = 1;
+
+-- admission_is_logged_once: up to another number
+UPDATE admission SET last_number = 3 WHERE room_id = 1 AND first_number = 1;
+
+-- admission_is_logged_once: not at all
+DELETE FROM admission WHERE room_id = 1 AND first_number = 8;
+
+-- policy_in_force: a policy that nobody set
+UPDATE waiting_room SET policy = '{"kind": "open"}' WHERE room_id = 1;
+
+-- policy_in_force: changed before it was made
+UPDATE policy_change SET changed_at = changed_at + interval '1 day'
+WHERE room_id = 1 AND policy_version = 1;
+
+-- policy_in_force: called under a later policy
+UPDATE admission SET policy_version = 2 WHERE room_id = 1 AND first_number = 1;
+
+-- policy_in_force: called under no policy
+UPDATE admission SET policy_version = 7 WHERE room_id = 1 AND first_number = 1;
+
+-- cap_is_kept: more counted than the cap
+UPDATE policy_change SET policy = jsonb_set(policy, '{max_active}', '1')
+WHERE room_id = 1 AND policy_version = 1;
+
+-- cap_is_kept: a slot given away before it was free
+UPDATE place SET finished_at = finished_at + interval '1 minute' WHERE room_id = 1 AND number = 2;
+
+-- cap_is_kept: fewer counted than there were
+UPDATE admission SET active = active - 1 WHERE room_id = 1;
+
+-- rate_is_kept: two called where one was allowed
+UPDATE policy_change SET policy = jsonb_set(policy, '{admit}', '1') WHERE room_id = 2;
+UPDATE waiting_room SET policy = jsonb_set(policy, '{admit}', '1') WHERE room_id = 2;
+
+-- leavers_are_counted: one too many
+UPDATE waiting_room SET left_count = left_count + 1;
+
+-- leavers_are_counted: a number left out
+UPDATE place SET left_seq = 2 WHERE left_seq = 1;
+
+-- leavers_are_counted: nobody
+UPDATE place SET left_seq = NULL;
+UPDATE waiting_room SET left_count = 0;
+
+-- stock_counts_sales: a seat too many
+UPDATE stock SET sold = sold + 1;
+
+-- stock_counts_sales: money too much
+UPDATE stock SET revenue = revenue + 1;
+
+-- stock_counts_sales: sales not folded in
+DELETE FROM sold_delta;
+
+-- stock_counts_sales: no stock
+DELETE FROM stock;
+
+-- show_has_its_seats: the last one is missing
+DELETE FROM seat WHERE number = 50;
+
+-- show_has_its_seats: one in between is missing
+DELETE FROM seat WHERE number = 49;
+
+-- show_has_its_seats: a price that no seat has
+UPDATE show SET price_from = price_from - 1;
+
+-- references_exist: a place in no room
+INSERT INTO place (place_id, user_id, joined_at, room_id, number)
+SELECT gen_random_uuid(), user_id, now(), 99, 1 FROM app_user LIMIT 1;
+
+-- references_exist: a place of nobody
+UPDATE place SET user_id = gen_random_uuid() WHERE room_id = 1 AND number = 9;
+
+-- references_exist: a wallet of nobody
+INSERT INTO wallet VALUES (gen_random_uuid());
+
+-- references_exist: a seat of no show
+INSERT INTO seat VALUES (gen_random_uuid(), 1, 1);
+
+-- references_exist: a hold of no place
+INSERT INTO reservation
+SELECT (jsonb_populate_record(r, jsonb_build_object(
+    'reservation_id', gen_random_uuid(), 'place_number', 999
+))).*
+FROM reservation AS r WHERE state = 'expired';
+
+-- references_exist: a ticket of no payment
+INSERT INTO ticket SELECT gen_random_uuid(), gen_random_uuid(), user_id, show_id, number, now()
+FROM ticket;
+
+-- references_exist: a sale of no show
+INSERT INTO sold_delta (show_id, seats, amount) VALUES (gen_random_uuid(), 1, 1);
+
+-- references_exist, sale_gives_its_tickets: a ticket of no seat
+INSERT INTO ticket SELECT gen_random_uuid(), payment_id, user_id, show_id, 77, now() FROM ticket;
+
+-- references_exist, amount_is_the_price: a hold in no show
+UPDATE reservation SET show_id = gen_random_uuid() WHERE state = 'released';
+
+-- balance_is_its_transfers, money_is_kept: money out of nothing
+UPDATE wallet SET balance = balance + 1;
+
+-- sale_closes_its_reservation, sale_has_one_debit, sale_finishes_one_place, stock_counts_sales, references_exist: no payments
+DELETE FROM payment;
+
+-- sale_closes_its_reservation, sale_finishes_one_place, sale_gives_its_tickets, stock_counts_sales, sale_has_one_debit: one hold paid twice
+ALTER TABLE payment DROP CONSTRAINT payment_reservation_id_key;
+INSERT INTO payment
+SELECT (jsonb_populate_record(y, jsonb_build_object('payment_id', gen_random_uuid()))).*
+FROM payment AS y;

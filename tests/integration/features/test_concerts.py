@@ -1,0 +1,373 @@
+"""What is on sale: making it, changing it, looking at it."""
+
+import asyncio
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from frontrow.concerts.model import ConcertChange, NewConcert, NewSection, NewShow, Show
+from frontrow.errors import (
+    IdempotencyKeyReused,
+    InvalidRequest,
+    NotFound,
+    SetupError,
+    ShowAmbiguous,
+)
+from frontrow.services import Services
+from tests.buyers import (
+    Owner,
+    buyer,
+    digest,
+    make_concert,
+    pass_time,
+    refused,
+    services_on,
+)
+from tests.conftest import Database
+
+START = datetime(2030, 5, 1, 15, 30, tzinfo=UTC)
+ROOM: dict[str, Any] = {
+    "policy": '{"kind":"open"}',
+    "session_seconds": 600,
+    "claim_seconds": 120,
+    "opens_at": None,
+    "closes_at": None,
+}
+
+
+def concert(*shows: NewShow, **changes: Any) -> NewConcert:
+    """A concert; one show unless told otherwise."""
+    return NewConcert(
+        title="The Test", shows=list(shows) or [NewShow(starts_at=START, price=50_000)], **changes
+    )
+
+
+async def seats_of(services: Services, show: Show, **options: bool) -> dict[str, Any]:
+    """The seat map of a show, decoded."""
+    seats: dict[str, Any] = json.loads((await services.catalogue.seat_map(show, **options)).body)
+    return seats
+
+
+async def states(services: Services, show: Show) -> dict[str, list[int]]:
+    """Seat numbers by state."""
+    found: dict[str, list[int]] = {}
+    for seat in (await seats_of(services, show))["seats"]:
+        found.setdefault(seat["state"], []).append(seat["number"])
+    return found
+
+
+# Making ------------------------------------------------------------------------------------------
+
+
+async def test_create(services: Services, owner: Owner) -> None:
+    """A concert with its line, its shows in the venue's calendar, and 50 seats each."""
+    shows = [NewShow(starts_at=START + timedelta(days=day), price=50_000) for day in range(2)]
+    created, existed = await services.concerts.create(
+        concert(*shows, artist="A", venue="V", hold_seconds=60, max_seats_per_user=2), ROOM, None
+    )
+    assert not existed
+    # 15:30 in UTC is half past midnight of the next day in Seoul.
+    assert [show.date for show in created.shows] == [date(2030, 5, 2), date(2030, 5, 3)]
+    (shown,) = await services.catalogue.concerts()
+    assert msgspec.to_builtins(shown) == {
+        "concert_id": str(created.concert_id),
+        "title": "The Test",
+        "artist": "A",
+        "venue": "V",
+        "timezone": "Asia/Seoul",
+        "currency": "KRW",
+        "first_date": "2030-05-02",
+        "last_date": "2030-05-03",
+        "price_from": 50_000,
+    }
+    assert await owner.fetchval("SELECT count(*) FROM seat") == 100
+    assert await owner.fetchval("SELECT count(*) FROM stock") == 2
+    room = await owner.fetchrow("SELECT * FROM waiting_room")
+    assert (room["concert_id"], room["issued"], room["serving"]) == (created.concert_id, 0, 0)
+    assert (room["session_seconds"], room["claim_seconds"], room["paused"]) == (600, 120, False)
+    assert await owner.fetchval("SELECT policy FROM policy_change") == '{"kind": "open"}'
+    row = await owner.fetchrow("SELECT hold_seconds, max_seats_per_user FROM concert")
+    assert tuple(row) == (60, 2)
+
+
+async def test_the_same_key_creates_once(services: Services, database: Database) -> None:
+    """The same request again gives the first answer and makes nothing."""
+    new = concert(NewShow(starts_at=START, price=1), NewShow(starts_at=START, price=2))
+    first, existed = await services.concerts.create(new, ROOM, "key")
+    assert not existed
+    before = await digest(database)
+    assert await services.concerts.create(new, ROOM, "key") == (first, True)
+    assert await digest(database) == before
+    other, existed = await services.concerts.create(new, ROOM, "another key")
+    assert (existed, other.concert_id != first.concert_id) == (False, True)
+    third, existed = await services.concerts.create(new, ROOM, None)
+    assert (existed, third.concert_id not in (first.concert_id, other.concert_id)) == (False, True)
+
+
+async def test_the_same_key_at_once(services: Services, owner: Owner) -> None:
+    """Requests that cross each other make one concert and get one answer."""
+    made = await asyncio.gather(
+        *[services.concerts.create(concert(), ROOM, "key") for _ in range(5)]
+    )
+    assert len({answer.concert_id for answer, _ in made}) == 1
+    assert await owner.fetchval("SELECT count(*) FROM concert") == 1
+    assert await owner.fetchval("SELECT count(*) FROM seat") == 50
+
+
+@pytest.mark.parametrize(
+    ("change", "room"),
+    [
+        ({"title": "Another"}, {}),
+        ({"hold_seconds": 299}, {}),
+        ({"shows": [NewShow(starts_at=START, price=50_001)]}, {}),
+        ({}, {"session_seconds": 601}),
+        ({}, {"policy": '{"kind":"rate","admit":1,"every_seconds":1}'}),
+    ],
+)
+async def test_the_same_key_for_another_concert(
+    services: Services, database: Database, change: dict[str, Any], room: dict[str, Any]
+) -> None:
+    """A key makes one thing."""
+    await services.concerts.create(concert(), ROOM, "key")
+    other = msgspec.structs.replace(concert(), **change)
+    async with refused(database, IdempotencyKeyReused):
+        await services.concerts.create(other, ROOM | room, "key")
+
+
+@pytest.mark.parametrize("zone", ["", "Seoul", "Asia", "../etc/passwd", "/etc/passwd", "a\x00b"])
+async def test_no_such_time_zone(services: Services, database: Database, zone: str) -> None:
+    """A time zone is a name of the tz database."""
+    detail = f"there is no time zone {zone!r}"
+    async with refused(
+        database, InvalidRequest, errors=[{"pointer": "/timezone", "detail": detail}]
+    ):
+        await services.concerts.create(concert(timezone=zone), ROOM, None)
+
+
+async def test_one_currency(services: Services, database: Database) -> None:
+    """Balances are in it, so prices are."""
+    detail = "this installation sells in KRW"
+    async with refused(
+        database, InvalidRequest, errors=[{"pointer": "/currency", "detail": detail}]
+    ):
+        await services.concerts.create(concert(currency="EUR"), ROOM, None)
+
+
+async def test_the_first_start_decides_the_currency(services: Services, database: Database) -> None:
+    """A process that is told another one doesn't start."""
+    assert services.concerts.currency == "KRW"
+    with pytest.raises(SetupError, match="sells in KRW, not in EUR"):
+        async with services_on(database, currency="EUR"):
+            pass
+
+
+async def test_sections(services: Services) -> None:
+    """Seat numbers run 1..n through the sections in their order."""
+    sections = [NewSection("VIP", 150_000, 2), NewSection("R", 50_000, 3), NewSection("VIP", 9, 1)]
+    created, _ = await services.concerts.create(
+        concert(NewShow(starts_at=START, sections=sections)), ROOM, None
+    )
+    show = await services.catalogue.show(created.concert_id, None, created.shows[0].show_id)
+    assert show.seats_total == 6
+    assert (await seats_of(services, show))["seats"] == [
+        {"number": number, "section": section, "price": price, "state": "available"}
+        for number, section, price in [
+            (1, "VIP", 150_000),
+            (2, "VIP", 150_000),
+            (3, "R", 50_000),
+            (4, "R", 50_000),
+            (5, "R", 50_000),
+            (6, "VIP", 9),
+        ]
+    ]
+    assert (await services.catalogue.concerts())[0].price_from == 9
+
+
+async def test_fifty_thousand_seats(services: Services) -> None:
+    """A stadium is one request; its map is one answer."""
+    created, _ = await services.concerts.create(
+        concert(NewShow(starts_at=START, price=1, seats=50_000)), ROOM, None
+    )
+    show = await services.catalogue.show(created.concert_id, created.shows[0].date, None)
+    seats = await seats_of(services, show)
+    assert seats["seats_available"] == 50_000
+    assert [seat["number"] for seat in seats["seats"]] == list(range(1, 50_001))
+
+
+async def test_add_shows(services: Services, database: Database) -> None:
+    """Shows are added to a concert, once for each key."""
+    made = await make_concert(services, shows=1)
+    added = [NewShow(starts_at=START, price=1), NewShow(starts_at=START, price=2)]
+    first, existed = await services.concerts.add_shows(made.concert_id, added, "key")
+    assert (first.concert_id, len(first.shows), existed) == (made.concert_id, 2, False)
+    before = await digest(database)
+    assert await services.concerts.add_shows(made.concert_id, added, "key") == (first, True)
+    assert await digest(database) == before
+    run = await services.catalogue.shows(made.concert_id, fresh=True)
+    assert {show.show_id for show in run.shows} == {
+        made.shows[0].show_id,
+        *[show.show_id for show in first.shows],
+    }
+    async with refused(database, IdempotencyKeyReused):
+        await services.concerts.add_shows(made.concert_id, added[:1], "key")
+    other = await make_concert(services)
+    async with refused(database, IdempotencyKeyReused):
+        await services.concerts.add_shows(other.concert_id, added, "key")
+    async with refused(database, NotFound):
+        await services.concerts.add_shows(uuid4(), added, None)
+
+
+async def test_the_key_of_a_concert_is_not_the_key_of_its_shows(services: Services) -> None:
+    """A key is scoped to its operation."""
+    created, _ = await services.concerts.create(concert(), ROOM, "key")
+    _, existed = await services.concerts.add_shows(
+        created.concert_id, [NewShow(starts_at=START, price=1)], "key"
+    )
+    assert not existed
+
+
+async def test_change(services: Services, database: Database, owner: Owner) -> None:
+    """What is given changes, what is left out stays, and running holds keep their time."""
+    made = await make_concert(services, hold_seconds=300)
+    place = await buyer(services, made.concert_id)
+    held, _ = await services.reservations.hold(place, made.shows[0], [1], None)
+    await services.concerts.change(made.concert_id, ConcertChange(hold_seconds=10))
+    query = "SELECT title, hold_seconds, max_seats_per_user FROM concert"
+    assert tuple(await owner.fetchrow(query)) == ("The Test", 10, 4)
+    await services.concerts.change(
+        made.concert_id, ConcertChange(title="New", max_seats_per_user=2)
+    )
+    assert tuple(await owner.fetchrow(query)) == ("New", 10, 2)
+    before = await digest(database)
+    await services.concerts.change(made.concert_id, ConcertChange())
+    assert await digest(database) == before
+    assert await services.reservations.get(held.reservation_id, place.user_id) == held
+    short, _ = await services.reservations.hold(place, made.shows[0], [2], None)
+    assert short.held_until == short.created_at + timedelta(seconds=10)
+    async with refused(database, NotFound):
+        await services.concerts.change(uuid4(), ConcertChange(title="New"))
+
+
+# Looking -----------------------------------------------------------------------------------------
+
+
+async def test_dates(services: Services, owner: Owner) -> None:
+    """The days on which a seat can be had; or all of them."""
+    made = await make_concert(services, shows=3, seats=2)
+    place = await buyer(services, made.concert_id, 100_000)
+    await services.reservations.hold(place, made.shows[0], [1, 2], None)
+    await services.reservations.hold(place, made.shows[1], [2], None)
+    await owner.execute(
+        "UPDATE show SET sales_end_at = clock_timestamp() WHERE show_id = $1",
+        made.shows[2].show_id,
+    )
+    free = await services.catalogue.dates(made.concert_id)
+    assert [(day.date, [s.seats_available for s in day.shows]) for day in free.dates] == [
+        (made.shows[1].date, [1])
+    ]
+    every = await services.catalogue.dates(made.concert_id, all_dates=True)
+    assert [(day.date, [s.seats_available for s in day.shows]) for day in every.dates] == [
+        (made.shows[0].date, [0]),
+        (made.shows[1].date, [1]),
+        (made.shows[2].date, [2]),
+    ]
+    (first,) = every.dates[0].shows
+    assert (first.show_id, first.starts_at) == (made.shows[0].show_id, made.shows[0].starts_at)
+    assert first.seats_total == 2
+
+
+async def test_dates_of_several_readers(services: Services) -> None:
+    """Readers at the same moment share a query, and each has its own concert."""
+    made = [await make_concert(services, shows=shows) for shows in (1, 2, 3)]
+    found = await asyncio.gather(
+        *[services.catalogue.dates(one.concert_id) for one in made for _ in range(5)]
+    )
+    assert [len(dates.dates) for dates in found] == [1] * 5 + [2] * 5 + [3] * 5
+
+
+async def test_seat_map(services: Services, database: Database) -> None:
+    """Available, held and sold; a hold past its time is available, with no upkeep running."""
+    made = await make_concert(services, seats=6, hold_seconds=300)
+    show = made.shows[0]
+    place = await buyer(services, made.concert_id, 100_000)
+    paid, _ = await services.reservations.hold(place, show, [2], None)
+    await services.paying.pay(place, paid.reservation_id, 50_000, None)
+    other = await buyer(services, made.concert_id)
+    await services.reservations.hold(other, show, [4, 5], None)
+    assert await states(services, show) == {"available": [1, 3, 6], "held": [4, 5], "sold": [2]}
+    free = await seats_of(services, show, only_available=True)
+    assert [seat["number"] for seat in free["seats"]] == [1, 3, 6]
+    assert free["seats_available"] == 3
+    assert free["date"] == show.date.isoformat()
+    assert UUID(free["show_id"]) == show.show_id
+    await pass_time(database, 300)
+    assert await states(services, show) == {"available": [1, 3, 4, 5, 6], "sold": [2]}
+
+
+async def test_entity_tag(services: Services) -> None:
+    """It stays while nothing changes, and changes with any seat."""
+    made = await make_concert(services)
+    place = await buyer(services, made.concert_id)
+    first, second = [await services.catalogue.seat_map(made.shows[0]) for _ in range(2)]
+    assert first == second
+    assert first.etag[:1] == first.etag[-1:] == b'"'
+    held, _ = await services.reservations.hold(place, made.shows[0], [1], None)
+    third = await services.catalogue.seat_map(made.shows[0])
+    assert third.etag != first.etag
+    await services.reservations.release(held.reservation_id, place.user_id, place)
+    assert await services.catalogue.seat_map(made.shows[0]) == first
+
+
+async def test_which_show(services: Services) -> None:
+    """By its day, its id, or both; a day with several shows has to be narrowed down."""
+    created, _ = await services.concerts.create(
+        concert(*[NewShow(starts_at=START + timedelta(hours=h), price=1) for h in (0, 2, 24)]),
+        ROOM,
+        None,
+    )
+    concert_id = created.concert_id
+    early, late, next_day = created.shows
+    find = services.catalogue.show
+    assert (await find(concert_id, next_day.date, None)).show_id == next_day.show_id
+    assert (await find(concert_id, None, late.show_id)).show_id == late.show_id
+    assert (await find(concert_id, late.date, late.show_id)).show_id == late.show_id
+    with pytest.raises(ShowAmbiguous) as caught:
+        await find(concert_id, early.date, None)
+    assert caught.value.fields == {"shows": [early.show_id, late.show_id]}
+    for day, show_id in [
+        (date(2030, 1, 1), None),
+        (None, uuid4()),
+        (next_day.date, late.show_id),
+    ]:
+        with pytest.raises(NotFound):
+            await find(concert_id, day, show_id)
+    other = await make_concert(services)
+    with pytest.raises(NotFound):
+        await find(concert_id, None, other.shows[0].show_id)
+
+
+async def test_a_show_of_another_process_is_found(services: Services, database: Database) -> None:
+    """What isn't remembered is looked for again before it is denied."""
+    made = await make_concert(services)
+    async with services_on(database) as other:
+        await other.catalogue.shows(made.concert_id)
+        added, _ = await services.concerts.add_shows(
+            made.concert_id, [NewShow(starts_at=START, price=1)], None
+        )
+        new = added.shows[0]
+        assert (await other.catalogue.show(made.concert_id, new.date, None)).show_id == new.show_id
+
+
+async def test_an_unknown_concert_has_no_dates(services: Services, database: Database) -> None:
+    """It isn't there."""
+    async with refused(database, NotFound):
+        await services.catalogue.dates(uuid4())
+
+
+async def test_no_concerts(services: Services) -> None:
+    """An empty house shows nothing."""
+    assert await services.catalogue.concerts() == []

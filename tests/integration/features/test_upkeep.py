@@ -1,0 +1,373 @@
+"""What runs beside the calls: each job by itself, and all of them as they run in a server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+
+from frontrow.db.cluster import OWNER
+from frontrow.db.server import EmbeddedServer
+from frontrow.ids import PlaceRef
+from frontrow.services import Bell, Services
+from frontrow.upkeep import Admission, expire_holds, refresh_stock, running
+from frontrow.waiting_room.policy import MaxActivePolicy
+from tests.buyers import (
+    Made,
+    Owner,
+    admit_all,
+    buyer,
+    join,
+    make_concert,
+    pass_time,
+    services_on,
+)
+from tests.conftest import Database, fresh_database
+
+ONE = MaxActivePolicy(max_active=1)
+CALLED_WITHIN_SECONDS = 0.25
+
+
+def metric(name: str, made: Made | None = None) -> float:
+    """A metric of this process; of one concert if told."""
+    labels = {"concert": str(made.concert_id)} if made else {}
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def state_of(owner: Owner, place: PlaceRef) -> str:
+    """How a place stands in the database."""
+    state: str = await owner.fetchval(
+        "SELECT state FROM place WHERE room_id = $1 AND number = $2", place.room_id, place.number
+    )
+    return state
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+    """Waits until something is so."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - the condition is the database's
+            await asyncio.sleep(0.005)
+
+
+# Each job by itself ------------------------------------------------------------------------------
+
+
+async def test_admission(services: Services) -> None:
+    """One round calls whom each line lets in, and counts it."""
+    small = await make_concert(services, policy=MaxActivePolicy(max_active=2))
+    large = await make_concert(services)
+    for made, people in ((small, 3), (large, 4)):
+        for _ in range(people):
+            await join(services, made.concert_id)
+    admission = Admission(services)
+    assert await admission.run_once(set()) == 6
+    lines = services.rooms.snapshot.by_concert
+    assert [lines[made.concert_id].serving for made in (small, large)] == [2, 4]
+    assert await admission.run_once(set()) == 0
+    assert metric("frontrow_admitted_total", small) == 2
+    assert metric("frontrow_admitted_total", large) == 4
+    assert metric("frontrow_line_active", small) == 2
+
+
+async def test_admission_of_everybody_in_one_round(services: Services) -> None:
+    """Also where more wait than one call takes."""
+    made = await make_concert(services)
+    await asyncio.gather(*[services.rooms.join(uuid4(), made.concert_id) for _ in range(5_100)])
+    assert await Admission(services).run_once(set()) == 5_100
+
+
+async def test_a_rung_line_is_looked_at(services: Services) -> None:
+    """Though this process hasn't seen anybody wait in it; others only now and then."""
+    made, silent = [await make_concert(services) for _ in range(2)]
+    admission = Admission(services)
+    assert await admission.run_once(set()) == 0  # looks at all, the first time
+    places = [await join(services, one.concert_id) for one in (made, silent)]
+    assert await admission.run_once({places[0].room_id}) == 1
+    # The first call refreshed the view, so that the other line is seen too by now.
+    assert await admission.run_once(set()) == 1
+
+
+async def test_admission_finishes_the_overdue(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Who didn't come makes room for the next; the counts are told."""
+    made = await make_concert(services, policy=ONE, claim_seconds=60)
+    late = await buyer(services, made.concert_id)
+    await join(services, made.concert_id)
+    await pass_time(database, 60)
+    assert await Admission(services).run_once(set()) == 1
+    assert await state_of(owner, late) == "finished"
+    assert metric("frontrow_places_expired_total", made) == 1
+
+
+async def test_admission_closes_a_line(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Those who wait at its end are finished."""
+    made = await make_concert(
+        services, policy=ONE, closes_at=datetime.now(UTC) + timedelta(seconds=60)
+    )
+    await buyer(services, made.concert_id)
+    waiting = await join(services, made.concert_id)
+    await pass_time(database, 60)
+    await services.rooms.snapshot.refresh()
+    assert await Admission(services).run_once(set()) == 0
+    assert await state_of(owner, waiting) == "finished"
+
+
+async def test_expiry(services: Services, database: Database) -> None:
+    """One round writes down which holds have ended, and counts them."""
+    made = await make_concert(services, hold_seconds=60)
+    place = await buyer(services, made.concert_id)
+    for seat in (1, 2):
+        await services.reservations.hold(place, made.shows[0], [seat], None)
+    before = metric("frontrow_holds_expired_total")
+    assert await expire_holds(services) == 0
+    await pass_time(database, 60)
+    assert await expire_holds(services) == 2
+    assert await expire_holds(services) == 0
+    assert metric("frontrow_holds_expired_total") - before == 2
+
+
+async def test_stock(services: Services) -> None:
+    """One round counts what is left and who waits."""
+    made = await make_concert(services, policy=ONE, seats=10)
+    place = await buyer(services, made.concert_id)
+    for _ in range(3):
+        await join(services, made.concert_id)
+    await services.reservations.hold(place, made.shows[0], [1, 2], None)
+    await services.rooms.snapshot.refresh()
+    await refresh_stock(services)
+    assert services.rooms.snapshot.by_concert[made.concert_id].seats_available == 8
+    assert metric("frontrow_seats_available", made) == 8
+    assert metric("frontrow_line_waiting", made) == 3
+
+
+async def test_bell() -> None:
+    """It gives all rooms it was rung for, once; nothing when nobody rang."""
+    bell = Bell()
+    assert await bell.wait(0.001) == set()
+    for room_id in (3, 5, 3):
+        bell.ring(room_id)
+    assert await bell.wait(10) == {3, 5}
+    assert await bell.wait(0.001) == set()
+    waiting = asyncio.create_task(bell.wait(10))
+    await asyncio.sleep(0)
+    bell.ring(7)
+    assert await waiting == {7}
+
+
+# All of them together ----------------------------------------------------------------------------
+
+
+async def pay(services: Services, _: Database, place: PlaceRef, made: Made) -> None:
+    """A slot comes free by a payment."""
+    await services.ledger.charge(place, 50_000, None)
+    dates = (await services.catalogue.dates(made.concert_id)).dates
+    show = await services.catalogue.show(made.concert_id, dates[0].date, None)
+    free = dates[0].shows[0].seats_available
+    held, _replayed = await services.reservations.hold(place, show, [free], None)
+    await services.paying.pay(place, held.reservation_id, 50_000, None)
+
+
+async def leave(services: Services, _: Database, place: PlaceRef, __: Made) -> None:
+    """A slot comes free because its owner leaves."""
+    await services.reservations.leave(place)
+
+
+async def end_session(services: Services, database: Database, place: PlaceRef, _: Made) -> None:
+    """A slot comes free a moment from now, at the end of a session."""
+    await services.rooms.enter(place)
+    await pass_time(database, 599.8)
+
+
+async def end_claim(_: Services, database: Database, __: PlaceRef, ___: Made) -> None:
+    """A slot comes free a moment from now, because nobody came."""
+    await pass_time(database, 119.8)
+
+
+@pytest.mark.parametrize("free_a_slot", [pay, leave, end_session, end_claim])
+async def test_the_next_one_is_called_at_once(
+    services: Services,
+    database: Database,
+    owner: Owner,
+    free_a_slot: Callable[[Services, Database, PlaceRef, Made], Awaitable[None]],
+) -> None:
+    """Within 250 ms of the slot coming free, by the database's clock, however it came free.
+
+    The best of three: another program of the machine may have had the processor.
+    """
+    made = await make_concert(services, policy=ONE, session_seconds=600, claim_seconds=120)
+    took = []
+    async with running(services):
+        places = [await join(services, made.concert_id) for _ in range(4)]
+        for place, following in pairwise(places):
+            await until(lambda place=place: is_admitted(owner, place))  # type: ignore[misc]
+            await free_a_slot(services, database, place, made)
+            await until(lambda place=following: is_admitted(owner, place))  # type: ignore[misc]
+            freed, called = await owner.fetchrow(
+                """SELECT least(gone.finished_at, gone.expires_at), next.admitted_at
+                FROM place AS gone, place AS next
+                WHERE gone.room_id = $1 AND gone.number = $2
+                    AND next.room_id = $1 AND next.number = $3""",
+                place.room_id,
+                place.number,
+                following.number,
+            )
+            took.append((called - freed).total_seconds())
+    assert 0 <= min(took) <= CALLED_WITHIN_SECONDS
+    assert await owner.fetchval("SELECT max(active) FROM admission") == 1
+
+
+async def is_admitted(owner: Owner, place: PlaceRef) -> bool:
+    """Whether a place has been called."""
+    return await state_of(owner, place) == "admitted"
+
+
+async def test_a_joiner_is_called_at_once(services: Services, owner: Owner) -> None:
+    """Where there is room, nobody waits for a tick."""
+    made = await make_concert(services)
+    took = []
+    async with running(services):
+        for _ in range(3):
+            place = await join(services, made.concert_id)
+            await until(lambda place=place: is_admitted(owner, place))  # type: ignore[misc]
+            row = await owner.fetchrow(
+                "SELECT joined_at, admitted_at FROM place WHERE number = $1", place.number
+            )
+            took.append((row["admitted_at"] - row["joined_at"]).total_seconds())
+    assert 0 <= min(took) <= CALLED_WITHIN_SECONDS
+
+
+async def test_what_ended_is_tidied(services: Services, database: Database, owner: Owner) -> None:
+    """Ended holds are written down, what was sold is folded, and the view follows."""
+    made = await make_concert(services, seats=10, hold_seconds=60)
+    place = await buyer(services, made.concert_id, 50_000)
+    sold, _ = await services.reservations.hold(place, made.shows[0], [1], None)
+    await services.paying.pay(place, sold.reservation_id, 50_000, None)
+    late = await buyer(services, made.concert_id)
+    held, _ = await services.reservations.hold(late, made.shows[0], [2, 3], None)
+    await pass_time(database, 60)
+
+    async def tidied() -> bool:
+        stands = await owner.fetchrow(
+            """SELECT (SELECT count(*) FROM sold_delta), (SELECT sold FROM stock), (
+                SELECT state FROM reservation WHERE reservation_id = $1
+            )""",
+            held.reservation_id,
+        )
+        line = services.rooms.snapshot.by_concert[made.concert_id]
+        return (*stands, line.seats_available) == (0, 1, "expired", 9)
+
+    async with running(services):
+        await until(tidied)
+
+
+async def test_it_stops(services: Services) -> None:
+    """When the block ends nothing of it runs any more."""
+    before = asyncio.all_tasks()
+    async with running(services):
+        assert len(asyncio.all_tasks() - before) == 5
+    assert asyncio.all_tasks() - before == set()
+
+
+@asynccontextmanager
+async def database_away(engine: EmbeddedServer, database: Database) -> AsyncIterator[None]:
+    """The database takes no connections and loses those it has."""
+    admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
+    try:
+        await admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+            database.name,
+        )
+        yield
+        await admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
+    finally:
+        await admin.close()
+
+
+async def test_it_survives_the_database_being_away(
+    engine: EmbeddedServer, template: Database
+) -> None:
+    """A failure is told once for each job; when the database is back, so is the work."""
+    names = ("admission", "snapshot", "stock", "fold", "expiry")
+
+    def failures() -> list[float]:
+        return [
+            REGISTRY.get_sample_value("frontrow_upkeep_failures_total", {"job": job}) or 0.0
+            for job in names
+        ]
+
+    before = failures()
+    async with (
+        fresh_database(engine, template) as database,
+        services_on(database, stock_seconds=0.1, expiry_tick_seconds=0.1) as services,
+    ):
+        made = await make_concert(services)
+        with capture_logs() as logs:
+            async with running(services):
+                async with database_away(engine, database):
+
+                    async def failed_twice() -> bool:
+                        return all(
+                            now - then >= 2 for now, then in zip(failures(), before, strict=True)
+                        )
+
+                    await until(failed_twice)
+                place = await join(services, made.concert_id)
+
+                async def called() -> bool:
+                    status = await services.rooms.status(place)
+                    return status.state == "admitted"
+
+                await until(called)
+
+                async def all_work() -> bool:
+                    told = [log["event"] for log in logs]
+                    return told.count("upkeep works again") == len(names)
+
+                await until(all_work)
+        told = [log["job"] for log in logs if log["event"] == "upkeep fails"]
+        assert sorted(told) == sorted(names)
+        assert await admit_all(services, made.concert_id) == 0
+
+
+async def test_calls_survive_lost_connections(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Batches whose connection is cut are sent again: what was answered is there once."""
+    made = await make_concert(services)
+    places = [await buyer(services, made.concert_id) for _ in range(10)]
+    cuts = 0
+
+    async def cut() -> None:
+        nonlocal cuts
+        cuts += await owner.fetchval(
+            """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE datname = $1 AND application_name = 'frontrow'""",
+            database.name,
+        )
+
+    async def charge(place: PlaceRef) -> int:
+        charged, _ = await services.ledger.charge(place, 100, None)
+        return charged.balance
+
+    for round_ in range(1, 11):
+        charging = [asyncio.create_task(charge(place)) for place in places]
+        joining = [asyncio.create_task(join(services, made.concert_id)) for _ in range(5)]
+        await cut()
+        assert await asyncio.gather(*charging) == [100 * round_] * 10
+        joined = await asyncio.gather(*joining)
+        assert sorted(place.number for place in joined) == list(
+            range(5 * round_ + 6, 5 * round_ + 11)
+        )
+    assert cuts >= 10
+    assert await owner.fetchval("SELECT sum(amount) FROM transfer") == 10_000
+    assert await owner.fetchval("SELECT issued FROM waiting_room") == 60

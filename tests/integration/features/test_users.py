@@ -1,0 +1,76 @@
+"""Guest accounts and their keys."""
+
+import asyncio
+import hashlib
+
+import pytest
+
+from frontrow.errors import CredentialInvalid
+from frontrow.services import Services
+from frontrow.users.service import KEY_PREFIX
+from tests.buyers import Owner, refused, services_on
+from tests.conftest import Database
+
+
+async def test_a_guest_is_known_by_the_key(services: Services) -> None:
+    """The key that was given out tells who its user is."""
+    guest = await services.users.add_guest()
+    assert guest.user_key.startswith(KEY_PREFIX)
+    assert len(guest.user_key) == len(KEY_PREFIX) + 43  # 256 bits in base64url
+    assert await services.users.user_of(guest.user_key) == guest.user_id
+
+
+async def test_every_process_knows_the_key(services: Services, database: Database) -> None:
+    """A process that didn't make the account reads it."""
+    guest = await services.users.add_guest()
+    async with services_on(database) as other:
+        assert await other.users.user_of(guest.user_key) == guest.user_id
+        assert await other.users.user_of(guest.user_key) == guest.user_id
+
+
+async def test_only_the_hash_is_stored(services: Services, owner: Owner) -> None:
+    """Who reads the database can't act for anybody."""
+    guest = await services.users.add_guest()
+    row = await owner.fetchrow("SELECT * FROM app_user")
+    assert row["user_id"] == guest.user_id
+    assert row["key_hash"] == hashlib.sha256(guest.user_key.encode()).digest()
+    assert guest.user_key.encode() not in row["key_hash"]
+
+
+@pytest.mark.parametrize("key", ["", "frk_", "frk_" + "A" * 43, "ключ", "frk_\x00"])
+async def test_unknown_key(services: Services, database: Database, key: str) -> None:
+    """Anything else is nobody's key, each time it is asked."""
+    await services.users.add_guest()
+    for _ in range(2):
+        async with refused(database, CredentialInvalid):
+            await services.users.user_of(key)
+
+
+async def test_many_at_once(services: Services, owner: Owner) -> None:
+    """Accounts made at the same moment are each their own, and are found at the same moment."""
+    guests = await asyncio.gather(*[services.users.add_guest() for _ in range(300)])
+    assert len({guest.user_id for guest in guests}) == 300
+    assert len({guest.user_key for guest in guests}) == 300
+    assert await owner.fetchval("SELECT count(*) FROM app_user") == 300
+    services.users._known.clear()
+    found = await asyncio.gather(*[services.users.user_of(guest.user_key) for guest in guests])
+    assert found == [guest.user_id for guest in guests]
+
+
+async def test_a_batch_sent_again_adds_nobody_twice(services: Services, owner: Owner) -> None:
+    """After a lost connection the same accounts are sent again, and stand once."""
+    batch = [
+        ((await services.users.add_guest()).user_id, hashlib.sha256(bytes([at])).digest())
+        for at in range(3)
+    ]
+    await services.users._add(batch)
+    assert await owner.fetchval("SELECT count(*) FROM app_user") == 3
+
+
+async def test_memory_of_keys_is_bounded(database: Database) -> None:
+    """The oldest is forgotten, and found again in the database."""
+    async with services_on(database, cached_credentials=2) as services:
+        guests = [await services.users.add_guest() for _ in range(4)]
+        assert len(services.users._known) == 2
+        assert await services.users.user_of(guests[0].user_key) == guests[0].user_id
+        assert len(services.users._known) == 2

@@ -1,0 +1,156 @@
+"""The audit: silent on what the services did, and loud, by name, about every kind of damage."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+
+from frontrow.audit import INVARIANTS, audit, run, service
+from frontrow.db.server import EmbeddedServer
+from frontrow.errors import SetupError
+from tests.buyers import services_on
+from tests.conftest import Database
+from tests.integration.databases import fresh_database
+from tests.integration.trading import throng, trade
+
+
+class Damage(NamedTuple):
+    """What is done to a database, and the invariants that it breaks."""
+
+    breaks: set[str]
+    does: str
+    sql: str
+
+
+def _damages() -> list[Damage]:
+    """The blocks of ``damage.sql``, without its head."""
+    blocks = Path(__file__).with_name("damage.sql").read_text().strip().split("\n\n")[1:]
+    damages = []
+    for block in blocks:
+        title, sql = block.removeprefix("-- ").split("\n", 1)
+        breaks, does = title.split(": ")
+        damages.append(Damage(set(breaks.split(", ")), does, sql))
+    return damages
+
+
+DAMAGES = _damages()
+
+
+@pytest.fixture(scope="module")
+async def traded(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
+    """A database with some of everything in it; the tests leave it as it is."""
+    async with fresh_database(engine, template) as database:
+        await trade(database)
+        yield database
+
+
+@pytest.fixture(scope="module")
+async def owner(traded: Database) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    """A connection that may damage everything."""
+    connection = await asyncpg.connect(traded.owner_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def test_what_the_services_did_is_in_order(traded: Database) -> None:
+    """Each invariant looks at some rows of a traded database, and finds nothing wrong."""
+    findings = await run(traded.app_url)
+    assert [found.invariant for found in findings] == list(INVARIANTS)
+    assert [found for found in findings if found.violations or found.examples] == []
+    assert [found.invariant for found in findings if found.checked == 0] == []
+    assert all(found.says.endswith(".") for found in findings)
+
+
+async def test_an_empty_database_is_in_order(database: Database) -> None:
+    """Nothing is wrong where nothing is."""
+    findings = await run(database.app_url)
+    assert {(found.checked, found.violations) for found in findings} == {(0, 0)}
+
+
+async def test_beside_a_running_server_all_is_in_order(database: Database) -> None:
+    """What is seen in the midst of many transactions is as consistent as what is left by them."""
+    async with services_on(database) as services:
+        selling = asyncio.create_task(throng(services, buyers=160))
+        audits = 0
+        while not selling.done():
+            assert {found.violations for found in await run(database.app_url)} == {0}
+            audits += 1
+        await selling
+    findings = {found.invariant: found for found in await run(database.app_url)}
+    assert {found.violations for found in findings.values()} == {0}
+    assert findings["sale_has_one_debit"].checked == 80
+    assert audits > 0
+
+
+def test_every_invariant_has_damage_of_its_own() -> None:
+    """The report, the queries and the damage speak of the same invariants."""
+    queries = {name for name in vars(service._queries) if name != "instant"}
+    alone = {name for damage in DAMAGES if len(damage.breaks) == 1 for name in damage.breaks}
+    assert queries == set(INVARIANTS) == alone
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: str(damage.does))
+async def test_damage_is_named(owner: "asyncpg.Connection[Any]", damage: Damage) -> None:
+    """Each kind of damage is found by exactly those invariants that it breaks."""
+    transaction = owner.transaction()
+    await transaction.start()
+    try:
+        await owner.execute(damage.sql)
+        findings = await service._findings(owner)
+    finally:
+        await transaction.rollback()
+    assert {found.invariant for found in findings if found.violations} == damage.breaks
+    assert all(bool(found.violations) == bool(found.examples) for found in findings)
+
+
+async def test_examples_are_few_and_readable(owner: "asyncpg.Connection[Any]") -> None:
+    """Of many violations five are shown, in words."""
+    transaction = owner.transaction()
+    await transaction.start()
+    try:
+        await owner.execute(
+            "DELETE FROM stock; DELETE FROM ticket; DELETE FROM seat WHERE number = 9"
+        )
+        await owner.execute("UPDATE seat SET held_until = 'infinity', reservation_id = show_id")
+        findings = {found.invariant: found for found in await service._findings(owner)}
+    finally:
+        await transaction.rollback()
+    found = findings["seat_has_one_holder"]
+    assert (found.violations, len(found.examples)) == (3 * 49 + 5, 5)
+    assert all(example.startswith("seat ") for example in found.examples)
+
+
+async def test_a_lent_connection_keeps_its_settings(owner: "asyncpg.Connection[Any]") -> None:
+    """The audit's own time limit ends with its transaction."""
+    before = await owner.fetchval("SHOW statement_timeout")
+    assert await audit(owner)
+    assert await owner.fetchval("SHOW statement_timeout") == before
+
+
+async def test_the_audit_reads_one_snapshot_and_cannot_write(
+    owner: "asyncpg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The invariants are checked in a repeatable-read transaction that is read-only."""
+
+    async def findings(connection: "asyncpg.Connection[Any]") -> list[service.Finding]:
+        assert await connection.fetchval("SHOW transaction_isolation") == "repeatable read"
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            await connection.execute("UPDATE wallet SET balance = 0")
+        return []
+
+    monkeypatch.setattr(service, "_findings", findings)
+    assert await audit(owner) == []
+
+
+async def test_an_unreachable_database_is_one_line(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """What can't be audited is told as an error of set-up."""
+    nowhere = tmp_path_factory.mktemp("nowhere")
+    with pytest.raises(SetupError, match="nothing answers"):
+        await run(f"postgresql://nobody@/none?host={nowhere}", connect_timeout_seconds=0.1)

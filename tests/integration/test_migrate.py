@@ -1,0 +1,322 @@
+"""Migrations, functions and rights; and one line for every database that can't be used."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from frontrow.db import migrate as module
+from frontrow.db.cluster import APP, OWNER
+from frontrow.db.connect import connect, connect_error, place
+from frontrow.db.migrate import migrate, pending, role_of
+from frontrow.db.server import EmbeddedServer
+from frontrow.errors import SetupError
+
+FIRST = """-- the first
+-- depends:
+
+-- migrate: apply
+CREATE TABLE thing (thing_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);
+CREATE TABLE transfer (amount int);
+CREATE SEQUENCE counter;
+-- migrate: rollback
+DROP TABLE thing;
+"""
+SECOND = """-- the second
+-- depends: 0001_first
+
+-- migrate: apply
+ALTER TABLE thing ADD COLUMN size int;
+{}
+-- migrate: rollback
+ALTER TABLE thing DROP COLUMN size;
+"""
+FUNCTION = "CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT {}';"
+
+
+@pytest.fixture
+def migrations(tmp_path: Path) -> Path:
+    """A folder with one migration."""
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "0001_first.sql").write_text(FIRST)
+    return folder
+
+
+@pytest.fixture
+def functions(tmp_path: Path) -> list[Path]:
+    """A file with one function."""
+    (tmp_path / "functions.sql").write_text(FUNCTION.format(1))
+    return [tmp_path / "functions.sql"]
+
+
+@pytest.fixture
+async def name(engine: EmbeddedServer) -> AsyncIterator[str]:
+    """The name of an empty database."""
+    made = f"test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
+    try:
+        await admin.execute(f"CREATE DATABASE {made} TEMPLATE template0")
+        yield made
+        await admin.execute(f"DROP DATABASE {made} WITH (FORCE)")
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+def owner_url(engine: EmbeddedServer, name: str) -> str:
+    """The empty database as its owner."""
+    return engine.url(OWNER, name)
+
+
+@pytest.fixture
+def app_url(engine: EmbeddedServer, name: str) -> str:
+    """The empty database as the application."""
+    return engine.url(APP, name)
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Any]:
+    """A connection for a while."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def test_migrates_and_installs(
+    owner_url: str, migrations: Path, functions: list[Path]
+) -> None:
+    """Tables and functions are there afterwards; a second run finds nothing to do."""
+    async with connected(owner_url) as connection:
+        assert await pending(connection, migrations=migrations) == ["0001_first"]
+        assert await migrate(owner_url, migrations=migrations, functions=functions) == [
+            "0001_first"
+        ]
+        assert await pending(connection, migrations=migrations) == []
+        assert await connection.fetchval("SELECT answer()") == 1
+        assert await migrate(owner_url, migrations=migrations, functions=functions) == []
+
+
+async def test_application_gets_its_rights_and_no_more(
+    owner_url: str, app_url: str, migrations: Path, functions: list[Path]
+) -> None:
+    """It changes rows, but no ledger row, no bookkeeping and no schema."""
+    await migrate(owner_url, app_role=APP, migrations=migrations, functions=functions)
+    async with connected(app_url) as connection:
+        for allowed in (
+            "INSERT INTO thing (name) VALUES ('a')",
+            "UPDATE thing SET name = 'b'",
+            "DELETE FROM thing",
+            "INSERT INTO transfer VALUES (1)",
+            "SELECT * FROM transfer",
+            "SELECT nextval('counter')",
+            "SELECT answer()",
+        ):
+            await connection.execute(allowed)
+        for forbidden in (
+            "UPDATE transfer SET amount = 2",
+            "DELETE FROM transfer",
+            "TRUNCATE transfer",
+            "TRUNCATE thing",
+            "DELETE FROM _pogo_migration",
+            "UPDATE _frontrow_functions SET digest = ''",
+            "CREATE TABLE mine (a int)",
+            "ALTER TABLE thing ADD COLUMN mine int",
+            "DROP TABLE thing",
+            "CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 9'",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(forbidden)
+        assert await pending(connection, migrations=migrations) == []
+
+
+async def test_rights_are_put_right(
+    owner_url: str, app_url: str, migrations: Path, functions: list[Path]
+) -> None:
+    """A right too many is taken back by the next run, one that is missing is given."""
+    await migrate(owner_url, app_role=APP, migrations=migrations, functions=functions)
+    async with connected(owner_url) as owner:
+        await owner.execute(f"GRANT ALL ON transfer TO {APP}; REVOKE ALL ON thing FROM {APP}")
+        await migrate(owner_url, app_role=APP, migrations=migrations, functions=functions)
+    async with connected(app_url) as connection:
+        await connection.execute("DELETE FROM thing")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("DELETE FROM transfer")
+
+
+async def test_current_database_needs_no_rights(
+    owner_url: str, app_url: str, migrations: Path, functions: list[Path]
+) -> None:
+    """A role that may not change the schema will do when there is nothing to change."""
+    with pytest.raises(SetupError, match="FRONTROW_MIGRATION_DATABASE_URL"):
+        await migrate(app_url, migrations=migrations, functions=functions)
+    await migrate(owner_url, app_role=APP, migrations=migrations, functions=functions)
+    assert await migrate(app_url, migrations=migrations, functions=functions) == []
+    (migrations / "0002_second.sql").write_text(SECOND.format(""))
+    with pytest.raises(SetupError, match="FRONTROW_MIGRATION_DATABASE_URL"):
+        await migrate(app_url, migrations=migrations, functions=functions)
+
+
+async def test_runs_once_however_many_start(
+    owner_url: str, migrations: Path, functions: list[Path]
+) -> None:
+    """Of ten that start at the same time one migrates; the others wait and find it done."""
+    (migrations / "0002_second.sql").write_text(SECOND.format("SELECT pg_sleep(0.2);"))
+    results = await asyncio.gather(
+        *(
+            migrate(owner_url, app_role=APP, migrations=migrations, functions=functions)
+            for _ in range(10)
+        )
+    )
+    assert sorted(results) == [[]] * 9 + [["0001_first", "0002_second"]]
+
+
+async def test_changed_functions_are_replaced_together(
+    owner_url: str, migrations: Path, functions: list[Path]
+) -> None:
+    """New text replaces the old; where one of them is wrong, all stay as they were."""
+    await migrate(owner_url, migrations=migrations, functions=functions)
+    async with connected(owner_url) as connection:
+        functions[0].write_text(FUNCTION.format(2))
+        await migrate(owner_url, migrations=migrations, functions=functions)
+        assert await connection.fetchval("SELECT answer()") == 2
+        functions[0].write_text(FUNCTION.format(3) + "CREATE FUNCTION wrong(")
+        with pytest.raises(SetupError, match="can't be migrated: syntax error"):
+            await migrate(owner_url, migrations=migrations, functions=functions)
+        assert await connection.fetchval("SELECT answer()") == 2
+
+
+async def test_failing_migration_changes_nothing(
+    owner_url: str, migrations: Path, functions: list[Path]
+) -> None:
+    """A migration that fails half way is undone and named; the lock is free again."""
+    (migrations / "0002_second.sql").write_text(SECOND.format("SELECT 1 / 0;"))
+    with pytest.raises(SetupError, match="Failed to apply 0002_second: division by zero"):
+        await migrate(owner_url, migrations=migrations, functions=functions)
+    async with connected(owner_url) as connection:
+        assert await pending(connection, migrations=migrations) == ["0002_second"]
+        assert not await connection.fetch(
+            "SELECT FROM pg_attribute WHERE attrelid = 'thing'::regclass AND attname = 'size'"
+        )
+    (migrations / "0002_second.sql").write_text(SECOND.format(""))
+    assert await migrate(owner_url, migrations=migrations, functions=functions) == ["0002_second"]
+
+
+async def test_own_migrations_and_functions_are_found() -> None:
+    """The package brings its migrations and the features' functions with it."""
+    assert [path.name for path in sorted(module.MIGRATIONS.glob("*.sql"))][:1]
+    assert {path.parent.name for path in module.function_files()} >= {"payments", "waiting_room"}
+
+
+async def test_old_server_is_refused(
+    owner_url: str, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PostgreSQL older than the oldest that will do is named with its version."""
+    monkeypatch.setattr(module, "OLDEST_SERVER", 990_000)
+    with pytest.raises(SetupError, match="this database runs 18"):
+        await migrate(owner_url, migrations=migrations)
+
+
+async def test_role_of_a_url(owner_url: str, app_url: str) -> None:
+    """The role is the one that the server knows."""
+    assert await role_of(owner_url) == OWNER
+    assert await role_of(app_url) == APP
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def free_port() -> int:
+    """A port where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("postgresql://u:hidden@127.0.0.1:{free}/db", "nothing answers at 127.0.0.1:"),
+        ("postgresql://u:hidden@127.0.0.1:{silent}/db", "doesn't answer in time"),
+        ("postgresql://u:hidden@nowhere.invalid/db", "at nowhere.invalid/db can't be reached"),
+        ("postgresql://u:hidden@/db?host=/nowhere/at/all", "nothing answers at /nowhere/at/all/db"),
+        ("mysql://u:hidden@localhost/db", "the database URL can't be read"),
+        ("u:hidden@localhost/db", "the database URL can't be read"),
+        ("postgresql://u:hidden@localhost:port/db", "the database URL can't be read"),
+        ("postgresql://u:hidden@[::1/db", "the database URL can't be read"),
+        ("", "the database URL can't be read"),
+    ],
+)
+async def test_unusable_url_is_one_line(url: str, line: str, silent_port: int) -> None:
+    """Each way of not reaching a database has its line, without the password."""
+    with pytest.raises(SetupError) as caught:
+        await migrate(url.format(free=free_port(), silent=silent_port), connect_timeout_seconds=0.3)
+    assert line in str(caught.value)
+    assert "hidden" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+async def test_refused_by_the_server_is_one_line(engine: EmbeddedServer, owner_url: str) -> None:
+    """Wrong password, no such database, no such setting: what the server said, in our words."""
+    for url, line in (
+        (owner_url.replace("@", "x@"), "refuses the user or the password"),
+        (owner_url.replace(OWNER, "nobody_here"), "refuses the user or the password"),
+        (engine.url(OWNER, "not_there"), "doesn't exist"),
+        (f"{owner_url}&no_such_setting=1", "unrecognized configuration parameter"),
+    ):
+        with pytest.raises(SetupError, match=line) as caught:
+            await migrate(url)
+        assert engine._secrets.owner not in str(caught.value)
+
+
+async def test_several_hosts(owner_url: str) -> None:
+    """A URL of several hosts goes to the one that is what is asked for."""
+    dead = f"127.0.0.1:{free_port()}"
+    many = owner_url.replace("host=", f"host={dead},").replace("&port=5432", "")
+    primary = await connect(f"{many}&target_session_attrs=primary", timeout_seconds=5)
+    assert await primary.fetchval("SELECT 1") == 1
+    await primary.close()
+    with pytest.raises(SetupError, match="target_session_attrs"):
+        await connect(f"{owner_url}&target_session_attrs=standby", timeout_seconds=0.3)
+
+
+async def test_starting_server_is_waited_for() -> None:
+    """A server that isn't there yet may come within the time; the wait ends with the time."""
+    port = free_port()
+    waiting = asyncio.create_task(
+        connect(f"postgresql://u:p@127.0.0.1:{port}/db", timeout_seconds=10)
+    )
+    called = asyncio.Event()
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.set()
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", port)
+    async with server:
+        await called.wait()
+        with pytest.raises(SetupError):
+            await waiting
+
+
+def test_password_never_shows() -> None:
+    """Not even where the server repeats it."""
+    url = "postgresql://u:se%40cret@h/db?password=other"
+    for said in ("se%40cret", "se@cret", "other"):
+        error = connect_error(OSError(0, f"bad {said}"), url)
+        assert str(error) == "the database at h/db can't be reached: bad …"
+    assert place(url) == "h/db"
+    assert place("postgresql://u:p@h1:1,h2:2/db") == "h1:1,h2:2/db"

@@ -1,0 +1,260 @@
+"""The processes of ``frontrow serve``: who starts them, what kills them, how they end.
+
+A tiny application stands in for the real one; everything else is the command as it is.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frontrow.db.data_directory import DataDirectory
+from frontrow.db.postmaster import PidFile
+
+STAND_IN = Path(__file__).with_name("standin.py")
+PATIENCE_SECONDS = 20
+ORPHAN_SECONDS = 3
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A data directory that outlives its servers."""
+    path = Path(tempfile.mkdtemp(prefix="frontrow-tests-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def port() -> int:
+    """A free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        number: int = listening.getsockname()[1]
+        return number
+
+
+class Command:
+    """A running ``frontrow serve``."""
+
+    def __init__(self, folder: Path, port: int, workers: int, log: Path, **extra: str) -> None:
+        self.directory = DataDirectory(folder)
+        self.port = port
+        self.base = f"http://127.0.0.1:{port}"
+        self.log = log
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    STAND_IN,
+                    "serve",
+                    f"--port={port}",
+                    f"--data-dir={folder}",
+                    f"--workers={workers}",
+                ],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **extra},
+                start_new_session=True,
+            )
+
+    def get(self, path: str = "/pid") -> dict[str, Any]:
+        """What the application answers, on a connection of its own."""
+        with self.begun(path) as answer:
+            told: dict[str, Any] = json.load(answer)
+            return told
+
+    @contextlib.contextmanager
+    def begun(self, path: str) -> Iterator[http.client.HTTPResponse]:
+        """An answer that has begun."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            yield connection.getresponse()
+        finally:
+            connection.close()
+
+    def answers(self) -> bool:
+        """Whether somebody answers."""
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            self.get()
+        except (OSError, http.client.HTTPException):
+            return False
+        return True
+
+    def pids(self) -> set[int]:
+        """Every worker that answers now."""
+        return {self.get()["pid"] for _ in range(30)}
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal to the command alone; its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+@contextlib.contextmanager
+def served(
+    folder: Path, port: int, log: Path, *, workers: int = 1, **extra: str
+) -> Iterator[Command]:
+    """A command that answers; ended afterwards if it still runs."""
+    command = Command(folder, port, workers, log, **extra)
+    try:
+        until(command.answers)
+        yield command
+    finally:
+        if command.process.poll() is None:
+            command.end()
+
+
+def until(condition: Callable[[], object]) -> float:
+    """Wait for a condition; how long it took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < PATIENCE_SECONDS
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def postgres(command: Command) -> int:
+    """The pid of the embedded PostgreSQL."""
+    written = PidFile.read(command.directory)
+    assert written is not None
+    return written.pid
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """What the command prints."""
+    return tmp_path / "log"
+
+
+def test_one_process(folder: Path, port: int, log: Path) -> None:
+    """With one worker it answers itself, as the application's role, and tells a new key once."""
+    with served(folder, port, log) as command:
+        told = command.get()
+        assert told["pid"] == command.process.pid
+        assert told["database_url"].startswith("postgresql://frontrow_app:")
+        assert told["operator_key"] == command.directory.operator_key()[0]
+        assert told["metrics_dir"] is None
+        left = postgres(command)
+        assert command.end() == 0
+    assert not alive(left)
+    assert told["operator_key"] in log.read_text()
+    assert f"{command.base}/docs" in log.read_text()
+    log.unlink()
+    with served(folder, port, log):
+        pass
+    assert told["operator_key"] not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [(signal.SIGTERM, 1), (signal.SIGHUP, 1), (signal.SIGTERM, 2), (signal.SIGINT, 2)],
+)
+def test_signal_drains_and_stops_everything(
+    folder: Path, port: int, log: Path, number: signal.Signals, workers: int
+) -> None:
+    """A call that runs is answered, then everything ends, quietly and with exit code 0."""
+    with served(folder, port, log, workers=workers) as command:
+        everybody = {*command.pids(), postgres(command)}
+        with command.begun("/slow") as answer:
+            if number == signal.SIGTERM:
+                command.process.send_signal(number)
+            else:
+                # As a terminal does it: to every process of the group.
+                os.killpg(command.process.pid, number)
+            assert json.load(answer)["pid"] in everybody
+        assert command.process.wait(PATIENCE_SECONDS) == 0
+    assert not any(map(alive, everybody))
+    assert "Traceback" not in log.read_text()
+
+
+def test_killed_worker_is_replaced(folder: Path, port: int, log: Path) -> None:
+    """After kill -9 of a worker the other answers, and a new one does within seconds."""
+    with served(folder, port, log, workers=2) as command:
+        until(lambda: len(command.pids()) == 2)
+        before = command.pids()
+        metrics = command.get()["metrics_dir"]
+        assert Path(metrics).stat().st_mode & 0o777 == 0o700
+        victim = before.pop()
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(command.pids()) == 2)
+        assert victim not in command.pids()
+        assert before < command.pids()
+        assert "a worker died and is replaced" in log.read_text()
+        command.end()
+    assert not Path(metrics).exists()
+
+
+def test_killed_parent_leaves_nobody_on_the_port(folder: Path, port: int, log: Path) -> None:
+    """After kill -9 of the command its workers end, and the next one starts on the same port."""
+    with served(folder, port, log, workers=2) as command:
+        until(lambda: len(command.pids()) == 2)
+        orphans, left = command.pids(), postgres(command)
+        command.process.kill()
+        command.process.wait()
+        with served(folder, port, log, workers=2) as successor:
+            # Until they are gone, it may be one of them that answers.
+            assert until(lambda: not any(map(alive, orphans))) < ORPHAN_SECONDS
+            until(successor.answers)
+            assert not alive(left)
+            assert not successor.pids() & orphans
+
+
+def test_killed_postgresql_comes_back(folder: Path, port: int, log: Path) -> None:
+    """After kill -9 of PostgreSQL the server goes on, and a new one is there."""
+    with served(folder, port, log) as command:
+        left = postgres(command)
+        os.kill(left, signal.SIGKILL)
+        until(lambda: (now := PidFile.read(command.directory)) and now.pid != left)
+        assert command.answers()
+    assert "PostgreSQL is back" in log.read_text()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_application_that_cannot_start_ends_the_command(
+    folder: Path, port: int, log: Path, workers: int
+) -> None:
+    """Nothing is left running, and the exit code says that it didn't start."""
+    command = Command(folder, port, workers, log, STANDIN_FAILS="1")
+    assert command.process.wait(PATIENCE_SECONDS) == 3
+    assert "frontrow: the application didn't start" in log.read_text()
+    assert PidFile.read(command.directory) is None
+
+
+def test_named_database_needs_no_embedded_one(folder: Path, port: int, log: Path) -> None:
+    """With a URL the embedded server stays out of it; a wrong one is a line and exit code 3."""
+    with served(folder, port, log) as command:
+        url = str(command.get()["database_url"])
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            other = listening.getsockname()[1]
+        with served(folder, other, log, FRONTROW_DATABASE_URL=url) as second:
+            assert json.dumps(second.get()["database_url"]) == json.dumps(url)
+            assert second.end() == 0
+        assert command.answers()
+    bad = url.replace("@", "x@")
+    failed = Command(
+        folder, port, 1, log, FRONTROW_DATABASE_URL=bad, FRONTROW_CONNECT_TIMEOUT_SECONDS="0.3"
+    )
+    assert failed.process.wait(PATIENCE_SECONDS) == 3
+    last = log.read_text().splitlines()[-1]
+    assert last.startswith("frontrow: nothing answers at")

@@ -1,0 +1,102 @@
+"""Some of everything that can happen to buyers, driven through the services of one process."""
+
+import asyncio
+
+from frontrow.ids import PlaceRef
+from frontrow.services import Services
+from frontrow.waiting_room.policy import MaxActivePolicy, RatePolicy
+from frontrow.waiting_room.settings import RoomSettings
+from tests.buyers import Made, admit_all, join, make_concert, pass_time, services_on
+from tests.conftest import Database
+
+
+async def trade(database: Database) -> None:
+    """Fills a fresh database: a capped line (room 1), then a paced one (room 2)."""
+    async with services_on(database) as services:
+        await _trade_capped(services, database)
+        await _trade_paced(services, database)
+
+
+async def throng(services: Services, buyers: int) -> None:
+    """Many at once through one capped line: half buy, the others change their minds."""
+    made = await make_concert(
+        services, policy=MaxActivePolicy(max_active=8), seats=buyers, hold_seconds=1
+    )
+    fates = (_buy, _release, _buy, _leave)
+    people = (fates[n % 4](services, made, n + 1) for n in range(buyers))
+    await asyncio.gather(*people)
+
+
+async def _called(services: Services, made: Made) -> PlaceRef:
+    place = await join(services, made.concert_id)
+    while (await services.rooms.status(place)).state == "waiting":
+        await admit_all(services, made.concert_id)
+    return place
+
+
+async def _buy(services: Services, made: Made, seat: int) -> None:
+    place = await _called(services, made)
+    await services.ledger.charge(place, 50_000, None)
+    held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
+    await services.paying.pay(place, held.reservation_id, 50_000, None)
+
+
+async def _release(services: Services, made: Made, seat: int) -> None:
+    place = await _called(services, made)
+    held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
+    await services.reservations.release(held.reservation_id, place.user_id, place)
+    await services.reservations.leave(place)
+
+
+async def _leave(services: Services, made: Made, seat: int) -> None:
+    """Every second of these leaves at once, the others with a seat in their hands."""
+    if seat % 8 == 0:
+        await services.reservations.leave(await join(services, made.concert_id))
+        return
+    place = await _called(services, made)
+    await services.reservations.hold(place, made.shows[0], [seat], None)
+    await services.reservations.leave(place)
+
+
+async def _trade_capped(services: Services, database: Database) -> None:
+    """Buys, releases, leaves waiting and called, expires, comes back, changes the cap."""
+    made = await make_concert(
+        services, policy=MaxActivePolicy(max_active=2), shows=2, hold_seconds=60
+    )
+    line, show = made.concert_id, made.shows[0]
+    holds, ledger = services.reservations, services.ledger
+    first, second, third, fourth, fifth, sixth, _ = [await join(services, line) for _ in range(7)]
+    assert await admit_all(services, line) == 2
+    await holds.leave(third)
+    await ledger.charge(first, 300_000, "all I have")
+    bought, _ = await holds.hold(first, show, [1, 2], None)
+    await holds.hold(first, made.shows[1], [3], None)
+    await services.paying.pay(first, bought.reservation_id, 100_000, None)
+    unwanted, _ = await holds.hold(second, show, [4], None)
+    await holds.release(unwanted.reservation_id, second.user_id, second)
+    await holds.leave(second)
+    assert await admit_all(services, line) == 2
+    await ledger.charge(fifth, 50_000, None)
+    await holds.hold(fourth, show, [5], None)
+    await pass_time(database, 700)
+    assert await holds.expire() == 1
+    assert await admit_all(services, line) == 2
+    await join(services, line, fourth.user_id)
+    await holds.hold(sixth, show, [5], None)
+    await services.rooms.configure(line, RoomSettings(policy=MaxActivePolicy(max_active=3)))
+    assert await admit_all(services, line) == 1
+    await join(services, line)
+
+
+async def _trade_paced(services: Services, database: Database) -> None:
+    """Two of three are called, five seconds apart, and buy; one sale is folded into the stock."""
+    made = await make_concert(services, policy=RatePolicy(admit=2, every_seconds=10))
+    buyers = [await join(services, made.concert_id) for _ in range(3)]
+    for seat, place in enumerate(buyers[:2], start=1):
+        assert await admit_all(services, made.concert_id) == 1
+        await services.ledger.charge(place, 50_000, None)
+        held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
+        await services.paying.pay(place, held.reservation_id, 50_000, None)
+        if seat == 1:
+            await services.paying.fold_stock()
+            await pass_time(database, 5)

@@ -1,0 +1,27 @@
+"""Two processes on one database, as far as the database can tell; audited when the race is over."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from frontrow import audit
+from frontrow.services import Services
+from tests.buyers import services_on
+from tests.conftest import Database
+
+Pair = tuple[Services, Services]
+
+
+@pytest.fixture
+async def pair(database: Database) -> AsyncIterator[Pair]:
+    """Two sets of services with their own pools, lanes and snapshots."""
+    async with services_on(database) as one, services_on(database) as other:
+        yield one, other
+
+
+@pytest.fixture(autouse=True)
+async def audited(database: Database) -> AsyncIterator[None]:
+    """Whatever a race did, no invariant is broken afterwards."""
+    yield
+    broken = [found for found in await audit.run(database.app_url) if found.violations]
+    assert broken == []

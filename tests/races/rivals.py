@@ -1,0 +1,65 @@
+"""Two connections that get into each other's way in a known order: what the controls are made of.
+
+A control does the same job the naive way, on tables of its own, and goes wrong under the same
+interleaving; so the race is real and not a matter of luck.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from tests.conftest import Database
+
+LONGEST_WAIT_SECONDS = 10
+
+
+class Rivals:
+    """Two connections as the owner of the schema, and a third one that watches them."""
+
+    def __init__(self, one: Any, other: Any, watcher: Any) -> None:
+        self.one = one
+        self.other = other
+        self._watcher = watcher
+
+    @asynccontextmanager
+    async def other_waits(
+        self, query: str, *arguments: object
+    ) -> AsyncIterator["asyncio.Task[Any]"]:
+        """Starts a query of the other one and goes on once it waits for a lock of the first."""
+        waiting = asyncio.create_task(self.other.fetchval(query, *arguments))
+        await self.until(
+            "SELECT cardinality(pg_blocking_pids($1)) > 0", self.other.get_server_pid()
+        )
+        assert not waiting.done()
+        yield waiting
+        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+            await waiting
+
+    async def until(self, query: str, *arguments: object) -> None:
+        """Waits until the database says yes."""
+        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+            while not await self._watcher.fetchval(query, *arguments):
+                pass
+
+
+@asynccontextmanager
+async def rivals(database: Database) -> AsyncIterator[Rivals]:
+    """Two rivals on a test's database."""
+    connections = [await asyncpg.connect(database.owner_url) for _ in range(3)]
+    try:
+        yield Rivals(*connections)
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+async def fetch(database: Database, query: str, *arguments: object) -> list[Any]:
+    """The rows of a query, past all services."""
+    connection = await asyncpg.connect(database.owner_url)
+    try:
+        return list(await connection.fetch(query, *arguments))
+    finally:
+        await connection.close()

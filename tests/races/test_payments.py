@@ -1,0 +1,198 @@
+"""Races for money: a purchase asked for often, a balance spent twice, a hold paid and released."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from frontrow.errors import InsufficientBalance, ReservationClosed
+from frontrow.services import Services
+from tests.buyers import buyer, join, make_concert
+from tests.conftest import Database
+from tests.races.crowds import answers, crowd, granted, refused
+from tests.races.rivals import fetch, rivals
+
+Pair = tuple[Services, Services]
+
+PRICE = 50_000
+TIMES = 20
+
+
+@pytest.mark.parametrize(
+    "key_of",
+    [
+        pytest.param(lambda _: "k", id="same key"),
+        pytest.param(lambda turn: f"k{turn}", id="different keys"),
+        pytest.param(lambda _: None, id="no key"),
+        pytest.param(lambda turn: (None, "k", f"k{turn}")[turn % 3], id="mixture"),
+    ],
+)
+async def test_one_payment_sent_twenty_times(
+    pair: Pair, database: Database, key_of: Callable[[int], str | None]
+) -> None:
+    """The same payment 20 times at once over two processes: one debit, and one answer for all."""
+    made = await make_concert(pair[0], price=PRICE)
+    place = await buyer(pair[0], made.concert_id, 3 * PRICE)
+    held, _ = await pair[0].reservations.hold(place, made.shows[0], [7, 8], None)
+
+    found = await asyncio.gather(
+        *(
+            pair[turn % 2].paying.pay(place, held.reservation_id, 2 * PRICE, key_of(turn))
+            for turn in range(TIMES)
+        )
+    )
+
+    payments = [payment for payment, _ in found]
+    assert payments == [payments[0]] * TIMES
+    assert payments[0].balance == PRICE
+    assert payments[0].seats == [7, 8]
+    assert Counter(outcome for _, outcome in found)["paid"] == 1
+    rows = await fetch(database, "SELECT transfer_id, amount FROM transfer WHERE kind = 'payment'")
+    assert [tuple(row) for row in rows] == [(payments[0].payment_id, 2 * PRICE)]
+    assert len(await fetch(database, "SELECT FROM payment")) == 1
+    assert (await pair[1].ledger.balance(place.user_id)).balance == PRICE
+
+
+async def test_control_asking_before_paying_debits_twice(database: Database) -> None:
+    """Control: who asks whether it is paid, and then pays, pays twice."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE purse (balance int); CREATE TABLE bill (what text)")
+        await those.one.execute("INSERT INTO purse VALUES (100)")
+        ask = "SELECT count(*) FROM bill"
+        debit = "UPDATE purse SET balance = balance - 40 RETURNING balance"
+        async with those.one.transaction():
+            assert await those.one.fetchval(ask) == 0
+            assert await those.one.fetchval(debit) == 60
+            assert await those.other.fetchval(ask) == 0
+            async with those.other_waits(debit) as debiting:
+                await those.one.execute("INSERT INTO bill VALUES ('seat 7'); COMMIT; BEGIN")
+                assert await debiting == 20
+            await those.other.execute("INSERT INTO bill VALUES ('seat 7')")
+
+
+async def test_two_payments_spend_one_balance(pair: Pair, database: Database) -> None:
+    """Money for one seat, holds in two concerts: of two payments at once exactly one succeeds."""
+    made = [await make_concert(pair[0], price=PRICE) for _ in range(2)]
+    buyers = 40
+    mine = await crowd(pair[0], made[0].concert_id, buyers, balance=PRICE + 1)
+    theirs = await asyncio.gather(
+        *(join(pair[0], made[1].concert_id, place.user_id) for place in mine)
+    )
+    line = pair[0].rooms.snapshot.by_concert[made[1].concert_id]
+    assert (await pair[0].rooms.admit(line)).admitted == buyers
+    both = list(zip(mine, theirs, strict=True))
+    held = await asyncio.gather(
+        *(
+            pair[0].reservations.hold(place, concert.shows[0], [turn + 1], None)
+            for turn, places in enumerate(both)
+            for place, concert in zip(places, made, strict=True)
+        )
+    )
+
+    # In one process for every fourth user, else one payment in each.
+    found = await answers(
+        pair[turn % 2 if turn // 2 % 4 else 0].paying.pay(
+            both[turn // 2][turn % 2], reservation.reservation_id, PRICE, None
+        )
+        for turn, (reservation, _) in enumerate(held)
+    )
+
+    for turn in range(buyers):
+        two = found[2 * turn : 2 * turn + 2]
+        (won,) = granted(two)
+        assert won[0].balance == 1
+        (lost,) = refused(two)
+        assert isinstance(lost, InsufficientBalance)
+        assert lost.fields == {"balance": 1, "amount": PRICE, "shortfall": PRICE - 1}
+    rows = await fetch(database, "SELECT balance, entries FROM wallet")
+    assert [tuple(row) for row in rows] == [(1, 2)] * buyers
+
+
+async def test_control_reading_the_balance_first_overdraws(database: Database) -> None:
+    """Control: who reads the balance, and then takes from it, takes more than there is."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE purse (balance int)")
+        await those.one.execute("INSERT INTO purse VALUES (50)")
+        enough = "SELECT balance >= 40 FROM purse"
+        debit = "UPDATE purse SET balance = balance - 40 RETURNING balance"
+        async with those.one.transaction():
+            assert await those.one.fetchval(enough)
+            assert await those.other.fetchval(enough)
+            assert await those.one.fetchval(debit) == 10
+            async with those.other_waits(debit) as debiting:
+                await those.one.execute("COMMIT; BEGIN")
+                assert await debiting == -30
+
+
+async def test_release_against_payment(pair: Pair, database: Database) -> None:
+    """A hold is paid and released at once, 120 times: it ends as one of the two, never as both."""
+    trials = 120
+    made = await make_concert(pair[0], seats=trials, price=PRICE)
+    places = await crowd(pair[0], made.concert_id, trials, balance=PRICE)
+    held = await asyncio.gather(
+        *(
+            pair[0].reservations.hold(place, made.shows[0], [seat], None)
+            for seat, place in enumerate(places, 1)
+        )
+    )
+
+    async def after(turns: int, call: Awaitable[object]) -> object:
+        """A head start for the other side: so many turns of the event loop."""
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await call
+
+    paid: list[object] = []
+    released: list[object] = []
+    for turn, (place, (reservation, _)) in enumerate(zip(places, held, strict=True)):
+        late = turn // 2 % 12
+        payment, refusal = await answers(
+            [
+                after(
+                    late if turn % 2 else 0,
+                    pair[turn // 2 % 2].paying.pay(place, reservation.reservation_id, PRICE, None),
+                ),
+                after(
+                    0 if turn % 2 else late,
+                    pair[1].reservations.release(reservation.reservation_id, place.user_id, None),
+                ),
+            ]
+        )
+        paid.append(payment)
+        released.append(refusal)
+
+    states = await fetch(
+        database,
+        """SELECT r.state::text, coalesce(s.held_until = 'infinity', false) AS sold,
+                  s.reservation_id IS NULL AS free
+           FROM reservation AS r JOIN seat AS s ON s.number = r.seats[1] ORDER BY s.number""",
+    )
+    for payment, refusal, row in zip(paid, released, states, strict=True):
+        if refusal is None:
+            assert isinstance(payment, ReservationClosed)
+            assert payment.fields == {"state": "released"}
+            assert tuple(row) == ("released", False, True)
+        else:
+            assert isinstance(refusal, ReservationClosed)
+            assert refusal.fields == {"state": "paid"}
+            assert isinstance(payment, tuple)
+            assert tuple(row) == ("paid", True, False)
+    rows = await fetch(database, "SELECT count(*) FROM wallet WHERE balance = 0")
+    assert rows[0][0] == len(granted(paid))
+    assert 0 < len(granted(paid)) < trials
+
+
+async def test_control_releasing_what_was_held_frees_a_sold_seat(database: Database) -> None:
+    """Control: who sees that a hold may be released, and then frees its seat, frees a sold one."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE chair (holder text, sold boolean)")
+        await those.one.execute("INSERT INTO chair VALUES ('one', false)")
+        look = "SELECT NOT sold FROM chair WHERE holder = 'one'"
+        free = "UPDATE chair SET holder = NULL RETURNING sold"
+        async with those.one.transaction():
+            await those.one.execute("UPDATE chair SET sold = true")
+            assert await those.other.fetchval(look)
+            async with those.other_waits(free) as freeing:
+                await those.one.execute("COMMIT; BEGIN")
+                assert await freeing

@@ -1,0 +1,235 @@
+"""The command's options, help, output and exit codes; what it starts is tested elsewhere."""
+
+import contextlib
+import json
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from frontrow import cli, launch
+from frontrow.errors import SetupError
+from frontrow.settings import Settings
+
+
+@dataclass
+class Finding:
+    """What an audit gives, in the shape of the real one."""
+
+    invariant: str
+    checked: int
+    violations: int
+    examples: list[str]
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    """The command in this process."""
+    return CliRunner().invoke(cli.main, arguments, env=environment)
+
+
+def test_version() -> None:
+    """The version is the package's."""
+    assert run("--version").output == "frontrow 0.1.0\n"
+
+
+def test_help_names_every_command_and_variable() -> None:
+    """Each command helps, and each option of serve names its variable."""
+    for command in ("serve", "migrate", "audit", "openapi"):
+        assert command in run("--help").output
+        assert run(command, "-h").exit_code == 0
+    said = " ".join(run("serve", "--help").output.split())
+    for name in ("HOST", "PORT", "WORKERS", "DATABASE_URL", "DATA_DIR", "DEMO", "LOG_FORMAT"):
+        assert f"env var: FRONTROW_{name}" in said
+    assert "frontrow serve --demo" in said
+
+
+def test_variables_of_options_are_settings() -> None:
+    """An option sets the setting of its name, so that the variable means the same everywhere."""
+    command = cli.main.commands["serve"]
+    options = {
+        parameter.name for parameter in command.params if isinstance(parameter, click.Option)
+    }
+    assert options - {"demo", "help"} <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--port", "70000"], {}),
+        (["--port", "http"], {}),
+        (["--workers", "0"], {}),
+        (["--log-format", "xml"], {}),
+        (["--nonsense"], {}),
+        ([], {"FRONTROW_PORT": "http"}),
+    ],
+)
+def test_bad_option_is_a_usage_error(arguments: list[str], environment: dict[str, str]) -> None:
+    """A wrong value gives the usage and exit code 2."""
+    result = run("serve", *arguments, **environment)
+    assert result.exit_code == cli.USAGE
+    assert "Usage: " in result.stderr
+
+
+def test_bad_variable_is_one_line() -> None:
+    """A variable without an option of its own is named with what is wrong."""
+    result = run("serve", FRONTROW_BATCH_ITEMS="many", FRONTROW_OPERATOR_KEY="short")
+    assert result.exit_code == cli.USAGE
+    assert result.stderr == (
+        "frontrow: FRONTROW_OPERATOR_KEY: value should have at least 16 items after validation, "
+        "not 5; FRONTROW_BATCH_ITEMS: input should be a valid integer, unable to parse string as "
+        "an integer\n"
+    )
+
+
+def test_busy_port_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port is looked at before anything is started, and the line names it."""
+    monkeypatch.setattr(launch, "PORT_PATIENCE_SECONDS", 0)
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        result = run("serve", "--port", str(port), "--data-dir", str(tmp_path / "d"))
+    assert result.exit_code == 3
+    assert result.stderr == (
+        f"frontrow: port {port} is busy: another program listens on 127.0.0.1:{port}\n"
+    )
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_impossible_address_is_one_line(host: str) -> None:
+    """An address of another machine, or of none, is refused in one line."""
+    result = run("serve", "--host", host)
+    assert result.exit_code == 3
+    assert result.stderr.startswith(f"frontrow: can't listen on {host}:8000: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_port_that_comes_free_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of a killed server hold the port a moment longer."""
+    with contextlib.ExitStack() as stack:
+        busy = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        monkeypatch.setattr("frontrow.launch.time.sleep", lambda _seconds: busy.close())
+        listening = stack.enter_context(launch.listen(Settings(port=busy.getsockname()[1])))
+        assert listening.getsockname()[0] == "127.0.0.1"
+
+
+def test_audit_without_a_database_is_one_line(tmp_path: Path) -> None:
+    """There is nothing to audit before the first start."""
+    result = run("audit", "--data-dir", str(tmp_path))
+    assert result.exit_code == 3
+    assert result.stderr == (
+        f"frontrow: there is no database in {tmp_path}: start frontrow serve first\n"
+    )
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **members: object) -> None:
+    """Put a module in the place of the real one."""
+    module = ModuleType(name)
+    vars(module).update(members)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.mark.parametrize(("violations", "exit_code"), [(0, 0), (2, 1)])
+def test_audit_reports(monkeypatch: pytest.MonkeyPatch, violations: int, exit_code: int) -> None:
+    """Every invariant is a row with its counts; a violation is exit code 1."""
+
+    async def audited(url: str) -> Sequence[Finding]:
+        assert url == "the database"
+        return [
+            Finding("a seat is sold once", 1234, 0, []),
+            Finding("money adds up", 7, violations, ["wallet 1", "wallet 2"][:violations]),
+        ]
+
+    @contextlib.contextmanager
+    def live(_settings: Settings) -> Iterator[str]:
+        yield "the database"
+
+    monkeypatch.setattr(launch, "live_database", live)
+    stand_in(monkeypatch, "frontrow.audit", run=audited)
+    result = run("audit")
+    assert result.exit_code == exit_code
+    assert "1,234" in result.output
+    assert ("wallet 1, wallet 2" in result.output) == bool(violations)
+    assert f"{bool(violations):d} of 2 invariants violated" in result.output
+
+
+def test_openapi_prints_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The document is JSON, ready for a file."""
+    stand_in(monkeypatch, "frontrow.web.openapi", document=lambda: {"openapi": "3.1.0", "x": "₩"})
+    assert json.loads(run("openapi").output) == {"openapi": "3.1.0", "x": "₩"}
+
+
+@pytest.mark.parametrize(
+    ("applied", "said"),
+    [
+        ([], "the database is up to date\n"),
+        (["0001_a", "0002_b"], "applied 0001_a\napplied 0002_b\n"),
+    ],
+)
+def test_migrate_says_what_it_did(
+    monkeypatch: pytest.MonkeyPatch, applied: list[str], said: str
+) -> None:
+    """The names of what ran, or that there was nothing to do."""
+    monkeypatch.setattr(launch, "migrate_database", lambda _settings: applied)
+    assert run("migrate").stdout == said
+
+
+def test_errors_have_their_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setup error is one line with its own code; Ctrl-C says nothing."""
+
+    def fail(_settings: Settings) -> list[str]:
+        msg = "no"
+        raise SetupError(msg, exit_code=7)
+
+    def interrupt(_settings: Settings) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "migrate_database", fail)
+    result = run("migrate")
+    assert (result.exit_code, result.output) == (7, "frontrow: no\n")
+    monkeypatch.setattr(launch, "migrate_database", interrupt)
+    result = run("migrate")
+    assert (result.exit_code, result.output) == (130, "")
+
+
+def test_options_go_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option beats its variable, a variable beats the default."""
+    seen: list[Settings] = []
+    monkeypatch.setattr(launch, "serve", lambda settings, **_: seen.append(settings))
+    run("serve", "--port", "1", FRONTROW_PORT="2", FRONTROW_WORKERS="3", FRONTROW_DRAIN_SECONDS="4")
+    assert (seen[0].port, seen[0].workers, seen[0].drain_seconds) == (1, 3, 4)
+    assert seen[0].host == "127.0.0.1"
+
+
+def test_banner_keeps_addresses_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A narrow terminal wraps neither an address nor the key, and nothing is read as markup."""
+    monkeypatch.setenv("COLUMNS", "20")
+    cli._banner([("Data", "/a/very/long/path/[bold]/that/is/kept/whole"), ("Key", "k" * 43)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["Data", "/a/very/long/path/[bold]/that/is/kept/whole"]
+    assert lines[2].split() == ["Key", "k" * 43]
+
+
+@pytest.mark.parametrize(
+    ("host", "base"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),  # noqa: S104 - nothing is bound here
+        ("::", "http://[::1]:8000"),
+        ("tickets.example", "http://tickets.example:8000"),
+    ],
+)
+def test_addresses_can_be_opened(host: str, base: str) -> None:
+    """The banner names an address that a browser can open, and a new key once."""
+    access = launch.Access("", "", "here")
+    lines = launch._lines(Settings(host=host), access, None)
+    assert ("API", f"{base}/docs") in lines
+    assert "Operator key" not in dict(lines)
+    assert ("Operator key", "k") in launch._lines(Settings(host=host), access, "k")

@@ -1,0 +1,165 @@
+"""What an operator may put on sale: the contract's bounds."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from frontrow.concerts.model import ConcertChange, NewConcert, NewSection, NewShow, NewShows
+
+SHOW: dict[str, Any] = {"starts_at": "2027-05-01T19:00:00+09:00", "price": 50_000}
+SECTION: dict[str, Any] = {"name": "R", "price": 50_000, "seats": 10}
+CONCERT: dict[str, Any] = {"title": "The Test", "shows": [SHOW]}
+
+
+def without(body: dict[str, Any], *names: str) -> dict[str, Any]:
+    """A body with some fields left out."""
+    return {name: value for name, value in body.items() if name not in names}
+
+
+def read(body: dict[str, Any], kind: type[Any]) -> Any:
+    """The body, decoded as the server does it."""
+    return msgspec.json.decode(json.dumps(body), type=kind)
+
+
+def test_defaults() -> None:
+    """What is left out has the contract's defaults."""
+    concert: NewConcert = read(CONCERT, NewConcert)
+    assert (concert.timezone, concert.currency) == ("Asia/Seoul", "KRW")
+    assert (concert.hold_seconds, concert.max_seats_per_user) == (300, 4)
+    assert (concert.artist, concert.venue) == (None, None)
+    (show,) = concert.shows
+    assert (show.seats, show.seats_total, show.sections) == (50, 50, None)
+    assert show.starts_at == datetime(2027, 5, 1, 10, tzinfo=UTC)
+
+
+def test_seats_of_sections() -> None:
+    """Sections say how many seats there are."""
+    show = read({**without(SHOW, "price"), "sections": [SECTION, {**SECTION, "seats": 5}]}, NewShow)
+    assert show.seats_total == 15
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hold_seconds": 1},
+        {"hold_seconds": 3600},
+        {"max_seats_per_user": 1},
+        {"max_seats_per_user": 100},
+        {"title": "x" * 200},
+        {"artist": ""},
+        {"artist": None, "venue": None},
+        {"currency": "EUR"},
+        {"shows": [SHOW] * 400},
+        {"shows": [{**SHOW, "seats": 100_000}] * 2},
+        {"shows": [{**SHOW, "seats": 1, "price": 1}]},
+        {"shows": [{**SHOW, "price": 1_000_000_000}]},
+        {"shows": [{**SHOW, "sales_end_at": "2027-05-01T00:00:00Z"}]},
+        {"shows": [{**without(SHOW, "price"), "sections": [SECTION] * 200}]},
+    ],
+)
+def test_within_the_bounds(change: dict[str, Any]) -> None:
+    """The bounds themselves are allowed."""
+    assert read(CONCERT | change, NewConcert)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": ""},
+        {"title": "x" * 201},
+        {"title": "a\x00b"},
+        {"title": None},
+        {"artist": "x" * 201},
+        {"venue": "\x00"},
+        {"timezone": "x" * 65},
+        {"currency": "krw"},
+        {"currency": "WON!"},
+        {"hold_seconds": 0},
+        {"hold_seconds": 3601},
+        {"hold_seconds": "300"},
+        {"hold_seconds": 1.5},
+        {"max_seats_per_user": 0},
+        {"max_seats_per_user": 101},
+        {"shows": []},
+        {"shows": [SHOW] * 401},
+        {"shows": [{**SHOW, "seats": 100_000}] * 2 + [{**SHOW, "seats": 1}]},
+        {"surprise": 1},
+    ],
+)
+def test_no_concert(change: dict[str, Any]) -> None:
+    """Beyond the bounds, of another type or unknown: refused."""
+    with pytest.raises(msgspec.ValidationError):
+        read(CONCERT | change, NewConcert)
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        without(SHOW, "starts_at"),
+        without(SHOW, "price"),
+        {**SHOW, "sections": [SECTION]},
+        {**without(SHOW, "price"), "sections": []},
+        {**without(SHOW, "price"), "sections": [SECTION] * 201},
+        {**without(SHOW, "price"), "sections": [{**SECTION, "name": ""}]},
+        {**without(SHOW, "price"), "sections": [{**SECTION, "name": "x" * 101}]},
+        {**without(SHOW, "price"), "sections": [{**SECTION, "name": "a\x00"}]},
+        {**without(SHOW, "price"), "sections": [{**SECTION, "seats": 0}]},
+        {**without(SHOW, "price"), "sections": [{**SECTION, "price": 0}]},
+        {**without(SHOW, "price"), "sections": [{**SECTION, "seats": 50_001}] * 2},
+        {**SHOW, "seats": 0},
+        {**SHOW, "seats": 100_001},
+        {**SHOW, "price": 0},
+        {**SHOW, "price": -1},
+        {**SHOW, "price": 1_000_000_001},
+        {**SHOW, "price": 10**30},
+        {**SHOW, "price": 0.5},
+        {**SHOW, "starts_at": "2027-05-01T19:00:00"},
+        {**SHOW, "starts_at": "2027-05-01"},
+        {**SHOW, "starts_at": "9999-12-31T23:59:59Z"},
+        {**SHOW, "starts_at": "0001-01-01T00:00:00+09:00"},
+        {**SHOW, "sales_end_at": "2027-05-01T19:00:00"},
+        {**SHOW, "sales_end_at": "9999-12-31T23:59:59-01:00"},
+        {**SHOW, "surprise": 1},
+    ],
+)
+def test_no_show(show: dict[str, Any]) -> None:
+    """A show has a price or sections, a time with its offset, and a size within the bounds."""
+    with pytest.raises(msgspec.ValidationError):
+        read({"shows": [show]}, NewShows)
+
+
+def test_sizes_are_checked_of_shows_that_are_added() -> None:
+    """A later request is bounded as the first one is."""
+    with pytest.raises(msgspec.ValidationError, match="at most 200000 seats"):
+        read({"shows": [{**SHOW, "seats": 70_000}] * 3}, NewShows)
+    with pytest.raises(ValueError, match="either sections or price"):
+        NewShow(starts_at=datetime.now(UTC))
+    assert NewSection("R", 1, 1).seats == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"title": "New"}, {"hold_seconds": 1}, {"max_seats_per_user": 100}]
+)
+def test_change(change: dict[str, Any]) -> None:
+    """What is left out of a change is not in it."""
+    assert msgspec.to_builtins(read(change, ConcertChange)) == change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": None},
+        {"title": ""},
+        {"hold_seconds": 0},
+        {"max_seats_per_user": 101},
+        {"currency": "EUR"},
+        {"timezone": "UTC"},
+    ],
+)
+def test_no_change(change: dict[str, Any]) -> None:
+    """Only title, hold and limit may change, within their bounds."""
+    with pytest.raises(msgspec.ValidationError):
+        read(change, ConcertChange)

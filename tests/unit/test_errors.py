@@ -1,0 +1,123 @@
+"""Errors: the contract's codes, each with one class."""
+
+import inspect
+
+import pytest
+
+from frontrow import errors
+from frontrow.errors import (
+    CredentialInvalid,
+    DomainError,
+    FrontrowError,
+    InvalidRequest,
+    NotAdmitted,
+    SeatTaken,
+    SetupError,
+    TokenFinished,
+    standing_error,
+)
+
+# The table of errors in the HTTP contract; rate_limited is given by nothing yet.
+CONTRACT = {
+    "malformed",
+    "credential_missing",
+    "credential_invalid",
+    "token_finished",
+    "insufficient_balance",
+    "not_admitted",
+    "not_allowed",
+    "not_found",
+    "seat_taken",
+    "seat_limit",
+    "show_ambiguous",
+    "reservation_closed",
+    "room_closed",
+    "show_closed",
+    "hold_expired",
+    "too_large",
+    "unsupported_media_type",
+    "invalid_request",
+    "amount_mismatch",
+    "idempotency_key_reused",
+    "rate_limited",
+    "overloaded",
+    "unavailable",
+}
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, DomainError) and kind is not DomainError
+]
+
+
+def test_every_refusal_has_a_code_of_its_own() -> None:
+    """No two classes share a code, and each code stands in the contract."""
+    codes = [kind.code for kind in KINDS]
+    assert len(codes) == len(set(codes))
+    assert set(codes) == CONTRACT - {"rate_limited"}
+
+
+def test_every_refusal_is_drawn_in_the_tree() -> None:
+    """The module's docstring names each of them."""
+    assert errors.__doc__ is not None
+    assert [kind.__name__ for kind in KINDS if kind.__name__ not in errors.__doc__] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_refusal_says_what_it_is(kind: type[DomainError]) -> None:
+    """A sentence by default, another one if told, and the further members as fields."""
+    plain = kind()
+    assert str(plain) == plain.detail == kind.message
+    assert kind.message.endswith((".", "…"))
+    assert plain.fields == {}
+    told = kind("another detail", seats=[1], limit=2)
+    assert str(told) == told.detail == "another detail"
+    assert told.fields == {"seats": [1], "limit": 2}
+    assert isinstance(told, FrontrowError)
+
+
+def test_one_wrong_field() -> None:
+    """An invalid request tells where and why."""
+    error = InvalidRequest.at("/seats/0", "seat numbers begin at 1")
+    assert error.detail == "seat numbers begin at 1"
+    assert error.fields == {
+        "errors": [{"pointer": "/seats/0", "detail": "seat numbers begin at 1"}]
+    }
+
+
+def test_setup_error() -> None:
+    """A start that fails has one line and an exit code, and is no refusal of a call."""
+    error = SetupError("the port is taken", exit_code=4)
+    assert (str(error), error.exit_code) == ("the port is taken", 4)
+    assert SetupError("x").exit_code == 3
+    assert not isinstance(error, DomainError)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "kind", "fields"),
+    [
+        ("not_admitted", None, NotAdmitted, {}),
+        ("token_finished", "left", TokenFinished, {"reason": "left"}),
+        ("token_finished", "paid", TokenFinished, {"reason": "paid"}),
+        ("token_finished", "expired", TokenFinished, {"reason": "expired"}),
+        ("credential_invalid", None, CredentialInvalid, {}),
+    ],
+)
+def test_standing(
+    outcome: str, reason: str | None, kind: type[DomainError], fields: dict[str, object]
+) -> None:
+    """What the database says of a place is one error each."""
+    error = standing_error(outcome, reason)
+    assert type(error) is kind
+    assert error.fields == fields
+
+
+def test_unknown_standing() -> None:
+    """An outcome that nobody knows is a mistake of ours, never a silent refusal."""
+    with pytest.raises(ValueError, match="unknown outcome: admitted"):
+        standing_error("admitted", None)
+
+
+def test_seats_of_a_refusal() -> None:
+    """Which seats were taken goes with the error."""
+    assert SeatTaken(seats=[3, 4]).fields["seats"] == [3, 4]

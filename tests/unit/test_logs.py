@@ -1,0 +1,90 @@
+"""Log lines: one shape for ours and the libraries', as text or JSON, on standard error."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from frontrow import logs
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Leave logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    for name in logs.CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+
+
+def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Our lines and a library's are JSON of the same members."""
+    logs.configure("json")
+    structlog.get_logger().info("hello", seats=2)
+    logging.getLogger("library").warning("careful %s", "now")
+    captured = capsys.readouterr()
+    ours, theirs = map(json.loads, captured.err.splitlines())
+    assert captured.out == ""
+    assert (ours["event"], ours["level"], ours["seats"]) == ("hello", "info", 2)
+    assert (theirs["event"], theirs["level"], theirs["logger"]) == (
+        "careful now",
+        "warning",
+        "library",
+    )
+    assert ours["timestamp"].endswith("Z")
+
+
+def test_context_is_on_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is bound to a call, such as its request id, is on each of its lines."""
+    logs.configure("json")
+    with structlog.contextvars.bound_contextvars(request_id="r1"):
+        structlog.get_logger().info("a")
+        logging.getLogger("library").error("b")
+    assert [json.loads(line)["request_id"] for line in capsys.readouterr().err.splitlines()] == [
+        "r1",
+        "r1",
+    ]
+
+
+def test_tracebacks_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unexpected error is logged with where it came from."""
+    logs.configure("json")
+    try:
+        _ = 1 // 0
+    except ZeroDivisionError:
+        structlog.get_logger().exception("oops")
+    assert "ZeroDivisionError" in json.loads(capsys.readouterr().err)["exception"]
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_tracebacks_keep_secrets(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The variables of the frames stay out of the log."""
+    logs.configure(log_format)
+    password = "hidden"
+    try:
+        _ = 1 // (len(password) - 6)
+    except ZeroDivisionError:
+        structlog.get_logger().exception("ours")
+        logging.getLogger("library").exception("theirs")
+    said = capsys.readouterr().err
+    assert said.count("ZeroDivisionError") >= 2
+    assert "hidden" not in said
+
+
+def test_level_and_chatter(capsys: pytest.CaptureFixture[str]) -> None:
+    """Below the level nothing is written; uvicorn's own news only where all is wanted."""
+    logs.configure("console", "warning")
+    structlog.get_logger().info("quiet")
+    logs.configure("console", "info")
+    logging.getLogger("uvicorn.error").info("Started server process")
+    assert capsys.readouterr().err == ""
+    logs.configure("console", "debug")
+    logging.getLogger("uvicorn.error").info("Started server process")
+    structlog.get_logger().debug("all")
+    assert len(capsys.readouterr().err.splitlines()) == 2

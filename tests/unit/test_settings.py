@@ -1,0 +1,67 @@
+"""The settings: from the environment, with bounds, and back into the environment of a worker."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from frontrow.settings import Settings
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    """What the contract names as the default of the command."""
+    settings = Settings()
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+    assert settings.database_url is None
+
+
+def test_each_field_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that reads the environment has the very settings of its parent."""
+    settings = Settings(
+        port=1,
+        data_dir=Path("/d"),
+        database_url="postgresql://u:secret@h/db",
+        operator_key="k" * 16,
+        drain_seconds=0.5,
+        log_format="json",
+    )
+    for name, value in settings.to_environment().items():
+        assert name.startswith("FRONTROW_")
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings
+
+
+def test_secrets_do_not_show() -> None:
+    """Neither in a log line nor in a traceback."""
+    settings = Settings(database_url="postgresql://u:secret@h/db", operator_key="k" * 16)
+    assert "secret" not in repr(settings)
+    assert "kkkk" not in str(settings)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("port", -1),
+        ("port", 65536),
+        ("workers", 0),
+        ("batch_items", 0),
+        ("deadline_seconds", 0),
+        ("drain_seconds", -1),
+        ("log_format", "xml"),
+        ("log_level", "loud"),
+        ("operator_key", "short"),
+        ("no_such_setting", 1),
+    ],
+)
+def test_bounds(field: str, value: Any) -> None:
+    """Every limit has a sense; what has none is refused."""
+    with pytest.raises(ValidationError):
+        Settings(**{field: value})
+
+
+def test_settings_do_not_change() -> None:
+    """Settings are read once and handed on."""
+    settings = Settings()
+    with pytest.raises(ValidationError):
+        setattr(settings, "port", 1)  # noqa: B010 - the types forbid it as well

@@ -1,0 +1,255 @@
+"""A line as a process sees it: who waits, and how many are ahead."""
+
+from bisect import insort
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy, Policy
+from frontrow.waiting_room.service import poll_after_ms
+from frontrow.waiting_room.snapshot import Line
+
+CONCERT = UUID("22222222-2222-4222-8222-222222222222")
+
+
+def row(
+    *, issued: int, serving: int = 0, policy: Policy | None = None, **changes: object
+) -> dict[str, object]:
+    """What the database says of an open line."""
+    said: dict[str, object] = {
+        "policy": msgspec.json.encode(policy or OpenPolicy()).decode(),
+        "policy_version": 1,
+        "session_seconds": 600,
+        "claim_seconds": 120,
+        "opens_at": None,
+        "closes_at": None,
+        "paused": False,
+        "issued": issued,
+        "serving": serving,
+        "scheduled": False,
+        "closed": False,
+    }
+    return said | changes
+
+
+def line_of(issued: int, serving: int = 0, left: tuple[int, ...] = ()) -> Line:
+    """A line in which these numbers left while waiting."""
+    line = Line(1, CONCERT)
+    line.update(row(issued=issued, serving=serving))
+    line.count_out(list(left), len(left))
+    return line
+
+
+def test_fresh_line() -> None:
+    """Nobody has joined: nobody waits."""
+    line = line_of(0)
+    assert line.waiting == 0
+    assert line.state == "open"
+
+
+def test_ahead() -> None:
+    """The numbers between the last one called and this one, without those who left."""
+    line = line_of(10, serving=3, left=(5, 7))
+    assert [line.ahead_of(number) for number in (4, 6, 8, 9, 10)] == [0, 1, 2, 3, 4]
+    assert line.waiting == 5
+
+
+def test_ahead_of_somebody_who_has_just_joined() -> None:
+    """A number beyond those that this process knows of has all of them ahead."""
+    assert line_of(10, serving=3, left=(5,)).ahead_of(12) == 7
+
+
+def test_is_waiting() -> None:
+    """Neither the called nor those who left; those who came since do wait."""
+    line = line_of(10, serving=3, left=(5, 7))
+    assert [number for number in range(1, 12) if line.is_waiting(number)] == [4, 6, 8, 9, 10, 11]
+
+
+def test_nobody_surely_waits_in_a_closed_line() -> None:
+    """There the database has to be asked."""
+    line = line_of(10, serving=3)
+    line.closed = True
+    assert not line.is_waiting(4)
+    assert line.waiting == 0
+
+
+def test_the_called_are_forgotten() -> None:
+    """Who left and whom nobody waits behind takes no memory."""
+    line = line_of(10, serving=3, left=(5, 7))
+    line.update(row(issued=10, serving=6))
+    line.count_out([], 2)
+    assert list(line.left) == [7]
+    assert line.ahead_of(8) == 0
+    line.update(row(issued=10, serving=10))
+    line.count_out([9], 3)
+    assert list(line.left) == []
+    assert line.left_count == 3
+
+
+def test_leavers_in_any_order() -> None:
+    """People leave in their own order; the count behind them is right."""
+    line = line_of(10, left=(8, 2, 5))
+    assert list(line.left) == [2, 5, 8]
+    assert [line.ahead_of(number) for number in (1, 3, 6, 9)] == [0, 1, 3, 5]
+
+
+def test_update_takes_over_the_row() -> None:
+    """All that the row says; the policy is decoded where it is another one."""
+    line = line_of(1)
+    kept = line.policy
+    line.update(row(issued=2))
+    assert line.policy is kept
+    moment = datetime(2027, 1, 1, tzinfo=UTC)
+    line.update(
+        row(
+            issued=9,
+            serving=4,
+            policy=MaxActivePolicy(max_active=3),
+            policy_version=2,
+            session_seconds=60,
+            claim_seconds=30,
+            opens_at=moment,
+            closes_at=moment,
+            paused=True,
+            scheduled=True,
+            closed=True,
+        )
+    )
+    assert (line.issued, line.serving, line.policy_version) == (9, 4, 2)
+    assert line.policy == MaxActivePolicy(max_active=3)
+    assert (line.session_seconds, line.claim_seconds) == (60, 30)
+    assert (line.opens_at, line.closes_at) == (moment, moment)
+    assert (line.paused, line.scheduled, line.closed) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("marks", "seats", "state"),
+    [
+        ({}, (50, 50), "open"),
+        ({}, (0, 0), "open"),
+        ({}, (0, 50), "sold_out"),
+        ({"scheduled"}, (50, 50), "scheduled"),
+        ({"paused"}, (50, 50), "paused"),
+        ({"paused", "scheduled"}, (0, 50), "paused"),
+        ({"closed", "paused", "scheduled"}, (0, 50), "closed"),
+    ],
+)
+def test_state(marks: set[str], seats: tuple[int, int], state: str) -> None:
+    """Closed before paused before scheduled before sold out."""
+    line = line_of(0)
+    for mark in marks:
+        setattr(line, mark, True)
+    line.seats_available, line.seats_total = seats
+    assert line.state == state
+
+
+class LineMachine(RuleBasedStateMachine):
+    """A line against a naive model: the set of those who wait.
+
+    The database moves on its own; the process looks at it now and then (``look``), and what it says
+    is right for the moment of its last look.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = line_of(0)
+        self.issued = 0
+        self.serving = 0
+        self.waiting: list[int] = []
+        self.left: list[int] = []
+        self.seen_waiting: list[int] = []
+        self.seen_serving = 0
+
+    @rule(people=st.integers(1, 8))
+    def join(self, people: int) -> None:
+        """Some people join."""
+        self.waiting += range(self.issued + 1, self.issued + people + 1)
+        self.issued += people
+
+    @precondition(lambda self: self.waiting)
+    @rule(choice=st.randoms(use_true_random=False), people=st.integers(1, 5))
+    def leave(self, choice: object, people: int) -> None:
+        """Some of those who wait leave, in any order."""
+        leavers = choice.sample(self.waiting, min(people, len(self.waiting)))  # type: ignore[attr-defined]
+        for number in leavers:
+            self.waiting.remove(number)
+            self.left.append(number)
+
+    @precondition(lambda self: self.waiting)
+    @rule(people=st.integers(1, 5))
+    def admit(self, people: int) -> None:
+        """The next ones are called."""
+        called, self.waiting = self.waiting[:people], self.waiting[people:]
+        self.serving = called[-1]
+
+    @rule()
+    def look(self) -> None:
+        """The process reads the line, and who has left since its last look."""
+        self.line.update(row(issued=self.issued, serving=self.serving))
+        self.line.count_out(self.left[self.line.left_count :], len(self.left))
+        self.seen_waiting = list(self.waiting)
+        self.seen_serving = self.serving
+
+    @invariant()
+    def says_what_it_saw(self) -> None:
+        """Who waits, how many, and how many ahead of each: as at the last look."""
+        seen = self.seen_waiting
+        assert self.line.waiting == len(seen)
+        assert [self.line.ahead_of(number) for number in seen] == list(range(len(seen)))
+        assert [n for n in range(1, self.line.issued + 1) if self.line.is_waiting(n)] == seen
+        assert all(number > self.seen_serving for number in self.line.left)
+
+
+TestLineAgainstANaiveModel = LineMachine.TestCase
+
+
+@given(st.sets(st.integers(1, 200)), st.integers(0, 200))
+def test_ahead_of_every_number(left: set[int], serving: int) -> None:
+    """For any leavers and any call, the place ahead is counted as one would on one's fingers."""
+    line = Line(1, uuid4())
+    line.update(row(issued=200, serving=serving))
+    line.count_out(sorted(left), len(left))
+    expected: list[int] = []
+    waiting: list[int] = []
+    for number in range(serving + 1, 201):
+        expected.append(len(waiting))
+        if number not in left:
+            insort(waiting, number)
+    assert [line.ahead_of(number) for number in range(serving + 1, 201)] == expected
+    assert line.waiting == len(waiting)
+
+
+@given(st.integers(0, 2_000_000), st.integers(1, 3_600))
+def test_poll_after(ahead: int, claim_seconds: int) -> None:
+    """Never above half a minute nor a third of the claim window."""
+    longest = min(30_000, claim_seconds * 1000 // 3)
+    after = poll_after_ms(ahead, claim_seconds)
+    assert min(1_000, longest // 2) <= after <= longest
+
+
+def test_poll_after_near_the_front() -> None:
+    """One to two seconds, and not for everybody the same."""
+    asked = [poll_after_ms(0, 120) for _ in range(200)]
+    assert min(asked) >= 1_000
+    assert max(asked) <= 2_000
+    assert len(set(asked)) > 50
+
+
+@pytest.mark.parametrize(("ahead", "claim_seconds"), [(1_000_000, 120), (1_000_000, 30), (0, 3)])
+def test_poll_after_is_jittered_wherever_one_stands(ahead: int, claim_seconds: int) -> None:
+    """Those far back and those with a short claim window don't all come at once either."""
+    assert len({poll_after_ms(ahead, claim_seconds) for _ in range(200)}) > 50
+
+
+def test_poll_after_grows_with_the_line() -> None:
+    """Who stands farther back asks less often."""
+    means = [
+        sum(poll_after_ms(ahead, 120) for _ in range(200)) / 200 for ahead in (0, 300, 1_000, 5_000)
+    ]
+    assert means == sorted(means)
+    assert means[-1] > 10 * means[0]

@@ -1,0 +1,30 @@
+"""Servers for the tests of the web."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from frontrow.db.server import EmbeddedServer
+from tests.conftest import Database, fresh_database
+from tests.web.fans import Desk, open_desk
+
+
+@pytest.fixture(scope="module")
+async def module_database(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
+    """A fresh migrated database for the tests of one module."""
+    async with fresh_database(engine, template) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def desk(module_database: Database) -> AsyncIterator[Desk]:
+    """A server for the tests of one module, and who asks it."""
+    async with open_desk(module_database) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def still_desk(module_database: Database) -> AsyncIterator[Desk]:
+    """Like ``desk``; but nothing is tidied, so that what nobody changes stays as it is."""
+    async with open_desk(module_database, stock_seconds=3600, expiry_tick_seconds=3600) as made:
+        yield made

@@ -1,0 +1,49 @@
+"""The real application, served on a free port of the loopback by a thread of the test process."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from pydantic import SecretStr
+
+from frontrow.settings import Settings
+from frontrow.web.app import create_app
+from tests.conftest import Database
+
+OPERATOR_KEY = "the-operator-key-of-the-tests"
+
+
+@asynccontextmanager
+async def serving(database: Database, **settings: Any) -> AsyncIterator[str]:
+    """Serves a database. Gives the server's address."""
+    chosen = Settings(
+        database_url=SecretStr(database.app_url), operator_key=SecretStr(OPERATOR_KEY), **settings
+    )
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1024)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(chosen),
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+            )
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the application didn't start"
+                await asyncio.sleep(0.005)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await asyncio.to_thread(thread.join)

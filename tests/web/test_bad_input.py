@@ -1,0 +1,889 @@
+"""Bad input, item by item: each refusal is the contract's, and changes nothing."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from frontrow.web.calls import Call, Who
+from frontrow.web.glossary import EXAMPLES
+from frontrow.web.table import CALLS
+from tests.buyers import pass_time
+from tests.web.fans import OPEN, Concert, Desk, Fan, Json, check_problem, eventually, starts_at
+from tests.web.serving import OPERATOR_KEY
+
+JSON = {"Content-Type": "application/json"}
+CHARGES = "/users/{user_id}/balance/charges"
+
+
+@dataclass(frozen=True)
+class Sale:
+    """Two concerts, and a buyer of the first one with 10,000 in the wallet, who holds seat 50."""
+
+    concert: Concert
+    other: Concert
+    fan: Fan
+    held: Json
+
+
+@pytest.fixture(scope="module")
+async def sale(still_desk: Desk) -> Sale:
+    """What refused requests are aimed at. They don't change it, so the tests share it."""
+    lasting: Json = {
+        "hold_seconds": 3600,
+        "waiting_room": {"policy": OPEN, "session_seconds": 86_400},
+    }
+    concert = await still_desk.concert(shows=2, **lasting)
+    other = await still_desk.concert(**lasting)
+    fan = await still_desk.buyer(concert, 10_000)
+    return Sale(concert, other, fan, await fan.hold(concert, 50))
+
+
+@pytest.fixture(scope="module")
+def desk(still_desk: Desk) -> Desk:
+    """A server that changes nothing by itself."""
+    return still_desk
+
+
+async def refused(
+    desk: Desk, asking: Awaitable[httpx.Response], status: int, code: str, **members: Any
+) -> httpx.Response:
+    """Sends a request that is refused, and makes sure that nothing has changed."""
+    before = await desk.digest()
+    response = await asking
+    check_problem(response, status, code, **members)
+    assert await desk.digest() == before
+    return response
+
+
+async def invalid(desk: Desk, asking: Awaitable[httpx.Response], pointer: str) -> None:
+    """Sends a request that is refused because of one place in it."""
+    before = await desk.digest()
+    response = await asking
+    errors = response.json().get("errors")
+    assert errors is not None, response.text
+    check_problem(response, 422, "invalid_request", errors=errors)
+    assert [error["pointer"] for error in errors] == [pointer], errors
+    assert all(error["detail"] for error in errors)
+    assert await desk.digest() == before
+
+
+def ask_call(
+    desk: Desk, call: Call, credential: str | None, **params: str
+) -> Awaitable[httpx.Response]:
+    """A call with its examples."""
+    path = call.path.format_map({**EXAMPLES, **params})
+    body = {} if call.body is None else {"json": call.example}
+    return desk.ask(call.method, path, credential, **body)
+
+
+def named(call: Call) -> str:
+    """A call's name in the list of tests."""
+    return call.name
+
+
+WITH_CREDENTIAL = [call for call in CALLS if call.who is not Who.NOBODY]
+BY_TOKEN = [call for call in CALLS if "token" in call.who.value or "admitted" in call.who.value]
+BY_ADMITTED = [call for call in CALLS if "admitted" in call.who.value]
+BY_KEY = [call for call in CALLS if "key" in call.who.value]
+WITH_BODY = [call for call in CALLS if call.body is not None]
+NOTHING_REQUIRED = {"add_user", "change_concert", "configure_waiting_room"}
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"{'amount': 1}",
+        b'{"amount": 1} {}',
+        b'{"amount": 1,}',
+        b'{"amount": NaN}',
+        b'{"amount": 01}',
+        b'{"date": "\xff"}',
+        b'{"date": "\xed\xa0\x80"}',
+        b"\xff\xfe{\x00}\x00",
+        b"nul",
+        b"\x00",
+        b'{"x": ' + b"[" * 30_000,
+        b'{"x":' * 10_000,
+    ],
+    ids=range(14),
+)
+async def test_malformed_json(desk: Desk, sale: Sale, body: bytes) -> None:
+    """What isn't JSON is 400 malformed, invalid UTF-8 and endless nesting included."""
+    asking = sale.fan.by_token("POST", "/reservations", content=body, headers=JSON)
+    await refused(desk, asking, 400, "malformed")
+
+
+async def test_deep_nesting(desk: Desk, sale: Sale) -> None:
+    """Well-formed but nested deeper than can be read is malformed too, and the server lives."""
+    nested = b'{"seats": [7], "x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+    asking = sale.fan.by_token("POST", "/reservations", content=nested, headers=JSON)
+    await refused(desk, asking, 400, "malformed")
+
+
+@pytest.mark.parametrize("body", ["[]", "5", "null", '"x"', "true"])
+async def test_a_body_that_is_no_object(desk: Desk, sale: Sale, body: str) -> None:
+    """JSON of another type is 422 at the root."""
+    asking = sale.fan.by_token("POST", "/reservations", content=body, headers=JSON)
+    await invalid(desk, asking, "")
+
+
+@pytest.mark.parametrize("call", WITH_BODY, ids=named)
+async def test_an_unknown_field(desk: Desk, sale: Sale, call: Call) -> None:
+    """An unknown field in a body is an error, in every call."""
+    credential = credential_for(call, sale.fan)
+    path = call.path.format(concert_id=sale.concert.concert_id, user_id=sale.fan.user_id)
+    body = {**call.example, "a/b~c": 1}
+    await invalid(desk, desk.ask(call.method, path, credential, json=body), "/a~1b~0c")
+
+
+def credential_for(call: Call, fan: Fan) -> str | None:
+    """What a fan, or the operator, shows for a call."""
+    if call.who is Who.NOBODY:
+        return None
+    if call.who is Who.OPERATOR:
+        return OPERATOR_KEY
+    return fan.user_key if call.who is Who.USER else fan.token
+
+
+@pytest.mark.parametrize("call", CALLS, ids=named)
+async def test_an_unknown_parameter(desk: Desk, sale: Sale, call: Call) -> None:
+    """An unknown query parameter is an error, in every call."""
+    path = call.path.format_map(
+        {**EXAMPLES, "concert_id": sale.concert.concert_id, "user_id": sale.fan.user_id}
+    )
+    body = {} if call.body is None else {"json": call.example}
+    asking = desk.ask(
+        call.method, path, credential_for(call, sale.fan), params={"extra": "1"}, **body
+    )
+    await invalid(desk, asking, "extra")
+
+
+MONEY: list[Any] = [
+    0,
+    -1,
+    1_000_000_001,
+    10**30,
+    -(10**30),
+    1.5,
+    100.0,
+    1e3,
+    True,
+    False,
+    None,
+    "5",
+    [],
+    {},
+]
+
+
+@pytest.mark.parametrize("amount", MONEY)
+async def test_money_that_is_none(desk: Desk, sale: Sale, amount: Any) -> None:
+    """Money is an integer between 1 and 1,000,000,000: in charges, payments and prices."""
+    fan = sale.fan
+    path = CHARGES.format(user_id=fan.user_id)
+    await invalid(desk, fan.by_token("POST", path, json={"amount": amount}), "/amount")
+    pay = {"reservation_id": sale.held["reservation_id"], "amount": amount}
+    await invalid(desk, fan.by_token("POST", "/payments", json=pay), "/amount")
+    if amount is not None:  # a price may be left out where there are sections
+        show = {"starts_at": starts_at(), "price": amount}
+        new = desk.operate("POST", "/admin/concerts", json={"title": "x", "shows": [show]})
+        await invalid(desk, new, "/shows/0/price")
+
+
+@pytest.mark.parametrize(
+    "call", [call for call in WITH_BODY if call.name not in NOTHING_REQUIRED], ids=named
+)
+async def test_missing_fields(desk: Desk, sale: Sale, call: Call) -> None:
+    """A required field that is missing is 422 at the object; no call takes less than it needs."""
+    path = call.path.format(concert_id=sale.concert.concert_id, user_id=sale.fan.user_id)
+    await invalid(desk, desk.ask(call.method, path, credential_for(call, sale.fan), json={}), "")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        (None, 415),
+        ("", 415),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/json-patch+json", 415),
+        ("application/jsonx", 415),
+        ("application/json; charset=utf-8", 422),
+        ("Application/JSON", 422),
+    ],
+)
+async def test_the_content_type(
+    desk: Desk, sale: Sale, content_type: str | None, status: int
+) -> None:
+    """A body that doesn't say it is JSON is 415; parameters and case don't matter."""
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    asking = sale.fan.by_token("POST", "/reservations", content=b"{}", headers=headers)
+    if status == 415:
+        await refused(desk, asking, 415, "unsupported_media_type")
+    else:
+        await invalid(desk, asking, "")
+
+
+async def chunks(size: int) -> AsyncIterator[bytes]:
+    """A body without a Content-Length."""
+    for _ in range(size // 10_000):
+        yield b" " * 10_000
+
+
+@pytest.mark.parametrize("call", WITH_BODY, ids=named)
+async def test_a_body_of_10_mb(desk: Desk, sale: Sale, call: Call) -> None:
+    """10 MB are 413, declared or in chunks, in every call; the server stays usable."""
+    credential = credential_for(call, sale.fan)
+    path = call.path.format(concert_id=sale.concert.concert_id, user_id=sale.fan.user_id)
+    for content in (b" " * 10_000_000, chunks(10_000_000)):
+        asking = desk.ask(call.method, path, credential, content=content, headers=JSON)
+        await refused(desk, asking, 413, "too_large")
+    assert (await sale.fan.status())["state"] == "admitted"
+
+
+async def test_the_largest_body(desk: Desk) -> None:
+    """64 KiB are taken, one byte more isn't."""
+    taken = await desk.ask("POST", "/users", content=b"{}" + b" " * 65_534, headers=JSON)
+    assert taken.status_code == 201
+    asking = desk.ask("POST", "/users", content=b"{}" + b" " * 65_535, headers=JSON)
+    await refused(desk, asking, 413, "too_large")
+
+
+@pytest.mark.parametrize("value", [7, "7", "", None, True, [], {}])
+async def test_an_id_that_is_none(desk: Desk, sale: Sale, value: Any) -> None:
+    """An id in a body is a UUID."""
+    asking = sale.fan.by_key("POST", "/queue/tokens", json={"concert_id": value})
+    await invalid(desk, asking, "/concert_id")
+    body = {"reservation_id": value, "amount": 1}
+    await invalid(desk, sale.fan.by_token("POST", "/payments", json=body), "/reservation_id")
+
+
+# Parameters
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "pointer"),
+    [
+        ("/payments", "limit=0", "limit"),
+        ("/payments", "limit=101", "limit"),
+        ("/payments", "limit=-1", "limit"),
+        ("/payments", "limit=", "limit"),
+        ("/payments", "limit=x", "limit"),
+        ("/payments", "limit=1.5", "limit"),
+        ("/payments", "limit=99999999999999999999", "limit"),
+        ("/payments", "limit=2&limit=3", "limit"),
+        ("/payments", "after=x", "after"),
+        ("/payments", "after=null", "after"),
+        ("/users/{user_id}/balance/transfers", "limit=101", "limit"),
+        ("/users/{user_id}/balance/transfers", "after=x", "after"),
+        ("/users/{user_id}/balance/transfers", "after=-1", "after"),
+        ("/users/{user_id}/balance/transfers", "after=99999999999", "after"),
+        ("/users/{user_id}/balance/transfers", "after=" + "1" * 65, "after"),
+        ("/reservations/{reservation_id}", "wait_seconds=-1", "wait_seconds"),
+        ("/reservations/{reservation_id}", "wait_seconds=30.1", "wait_seconds"),
+        ("/reservations/{reservation_id}", "wait_seconds=nan", "wait_seconds"),
+        ("/reservations/{reservation_id}", "wait_seconds=inf", "wait_seconds"),
+        ("/reservations/{reservation_id}", "wait_seconds=long", "wait_seconds"),
+        ("/reservations/not-an-id", "", "reservation_id"),
+        ("/payments/1", "", "payment_id"),
+        ("/tickets/%00", "", "ticket_id"),
+        ("/tickets/%ff", "", "ticket_id"),
+        ("/users/me2/balance/transfers", "", "user_id"),
+    ],
+)
+async def test_a_wrong_parameter(
+    desk: Desk, sale: Sale, path: str, query: str, pointer: str
+) -> None:
+    """A parameter of the path or the query that isn't one is 422."""
+    ids = {"user_id": sale.fan.user_id, "reservation_id": sale.held["reservation_id"]}
+    await invalid(desk, sale.fan.by_key("GET", f"{path.format_map(ids)}?{query}"), pointer)
+
+
+@pytest.mark.parametrize("query", ["limit=%ff", "%80=1", "&".join(["a=1"] * 1000)])
+async def test_a_query_that_cannot_be_read(desk: Desk, sale: Sale, query: str) -> None:
+    """Bytes that are no UTF-8, or endless parameters, are 400 malformed."""
+    asking = sale.fan.by_key("GET", f"/payments?{query}")
+    await refused(desk, asking, 400, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer"),
+    [
+        ("/concerts/{concert_id}/dates?all=maybe", "all"),
+        ("/concerts/{concert_id}/dates?all=true&all=true", "all"),
+        ("/concerts/x/dates", "concert_id"),
+        ("/concerts/{concert_id}/dates/{date}/seats?available=2", "available"),
+        ("/concerts/{concert_id}/dates/{date}/seats?show_id=7", "show_id"),
+        ("/concerts/{concert_id}/dates/2027-02-30/seats", "date"),
+        ("/concerts/{concert_id}/dates/2027-1-1/seats", "date"),
+        ("/concerts/{concert_id}/dates/tomorrow/seats", "date"),
+        ("/concerts/{concert_id}/dates/2027-01-01T00:00:00Z/seats", "date"),
+    ],
+)
+async def test_a_wrong_parameter_of_an_admitted_call(
+    desk: Desk, sale: Sale, path: str, pointer: str
+) -> None:
+    """Wrong concerts, dates and flags are 422."""
+    full = path.format(concert_id=sale.concert.concert_id, date=sale.concert.date)
+    await invalid(desk, sale.fan.by_token("GET", full), pointer)
+
+
+# Seats and dates
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"seats": [0]}, "/seats/0"),
+        ({"seats": [1, -1]}, "/seats/1"),
+        ({"seats": [2**31]}, "/seats/0"),
+        ({"seats": []}, "/seats"),
+        ({"seats": [7, 7]}, ""),
+        ({"seats": list(range(1, 102))}, "/seats"),
+        ({"seats": 7}, "/seats"),
+        ({"seats": None}, "/seats"),
+        ({"seats": ["7"]}, "/seats/0"),
+        ({"seats": [7.5]}, "/seats/0"),
+        ({"seats": [True]}, "/seats/0"),
+        ({"date": "2027-02-30"}, "/date"),
+        ({"date": "14.03.2027"}, "/date"),
+        ({"date": ""}, "/date"),
+        ({"date": 20270314}, "/date"),
+        ({"date": None}, ""),
+        ({"show_id": "7"}, "/show_id"),
+        ({"show_id": 7}, "/show_id"),
+    ],
+)
+async def test_seats_and_dates_that_are_none(
+    desk: Desk, sale: Sale, change: Json, pointer: str
+) -> None:
+    """Seat 0 or below, none, or one twice, wrong types, malformed dates: 422."""
+    body = {"date": sale.concert.date, "seats": [7], **change}
+    await invalid(desk, sale.fan.by_token("POST", "/reservations", json=body), pointer)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seats": [51]},
+        {"seats": [7, 51]},
+        {"date": "2020-01-01"},
+        {"show_id": str(uuid4())},
+    ],
+)
+async def test_what_is_not_there(desk: Desk, sale: Sale, change: Json) -> None:
+    """Seat 51, a date without a show, an unknown show: 404."""
+    body = {"date": sale.concert.date, "seats": [7], **change}
+    asking = sale.fan.by_token("POST", "/reservations", json=body)
+    await refused(desk, asking, 404, "not_found")
+
+
+async def test_a_date_without_a_show_has_no_seats(desk: Desk, sale: Sale) -> None:
+    """GET …/seats of a date without a show, or of a show on another date: 404."""
+    path = f"/concerts/{sale.concert.concert_id}/dates"
+    other_day = {"show_id": sale.concert.shows[1]["show_id"]}
+    await refused(desk, sale.fan.by_token("GET", f"{path}/2020-01-01/seats"), 404, "not_found")
+    asking = sale.fan.by_token("GET", f"{path}/{sale.concert.date}/seats", params=other_day)
+    await refused(desk, asking, 404, "not_found")
+
+
+async def test_a_date_with_several_shows(desk: Desk) -> None:
+    """Without a show_id, a date with several shows is 409 and names them."""
+    concert = await desk.concert()
+    path = f"/admin/concerts/{concert.concert_id}/shows"
+    later = {"starts_at": starts_at(30, hours=3), "price": 1}
+    added = (await desk.operate("POST", path, json={"shows": [later]})).json()["shows"]
+    assert added[0]["date"] == concert.date
+    shows = [concert.shows[0]["show_id"], added[0]["show_id"]]
+    fan = await desk.buyer(concert)
+    body = {"date": concert.date, "seats": [7]}
+    seats = f"/concerts/{concert.concert_id}/dates/{concert.date}/seats"
+    for asking in (fan.by_token("POST", "/reservations", json=body), fan.by_token("GET", seats)):
+        await refused(desk, asking, 409, "show_ambiguous", shows=shows)
+    for show in shows:
+        assert (await fan.by_token("GET", seats, params={"show_id": show})).status_code == 200
+
+
+async def test_a_show_after_its_sale(desk: Desk) -> None:
+    """A hold after sales_end_at is 409 show_closed; the date isn't offered."""
+    over = {"starts_at": starts_at(), "sales_end_at": starts_at(-1), "price": 1}
+    concert = await desk.concert(shows=[over])
+    fan = await desk.buyer(concert)
+    asking = fan.by_token("POST", "/reservations", json={"date": concert.date, "seats": [7]})
+    await refused(desk, asking, 409, "show_closed")
+    dates = await fan.by_token("GET", f"/concerts/{concert.concert_id}/dates")
+    assert dates.json() == {"dates": []}
+
+
+async def test_a_seat_that_is_taken(desk: Desk, sale: Sale) -> None:
+    """A seat held or owned by anyone, oneself included, is 409 and is named; none is held."""
+    other = await desk.buyer(sale.concert)
+    body = {"date": sale.concert.date, "seats": [49, 50]}
+    for fan in (sale.fan, other):
+        asking = fan.by_token("POST", "/reservations", json=body)
+        await refused(desk, asking, 409, "seat_taken", seats=[50])
+
+
+async def test_more_seats_than_the_limit(desk: Desk) -> None:
+    """Held and owned seats count, over all of a user's places: 409 seat_limit."""
+    concert = await desk.concert()
+    fan = await desk.buyer(concert, 50_000)
+    for seats in ([1, 2, 3, 4, 5],):
+        asking = fan.by_token("POST", "/reservations", json={"date": concert.date, "seats": seats})
+        await refused(desk, asking, 409, "seat_limit", limit=4)
+    await fan.pay(await fan.hold(concert, 1))
+    await fan.join(concert)
+    await fan.until("admitted")
+    await fan.hold(concert, 2, 3)
+    asking = fan.by_token("POST", "/reservations", json={"date": concert.date, "seats": [4, 5]})
+    await refused(desk, asking, 409, "seat_limit", limit=4)
+    await fan.hold(concert, 4)
+
+
+# Credentials
+
+
+@pytest.mark.parametrize("call", WITH_CREDENTIAL, ids=named)
+async def test_no_credential(desk: Desk, call: Call) -> None:
+    """Every call that needs a credential is 401 without one."""
+    response = await refused(desk, ask_call(desk, call, None), 401, "credential_missing")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("call", WITH_CREDENTIAL, ids=named)
+async def test_a_credential_of_the_wrong_kind(desk: Desk, sale: Sale, call: Call) -> None:
+    """Garbage, an unknown user key, and each credential that a call doesn't take are 401."""
+    wrong = ["x", "frk_" + "x" * 43, "x" * 5000, "a.b.c"]
+    if call.who is not Who.OPERATOR:
+        wrong.append(OPERATOR_KEY)
+    if call not in BY_KEY:
+        wrong.append(sale.fan.user_key)
+    if call not in BY_TOKEN:
+        wrong.append(sale.fan.token)
+    for credential in wrong:
+        response = await refused(desk, ask_call(desk, call, credential), 401, "credential_invalid")
+        assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ([("Authorization", "Basic eDp5")], "credential_missing"),
+        ([("Authorization", "")], "credential_missing"),
+        ([("Authorization", "Bearer")], "credential_missing"),
+        ([("Authorization", b"Bearer \xff\xfe")], "credential_invalid"),
+        ([("Authorization", "Bearer frk_é".encode())], "credential_invalid"),
+    ],
+)
+async def test_an_authorization_that_is_none(
+    desk: Desk, headers: list[tuple[str, Any]], code: str
+) -> None:
+    """Another scheme or nothing behind it is as if there were none; other letters are no key."""
+    request = desk.http.build_request("GET", "/api/v1/users/me", headers=headers)
+    await refused(desk, desk.http.send(request), 401, code)
+
+
+async def test_several_credentials(desk: Desk, sale: Sale) -> None:
+    """Two Authorization headers are refused, also if both are right."""
+    headers = [("Authorization", f"Bearer {sale.fan.user_key}")] * 2
+    request = desk.http.build_request("GET", "/api/v1/users/me", headers=headers)
+    await refused(desk, desk.http.send(request), 401, "credential_invalid")
+
+
+async def test_the_scheme_in_any_case(desk: Desk, sale: Sale) -> None:
+    """The scheme's case doesn't matter (RFC 9110, section 11.1)."""
+    for scheme in ("bearer", "BEARER"):
+        headers = {"Authorization": f"{scheme} {sale.fan.user_key}"}
+        assert (await desk.ask("GET", "/users/me", headers=headers)).status_code == 200
+
+
+async def test_a_forged_token(desk: Desk, sale: Sale) -> None:
+    """A token of another key, altered, without signature or of another algorithm is 401."""
+    header, claims, signature = sale.fan.token.split(".")
+    named_header, named_claims = decoded(header), decoded(claims)
+    other_key = OctKey.import_key(b"x" * 32)
+    forged = [
+        jwt.encode(named_header, named_claims, other_key),
+        jwt.encode({**named_header, "kid": "other"}, named_claims, other_key),
+        ".".join((header, encoded({**named_claims, "number": 1}), signature)),
+        ".".join((encoded({**named_header, "alg": "none"}), claims, "")),
+        ".".join((encoded({**named_header, "alg": "HS512"}), claims, signature)),
+        ".".join((encoded({"alg": "HS256"}), claims, signature)),
+        ".".join((header, claims, signature[:-4] + "AAAA")),
+        f"{header}.{claims}",
+        sale.fan.token + "x",
+    ]
+    for token in forged:
+        for path in ("/queue/tokens/me", f"/concerts/{sale.concert.concert_id}/dates"):
+            await refused(desk, desk.ask("GET", path, token), 401, "credential_invalid")
+
+
+def decoded(part: str) -> Json:
+    """A part of a JWT."""
+    value: Json = json.loads(base64.urlsafe_b64decode(part + "=="))
+    return value
+
+
+def encoded(value: Json) -> str:
+    """A part of a JWT."""
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+@pytest.fixture(scope="module", params=["paid", "left", "expired"])
+async def finished(desk: Desk, request: pytest.FixtureRequest) -> tuple[Fan, str]:
+    """A fan whose token is finished, and why."""
+    concert = await desk.concert()
+    fan = await desk.buyer(concert, 50_000)
+    match request.param:
+        case "paid":
+            await fan.pay(await fan.hold(concert, 1))
+        case "left":
+            await fan.by_token("DELETE", "/queue/tokens/me")
+        case "expired":
+            await pass_time(desk.database, 601)
+            # Admission writes that down: wait, so that nothing changes by itself later.
+            await eventually(
+                lambda: desk.owner.fetchval(
+                    "SELECT state = 'finished' FROM place WHERE user_id = $1", fan.user_id
+                )
+            )
+    return fan, request.param
+
+
+@pytest.mark.parametrize(
+    "call", [call for call in BY_TOKEN if call.name != "queue_status"], ids=named
+)
+async def test_a_finished_token(desk: Desk, finished: tuple[Fan, str], call: Call) -> None:
+    """Every call but the poll refuses a finished token and says why it is finished."""
+    fan, reason = finished
+    asking = ask_call(desk, call, fan.token, user_id=fan.user_id)
+    response = await refused(desk, asking, 401, "token_finished", reason=reason)
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("call", BY_ADMITTED, ids=named)
+async def test_a_waiting_token(desk: Desk, queuer: Fan, call: Call) -> None:
+    """Every admitted call is 403 for a waiting token, and says when to ask again."""
+    before = await desk.digest()
+    response = await ask_call(desk, call, queuer.token, user_id=queuer.user_id)
+    check_problem(
+        response,
+        403,
+        "not_admitted",
+        ahead=0,
+        poll_after_ms=response.json()["poll_after_ms"],
+    )
+    assert 1 <= int(response.headers["retry-after"]) <= 3
+    assert await desk.digest() == before
+
+
+@pytest.fixture(scope="module")
+async def queuer(desk: Desk) -> Fan:
+    """A fan who waits, the next in line."""
+    one = {"policy": {"kind": "max_active", "max_active": 1}, "session_seconds": 86_400}
+    concert = await desk.concert(waiting_room=one)
+    await desk.buyer(concert)
+    return await desk.waiting(concert)
+
+
+async def test_another_concerts_token(desk: Desk, sale: Sale) -> None:
+    """A token serves its own concert only: 403 not_allowed."""
+    path = f"/concerts/{sale.other.concert_id}/dates"
+    other_show = {"show_id": sale.other.shows[0]["show_id"], "seats": [7]}
+    for asking in (
+        sale.fan.by_token("GET", path),
+        sale.fan.by_token("GET", f"{path}/{sale.other.date}/seats"),
+        sale.fan.by_token("POST", "/reservations", json=other_show),
+    ):
+        await refused(desk, asking, 403, "not_allowed")
+
+
+async def test_another_concerts_token_and_ones_own_reservation(desk: Desk, sale: Sale) -> None:
+    """The token of another line doesn't show, release or pay a reservation; it stays held."""
+    fan = await desk.buyer(sale.concert)
+    held = await fan.hold(sale.concert, 40)
+    await fan.join(sale.other)
+    await fan.until("admitted")
+    await fan.charge(50_000)
+    path = f"/reservations/{held['reservation_id']}"
+    pay = {"reservation_id": held["reservation_id"], "amount": held["amount"]}
+    for asking in (
+        fan.by_token("GET", path),
+        fan.by_token("DELETE", path),
+        fan.by_token("POST", "/payments", json=pay),
+    ):
+        await refused(desk, asking, 403, "not_allowed")
+    assert (await fan.by_key("GET", path)).json() == held
+
+
+async def test_what_is_somebody_elses(desk: Desk, sale: Sale) -> None:
+    """Another user's balance, reservation, payment and ticket aren't there: 404."""
+    buyer = await desk.buyer(sale.concert, 50_000)
+    payment = await buyer.pay(await buyer.hold(sale.concert, 30))
+    fan = await desk.buyer(sale.concert, 100_000)
+    reservation = f"/reservations/{sale.held['reservation_id']}"
+    balance = f"/users/{sale.fan.user_id}/balance"
+    pay = {"reservation_id": sale.held["reservation_id"], "amount": sale.held["amount"]}
+    paid = {"reservation_id": payment["reservation_id"], "amount": payment["amount"]}
+    for asking in (
+        fan.by_token("GET", balance),
+        fan.by_token("POST", f"{balance}/charges", json={"amount": 1}),
+        fan.by_token("GET", f"{balance}/transfers"),
+        fan.by_key("GET", f"{balance}/transfers"),
+        fan.by_token("GET", reservation),
+        fan.by_key("GET", reservation),
+        fan.by_token("DELETE", reservation),
+        fan.by_key("DELETE", reservation),
+        fan.by_token("POST", "/payments", json=pay),
+        fan.by_token("POST", "/payments", json=paid),
+        fan.by_key("GET", f"/payments/{payment['payment_id']}"),
+        fan.by_key("GET", f"/tickets/{payment['tickets'][0]['ticket_id']}"),
+    ):
+        await refused(desk, asking, 404, "not_found")
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call.params], ids=named)
+async def test_an_id_of_nothing(desk: Desk, sale: Sale, call: Call) -> None:
+    """An id that nothing has is 404, in every call; a token's own concert comes first."""
+    ids = dict.fromkeys(call.params, str(uuid4())) | {"date": "2027-03-14"}
+    asking = ask_call(desk, call, credential_for(call, sale.fan), **ids)
+    if "concert_id" in call.params and call.who is Who.ADMITTED:
+        await refused(desk, asking, 403, "not_allowed")
+    else:
+        await refused(desk, asking, 404, "not_found")
+
+
+async def test_joining_no_concert(desk: Desk, sale: Sale) -> None:
+    """POST /queue/tokens for an unknown concert is 404."""
+    asking = sale.fan.by_key("POST", "/queue/tokens", json={"concert_id": str(uuid4())})
+    await refused(desk, asking, 404, "not_found")
+
+
+# Paying
+
+
+async def test_the_wrong_amount(desk: Desk, sale: Sale) -> None:
+    """An amount that isn't the reservation's is 422 and tells the right one."""
+    for amount in (1, 49_999, 50_001, 1_000_000_000):
+        body = {"reservation_id": sale.held["reservation_id"], "amount": amount}
+        asking = sale.fan.by_token("POST", "/payments", json=body)
+        await refused(desk, asking, 422, "amount_mismatch", expected=50_000)
+
+
+async def test_too_little_money(desk: Desk) -> None:
+    """Too little money is 402; the hold stays, so that the user can charge and pay."""
+    concert = await desk.concert()
+    fan = await desk.buyer(concert, 49_999)
+    held = await fan.hold(concert, 7)
+    body = {"reservation_id": held["reservation_id"], "amount": 50_000}
+    asking = fan.by_token("POST", "/payments", json=body)
+    await refused(
+        desk, asking, 402, "insufficient_balance", balance=49_999, amount=50_000, shortfall=1
+    )
+    poor = await desk.buyer(concert)
+    none = await poor.hold(concert, 8)
+    asking = poor.by_token(
+        "POST", "/payments", json={**body, "reservation_id": none["reservation_id"]}
+    )
+    await refused(
+        desk, asking, 402, "insufficient_balance", balance=0, amount=50_000, shortfall=50_000
+    )
+    await fan.charge(1)
+    assert (await fan.pay(held))["balance"] == 0
+
+
+async def test_a_reservation_that_is_over(desk: Desk) -> None:
+    """Paying a released one is 409, an ended one 410; releasing a paid one is 409."""
+    concert = await desk.concert()
+    fan = await desk.buyer(concert, 500_000)
+    released, ended = [await fan.hold(concert, seat) for seat in (1, 2)]
+    await fan.by_key("DELETE", f"/reservations/{released['reservation_id']}")
+    await pass_time(desk.database, 301)
+    paid = await fan.hold(concert, 3)
+    for reservation, status, code, members in (
+        (released, 409, "reservation_closed", {"state": "released"}),
+        (ended, 410, "hold_expired", {}),
+    ):
+        body = {"reservation_id": reservation["reservation_id"], "amount": 50_000}
+        asking = fan.by_token("POST", "/payments", json=body)
+        await refused(desk, asking, status, code, **members)
+    await fan.pay(paid)
+    await fan.join(concert)
+    await fan.until("admitted")
+    await fan.charge(1)
+    path = f"/reservations/{paid['reservation_id']}"
+    other_amount = {"reservation_id": paid["reservation_id"], "amount": 50_001}
+    for asking in (
+        fan.by_key("DELETE", path),
+        fan.by_token("DELETE", path),
+        fan.by_token("POST", "/payments", json=other_amount),
+    ):
+        await refused(desk, asking, 409, "reservation_closed", state="paid")
+
+
+# Idempotency-Key
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call.idempotent], ids=named)
+async def test_a_wrong_idempotency_key(desk: Desk, sale: Sale, call: Call) -> None:
+    """It has 1 to 255 printable characters, and is given once."""
+    path = call.path.format(concert_id=sale.concert.concert_id, user_id=sale.fan.user_id)
+    credential = credential_for(call, sale.fan)
+    for keys in ([b""], [b"k" * 256], [b"a\tb"], ["ü".encode()], [b"a", b"a"]):
+        request = desk.http.build_request(
+            call.method,
+            f"/api/v1{path}",
+            json=call.example,
+            headers=[
+                (b"Authorization", f"Bearer {credential}".encode()),
+                *[(b"Idempotency-Key", key) for key in keys],
+            ],
+        )
+        await invalid(desk, desk.http.send(request), "Idempotency-Key")
+
+
+async def test_other_calls_ignore_the_key(desk: Desk) -> None:
+    """A key that no call would take doesn't matter where none is taken."""
+    headers = {"Idempotency-Key": "k" * 300}
+    assert (await desk.ask("POST", "/users", json={}, headers=headers)).status_code == 201
+    assert (await desk.ask("GET", "/concerts", headers=headers)).status_code == 200
+
+
+# The operator
+
+
+SHOW = {"starts_at": "2099-01-01T00:00:00Z", "price": 1}
+SECTION = {"name": "Stalls", "price": 1, "seats": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"title": ""}, "/title"),
+        ({"title": "x" * 201}, "/title"),
+        ({"title": "a\u0000b"}, "/title"),
+        ({"title": 5}, "/title"),
+        ({"artist": "x" * 201}, "/artist"),
+        ({"venue": "\u0000"}, "/venue"),
+        ({"timezone": "Mars/Olympus"}, "/timezone"),
+        ({"timezone": "../../etc/passwd"}, "/timezone"),
+        ({"timezone": ""}, "/timezone"),
+        ({"currency": "krw"}, "/currency"),
+        ({"currency": "USD"}, "/currency"),
+        ({"hold_seconds": 0}, "/hold_seconds"),
+        ({"hold_seconds": 3601}, "/hold_seconds"),
+        ({"hold_seconds": 1.5}, "/hold_seconds"),
+        ({"max_seats_per_user": 0}, "/max_seats_per_user"),
+        ({"max_seats_per_user": 101}, "/max_seats_per_user"),
+        ({"shows": []}, "/shows"),
+        ({"shows": [SHOW] * 401}, "/shows"),
+        ({"shows": [{**SHOW, "seats": 100_000}] * 3}, ""),
+        ({"shows": [{**SHOW, "seats": 0}]}, "/shows/0/seats"),
+        ({"shows": [{**SHOW, "seats": 100_001}]}, "/shows/0/seats"),
+        ({"shows": [{"starts_at": SHOW["starts_at"]}]}, "/shows/0"),
+        ({"shows": [{**SHOW, "sections": [SECTION]}]}, "/shows/0"),
+        ({"shows": [SHOW, {**SHOW, "starts_at": "2099-01-01T00:00:00"}]}, "/shows/1/starts_at"),
+        ({"shows": [{**SHOW, "starts_at": "2099-01-01"}]}, "/shows/0/starts_at"),
+        ({"shows": [{**SHOW, "starts_at": 4070908800}]}, "/shows/0/starts_at"),
+        ({"shows": [{**SHOW, "starts_at": "9999-12-31T23:59:59-12:00"}]}, "/shows/0"),
+        ({"shows": [{**SHOW, "starts_at": "0001-01-01T00:00:00+12:00"}]}, "/shows/0"),
+        ({"shows": [{"starts_at": SHOW["starts_at"], "sections": []}]}, "/shows/0/sections"),
+        (
+            {"shows": [{"starts_at": SHOW["starts_at"], "sections": [{**SECTION, "price": 0}]}]},
+            "/shows/0/sections/0/price",
+        ),
+        (
+            {
+                "shows": [
+                    {
+                        "starts_at": SHOW["starts_at"],
+                        "sections": [{**SECTION, "seats": 60_000}] * 2,
+                    }
+                ]
+            },
+            "/shows/0",
+        ),
+        ({"waiting_room": {"session_seconds": 0}}, "/waiting_room/session_seconds"),
+        ({"waiting_room": {"session_seconds": 86_401}}, "/waiting_room/session_seconds"),
+        ({"waiting_room": {"claim_seconds": 0}}, "/waiting_room/claim_seconds"),
+        ({"waiting_room": {"claim_seconds": 3601}}, "/waiting_room/claim_seconds"),
+        ({"waiting_room": {"policy": {"kind": "none"}}}, "/waiting_room/policy/kind"),
+        ({"waiting_room": {"policy": {}}}, "/waiting_room/policy"),
+        ({"waiting_room": {"policy": {"kind": "open", "x": 1}}}, "/waiting_room/policy/x"),
+        (
+            {"waiting_room": {"policy": {"kind": "max_active", "max_active": 0}}},
+            "/waiting_room/policy/max_active",
+        ),
+        (
+            {"waiting_room": {"policy": {"kind": "rate", "admit": 1, "every_seconds": 0}}},
+            "/waiting_room/policy/every_seconds",
+        ),
+        (
+            {"waiting_room": {"opens_at": starts_at(2), "closes_at": starts_at(1)}},
+            "/waiting_room",
+        ),
+        ({"waiting_room": None}, "/waiting_room"),
+    ],
+)
+async def test_a_wrong_concert(desk: Desk, change: Json, pointer: str) -> None:
+    """Each bound of a new concert; all or nothing, so that nothing is there afterwards."""
+    body = {"title": "x", "shows": [SHOW], "waiting_room": {"policy": OPEN}, **change}
+    await invalid(desk, desk.operate("POST", "/admin/concerts", json=body), pointer)
+
+
+async def test_a_wrong_change(desk: Desk, sale: Sale) -> None:
+    """PATCH has the same bounds; null is no value."""
+    path = f"/admin/concerts/{sale.concert.concert_id}"
+    for body, pointer in (
+        ({"title": ""}, "/title"),
+        ({"title": None}, "/title"),
+        ({"hold_seconds": 3601}, "/hold_seconds"),
+        ({"max_seats_per_user": 0}, "/max_seats_per_user"),
+        ({"shows": []}, "/shows"),
+    ):
+        await invalid(desk, desk.operate("PATCH", path, json=body), pointer)
+
+
+# Paths and methods
+
+
+@pytest.mark.parametrize("path", ["//nothing", "/nothing", "/queue/tokens/me/x"])
+async def test_an_unknown_path(desk: Desk, path: str) -> None:
+    """A path that isn't there is 404, as a problem."""
+    for method in ("GET", "POST"):
+        await refused(desk, desk.ask(method, path), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("PUT", "/users", "POST"),
+        ("POST", "/queue/tokens/me", "DELETE, GET"),
+        ("OPTIONS", "/concerts", "GET"),
+        ("DELETE", "//healthz", "GET"),
+        ("TRACE", "//metrics", "GET"),
+    ],
+)
+async def test_a_method_that_is_not_there(desk: Desk, method: str, path: str, allow: str) -> None:
+    """A path that has other methods is 405 and names them."""
+    response = await refused(desk, desk.ask(method, path), 405, "method_not_allowed")
+    assert response.headers["allow"] == allow
+
+
+async def test_the_audit_finds_nothing(desk: Desk) -> None:
+    """After all of that every invariant holds."""
+    found = (await desk.operate("GET", "/admin/audit")).json()
+    assert [f["invariant"] for f in found["findings"] if f["violations"]] == []

@@ -1,0 +1,261 @@
+"""The OpenAPI document and its readable form: complete, valid, and the same as what is served."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from frontrow import errors
+from frontrow.errors import DomainError
+from frontrow.web import openapi, system
+from frontrow.web.calls import Call
+from frontrow.web.openapi import document
+from frontrow.web.operations import refusals
+from frontrow.web.problems import KINDS
+from frontrow.web.table import BASE, CALLS
+from tests.web.conformance import closed, validator
+from tests.web.fans import Desk
+
+Json = dict[str, Any]
+ALL_CALLS = [(BASE, call) for call in CALLS] + [("", c) for c in system.CALLS + openapi.CALLS]
+
+
+def operations() -> Iterator[tuple[str, str, Json]]:
+    """Each operation: method, path, and what is said of it."""
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def contents() -> Iterator[tuple[str, Json]]:
+    """Each body of a request or an answer, with its place."""
+    for method, path, operation in operations():
+        bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
+        for place, described in bodies.items():
+            for content in described.get("content", {}).values():
+                yield f"{method} {path} {place}", content
+
+
+def codes() -> dict[str, type[DomainError]]:
+    """Each refusal of ``errors.py``."""
+    found = [
+        error
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, DomainError) and error is not DomainError
+    ]
+    return {error.code: error for error in found}
+
+
+def test_the_document_is_valid() -> None:
+    """It is OpenAPI 3.1, and plain JSON."""
+    OpenAPIV31SpecValidator(document()).validate()
+    assert json.loads(json.dumps(document())) == document()
+
+
+def test_every_call_is_there() -> None:
+    """Each call of the table, and no other, under its name."""
+    assert {
+        (method, path, operation["operationId"]) for method, path, operation in operations()
+    } == {(call.method, base + call.path, call.name) for base, call in ALL_CALLS}
+
+
+def test_every_error_is_documented() -> None:
+    """Each code has a status, a schema of its own, an example and an anchor in /docs."""
+    page = docs_page()
+    for code, error in codes().items():
+        assert KINDS[error].status >= 400
+        example = document()["components"]["examples"][code]["value"]
+        name = error.__name__ + "Problem"
+        schema = closed(document())["components"]["schemas"][name]
+        assert schema["properties"]["code"]["const"] == example["code"] == code
+        assert schema["properties"]["status"]["const"] == example["status"] == KINDS[error].status
+        assert example["type"] == f"/docs#{code}"
+        assert set(example) == set(schema["required"]) == set(schema["properties"])
+        validator(document(), schema).validate(example)
+        assert page.ids.count(code) == 1
+
+
+def test_every_error_is_some_calls() -> None:
+    """No refusal stands there that no call is refused with."""
+    assert {error for _, call in ALL_CALLS for error in refusals(call)} == set(codes().values())
+
+
+@pytest.mark.parametrize("call", [call for _, call in ALL_CALLS], ids=lambda call: call.name)
+def test_every_refusal_of_a_call_is_there(call: Call) -> None:
+    """Each refusal of a call stands under its status, with an example named by its code."""
+    (operation,) = (o for _, _, o in operations() if o["operationId"] == call.name)
+    told = {
+        (int(status), code)
+        for status, answer in operation["responses"].items()
+        for code in answer.get("content", {})
+        .get("application/problem+json", {})
+        .get("examples", {})
+    }
+    assert told == {(KINDS[error].status, error.code) for error in refusals(call)}
+    assert {(400, "malformed"), (422, "invalid_request")} <= told
+
+
+def test_what_a_call_is_implies_its_refusals() -> None:
+    """Credential, body, key and database each bring their refusals."""
+    found = {call.name: {error.code for error in refusals(call)} for _, call in ALL_CALLS}
+    body = {"too_large", "unsupported_media_type"}
+    credential = {"credential_missing", "credential_invalid"}
+    stored = {"overloaded", "unavailable"}
+    admitted = {"not_admitted", "token_finished"}
+    anything = {"malformed", "invalid_request"}
+    assert found["healthz"] == anything
+    assert found["readyz"] == anything | {"unavailable"}
+    assert found["add_user"] == anything | body | stored
+    assert found["me"] == anything | credential | stored
+    assert found["balance"] == anything | credential | admitted | stored | {"not_found"}
+    assert found["charge"] == (
+        anything | body | credential | admitted | stored | {"not_found", "idempotency_key_reused"}
+    )
+
+
+def test_every_example_fits_its_schema() -> None:
+    """Each body has an example, and each example has exactly what its schema says."""
+    strict = closed(document())
+    for place, content in contents():
+        if "examples" in content:
+            examples = [
+                strict["components"]["examples"][reference["$ref"].rpartition("/")[2]]["value"]
+                for reference in content["examples"].values()
+            ]
+        else:
+            examples = [content["example"]]
+        for example in examples:
+            assert example is not None, place
+            validator(strict, content["schema"]).validate(example)
+
+
+def test_a_member_too_many_is_noticed() -> None:
+    """The control: what holds answers against the document sees more, less and wrong members."""
+    (example,) = document()["components"]["schemas"]["Balance"]["examples"]
+    strict = validator(closed(document()), {"$ref": "#/components/schemas/Balance"})
+    assert strict.is_valid(example)
+    assert not strict.is_valid({**example, "extra": 1})
+    assert not strict.is_valid({**example, "user_id": "7"})
+    assert not strict.is_valid({"balance": 1})
+
+
+def test_every_parameter_has_a_fitting_example() -> None:
+    """Each parameter says what it is, and shows one."""
+    for _, path, operation in operations():
+        names = [(each["name"], each["in"]) for each in operation["parameters"]]
+        assert len(set(names)) == len(names)
+        assert {name for name, where in names if where == "path"} == set(
+            re.findall(r"\{(\w+)\}", path)
+        )
+        for parameter in operation["parameters"]:
+            assert parameter["description"]
+            validator(document(), parameter["schema"]).validate(parameter["example"])
+
+
+def test_every_schema_explains_its_fields() -> None:
+    """Each schema and each of its fields says what it is; fields that are values show one."""
+    for name, schema in document()["components"]["schemas"].items():
+        assert schema["description"], name
+        validator(closed(document()), schema).validate(schema["examples"][0])
+        for field, described in schema["properties"].items():
+            assert described["description"], (name, field)
+            for example in described.get("examples", []):
+                validator(document(), described).validate(example)
+
+
+def test_answers_tell_their_headers() -> None:
+    """X-Request-Id everywhere; WWW-Authenticate, Retry-After, ETag and Idempotency-Replayed."""
+    keyed = {call.name for _, call in ALL_CALLS if call.idempotent}
+    for _, _, operation in operations():
+        asked = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
+        assert "X-Request-Id" in asked
+        assert ("Idempotency-Key" in asked) == (operation["operationId"] in keyed)
+        assert ("If-None-Match" in asked) == ("304" in operation["responses"])
+        for status, answer in operation["responses"].items():
+            headers = set(answer["headers"])
+            assert "X-Request-Id" in headers
+            assert ("WWW-Authenticate" in headers) == (status == "401")
+            assert ("Idempotency-Replayed" in headers) == (
+                "Idempotency-Key" in asked and status == "201"
+            )
+            assert ("ETag" in headers) == ("If-None-Match" in asked and status in ("200", "304"))
+            if status == "503":
+                assert "Retry-After" in headers
+
+
+async def test_the_document_is_served(desk: Desk) -> None:
+    """GET /openapi.json is the document that `frontrow openapi` prints."""
+    response = await desk.ask("GET", "//openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == document()
+
+
+class Page(HTMLParser):
+    """What a page links to and is made of."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self.handlers: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Notes an element."""
+        self.tags.add(tag)
+        if tag not in ("meta", "link", "br", "img", "input", "hr"):
+            self._open.append(tag)
+        for name, value in attrs:
+            assert name != "style"
+            if name == "id":
+                self.ids.append(value or "")
+            elif name in ("href", "src", "action"):
+                self.links.append(value or "")
+            elif name.startswith("on"):
+                self.handlers.append(name)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Elements end in the order in which they began."""
+        assert self._open.pop() == tag
+
+
+def docs_page() -> Page:
+    """The readable document."""
+    return Page(openapi._page().decode())
+
+
+async def test_the_page_needs_nothing_else(desk: Desk) -> None:
+    """GET /docs: HTML without scripts or foreign hosts, and a policy that allows its style only."""
+    response = await desk.ask("GET", "//docs")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    page = Page(response.text)
+    assert page.handlers == []
+    assert page.tags.isdisjoint({"script", "iframe", "object", "embed", "img", "link", "base"})
+    assert not re.search(r"url\(|@import|https?://", response.text)
+    for link in page.links:
+        assert link.startswith("#") or link == "/openapi.json"
+    style = response.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = response.headers["content-security-policy"]
+    assert policy == (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        f"style-src 'sha256-{digest}'"
+    )
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_page_has_all_its_places() -> None:
+    """Every link within the page leads somewhere, and every place is there once."""
+    page = docs_page()
+    assert len(set(page.ids)) == len(page.ids)
+    assert {link.removeprefix("#") for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert {f"call-{call.name}" for _, call in ALL_CALLS} <= set(page.ids)
