@@ -9,7 +9,7 @@ from blacksheep.settings.json import json_settings
 
 encode = msgspec.json.Encoder().encode
 
-json_settings.use(
+json_settings.use(  # type: ignore[no-untyped-call]
     loads=msgspec.json.decode,
     dumps=lambda value: encode(value).decode(),
 )

@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import asyncpg
@@ -143,7 +144,7 @@ def _wait_for_rest(pid: int) -> None:
 
 async def scenarios(
     pool: asyncpg.Pool, scale: float
-) -> list[Callable[[], "asyncio.Future[Scenario]"]]:
+) -> list[Callable[[], Coroutine[Any, Any, Scenario]]]:
     """Makers of the scenarios, in the order in which they run; each fills its own house."""
 
     def n(count: int) -> int:

@@ -48,7 +48,7 @@ BEGIN
     PERFORM waiting_room_claim(p_rooms, p_numbers, p_places, now);
 
     WITH judged AS MATERIALIZED (
-        SELECT k.*, r.state, r.amount AS expected, w.balance,
+        SELECT k.*, r.state, r.amount AS expected, coalesce(w.balance, 0) AS balance,
             waiting_room_reason(p.state, p.reason, p.expires_at, now) AS reason,
             CASE
                 WHEN mine.reservation_id = k.reservation_id AND mine.amount = k.amount THEN 'replayed'
@@ -60,7 +60,7 @@ BEGIN
                 WHEN r.state IN ('paid', 'released', 'refunded') THEN 'reservation_closed'
                 WHEN r.state = 'expired' OR r.held_until <= now OR NOT still.held THEN 'hold_expired'
                 WHEN r.amount <> k.amount THEN 'amount_mismatch'
-                WHEN w.balance < k.amount THEN 'insufficient_balance'
+                WHEN coalesce(w.balance, 0) < k.amount THEN 'insufficient_balance'
                 ELSE 'paid'
             END AS outcome
         FROM unnest(

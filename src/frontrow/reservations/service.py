@@ -27,6 +27,7 @@ from frontrow.reservations.model import Reservation, ReservedSeat
 
 _queries = load("frontrow.reservations")
 
+_OPERATION = "reservation"
 _EXPIRE_BATCH = 1_000
 _WATCH_SECONDS = 0.25
 
@@ -103,7 +104,7 @@ class Reservations:
         wanted = sorted(set(seats))
         ask = _Hold(
             place,
-            write_id(place.user_id, "reservation", idempotency_key),
+            write_id(place.user_id, _OPERATION, idempotency_key),
             request_hash((show.show_id, wanted)),
             show.show_id,
             wanted,
@@ -168,6 +169,13 @@ class Reservations:
         if reservation is None:
             raise NotFound
         return reservation
+
+    async def made_with(self, user_id: UUID, idempotency_key: str | None) -> Reservation | None:
+        """The reservation that a user made with this key, if any."""
+        if idempotency_key is None:
+            return None
+        reservation_id = write_id(user_id, _OPERATION, idempotency_key)
+        return await self._reading.submit((reservation_id, user_id))
 
     async def wait(self, reservation_id: UUID, user_id: UUID, seconds: float) -> Reservation:
         """A user's reservation, once it is no longer held, or after ``seconds``.

@@ -1,8 +1,8 @@
 -- Where money moves. Every change of a balance is one row of the ledger, written in the same
 -- statement. Conventions as in waiting_room/functions.sql.
 
--- Locks wallets by user, making those that are missing.
-CREATE OR REPLACE FUNCTION wallet_lock(p_users uuid[])
+-- Makes the wallets that are missing.
+CREATE OR REPLACE FUNCTION wallet_open(p_users uuid[])
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
 SET enable_bitmapscan = off
@@ -12,6 +12,15 @@ BEGIN
     SELECT k.user_id FROM (SELECT DISTINCT u FROM unnest(p_users) AS u ORDER BY u) AS k (user_id)
     WHERE NOT EXISTS (SELECT FROM wallet AS w WHERE w.user_id = k.user_id)
     ON CONFLICT DO NOTHING;
+END $$;
+
+-- Locks wallets by user.
+CREATE OR REPLACE FUNCTION wallet_lock(p_users uuid[])
+RETURNS void LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off
+AS $$
+BEGIN
     PERFORM FROM (SELECT DISTINCT u FROM unnest(p_users) AS u ORDER BY u) AS k (user_id)
     CROSS JOIN LATERAL (
         SELECT FROM wallet AS w WHERE w.user_id = k.user_id FOR NO KEY UPDATE
@@ -80,6 +89,7 @@ DECLARE
     reasons finish_reason[];
 BEGIN
     PERFORM waiting_room_lock(p_rooms, p_numbers);
+    PERFORM wallet_open(p_users);
     PERFORM wallet_lock(p_users);
     now := clock_timestamp();
     PERFORM waiting_room_claim(p_rooms, p_numbers, p_places, now);

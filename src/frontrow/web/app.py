@@ -28,16 +28,29 @@ _log = structlog.get_logger(__name__)
 _FLUSH_SECONDS = 1.0
 
 
-def create_app(settings: Settings | None = None) -> Application:
+class FrontrowApplication(Application):
+    """The application, whose server calls ``drain`` before it waits for running calls to end.
+
+    That answers at once those who wait for something to happen. (The framework's ``on_stop`` comes
+    too late: when no call runs any more.)
+    """
+
+    def __init__(self) -> None:
+        # A router of its own: the framework's default one is shared by all of a process.
+        super().__init__(router=Router(), show_error_details=False)
+        self.drain: Callable[[], None] = lambda: None
+
+
+def create_app(settings: Settings | None = None) -> FrontrowApplication:
     """The application, on the settings in the environment if none are given."""
-    # A router of its own: the framework's default one is shared by all applications of a process.
-    app = Application(router=Router(), show_error_details=False)
+    application = FrontrowApplication()
     resources = contextlib.AsyncExitStack()
     settings = settings or Settings()
 
-    @app.on_start
+    @application.on_start
     async def start(app: Application) -> None:
         services = await resources.enter_async_context(open_services(settings))
+        application.drain = services.stopping.set
         await resources.enter_async_context(running(services))
         tallies = _route(app, services)
         _spare_the_collector()
@@ -49,11 +62,11 @@ def create_app(settings: Settings | None = None) -> Application:
 
         resources.push_async_callback(drain)
 
-    @app.on_stop
+    @application.on_stop
     async def stop(app: Application) -> None:
         await resources.aclose()
 
-    return app
+    return application
 
 
 def _spare_the_collector() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 from blacksheep import Request
 
@@ -60,7 +61,7 @@ def bearer(request: Request) -> bytes:
         CredentialMissing: there is none.
         CredentialInvalid: several, or too long a one.
     """
-    values: list[bytes] = request.headers.get(b"authorization")
+    values: Sequence[bytes] = request.headers.get(b"authorization")
     if not values:
         raise CredentialMissing
     value = values[0]

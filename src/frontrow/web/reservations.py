@@ -8,8 +8,8 @@ import msgspec
 from blacksheep import Response
 from msgspec import Meta
 
+from frontrow.concerts.model import Show
 from frontrow.errors import (
-    DomainError,
     NotAllowed,
     NotFound,
     ReservationClosed,
@@ -53,21 +53,31 @@ class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def hold(ask: Ask) -> Response:
     """Holds seats."""
-    place, wanted = ask.queue_token, ask.body
+    reservation, replayed = await ask.services.reservations.hold(
+        ask.queue_token, await _show(ask), ask.body.seats, ask.idempotency_key
+    )
+    return created(reservation, replayed=replayed)
+
+
+async def _show(ask: Ask) -> Show:
+    """The show that a hold is for; who may not ask at all is told that first."""
+    place, wanted, services = ask.queue_token, ask.body, ask.services
     try:
-        show = await ask.services.catalogue.show(place.concert_id, wanted.date, wanted.show_id)
-    except DomainError:
-        # Who may not ask at all is told that first.
-        await ask.services.rooms.enter(place)
+        return await services.catalogue.show(place.concert_id, wanted.date, wanted.show_id)
+    except ShowAmbiguous:
+        # The date may have had one show only when this was asked for the first time.
+        made = await services.reservations.made_with(place.user_id, ask.idempotency_key)
+        if made is None or made.date != wanted.date:
+            await services.rooms.enter(place)
+            raise
+        return await services.catalogue.show(place.concert_id, None, made.show_id)
+    except NotFound:
+        await services.rooms.enter(place)
         if wanted.show_id is not None:
-            concert_id = await ask.services.catalogue.concert_of(wanted.show_id)
+            concert_id = await services.catalogue.concert_of(wanted.show_id)
             if concert_id not in (None, place.concert_id):
                 raise NotAllowed from None
         raise
-    reservation, replayed = await ask.services.reservations.hold(
-        place, show, wanted.seats, ask.idempotency_key
-    )
-    return created(reservation, replayed=replayed)
 
 
 async def get(ask: Ask) -> Response:

@@ -73,7 +73,7 @@ def end_with_parent() -> None:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that tells the parent when it takes calls."""
+    """A uvicorn server that tells the parent of its start and the application of its end."""
 
     def __init__(self, config: uvicorn.Config, ready: Flag | None) -> None:
         super().__init__(config)
@@ -83,6 +83,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self._ready is not None:
             self._ready.value = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        drain = getattr(self.config.loaded_app, "drain", None)
+        if drain is not None:
+            drain()
+        await super().shutdown(sockets)
 
 
 def _serve(settings: Settings, listening: socket.socket, ready: Flag | None) -> None:

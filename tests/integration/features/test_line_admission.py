@@ -1,0 +1,244 @@
+"""The line: who is called when."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from frontrow.errors import NotFound, RoomClosed, TokenFinished
+from frontrow.services import Services
+from frontrow.waiting_room.policy import MaxActivePolicy, RatePolicy
+from frontrow.waiting_room.settings import RoomSettings
+from tests.buyers import (
+    Owner,
+    admit_all,
+    buyer,
+    join,
+    make_concert,
+    pass_time,
+    refused,
+    services_on,
+)
+from tests.conftest import Database
+from tests.integration.features.looking import admitted_numbers
+
+ONE = MaxActivePolicy(max_active=1)
+
+
+async def test_called_strictly_by_number(services: Services, owner: Owner) -> None:
+    """Those who left are skipped, nobody else; each admission is written down."""
+    made = await make_concert(services, policy=MaxActivePolicy(max_active=3))
+    places = [await join(services, made.concert_id) for _ in range(7)]
+    for at in (1, 3):
+        await services.reservations.leave(places[at])
+    assert await admit_all(services, made.concert_id) == 3
+    assert await admitted_numbers(owner) == [1, 3, 5]
+    await services.reservations.leave(places[2])
+    assert await admit_all(services, made.concert_id) == 1
+    assert await admitted_numbers(owner) == [1, 5, 6]
+    admissions = await owner.fetch(
+        "SELECT first_number, last_number, admitted, active FROM admission ORDER BY 1"
+    )
+    assert [tuple(row) for row in admissions] == [(1, 5, 3, 3), (6, 6, 1, 3)]
+    assert await owner.fetchval("SELECT serving FROM waiting_room") == 6
+    waiting = await services.rooms.status(places[6])
+    assert (waiting.state, waiting.ahead) == ("waiting", 0)
+
+
+async def test_cap(services: Services, database: Database, owner: Owner) -> None:
+    """It counts everyone called and not finished, claimed or not, and is exact."""
+    made = await make_concert(
+        services, policy=MaxActivePolicy(max_active=10), claim_seconds=60, session_seconds=600
+    )
+    places = await asyncio.gather(*[join(services, made.concert_id) for _ in range(50)])
+    assert await admit_all(services, made.concert_id) == 10
+    assert await admit_all(services, made.concert_id) == 0
+    for place in places[:4]:
+        await services.rooms.enter(place)
+    await pass_time(database, 61)
+    line = services.rooms.snapshot.by_concert[made.concert_id]
+    done = await services.rooms.admit(line)
+    assert done == (6, 6, 10, True)
+    assert await admitted_numbers(owner) == [1, 2, 3, 4, *range(11, 17)]
+
+
+async def test_cap_over_processes(services: Services, database: Database, owner: Owner) -> None:
+    """However many processes admit at once, the cap holds."""
+    made = await make_concert(services, policy=MaxActivePolicy(max_active=7))
+    await asyncio.gather(*[join(services, made.concert_id) for _ in range(30)])
+    async with services_on(database) as other:
+        called = await asyncio.gather(
+            *[
+                process.rooms.admit(process.rooms.snapshot.by_concert[made.concert_id])
+                for _ in range(10)
+                for process in (services, other)
+            ]
+        )
+    assert sum(done.admitted for done in called) == 7
+    assert await admitted_numbers(owner) == list(range(1, 8))
+
+
+async def test_a_slot_is_free_only_once_its_place_is_finished(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """A place whose row is locked (a hold is just extending it) still counts, though overdue."""
+    made = await make_concert(services, policy=ONE)
+    place = await buyer(services, made.concert_id)
+    await join(services, made.concert_id)
+    await pass_time(database, 121)
+    line = services.rooms.snapshot.by_concert[made.concert_id]
+    async with owner.transaction():
+        await owner.execute("SELECT FROM place WHERE number = $1 FOR UPDATE", place.number)
+        assert await services.rooms.admit(line) == (0, 0, 1, True)
+    assert await services.rooms.admit(line) == (1, 1, 1, False)
+
+
+async def test_everybody_of_an_open_line(services: Services) -> None:
+    """An open line takes all, some thousands at a time."""
+    made = await make_concert(services)
+    for _ in range(3):
+        await asyncio.gather(*[services.rooms.join(uuid4(), made.concert_id) for _ in range(2_000)])
+    line = services.rooms.snapshot.by_concert[made.concert_id]
+    assert await services.rooms.admit(line) == (5_000, 0, 5_000, True)
+    assert await services.rooms.admit(line) == (1_000, 0, 6_000, False)
+
+
+async def test_rate_is_spread_over_its_window(services: Services, database: Database) -> None:
+    """Ten in ten seconds is one a second; a pause is not made up for."""
+    made = await make_concert(services, policy=RatePolicy(admit=10, every_seconds=10))
+    await asyncio.gather(*[join(services, made.concert_id) for _ in range(40)])
+    assert await admit_all(services, made.concert_id) == 1
+    assert await admit_all(services, made.concert_id) == 0
+    called = []
+    for seconds in (0.5, 0.5, 1, 1, 0.9, 0.1, 30, 0.1, 1):
+        await pass_time(database, seconds)
+        called.append(await admit_all(services, made.concert_id))
+    assert called == [0, 1, 1, 1, 0, 1, 1, 0, 1]
+
+
+async def test_rate_makes_up_for_a_moment(services: Services, database: Database) -> None:
+    """Up to 200 ms of unused allowance are given at once, so that a tick costs nothing."""
+    made = await make_concert(services, policy=RatePolicy(admit=100, every_seconds=10))
+    await asyncio.gather(*[join(services, made.concert_id) for _ in range(20)])
+    called = [await admit_all(services, made.concert_id)]
+    for seconds in (0.21, 5, 5):
+        await pass_time(database, seconds)
+        called.append(await admit_all(services, made.concert_id))
+    assert called == [2, 2, 2, 2]
+
+
+async def test_rate_in_any_window(services: Services, database: Database, owner: Owner) -> None:
+    """No window of the length holds more than the rate; a steady line loses nothing of it."""
+    made = await make_concert(services, policy=RatePolicy(admit=20, every_seconds=2))
+    await asyncio.gather(*[join(services, made.concert_id) for _ in range(120)])
+    for step in range(70):
+        await pass_time(database, (0.05, 0.1)[step % 2])
+        await admit_all(services, made.concert_id)
+    windows = await owner.fetch(
+        """SELECT sum(admitted) OVER (
+            ORDER BY admitted_at RANGE BETWEEN CURRENT ROW AND '1.999999 seconds' FOLLOWING
+        ) AS called FROM admission"""
+    )
+    assert 18 <= max(row["called"] for row in windows) <= 20
+    # Ten a second for the time that has passed since the first one was called.
+    passed, called = await owner.fetchrow(
+        """SELECT extract(epoch FROM max(admitted_at) - min(admitted_at))::float, sum(admitted)
+        FROM admission"""
+    )
+    assert passed * 10 - 1 <= called <= passed * 10 + 3
+
+
+async def test_rate_counts_who_was_called_before_it(services: Services, database: Database) -> None:
+    """A line that is given a rate has used up what it called in the last window."""
+    made = await make_concert(services)
+    for _ in range(20):
+        await join(services, made.concert_id)
+    assert await admit_all(services, made.concert_id) == 20
+    for _ in range(20):
+        await join(services, made.concert_id)
+    rate = RatePolicy(admit=20, every_seconds=60)
+    await services.rooms.configure(made.concert_id, RoomSettings(policy=rate))
+    called = []
+    for seconds in (0, 30, 29, 2):
+        await pass_time(database, seconds)
+        called.append(await admit_all(services, made.concert_id))
+    assert called == [0, 0, 0, 1]
+
+
+async def test_before_the_opening(services: Services, database: Database) -> None:
+    """One may join, nobody is called; then the line opens by itself."""
+    made = await make_concert(services, opens_at=datetime.now(UTC) + timedelta(seconds=60))
+    place = await join(services, made.concert_id)
+    states = []
+    line = services.rooms.snapshot.by_concert[made.concert_id]
+    states.append(line.state)
+    assert await admit_all(services, made.concert_id) == 0
+    await pass_time(database, 61)
+    assert await admit_all(services, made.concert_id) == 1
+    states.append(line.state)
+    assert states == ["scheduled", "open"]
+    assert (await services.rooms.status(place)).state == "admitted"
+
+
+async def test_after_the_close(services: Services, database: Database, owner: Owner) -> None:
+    """Nobody joins, those who wait are finished as expired, those who are in may finish."""
+    made = await make_concert(
+        services, policy=ONE, closes_at=datetime.now(UTC) + timedelta(seconds=60)
+    )
+    inside = await buyer(services, made.concert_id, 50_000)
+    waiting = [await join(services, made.concert_id) for _ in range(3)]
+    await pass_time(database, 61)
+    async with refused(database, RoomClosed):
+        await services.rooms.join(uuid4(), made.concert_id)
+    status, new = await services.rooms.join(waiting[0].user_id, made.concert_id)
+    assert (status.number, new) == (2, False)
+
+    assert await admit_all(services, made.concert_id) == 0
+    line = services.rooms.snapshot.by_concert[made.concert_id]
+    assert (line.state, line.waiting) == ("closed", 0)
+    statuses = [await services.rooms.status(place) for place in waiting]
+    assert [(one.state, one.reason) for one in statuses] == [("finished", "expired")] * 3
+    async with refused(database, TokenFinished, reason="expired"):
+        await services.rooms.enter(waiting[0])
+    async with refused(database, RoomClosed):
+        await services.rooms.join(waiting[0].user_id, made.concert_id)
+    reservation, _ = await services.reservations.hold(inside, made.shows[0], [1], None)
+    await services.paying.pay(inside, reservation.reservation_id, 50_000, None)
+    assert await owner.fetchval("SELECT serving FROM waiting_room") == 1
+
+
+async def test_a_line_that_is_opened_again(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Those whom the close has ended stand in nobody's way and in nobody's count."""
+    made = await make_concert(
+        services, policy=ONE, closes_at=datetime.now(UTC) + timedelta(seconds=60)
+    )
+    await buyer(services, made.concert_id)
+    for _ in range(3):
+        await join(services, made.concert_id)
+    await pass_time(database, 61)
+    await admit_all(services, made.concert_id)
+    await services.rooms.configure(made.concert_id, RoomSettings(policy=ONE))
+    place = await join(services, made.concert_id)
+    status = await services.rooms.status(place)
+    assert (status.number, status.ahead) == (5, 0)
+    await services.rooms.snapshot.refresh()
+    assert services.rooms.snapshot.by_concert[made.concert_id].waiting == 1
+    assert await owner.fetchval("SELECT left_count FROM waiting_room") == 3
+
+
+async def test_paused(services: Services) -> None:
+    """Nobody is called; one may join, and those who are in go on."""
+    made = await make_concert(services, policy=MaxActivePolicy(max_active=2))
+    inside = await buyer(services, made.concert_id)
+    await services.rooms.pause(made.concert_id, paused=True)
+    await join(services, made.concert_id)
+    assert await admit_all(services, made.concert_id) == 0
+    assert services.rooms.snapshot.by_concert[made.concert_id].state == "paused"
+    await services.rooms.enter(inside)
+    await services.rooms.pause(made.concert_id, paused=False)
+    assert await admit_all(services, made.concert_id) == 1
+    with pytest.raises(NotFound):
+        await services.rooms.pause(uuid4(), paused=True)
