@@ -44,6 +44,7 @@ class Crowd:
         self.concert_id = concert_id
         self.random = Random(seed)  # noqa: S311 - chooses seats, guards nothing
         self.visits: list[Visit] = []
+        self.sold = asyncio.Condition()
         self.highest = 0
         self.lost = 0
         self.away = 0
@@ -71,9 +72,8 @@ class Crowd:
     async def further_sales(self, count: int) -> None:
         """Wait for so many sales more."""
         wanted = len(self.sales) + count
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(self.sales) < wanted:
-                await asyncio.sleep(0.02)
+        async with asyncio.timeout(PATIENCE_SECONDS), self.sold:
+            await self.sold.wait_for(lambda: len(self.sales) >= wanted)
 
     async def _come(self) -> None:
         while not self.going_home:
@@ -186,6 +186,8 @@ class Fan:
         """Buy what is held."""
         body = {name: reservation[name] for name in ("reservation_id", "amount")}
         self.visit.payment = (await self._keyed("/payments", body, self._key())).json()
+        async with self.crowd.sold:
+            self.crowd.sold.notify_all()
 
     def _key(self) -> str:
         self._keys += 1

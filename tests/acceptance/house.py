@@ -32,12 +32,17 @@ class House:
         self.directory = DataDirectory(folder / "data")
         self.log = folder / "log"
         self.port = free_port()
-        self._command = [
+        self._command: list[str | Path] = [
             *(FRONTROW, "serve", f"--port={self.port}", f"--workers={workers}"),
             *(f"--data-dir={self.directory.path}", *options),
         ]
         self._workers = workers
-        self._environment = {"FRONTROW_OPERATOR_KEY": OPERATOR_KEY, **environment}
+        self._environment = {
+            "FRONTROW_OPERATOR_KEY": OPERATOR_KEY,
+            # A killed server leaves its temporary files: here they go with the folder.
+            "TMPDIR": str(folder),
+            **environment,
+        }
         self.process: subprocess.Popen[bytes]
 
     def start(self) -> None:

@@ -92,22 +92,12 @@ class Connection:
 
 
 @asynccontextmanager
-async def connections(port: int, count: int) -> AsyncIterator[list[Connection]]:
-    """Connections to a server, whichever worker takes them."""
-    made = [Connection(port) for _ in range(count)]
-    try:
-        yield made
-    finally:
-        await close(made)
-
-
-@asynccontextmanager
 async def connections_by_worker(
     port: int, each: int, *, workers: int = 2
 ) -> AsyncIterator[list[list[Connection]]]:
     """So many connections to each worker: one list a worker.
 
-    They share a socket, and who is quicker takes a new connection; so some more are opened.
+    The kernel chooses who takes a new connection, so that some more are opened.
     """
     found: dict[str, list[Connection]] = {}
     made: list[Connection] = []

@@ -1,4 +1,4 @@
-"""The processes that answer HTTP: one in place, or several that share a socket.
+"""The processes that answer HTTP: one in place, or several that share an address.
 
 uvicorn runs the application; this module owns the processes around it. A worker that dies is
 replaced, and none outlives its parent.
@@ -11,6 +11,7 @@ import multiprocessing.connection
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -46,8 +47,8 @@ def run(settings: Settings, listening: socket.socket) -> None:
     The settings must be in the environment (``Settings.to_environment``): that is where the
     application finds them. Raises SetupError where the application can't start.
     """
-    listening.listen(BACKLOG)
     if settings.workers == 1:
+        listening.listen(BACKLOG)
         _serve(settings, listening, None)
     else:
         _Workers(settings, listening).run()
@@ -70,6 +71,27 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def _spread(listening: socket.socket, count: int) -> list[socket.socket]:
+    """A socket for each of so many workers, all at the address of ``listening``, and listening.
+
+    Of workers that share one socket, the one that wakes first takes all connections until it is
+    busy. Linux spreads them evenly over several sockets; elsewhere they do share.
+    """
+    sockets = [listening]
+    if sys.platform == "linux":
+        # Only now that it is bound: the address must be busy for every other program.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        for _ in range(count - 1):
+            another = socket.socket(listening.family, listening.type, listening.proto)
+            another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            another.bind(listening.getsockname())
+            sockets.append(another)
+    for one in sockets:
+        one.listen(BACKLOG)
+    return [sockets[index % len(sockets)] for index in range(count)]
 
 
 class _Server(uvicorn.Server):
@@ -149,19 +171,22 @@ def _work(settings: Settings, listening: socket.socket, ready: Flag) -> None:
 
 
 class _Workers:
-    """The worker processes of one server, as their parent sees them."""
+    """The worker processes of one server, as their parent sees them.
+
+    It keeps their sockets open: a connection that comes for one that died waits for the next.
+    """
 
     def __init__(self, settings: Settings, listening: socket.socket) -> None:
         self._settings = settings
-        self._listening = listening
+        self._sockets = _spread(listening, settings.workers)
         self._context: SpawnContext = multiprocessing.get_context("spawn")
         self._ready: Flag = self._context.RawValue(ctypes.c_bool, False)
         self._processes: list[SpawnProcess] = []
 
     def run(self) -> None:
         try:
-            for _ in range(self._settings.workers):
-                self._processes.append(self._start())
+            for listening in self._sockets:
+                self._processes.append(self._start(listening))
             while True:
                 ended = multiprocessing.connection.wait([p.sentinel for p in self._processes])
                 for process in [p for p in self._processes if p.sentinel in ended]:
@@ -169,10 +194,10 @@ class _Workers:
         finally:
             self._stop()
 
-    def _start(self) -> SpawnProcess:
+    def _start(self, listening: socket.socket) -> SpawnProcess:
         process = self._context.Process(
             target=_work,
-            args=(self._settings, self._listening, self._ready),
+            args=(self._settings, listening, self._ready),
             name="frontrow-worker",
         )
         # A Ctrl-C in the terminal reaches the whole group: workers leave it to us. The mask is
@@ -194,11 +219,13 @@ class _Workers:
             # Something that passes, such as a database that is restarting.
             time.sleep(RESTART_SECONDS)
         log.error("a worker died and is replaced", pid=process.pid, exit_code=process.exitcode)
-        self._processes[self._processes.index(process)] = self._start()
+        index = self._processes.index(process)
+        self._processes[index] = self._start(self._sockets[index])
 
     def _stop(self) -> None:
         """Let every worker finish what it has, then end those that don't."""
-        self._listening.close()
+        for listening in self._sockets:
+            listening.close()
         for process in multiprocessing.active_children():
             process.terminate()
         deadline = time.monotonic() + self._settings.drain_seconds + GRACE_SECONDS

@@ -1,0 +1,118 @@
+"""The PostgreSQL that the system has, started on a fresh cluster as a DBA would set it up."""
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from frontrow.db.cluster import give
+from frontrow.db.programs import Programs, options, unprivileged_account
+from tests.acceptance.house import PATIENCE_SECONDS, free_port, scratch
+
+OWNER, APP, PASSWORD = "concerts_owner", "concerts_app", "correct horse"
+OLDEST = 15
+KNOWN = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
+
+
+@dataclass(frozen=True)
+class Elephant:
+    """A running PostgreSQL with an empty database, and two roles."""
+
+    version: str
+    port: int
+
+    def url(self, role: str, *, hosts: str = "") -> str:
+        """The database as a role; ``hosts`` are put before the one that lives."""
+        password = PASSWORD.replace(" ", "%20")
+        return f"postgresql://{role}:{password}@{hosts}127.0.0.1:{self.port}/concerts"
+
+
+def installed() -> Path:
+    """The programs of the newest PostgreSQL here; without one of use the test is skipped."""
+    folders = [found for pattern in KNOWN for found in Path("/").glob(pattern)]
+    if (pg_config := shutil.which("pg_config")) is not None:
+        said = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=True)
+        folders.append(Path(said.stdout.strip()))
+    if (initdb := shutil.which("initdb")) is not None:
+        folders.append(Path(initdb).resolve().parent)
+    versions = {
+        int(Programs(folder, None).version().split(".")[0]): folder
+        for folder in folders
+        if (folder / "initdb").exists() and (folder / "postgres").exists()
+    }
+    if max(versions, default=0) < OLDEST:
+        pytest.skip(f"no PostgreSQL server {OLDEST} or newer is installed on this system")
+    return versions[max(versions)]
+
+
+@contextlib.contextmanager
+def system_postgresql() -> Iterator[Elephant]:
+    """A PostgreSQL of the system's, with the database and the roles that a DBA makes."""
+    with scratch() as folder:
+        cluster = folder / "cluster"
+        programs = Programs(installed(), unprivileged_account(cluster))
+        for made in (cluster, folder / "socket"):
+            made.mkdir()
+            give(made, programs.account)
+        secret = folder / "password"
+        secret.write_text(PASSWORD)
+        done = programs.run(
+            "initdb",
+            f"--pgdata={cluster}",
+            "--username=dba",
+            f"--pwfile={secret}",
+            "--auth=scram-sha-256",
+            "--no-sync",
+        )
+        assert done.returncode == 0, done.stderr
+        _make_roles(programs, cluster)
+        port = free_port()
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(port),
+            "unix_socket_directories": str(folder / "socket"),
+            # The machine doesn't crash in this test.
+            "fsync": "off",
+        }
+        with (folder / "log").open("ab") as log:
+            process = programs.spawn("postgres", ["-D", str(cluster), *options(settings)], log)
+        try:
+            _wait_ready(process, cluster, folder / "log")
+            yield Elephant(programs.version(), port)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait(PATIENCE_SECONDS)
+
+
+def _make_roles(programs: Programs, cluster: Path) -> None:
+    """What a DBA does once: a role that owns the database, and one for the application."""
+    done = programs.run(
+        "postgres",
+        *("--single", "-D", cluster, "-c", "exit_on_error=on", "postgres"),
+        stdin=(
+            f"CREATE ROLE {OWNER} LOGIN PASSWORD '{PASSWORD}';\n"
+            f"CREATE ROLE {APP} LOGIN PASSWORD '{PASSWORD}';\n"
+            f"CREATE DATABASE concerts OWNER {OWNER};\n"
+        ),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ERROR" not in done.stderr, done.stderr
+
+
+def _wait_ready(process: subprocess.Popen[bytes], cluster: Path, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        with contextlib.suppress(FileNotFoundError, IndexError):
+            # The eighth line of a postmaster's file is its state.
+            if (cluster / "postmaster.pid").read_text().split("\n")[7].strip() == "ready":
+                return
+        time.sleep(0.02)
