@@ -132,10 +132,11 @@ async def hold_one_each(pool: asyncpg.Pool, house: House) -> list[UUID]:
         )  # fmt: skip
         await connection.execute(
             """
-            UPDATE seat AS s SET reservation_id = r.reservation_id, held_until = r.held_until
-            FROM reservation AS r
-            WHERE s.show_id = $1 AND r.show_id = $1 AND s.number = r.seats[1]
+            UPDATE seat AS s SET reservation_id = k.r, held_until = now() + interval '1 hour'
+            FROM unnest($1::uuid[]) WITH ORDINALITY AS k (r, n)
+            WHERE s.show_id = $2 AND s.number = k.n
             """,
+            reservations,
             house.shows[0].show_id,
         )
     await pool.execute("ANALYZE reservation")

@@ -66,7 +66,11 @@ class _Waiter(Generic[Item, Outcome]):
 
 
 class Lane(Generic[Item, Outcome]):
-    """One kind of call. At most one batch of a lane runs at a time.
+    """One kind of call.
+
+    One batch at a time keeps the order of arrival; a second one in flight keeps the database at
+    work while the process reads and answers. Then the first thing in a batch may be decided before
+    the last thing of the batch sent before it.
 
     Args:
         name: for metrics.
@@ -76,6 +80,7 @@ class Lane(Generic[Item, Outcome]):
         queue_items: most calls waiting; one more is refused with ``Overloaded``.
         deadline_seconds: longest wait of a call. In the queue it ends with ``Overloaded`` and is
             not run later; in a running batch with ``Unavailable``, and the batch goes on.
+        in_flight: most batches of this lane that run at a time.
         observe: told of every batch.
     """
 
@@ -92,6 +97,7 @@ class Lane(Generic[Item, Outcome]):
         batch_items: int,
         queue_items: int,
         deadline_seconds: float,
+        in_flight: int = 1,
         observe: BatchObserver | None = None,
     ) -> None:
         self.name = name
@@ -103,8 +109,11 @@ class Lane(Generic[Item, Outcome]):
         self._observe = observe
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: deque[_Waiter[Item, Outcome]] = deque()
-        self._running: Sequence[_Waiter[Item, Outcome]] = ()
-        self._worker: asyncio.Task[None] | None = None
+        self._in_flight = in_flight
+        self._running: list[Sequence[_Waiter[Item, Outcome]]] = []
+        # A worker is at work until it finds the queue empty; its task is done only a moment later.
+        self._at_work = 0
+        self._workers: set[asyncio.Task[None]] = set()
         self._watch: asyncio.TimerHandle | None = None
 
     def submit(self, item: Item) -> "asyncio.Future[Outcome]":
@@ -120,8 +129,11 @@ class Lane(Generic[Item, Outcome]):
         answer: asyncio.Future[Outcome] = loop.create_future()
         deadline = loop.time() + self._deadline_seconds
         self._queue.append(_Waiter(item, answer, deadline))
-        if self._worker is None:
-            self._worker = loop.create_task(self._work(), name=f"lane {self.name}")
+        if self._at_work < self._in_flight:
+            self._at_work += 1
+            worker = loop.create_task(self._work(), name=f"lane {self.name}")
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
         if self._watch is None:
             self._watch = loop.call_at(deadline, self._refuse_overdue)
         return answer
@@ -137,22 +149,22 @@ class Lane(Generic[Item, Outcome]):
 
     async def drained(self) -> None:
         """Waits until nothing waits or runs any more."""
-        while self._worker is not None:
-            await asyncio.wait([self._worker])
+        while self._workers:
+            await asyncio.wait(self._workers)
 
     async def _work(self) -> None:
         try:
             while self._queue:
-                batch = [
-                    self._queue.popleft() for _ in range(min(len(self._queue), self._batch_items))
-                ]
-                self._running = batch
-                again = await self._settle(batch)
+                items = min(len(self._queue), self._batch_items)
+                batch = [self._queue.popleft() for _ in range(items)]
+                self._running.append(batch)
+                try:
+                    again = await self._settle(batch)
+                finally:
+                    self._running.remove(batch)
                 self._queue.extendleft(reversed(again))
-                self._running = ()
         finally:
-            self._running = ()
-            self._worker = None
+            self._at_work -= 1
 
     async def _settle(
         self, batch: Sequence[_Waiter[Item, Outcome]]
@@ -206,13 +218,14 @@ class Lane(Generic[Item, Outcome]):
     def _refuse_overdue(self) -> None:
         """Answers the calls whose deadline has passed, and sets the watch for the next one."""
         now = asyncio.get_running_loop().time()
-        for waiter in self._running:
+        running = [waiter for batch in self._running for waiter in batch]
+        for waiter in running:
             if waiter.deadline <= now:
                 waiter.refuse(Unavailable())
         # An item that was sent back is older than those behind it, so the queue stays in order.
         while self._queue and self._queue[0].deadline <= now:
             self._queue.popleft().refuse(Overloaded())
-        pending = [w.deadline for w in self._running if not w.answer.done()]
+        pending = [w.deadline for w in running if not w.answer.done()]
         pending += [w.deadline for w in islice(self._queue, 1)]
         self._watch = (
             asyncio.get_running_loop().call_at(min(pending), self._refuse_overdue)
@@ -244,6 +257,8 @@ class Lanes:
         self,
         name: str,
         run: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Again]]],
+        *,
+        in_flight: int = 2,
     ) -> Lane[Item, Outcome]:
         """A new lane. ``name`` is for the metrics; several lanes may share it."""
         lane = Lane(
@@ -253,6 +268,7 @@ class Lanes:
             batch_items=self._batch_items,
             queue_items=self._queue_items,
             deadline_seconds=self._deadline_seconds,
+            in_flight=in_flight,
             observe=self._observe,
         )
         self._lanes.append(lane)

@@ -1,14 +1,20 @@
 """Who and what a call is about: a place in a line, and the ids that make a write happen once."""
 
 import hashlib
+import os
+import time
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import msgspec
 
 OPERATOR = UUID("00000000-0000-0000-0000-0000000000aa")
 """Whose Idempotency-Keys the operator's are; no user has this id."""
+
+_VARIANT = 0b10 << 62
+# All but version and variant, of the 80 bits behind the time.
+_RANDOM_BITS = (0xFFF << 64) | (2**62 - 1)
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -33,14 +39,25 @@ def place_arrays(places: Sequence[PlaceRef]) -> dict[str, list[object]]:
     }
 
 
+def new_id() -> UUID:
+    """A new id (RFC 9562, version 7): random, but in order of time.
+
+    An index on such ids grows at one end instead of everywhere.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    return UUID(
+        int=milliseconds << 80 | 7 << 76 | int.from_bytes(os.urandom(10)) & _RANDOM_BITS | _VARIANT
+    )
+
+
 def write_id(owner: UUID, operation: str, idempotency_key: str | None) -> UUID:
     """The id of what a call is about to make.
 
     With a key it is derived from owner, operation and key (RFC 9562, version 5), so that the same
-    call asked again finds what it made; without one it is random.
+    call asked again finds what it made; without one it is new.
     """
     if idempotency_key is None:
-        return uuid4()
+        return new_id()
     return uuid5(owner, f"{operation}:{idempotency_key}")
 
 

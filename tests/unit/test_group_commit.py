@@ -339,11 +339,27 @@ async def test_observed(scene: Scene) -> None:
     assert all(seconds >= 0 for _, _, seconds in scene.observed)
 
 
+async def test_a_lane_keeps_to_its_batches_in_flight(scene: Scene) -> None:
+    """Two batches run at a time where the lane says so, never a third."""
+    lanes = Lanes(classify=classify, batch_items=1, queue_items=10, deadline_seconds=LONG_SECONDS)
+    lane: Lane[int, int] = lanes.open("two", scene.run, in_flight=2)
+    scene.gate.clear()
+    callers = scene.call(lane, 1, 2, 3)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert scene.batches == [[1], [2]]
+    assert lane.waiting == 1
+    scene.gate.set()
+    await lanes.drained()
+    assert scene.batches == [[1], [2], [3]]
+    assert len(await asyncio.gather(*callers)) == 3
+
+
 async def test_lanes_share_limits_and_drain_together(scene: Scene) -> None:
     """Lanes run apart from each other, with the same limits; all are drained at once."""
     lanes = Lanes(classify=classify, batch_items=1, queue_items=10, deadline_seconds=LONG_SECONDS)
-    one: Lane[int, int] = lanes.open("one", scene.run)
-    two: Lane[int, int] = lanes.open("two", scene.run)
+    one: Lane[int, int] = lanes.open("one", scene.run, in_flight=1)
+    two: Lane[int, int] = lanes.open("two", scene.run, in_flight=1)
     scene.gate.clear()
     callers = scene.call(one, 1, 2) + scene.call(two, 3)
     await asyncio.sleep(0)

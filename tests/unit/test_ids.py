@@ -1,12 +1,13 @@
 """Ids: the same call makes the same thing, another call another one."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
-from uuid import UUID, uuid4, uuid5
+from uuid import RFC_4122, UUID, uuid4, uuid5
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrow.ids import PlaceRef, place_arrays, request_hash, write_id
+from frontrow.ids import PlaceRef, new_id, place_arrays, request_hash, write_id
 
 KEYS = st.text(min_size=1, max_size=255)
 OPERATIONS = st.sampled_from(["reservation", "charge", "payment", "concert", "shows"])
@@ -34,7 +35,17 @@ def test_write_id_without_a_key() -> None:
     owner = uuid4()
     made = {write_id(owner, "charge", None) for _ in range(100)}
     assert len(made) == 100
-    assert {one.version for one in made} == {4}
+    assert {one.version for one in made} == {7}
+
+
+def test_new_ids_are_in_order_of_time() -> None:
+    """A new id names its millisecond first, then 74 random bits."""
+    before = time.time_ns() // 1_000_000
+    made = [new_id() for _ in range(100)]
+    after = time.time_ns() // 1_000_000
+    assert all(before <= one.int >> 80 <= after for one in made)
+    assert all(one.version == 7 and one.variant == RFC_4122 for one in made)
+    assert len({one.int & (2**62 - 1) for one in made}) == 100
 
 
 def test_write_id_of_known_calls() -> None:

@@ -44,8 +44,8 @@ SETTINGS: Mapping[str, str] = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    # Pages after a checkpoint are written whole; zlib-free and cheap, half the log.
-    "wal_compression": "pglz",
+    # The wheel has pglz only: it halves the log and costs a sixth of the payments a second.
+    "wal_compression": "off",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "5min",
     "shared_buffers": "256MB",

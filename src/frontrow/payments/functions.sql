@@ -127,6 +127,16 @@ BEGIN
             ARRAY(SELECT p_amounts[i] FROM unnest(paid_items) AS i),
             now
         );
+        -- Few have other holds beside what they pay. The paid ones are no longer held by now.
+        IF EXISTS (SELECT unnest(holds) EXCEPT SELECT unnest(p_reservations)) THEN
+            PERFORM reservation_let_go(
+                reservation_held_by(
+                    ARRAY(SELECT p_rooms[i] FROM unnest(paid_items) AS i),
+                    ARRAY(SELECT p_numbers[i] FROM unnest(paid_items) AS i)
+                ),
+                now
+            );
+        END IF;
     END IF;
 
     RETURN QUERY
@@ -202,9 +212,6 @@ BEGIN
     UPDATE place AS p SET state = 'finished', reason = 'paid', finished_at = p_now
     FROM unnest(p_rooms, p_numbers) AS k (room_id, number)
     WHERE p.room_id = k.room_id AND p.number = k.number;
-
-    -- The paid ones are no longer held; what is left are the place's other holds.
-    PERFORM reservation_let_go(reservation_held_by(p_rooms, p_numbers), p_now);
 END $$;
 
 -- Folds the sold deltas into the stock rows. Returns how many deltas. One at a time: a second one at

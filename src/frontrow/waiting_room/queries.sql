@@ -49,9 +49,9 @@ SELECT room_id, concert_id, policy::text, policy_version, session_seconds, claim
 FROM waiting_room;
 
 -- name: left_between
--- Who left a line while waiting, by order of leaving.
+-- Who left a line while waiting, by order of leaving; of those already passed nobody needs to know.
 SELECT number FROM place
-WHERE room_id = :room_id AND left_seq > :after AND left_seq <= :until
+WHERE room_id = :room_id AND left_seq > :after AND left_seq <= :until AND number > :serving
 ORDER BY left_seq;
 
 -- name: stock_of_concerts

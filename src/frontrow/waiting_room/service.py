@@ -281,7 +281,7 @@ class WaitingRooms:
             )
             return [AGAIN if row["outcome"] == "again" else (row["outcome"], row) for row in rows]
 
-        return self._lanes.open("join", join)
+        return self._lanes.open("join", join, in_flight=1)
 
     async def _enter(self, places: Sequence[PlaceRef]) -> list[tuple[str, FinishReason | None]]:
         rows = await _queries.enter(self._pool, **place_arrays(places))

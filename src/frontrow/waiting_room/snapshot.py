@@ -21,6 +21,9 @@ from frontrow.waiting_room.policy import Policy
 _queries = load("frontrow.waiting_room")
 _policy_decoder: msgspec.json.Decoder[Policy] = msgspec.json.Decoder(Policy)
 
+# Up to so many are put into their place one by one; more are sorted in together.
+_FEW_LEAVERS = 64
+
 
 class Line:
     """One line. Numbers up to ``serving`` are called; those in ``left`` left while waiting."""
@@ -108,8 +111,11 @@ class Line:
 
     def count_out(self, leavers: list[int], left_count: int) -> None:
         """Notes who left since the last time, and forgets those whom nobody waits behind."""
-        for number in leavers:
-            insort(self.left, number)
+        if len(leavers) > _FEW_LEAVERS:
+            self.left = array("i", sorted([*self.left, *leavers]))
+        else:
+            for number in leavers:
+                insort(self.left, number)
         self.left_count = left_count
         del self.left[: bisect_right(self.left, self.serving)]
 
@@ -149,6 +155,7 @@ class Snapshot:
                         room_id=line.room_id,
                         after=line.left_count,
                         until=row["left_count"],
+                        serving=row["serving"],
                     )
                 ]
             # No await between these: a poll sees the line before or after, never in between.
