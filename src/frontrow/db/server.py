@@ -46,7 +46,7 @@ SETTINGS: Mapping[str, str] = {
     "full_page_writes": "on",
     # The wheel has pglz only: it halves the log and costs a sixth of the payments a second.
     "wal_compression": "off",
-    "max_wal_size": "2GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "5min",
     "shared_buffers": "256MB",
     "max_connections": "200",
