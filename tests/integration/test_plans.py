@@ -167,7 +167,9 @@ QUERIES = {
         ),
         ITEMS,
     ),
-    "left between": Hot(lambda c: rooms.left_between(c, room_id=ROOM, after=0, until=9, serving=0), 0),
+    "left between": Hot(
+        lambda c: rooms.left_between(c, room_id=ROOM, after=0, until=9, serving=0), 0
+    ),
     "stock of concerts": Hot(rooms.stock_of_concerts, 1, 2_600),
     # Once over the holds that are not swept yet, however many shows.
     "stock of shows": Hot(
