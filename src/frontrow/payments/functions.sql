@@ -127,8 +127,10 @@ BEGIN
             ARRAY(SELECT p_amounts[i] FROM unnest(paid_items) AS i),
             now
         );
-        -- Few have other holds beside what they pay. The paid ones are no longer held by now.
-        IF EXISTS (SELECT unnest(holds) EXCEPT SELECT unnest(p_reservations)) THEN
+        -- Few have other holds beside what they paid. The paid ones are no longer held by now.
+        IF EXISTS (
+            SELECT unnest(holds) EXCEPT SELECT p_reservations[i] FROM unnest(paid_items) AS i
+        ) THEN
             PERFORM reservation_let_go(
                 reservation_held_by(
                     ARRAY(SELECT p_rooms[i] FROM unnest(paid_items) AS i),

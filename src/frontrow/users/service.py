@@ -30,7 +30,7 @@ class Users:
 
     def __init__(self, pool: asyncpg.Pool, lanes: Lanes, *, remembered_keys: int) -> None:
         self._pool = pool
-        self._adding = lanes.open("user_add", self._add)
+        self._adding = lanes.open("user_add", self._add, in_flight=1)
         self._finding = lanes.open("user_find", self._find)
         self._remembered_keys = remembered_keys
         # A key is 256 random bits: nothing can be learnt from how long a look-up of its hash takes.
