@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check format bench lock clean
@@ -18,8 +19,10 @@ $(READY): pyproject.toml requirements/dev.txt requirements/uv.txt
 	@$(PYTHON) -m venv $(VENV) \
 		|| { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@# Behind a proxy of one's own only the system's certificates will do.
+	$(UV_INSTALL) --require-hashes -r requirements/dev.txt \
+		|| $(UV_INSTALL) --system-certs --require-hashes -r requirements/dev.txt
+	$(UV_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
