@@ -229,6 +229,9 @@ def main() -> None:
     options.output.parent.mkdir(exist_ok=True)
     options.output.write_bytes(msgspec.json.format(msgspec.json.encode(measured)))
     Console(width=120).print(_table(measured))
+    missed = [one.call for one in measured if one.floor is not None and one.ratio < one.floor]
+    if missed:
+        sys.exit(f"below their floor: {', '.join(missed)}")
 
 
 async def _measure_all(options: argparse.Namespace) -> list[Measured]:

@@ -215,14 +215,32 @@ class Unavailable(DomainError):
     message = "The database can't be reached. Try again with the same Idempotency-Key."
 
 
-def standing_error(outcome: str, reason: str | None) -> DomainError:
-    """Why a place may not act, from the outcome of ``waiting_room_standing``."""
-    match outcome:
-        case "not_admitted":
-            return NotAdmitted()
-        case "token_finished":
-            return TokenFinished(reason=reason)
-        case "credential_invalid":
-            return CredentialInvalid()
-    message = f"unknown outcome: {outcome}"
-    raise ValueError(message)
+_PLAIN: Mapping[str, type[DomainError]] = {
+    kind.code: kind
+    for kind in (
+        CredentialInvalid,
+        HoldExpired,
+        IdempotencyKeyReused,
+        NotAdmitted,
+        NotAllowed,
+        NotFound,
+        RoomClosed,
+        ShowClosed,
+    )
+}
+
+
+def outcome_error(outcome: str, reason: str | None) -> DomainError:
+    """The error that an outcome of a database function stands for, where it has no fields.
+
+    ``reason`` is why the place is finished, for the outcome that says so.
+
+    Raises:
+        ValueError: it is none of these: a mistake of ours.
+    """
+    if outcome == TokenFinished.code:
+        return TokenFinished(reason=reason)
+    kind = _PLAIN.get(outcome)
+    if kind is None:
+        raise ValueError(f"unknown outcome: {outcome}")
+    return kind()

@@ -14,7 +14,7 @@ from frontrow.errors import (
     SeatTaken,
     SetupError,
     TokenFinished,
-    standing_error,
+    outcome_error,
 )
 
 # The table of errors in the HTTP contract; rate_limited is given by nothing yet.
@@ -107,7 +107,7 @@ def test_standing(
     outcome: str, reason: str | None, kind: type[DomainError], fields: dict[str, object]
 ) -> None:
     """What the database says of a place is one error each."""
-    error = standing_error(outcome, reason)
+    error = outcome_error(outcome, reason)
     assert type(error) is kind
     assert error.fields == fields
 
@@ -115,7 +115,7 @@ def test_standing(
 def test_unknown_standing() -> None:
     """An outcome that nobody knows is a mistake of ours, never a silent refusal."""
     with pytest.raises(ValueError, match="unknown outcome: admitted"):
-        standing_error("admitted", None)
+        outcome_error("admitted", None)
 
 
 def test_seats_of_a_refusal() -> None:

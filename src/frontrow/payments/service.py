@@ -10,13 +10,10 @@ from frontrow.db.queries import load
 from frontrow.errors import (
     AmountMismatch,
     DomainError,
-    HoldExpired,
-    IdempotencyKeyReused,
     InsufficientBalance,
-    NotAllowed,
     NotFound,
     ReservationClosed,
-    standing_error,
+    outcome_error,
 )
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, write_id
@@ -198,13 +195,5 @@ def _refusal(row: asyncpg.Record, amount: int) -> DomainError:
             return AmountMismatch(expected=row["expected"])
         case "reservation_closed":
             return ReservationClosed(state=row["state"])
-        case "hold_expired":
-            return HoldExpired()
-        case "not_found":
-            return NotFound()
-        case "not_allowed":
-            return NotAllowed()
-        case "idempotency_key_reused":
-            return IdempotencyKeyReused()
-        case standing:
-            return standing_error(standing, row["reason"])
+        case outcome:
+            return outcome_error(outcome, row["reason"])

@@ -12,14 +12,11 @@ from frontrow.concerts.model import Show
 from frontrow.db.queries import load
 from frontrow.errors import (
     DomainError,
-    IdempotencyKeyReused,
-    NotAllowed,
     NotFound,
     ReservationClosed,
     SeatLimit,
     SeatTaken,
-    ShowClosed,
-    standing_error,
+    outcome_error,
 )
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, request_hash, write_id
@@ -156,7 +153,7 @@ class Reservations:
         """
         outcome, reason = await self._leaving.submit(_Leave(place))
         if outcome != "left":
-            raise standing_error(outcome, reason)
+            raise outcome_error(outcome, reason)
         self._wake(place.room_id)
 
     async def get(self, reservation_id: UUID, user_id: UUID) -> Reservation:
@@ -288,13 +285,5 @@ def _refusal(row: asyncpg.Record) -> DomainError:
             return SeatLimit(limit=row["seat_limit"])
         case "reservation_closed":
             return ReservationClosed(state=row["state"])
-        case "not_found":
-            return NotFound()
-        case "not_allowed":
-            return NotAllowed()
-        case "show_closed":
-            return ShowClosed()
-        case "idempotency_key_reused":
-            return IdempotencyKeyReused()
-        case standing:
-            return standing_error(standing, row["reason"])
+        case outcome:
+            return outcome_error(outcome, row["reason"])

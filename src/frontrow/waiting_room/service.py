@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from frontrow.db.queries import load
-from frontrow.errors import NotFound, RoomClosed, TokenFinished, standing_error
+from frontrow.errors import NotFound, TokenFinished, outcome_error
 from frontrow.group_commit import AGAIN, Again, Lane, Lanes
 from frontrow.ids import PlaceRef, place_arrays
 from frontrow.waiting_room.model import FinishReason, IssuedStatus, PlaceState, Status
@@ -88,10 +88,8 @@ class WaitingRooms:
         if lane is None:
             lane = self._joining[line.room_id] = self._joining_lane(line.room_id)
         outcome, row = await lane.submit((user_id, uuid4()))
-        if outcome == "room_closed":
-            raise RoomClosed
-        if outcome == "not_found":
-            raise NotFound
+        if outcome not in ("new", "live"):
+            raise outcome_error(outcome, None)
         place = PlaceRef(
             user_id, concert_id, line.room_id, row["number"], row["place_id"],
             row["joined_at"].replace(microsecond=0),
@@ -120,7 +118,7 @@ class WaitingRooms:
             return self._waiting_status(place, line)
         standing = await self._reading.submit(place)
         if standing.place_id != place.place_id:
-            raise standing_error("credential_invalid", None)
+            raise outcome_error("credential_invalid", None)
         return self._status(place, line or await self._line_of(place.concert_id), standing)
 
     async def check_live(self, place: PlaceRef) -> None:
@@ -142,7 +140,7 @@ class WaitingRooms:
         """
         outcome, reason = await self._entering.submit(place)
         if outcome != "admitted":
-            raise standing_error(outcome, reason)
+            raise outcome_error(outcome, reason)
 
     async def admit(self, line: Line) -> Admitted:
         """Calls the next people of one line, as far as its policy allows. Safe in every process."""

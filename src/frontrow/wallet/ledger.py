@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from frontrow.db.queries import load
-from frontrow.errors import IdempotencyKeyReused, InvalidRequest, standing_error
+from frontrow.errors import InvalidRequest, outcome_error
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, write_id
 from frontrow.wallet.model import Balance, Charge, Transfer, Transfers
@@ -49,10 +49,8 @@ class Ledger:
         transfer_id = write_id(place.user_id, "charge", idempotency_key)
         row = await self._charging.submit(_Charge(place, transfer_id, amount))
         outcome = row["outcome"]
-        if outcome == "idempotency_key_reused":
-            raise IdempotencyKeyReused
         if outcome not in ("charged", "replayed"):
-            raise standing_error(outcome, row["reason"])
+            raise outcome_error(outcome, row["reason"])
         charge = Charge(transfer_id, place.user_id, amount, row["balance"], row["created_at"])
         return charge, outcome == "replayed"
 
