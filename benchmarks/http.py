@@ -265,7 +265,7 @@ def _make_seen(scenario: Scenario, port: int, pid: int) -> None:
     """Polls once with every token, as a user has long done before holding or paying."""
     tokens = list(dict.fromkeys(request.token for request in scenario.requests))
     polls = [Request("GET", f"{API}/queue/tokens/me", token) for token in tokens]
-    run(polls, port=port, server_pids=[pid], seconds=max(2.0, len(polls) / 10_000))
+    run(polls, port=port, server_pids=[pid], seconds=max(3.0, len(polls) / 5_000))
 
 
 @contextmanager
