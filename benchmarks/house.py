@@ -15,7 +15,7 @@ import msgspec
 from frontrow.concerts.model import NewConcert, NewShow, Show
 from frontrow.concerts.service import Concerts
 from frontrow.ids import PlaceRef
-from frontrow.waiting_room.token import TokenSigner, load_signer
+from frontrow.waiting_room.token import load_signer
 
 _WAIT_FOR_EVER = '{"kind":"max_active","max_active":1}'
 _SEATS_A_SHOW = 100_000
@@ -96,13 +96,8 @@ async def fill(
     )
     return House(
         concert.concert_id, room_id, [Show(**row) for row in rows], places,
-        [sign(signer, place) for place in places],
+        [signer.sign(place) for place in places],
     )  # fmt: skip
-
-
-def sign(signer: TokenSigner, place: PlaceRef) -> str:
-    """The token of a place."""
-    return signer.sign(place)
 
 
 async def add_users(pool: asyncpg.Pool, people: int) -> list[str]:

@@ -222,7 +222,8 @@ class Lane(Generic[Item, Outcome]):
         for waiter in running:
             if waiter.deadline <= now:
                 waiter.refuse(Unavailable())
-        # An item that was sent back is older than those behind it, so the queue stays in order.
+        # What was sent back is older than those behind it. Two batches may send theirs back in
+        # either order, so an item may be refused as late as one batch after its deadline.
         while self._queue and self._queue[0].deadline <= now:
             self._queue.popleft().refuse(Overloaded())
         pending = [w.deadline for w in running if not w.answer.done()]

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from frontrow.db.queries import load
-from frontrow.errors import NotFound, TokenFinished, outcome_error
+from frontrow.errors import CredentialInvalid, NotFound, TokenFinished, outcome_error
 from frontrow.group_commit import AGAIN, Again, Lane, Lanes
 from frontrow.ids import PlaceRef, place_arrays
 from frontrow.waiting_room.model import FinishReason, IssuedStatus, PlaceState, Status
@@ -118,7 +118,7 @@ class WaitingRooms:
             return self._waiting_status(place, line)
         standing = await self._reading.submit(place)
         if standing.place_id != place.place_id:
-            raise outcome_error("credential_invalid", None)
+            raise CredentialInvalid
         return self._status(place, line or await self._line_of(place.concert_id), standing)
 
     async def check_live(self, place: PlaceRef) -> None:
