@@ -19,7 +19,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -38,7 +38,7 @@ BEGIN
     SELECT array_agg(r.show_id) INTO shows
     FROM unnest(p_reservations) AS k (reservation_id)
     CROSS JOIN LATERAL (
-        SELECT r.show_id FROM reservation AS r WHERE r.reservation_id = k.reservation_id
+        SELECT r.show_id FROM reservation AS r WHERE r.reservation_id = k.reservation_id OFFSET 0
     ) AS r;
     PERFORM reservation_lock_shows(shows);
     holds := reservation_held_by(p_rooms, p_numbers);
@@ -71,21 +71,25 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT p.place_id, p.state, p.reason, p.expires_at FROM place AS p
             WHERE p.room_id = k.room_id AND p.number = k.number
+            OFFSET 0
         ) AS p ON true
         CROSS JOIN LATERAL waiting_room_standing(
             p.place_id, p.state, p.expires_at, k.place_id, now
         ) AS standing
         LEFT JOIN LATERAL (
-            SELECT y.reservation_id, y.amount FROM payment AS y
-            WHERE y.payment_id = k.payment_id AND y.user_id = k.user_id
-        ) AS mine ON true
+            SELECT y.user_id, y.reservation_id, y.amount FROM payment AS y
+            WHERE y.payment_id = k.payment_id
+            OFFSET 0
+        ) AS mine ON mine.user_id = k.user_id
         LEFT JOIN LATERAL (
-            SELECT y.amount FROM payment AS y
-            WHERE y.reservation_id = k.reservation_id AND y.user_id = k.user_id
-        ) AS done ON true
+            SELECT y.user_id, y.amount FROM payment AS y
+            WHERE y.reservation_id = k.reservation_id
+            OFFSET 0
+        ) AS done ON done.user_id = k.user_id
         LEFT JOIN LATERAL (
             SELECT r.* FROM reservation AS r
             WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id
+            OFFSET 0
         ) AS r ON true
         CROSS JOIN LATERAL (
             SELECT count(*) = cardinality(r.seats) AS held
@@ -94,10 +98,11 @@ BEGIN
                 SELECT FROM seat AS s
                 WHERE s.show_id = r.show_id AND s.number = n.number
                     AND s.reservation_id = r.reservation_id
+                OFFSET 0
             ) AS s
         ) AS still
         LEFT JOIN LATERAL (
-            SELECT w.balance FROM wallet AS w WHERE w.user_id = k.user_id
+            SELECT w.balance FROM wallet AS w WHERE w.user_id = k.user_id OFFSET 0
         ) AS w ON true
     ),
     settled AS (
@@ -149,9 +154,10 @@ BEGIN
             (outcome, reason, state, expected, balance, reservation_id, user_id, item)
     LEFT JOIN LATERAL (
         SELECT y.* FROM payment AS y
-        WHERE y.reservation_id = k.reservation_id AND y.user_id = k.user_id
+        WHERE y.reservation_id = k.reservation_id
             AND k.outcome IN ('paid', 'replayed', 'existing')
-    ) AS y ON true
+        OFFSET 0
+    ) AS y ON y.user_id = k.user_id
     CROSS JOIN LATERAL (
         SELECT array_agg(t.ticket_id ORDER BY t.number) AS tickets FROM ticket AS t
         WHERE t.payment_id = y.payment_id
@@ -165,33 +171,41 @@ CREATE OR REPLACE FUNCTION payment_settle(
 )
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM wallet_post(p_payments, p_users, p_amounts, p_payments, 'payment', p_now);
 
     WITH bought AS MATERIALIZED (
-        SELECT k.*, r.concert_id, r.show_id, r.seats, w.balance
+        SELECT k.*, r.at, r.concert_id, r.show_id, r.seats, w.balance
         FROM unnest(p_users, p_payments, p_reservations, p_amounts)
             AS k (user_id, payment_id, reservation_id, amount)
         CROSS JOIN LATERAL (
-            SELECT r.concert_id, r.show_id, r.seats FROM reservation AS r
+            SELECT r.ctid AS at, r.concert_id, r.show_id, r.seats FROM reservation AS r
             WHERE r.reservation_id = k.reservation_id
+            OFFSET 0
         ) AS r
-        CROSS JOIN LATERAL (SELECT w.balance FROM wallet AS w WHERE w.user_id = k.user_id) AS w
+        CROSS JOIN LATERAL (
+            SELECT w.balance FROM wallet AS w WHERE w.user_id = k.user_id OFFSET 0
+        ) AS w
     ),
     bought_seat AS MATERIALIZED (
-        SELECT b.reservation_id, b.payment_id, b.user_id, b.show_id, unnest(b.seats) AS number
+        SELECT b.payment_id, b.user_id, b.show_id, unnest(b.seats) AS number
         FROM bought AS b
     ),
     owned AS (
         UPDATE seat AS s SET held_until = 'infinity'
-        FROM bought_seat AS b WHERE s.show_id = b.show_id AND s.number = b.number
+        FROM bought_seat AS b
+        CROSS JOIN LATERAL (
+            SELECT s.ctid AS at FROM seat AS s
+            WHERE s.show_id = b.show_id AND s.number = b.number
+            OFFSET 0
+        ) AS l
+        WHERE s.ctid = l.at
     ),
     closed AS (
         UPDATE reservation AS r SET state = 'paid', closed_at = p_now
-        FROM unnest(p_reservations) AS k (reservation_id)
-        WHERE r.reservation_id = k.reservation_id
+        FROM bought AS b WHERE r.ctid = b.at
     ),
     sold AS (
         INSERT INTO sold_delta (show_id, seats, amount)
@@ -213,7 +227,12 @@ BEGIN
     )
     UPDATE place AS p SET state = 'finished', reason = 'paid', finished_at = p_now
     FROM unnest(p_rooms, p_numbers) AS k (room_id, number)
-    WHERE p.room_id = k.room_id AND p.number = k.number;
+    CROSS JOIN LATERAL (
+        SELECT p.ctid AS at FROM place AS p
+        WHERE p.room_id = k.room_id AND p.number = k.number
+        OFFSET 0
+    ) AS l
+    WHERE p.ctid = l.at;
 END $$;
 
 -- Folds the sold deltas into the stock rows. Returns how many deltas. One at a time: a second one at

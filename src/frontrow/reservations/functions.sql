@@ -5,7 +5,7 @@
 CREATE OR REPLACE FUNCTION reservation_lock_seats(p_shows uuid[], p_numbers int[])
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM FROM (
@@ -22,7 +22,7 @@ END $$;
 CREATE OR REPLACE FUNCTION reservation_lock_shows(p_shows uuid[])
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM FROM (SELECT DISTINCT s FROM unnest(p_shows) AS s ORDER BY s) AS k (show_id)
@@ -35,7 +35,7 @@ END $$;
 CREATE OR REPLACE FUNCTION reservation_lock(p_reservations uuid[])
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     shows uuid[];
@@ -59,7 +59,7 @@ END $$;
 CREATE OR REPLACE FUNCTION reservation_held_by(p_rooms int[], p_numbers int[])
 RETURNS uuid[] LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     RETURN (
@@ -71,11 +71,12 @@ BEGIN
             OFFSET 0
         ) AS p
         CROSS JOIN LATERAL (
-            SELECT r.reservation_id FROM reservation AS r
+            SELECT r.reservation_id, r.state, r.room_id, r.place_number FROM reservation AS r
             WHERE r.user_id = p.user_id AND r.concert_id = p.concert_id
-                AND r.state = 'held' AND r.room_id = k.room_id AND r.place_number = k.number
+                AND r.state IN ('held', 'paid')
             OFFSET 0
         ) AS r
+        WHERE r.state = 'held' AND r.room_id = k.room_id AND r.place_number = k.number
     );
 END $$;
 
@@ -84,7 +85,7 @@ END $$;
 CREATE OR REPLACE FUNCTION reservation_let_go(p_reservations uuid[], p_now timestamptz)
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     WITH gone AS (
@@ -92,12 +93,22 @@ BEGIN
         SET state = CASE WHEN r.held_until > p_now THEN 'released' ELSE 'expired' END::reservation_state,
             closed_at = p_now
         FROM (SELECT DISTINCT i FROM unnest(p_reservations) AS i) AS k (reservation_id)
-        WHERE r.reservation_id = k.reservation_id AND r.state = 'held'
+        CROSS JOIN LATERAL (
+            SELECT r.ctid AS at FROM reservation AS r
+            WHERE r.reservation_id = k.reservation_id
+            OFFSET 0
+        ) AS l
+        WHERE r.ctid = l.at AND r.state = 'held'
         RETURNING r.reservation_id, r.show_id, r.seats
     )
     UPDATE seat AS s SET reservation_id = NULL, held_until = NULL
     FROM (SELECT g.reservation_id, g.show_id, unnest(g.seats) AS number FROM gone AS g) AS k
-    WHERE s.show_id = k.show_id AND s.number = k.number AND s.reservation_id = k.reservation_id;
+    CROSS JOIN LATERAL (
+        SELECT s.ctid AS at FROM seat AS s
+        WHERE s.show_id = k.show_id AND s.number = k.number
+        OFFSET 0
+    ) AS l
+    WHERE s.ctid = l.at AND s.reservation_id = k.reservation_id;
 END $$;
 
 -- Holds seats, all or nothing for each item. p_seats is one flat list; item i wants
@@ -116,7 +127,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -136,6 +147,7 @@ BEGIN
     RETURN QUERY
     WITH judged AS MATERIALIZED (
         SELECT k.*, w.amount, w.prices, w.sections, w.taken, c.max_seats_per_user AS seat_limit,
+            p.at AS place_at, w.at AS seats_at,
             waiting_room_reason(p.state, p.reason, p.expires_at, now) AS reason,
             coalesce(old.created_at, now) AS created_at,
             -- A hold carries the session to its end, but one hold beyond the session at most.
@@ -168,8 +180,10 @@ BEGIN
             first, last, item
         )
         LEFT JOIN LATERAL (
-            SELECT p.place_id, p.state, p.reason, p.expires_at, p.session_until FROM place AS p
+            SELECT p.ctid AS at, p.place_id, p.state, p.reason, p.expires_at, p.session_until
+            FROM place AS p
             WHERE p.room_id = k.room_id AND p.number = k.number
+            OFFSET 0
         ) AS p ON true
         CROSS JOIN LATERAL waiting_room_standing(
             p.place_id, p.state, p.expires_at, k.place_id, now
@@ -177,24 +191,28 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT c.hold_seconds, c.max_seats_per_user FROM concert AS c
             WHERE c.concert_id = k.concert_id
+            OFFSET 0
         ) AS c ON true
         LEFT JOIN LATERAL (
             SELECT s.concert_id, s.sales_end_at FROM show AS s WHERE s.show_id = k.show_id
+            OFFSET 0
         ) AS s ON true
         LEFT JOIN LATERAL (
             SELECT r.request_hash, r.created_at, r.held_until FROM reservation AS r
             WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id
+            OFFSET 0
         ) AS old ON true
         CROSS JOIN LATERAL (
             SELECT sum(t.price)::bigint AS amount,
                 array_agg(t.price ORDER BY n.number) AS prices,
                 array_agg(t.section ORDER BY n.number) AS sections,
                 array_agg(n.number ORDER BY n.number) FILTER (WHERE t.held_until > now) AS taken,
-                bool_or(t.price IS NULL) AS missing
+                array_agg(t.at) AS at, bool_or(t.price IS NULL) AS missing
             FROM unnest(p_seats[k.first:k.last]) AS n (number)
             LEFT JOIN LATERAL (
-                SELECT t.price, t.section, t.held_until FROM seat AS t
+                SELECT t.ctid AS at, t.price, t.section, t.held_until FROM seat AS t
                 WHERE t.show_id = k.show_id AND t.number = n.number
+                OFFSET 0
             ) AS t ON true
         ) AS w
         CROSS JOIN LATERAL (
@@ -237,15 +255,14 @@ BEGIN
     assigned AS (
         UPDATE seat AS s SET reservation_id = h.reservation_id, held_until = h.held_until
         FROM (
-            SELECT h.reservation_id, h.held_until, h.show_id, unnest(p_seats[h.first:h.last]) AS number
-            FROM held AS h
+            SELECT h.reservation_id, h.held_until, unnest(h.seats_at) AS at FROM held AS h
         ) AS h
-        WHERE s.show_id = h.show_id AND s.number = h.number
+        WHERE s.ctid = h.at
     ),
     extended AS (
         UPDATE place AS p SET expires_at = h.held_until
         FROM held AS h
-        WHERE p.room_id = h.room_id AND p.number = h.number AND p.expires_at < h.held_until
+        WHERE p.ctid = h.place_at AND p.expires_at < h.held_until
     )
     SELECT s.item::int, s.final, s.reason, s.taken, s.seat_limit, s.amount, s.prices, s.sections,
         s.created_at, s.held_until
@@ -262,7 +279,7 @@ CREATE OR REPLACE FUNCTION reservation_release(
 RETURNS TABLE (item int, outcome text, reason finish_reason, state reservation_state)
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -285,13 +302,15 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT p.place_id, p.state, p.reason, p.expires_at FROM place AS p
             WHERE p.room_id = k.room_id AND p.number = k.number
+            OFFSET 0
         ) AS p ON true
         LEFT JOIN LATERAL (
-            SELECT w.concert_id FROM waiting_room AS w WHERE w.room_id = k.room_id
+            SELECT w.concert_id FROM waiting_room AS w WHERE w.room_id = k.room_id OFFSET 0
         ) AS w ON true
         LEFT JOIN LATERAL (
             SELECT r.state, r.concert_id FROM reservation AS r
             WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id
+            OFFSET 0
         ) AS r ON true
         ORDER BY k.item
     LOOP
@@ -330,29 +349,32 @@ BEGIN
         RETURN NEXT;
     END LOOP;
     holds := reservation_held_by(rooms, numbers);
-    PERFORM reservation_lock(holds);
-    PERFORM reservation_let_go(holds, clock_timestamp());
+    IF holds <> '{}' THEN
+        PERFORM reservation_lock(holds);
+        PERFORM reservation_let_go(holds, clock_timestamp());
+    END IF;
 END $$;
 
 -- Writes down that holds have ended, oldest first. The seats need nothing: they have been free since
--- held_until. Rows that somebody is just paying or releasing are passed over. Returns how many.
+-- held_until. Rows that somebody is just paying or releasing are passed over, and so is one that
+-- changed since this statement began: its new ctid is not yet seen here. Returns how many.
 CREATE OR REPLACE FUNCTION reservation_expire(p_limit int)
 RETURNS int LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     now timestamptz := clock_timestamp();
     n int;
 BEGIN
     WITH due AS MATERIALIZED (
-        SELECT r.reservation_id FROM reservation AS r
+        SELECT r.ctid AS at FROM reservation AS r
         WHERE r.state = 'held' AND r.held_until <= now
         ORDER BY r.held_until LIMIT p_limit
         FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE reservation AS r SET state = 'expired', closed_at = now
-    FROM due WHERE r.reservation_id = due.reservation_id;
+    FROM due WHERE r.ctid = due.at;
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END $$;

@@ -5,12 +5,11 @@
 CREATE OR REPLACE FUNCTION wallet_open(p_users uuid[])
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     INSERT INTO wallet (user_id)
     SELECT k.user_id FROM (SELECT DISTINCT u FROM unnest(p_users) AS u ORDER BY u) AS k (user_id)
-    WHERE NOT EXISTS (SELECT FROM wallet AS w WHERE w.user_id = k.user_id)
     ON CONFLICT DO NOTHING;
 END $$;
 
@@ -18,7 +17,7 @@ END $$;
 CREATE OR REPLACE FUNCTION wallet_lock(p_users uuid[])
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM FROM (SELECT DISTINCT u FROM unnest(p_users) AS u ORDER BY u) AS k (user_id)
@@ -35,7 +34,7 @@ CREATE OR REPLACE FUNCTION wallet_post(
 )
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     house CONSTANT uuid := (
@@ -50,7 +49,10 @@ BEGIN
             entries = w.entries + 1
         FROM unnest(p_transfers, p_users, p_amounts, p_references)
             AS k (transfer_id, user_id, amount, reference)
-        WHERE w.user_id = k.user_id
+        CROSS JOIN LATERAL (
+            SELECT w.ctid AS at FROM wallet AS w WHERE w.user_id = k.user_id OFFSET 0
+        ) AS l
+        WHERE w.ctid = l.at
         RETURNING k.*, w.balance, w.entries
     )
     INSERT INTO transfer (
@@ -77,7 +79,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -106,15 +108,15 @@ BEGIN
             WITH ORDINALITY AS k (room_id, number, place_id, user_id, transfer_id, amount, item)
         LEFT JOIN LATERAL (
             SELECT p.place_id, p.state, p.reason, p.expires_at FROM place AS p
-            WHERE p.room_id = k.room_id AND p.number = k.number
+            WHERE p.room_id = k.room_id AND p.number = k.number OFFSET 0
         ) AS p ON true
         CROSS JOIN LATERAL waiting_room_standing(
             p.place_id, p.state, p.expires_at, k.place_id, now
         ) AS standing
         LEFT JOIN LATERAL (
-            SELECT t.amount, t.kind FROM transfer AS t
-            WHERE t.transfer_id = k.transfer_id AND t.user_id = k.user_id
-        ) AS old ON true
+            SELECT t.user_id, t.amount, t.kind FROM transfer AS t
+            WHERE t.transfer_id = k.transfer_id OFFSET 0
+        ) AS old ON old.user_id = k.user_id
     ),
     settled AS (
         SELECT j.*, CASE
@@ -139,8 +141,7 @@ BEGIN
     FROM unnest(outcomes, reasons, p_transfers, p_users)
         WITH ORDINALITY AS k (outcome, reason, transfer_id, user_id, item)
     LEFT JOIN LATERAL (
-        SELECT t.balance, t.created_at FROM transfer AS t
-        WHERE t.transfer_id = k.transfer_id AND t.user_id = k.user_id
-            AND k.outcome IN ('charged', 'replayed')
-    ) AS t ON true;
+        SELECT t.user_id, t.balance, t.created_at FROM transfer AS t
+        WHERE t.transfer_id = k.transfer_id AND k.outcome IN ('charged', 'replayed') OFFSET 0
+    ) AS t ON t.user_id = k.user_id;
 END $$;
