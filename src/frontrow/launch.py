@@ -179,9 +179,7 @@ async def _migrate(access: Access, settings: Settings) -> list[str]:
 async def _prepare(access: Access, settings: Settings, *, demo: bool) -> None:
     await _migrate(access, settings)
     if demo:
-        await import_module("frontrow.concerts.demo").seed(
-            access.app_url, currency=settings.currency
-        )
+        await import_module("frontrow.demo").seed(access.app_url, currency=settings.currency)
 
 
 async def _check_current(url: str, settings: Settings) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 
 import asyncpg
 
@@ -17,6 +18,8 @@ from frontrow.payments.service import Paying
 from frontrow.reservations.service import Reservations
 from frontrow.settings import Settings
 from frontrow.users.service import Users
+from frontrow.waiting_room.draw import Draws
+from frontrow.waiting_room.load import Load
 from frontrow.waiting_room.service import WaitingRooms
 from frontrow.waiting_room.snapshot import Snapshot
 from frontrow.waiting_room.token import TokenSigner, load_signer
@@ -29,10 +32,13 @@ class Bell:
     def __init__(self) -> None:
         self._rung = asyncio.Event()
         self._rooms: set[int] = set()
+        self.rung_at: dict[int, float] = {}
+        """By room: since when nobody has looked at it, by the monotonic clock."""
 
     def ring(self, room_id: int) -> None:
         """Somebody may be called in this room."""
         self._rooms.add(room_id)
+        self.rung_at.setdefault(room_id, monotonic())
         self._rung.set()
 
     async def wait(self, seconds: float) -> set[int]:
@@ -57,8 +63,10 @@ class Services:
     signer: TokenSigner
     bell: Bell
     stopping: asyncio.Event
+    load: Load
     users: Users
     rooms: WaitingRooms
+    draws: Draws
     catalogue: Catalogue
     concerts: Concerts
     reservations: Reservations
@@ -102,6 +110,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
     )
     bell = Bell()
     stopping = asyncio.Event()
+    load = Load()
     signer = await load_signer(pool, remembered_tokens=settings.cached_credentials)
     snapshot = Snapshot(pool)
     await snapshot.refresh()
@@ -112,13 +121,15 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
         signer=signer,
         bell=bell,
         stopping=stopping,
+        load=load,
         users=Users(pool, lanes, remembered_keys=settings.cached_credentials),
         rooms=WaitingRooms(pool, lanes, signer, snapshot, wake=bell.ring),
+        draws=Draws(pool, snapshot),
         catalogue=Catalogue(pool, lanes),
         concerts=Concerts(pool, currency=currency),
         reservations=Reservations(
-            pool, lanes, currency=currency, wake=bell.ring, stopping=stopping
+            pool, lanes, currency=currency, wake=bell.ring, stopping=stopping, note=load.note
         ),
         ledger=Ledger(pool, lanes, currency=currency),
-        paying=Paying(pool, lanes, currency=currency, wake=bell.ring),
+        paying=Paying(pool, lanes, currency=currency, wake=bell.ring, note=load.note),
     )

@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     cached_credentials: PositiveCount = Field(
         50_000, description="Most verified tokens, and user keys, remembered by one process."
     )
+    streams: PositiveCount = Field(
+        20_000, description="Most open streams of one process; more are answered 503."
+    )
+    stream_heartbeat_seconds: PositiveSeconds = Field(
+        14, description="How often a stream tells its status anyway; clients count on 15 s."
+    )
     snapshot_seconds: PositiveSeconds = Field(
         0.2, description="How often a process refreshes its view of the lines."
     )
@@ -73,6 +79,9 @@ class Settings(BaseSettings):
     )
     admission_tick_seconds: PositiveSeconds = Field(
         0.1, description="Longest wait between two looks at who may come in."
+    )
+    adaptive_step_seconds: PositiveSeconds = Field(
+        2.0, description="Time between two steps of an adaptive policy's cap."
     )
     expiry_tick_seconds: PositiveSeconds = Field(
         0.5, description="How often ended holds are tidied away."

@@ -8,16 +8,24 @@ the loops around them live at the end.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 
 import structlog
 
 from frontrow import metrics
 from frontrow.services import Services
+from frontrow.waiting_room.observation import observe
+from frontrow.waiting_room.policy import AdaptivePolicy, bounds
 from frontrow.waiting_room.snapshot import Line
 
 _log = structlog.get_logger(__name__)
 
 _IDLE_LOOK_SECONDS = 1.0
+# Over all processes once a second: each tries a little more often than that.
+_LOOK_AT_PACE_SECONDS = 0.5
+# That counts all of a line: it may take a hundredth of the time, or less.
+_COUNT_PLACES_SECONDS = 15.0
+_COUNT_PLACES_REST = 100.0
 
 
 class Admission:
@@ -47,6 +55,7 @@ class Admission:
         return called
 
     async def _admit(self, line: Line) -> int:
+        rung_at = self._services.bell.rung_at.pop(line.room_id, None)
         called = 0
         while True:
             done = await self._services.rooms.admit(line)
@@ -54,9 +63,12 @@ class Admission:
             concert = str(line.concert_id)
             if done.admitted:
                 metrics.ADMITTED.labels(concert).inc(done.admitted)
+                if rung_at is not None:
+                    metrics.ADMISSION_DELAY_SECONDS.observe(monotonic() - rung_at)
+                    rung_at = None
             if done.expired:
-                metrics.PLACES_EXPIRED.labels(concert).inc(done.expired)
-            metrics.ACTIVE.labels(concert).set(done.active)
+                metrics.FINISHED.labels(concert, "expired").inc(done.expired)
+            metrics.ACTIVE.labels(concert).set(line.active)
             if not (done.admitted and done.more):
                 return called
 
@@ -69,13 +81,71 @@ async def expire_holds(services: Services) -> int:
     return ended
 
 
-async def refresh_stock(services: Services) -> None:
+async def draw(services: Services) -> None:
+    """Draws the lines whose time has come."""
+    for line in list(services.rooms.snapshot.lines.values()):
+        if line.draw_due and await services.rooms.draw(line):
+            metrics.DRAWS.inc()
+            _log.info("a line was drawn", concert=str(line.concert_id))
+
+
+async def look_at_pace(services: Services) -> None:
+    """Sees how fast the lines move, and what came of the forecasts."""
+    for line in list(services.rooms.snapshot.lines.values()):
+        if (line.waiting or line.active) and not line.closed:
+            await observe(services.pool, line)
+
+
+async def refresh_counts(services: Services) -> None:
     """Counts the seats that are left, for those who wait."""
     snapshot = services.rooms.snapshot
-    await snapshot.refresh_stock()
+    await snapshot.refresh_counts()
     for line in snapshot.lines.values():
-        metrics.WAITING.labels(str(line.concert_id)).set(line.waiting)
-        metrics.SEATS_AVAILABLE.labels(str(line.concert_id)).set(line.seats_available)
+        if not _is_over(line):
+            metrics.tell_line(line)
+            _tell_bounds(line)
+
+
+async def refresh_lines(services: Services) -> None:
+    """Takes over how the lines stand."""
+    await services.rooms.snapshot.refresh()
+    metrics.SNAPSHOT_TIMESTAMP.set_to_current_time()
+
+
+async def count_places(services: Services) -> None:
+    """Counts what only the database knows of the lines where somebody is."""
+    for line in list(services.rooms.snapshot.lines.values()):
+        concert = str(line.concert_id)
+        if not (line.waiting or line.active):
+            if not _is_over(line):
+                metrics.CLAIMED.labels(concert).set(0)
+        else:
+            counted = await services.rooms.statistics(line.concert_id)
+            forecast = counted.forecast
+            metrics.CLAIMED.labels(concert).set(counted.claimed)
+            metrics.FORECASTS_JUDGED.labels(concert).set(forecast.judged)
+            metrics.tell_forecast(
+                metrics.FORECAST_SHARE, concert, forecast.below_p50, forecast.below_p90
+            )
+
+
+def live_concerts(services: Services) -> set[str]:
+    """The concerts that the metrics tell of: whose line isn't over."""
+    lines = services.rooms.snapshot.lines.values()
+    return {str(line.concert_id) for line in lines if not _is_over(line)}
+
+
+def _is_over(line: Line) -> bool:
+    """Nobody is there any more, and nobody can come or find a seat."""
+    return line.waiting <= 0 and line.active <= 0 and line.state in ("closed", "sold_out")
+
+
+def _tell_bounds(line: Line) -> None:
+    # The present cap of an adaptive policy is told when it is set.
+    if not isinstance(line.policy, AdaptivePolicy):
+        allowed = bounds(line.policy)
+        rate, seconds = allowed.rate, allowed.rate_seconds
+        metrics.tell_bounds(line.concert_id, allowed.cap, rate and seconds and rate / seconds)
 
 
 @asynccontextmanager
@@ -85,14 +155,25 @@ async def running(services: Services) -> AsyncIterator[None]:
     admission = Admission(services)
 
     async def admit() -> None:
-        await admission.run_once(await services.bell.wait(settings.admission_tick_seconds))
+        rung = await services.bell.wait(settings.admission_tick_seconds)
+        with metrics.UPKEEP_SECONDS.labels("admission").time():
+            await admission.run_once(rung)
+
+    async def adapt() -> None:
+        await services.rooms.adapt(services.load.take(), settings.adaptive_step_seconds)
 
     loops = [
         _loop("admission", admit, 0),
-        _loop("snapshot", services.rooms.snapshot.refresh, settings.snapshot_seconds),
-        _loop("stock", lambda: refresh_stock(services), settings.stock_seconds),
+        _loop("snapshot", lambda: refresh_lines(services), settings.snapshot_seconds),
+        _loop("draw", lambda: draw(services), settings.snapshot_seconds),
+        _loop("adaptation", adapt, settings.adaptive_step_seconds / 2),
+        _loop("pace", lambda: look_at_pace(services), _LOOK_AT_PACE_SECONDS),
+        _loop("counts", lambda: refresh_counts(services), settings.stock_seconds),
         _loop("fold", services.paying.fold_stock, settings.stock_seconds),
         _loop("expiry", lambda: expire_holds(services), settings.expiry_tick_seconds),
+        _loop(
+            "places", lambda: count_places(services), _COUNT_PLACES_SECONDS, rest=_COUNT_PLACES_REST
+        ),
     ]
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
@@ -103,10 +184,24 @@ async def running(services: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _loop(job: str, run_once: Callable[[], Awaitable[object]], pause_seconds: float) -> None:
-    """Runs a job for ever. A failure is logged once and tried again until it is over."""
+async def _loop(
+    job: str,
+    run_once: Callable[[], Awaitable[object]],
+    pause_seconds: float,
+    *,
+    rest: float = 0.0,
+) -> None:
+    """Runs a job for ever. A failure is logged once and tried again until it is over.
+
+    Args:
+        job: its name.
+        run_once: does one round.
+        pause_seconds: between two rounds; 0: the job waits by itself, and times its rounds.
+        rest: the pause is at least so many times as long as the round was.
+    """
     failing = False
     while True:
+        started = monotonic()
         try:
             await run_once()
         except Exception as error:  # noqa: BLE001 - upkeep outlives whatever goes wrong in it
@@ -119,4 +214,7 @@ async def _loop(job: str, run_once: Callable[[], Awaitable[object]], pause_secon
         if failing:
             _log.info("upkeep works again", job=job)
         failing = False
-        await asyncio.sleep(pause_seconds)
+        took = monotonic() - started
+        if pause_seconds:
+            metrics.UPKEEP_SECONDS.labels(job).observe(took)
+        await asyncio.sleep(max(pause_seconds, rest * took))

@@ -2,7 +2,8 @@
 -- its first line says which invariants it breaks, exactly, and what it does.
 --
 -- Room 1 is capped: 1 paid, 2 left, 3 left while waiting, 4 and 5 expired, 6 holds a seat, 7 was called,
--- 8 is 4 again, 9 waits. Room 2 is paced: 1 and 2 paid, 3 waits.
+-- 8 is 4 again, 9 waits. Room 2 is paced: 1 and 2 paid, 3 waits. Room 3 was drawn: 3 left before that,
+-- three of the other four were called, 6 came later.
 
 -- seat_has_one_holder: seats taken for nobody
 UPDATE seat SET reservation_id = gen_random_uuid(), held_until = now() + interval '1 hour'
@@ -178,23 +179,23 @@ WHERE room_id = 1 AND number = 9;
 UPDATE place SET user_id = (SELECT user_id FROM place WHERE room_id = 1 AND number = 1)
 WHERE room_id = 1 AND number = 3;
 
--- admission_follows_numbers: passed over, and left only later
+-- admission_follows_order: passed over, and left only later
 UPDATE place SET finished_at = now() WHERE left_seq IS NOT NULL;
 
--- admission_follows_numbers: served without being called
-UPDATE waiting_room SET serving = issued;
+-- admission_follows_order, admission_is_logged_once: served without being called
+UPDATE waiting_room SET serving = issued, called = issued - left_passed WHERE room_id < 3;
 
--- admission_follows_numbers: called out of turn
-UPDATE waiting_room SET serving = serving - 1;
+-- admission_follows_order, admission_is_logged_once: called out of turn
+UPDATE waiting_room SET serving = serving - 1, called = called - 1 WHERE room_id < 3;
 
 -- admission_is_logged_once: fewer than were called
-UPDATE admission SET admitted = 1 WHERE room_id = 1 AND first_number = 1;
+UPDATE admission SET admitted = 1 WHERE room_id = 1 AND first_position = 1;
 
 -- admission_is_logged_once: up to another number
-UPDATE admission SET last_number = 3 WHERE room_id = 1 AND first_number = 1;
+UPDATE admission SET last_position = 3 WHERE room_id = 1 AND first_position = 1;
 
 -- admission_is_logged_once: not at all
-DELETE FROM admission WHERE room_id = 1 AND first_number = 8;
+DELETE FROM admission WHERE room_id = 1 AND first_position = 8;
 
 -- policy_in_force: a policy that nobody set
 UPDATE waiting_room SET policy = '{"kind": "open"}' WHERE room_id = 1;
@@ -203,11 +204,11 @@ UPDATE waiting_room SET policy = '{"kind": "open"}' WHERE room_id = 1;
 UPDATE policy_change SET changed_at = changed_at + interval '1 day'
 WHERE room_id = 1 AND policy_version = 1;
 
--- policy_in_force: called under a later policy
-UPDATE admission SET policy_version = 2 WHERE room_id = 1 AND first_number = 1;
+-- policy_in_force, cap_is_kept: called under a later policy
+UPDATE admission SET policy_version = 2 WHERE room_id = 1 AND first_position = 1;
 
 -- policy_in_force: called under no policy
-UPDATE admission SET policy_version = 7 WHERE room_id = 1 AND first_number = 1;
+UPDATE admission SET policy_version = 7 WHERE room_id = 1 AND first_position = 1;
 
 -- cap_is_kept: more counted than the cap
 UPDATE policy_change SET policy = jsonb_set(policy, '{max_active}', '1')
@@ -229,9 +230,24 @@ UPDATE waiting_room SET left_count = left_count + 1;
 -- leavers_are_counted: a number left out
 UPDATE place SET left_seq = 2 WHERE left_seq = 1;
 
--- leavers_are_counted: nobody
+-- leavers_are_counted, admission_is_logged_once: nobody
 UPDATE place SET left_seq = NULL;
-UPDATE waiting_room SET left_count = 0;
+UPDATE waiting_room SET left_count = 0, left_passed = 0, called = serving;
+
+-- draw_follows_its_rule: another seed
+UPDATE draw SET seed = repeat('0', 64), commitment = encode(sha256(repeat('0', 64)::bytea), 'hex');
+
+-- draw_follows_its_rule: a digest of others
+UPDATE draw SET digest = repeat('0', 64);
+
+-- draw_follows_its_rule: a draw that is said not to be over
+UPDATE draw SET digest = NULL, drawn_at = NULL;
+
+-- draw_follows_its_rule: a draw in a line that had none
+UPDATE waiting_room SET line_order = 'arrival';
+
+-- draw_follows_its_rule: a place drawn for nobody
+INSERT INTO drawn VALUES (2, 1, 1);
 
 -- stock_counts_sales: a seat too many
 UPDATE stock SET sold = sold + 1;

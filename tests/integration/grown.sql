@@ -14,8 +14,9 @@ SELECT pg_temp.id('show', n), pg_temp.id('concert', 1), 1, now() + n * interval 
 FROM generate_series(1, 50) AS n;
 INSERT INTO stock SELECT pg_temp.id('show', n), CASE WHEN n <= 10 THEN 1000 ELSE 0 END
 FROM generate_series(1, 50) AS n;
-INSERT INTO waiting_room (concert_id, policy, session_seconds, claim_seconds, issued, serving)
-VALUES (pg_temp.id('concert', 1), '{"kind": "max_active", "max_active": 3100}', 600, 120, 50000, 20000);
+INSERT INTO waiting_room (concert_id, policy, session_seconds, claim_seconds, issued, serving, called)
+VALUES (pg_temp.id('concert', 1), '{"kind": "max_active", "max_active": 3100}', 600, 120, 50000, 20000,
+    20000);
 INSERT INTO policy_change SELECT room_id, 1, policy, now() - interval '1 day' FROM waiting_room;
 
 INSERT INTO app_user

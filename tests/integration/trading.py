@@ -1,6 +1,7 @@
 """Some of everything that can happen to buyers, driven through the services of one process."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
@@ -11,10 +12,11 @@ from tests.conftest import Database
 
 
 async def trade(database: Database) -> None:
-    """Fills a fresh database: a capped line (room 1), then a paced one (room 2)."""
+    """Fills a fresh database: room 1 with a cap, room 2 with a rate, room 3 drawn by lot."""
     async with services_on(database) as services:
         await _trade_capped(services, database)
         await _trade_paced(services, database)
+        await _trade_drawn(services, database)
 
 
 async def throng(services: Services, buyers: int) -> None:
@@ -100,3 +102,18 @@ async def _trade_paced(services: Services, database: Database) -> None:
         if seat == 1:
             await services.paying.fold_stock()
             await pass_time(database, 5)
+
+
+async def _trade_drawn(services: Services, database: Database) -> None:
+    """Five are drawn, of whom one has left, and one comes later; three are called."""
+    opens_at = datetime.now(UTC) + timedelta(seconds=3)
+    made = await make_concert(
+        services, policy=MaxActivePolicy(max_active=3), opens_at=opens_at, order="draw"
+    )
+    line = services.rooms.snapshot.by_concert[made.concert_id]
+    entrants = [await join(services, made.concert_id) for _ in range(5)]
+    await services.reservations.leave(entrants[2])
+    await pass_time(database, 3)
+    await join(services, made.concert_id)
+    assert await services.rooms.draw(line)
+    assert await admit_all(services, made.concert_id) == 3

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from frontrow.errors import InvalidRequest
 from frontrow.waiting_room.policy import DEFAULT_POLICY, RatePolicy
 from frontrow.waiting_room.settings import RoomSettings
 
@@ -14,6 +15,13 @@ from frontrow.waiting_room.settings import RoomSettings
 def read(body: dict[str, Any]) -> RoomSettings:
     """The body, decoded as the server does it."""
     return msgspec.json.decode(json.dumps(body), type=RoomSettings)
+
+
+def pointers(refused: InvalidRequest) -> list[str]:
+    """The fields that a refusal names."""
+    errors = refused.fields["errors"]
+    assert isinstance(errors, list)
+    return [error["pointer"] for error in errors]
 
 
 def test_defaults() -> None:
@@ -61,14 +69,58 @@ def test_least() -> None:
         {"policy": {"kind": "lottery"}},
         {"opens_at": "2027-05-01T19:00:00"},
         {"opens_at": "tomorrow"},
-        {"opens_at": "0001-01-01T00:00:00+09:00"},
-        {"closes_at": "9999-12-31T23:59:59-09:00"},
-        {"opens_at": "2027-05-01T10:00:00Z", "closes_at": "2027-05-01T10:00:00Z"},
-        {"opens_at": "2027-05-01T10:00:00Z", "closes_at": "2027-05-01T18:59:59+09:00"},
         {"paused": True},
+        {"order": "lottery"},
+        {"policy": {"kind": "adaptive", "min_active": 1, "max_active": 2}},
+        {"policy": {"kind": "max_active_and_rate", "max_active": 1, "admit": 1}},
     ],
 )
 def test_refused(body: dict[str, Any]) -> None:
-    """Beyond the bounds, of another type or unknown; and a line can't close before it opens."""
+    """Beyond the bounds, of another type, unknown, or only in part."""
     with pytest.raises(msgspec.ValidationError):
         read(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"opens_at": "0001-01-01T00:00:00+09:00"}, "/opens_at"),
+        ({"closes_at": "9999-12-31T23:59:59-09:00"}, "/closes_at"),
+        (
+            {"opens_at": "2027-05-01T10:00:00Z", "closes_at": "2027-05-01T10:00:00Z"},
+            "/closes_at",
+        ),
+        (
+            {"opens_at": "2027-05-01T10:00:00Z", "closes_at": "2027-05-01T18:59:59+09:00"},
+            "/closes_at",
+        ),
+        (
+            {
+                "policy": {
+                    "kind": "adaptive", "min_active": 3, "max_active": 2, "target_p95_ms": 9,
+                }
+            },
+            "/policy/min_active",
+        ),
+    ],
+)  # fmt: skip
+def test_contradictions_name_the_field(body: dict[str, Any], pointer: str) -> None:
+    """Times beyond all calendars, a line that closes before it opens, a floor above the ceiling."""
+    with pytest.raises(InvalidRequest) as refused:
+        read(body).check("/waiting_room")
+    assert pointers(refused.value) == ["/waiting_room" + pointer]
+
+
+@pytest.mark.parametrize(
+    ("flaw", "pointer"),
+    [
+        ("opens_in_the_past", "/opens_at"),
+        ("closes_in_the_past", "/closes_at"),
+        ("draw_after_opening", "/order"),
+        ("draw_without_opening", "/opens_at"),
+    ],
+)
+def test_what_the_database_finds_names_the_field(flaw: str, pointer: str) -> None:
+    """Each flaw that only the line itself can show."""
+    refusal = RoomSettings().refusal(flaw, "/waiting_room")
+    assert pointers(refusal) == ["/waiting_room" + pointer]

@@ -1,7 +1,9 @@
 """A line as a process sees it: who waits, and how many are ahead."""
 
+from array import array
 from bisect import insort
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -11,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy, Policy
-from frontrow.waiting_room.service import poll_after_ms
 from frontrow.waiting_room.snapshot import Line
+from frontrow.waiting_room.status import poll_after_ms
 
 CONCERT = UUID("22222222-2222-4222-8222-222222222222")
 
@@ -31,8 +33,15 @@ def row(
         "paused": False,
         "issued": issued,
         "serving": serving,
+        "called": serving,
+        "adaptive_cap": None,
+        "looked_at": None,
+        "entrants": None,
+        "by_draw": False,
+        "draw_due": False,
         "scheduled": False,
         "closed": False,
+        "seen_at": datetime(2027, 1, 1, tzinfo=UTC),
     }
     return said | changes
 
@@ -96,6 +105,39 @@ def test_leavers_in_any_order() -> None:
     line = line_of(10, left=(8, 2, 5))
     assert list(line.left) == [2, 5, 8]
     assert [line.ahead_of(number) for number in (1, 3, 6, 9)] == [0, 1, 3, 5]
+
+
+def test_before_a_draw_nobody_has_a_position() -> None:
+    """All others may be called before; who left isn't among them."""
+    line = line_of(5)
+    line.update(row(issued=5, by_draw=True, scheduled=True))
+    line.count_out([2], 1)
+    assert [line.position_of(number) for number in (1, 5)] == [None, None]
+    assert [line.ahead_of(number) for number in (1, 5)] == [3, 3]
+    assert [number for number in range(1, 6) if line.is_waiting(number)] == [1, 3, 4, 5]
+    assert line.waiting == 4
+
+
+def test_a_drawn_line_goes_by_position() -> None:
+    """Entrants stand where they were drawn, whoever came later stands behind them by number."""
+    line = line_of(6)
+    line.update(row(issued=6, serving=2, by_draw=True, entrants=4))
+    line.take_draw(array("i", [3, 1, 4, 2]))
+    line.count_out([1], 1)
+    assert [line.position_of(number) for number in range(1, 7)] == [3, 1, 4, 2, 5, 6]
+    assert [line.has_called(number) for number in range(1, 7)] == [
+        False, True, False, True, False, False,
+    ]  # fmt: skip
+    assert [number for number in range(1, 7) if line.is_waiting(number)] == [3, 5, 6]
+    assert [line.ahead_of(number) for number in (3, 5, 6)] == [0, 1, 2]
+    assert line.waiting == 3
+
+
+def test_a_draw_forgets_who_was_counted_out() -> None:
+    """Leavers were known by number; they are counted out again, by position."""
+    line = line_of(3, left=(1,))
+    line.take_draw(array("i", [3, 2, 1]))
+    assert (line.left_count, len(line.left)) == (0, 0)
 
 
 def test_update_takes_over_the_row() -> None:
@@ -253,3 +295,49 @@ def test_poll_after_grows_with_the_line() -> None:
     ]
     assert means == sorted(means)
     assert means[-1] > 10 * means[0]
+
+
+PACE: dict[str, Any] = {
+    "looked_at": datetime(2027, 1, 1, tzinfo=UTC),
+    "called_then": 0,
+    "active_then": 1,
+    "finish_hazard": 0.1,
+    "finish_spread": 0.0,
+    "leave_hazard": 1e-9,
+    "leave_spread": 0.0,
+}
+
+
+def paced(**changes: Any) -> Line:
+    """A line of ten that takes one at a time, each for ten seconds."""
+    line = Line(1, CONCERT)
+    line.update(row(issued=10, policy=MaxActivePolicy(max_active=1), **PACE, **changes))
+    return line
+
+
+def test_forecast_of_a_place() -> None:
+    """About ten seconds for each of those ahead and one's own slot."""
+    eta = paced().eta(9)
+    assert eta is not None
+    assert 95 <= eta.p50 <= 100 < eta.p90
+
+
+def test_forecast_before_opening() -> None:
+    """The time until the doors open comes on top."""
+    opens_at = datetime(2027, 1, 1, 1, tzinfo=UTC)
+    early, open_now = paced(opens_at=opens_at, scheduled=True).eta(9), paced().eta(9)
+    assert early is not None
+    assert open_now is not None
+    assert early.p50 == pytest.approx(open_now.p50 + 3600, abs=1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"paused": True}, {"closed": True}, {"by_draw": True, "scheduled": True}, {"looked_at": None}],
+    ids=["paused", "closed", "before the draw", "nobody has looked yet"],
+)
+def test_no_forecast(changes: dict[str, Any]) -> None:
+    """Where nothing tells when anybody is called, nothing is told."""
+    line = Line(1, CONCERT)
+    line.update(row(issued=10, policy=MaxActivePolicy(max_active=1), **PACE | changes))
+    assert line.eta(9) is None

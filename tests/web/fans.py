@@ -11,6 +11,7 @@ import asyncpg
 import httpx
 
 from frontrow.web.openapi import document
+from tests.buyers import digest
 from tests.conftest import Database
 from tests.web.conformance import Conformance
 from tests.web.serving import OPERATOR_KEY, serving
@@ -111,21 +112,9 @@ class Desk:
             await fan.charge(balance)
         return fan
 
-    async def digest(self) -> Json:
-        """The contents of every table, so that one can tell whether anything has changed.
-
-        A wallet that no money has moved through is the same as none.
-        """
-        tables = await self.owner.fetch(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
-        )
-        return {
-            table: await self.owner.fetchval(
-                f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} AS t"  # noqa: S608 - from the catalogue
-                + (" WHERE entries > 0" if table == "wallet" else "")
-            )
-            for (table,) in tables
-        }
+    async def digest(self) -> dict[str, str | None]:
+        """What stands in the database, so that one can tell whether anything has changed."""
+        return await digest(self.database)
 
 
 def check_problem(response: httpx.Response, status: int, code: str, **members: Any) -> None:

@@ -833,7 +833,7 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
         ),
         (
             {"waiting_room": {"opens_at": starts_at(2), "closes_at": starts_at(1)}},
-            "/waiting_room",
+            "/waiting_room/closes_at",
         ),
         ({"waiting_room": None}, "/waiting_room"),
     ],

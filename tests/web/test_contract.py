@@ -5,7 +5,7 @@ import base64
 import json
 import math
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx
@@ -16,6 +16,11 @@ from tests.buyers import pass_time
 from tests.web.fans import OPEN, Concert, Desk, Fan, Json, check_problem, eventually, starts_at
 
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
+
+
+def soon(*, seconds: float) -> str:
+    """A time a moment from now."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 def at(value: str) -> datetime:
@@ -100,7 +105,9 @@ async def test_a_waiting_place_is_followed(desk: Desk) -> None:
             "ahead": ahead,
             "eta_seconds": None,
             "poll_after_ms": status["poll_after_ms"],
+            "room_state": "open",
             "seats_available": 50,
+            "seats_outnumbered": False,
             "issued_at": status["issued_at"],
             "admitted_at": None,
             "claimed_at": None,
@@ -247,12 +254,16 @@ async def test_a_closed_room_takes_nobody(desk: Desk) -> None:
         await desk.waiting(concert),
         await desk.fan(),
     )
-    room = {**ONE_BY_ONE, "closes_at": starts_at(-1)}
+    room = {**ONE_BY_ONE, "closes_at": soon(seconds=0.5)}
     await desk.operate("PUT", f"/admin/concerts/{concert.concert_id}/waiting-room", json=room)
+
+    async def is_closed() -> bool:
+        return await state_of(desk, concert) == "closed"
+
+    await eventually(is_closed)
     refused = await late.by_key("POST", "/queue/tokens", json={"concert_id": concert.concert_id})
     check_problem(refused, 409, "room_closed")
     assert (await waiting.until("finished"))["reason"] == "expired"
-    assert await state_of(desk, concert) == "closed"
     await inside.pay(await inside.hold(concert, 1))
 
 
@@ -702,11 +713,19 @@ async def test_a_waiting_room_is_replaced(desk: Desk) -> None:
     """PUT and GET …/waiting-room: the whole, with its defaults."""
     concert = await desk.concert()
     path = f"/admin/concerts/{concert.concert_id}/waiting-room"
-    default = {"session_seconds": 600, "claim_seconds": 120, "opens_at": None, "closes_at": None}
+    default = {
+        "session_seconds": 600,
+        "claim_seconds": 120,
+        "opens_at": None,
+        "closes_at": None,
+        "order": "arrival",
+    }
     assert (await desk.operate("GET", path)).json() == {"policy": OPEN, **default}
     for policy in (
         {"kind": "rate", "admit": 50, "every_seconds": 10},
         {"kind": "max_active", "max_active": 7},
+        {"kind": "max_active_and_rate", "max_active": 7, "admit": 50, "every_seconds": 10},
+        {"kind": "adaptive", "min_active": 2, "max_active": 7, "target_p95_ms": 250},
         OPEN,
     ):
         put = await desk.operate("PUT", path, json={"policy": policy})
@@ -738,6 +757,7 @@ async def test_a_sale_is_counted(desk: Desk) -> None:
     concert = await desk.concert(waiting_room={"policy": {"kind": "max_active", "max_active": 2}})
     payer, leaver = await desk.buyer(concert, 100_000), await desk.waiting(concert)
     await payer.pay(await payer.hold(concert, 1, 2))
+    await leaver.until("admitted")
     await leaver.by_token("DELETE", "/queue/tokens/me")
     holder, called = await desk.buyer(concert), await desk.waiting(concert)
     await holder.hold(concert, 3)
@@ -748,8 +768,18 @@ async def test_a_sale_is_counted(desk: Desk) -> None:
         "waiting": 1,
         "called": 2,
         "claimed": 1,
+        "cap": 2,
         "finished": {"paid": 1, "left": 1, "expired": 0},
+        "no_show_share": 1 / 3,
+        "joined_per_minute": 5,
         "admitted_per_minute": 4,
+        "finished_per_minute": 2,
+        "forecast": {
+            "judged": 0,
+            "below_p50": None,
+            "below_p90": None,
+            "median_error_seconds": None,
+        },
         "seats": {"total": 50, "available": 47, "held": 1, "sold": 2},
         "revenue": 100_000,
         "holds_expired": 0,
@@ -816,10 +846,13 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         headers = {"If-None-Match": (await fan.by_token("GET", path)).headers["etag"]}
         await fan.by_token("GET", path, headers=headers)
     await fan.by_token("GET", f"{base}/dates")
+    stream = asyncio.create_task(fan.by_token("GET", "/queue/tokens/me/events"))
+    await eventually(lambda: is_streaming(desk))
     released, held = await fan.hold(concert, 1), await fan.hold(concert, 2)
     await fan.by_key("DELETE", f"/reservations/{released['reservation_id']}")
     await fan.by_key("GET", f"/reservations/{held['reservation_id']}")
     payment = await fan.pay(held)
+    await stream  # the payment is its end
     await fan.by_token(
         "POST", "/payments", json={"reservation_id": held["reservation_id"], "amount": 50_000}
     )
@@ -840,6 +873,14 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
     ):
         await fan.by_key("GET", path)
     await (await desk.waiting(concert)).by_token("DELETE", "/queue/tokens/me")
+    await desk.ask("GET", f"{base}/queue")
+    drawn = await desk.concert(
+        waiting_room={"order": "draw", "opens_at": soon(seconds=1), "policy": OPEN}
+    )
+    entrant = await desk.waiting(drawn)
+    await entrant.until("admitted")
+    await desk.ask("GET", f"/concerts/{drawn.concert_id}/queue/draw")
+    await desk.ask("GET", f"/concerts/{drawn.concert_id}/queue/draw/entries")
     room = f"/admin{base}/waiting-room"
     await desk.operate("PUT", room, json={})
     await desk.operate("PATCH", f"/admin{base}", json={})
@@ -848,6 +889,7 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         ("POST", f"{room}/pause"),
         ("POST", f"{room}/resume"),
         ("GET", f"/admin{base}/stats"),
+        ("GET", f"/admin{base}/order"),
         ("GET", "/admin/audit"),
     ):
         await desk.operate(method, path)
@@ -860,6 +902,11 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         for status in operation["responses"]
         if int(status) < 400
     }
+
+
+async def is_streaming(desk: Desk) -> bool:
+    """Whether a stream is open."""
+    return "\nfrontrow_streams 1.0\n" in (await desk.ask("GET", "//metrics")).text
 
 
 async def test_the_audit_finds_nothing(desk: Desk) -> None:

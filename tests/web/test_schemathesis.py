@@ -52,14 +52,21 @@ class World:
     operators_concert: str
     credentials: dict[str, str]
     leaver: str
+    finished: str
 
     def credential(self, case: Any) -> str | None:
-        """What a call is made with; who leaves the line has a token for that."""
+        """What a call is made with; who leaves the line has a token for that.
+
+        The stream of a live place has no end, so it is asked for with a finished one.
+        """
         security = case.operation.definition.raw["security"]
         if not security:
             return None
-        if case.operation.definition.raw["operationId"] == "leave_queue":
-            return self.leaver
+        match case.operation.definition.raw["operationId"]:
+            case "leave_queue":
+                return self.leaver
+            case "queue_events":
+                return self.finished
         return self.credentials[next(iter(security[-1]))]
 
     def make_real(self, given: dict[str, Any], *, for_operator: bool) -> None:
@@ -81,6 +88,8 @@ async def world(desk: Desk) -> World:
     # A held one could be waited for.
     released = await fan.hold(concert, 2)
     await fan.by_key("DELETE", f"/reservations/{released['reservation_id']}")
+    gone = await desk.buyer(concert)
+    await gone.by_token("DELETE", "/queue/tokens/me")
     return World(
         address=str(desk.http.base_url),
         ids={
@@ -98,6 +107,7 @@ async def world(desk: Desk) -> World:
             "operatorKey": OPERATOR_KEY,
         },
         leaver=(await desk.waiting(concert)).token,
+        finished=gone.token,
     )
 
 

@@ -354,23 +354,25 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: admission_follows_numbers^
--- People are called strictly by number: nobody is passed over who has not left, nobody jumps ahead.
+-- name: admission_follows_order^
+-- People are called strictly in serving order (by number, or as drawn): nobody is passed over who has
+-- not left, nobody jumps ahead. The Kendall tau distance between places and calls is 0.
 WITH seen AS (
     SELECT p.room_id, p.number, p.state, p.admitted_at, p.finished_at, r.serving,
+        coalesce(d.position, p.number) AS position,
         -- The first time that somebody behind this place was called.
         min(p.admitted_at) OVER (
-            PARTITION BY p.room_id ORDER BY p.number DESC
+            PARTITION BY p.room_id ORDER BY coalesce(d.position, p.number) DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS behind_at
-    FROM place AS p JOIN waiting_room AS r USING (room_id)
+    FROM place AS p JOIN waiting_room AS r USING (room_id) LEFT JOIN drawn AS d USING (room_id, number)
 ),
 bad AS (
     SELECT format('number %s of room %s (%s, admitted at %s): serving %s, one behind called at %s',
         number, room_id, state, admitted_at, serving, behind_at) AS what
     FROM seen
-    WHERE (state = 'waiting' AND number <= serving)
-        OR (admitted_at IS NOT NULL AND number > serving)
+    WHERE (state = 'waiting' AND position <= serving)
+        OR (admitted_at IS NOT NULL AND position > serving)
         OR coalesce(admitted_at, finished_at, 'infinity') > behind_at
 )
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
@@ -379,13 +381,15 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
 -- name: admission_is_logged_once^
 -- The admissions written down are those of the places: the same people at the same times, each once.
 WITH logged AS (
-    SELECT room_id, admitted_at, sum(admitted) AS admitted, min(first_number) AS first,
-        max(last_number) AS last
+    SELECT room_id, admitted_at, sum(admitted) AS admitted, min(first_position) AS first,
+        max(last_position) AS last
     FROM admission GROUP BY room_id, admitted_at
 ),
 happened AS (
-    SELECT room_id, admitted_at, count(*) AS admitted, min(number) AS first, max(number) AS last
-    FROM place WHERE admitted_at IS NOT NULL GROUP BY room_id, admitted_at
+    SELECT room_id, admitted_at, count(*) AS admitted, min(coalesce(position, number)) AS first,
+        max(coalesce(position, number)) AS last
+    FROM place LEFT JOIN drawn USING (room_id, number)
+    WHERE admitted_at IS NOT NULL GROUP BY room_id, admitted_at
 ),
 pair AS (
     SELECT room_id, admitted_at, l.first, l.last, coalesce(l.admitted, 0) AS logged,
@@ -394,21 +398,73 @@ pair AS (
     FROM logged AS l FULL JOIN happened AS h USING (room_id, admitted_at)
 ),
 turn AS (
-    SELECT room_id, first_number, admitted_at, lag(last_number) OVER line AS before,
+    SELECT room_id, first_position, admitted_at, lag(last_position) OVER line AS before,
         lag(admitted_at) OVER line AS admitted_before
     FROM admission
-    WINDOW line AS (PARTITION BY room_id ORDER BY first_number)
+    WINDOW line AS (PARTITION BY room_id ORDER BY first_position)
+),
+total AS (
+    SELECT r.room_id, r.called, coalesce(sum(h.admitted), 0) AS admitted
+    FROM waiting_room AS r LEFT JOIN happened AS h USING (room_id) GROUP BY r.room_id
 ),
 bad AS (
     SELECT format('room %s at %s: %s logged (%s..%s), %s admitted', room_id, admitted_at, logged,
         first, last, admitted) AS what
     FROM pair WHERE same IS NOT TRUE
     UNION ALL
-    SELECT format('room %s: the admission of number %s overlaps the one before', room_id, first_number)
-    FROM turn WHERE first_number <= before OR admitted_at < admitted_before
+    SELECT format('room %s: the admission of %s overlaps the one before', room_id, first_position)
+    FROM turn WHERE first_position <= before OR admitted_at < admitted_before
+    UNION ALL
+    SELECT format('room %s: %s called, %s admitted', room_id, called, admitted)
+    FROM total WHERE called <> admitted
 )
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: draw_follows_its_rule^
+-- Of a line that was drawn, the commitment is that of the seed, the digest that of the entrants, and the
+-- positions follow from both; one that was not has no positions.
+WITH seen AS (
+    SELECT w.room_id, w.line_order, w.entrants AS drawn_entrants, d.seed, d.commitment, d.entrants,
+        d.digest, d.drawn_at, (SELECT count(*) FROM drawn WHERE drawn.room_id = w.room_id) AS drawn,
+        (
+            SELECT encode(sha256(convert_to(coalesce(string_agg(
+                encode(sha256(convert_to(p.place_id::text, 'UTF8')), 'hex') || chr(10), ''
+                ORDER BY p.number
+            ), ''), 'UTF8')), 'hex')
+            FROM place AS p WHERE p.room_id = w.room_id AND p.number <= d.entrants
+        ) AS entrants_digest
+    FROM waiting_room AS w LEFT JOIN draw AS d USING (room_id)
+),
+ruled AS (
+    SELECT s.room_id, n AS number, row_number() OVER (
+            PARTITION BY s.room_id
+            ORDER BY sha256(convert_to(s.seed || ':' || s.digest || ':' || n, 'UTF8'))
+        ) AS position
+    FROM seen AS s CROSS JOIN LATERAL generate_series(1, s.entrants) AS n
+    WHERE s.drawn_at IS NOT NULL
+),
+bad AS (
+    SELECT format('room %s: %s', room_id, CASE
+        WHEN (line_order = 'draw') <> (seed IS NOT NULL) THEN 'its order and its draw disagree'
+        WHEN commitment <> encode(sha256(convert_to(seed, 'UTF8')), 'hex')
+            THEN 'the commitment is to another seed'
+        WHEN digest <> entrants_digest THEN 'the digest is of other entrants'
+        ELSE format('%s entrants, %s drawn', entrants, drawn)
+    END) AS what
+    FROM seen
+    WHERE (line_order = 'draw') <> (seed IS NOT NULL)
+        OR commitment <> encode(sha256(convert_to(seed, 'UTF8')), 'hex')
+        OR digest <> entrants_digest
+        OR drawn_entrants IS DISTINCT FROM CASE WHEN drawn_at IS NOT NULL THEN entrants END
+        OR drawn <> coalesce(drawn_entrants, 0)
+    UNION ALL
+    SELECT format('room %s: number %s is at position %s', r.room_id, r.number, d.position)
+    FROM ruled AS r LEFT JOIN drawn AS d USING (room_id, number)
+    WHERE d.position IS DISTINCT FROM r.position
+)
+SELECT (SELECT count(*) FROM seen) + (SELECT count(*) FROM ruled) AS checked,
+    (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: policy_in_force^
 -- Every admission was made under the policy then in force; a line's policy is its latest one.
@@ -420,7 +476,7 @@ WITH change AS (
     WINDOW line AS (PARTITION BY room_id ORDER BY policy_version)
 ),
 bad AS (
-    SELECT format('room %s: number %s was called at %s under policy %s', a.room_id, a.first_number,
+    SELECT format('room %s: number %s was called at %s under policy %s', a.room_id, a.first_position,
         a.admitted_at, a.policy_version) AS what
     FROM admission AS a
     LEFT JOIN change AS c USING (room_id, policy_version)
@@ -438,30 +494,33 @@ SELECT (SELECT count(*) FROM admission) + (SELECT count(*) FROM change) AS check
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: cap_is_kept^
--- Right after each admission, called and unfinished were no more than it counted, and than the cap.
+-- Right after each admission, called and unfinished were no more than it counted, and than the cap;
+-- the cap was the policy's, or between an adaptive policy's bounds.
 WITH event AS (
-    SELECT room_id, admitted_at AS at, 1 AS kind, first_number, admitted AS change, active,
+    SELECT room_id, admitted_at AS at, 1 AS kind, first_position, admitted AS change, active, cap,
         policy_version
     FROM admission
     UNION ALL
-    SELECT room_id, finished_at, 0, NULL, -1, NULL, NULL FROM place
+    SELECT room_id, finished_at, 0, NULL, -1, NULL, NULL, NULL FROM place
     WHERE admitted_at IS NOT NULL AND finished_at IS NOT NULL
 ),
 swept AS (
     SELECT *, sum(change) OVER (
-        PARTITION BY room_id ORDER BY at, kind, first_number ROWS UNBOUNDED PRECEDING
+        PARTITION BY room_id ORDER BY at, kind, first_position ROWS UNBOUNDED PRECEDING
     ) AS in_fact
     FROM event
 ),
 seen AS (
-    SELECT s.*, (c.policy ->> 'max_active')::int AS cap
+    SELECT s.*, (c.policy ->> 'max_active')::int AS most,
+        coalesce(c.policy ->> 'min_active', c.policy ->> 'max_active')::int AS least
     FROM swept AS s LEFT JOIN policy_change AS c USING (room_id, policy_version)
     WHERE s.kind = 1
 ),
 bad AS (
-    SELECT format('room %s at %s: %s called and unfinished, %s counted, cap %s', room_id, at, in_fact,
-        active, cap) AS what
-    FROM seen WHERE in_fact > active OR active > cap
+    SELECT format('room %s at %s: %s called and unfinished, %s counted, cap %s of %s..%s', room_id, at,
+        in_fact, active, cap, least, most) AS what
+    FROM seen
+    WHERE in_fact > active OR active > cap OR active > most OR (cap BETWEEN least AND most) IS FALSE
 )
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
@@ -503,21 +562,26 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: leavers_are_counted^
--- Those who left a line while waiting are numbered 1..left_count.
+-- Those who left a line while waiting are numbered 1..left_count; those of them whom the line has gone
+-- past are left_passed.
 WITH line AS (
-    SELECT r.room_id, r.left_count, coalesce(p.leavers, 0) AS leavers, coalesce(p.last, 0) AS last,
-        coalesce(p.uncounted, 0) AS uncounted
+    SELECT r.room_id, r.left_count, r.left_passed, coalesce(p.leavers, 0) AS leavers,
+        coalesce(p.last, 0) AS last, coalesce(p.uncounted, 0) AS uncounted,
+        coalesce(p.passed, 0) AS passed
     FROM waiting_room AS r
     LEFT JOIN (
         SELECT room_id, count(DISTINCT left_seq) AS leavers, max(left_seq) AS last,
-            count(*) FILTER (WHERE reason = 'left' AND left_seq IS NULL) AS uncounted
-        FROM place WHERE state = 'finished' AND admitted_at IS NULL GROUP BY room_id
+            count(*) FILTER (WHERE reason = 'left' AND left_seq IS NULL) AS uncounted,
+            count(*) FILTER (WHERE coalesce(position, number) <= serving) AS passed
+        FROM place JOIN waiting_room USING (room_id) LEFT JOIN drawn USING (room_id, number)
+        WHERE state = 'finished' AND admitted_at IS NULL GROUP BY room_id
     ) AS p USING (room_id)
 ),
 bad AS (
-    SELECT format('room %s: %s leavers counted, %s numbered, the last is %s, %s have no number',
-        room_id, left_count, leavers, last, uncounted) AS what
-    FROM line WHERE left_count <> leavers OR leavers <> last OR uncounted > 0
+    SELECT format('room %s: %s leavers counted (%s passed), %s numbered (%s passed), the last is %s, %s '
+        'have no number', room_id, left_count, left_passed, leavers, passed, last, uncounted) AS what
+    FROM line
+    WHERE left_count <> leavers OR leavers <> last OR uncounted > 0 OR left_passed <> passed
 )
 SELECT (SELECT coalesce(sum(leavers), 0)::bigint FROM line) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;

@@ -24,30 +24,29 @@ BEGIN
 END $$;
 
 -- Creates a concert with its waiting room; the shows are added in the same transaction. Asked again
--- with the same id, it changes nothing. Returns the request_hash that stands: another one than asked
--- for means that the id was used for another request.
+-- with the same id, it changes nothing.
+-- request_hash: what stands; another one than asked for means that the id was used for another
+-- request. flaw: what is wrong with the waiting room (waiting_room_flaw); then there is no line.
 CREATE OR REPLACE FUNCTION concert_create(
     p_concert_id uuid, p_request_hash bigint, p_title text, p_artist text, p_venue text,
     p_timezone text, p_currency text, p_hold_seconds int, p_max_seats_per_user int,
     p_policy jsonb, p_session_seconds int, p_claim_seconds int,
-    p_opens_at timestamptz, p_closes_at timestamptz
+    p_opens_at timestamptz, p_closes_at timestamptz, p_order text, p_seed text,
+    OUT request_hash bigint, OUT flaw text
 )
-RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    now timestamptz := clock_timestamp();
-    room int;
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
 BEGIN
     INSERT INTO concert VALUES (
         p_concert_id, p_request_hash, p_title, p_artist, p_venue, p_timezone, p_currency,
-        p_hold_seconds, p_max_seats_per_user, now
+        p_hold_seconds, p_max_seats_per_user, clock_timestamp()
     )
     ON CONFLICT DO NOTHING;
     IF FOUND THEN
-        INSERT INTO waiting_room
-            (concert_id, policy, session_seconds, claim_seconds, opens_at, closes_at)
-        VALUES (p_concert_id, p_policy, p_session_seconds, p_claim_seconds, p_opens_at, p_closes_at)
-        RETURNING room_id INTO room;
-        INSERT INTO policy_change VALUES (room, 1, p_policy, now);
+        flaw := waiting_room_open(
+            p_concert_id, p_policy, p_session_seconds, p_claim_seconds, p_opens_at, p_closes_at,
+            p_order, p_seed
+        );
     END IF;
-    RETURN (SELECT request_hash FROM concert WHERE concert_id = p_concert_id);
+    SELECT c.request_hash INTO request_hash FROM concert AS c WHERE c.concert_id = p_concert_id;
 END $$;

@@ -1,8 +1,9 @@
--- name: create_concert$
--- Creates a concert and its waiting room; gives the request_hash that stands.
-SELECT concert_create(
+-- name: create_concert^
+-- Creates a concert and its waiting room: see the function.
+SELECT request_hash, flaw FROM concert_create(
     :concert_id, :request_hash, :title, :artist, :venue, :timezone, :currency, :hold_seconds,
-    :max_seats_per_user, :policy::jsonb, :session_seconds, :claim_seconds, :opens_at, :closes_at
+    :max_seats_per_user, :policy::jsonb, :session_seconds, :claim_seconds, :opens_at, :closes_at,
+    :line_order, :seed
 );
 
 -- name: add_show$

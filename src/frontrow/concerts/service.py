@@ -1,7 +1,8 @@
 """Puts concerts on sale and changes them."""
 
+import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,10 +17,20 @@ from frontrow.concerts.model import (
     NewShow,
 )
 from frontrow.db.queries import load
-from frontrow.errors import IdempotencyKeyReused, InvalidRequest, NotFound
+from frontrow.errors import DomainError, IdempotencyKeyReused, InvalidRequest, NotFound
 from frontrow.ids import OPERATOR, request_hash, write_id
 
 _queries = load("frontrow.concerts")
+
+
+class NewRoom(Protocol):
+    """The settings of a new concert's waiting room."""
+
+    def columns(self) -> dict[str, Any]:
+        """As the database takes them."""
+
+    def refusal(self, flaw: str, at: str) -> DomainError:
+        """What the database found wrong with them, as an error at ``at``."""
 
 
 class Concerts:
@@ -30,28 +41,29 @@ class Concerts:
         self.currency = currency
 
     async def create(
-        self, new: NewConcert, room: dict[str, Any], idempotency_key: str | None
+        self, new: NewConcert, room: NewRoom, idempotency_key: str | None
     ) -> tuple[CreatedConcert, bool]:
         """Creates a concert, its waiting room, shows and seats: all or nothing.
 
         Args:
             new: the concert.
-            room: the waiting room's columns: policy (JSON), session_seconds, claim_seconds,
-                opens_at, closes_at.
+            room: its waiting room.
             idempotency_key: the operator's.
 
         Returns:
             What was created, and whether it had been before, with the same key.
 
         Raises:
-            InvalidRequest: an unknown time zone, or another currency than the installation's.
+            InvalidRequest: an unknown time zone, another currency than the installation's, or
+                times and an order that no new waiting room can have.
             IdempotencyKeyReused: the key made another concert.
         """
         if new.currency != self.currency:
             raise InvalidRequest.at("/currency", f"this installation sells in {self.currency}")
         zone = _zone(new.timezone)
         concert_id = write_id(OPERATOR, "concert", idempotency_key)
-        asked = request_hash((new, room))
+        columns = room.columns()
+        asked = request_hash((new, columns))
         async with self._pool.acquire() as connection, connection.transaction():
             existed = await _queries.timezone_of(connection, concert_id=concert_id) is not None
             stands = await _queries.create_concert(
@@ -65,10 +77,13 @@ class Concerts:
                 currency=new.currency,
                 hold_seconds=new.hold_seconds,
                 max_seats_per_user=new.max_seats_per_user,
-                **room,
+                seed=secrets.token_hex(32),
+                **columns,
             )
-            if stands != asked:
+            if stands["request_hash"] != asked:
                 raise IdempotencyKeyReused
+            if stands["flaw"] is not None:
+                raise room.refusal(stands["flaw"], "/waiting_room")
             shows = await _add(
                 connection, concert_id, concert_id, new.shows, zone=zone, asked=asked
             )

@@ -43,7 +43,7 @@ async def migrate(
     """Bring the database up to date and give ``app_role`` its rights; the migrations that ran.
 
     ``migrations`` is a folder, by default the package's; ``functions`` are files of database
-    functions, by default every feature's ``functions.sql``.
+    functions, by default every feature's (``…functions.sql``).
     Raises SetupError with one line.
     """
     connection = await connect(
@@ -71,7 +71,7 @@ async def migrate(
 
 def function_files() -> list[Path]:
     """The files of database functions that the features bring."""
-    return sorted(PACKAGE.glob("*/functions.sql"))
+    return sorted(PACKAGE.glob("*/*functions.sql"))
 
 
 async def pending(

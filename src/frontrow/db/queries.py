@@ -1,4 +1,4 @@
-"""Loads a feature's plain queries: ``queries.sql`` beside its code, one named query each."""
+"""Loads a feature's plain queries: SQL files beside its code, one named query each."""
 
 from importlib.resources import files
 from types import SimpleNamespace
@@ -23,15 +23,15 @@ class _FetchingAdapter(AsyncPGAdapter):
         return rows
 
 
-def load(package: str) -> Any:  # noqa: ANN401 - the methods are made at run time
-    """The queries in ``queries.sql`` of a package, as coroutine methods.
+def load(package: str, file: str = "queries.sql") -> Any:  # noqa: ANN401 - methods made at run time
+    """The queries in a file of a package, as coroutine methods.
 
     Each takes a pool or a connection, then its parameters by name. The mark behind its name in the
     file says what it gives: none, a list of rows; ``^``, one row or ``None``; ``$``, one value;
     ``!``, what PostgreSQL says was done.
     """
     adapter = _FetchingAdapter()  # type: ignore[no-untyped-call]
-    text = files(package).joinpath("queries.sql").read_text(encoding="utf-8")
+    text = files(package).joinpath(file).read_text(encoding="utf-8")
     queries = aiosql.from_str(text, lambda: adapter, mandatory_parameters=False)
     methods = {}
     for name in queries.available_queries:

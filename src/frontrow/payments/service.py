@@ -1,6 +1,7 @@
 """Pays reservations, and tells what was bought."""
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from frontrow.errors import (
 )
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, write_id
+from frontrow.metrics import count_finished
 from frontrow.payments.model import PaidTicket, Payment, Payments, Sales, SeatCounts, Ticket
 
 _queries = load("frontrow.payments")
@@ -36,6 +38,7 @@ class Paying:
 
     Args:
         wake: told the room where a slot has come free.
+        note: told how long each payment took, in seconds.
     """
 
     def __init__(
@@ -45,10 +48,12 @@ class Paying:
         *,
         currency: str,
         wake: Callable[[int], None] = lambda _: None,
+        note: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._pool = pool
         self._currency = currency
         self._wake = wake
+        self._note = note
         self._paying = lanes.open("pay", self._pay)
 
     async def pay(
@@ -75,7 +80,11 @@ class Paying:
             IdempotencyKeyReused: the key paid something else.
         """
         payment_id = write_id(place.user_id, "payment", idempotency_key)
-        row = await self._paying.submit(_Pay(place, payment_id, reservation_id, amount))
+        started = perf_counter()
+        try:
+            row = await self._paying.submit(_Pay(place, payment_id, reservation_id, amount))
+        finally:
+            self._note(perf_counter() - started)
         outcome = row["outcome"]
         if outcome not in ("paid", "replayed", "existing"):
             raise _refusal(row, amount)
@@ -163,6 +172,8 @@ class Paying:
             reservation_ids=[ask.reservation_id for ask in asks],
             amounts=[ask.amount for ask in asks],
         )
+        paid = zip(asks, rows, strict=True)
+        count_finished((a.place.concert_id for a, r in paid if r["outcome"] == "paid"), "paid")
         return [AGAIN if row["outcome"] == "again" else row for row in rows]
 
     def _payment(self, row: asyncpg.Record) -> Payment:

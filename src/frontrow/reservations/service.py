@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from frontrow.errors import (
 )
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, request_hash, write_id
+from frontrow.metrics import count_finished
 from frontrow.reservations.model import Reservation, ReservedSeat
 
 _queries = load("frontrow.reservations")
@@ -59,6 +61,7 @@ class Reservations:
     Args:
         wake: told the room where a slot has come free.
         stopping: set when the server drains; those who wait are answered at once.
+        note: told how long each hold took, in seconds.
     """
 
     def __init__(
@@ -69,10 +72,12 @@ class Reservations:
         currency: str,
         wake: Callable[[int], None] = lambda _: None,
         stopping: asyncio.Event | None = None,
+        note: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._pool = pool
         self._currency = currency
         self._wake = wake
+        self._note = note
         self._stopping = stopping or asyncio.Event()
         self._holding = lanes.open("hold", self._hold)
         self._releasing = lanes.open("release", self._release)
@@ -106,7 +111,11 @@ class Reservations:
             show.show_id,
             wanted,
         )
-        row = await self._holding.submit(ask)
+        started = perf_counter()
+        try:
+            row = await self._holding.submit(ask)
+        finally:
+            self._note(perf_counter() - started)
         if row["outcome"] not in ("held", "replayed"):
             raise _refusal(row)
         reservation = Reservation(
@@ -240,10 +249,13 @@ class Reservations:
         for ask in asks:
             ask.sent = True
         rows = await _queries.leave(self._pool, **place_arrays([ask.place for ask in asks]))
-        return [
+        outcomes = [
             ("left", None) if again and row["reason"] == "left" else (row["outcome"], row["reason"])
             for again, row in zip(sent_before, rows, strict=True)
         ]
+        left = zip(asks, outcomes, strict=True)
+        count_finished((ask.place.concert_id for ask, (how, _) in left if how == "left"), "left")
+        return outcomes
 
     async def _read(self, wanted: Sequence[tuple[UUID, UUID]]) -> list[Reservation | None]:
         distinct = list(dict.fromkeys(wanted))

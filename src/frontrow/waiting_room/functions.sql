@@ -2,14 +2,19 @@
 --
 -- Each function locks what it depends on (room, then places by number), reads the clock once, decides
 -- on what is there now and writes. Lists come as arrays of one length; each item has its answer,
--- numbered by its 1-based place in the arrays. The settings on a function pin the shape of its plan:
--- look-ups by index, whatever the statistics say of a table that has just grown.
+-- numbered by its 1-based place in the arrays.
+--
+-- The settings on a function pin its plan: made once for a batch of any size, look-ups by index,
+-- whatever the statistics say of a table that has just grown. OFFSET 0 keeps a look-up by key from
+-- being joined the other way round. An update would be, so it finds its rows by the ctid that such a
+-- look-up gives. That is right only for rows which an earlier statement of the same transaction has
+-- locked: nobody can move them between the look-up and the update.
 
 -- Locks places, in the documented order. For other features' functions too.
 CREATE OR REPLACE FUNCTION waiting_room_lock(p_rooms int[], p_numbers int[])
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM FROM (
@@ -29,26 +34,25 @@ CREATE OR REPLACE FUNCTION waiting_room_claim(
 )
 RETURNS void LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     UPDATE place AS p
     SET claimed_at = p_now, session_until = due.until, expires_at = due.until
     FROM (
-        SELECT DISTINCT k.room_id, k.number,
-            p_now + make_interval(secs => r.session_seconds) AS until
+        SELECT DISTINCT l.at, p_now + make_interval(secs => r.session_seconds) AS until
         FROM unnest(p_rooms, p_numbers, p_places) AS k (room_id, number, place_id)
         CROSS JOIN LATERAL (
-            SELECT FROM place AS p
+            SELECT p.ctid AS at, p.room_id FROM place AS p
             WHERE p.room_id = k.room_id AND p.number = k.number AND p.place_id = k.place_id
                 AND p.state = 'admitted' AND p.claimed_at IS NULL AND p.expires_at > p_now
             OFFSET 0
-        ) AS called
+        ) AS l
         CROSS JOIN LATERAL (
-            SELECT session_seconds FROM waiting_room AS r WHERE r.room_id = k.room_id
+            SELECT r.session_seconds FROM waiting_room AS r WHERE r.room_id = l.room_id OFFSET 0
         ) AS r
     ) AS due
-    WHERE p.room_id = due.room_id AND p.number = due.number;
+    WHERE p.ctid = due.at;
 END $$;
 
 -- Whether a place may act now: 'admitted', or why not. A place that isn't the token's own is a
@@ -83,7 +87,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -119,15 +123,15 @@ BEGIN
     UPDATE place AS p
     SET state = 'finished', reason = 'expired', finished_at = now
     FROM (
-        SELECT DISTINCT p.number FROM unnest(p_users) AS u (user_id)
+        SELECT DISTINCT l.at FROM unnest(p_users) AS u (user_id)
         CROSS JOIN LATERAL (
-            SELECT p.number FROM place AS p
+            SELECT p.ctid AS at FROM place AS p
             WHERE p.room_id = p_room_id AND p.user_id = u.user_id AND p.state <> 'finished'
                 AND p.expires_at <= now
             OFFSET 0
-        ) AS p
+        ) AS l
     ) AS dead
-    WHERE p.room_id = p_room_id AND p.number = dead.number;
+    WHERE p.ctid = dead.at;
 
     RETURN QUERY
     WITH asked AS MATERIALIZED (
@@ -138,6 +142,7 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT p.* FROM place AS p
             WHERE p.room_id = p_room_id AND p.user_id = a.user_id AND p.state <> 'finished'
+            OFFSET 0
         ) AS p ON true
     ),
     numbered AS MATERIALIZED (
@@ -178,7 +183,7 @@ CREATE OR REPLACE FUNCTION waiting_room_enter(p_rooms int[], p_numbers int[], p_
 RETURNS TABLE (item int, outcome text, reason finish_reason)
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -202,7 +207,7 @@ BEGIN
         waiting_room_reason(p.state, p.reason, p.expires_at, now)
     FROM unnest(p_rooms, p_numbers, p_places) WITH ORDINALITY AS k (room_id, number, place_id, item)
     LEFT JOIN LATERAL (
-        SELECT p.* FROM place AS p WHERE p.room_id = k.room_id AND p.number = k.number
+        SELECT p.* FROM place AS p WHERE p.room_id = k.room_id AND p.number = k.number OFFSET 0
     ) AS p ON true;
 END $$;
 
@@ -213,7 +218,7 @@ CREATE OR REPLACE FUNCTION waiting_room_leave(p_rooms int[], p_numbers int[], p_
 RETURNS TABLE (item int, outcome text, reason finish_reason)
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -228,20 +233,22 @@ BEGIN
 
     RETURN QUERY
     WITH asked AS MATERIALIZED (
-        SELECT k.item, k.room_id, k.number, p.state, p.reason, p.expires_at,
+        SELECT k.item, k.room_id, k.number, p.at, p.state, p.reason, p.expires_at,
             waiting_room_standing(p.place_id, p.state, p.expires_at, k.place_id, now) AS standing
         FROM unnest(p_rooms, p_numbers, p_places)
             WITH ORDINALITY AS k (room_id, number, place_id, item)
         LEFT JOIN LATERAL (
-            SELECT p.* FROM place AS p WHERE p.room_id = k.room_id AND p.number = k.number
+            SELECT p.ctid AS at, p.* FROM place AS p
+            WHERE p.room_id = k.room_id AND p.number = k.number
+            OFFSET 0
         ) AS p ON true
     ),
     leaver AS MATERIALIZED (
-        SELECT a.room_id, a.number, CASE WHEN a.state = 'waiting' THEN
+        SELECT a.room_id, a.at, CASE WHEN a.state = 'waiting' THEN
             count(*) FILTER (WHERE a.state = 'waiting') OVER (PARTITION BY a.room_id ORDER BY a.number)
             END AS seq
         FROM (
-            SELECT DISTINCT room_id, number, state FROM asked
+            SELECT DISTINCT room_id, number, at, state FROM asked
             WHERE standing IN ('admitted', 'not_admitted')
         ) AS a
     ),
@@ -250,182 +257,20 @@ BEGIN
         SET state = 'finished', reason = 'left', finished_at = now, left_seq = l.seq + r.left_count
         FROM leaver AS l
         CROSS JOIN LATERAL (
-            SELECT r.left_count FROM waiting_room AS r WHERE r.room_id = l.room_id
+            SELECT r.left_count FROM waiting_room AS r WHERE r.room_id = l.room_id OFFSET 0
         ) AS r
-        WHERE p.room_id = l.room_id AND p.number = l.number
+        WHERE p.ctid = l.at
     ),
     counted AS (
         UPDATE waiting_room AS r SET left_count = r.left_count + l.leavers
         FROM (SELECT room_id, count(seq) AS leavers FROM leaver GROUP BY room_id) AS l
-        WHERE r.room_id = l.room_id AND l.leavers > 0
+        CROSS JOIN LATERAL (
+            SELECT r.ctid AS at FROM waiting_room AS r WHERE r.room_id = l.room_id OFFSET 0
+        ) AS room
+        WHERE r.ctid = room.at AND l.leavers > 0
     )
     SELECT a.item::int,
         CASE WHEN a.standing IN ('admitted', 'not_admitted') THEN 'left' ELSE a.standing END,
         waiting_room_reason(a.state, a.reason, a.expires_at, now)
     FROM asked AS a;
-END $$;
-
--- Calls the next people of one line, strictly by number, as far as the bounds allow. First it
--- finishes the places whose time is over: a slot is free only then, never by the clock alone, since a
--- hold in flight may just be extending a session (its row is locked: it is passed over and still
--- counts). p_cap bounds how many are called and not finished; p_rate admissions may happen in any
--- window of p_rate_seconds, spread over it. NULL: no such bound. p_policy_version names the policy
--- that the bounds were made from.
--- outcome: done; stale_policy (the room has another policy by now: nothing was done); not_found.
--- more: somebody is waiting who may not come in yet.
-CREATE OR REPLACE FUNCTION waiting_room_admit(
-    p_room_id int, p_policy_version int, p_cap int, p_rate int, p_rate_seconds double precision
-)
-RETURNS TABLE (outcome text, admitted int, expired int, active int, more boolean)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
-#variable_conflict use_column
-DECLARE
-    -- How much unused allowance a rate policy may make up for after a pause.
-    catch_up CONSTANT interval := interval '200 milliseconds';
-    -- Most people called at once, so that the room isn't locked for long.
-    most CONSTANT int := 5000;
-    room waiting_room;
-    now timestamptz;
-    per_person interval;
-    free bigint;
-    n int;
-    last int;
-    first int;
-BEGIN
-    SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
-    IF NOT FOUND OR room.policy_version <> p_policy_version THEN
-        RETURN QUERY SELECT CASE WHEN room.room_id IS NULL THEN 'not_found' ELSE 'stale_policy' END,
-            0, 0, 0, false;
-        RETURN;
-    END IF;
-    now := clock_timestamp();
-
-    WITH due AS MATERIALIZED (
-        SELECT p.number FROM place AS p
-        WHERE p.room_id = p_room_id AND p.state = 'admitted' AND p.expires_at <= now
-        ORDER BY p.number
-        FOR NO KEY UPDATE SKIP LOCKED
-    )
-    UPDATE place AS p SET state = 'finished', reason = 'expired', finished_at = now
-    FROM due WHERE p.room_id = p_room_id AND p.number = due.number;
-    GET DIAGNOSTICS expired = ROW_COUNT;
-    SELECT count(*) INTO active FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
-    -- A payment may have ended its place since the clock was read, without the room's lock: whoever
-    -- gets that slot gets it after that moment.
-    now := clock_timestamp();
-
-    outcome := 'done';
-    admitted := 0;
-    free := CASE
-        WHEN room.paused OR now < room.opens_at OR room.closes_at <= now THEN 0
-        ELSE least(greatest(coalesce(p_cap - active, most), 0), most)
-    END;
-    IF p_rate IS NOT NULL AND free > 0 THEN
-        per_person := make_interval(secs => p_rate_seconds / p_rate);
-        room.paced_until := greatest(
-            coalesce(room.paced_until, '-infinity'), now - greatest(catch_up, per_person)
-        );
-        SELECT least(
-            free,
-            floor(extract(epoch FROM now - room.paced_until) * p_rate / p_rate_seconds + 1e-6)::int,
-            p_rate - coalesce(sum(a.admitted), 0)
-        ) INTO free
-        FROM admission AS a
-        WHERE a.room_id = p_room_id AND a.admitted_at > now - make_interval(secs => p_rate_seconds);
-        free := greatest(free, 0);
-    END IF;
-
-    IF free > 0 AND room.serving < room.issued THEN
-        WITH next AS MATERIALIZED (
-            SELECT p.number FROM place AS p
-            WHERE p.room_id = p_room_id AND p.number > room.serving AND p.state = 'waiting'
-            ORDER BY p.number LIMIT free
-            FOR NO KEY UPDATE
-        ),
-        called AS (
-            UPDATE place AS p
-            SET state = 'admitted', admitted_at = now,
-                expires_at = now + make_interval(secs => room.claim_seconds)
-            FROM next WHERE p.room_id = p_room_id AND p.number = next.number
-        )
-        SELECT count(*), min(next.number), max(next.number) INTO n, first, last FROM next;
-        IF n > 0 THEN
-            admitted := n;
-            active := active + n;
-            INSERT INTO admission VALUES
-                (p_room_id, first, last, n, active, p_policy_version, now);
-            UPDATE waiting_room
-            SET serving = last,
-                paced_until = CASE WHEN p_rate IS NULL THEN paced_until
-                    ELSE room.paced_until + n * per_person END
-            WHERE room_id = p_room_id;
-            room.serving := last;
-        END IF;
-    END IF;
-    more := EXISTS (
-        SELECT FROM place AS p
-        WHERE p.room_id = p_room_id AND p.number > room.serving AND p.state = 'waiting'
-    );
-    RETURN NEXT;
-END $$;
-
--- Ends those who still wait in a line that has closed, p_limit at a time. They are counted out like
--- leavers: a line may be opened again, and then people stand behind them. Returns how many.
-CREATE OR REPLACE FUNCTION waiting_room_close(p_room_id int, p_limit int)
-RETURNS int LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
-DECLARE
-    room waiting_room;
-    now timestamptz;
-    n int;
-BEGIN
-    SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
-    now := clock_timestamp();
-    IF NOT FOUND OR room.closes_at IS NULL OR room.closes_at > now THEN
-        RETURN 0;
-    END IF;
-    WITH rest AS MATERIALIZED (
-        SELECT p.number FROM place AS p
-        WHERE p.room_id = p_room_id AND p.number > room.serving AND p.state = 'waiting'
-        ORDER BY p.number LIMIT p_limit
-        FOR NO KEY UPDATE
-    )
-    UPDATE place AS p
-    SET state = 'finished', reason = 'expired', finished_at = now,
-        left_seq = room.left_count + rest.turn
-    FROM (SELECT number, row_number() OVER (ORDER BY number) AS turn FROM rest) AS rest
-    WHERE p.room_id = p_room_id AND p.number = rest.number;
-    GET DIAGNOSTICS n = ROW_COUNT;
-    IF n > 0 THEN
-        UPDATE waiting_room SET left_count = room.left_count + n WHERE room_id = p_room_id;
-    END IF;
-    RETURN n;
-END $$;
-
--- Replaces a line's policy and times; places and numbers stay. Returns the new policy_version.
-CREATE OR REPLACE FUNCTION waiting_room_configure(
-    p_concert_id uuid, p_policy jsonb, p_session_seconds int, p_claim_seconds int,
-    p_opens_at timestamptz, p_closes_at timestamptz
-)
-RETURNS int LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    room waiting_room;
-BEGIN
-    SELECT * INTO room FROM waiting_room WHERE concert_id = p_concert_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-    UPDATE waiting_room
-    SET policy = p_policy, session_seconds = p_session_seconds, claim_seconds = p_claim_seconds,
-        opens_at = p_opens_at, closes_at = p_closes_at,
-        policy_version = room.policy_version + 1
-    WHERE room_id = room.room_id;
-    INSERT INTO policy_change VALUES
-        (room.room_id, room.policy_version + 1, p_policy, clock_timestamp());
-    RETURN room.policy_version + 1;
 END $$;

@@ -32,7 +32,12 @@ class Status(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ahead: Annotated[int, Meta(description="How many people are called before this one.")]
     eta_seconds: Annotated[Eta | None, Meta(description="The forecast; null where there is none.")]
     poll_after_ms: Annotated[int, Meta(description="Ask again after this many milliseconds.")]
+    room_state: Annotated[RoomState, Meta(description="How the line itself stands.")]
     seats_available: Annotated[int, Meta(description="Seats of the concert that are free now.")]
+    seats_outnumbered: Annotated[
+        bool,
+        Meta(description="Those ahead are as many as the seats that are free, or more."),
+    ]
     issued_at: Annotated[datetime, Meta(description="When the place was taken.")]
     admitted_at: Annotated[datetime | None, Meta(description="When the line called this place.")]
     claimed_at: Annotated[
@@ -49,3 +54,32 @@ class IssuedStatus(Status, frozen=True, gc=False, kw_only=True):
     """A status with the token that follows it."""
 
     token: Annotated[str, Meta(description="The queue token: the credential for this line.")]
+
+
+class QueueDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A line, as everybody may see it: one cached answer for any number of people."""
+
+    concert_id: UUID
+    state: Annotated[RoomState, Meta(description="`sold_out` as long as no seat is free.")]
+    serving: Annotated[
+        int,
+        Meta(
+            description="The last position called. Who has the position p has at most "
+            "p - serving - 1 people ahead; those among them who left aren't known here."
+        ),
+    ]
+    issued: Annotated[int, Meta(description="The last number given.")]
+    waiting: Annotated[int, Meta(description="How many wait.")]
+    admitted: Annotated[int, Meta(description="How many are called and not finished.")]
+    seats_available: Annotated[int, Meta(description="Seats that are free now.")]
+    seats_held: Annotated[
+        int, Meta(description="Seats that are held and not paid: they may come back.")
+    ]
+    seats_total: int
+    seats_outnumbered: Annotated[
+        bool, Meta(description="Those who wait are more than the seats that are free.")
+    ]
+    opens_at: Annotated[datetime | None, Meta(description="Nobody is called before.")]
+    closes_at: Annotated[datetime | None, Meta(description="Nobody may join from then on.")]
+    admitted_per_minute: Annotated[int, Meta(description="Called within the last minute.")]
+    as_of: Annotated[datetime, Meta(description="When this was so.")]

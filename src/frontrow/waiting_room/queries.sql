@@ -22,13 +22,45 @@ FROM waiting_room_admit(:room_id, :policy_version, :cap, :rate, :rate_seconds);
 
 -- name: close$
 -- Ends those who still wait in a line that has closed: see the function.
-SELECT waiting_room_close(:room_id, :limit);
+SELECT waiting_room_close(:room_id, :after, :limit);
+
+-- name: adapt$
+-- Tells what was measured, and takes the next step of an adaptive policy: see the function.
+SELECT waiting_room_adapt(:room_id, :policy_version, :calls, :bounds_ms, :step_seconds);
 
 -- name: configure$
 -- Replaces a line's policy and times: see the function.
 SELECT waiting_room_configure(
-    :concert_id, :policy::jsonb, :session_seconds, :claim_seconds, :opens_at, :closes_at
+    :concert_id, :policy::jsonb, :session_seconds, :claim_seconds, :opens_at, :closes_at,
+    :line_order, :seed
 );
+
+-- name: close_entries$
+-- Closes the entries of a draw whose time has come: see the function.
+SELECT waiting_room_close_entries(:room_id);
+
+-- name: draw$
+-- Draws a line whose entries are closed: see the function.
+SELECT waiting_room_draw(:room_id);
+
+-- name: draw_of^
+-- A concert's draw; how it turned out, only once it has.
+SELECT d.commitment, d.committed_at, w.opens_at, d.drawn_at, d.digest,
+    CASE WHEN d.drawn_at IS NOT NULL THEN d.entrants END AS entrants,
+    CASE WHEN d.drawn_at IS NOT NULL THEN d.seed END AS seed
+FROM waiting_room AS w JOIN draw AS d USING (room_id)
+WHERE w.concert_id = :concert_id;
+
+-- name: entries
+-- The entrants of a line that has been drawn, by number.
+SELECT p.number, waiting_room_entry(p.place_id) AS entry
+FROM place AS p
+WHERE p.room_id = :room_id AND p.number > :after AND p.number <= :entrants
+ORDER BY p.number LIMIT :limit;
+
+-- name: positions$
+-- The positions of a drawn line's numbers 1.., 4 bytes each, in network order.
+SELECT string_agg(int4send(position), ''::bytea ORDER BY number) FROM drawn WHERE room_id = :room_id;
 
 -- name: places
 -- Places by room and number, in the order asked for; NULLs where there is none.
@@ -42,23 +74,32 @@ ORDER BY k.item;
 
 -- name: lines
 -- Every line: what a process needs to answer those who wait.
-SELECT room_id, concert_id, policy::text, policy_version, session_seconds, claim_seconds, opens_at,
-    closes_at, paused, issued, serving, left_count,
-    coalesce(opens_at > clock_timestamp(), false) AS scheduled,
-    coalesce(closes_at <= clock_timestamp(), false) AS closed
-FROM waiting_room;
+SELECT w.room_id, w.concert_id, w.policy::text, w.policy_version, w.session_seconds, w.claim_seconds,
+    w.opens_at, w.closes_at, w.paused, w.issued, w.serving, w.called, w.left_count, w.entrants,
+    w.adaptive_cap, o.by_draw,
+    coalesce(w.opens_at > now, false) OR (o.by_draw AND w.entrants IS NULL) AS scheduled,
+    o.by_draw AND w.entrants IS NULL AND w.opens_at <= now AS draw_due,
+    coalesce(w.closes_at <= now, false) AS closed, now AS seen_at,
+    p.looked_at, p.called AS called_then, p.active AS active_then,
+    p.finish_hazard, p.finish_spread, p.leave_hazard, p.leave_spread
+FROM clock_timestamp() AS now, waiting_room AS w
+CROSS JOIN LATERAL (SELECT w.line_order = 'draw' AS by_draw) AS o
+LEFT JOIN line_pace AS p USING (room_id);
 
 -- name: left_between
--- Who left a line while waiting, by order of leaving; of those already passed nobody needs to know.
+-- Who left a line while waiting, by order of leaving, of the numbers behind `behind`.
 SELECT number FROM place
-WHERE room_id = :room_id AND left_seq > :after AND left_seq <= :until AND number > :serving
+WHERE room_id = :room_id AND left_seq > :after AND left_seq <= :until AND number > :behind
 ORDER BY left_seq;
 
 -- name: stock_of_concerts
--- Seats by concert: how many there are, and how many are neither sold nor held. No seat is looked at:
--- what is sold is counted by the purchases, what is held by the live holds.
+-- Seats by concert: how many there are, and of the shows that still sell, how many are neither sold nor
+-- held, and how many are held. No seat is looked at: what is sold is counted by the purchases, what is
+-- held by the live holds.
 SELECT s.concert_id, sum(s.seats_total)::int AS total,
-    sum(s.seats_total - t.sold - coalesce(d.seats, 0) - coalesce(h.seats, 0))::int AS available
+    coalesce(sum(s.seats_total - t.sold - coalesce(d.seats, 0) - coalesce(h.seats, 0))
+        FILTER (WHERE s.sales_end_at > statement_timestamp()), 0)::int AS available,
+    coalesce(sum(h.seats), 0)::int AS held
 FROM show AS s
 JOIN stock AS t USING (show_id)
 LEFT JOIN (
@@ -71,23 +112,38 @@ LEFT JOIN (
 ) AS h USING (show_id)
 GROUP BY s.concert_id;
 
+-- name: admitted_lately_by_room
+-- How many each line has called within the last minute.
+SELECT w.room_id, a.admitted
+FROM waiting_room AS w
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(a.admitted), 0)::int AS admitted FROM admission AS a
+    WHERE a.room_id = w.room_id AND a.admitted_at > clock_timestamp() - interval '1 minute'
+) AS a;
+
 -- name: settings_of_room^
 -- One line's policy and times.
-SELECT policy::text, session_seconds, claim_seconds, opens_at, closes_at
+SELECT policy::text, session_seconds, claim_seconds, opens_at, closes_at, line_order
 FROM waiting_room WHERE concert_id = :concert_id;
 
 -- name: place_counts
--- The places of a concert's line, by state and reason.
-SELECT p.state::text, p.reason::text, p.claimed_at IS NOT NULL AS claimed, count(*)::int AS places
-FROM waiting_room AS w JOIN place AS p USING (room_id)
+-- The places of a concert's line, by state and reason, and how many of them joined, were called or were
+-- finished within the last minute.
+SELECT p.state::text, p.reason::text, p.admitted_at IS NOT NULL AS called,
+    p.claimed_at IS NOT NULL AS claimed, count(*)::int AS places,
+    (count(*) FILTER (WHERE p.joined_at > minute.ago))::int AS joined_lately,
+    (count(*) FILTER (WHERE p.admitted_at > minute.ago))::int AS admitted_lately,
+    (count(*) FILTER (WHERE p.finished_at > minute.ago))::int AS finished_lately
+FROM waiting_room AS w
+JOIN place AS p USING (room_id),
+LATERAL (SELECT statement_timestamp() - interval '1 minute' AS ago) AS minute
 WHERE w.concert_id = :concert_id
-GROUP BY 1, 2, 3;
+GROUP BY 1, 2, 3, 4;
 
--- name: admitted_lately$
--- How many a line has called within the last minute.
-SELECT coalesce(sum(a.admitted), 0)::int
-FROM waiting_room AS w JOIN admission AS a USING (room_id)
-WHERE w.concert_id = :concert_id AND a.admitted_at > clock_timestamp() - interval '1 minute';
+-- name: cap_of_room$
+-- How many may be called and not finished in a concert's line; NULL where nothing bounds it.
+SELECT coalesce(adaptive_cap, (policy ->> 'max_active')::int)
+FROM waiting_room WHERE concert_id = :concert_id;
 
 -- name: pause$
 -- Stops or resumes calling; gives the room.

@@ -1,8 +1,7 @@
 """The line, as the rest of Frontrow uses it: join, follow, enter, admit, configure."""
 
-import random
+import secrets
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -13,30 +12,19 @@ from frontrow.db.queries import load
 from frontrow.errors import CredentialInvalid, NotFound, TokenFinished, outcome_error
 from frontrow.group_commit import AGAIN, Again, Lane, Lanes
 from frontrow.ids import PlaceRef, place_arrays
-from frontrow.waiting_room.model import FinishReason, IssuedStatus, PlaceState, Status
-from frontrow.waiting_room.policy import Policy, bounds
+from frontrow.metrics import JOINED, tell_bounds
+from frontrow.waiting_room.load import BOUNDS_MS
+from frontrow.waiting_room.model import FinishReason, IssuedStatus, QueueDocument, Status
+from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
 from frontrow.waiting_room.settings import RoomSettings
 from frontrow.waiting_room.snapshot import Line, Snapshot
 from frontrow.waiting_room.statistics import LineStatistics, line_statistics
+from frontrow.waiting_room.status import Standing, standing, status_of, waiting_status
 from frontrow.waiting_room.token import TokenSigner
 
 _queries = load("frontrow.waiting_room")
 
-_NEAREST_POLL_MS = 1_000
-_FARTHEST_POLL_MS = 30_000
-_POLL_MS_PER_PERSON_AHEAD = 10
 _CLOSE_BATCH = 10_000
-
-
-class _Standing(NamedTuple):
-    """How a place stands in the database; ``place_id`` tells a token of ours from a forgery."""
-
-    place_id: UUID | None
-    state: PlaceState
-    reason: FinishReason | None
-    admitted_at: datetime | None
-    claimed_at: datetime | None
-    expires_at: datetime | None
 
 
 class Admitted(NamedTuple):
@@ -86,7 +74,7 @@ class WaitingRooms:
         line = await self._line_of(concert_id)
         lane = self._joining.get(line.room_id)
         if lane is None:
-            lane = self._joining[line.room_id] = self._joining_lane(line.room_id)
+            lane = self._joining[line.room_id] = self._joining_lane(line)
         outcome, row = await lane.submit((user_id, uuid4()))
         if outcome not in ("new", "live"):
             raise outcome_error(outcome, None)
@@ -94,11 +82,11 @@ class WaitingRooms:
             user_id, concert_id, line.room_id, row["number"], row["place_id"],
             row["joined_at"].replace(microsecond=0),
         )  # fmt: skip
-        standing = _Standing(
+        stands = Standing(
             place.place_id, row["state"], None, row["admitted_at"], row["claimed_at"],
             row["expires_at"],
         )  # fmt: skip
-        status = self._status(place, line, standing)
+        status = status_of(place, line, stands)
         issued = IssuedStatus(
             token=self._signer.sign(place),
             **{f: getattr(status, f) for f in Status.__struct_fields__},
@@ -115,11 +103,11 @@ class WaitingRooms:
         """
         line = self.snapshot.lines.get(place.room_id)
         if line is not None and line.is_waiting(place.number):
-            return self._waiting_status(place, line)
-        standing = await self._reading.submit(place)
-        if standing.place_id != place.place_id:
+            return waiting_status(place, line)
+        stands = await self._reading.submit(place)
+        if stands.place_id != place.place_id:
             raise CredentialInvalid
-        return self._status(place, line or await self._line_of(place.concert_id), standing)
+        return status_of(place, line or await self._line_of(place.concert_id), stands)
 
     async def check_live(self, place: PlaceRef) -> None:
         """Refuses a place that is finished.
@@ -144,9 +132,11 @@ class WaitingRooms:
 
     async def admit(self, line: Line) -> Admitted:
         """Calls the next people of one line, as far as its policy allows. Safe in every process."""
-        if line.closed:
-            while await _queries.close(self._pool, room_id=line.room_id, limit=_CLOSE_BATCH):
-                pass
+        ended: int | None = 0
+        while line.closed and ended is not None:
+            ended = await _queries.close(
+                self._pool, room_id=line.room_id, after=ended, limit=_CLOSE_BATCH
+            )
         allowed = bounds(line.policy)
         row = await _queries.admit(
             self._pool,
@@ -158,27 +148,85 @@ class WaitingRooms:
         )
         if row["outcome"] == "stale_policy":
             await self.snapshot.refresh()
+        else:
+            line.active = row["active"]
         return Admitted(row["admitted"], row["expired"], row["active"], row["more"])
 
     async def configure(self, concert_id: UUID, settings: RoomSettings) -> None:
-        """Replaces a line's policy and times, for all processes within a second.
+        """Replaces a line's policy, times and order, for all processes within a second.
+
+        Raises:
+            NotFound: no such concert.
+            InvalidRequest: a line can't be like that, or this one can't be any more.
+        """
+        settings.check()
+        outcome = await _queries.configure(
+            self._pool, concert_id=concert_id, seed=secrets.token_hex(32), **settings.columns()
+        )
+        if outcome == "not_found":
+            raise NotFound
+        if outcome != "done":
+            raise settings.refusal(outcome)
+        await self.snapshot.refresh()
+        self.wake(self.snapshot.by_concert[concert_id].room_id)
+
+    async def draw(self, line: Line) -> bool:
+        """Draws a line whose time has come, unless another process is at it.
+
+        Returns whether it was drawn here.
+        """
+        if not await _queries.close_entries(self._pool, room_id=line.room_id):
+            return False
+        drawn = await _queries.draw(self._pool, room_id=line.room_id)
+        if drawn is None:
+            return False
+        await self.snapshot.refresh()
+        self.wake(line.room_id)
+        return True
+
+    async def adapt(self, calls: Sequence[int], step_seconds: float) -> None:
+        """Lets the caps of adaptive policies follow what this process has measured.
+
+        Args:
+            calls: holds and payments since the last time, by bucket (``Load.take``).
+            step_seconds: the time between two steps, over all processes.
+        """
+        for line in list(self.snapshot.lines.values()):
+            if isinstance(line.policy, AdaptivePolicy):
+                cap = await _queries.adapt(
+                    self._pool,
+                    room_id=line.room_id,
+                    policy_version=line.policy_version,
+                    calls=calls,
+                    bounds_ms=BOUNDS_MS,
+                    step_seconds=step_seconds,
+                )
+                if cap is not None:
+                    tell_bounds(line.concert_id, cap, None)
+
+    async def document(self, concert_id: UUID) -> QueueDocument:
+        """A line as everybody may see it; nothing is read for it.
 
         Raises:
             NotFound: no such concert.
         """
-        version = await _queries.configure(
-            self._pool,
+        line = await self._line_of(concert_id)
+        return QueueDocument(
             concert_id=concert_id,
-            policy=msgspec.json.encode(settings.policy).decode(),
-            session_seconds=settings.session_seconds,
-            claim_seconds=settings.claim_seconds,
-            opens_at=settings.opens_at,
-            closes_at=settings.closes_at,
+            state=line.state,
+            serving=line.serving,
+            issued=line.issued,
+            waiting=line.waiting,
+            admitted=line.active,
+            seats_available=line.seats_available,
+            seats_held=line.seats_held,
+            seats_total=line.seats_total,
+            seats_outnumbered=line.waiting > line.seats_available,
+            opens_at=line.opens_at,
+            closes_at=line.closes_at,
+            admitted_per_minute=line.admitted_lately,
+            as_of=line.seen_at,
         )
-        if version is None:
-            raise NotFound
-        await self.snapshot.refresh()
-        self.wake(self.snapshot.by_concert[concert_id].room_id)
 
     async def pause(self, concert_id: UUID, *, paused: bool) -> None:
         """Stops or resumes calling people; those who are in go on.
@@ -216,6 +264,7 @@ class WaitingRooms:
             claim_seconds=row["claim_seconds"],
             opens_at=row["opens_at"],
             closes_at=row["closes_at"],
+            order=row["line_order"],
         )
 
     async def _line_of(self, concert_id: UUID) -> Line:
@@ -228,55 +277,18 @@ class WaitingRooms:
                 raise NotFound
         return line
 
-    def _waiting_status(self, place: PlaceRef, line: Line) -> Status:
-        ahead = line.ahead_of(place.number)
-        return Status(
-            user_id=place.user_id,
-            concert_id=place.concert_id,
-            number=place.number,
-            position=place.number,
-            state="waiting",
-            ahead=ahead,
-            eta_seconds=None,
-            poll_after_ms=poll_after_ms(ahead, line.claim_seconds),
-            seats_available=line.seats_available,
-            issued_at=place.issued_at,
-            admitted_at=None,
-            claimed_at=None,
-            expires_at=None,
-            reason=None,
-        )
-
-    def _status(self, place: PlaceRef, line: Line, standing: _Standing) -> Status:
-        if standing.state == "waiting" and place.number > line.serving:
-            return self._waiting_status(place, line)
-        return Status(
-            user_id=place.user_id,
-            concert_id=place.concert_id,
-            number=place.number,
-            position=place.number,
-            state=standing.state,
-            ahead=0,
-            eta_seconds=None,
-            poll_after_ms=poll_after_ms(0, line.claim_seconds),
-            seats_available=line.seats_available,
-            issued_at=place.issued_at,
-            admitted_at=standing.admitted_at,
-            claimed_at=standing.claimed_at,
-            expires_at=standing.expires_at if standing.state == "admitted" else None,
-            reason=standing.reason,
-        )
-
-    def _joining_lane(self, room_id: int) -> Lane[tuple[UUID, UUID], tuple[str, asyncpg.Record]]:
+    def _joining_lane(self, line: Line) -> Lane[tuple[UUID, UUID], tuple[str, asyncpg.Record]]:
         """The lane of one room: it keeps the order of arrival inside this process."""
+        joined = JOINED.labels(str(line.concert_id))
 
         async def join(
             items: Sequence[tuple[UUID, UUID]],
         ) -> list[tuple[str, asyncpg.Record] | Again]:
             user_ids, place_ids = zip(*items, strict=True)
             rows = await _queries.join_room(
-                self._pool, room_id=room_id, user_ids=user_ids, place_ids=place_ids
+                self._pool, room_id=line.room_id, user_ids=user_ids, place_ids=place_ids
             )
+            joined.inc(sum(row["outcome"] == "new" for row in rows))
             return [AGAIN if row["outcome"] == "again" else (row["outcome"], row) for row in rows]
 
         return self._lanes.open("join", join, in_flight=1)
@@ -285,32 +297,10 @@ class WaitingRooms:
         rows = await _queries.enter(self._pool, **place_arrays(places))
         return [(row["outcome"], row["reason"]) for row in rows]
 
-    async def _read(self, places: Sequence[PlaceRef]) -> list[_Standing]:
+    async def _read(self, places: Sequence[PlaceRef]) -> list[Standing]:
         rows = await _queries.places(
             self._pool,
             room_ids=[place.room_id for place in places],
             numbers=[place.number for place in places],
         )
-        return [_standing(row) for row in rows]
-
-
-def poll_after_ms(ahead: int, claim_seconds: int) -> int:
-    """When to ask again: the farther back the later, jittered, and often enough not to miss a call.
-
-    From 1,000–2,000 ms in front to 30,000 ms far back, never above a third of the claim window.
-    """
-    longest = min(_FARTHEST_POLL_MS, claim_seconds * 1000 // 3)
-    base = min(_NEAREST_POLL_MS + _POLL_MS_PER_PERSON_AHEAD * ahead, longest // 2)
-    return int(base * (1 + random.random()))  # noqa: S311 - spreads load, guards nothing
-
-
-def _standing(row: asyncpg.Record) -> _Standing:
-    """A place past its time is over, whether or not that has been written down."""
-    if row["state"] == "admitted" and row["overdue"]:
-        return _Standing(
-            row["place_id"], "finished", "expired", row["admitted_at"], row["claimed_at"], None
-        )
-    return _Standing(
-        row["place_id"], row["state"], row["reason"], row["admitted_at"], row["claimed_at"],
-        row["expires_at"],
-    )  # fmt: skip
+        return [standing(row) for row in rows]

@@ -1,16 +1,29 @@
 """How a line is set up: the body of ``PUT …/waiting-room``."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from frontrow.waiting_room.policy import DEFAULT_POLICY, Policy
+from frontrow.errors import InvalidRequest
+from frontrow.waiting_room.policy import DEFAULT_POLICY, AdaptivePolicy, Policy
+
+LineOrder: TypeAlias = Literal["arrival", "draw"]
+
+# Beyond these a time can't be told in every time zone.
+_YEARS = range(1970, 9001)
+
+_FLAWS: Final = {
+    "opens_in_the_past": ("/opens_at", "it has passed"),
+    "closes_in_the_past": ("/closes_at", "it has passed"),
+    "draw_after_opening": ("/order", "the line has opened: who is in it keeps the place"),
+    "draw_without_opening": ("/opens_at", "a draw needs the time at which it is drawn"),
+}
 
 
 class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A line's policy and times."""
+    """A line's policy, times and order."""
 
     policy: Annotated[Policy, Meta(description="How many may come in.")] = DEFAULT_POLICY
     session_seconds: Annotated[
@@ -28,12 +41,50 @@ class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     closes_at: (
         Annotated[datetime, Meta(tz=True, description="Nobody may join from then on.")] | None
     ) = None
+    order: Annotated[
+        LineOrder,
+        Meta(
+            description="Who came before opens_at is served by arrival, or in the order of a draw "
+            "made then; who comes later is served by arrival, behind them."
+        ),
+    ] = "arrival"
 
-    def __post_init__(self) -> None:
-        # Beyond these a time can't be told in every time zone.
-        if not all(1970 <= at.year <= 9000 for at in (self.opens_at, self.closes_at) if at):  # noqa: PLR2004
-            message = "a line's times are between the years 1970 and 9000"
-            raise ValueError(message)
+    def check(self, at: str = "") -> None:
+        """Refuses what contradicts itself.
+
+        Args:
+            at: where the settings stand in the request: a JSON pointer.
+
+        Raises:
+            InvalidRequest: with the field that is wrong.
+        """
+        for field in ("opens_at", "closes_at"):
+            time = getattr(self, field)
+            if time is not None and time.year not in _YEARS:
+                raise InvalidRequest.at(f"{at}/{field}", "it is beyond the years 1970 to 9000")
         if self.opens_at and self.closes_at and self.opens_at >= self.closes_at:
-            message = "closes_at must be after opens_at"
-            raise ValueError(message)
+            raise InvalidRequest.at(f"{at}/closes_at", "it must be after opens_at")
+        policy = self.policy
+        if isinstance(policy, AdaptivePolicy) and policy.min_active > policy.max_active:
+            raise InvalidRequest.at(f"{at}/policy/min_active", "it is above max_active")
+
+    def columns(self) -> dict[str, Any]:
+        """As the database takes them."""
+        return {
+            "policy": msgspec.json.encode(self.policy).decode(),
+            "session_seconds": self.session_seconds,
+            "claim_seconds": self.claim_seconds,
+            "opens_at": self.opens_at,
+            "closes_at": self.closes_at,
+            "line_order": self.order,
+        }
+
+    def refusal(self, flaw: str, at: str = "") -> InvalidRequest:
+        """What the database found wrong with them (``waiting_room_flaw``), as an error.
+
+        Args:
+            flaw: its name.
+            at: where the settings stand in the request: a JSON pointer.
+        """
+        pointer, detail = _FLAWS[flaw]
+        return InvalidRequest.at(at + pointer, detail)

@@ -1,11 +1,12 @@
 """Every line as this process last saw it: what makes a poll cost no I/O.
 
-A snapshot is at most ``snapshot_seconds`` old. It holds one small object for each line and, for
-those who left a line while waiting, their numbers: 4 bytes each, only while somebody waits behind
-them.
+A snapshot is at most ``snapshot_seconds`` old. It holds one small object for each line and 4 bytes
+for each of those who left it while waiting, as long as somebody waits behind them. Of a line that
+was drawn it holds which number has which position: 4 bytes each.
 """
 
 import asyncio
+import sys
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from datetime import datetime
@@ -15,7 +16,8 @@ import asyncpg
 import msgspec
 
 from frontrow.db.queries import load
-from frontrow.waiting_room.model import RoomState
+from frontrow.waiting_room.forecast import Forecasts, Pace
+from frontrow.waiting_room.model import Eta, RoomState
 from frontrow.waiting_room.policy import Policy
 
 _queries = load("frontrow.waiting_room")
@@ -26,13 +28,22 @@ _FEW_LEAVERS = 64
 
 
 class Line:
-    """One line. Numbers up to ``serving`` are called; those in ``left`` left while waiting."""
+    """One line. Positions up to ``serving`` are called; those in ``left`` left while waiting.
+
+    A position is the place in serving order: the number, unless the line was drawn. Before a draw
+    nobody has one, and nobody has been called; then ``left`` has numbers.
+    """
 
     __slots__ = (
+        "active",
+        "admitted_lately",
         "claim_seconds",
         "closed",
         "closes_at",
         "concert_id",
+        "draw_due",
+        "drawn",
+        "forecasts",
         "issued",
         "left",
         "left_count",
@@ -40,10 +51,13 @@ class Line:
         "paused",
         "policy",
         "policy_version",
+        "positions",
         "room_id",
         "scheduled",
         "seats_available",
+        "seats_held",
         "seats_total",
+        "seen_at",
         "serving",
         "session_seconds",
     )
@@ -51,11 +65,16 @@ class Line:
     def __init__(self, room_id: int, concert_id: UUID) -> None:
         self.room_id = room_id
         self.concert_id = concert_id
+        self.positions: array[int] | None = None
         self.left = array("i")
         self.left_count = 0
+        self.forecasts = Forecasts()
         self.issued = 0
         self.serving = 0
+        self.active = 0
+        self.admitted_lately = 0
         self.seats_available = 0
+        self.seats_held = 0
         self.seats_total = 0
         self.policy: Policy
         self.policy_version = 0
@@ -66,6 +85,9 @@ class Line:
         self.paused = False
         self.scheduled = False
         self.closed = False
+        self.drawn = True
+        self.draw_due = False
+        self.seen_at: datetime
 
     @property
     def waiting(self) -> int:
@@ -83,16 +105,44 @@ class Line:
             return "scheduled"
         return "sold_out" if self.seats_total and self.seats_available <= 0 else "open"
 
+    def position_of(self, number: int) -> int | None:
+        """The place of a number in serving order; ``None`` before a draw."""
+        return self._rank(number) if self.drawn else None
+
+    def _rank(self, number: int) -> int:
+        """What ``serving`` and ``left`` count by."""
+        positions = self.positions
+        if positions is None or number > len(positions):
+            return number
+        return positions[number - 1]
+
     def ahead_of(self, number: int) -> int:
-        """How many are called before this number; who left isn't counted."""
-        return number - self.serving - 1 - bisect_left(self.left, number)
+        """How many are called before this number; who left isn't counted.
+
+        Before a draw that may be everybody else.
+        """
+        if not self.drawn:
+            return max(0, self.waiting - 1)
+        rank = self._rank(number)
+        return rank - self.serving - 1 - bisect_left(self.left, rank)
+
+    def eta(self, ahead: int) -> Eta | None:
+        """When somebody with so many ahead is called; ``None`` where nothing tells that."""
+        if self.paused or self.closed or not self.drawn:
+            return None
+        return self.forecasts.of(ahead)
+
+    def has_called(self, number: int) -> bool:
+        """Whether the line has gone past this number."""
+        return self._rank(number) <= self.serving
 
     def is_waiting(self, number: int) -> bool:
         """Whether the place surely waited when this was seen; if not, ask the database."""
-        if number <= self.serving or self.closed:
+        rank = self._rank(number)
+        if rank <= self.serving or self.closed:
             return False
-        at = bisect_left(self.left, number)
-        return at == len(self.left) or self.left[at] != number
+        at = bisect_left(self.left, rank)
+        return at == len(self.left) or self.left[at] != rank
 
     def update(self, row: asyncpg.Record) -> None:
         """Takes over what the database says of this line."""
@@ -108,16 +158,48 @@ class Line:
         self.paused = row["paused"]
         self.scheduled = row["scheduled"]
         self.closed = row["closed"]
+        self.drawn = not row["by_draw"] or row["entrants"] is not None
+        self.draw_due = row["draw_due"]
+        self.seen_at = row["seen_at"]
+        self.forecasts.update(
+            self.policy,
+            None if row["looked_at"] is None else _pace(row),
+            called=row["called"],
+            adaptive_cap=row["adaptive_cap"],
+            opens_in_seconds=(
+                (self.opens_at - self.seen_at).total_seconds()
+                if self.opens_at and self.scheduled
+                else 0
+            ),
+        )
+
+    def take_draw(self, positions: "array[int]") -> None:
+        """Notes the outcome of the draw; who has left is to be counted out again."""
+        self.positions = positions
+        self.left = array("i")
+        self.left_count = 0
 
     def count_out(self, leavers: list[int], left_count: int) -> None:
         """Notes who left since the last time, and forgets those whom nobody waits behind."""
+        ranks = map(self._rank, leavers)
         if len(leavers) > _FEW_LEAVERS:
-            self.left = array("i", sorted([*self.left, *leavers]))
+            self.left = array("i", sorted([*self.left, *ranks]))
         else:
-            for number in leavers:
-                insort(self.left, number)
+            for rank in ranks:
+                insort(self.left, rank)
         self.left_count = left_count
         del self.left[: bisect_right(self.left, self.serving)]
+
+
+def _pace(row: asyncpg.Record) -> Pace:
+    return Pace(
+        finish_hazard=row["finish_hazard"],
+        finish_spread=row["finish_spread"],
+        leave_hazard=row["leave_hazard"],
+        leave_spread=row["leave_spread"],
+        called=row["called_then"],
+        active=row["active_then"],
+    )
 
 
 class Snapshot:
@@ -129,15 +211,22 @@ class Snapshot:
         self.by_concert: dict[UUID, Line] = {}
         # Two at once would count the same leavers out twice, or put an older view over a newer one.
         self._refreshing = asyncio.Lock()
+        self._begun = 0
+        self._ended = 0
 
     async def refresh(self) -> None:
-        """Reads the lines anew.
+        """Reads the lines anew; who asks while one is read shares the next reading.
 
         Who left is read after the lines, up to the count that the line itself gave: ``left_seq`` is
         gapless and committed together with that count, so each leaver is read exactly once.
         """
+        asked = self._begun
         async with self._refreshing:
+            if self._ended > asked:
+                return
+            self._begun += 1
             await self._refresh()
+            self._ended = self._begun
 
     async def _refresh(self) -> None:
         grown = False
@@ -146,30 +235,48 @@ class Snapshot:
             if line is None:
                 line = Line(row["room_id"], row["concert_id"])
                 grown = True
+            positions = None
+            left_count = line.left_count
+            if row["entrants"] is not None and line.positions is None:
+                positions = await self._positions(line.room_id)
+                left_count = 0
             leavers: list[int] = []
-            if row["left_count"] > line.left_count:
+            if row["left_count"] > left_count:
                 leavers = [
                     left["number"]
                     for left in await _queries.left_between(
                         self._pool,
                         room_id=line.room_id,
-                        after=line.left_count,
+                        after=left_count,
                         until=row["left_count"],
-                        serving=row["serving"],
+                        # In a drawn line any number may be called late.
+                        behind=row["serving"] if row["entrants"] is None else 0,
                     )
                 ]
             # No await between these: a poll sees the line before or after, never in between.
             line.update(row)
+            if positions is not None:
+                line.take_draw(positions)
             line.count_out(leavers, row["left_count"])
             self.lines[line.room_id] = line
             self.by_concert[line.concert_id] = line
         if grown:
-            await self.refresh_stock()
+            await self.refresh_counts()
 
-    async def refresh_stock(self) -> None:
-        """Counts the seats anew."""
+    async def _positions(self, room_id: int) -> "array[int]":
+        positions = array("i", await _queries.positions(self._pool, room_id=room_id) or b"")
+        if sys.byteorder == "little":
+            positions.byteswap()
+        return positions
+
+    async def refresh_counts(self) -> None:
+        """Counts anew the seats, and who was called of late."""
         for row in await _queries.stock_of_concerts(self._pool):
             line = self.by_concert.get(row["concert_id"])
             if line is not None:
                 line.seats_available = row["available"]
+                line.seats_held = row["held"]
                 line.seats_total = row["total"]
+        for row in await _queries.admitted_lately_by_room(self._pool):
+            if row["room_id"] in self.lines:
+                self.lines[row["room_id"]].admitted_lately = row["admitted"]

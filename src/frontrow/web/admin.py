@@ -42,17 +42,9 @@ class Audit(msgspec.Struct, frozen=True):
 
 async def create_concert(ask: Ask) -> Response:
     """Puts a concert on sale."""
-    room = ask.body.waiting_room
+    ask.body.waiting_room.check("/waiting_room")
     made, replayed = await ask.services.concerts.create(
-        ask.body,
-        {
-            "policy": msgspec.json.encode(room.policy).decode(),
-            "session_seconds": room.session_seconds,
-            "claim_seconds": room.claim_seconds,
-            "opens_at": room.opens_at,
-            "closes_at": room.closes_at,
-        },
-        ask.idempotency_key,
+        ask.body, ask.body.waiting_room, ask.idempotency_key
     )
     await ask.services.rooms.snapshot.refresh()
     return created(made, replayed=replayed)
@@ -80,7 +72,7 @@ async def waiting_room(ask: Ask) -> Response:
 async def configure(ask: Ask) -> Response:
     """Sets a line up anew."""
     await ask.services.rooms.configure(ask.params["concert_id"], ask.body)
-    return ok(ask.body)
+    return await waiting_room(ask)
 
 
 async def pause(ask: Ask) -> Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import msgspec
@@ -74,6 +74,17 @@ HEADERS: dict[str, Json] = {
         "required": True,
         "schema": {"type": "string"},
         "example": "private, no-cache",
+    },
+    "Vary": {
+        "description": "Which headers of the request the answer depends on.",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": "accept",
+    },
+    "Content-Disposition": {
+        "description": "The name to keep it under.",
+        "schema": {"type": "string"},
+        "example": 'attachment; filename="order.csv"',
     },
     "Location": {
         "description": "Where to go on.",
@@ -212,24 +223,27 @@ def _header_parameter(name: str, says: str, schema: Json, example: str) -> Json:
 
 
 def _success(call: Call, answers: Sequence[Answer], schemas: Schemas) -> Json:
-    (answer,) = answers
-    headers = ["X-Request-Id", *answer.headers]
+    """One status; several answers under it differ in their media types."""
+    headers = ["X-Request-Id", *chain.from_iterable(answer.headers for answer in answers)]
     if (
-        answer.status == HTTPStatus.NOT_MODIFIED
+        answers[0].status == HTTPStatus.NOT_MODIFIED
     ):  # RFC 9110, section 15.4.5: what the 200 would have said
         headers += next(other.headers for other in call.answers if other.headers)
-    if call.idempotent and answer.status == HTTPStatus.CREATED:
+    if call.idempotent and answers[0].status == HTTPStatus.CREATED:
         headers.append("Idempotency-Replayed")
-    described: Json = {"description": answer.says, "headers": _headers(headers)}
-    if answer.body is not None:
-        example = answer.example
-        described["content"] = {
-            answer.media_type: {
-                "schema": schemas.of(answer.body),
-                "example": schemas.example(answer.body) if example is None else example,
-            }
+    described: Json = {
+        "description": " ".join(answer.says for answer in answers),
+        "headers": _headers(headers),
+    }
+    content = {
+        answer.media_type: {
+            "schema": schemas.of(answer.body),
+            "example": schemas.example(answer.body) if answer.example is None else answer.example,
         }
-    return described
+        for answer in answers
+        if answer.body is not None
+    }
+    return described | ({"content": content} if content else {})
 
 
 def _refused(errors: Sequence[type[DomainError]], schemas: Schemas) -> Json:

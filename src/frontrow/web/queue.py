@@ -1,20 +1,32 @@
 """Calls about the line: tokens."""
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from blacksheep import Content, Response
+from msgspec import Meta
 
 from frontrow.errors import NotFound, RoomClosed, TokenFinished
-from frontrow.waiting_room.model import IssuedStatus, Status
+from frontrow.waiting_room.draw import Draw, Entries
+from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
 from frontrow.web.calls import Answer, Ask, Call, Who
-from frontrow.web.endpoint import JSON, encode, no_content, tagged
+from frontrow.web.endpoint import JSON, encode, no_content, ok, tagged
 
 
 class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which line to join."""
 
     concert_id: UUID
+
+
+class EntriesPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which entrants of a draw."""
+
+    after: Annotated[
+        int, Meta(ge=0, le=2**31 - 1, description="The number that the page begins behind.")
+    ] = 0
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="Most entrants in the page.")] = 1_000
 
 
 async def join(ask: Ask) -> Response:
@@ -26,14 +38,49 @@ async def join(ask: Ask) -> Response:
 async def status(ask: Ask) -> Response:
     """Tells how the place stands: the poll."""
     current = await ask.services.rooms.status(ask.queue_token)
-    # All that a waiting place's status says, without the jitter of poll_after_ms.
-    etag = f'"{current.number}-{current.ahead}-{current.seats_available}-{current.state[0]}'
+    return tagged(ask.request, encode(current), etag(current), _PRIVATE)
+
+
+def etag(current: Status) -> bytes:
+    """Names all that a status says, but for the jitter of poll_after_ms."""
+    tag = (
+        f'"{current.position or 0}-{current.ahead}-{current.seats_available}'
+        f"-{current.state[0]}{current.room_state[:2]}"
+    )
+    if current.eta_seconds is not None:
+        tag += f"-{current.eta_seconds.p50}-{current.eta_seconds.p90}"
     if current.expires_at is not None:
-        etag += f"-{current.expires_at.timestamp():.6f}"
-    return tagged(ask.request, encode(current), f'{etag}"'.encode(), _PRIVATE)
+        tag += f"-{current.expires_at.timestamp():.6f}"
+    return f'{tag}"'.encode()
 
 
 _PRIVATE = [(b"cache-control", b"private, no-cache")]
+
+
+async def document(ask: Ask) -> Response:
+    """Shows a line to everybody."""
+    return _public(await ask.services.rooms.document(ask.params["concert_id"]))
+
+
+async def draw(ask: Ask) -> Response:
+    """Shows a draw to everybody."""
+    return _public(await ask.services.draws.draw(ask.params["concert_id"]))
+
+
+async def entries(ask: Ask) -> Response:
+    """Shows the entrants of a draw to everybody."""
+    page = ask.query or EntriesPage()
+    return _public(
+        await ask.services.draws.entries(
+            ask.params["concert_id"], after=page.after, limit=page.limit
+        )
+    )
+
+
+def _public(body: object) -> Response:
+    response = ok(body)
+    response.add_header(b"cache-control", b"public, max-age=1")
+    return response
 
 
 async def leave(ask: Ask) -> Response:
@@ -41,6 +88,9 @@ async def leave(ask: Ask) -> Response:
     await ask.services.reservations.leave(ask.queue_token)
     return no_content()
 
+
+_CONCERT = {"concert_id": UUID}
+_CACHED = {"Cache-Control": "For everybody, for a second."}
 
 CALLS = (
     Call(
@@ -99,5 +149,48 @@ CALLS = (
         answers=(Answer(204, "The place is finished."),),
         refusals=(TokenFinished,),
         handler=leave,
+    ),
+    Call(
+        method="GET",
+        path="/concerts/{concert_id}/queue",
+        name="queue_document",
+        group="Line",
+        summary="Show a line to everybody",
+        says=(
+            "The same answer for all, so that one cached copy serves any number of people: each "
+            "reckons their own place from `serving`."
+        ),
+        params=_CONCERT,
+        answers=(Answer(200, "The line.", QueueDocument, headers=_CACHED),),
+        refusals=(NotFound,),
+        handler=document,
+    ),
+    Call(
+        method="GET",
+        path="/concerts/{concert_id}/queue/draw",
+        name="draw",
+        group="Line",
+        summary="Show a draw to everybody",
+        says=(
+            "The commitment as soon as the draw is set up; the seed and the digest of all entrants "
+            "once the line has been drawn. `frontrow verify-draw` checks it."
+        ),
+        params=_CONCERT,
+        answers=(Answer(200, "The draw.", Draw, headers=_CACHED),),
+        refusals=(NotFound,),
+        handler=draw,
+    ),
+    Call(
+        method="GET",
+        path="/concerts/{concert_id}/queue/draw/entries",
+        name="draw_entries",
+        group="Line",
+        summary="Show the entrants of a draw to everybody",
+        says="Once the line has been drawn; without the users.",
+        params=_CONCERT,
+        query=EntriesPage,
+        answers=(Answer(200, "A page of entrants, by number.", Entries, headers=_CACHED),),
+        refusals=(NotFound,),
+        handler=entries,
     ),
 )

@@ -113,7 +113,7 @@ class Schemas:
             return schema["enum"][0]
         if schema.get("type") == "array":
             return [self._example(schema["items"], owner, "")]
-        return {"object": {}, "string": "…", "integer": 1}[schema["type"]]
+        return {"object": {}, "string": "…", "integer": 1, "boolean": False}[schema["type"]]
 
 
 def _types(calls: Iterable[Call]) -> Iterable[Any]:

@@ -2,7 +2,17 @@
 
 from itertools import chain
 
-from frontrow.web import admin, balance, concerts, payments, queue, reservations, users
+from frontrow.web import (
+    admin,
+    balance,
+    concerts,
+    events,
+    order,
+    payments,
+    queue,
+    reservations,
+    users,
+)
 from frontrow.web.calls import Call
 
 BASE = "/api/v1"
@@ -15,7 +25,9 @@ CALLS: tuple[Call, ...] = tuple(
         concerts.CALLS,
         balance.CALLS,
         users.CALLS,
+        events.CALLS,
         admin.CALLS,
+        order.CALLS,
     )
 )
 """The contract's calls, below ``BASE``; hot ones first."""

@@ -18,6 +18,8 @@ from frontrow.errors import (
     ShowAmbiguous,
 )
 from frontrow.services import Services
+from frontrow.waiting_room.policy import OpenPolicy, RatePolicy
+from frontrow.waiting_room.settings import RoomSettings
 from tests.buyers import (
     Owner,
     buyer,
@@ -30,13 +32,7 @@ from tests.buyers import (
 from tests.conftest import Database
 
 START = datetime(2030, 5, 1, 15, 30, tzinfo=UTC)
-ROOM: dict[str, Any] = {
-    "policy": '{"kind":"open"}',
-    "session_seconds": 600,
-    "claim_seconds": 120,
-    "opens_at": None,
-    "closes_at": None,
-}
+ROOM = RoomSettings(policy=OpenPolicy())
 
 
 def concert(*shows: NewShow, **changes: Any) -> NewConcert:
@@ -125,7 +121,7 @@ async def test_the_same_key_at_once(services: Services, owner: Owner) -> None:
         ({"hold_seconds": 299}, {}),
         ({"shows": [NewShow(starts_at=START, price=50_001)]}, {}),
         ({}, {"session_seconds": 601}),
-        ({}, {"policy": '{"kind":"rate","admit":1,"every_seconds":1}'}),
+        ({}, {"policy": RatePolicy(admit=1, every_seconds=1)}),
     ],
 )
 async def test_the_same_key_for_another_concert(
@@ -135,7 +131,7 @@ async def test_the_same_key_for_another_concert(
     await services.concerts.create(concert(), ROOM, "key")
     other = msgspec.structs.replace(concert(), **change)
     async with refused(database, IdempotencyKeyReused):
-        await services.concerts.create(other, ROOM | room, "key")
+        await services.concerts.create(other, msgspec.structs.replace(ROOM, **room), "key")
 
 
 @pytest.mark.parametrize("zone", ["", "Seoul", "Asia", "../etc/passwd", "/etc/passwd", "a\x00b"])

@@ -20,6 +20,7 @@ from tests.buyers import (
     buyer,
     join,
     make_concert,
+    pass_time,
     refused,
     services_on,
 )
@@ -70,14 +71,15 @@ async def test_a_lower_cap_throws_nobody_out(services: Services, owner: Owner) -
     assert await admitted_numbers(owner) == [3, 4]
 
 
-async def test_configure_takes_times(services: Services) -> None:
+async def test_configure_takes_times(services: Services, database: Database) -> None:
     """A line may be closed by its times and opened again."""
     made = await make_concert(services)
     now = datetime.now(UTC)
-    past = RoomSettings(
-        policy=OpenPolicy(), opens_at=now - timedelta(2), closes_at=now - timedelta(1)
+    times = RoomSettings(
+        policy=OpenPolicy(), opens_at=now + timedelta(1), closes_at=now + timedelta(2)
     )
-    await services.rooms.configure(made.concert_id, past)
+    await services.rooms.configure(made.concert_id, times)
+    await pass_time(database, timedelta(3).total_seconds())
     with pytest.raises(RoomClosed):
         await join(services, made.concert_id)
     await services.rooms.configure(made.concert_id, RoomSettings(policy=OpenPolicy()))
@@ -213,5 +215,5 @@ async def test_stock_in_the_snapshot(services: Services) -> None:
     line = services.rooms.snapshot.by_concert[made.concert_id]
     assert (line.seats_available, line.seats_total) == (20, 20)
     await services.reservations.hold(place, made.shows[0], [1, 2], None)
-    await services.rooms.snapshot.refresh_stock()
+    await services.rooms.snapshot.refresh_counts()
     assert (line.seats_available, line.seats_total) == (18, 20)

@@ -83,7 +83,7 @@ async def test_fold_stock(services: Services, owner: Owner) -> None:
 
     async def counted() -> tuple[list[int], int]:
         dates = await services.catalogue.dates(made.concert_id)
-        await services.rooms.snapshot.refresh_stock()
+        await services.rooms.snapshot.refresh_counts()
         return [day.shows[0].seats_available for day in dates.dates], line.seats_available
 
     assert await counted() == ([47, 50], 97)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from frontrow.db.cluster import OWNER
 from frontrow.db.server import EmbeddedServer
 from frontrow.ids import PlaceRef
 from frontrow.services import Bell, Services
-from frontrow.upkeep import Admission, expire_holds, refresh_stock, running
+from frontrow.upkeep import Admission, expire_holds, refresh_counts, running
 from frontrow.waiting_room.policy import MaxActivePolicy
 from tests.buyers import (
     Made,
@@ -103,7 +104,8 @@ async def test_admission_finishes_the_overdue(
     await pass_time(database, 60)
     assert await Admission(services).run_once(set()) == 1
     assert await state_of(owner, late) == "finished"
-    assert metric("frontrow_places_expired_total", made) == 1
+    expired = {"concert": str(made.concert_id), "reason": "expired"}
+    assert REGISTRY.get_sample_value("frontrow_finished_total", expired) == 1
 
 
 async def test_admission_closes_a_line(
@@ -143,7 +145,7 @@ async def test_stock(services: Services) -> None:
         await join(services, made.concert_id)
     await services.reservations.hold(place, made.shows[0], [1, 2], None)
     await services.rooms.snapshot.refresh()
-    await refresh_stock(services)
+    await refresh_counts(services)
     assert services.rooms.snapshot.by_concert[made.concert_id].seats_available == 8
     assert metric("frontrow_seats_available", made) == 8
     assert metric("frontrow_line_waiting", made) == 3
@@ -208,9 +210,9 @@ async def test_the_next_one_is_called_at_once(
     async with running(services):
         places = [await join(services, made.concert_id) for _ in range(4)]
         for place, following in pairwise(places):
-            await until(lambda place=place: is_admitted(owner, place))  # type: ignore[misc]
+            await until(partial(is_admitted, owner, place))
             await free_a_slot(services, database, place, made)
-            await until(lambda place=following: is_admitted(owner, place))  # type: ignore[misc]
+            await until(partial(is_admitted, owner, following))
             freed, called = await owner.fetchrow(
                 """SELECT least(gone.finished_at, gone.expires_at), next.admitted_at
                 FROM place AS gone, place AS next
@@ -237,7 +239,7 @@ async def test_a_joiner_is_called_at_once(services: Services, owner: Owner) -> N
     async with running(services):
         for _ in range(3):
             place = await join(services, made.concert_id)
-            await until(lambda place=place: is_admitted(owner, place))  # type: ignore[misc]
+            await until(partial(is_admitted, owner, place))
             row = await owner.fetchrow(
                 "SELECT joined_at, admitted_at FROM place WHERE number = $1", place.number
             )
@@ -273,7 +275,7 @@ async def test_it_stops(services: Services) -> None:
     """When the block ends nothing of it runs any more."""
     before = asyncio.all_tasks()
     async with running(services):
-        assert len(asyncio.all_tasks() - before) == 5
+        assert len(asyncio.all_tasks() - before) == 9
     assert asyncio.all_tasks() - before == set()
 
 
@@ -297,11 +299,11 @@ async def test_it_survives_the_database_being_away(
     engine: EmbeddedServer, template: Database
 ) -> None:
     """A failure is told once for each job; when the database is back, so is the work."""
-    names = ("admission", "snapshot", "stock", "fold", "expiry")
+    names = ("admission", "snapshot", "counts", "fold", "expiry")
 
     def failures() -> list[float]:
         return [
-            REGISTRY.get_sample_value("frontrow_upkeep_failures_total", {"job": job}) or 0.0
+            REGISTRY.get_sample_value("frontrow_upkeep_failures_total", {"task": job}) or 0.0
             for job in names
         ]
 
@@ -371,3 +373,25 @@ async def test_calls_survive_lost_connections(
     assert cuts >= 10
     assert await owner.fetchval("SELECT sum(amount) FROM transfer") == 10_000
     assert await owner.fetchval("SELECT issued FROM waiting_room") == 60
+
+
+async def test_lines_are_forecast(services: Services, owner: Owner) -> None:
+    """Who waits is told how long; once they are called, the statistics say how good that was."""
+    made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
+    places = [await join(services, made.concert_id) for _ in range(12)]
+
+    async def told() -> bool:
+        status = await services.rooms.status(places[-1])
+        recorded = await owner.fetchval("SELECT count(*) FROM forecast WHERE position < 10")
+        return status.eta_seconds is not None and recorded > 0
+
+    async def judged() -> bool:
+        statistics = await services.rooms.statistics(made.concert_id)
+        return statistics.forecast.judged > 0
+
+    async with running(services):
+        await until(told)
+        for place in places[:10]:
+            await until(partial(is_admitted, owner, place))
+            await services.reservations.leave(place)
+        await until(judged)

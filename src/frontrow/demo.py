@@ -1,19 +1,18 @@
 """Three concerts to try Frontrow with, one for each admission policy; all invented."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
-
-import msgspec
 
 from frontrow.concerts.model import NewConcert, NewSection, NewShow
 from frontrow.concerts.service import Concerts, claim_currency
 from frontrow.db.pool import open_pool
 from frontrow.errors import IdempotencyKeyReused
+from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy, RatePolicy
+from frontrow.waiting_room.settings import RoomSettings
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
 _ZONE = ZoneInfo("Asia/Seoul")
-_ROOM = {"session_seconds": 600, "claim_seconds": 120, "opens_at": None, "closes_at": None}
 
 
 class _Demo(NamedTuple):
@@ -21,7 +20,7 @@ class _Demo(NamedTuple):
 
     idempotency_key: str
     concert: NewConcert
-    room: dict[str, Any]
+    room: RoomSettings
 
 
 async def seed(database_url: str, *, currency: str = "KRW") -> None:
@@ -62,7 +61,7 @@ def _demos(today: date, currency: str) -> list[_Demo]:
                     for days in (14, 15, 21, 22)
                 ],
             ),
-            {**_ROOM, "policy": _policy(kind="open")},
+            RoomSettings(policy=OpenPolicy()),
         ),
         _Demo(
             "demo:max_active",
@@ -78,7 +77,7 @@ def _demos(today: date, currency: str) -> list[_Demo]:
                     for days in (10, 17, 24)
                 ],
             ),
-            {**_ROOM, "policy": _policy(kind="max_active", max_active=2), "claim_seconds": 30},
+            RoomSettings(policy=MaxActivePolicy(max_active=2), claim_seconds=30),
         ),
         _Demo(
             "demo:rate",
@@ -92,7 +91,7 @@ def _demos(today: date, currency: str) -> list[_Demo]:
                     for days, hour in ((28, 18), (29, 14), (29, 19), (30, 17))
                 ],
             ),
-            {**_ROOM, "policy": _policy(kind="rate", admit=5, every_seconds=10)},
+            RoomSettings(policy=RatePolicy(admit=5, every_seconds=10)),
         ),
     ]
 
@@ -107,7 +106,3 @@ def _sections() -> list[NewSection]:
         NewSection(name="Balcony R", price=121_000, seats=60),
         NewSection(name="Balcony S", price=99_000, seats=60),
     ]
-
-
-def _policy(**policy: Any) -> str:  # noqa: ANN401 - a policy's fields are the line's affair
-    return msgspec.json.encode(policy).decode()

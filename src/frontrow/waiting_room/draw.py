@@ -1,0 +1,136 @@
+"""The draw of a line: its rule, and what everybody may see of it.
+
+All values are SHA-256 sums in lower-case hexadecimal, of ASCII text, so that any ``sha256sum`` can
+check them:
+
+- entry of a place: of its id, the ``jti`` of its token, as text;
+- digest: of all entries by number, each followed by a line feed;
+- key of a number: of ``seed:digest:number``;
+- commitment: of the seed.
+
+The entrants are served in the order of their keys. The commitment is public before anybody can
+know the digest, so the seed can't be chosen to suit it.
+"""
+
+from array import array
+from collections.abc import Iterable
+from datetime import datetime
+from hashlib import sha256
+from typing import Annotated
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Meta
+
+from frontrow.db.queries import load
+from frontrow.errors import NotFound
+from frontrow.waiting_room.snapshot import Snapshot
+
+_queries = load("frontrow.waiting_room")
+
+Sum = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="A SHA-256 sum, hexadecimal.")]
+
+
+class Draw(msgspec.Struct, frozen=True, kw_only=True):
+    """A draw. What is known only once the line has been drawn is null before."""
+
+    concert_id: UUID
+    commitment: Annotated[Sum, Meta(description="Of the seed; public since committed_at.")]
+    committed_at: Annotated[datetime, Meta(description="When the draw was set up.")]
+    opens_at: Annotated[datetime | None, Meta(description="When it is drawn.")]
+    drawn_at: datetime | None
+    entrants: Annotated[int | None, Meta(description="The numbers 1 to this were drawn.")]
+    digest: Annotated[Sum | None, Meta(description="Of all entries.")]
+    seed: Annotated[str | None, Meta(description="What the commitment was made of.")]
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One entrant of a draw, without the user."""
+
+    number: int
+    entry: Annotated[Sum, Meta(description="Of the place's id, which its token names as jti.")]
+    position: Annotated[int, Meta(description="The place in serving order that was drawn.")]
+
+
+class Entries(msgspec.Struct, frozen=True):
+    """A page of entrants, by number."""
+
+    entries: list[Entry]
+    next: Annotated[int | None, Meta(description="The `after` of the next page.")]
+
+
+class Draws:
+    """Shows the draws of this installation. That they happen is ``WaitingRooms.draw``."""
+
+    def __init__(self, pool: asyncpg.Pool, snapshot: Snapshot) -> None:
+        self._pool = pool
+        self._snapshot = snapshot
+
+    async def draw(self, concert_id: UUID) -> Draw:
+        """A concert's draw.
+
+        Raises:
+            NotFound: no such concert, or its line has none.
+        """
+        row = await _queries.draw_of(self._pool, concert_id=concert_id)
+        if row is None:
+            raise NotFound
+        return Draw(concert_id=concert_id, **row)
+
+    async def entries(self, concert_id: UUID, *, after: int, limit: int) -> Entries:
+        """The entrants of a drawn line with the numbers behind ``after``.
+
+        Raises:
+            NotFound: no such concert, or its line has not been drawn.
+        """
+        line = self._snapshot.by_concert.get(concert_id)
+        if line is not None and not line.drawn:
+            # Another process may have drawn it, and shown that, a moment ago.
+            await self._snapshot.refresh()
+        if line is None or line.positions is None:
+            raise NotFound
+        positions = line.positions
+        rows = await _queries.entries(
+            self._pool, room_id=line.room_id, after=after, entrants=len(positions), limit=limit
+        )
+        page = [Entry(row["number"], row["entry"], positions[row["number"] - 1]) for row in rows]
+        last = page[-1].number if page else after
+        return Entries(page, last if last < len(positions) else None)
+
+
+def entry_of(place_id: UUID) -> str:
+    """The entry of a place."""
+    return _sum(str(place_id))
+
+
+def commitment_of(seed: str) -> str:
+    """The commitment to a seed."""
+    return _sum(seed)
+
+
+def digest_of(entries: Iterable[str]) -> str:
+    """The digest of all entries, given by number from 1 on."""
+    digest = sha256()
+    for entry in entries:
+        digest.update(f"{entry}\n".encode())
+    return digest.hexdigest()
+
+
+def positions_of(seed: str, digest: str, entrants: int) -> "array[int]":
+    """The positions of the numbers 1.., in their order."""
+    prefix = sha256(f"{seed}:{digest}:".encode())
+
+    def key(number: int) -> bytes:
+        whole = prefix.copy()
+        whole.update(b"%d" % number)
+        return whole.digest()
+
+    positions = array("i", bytes(4 * entrants))
+    for position, number in enumerate(sorted(range(1, entrants + 1), key=key), 1):
+        positions[number - 1] = position
+    return positions
+
+
+def _sum(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

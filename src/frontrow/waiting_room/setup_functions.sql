@@ -1,0 +1,179 @@
+-- How a line is set up: its policy and times, its draw. Conventions as in functions.sql.
+
+-- What is wrong with times and an order for a line: the name of the refusal, or NULL. p_room_id is NULL
+-- for a new line. A time that the line has already may have passed since.
+CREATE OR REPLACE FUNCTION waiting_room_flaw(
+    p_room_id int, p_order text, p_opens_at timestamptz, p_closes_at timestamptz, p_now timestamptz
+)
+RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    room waiting_room;
+BEGIN
+    SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id;
+    RETURN CASE
+        WHEN p_opens_at <= p_now AND p_opens_at IS DISTINCT FROM room.opens_at
+            THEN 'opens_in_the_past'
+        WHEN p_closes_at <= p_now AND p_closes_at IS DISTINCT FROM room.closes_at
+            THEN 'closes_in_the_past'
+        WHEN p_order = 'draw' AND room.entrants IS NULL THEN CASE
+            WHEN room.line_order = 'arrival' AND room.issued > 0
+                AND coalesce(room.opens_at <= p_now, true) THEN 'draw_after_opening'
+            WHEN p_opens_at IS NULL THEN 'draw_without_opening'
+        END
+    END;
+END $$;
+
+-- Opens a concert's line, with its draw if it is to have one. p_seed is the secret of that draw.
+-- Returns what is wrong with it (waiting_room_flaw); NULL where nothing is.
+CREATE OR REPLACE FUNCTION waiting_room_open(
+    p_concert_id uuid, p_policy jsonb, p_session_seconds int, p_claim_seconds int,
+    p_opens_at timestamptz, p_closes_at timestamptz, p_order text, p_seed text
+)
+RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    now timestamptz := clock_timestamp();
+    flaw text := waiting_room_flaw(NULL, p_order, p_opens_at, p_closes_at, now);
+    room int;
+BEGIN
+    IF flaw IS NOT NULL THEN
+        RETURN flaw;
+    END IF;
+    INSERT INTO waiting_room (
+        concert_id, policy, session_seconds, claim_seconds, opens_at, closes_at, line_order,
+        adaptive_cap
+    )
+    VALUES (
+        p_concert_id, p_policy, p_session_seconds, p_claim_seconds, p_opens_at, p_closes_at, p_order,
+        (p_policy ->> 'min_active')::int
+    )
+    RETURNING room_id INTO room;
+    INSERT INTO policy_change VALUES (room, 1, p_policy, now);
+    IF p_order = 'draw' THEN
+        PERFORM waiting_room_commit_to_draw(room, p_seed, now);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Replaces a line's policy and times; places and numbers stay. A draw that has been drawn stands; one
+-- that has not can be called off, and set up again only with another seed. An adaptive policy goes on
+-- with the cap that it had, as far as its bounds allow.
+-- outcome: done; not_found; or what is wrong (waiting_room_flaw).
+CREATE OR REPLACE FUNCTION waiting_room_configure(
+    p_concert_id uuid, p_policy jsonb, p_session_seconds int, p_claim_seconds int,
+    p_opens_at timestamptz, p_closes_at timestamptz, p_order text, p_seed text
+)
+RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    room waiting_room;
+    now timestamptz;
+    flaw text;
+    drawing boolean;
+BEGIN
+    SELECT * INTO room FROM waiting_room WHERE concert_id = p_concert_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'not_found';
+    END IF;
+    now := clock_timestamp();
+    flaw := waiting_room_flaw(room.room_id, p_order, p_opens_at, p_closes_at, now);
+    IF flaw IS NOT NULL THEN
+        RETURN flaw;
+    END IF;
+    drawing := EXISTS (SELECT FROM draw WHERE room_id = room.room_id AND entrants IS NOT NULL);
+    UPDATE waiting_room
+    SET policy = p_policy, session_seconds = p_session_seconds, claim_seconds = p_claim_seconds,
+        opens_at = p_opens_at, closes_at = p_closes_at,
+        line_order = CASE WHEN drawing THEN 'draw' ELSE p_order END,
+        adaptive_cap = CASE WHEN p_policy ->> 'kind' = 'adaptive' THEN least(
+            (p_policy ->> 'max_active')::int,
+            greatest((p_policy ->> 'min_active')::int, room.adaptive_cap)
+        ) END,
+        policy_version = room.policy_version + 1
+    WHERE room_id = room.room_id;
+    INSERT INTO policy_change VALUES (room.room_id, room.policy_version + 1, p_policy, now);
+    IF NOT drawing AND p_order <> room.line_order THEN
+        DELETE FROM draw WHERE room_id = room.room_id;
+        IF p_order = 'draw' THEN
+            PERFORM waiting_room_commit_to_draw(room.room_id, p_seed, now);
+        END IF;
+    END IF;
+    RETURN 'done';
+END $$;
+
+-- Sets up a draw: from now on everybody can see what the seed will be checked against.
+CREATE OR REPLACE FUNCTION waiting_room_commit_to_draw(p_room_id int, p_seed text, p_now timestamptz)
+RETURNS void LANGUAGE sql VOLATILE AS $$
+    INSERT INTO draw (room_id, seed, commitment, committed_at)
+    VALUES (p_room_id, p_seed, encode(sha256(convert_to(p_seed, 'UTF8')), 'hex'), p_now);
+$$;
+
+-- How an entrant stands in the digest of a draw: nothing of the user, and nobody else's place has it.
+CREATE OR REPLACE FUNCTION waiting_room_entry(place_id uuid)
+RETURNS text LANGUAGE sql STABLE
+RETURN encode(sha256(convert_to(place_id::text, 'UTF8')), 'hex');
+
+-- Closes the entries of a draw whose time has come: those who came before opening are in it, who comes
+-- now is served behind them by number. Returns whether there is something to draw.
+CREATE OR REPLACE FUNCTION waiting_room_close_entries(p_room_id int)
+RETURNS boolean LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+AS $$
+DECLARE
+    room waiting_room;
+BEGIN
+    -- Whoever got a joined_at before opening has their place by the time this lock is had.
+    SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
+    IF NOT FOUND OR room.line_order <> 'draw' OR room.entrants IS NOT NULL
+        OR coalesce(room.opens_at > clock_timestamp(), true)
+    THEN
+        RETURN false;
+    END IF;
+    -- Only while nobody has: who draws holds the draw's row and waits for the room's.
+    IF EXISTS (SELECT FROM draw WHERE room_id = p_room_id AND entrants IS NULL) THEN
+        UPDATE draw SET entrants = coalesce((
+            SELECT p.number FROM place AS p
+            WHERE p.room_id = p_room_id AND p.joined_at < room.opens_at
+            ORDER BY p.number DESC LIMIT 1
+        ), 0)
+        WHERE room_id = p_room_id;
+    END IF;
+    RETURN true;
+END $$;
+
+-- Draws a line whose entries are closed; other processes go on meanwhile, and pass by what one of them
+-- is at. The rule, with all in hexadecimal text:
+--   entry   = SHA-256(place id)
+--   digest  = SHA-256(the entries by number, each followed by a line feed)
+--   key     = SHA-256(seed ":" digest ":" number)
+-- and the entrants are served by their keys. Returns how many were drawn; NULL where nothing was.
+CREATE OR REPLACE FUNCTION waiting_room_draw(p_room_id int)
+RETURNS int LANGUAGE plpgsql VOLATILE
+SET work_mem = '128MB'
+AS $$
+DECLARE
+    mine draw;
+    now timestamptz;
+BEGIN
+    SELECT * INTO mine FROM draw
+    WHERE room_id = p_room_id AND entrants IS NOT NULL AND drawn_at IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT encode(sha256(convert_to(
+        coalesce(string_agg(waiting_room_entry(p.place_id) || E'\n', '' ORDER BY p.number), ''), 'UTF8'
+    )), 'hex')
+    INTO mine.digest
+    FROM place AS p WHERE p.room_id = p_room_id AND p.number <= mine.entrants;
+    INSERT INTO drawn (room_id, position, number)
+    SELECT p_room_id, row_number() OVER (ORDER BY k.key), k.number
+    FROM (
+        SELECT n AS number,
+            sha256(convert_to(mine.seed || ':' || mine.digest || ':' || n, 'UTF8')) AS key
+        FROM generate_series(1, mine.entrants) AS n
+    ) AS k;
+    PERFORM FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
+    now := clock_timestamp();
+    UPDATE draw SET digest = mine.digest, drawn_at = now WHERE room_id = p_room_id;
+    UPDATE waiting_room SET entrants = mine.entrants WHERE room_id = p_room_id;
+    RETURN mine.entrants;
+END $$;

@@ -1,0 +1,313 @@
+"""The pace of a line: what is observed, when it is published, and what came of the forecasts."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from frontrow.db.queries import load
+from frontrow.services import Services
+from frontrow.waiting_room.observation import ForecastQuality, forecast_quality
+from frontrow.waiting_room.policy import MaxActivePolicy
+from tests.buyers import Owner, admit_all, join, make_concert, services_on
+from tests.conftest import Database
+
+queries = load("frontrow.waiting_room", "forecast_queries.sql")
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+CAP = 100
+LONGEST_SECONDS = 720.0
+
+
+class Watched:
+    """A line that nobody is in but numbers: a look at it each second, by the database's functions.
+
+    All slots are always taken and a thousand people always wait.
+    """
+
+    def __init__(self, owner: Owner, pace: asyncpg.Record) -> None:
+        self._owner = owner
+        self._chance = random.Random(1)  # noqa: S311 - the same noise in each run
+        self.pace = pace
+        self.seconds = 0
+
+    @classmethod
+    async def begin(cls, owner: Owner) -> "Watched":
+        """A line before anything was seen of it."""
+        pace = await owner.fetchrow(
+            "SELECT * FROM waiting_room_first_pace(1, $1, $2, $2, 1000, 0, $2, $3)",
+            BEGAN,
+            CAP,
+            LONGEST_SECONDS,
+        )
+        assert pace is not None
+        return cls(owner, pace)
+
+    async def look(self, finishes: int = 0, leavers: int = 0) -> None:
+        """One second later, with what happened in it."""
+        self.seconds += 1
+        self.pace = await self._owner.fetchrow(
+            "SELECT * FROM waiting_room_pace_after($1, $2, $3, $4, 1000, $5, $4, $6)",
+            tuple(self.pace),
+            BEGAN + timedelta(seconds=self.seconds),
+            self.pace["called"] + finishes,
+            CAP,
+            self.pace["left_count"] + leavers,
+            LONGEST_SECONDS,
+        )
+
+    async def go_on(self, seconds: int, *, session_seconds: float) -> list[float]:
+        """For a while everybody may finish at any moment. Gives the hazards that were published."""
+        published = []
+        for _ in range(seconds):
+            before = self.pace["finish_hazard"]
+            finishes = sum(self._chance.random() < 1 / session_seconds for _ in range(CAP))
+            await self.look(finishes)
+            if self.pace["finish_hazard"] != before:
+                published.append(self.pace["finish_hazard"])
+        return published
+
+
+@pytest.fixture
+async def watched(owner: Owner) -> Watched:
+    """A line of which nothing is known yet."""
+    return await Watched.begin(owner)
+
+
+async def a_second_later(owner: Owner, seconds: float = 1) -> None:
+    """Makes the last look at every line older."""
+    await owner.execute(
+        "UPDATE line_pace SET looked_at = looked_at - make_interval(secs => $1)", seconds
+    )
+
+
+async def observe(services: Services, room_id: int, *forecasts: tuple[int, int, int]) -> bool:
+    """Looks at a line; records forecasts, by position."""
+    looked: bool = await queries.observe(
+        services.pool,
+        room_id=room_id,
+        positions=[position for position, _, _ in forecasts],
+        p50s=[p50 for _, p50, _ in forecasts],
+        p90s=[p90 for _, _, p90 in forecasts],
+        keep=5,
+    )
+    return looked
+
+
+async def a_line(services: Services, policy: MaxActivePolicy | None = None) -> tuple[UUID, int]:
+    """A concert whose line takes one at a time, and its room."""
+    made = await make_concert(services, policy=policy or MaxActivePolicy(max_active=1))
+    return made.concert_id, services.rooms.snapshot.by_concert[made.concert_id].room_id
+
+
+async def pace_of(owner: Owner, room_id: int) -> dict[str, Any]:
+    """The row of a line's pace."""
+    row = await owner.fetchrow("SELECT * FROM line_pace WHERE room_id = $1", room_id)
+    assert row is not None
+    return dict(row)
+
+
+async def judged(owner: Owner, room_id: int) -> list[tuple[int, int | None, bool]]:
+    """The recorded forecasts of a line: position, whole seconds waited, whether it was left."""
+    rows = await owner.fetch(
+        """SELECT position, floor(waited_seconds)::int, gone FROM forecast
+        WHERE room_id = $1 ORDER BY sample""",
+        room_id,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_nothing_known(watched: Watched) -> None:
+    """A session of a quarter of its longest is expected, within a wide band."""
+    assert watched.pace["finish_hazard"] == pytest.approx(4 / LONGEST_SECONDS)
+    assert watched.pace["finish_spread"] == 0.8
+    assert watched.pace["leave_hazard"] == pytest.approx(1 / 36_000)
+
+
+async def test_a_pace_is_learnt(watched: Watched) -> None:
+    """After a few sessions the published hazard is the true one within a tenth."""
+    await watched.go_on(600, session_seconds=100)
+    assert watched.pace["finish_hazard"] == pytest.approx(1 / 100, rel=0.1)
+    assert watched.pace["finish_spread"] < 0.08
+
+
+async def test_noise_publishes_no_bad_news(watched: Watched) -> None:
+    """Half an hour of the same line: no forecast becomes longer, few become shorter."""
+    await watched.go_on(600, session_seconds=100)
+    before = watched.pace["finish_hazard"]
+    published = await watched.go_on(1800, session_seconds=100)
+    assert published == sorted(published)
+    assert all(hazard > before for hazard in published)
+    assert len(published) <= 3
+
+
+async def test_a_slowdown_is_published(watched: Watched) -> None:
+    """When sessions become twice as long, the pace follows step by step."""
+    await watched.go_on(600, session_seconds=100)
+    published = await watched.go_on(900, session_seconds=200)
+    assert published == sorted(published, reverse=True)
+    assert watched.pace["finish_hazard"] == pytest.approx(1 / 200, rel=0.25)
+
+
+async def test_a_standstill_is_published(watched: Watched) -> None:
+    """When nobody finishes any more, the pace falls, and comes back once they do."""
+    await watched.go_on(600, session_seconds=100)
+    for _ in range(300):
+        await watched.look()
+    assert watched.pace["finish_hazard"] < 1 / 200
+    await watched.go_on(900, session_seconds=100)
+    assert watched.pace["finish_hazard"] == pytest.approx(1 / 100, rel=0.2)
+
+
+async def test_people_who_give_up(watched: Watched) -> None:
+    """One of a thousand gives up each second: that is learnt as well."""
+    for _ in range(600):
+        await watched.look(leavers=1)
+    assert watched.pace["leave_hazard"] == pytest.approx(1 / 1000, rel=0.25)
+    assert watched.pace["leave_spread"] < 0.1
+
+
+async def test_a_gap_tells_nothing(watched: Watched) -> None:
+    """What happened while nobody looked for long is left out."""
+    before = watched.pace
+    watched.seconds = 60
+    await watched.look(finishes=500)
+    for column in ("finishes", "active_seconds", "departures", "finish_hazard"):
+        assert watched.pace[column] == before[column]
+    assert watched.pace["called"] == before["called"] + 500
+
+
+async def test_first_look(services: Services, owner: Owner) -> None:
+    """It begins with what may be expected of the line's policy and times."""
+    concert_id, room_id = await a_line(services)
+    await join(services, concert_id)
+    await join(services, concert_id)
+    await admit_all(services, concert_id)
+    assert await observe(services, room_id)
+    pace = await pace_of(owner, room_id)
+    assert (pace["called"], pace["active"], pace["waiting"], pace["left_count"]) == (1, 1, 1, 0)
+    assert pace["finish_hazard"] == pytest.approx(4 / (120 + 600))
+
+
+async def test_finishes_and_leavers_are_counted(services: Services, owner: Owner) -> None:
+    """Of three who were called one is gone; of three who wait, one."""
+    concert_id, room_id = await a_line(services, MaxActivePolicy(max_active=3))
+    places = [await join(services, concert_id) for _ in range(6)]
+    await observe(services, room_id)
+    first = await pace_of(owner, room_id)
+    await admit_all(services, concert_id)
+    await services.reservations.leave(places[0])
+    await services.reservations.leave(places[5])
+    await a_second_later(owner)
+    assert await observe(services, room_id)
+    pace = await pace_of(owner, room_id)
+    assert (pace["called"], pace["active"], pace["waiting"], pace["left_count"]) == (3, 2, 2, 1)
+    assert pace["finishes"] - first["finishes"] == pytest.approx(1, abs=0.1)
+    assert pace["departures"] - first["departures"] == pytest.approx(1, abs=0.1)
+
+
+async def test_once_a_second_over_all_processes(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """However many ask at once, one looks; the next look is a second later."""
+    _, room_id = await a_line(services)
+    async with services_on(database) as other:
+        for _ in range(3):
+            looked = await asyncio.gather(
+                *[observe(process, room_id) for process in (services, other) for _ in range(8)]
+            )
+            assert looked.count(True) == 1
+            assert not await observe(other, room_id)
+            await a_second_later(owner)
+
+
+async def test_no_lock_of_the_line(services: Services, owner: Owner) -> None:
+    """A look waits for nobody: neither for the line's own lock nor for its places'."""
+    concert_id, room_id = await a_line(services)
+    await join(services, concert_id)
+    async with asyncio.timeout(10), owner.transaction():
+        await owner.execute("SELECT FROM waiting_room FOR UPDATE")
+        await owner.execute("SELECT FROM place FOR UPDATE")
+        assert await observe(services, room_id)
+
+
+async def test_a_look_in_another_process(services: Services, owner: Owner) -> None:
+    """Whoever comes while one looks goes on."""
+    _, room_id = await a_line(services)
+    await observe(services, room_id)
+    await a_second_later(owner)
+    async with asyncio.timeout(10), owner.transaction():
+        await owner.execute("SELECT FROM line_pace FOR UPDATE")
+        assert not await observe(services, room_id)
+
+
+async def test_forecasts_are_judged(services: Services, owner: Owner) -> None:
+    """Once a place is called it is known how long that took; who left isn't counted."""
+    concert_id, room_id = await a_line(services)
+    places = [await join(services, concert_id) for _ in range(5)]
+    await admit_all(services, concert_id)
+    await observe(services, room_id)
+    await a_second_later(owner)
+    # The first is called already: nothing is forecast for it.
+    forecasts = [(1, 1, 1), (2, 5, 20), (3, 5, 20), (4, 12, 20), (5, 1, 2)]
+    assert await observe(services, room_id, *forecasts)
+    assert await judged(owner, room_id) == [(at, None, False) for at in (2, 3, 4, 5)]
+    assert await forecast_quality(services.pool, concert_id) == ForecastQuality(0, None, None, None)
+    await owner.execute("UPDATE forecast SET made_at = made_at - interval '10 seconds'")
+    await services.reservations.leave(places[2])
+    for place in (places[0], places[1]):
+        await services.reservations.leave(place)
+        await admit_all(services, concert_id)
+    await a_second_later(owner)
+    await observe(services, room_id)
+    assert await judged(owner, room_id) == [
+        (2, 10, False), (3, None, True), (4, 10, False), (5, None, False),
+    ]  # fmt: skip
+    quality = await forecast_quality(services.pool, concert_id)
+    assert (quality.judged, quality.below_p50, quality.below_p90) == (2, 0.5, 1.0)
+    # One wait of ten seconds was five longer than forecast, the other two shorter.
+    assert quality.median_error_seconds == pytest.approx(3.5, abs=0.5)
+
+
+async def test_forecasts_of_a_drawn_line(services: Services, owner: Owner) -> None:
+    """A forecast is for a position; the place is the one that was drawn there."""
+    concert_id, room_id = await a_line(services)
+    places = [await join(services, concert_id) for _ in range(3)]
+    await owner.execute("UPDATE waiting_room SET line_order = 'draw', entrants = 2")
+    await owner.execute("INSERT INTO drawn VALUES ($1, 1, 2), ($1, 2, 1)", room_id)
+    await services.reservations.leave(places[0])
+    await observe(services, room_id)
+    await a_second_later(owner)
+    await observe(services, room_id, (1, 5, 5), (2, 5, 5), (3, 5, 5))
+    await admit_all(services, concert_id)
+    await services.reservations.leave(places[1])
+    for _ in range(2):  # past those who were drawn, then on to the others
+        await admit_all(services, concert_id)
+    await a_second_later(owner)
+    await observe(services, room_id)
+    assert await judged(owner, room_id) == [(1, 0, False), (2, None, True), (3, 0, False)]
+
+
+async def test_only_the_newest_forecasts_are_kept(services: Services, owner: Owner) -> None:
+    """Five are kept of six; the numbers go on."""
+    concert_id, room_id = await a_line(services)
+    for _ in range(4):
+        await join(services, concert_id)
+    await observe(services, room_id)
+    for _ in range(3):
+        await a_second_later(owner)
+        await observe(services, room_id, (2, 5, 5), (3, 5, 5))
+    rows = await owner.fetch(
+        "SELECT sample FROM forecast WHERE room_id = $1 ORDER BY sample", room_id
+    )
+    assert [row["sample"] for row in rows] == [2, 3, 4, 5, 6]
+
+
+async def test_no_such_line(services: Services, owner: Owner) -> None:
+    """Of a line that isn't there nothing is recorded."""
+    assert not await observe(services, 0)
+    assert not await owner.fetchval("SELECT exists(SELECT FROM line_pace WHERE room_id = 0)")

@@ -1,0 +1,275 @@
+"""The order of a line, written down: exact, of one moment, in little memory; how fair it was."""
+
+import asyncio
+import csv
+import io
+import tracemalloc
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frontrow.db import pool as pools
+from frontrow.errors import NotFound
+from frontrow.services import Services
+from frontrow.waiting_room.order import (
+    CSV,
+    JSON,
+    Form,
+    LineOrder,
+    ServedPlace,
+    kendall_tau_distance,
+    order_pages,
+)
+from tests.buyers import Owner, join, make_concert, services_on
+from tests.conftest import Database
+
+PAGE = 5000
+MIB = 1024 * 1024
+
+# Every state and reason, with whole seconds, microseconds, and a place whose time is over although
+# nobody has written that down.
+_EVERY_STATE = """
+INSERT INTO place (
+    place_id, user_id, room_id, number, joined_at, state, reason, left_seq, admitted_at, claimed_at,
+    session_until, expires_at, finished_at
+)
+SELECT gen_random_uuid(), gen_random_uuid(), $1, v.*
+FROM (VALUES
+    (1, timestamptz '2026-11-22 10:00:00Z', 'finished'::place_state, 'paid'::finish_reason,
+        NULL::int, timestamptz '2026-11-22 10:01:00.000001Z', timestamptz '2026-11-22 10:01:01Z',
+        timestamptz '2026-11-22 10:11:01Z', timestamptz '2026-11-22 10:11:01Z',
+        timestamptz '2026-11-22 10:02:03.5Z'),
+    (2, '2026-11-22 10:00:00.000001Z', 'finished', 'left', 1, NULL, NULL, NULL, NULL,
+        '2026-11-22 10:00:30Z'),
+    (3, '2026-11-22 10:00:00.1Z', 'finished', 'expired', NULL, '2026-11-22 10:01:00Z', NULL, NULL,
+        '2026-11-22 10:03:00Z', '2026-11-22 10:03:00.2Z'),
+    (4, '2026-11-22 10:00:01Z', 'admitted', NULL, NULL, '2026-11-22 10:01:00Z', NULL, NULL,
+        '2026-11-22 10:03:00.000007Z', NULL),
+    (5, '2026-11-22 10:00:02Z', 'admitted', NULL, NULL, '2026-11-22 10:01:00Z', NULL, NULL,
+        '2126-11-22 10:03:00Z', NULL),
+    (6, '2026-11-22 19:00:03+09', 'waiting', NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+) AS v
+"""
+_EVERY_STATE_CSV = """\
+number,position,state,reason,joined_at,admitted_at,finished_at
+1,1,finished,paid,2026-11-22T10:00:00Z,2026-11-22T10:01:00.000001Z,2026-11-22T10:02:03.500000Z
+2,2,finished,left,2026-11-22T10:00:00.000001Z,,2026-11-22T10:00:30Z
+3,3,finished,expired,2026-11-22T10:00:00.100000Z,2026-11-22T10:01:00Z,2026-11-22T10:03:00.200000Z
+4,4,finished,expired,2026-11-22T10:00:01Z,2026-11-22T10:01:00Z,2026-11-22T10:03:00.000007Z
+5,5,admitted,,2026-11-22T10:00:02Z,2026-11-22T10:01:00Z,
+6,6,waiting,,2026-11-22T10:00:03Z,,
+"""
+
+
+async def line(services: Services, owner: Owner) -> tuple[UUID, int]:
+    """An empty line: its concert and its room."""
+    made = await make_concert(services)
+    return made.concert_id, await owner.fetchval("SELECT room_id FROM waiting_room")
+
+
+async def fill(owner: Owner, room_id: int, places: int) -> None:
+    """Puts so many waiting places into an empty line."""
+    await owner.execute(
+        """INSERT INTO place (place_id, user_id, room_id, number, joined_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), $1, n, clock_timestamp()
+        FROM generate_series(1, $2::int) AS n""",
+        room_id,
+        places,
+    )
+    await owner.execute("UPDATE waiting_room SET issued = $2 WHERE room_id = $1", room_id, places)
+
+
+def pages(
+    services: Services, concert_id: UUID, form: Form = JSON
+) -> "aclosing[AsyncGenerator[bytes, None]]":
+    """The pages of a line."""
+    return aclosing(
+        order_pages(services.pool, concert_id, form, connect_seconds=5, reader_seconds=30)
+    )
+
+
+async def written(services: Services, concert_id: UUID, form: Form = JSON) -> bytes:
+    """A whole line, written down."""
+    async with pages(services, concert_id, form) as each:
+        return b"".join([page async for page in each])
+
+
+async def read(services: Services, concert_id: UUID) -> list[ServedPlace]:
+    """A whole line."""
+    return msgspec.json.decode(await written(services, concert_id), type=LineOrder).places
+
+
+def times(*minutes: int) -> list[datetime]:
+    """Times of one day."""
+    return [datetime(2026, 11, 22, tzinfo=UTC) + timedelta(minutes=each) for each in minutes]
+
+
+async def test_every_state_is_told(services: Services, owner: Owner) -> None:
+    """Each state and reason, exactly; a place past its time is over, at its expires_at."""
+    concert_id, room_id = await line(services, owner)
+    await owner.execute(_EVERY_STATE, room_id)
+    told = await written(services, concert_id, CSV)
+    assert told.decode() == _EVERY_STATE_CSV.replace("\n", "\r\n")
+    first, *_, last = (await written(services, concert_id)).decode().split("},{")
+    assert first == (
+        '{"places":[{"number":1,"position":1,"state":"finished","reason":"paid",'
+        '"joined_at":"2026-11-22T10:00:00Z","admitted_at":"2026-11-22T10:01:00.000001Z",'
+        '"finished_at":"2026-11-22T10:02:03.500000Z"'
+    )
+    assert last == (
+        '"number":6,"position":6,"state":"waiting","reason":null,'
+        '"joined_at":"2026-11-22T10:00:03Z","admitted_at":null,"finished_at":null}]}'
+    )
+
+
+async def test_both_forms_say_the_same(services: Services, owner: Owner) -> None:
+    """The JSON is what the one encoder of the answers makes, the CSV what the csv module makes."""
+    concert_id, room_id = await line(services, owner)
+    await owner.execute(_EVERY_STATE, room_id)
+    told = await written(services, concert_id)
+    order = msgspec.json.decode(told, type=LineOrder)
+    assert msgspec.json.encode(order) == told
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, ServedPlace.__struct_fields__)
+    table.writeheader()
+    table.writerows(msgspec.json.decode(told)["places"])
+    assert (await written(services, concert_id, CSV)).decode() == text.getvalue()
+
+
+async def test_an_empty_line(services: Services, owner: Owner) -> None:
+    """A line that nobody has joined is written down as well; one that isn't there is not found."""
+    concert_id, _ = await line(services, owner)
+    assert await written(services, concert_id) == b'{"places":[]}'
+    assert await written(services, concert_id, CSV) == (
+        b"number,position,state,reason,joined_at,admitted_at,finished_at\r\n"
+    )
+    with pytest.raises(NotFound):
+        await written(services, uuid4())
+
+
+async def test_a_line_of_another_concert_is_not_told(services: Services) -> None:
+    """Only this concert's places."""
+    one, other = await make_concert(services), await make_concert(services)
+    await join(services, one.concert_id)
+    await join(services, other.concert_id)
+    await join(services, other.concert_id)
+    assert [place.number for place in await read(services, one.concert_id)] == [1]
+
+
+async def test_a_drawn_line_has_its_positions(services: Services, owner: Owner) -> None:
+    """No position before the draw; then the drawn have theirs, latecomers their number."""
+    concert_id, room_id = await line(services, owner)
+    await fill(owner, room_id, 5)
+    await owner.execute("UPDATE waiting_room SET line_order = 'draw'")
+    assert [place.position for place in await read(services, concert_id)] == [None] * 5
+    await owner.execute(
+        "INSERT INTO drawn (room_id, position, number) VALUES ($1, 1, 3), ($1, 2, 1), ($1, 3, 2)",
+        room_id,
+    )
+    await owner.execute("UPDATE waiting_room SET entrants = 3")
+    assert [place.position for place in await read(services, concert_id)] == [2, 3, 1, 4, 5]
+
+
+async def test_it_is_one_moment(services: Services, owner: Owner) -> None:
+    """What changes while pages are taken isn't told: a join, or what becomes of a later place."""
+    concert_id, room_id = await line(services, owner)
+    await fill(owner, room_id, PAGE + 1)
+    async with pages(services, concert_id) as each:
+        told = await anext(each)
+        await join(services, concert_id)
+        await owner.execute(
+            """UPDATE place SET state = 'finished', reason = 'left', left_seq = 1,
+            finished_at = clock_timestamp() WHERE number = $1""",
+            PAGE + 1,
+        )
+        told += b"".join([page async for page in each])
+    places = msgspec.json.decode(told, type=LineOrder).places
+    assert [place.number for place in places] == list(range(1, PAGE + 2))
+    assert {place.state for place in places} == {"waiting"}
+    now = await read(services, concert_id)
+    assert [place.state for place in now[PAGE:]] == ["finished", "waiting"]
+
+
+async def test_a_long_line_takes_little_memory(services: Services, owner: Owner) -> None:
+    """100,000 places, drawn too, are never more than a few pages in memory."""
+    concert_id, room_id = await line(services, owner)
+    await fill(owner, room_id, 100_000)
+    await owner.execute("UPDATE waiting_room SET line_order = 'draw', entrants = 100000")
+    await owner.execute(
+        "INSERT INTO drawn SELECT $1, 100001 - n, n FROM generate_series(1, 100000) AS n", room_id
+    )
+    told = lines = 0
+    last = b""
+    tracemalloc.start()
+    try:
+        async with pages(services, concert_id) as each:
+            async for page in each:
+                told += len(page)
+                lines += page.count(b'"number":')
+                last = (last + page)[-200:]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert lines == 100_000
+    assert b'"number":100000,"position":1,' in last
+    assert told > 12 * MIB
+    assert peak < 5 * MIB
+
+
+async def test_who_stops_reading_gives_the_connection_back(database: Database) -> None:
+    """Closing the pages early ends the transaction; the connection serves the next one."""
+    owner = await asyncpg.connect(database.owner_url)
+    async with services_on(database, pool_connections=1) as services:
+        concert_id, room_id = await line(services, owner)
+        await fill(owner, room_id, PAGE + 1)
+        for _ in range(2):
+            async with pages(services, concert_id) as each:
+                await anext(each)
+        assert len(await read(services, concert_id)) == PAGE + 1
+    await owner.close()
+
+
+async def test_a_slow_reader_is_borne(
+    database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the time that a transaction may be idle, which ends another one meanwhile."""
+    monkeypatch.setitem(pools.SERVER_SETTINGS, "idle_in_transaction_session_timeout", "200ms")
+    async with services_on(database) as services:
+        concert_id, room_id = await line(services, owner)
+        await fill(owner, room_id, PAGE + 1)
+        async with pages(services, concert_id) as each:
+            await anext(each)
+            async with services.pool.acquire() as control:
+                ended = asyncio.Event()
+                control.add_termination_listener(lambda _: ended.set())
+                await control.execute("BEGIN")
+                async with asyncio.timeout(20):
+                    await ended.wait()  # the control, which began to be idle later
+            rest = [page async for page in each]
+        assert rest[-1].endswith(b"]}")
+
+
+@given(st.lists(st.integers(0, 30), max_size=60))
+def test_the_distance_counts_discordant_pairs(minutes: list[int]) -> None:
+    """It is the number of pairs of which the later one was called before the earlier one."""
+    called_at = times(*minutes)
+    naive = sum(earlier > later for earlier, later in combinations(called_at, 2))
+    assert kendall_tau_distance(called_at) == naive
+
+
+def test_the_distance_of_known_lines() -> None:
+    """None in order or called at once, all pairs in reverse, one for two who changed places."""
+    assert kendall_tau_distance([]) == 0
+    assert kendall_tau_distance(times(1, 2, 3, 4)) == 0
+    assert kendall_tau_distance(times(1, 1, 1)) == 0
+    assert kendall_tau_distance(times(4, 3, 2, 1)) == 6
+    assert kendall_tau_distance(times(1, 3, 2, 4)) == 1
+    assert kendall_tau_distance(iter(times(*range(1000, 0, -1)))) == 1000 * 999 // 2

@@ -1,0 +1,300 @@
+"""The order of a line over HTTP: two forms, who may have it, and clients that give it up."""
+
+import asyncio
+import csv
+import io
+import socket
+import tracemalloc
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from frontrow.waiting_room.order import order_pages
+from frontrow.web import order
+from tests.web.fans import BASE, Concert, Desk, check_problem, eventually
+from tests.web.serving import OPERATOR_KEY
+
+COLUMNS = ["number", "position", "state", "reason", "joined_at", "admitted_at", "finished_at"]
+LONG = 100_000
+CSV = {"Accept": "text/csv"}
+MIB = 1024 * 1024
+MARK = b'"number":'
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""How a chunked answer says that it is whole (RFC 9112, section 7.1)."""
+
+
+def path_of(concert: Concert) -> str:
+    """Where the order of a concert's line is."""
+    return f"/admin/concerts/{concert.concert_id}/order"
+
+
+@pytest.fixture(scope="module")
+async def empty(desk: Desk) -> Concert:
+    """A concert in whose line nobody is."""
+    return await desk.concert()
+
+
+@pytest.fixture(scope="module")
+async def long(desk: Desk) -> Concert:
+    """A line of many who wait, in which nothing happens."""
+    concert = await desk.concert()
+    await desk.operate("POST", f"/admin/concerts/{concert.concert_id}/waiting-room/pause")
+    room_id = await desk.owner.fetchval(
+        "UPDATE waiting_room SET issued = $2 WHERE concert_id = $1 RETURNING room_id",
+        UUID(concert.concert_id),
+        LONG,
+    )
+    await desk.owner.execute(
+        """INSERT INTO place (place_id, user_id, room_id, number, joined_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), $1, n, clock_timestamp()
+        FROM generate_series(1, $2::int) AS n""",
+        room_id,
+        LONG,
+    )
+    return concert
+
+
+async def reading(desk: Desk) -> int:
+    """How many connections of the server are in an export."""
+    count: int = await desk.owner.fetchval(
+        """SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'FETCH%' AND state <> 'idle'"""
+    )
+    return count
+
+
+async def none_reads(desk: Desk) -> bool:
+    """Whether no connection of the server is in an export."""
+    return await reading(desk) == 0
+
+
+@asynccontextmanager
+async def standing_still(desk: Desk, concert: Concert) -> AsyncIterator[asyncio.StreamReader]:
+    """A client that takes the beginning of an export and then nothing, until the block ends."""
+    with socket.socket() as bare:
+        bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        bare.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(bare, (desk.http.base_url.host, desk.http.base_url.port))
+        reader, writer = await asyncio.open_connection(sock=bare, limit=1024)
+        try:
+            writer.write(
+                f"GET {BASE}{path_of(concert)} HTTP/1.1\r\nHost: frontrow\r\n"
+                f"Authorization: Bearer {OPERATOR_KEY}\r\n\r\n".encode()
+            )
+            assert (await reader.readline()).split()[1] == b"200"
+            yield reader
+        finally:
+            writer.transport.abort()
+
+
+async def test_a_line_as_it_was_served(desk: Desk) -> None:
+    """GET …/order: every place by number, with what became of it, as its owner was told."""
+    concert = await desk.concert()
+    paid = await desk.buyer(concert, 50_000)
+    await paid.pay(await paid.hold(concert, 1))
+    left, admitted = await desk.buyer(concert), await desk.buyer(concert)
+    await left.by_token("DELETE", "/queue/tokens/me")
+    await desk.operate("POST", f"/admin/concerts/{concert.concert_id}/waiting-room/pause")
+    waiting = await desk.waiting(concert)
+    response = await desk.operate("GET", path_of(concert))
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["vary"] == "accept"
+    assert "content-disposition" not in response.headers
+    places = response.json()["places"]
+    for number, (fan, place) in enumerate(
+        zip((paid, left, admitted, waiting), places, strict=True), start=1
+    ):
+        status = await fan.status()
+        assert place == {
+            **{name: status[name] for name in ("position", "state", "reason", "admitted_at")},
+            "number": number,
+            "joined_at": place["joined_at"],
+            "finished_at": place["finished_at"],
+        }
+        assert place["joined_at"][:19] == status["issued_at"][:19]
+        assert (place["finished_at"] is None) == (status["state"] != "finished")
+    assert [place["reason"] for place in places] == ["paid", "left", None, None]
+
+
+async def test_the_same_as_csv(desk: Desk) -> None:
+    """With Accept: text/csv, a file with a header line (RFC 4180); null is empty."""
+    concert = await desk.concert()
+    left = await desk.buyer(concert)
+    await left.by_token("DELETE", "/queue/tokens/me")
+    await desk.buyer(concert)
+    response = await desk.operate("GET", path_of(concert), headers=CSV)
+    assert response.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    assert response.headers["vary"] == "accept"
+    assert response.headers["content-disposition"] == (
+        f'attachment; filename="order-{concert.concert_id}.csv"'
+    )
+    assert response.text.count("\r\n") == response.text.count("\n") == 3
+    header, *rows = csv.reader(io.StringIO(response.text, newline=""))
+    assert header == COLUMNS
+    places = (await desk.operate("GET", path_of(concert))).json()["places"]
+    assert rows == [[str(place[name] or "") for name in COLUMNS] for place in places]
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_csv"),
+    [
+        ("text/csv", True),
+        ("Text/CSV ; header=present", True),
+        ("text/*", True),
+        ("text/csv, application/json", True),
+        ("text/csv;q=0.5, */*;q=0.1", True),
+        ("text/csv, */*", True),
+        ("*/*;q=0.5, application/json;q=0.1", True),
+        ('text/plain;a="x,y", text/csv', True),
+        ("", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("application/json, text/csv;q=0.9", False),
+        ("text/csv;q=0", False),
+        ("text/csv; q=0.000, text/*", False),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", False),
+        ("image/png", False),
+        ("application/*, text/csv;q=0.2", False),
+        (",;q=1,,", False),
+    ],
+)
+async def test_the_form_that_is_liked_best(
+    desk: Desk, empty: Concert, accept: str, is_csv: bool
+) -> None:
+    """CSV if Accept likes it better, or names it and likes it no less; else JSON, never 406."""
+    response = await desk.operate("GET", path_of(empty), headers={"Accept": accept})
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/csv" if is_csv else "application/json")
+
+
+async def test_accept_may_be_given_twice(desk: Desk, empty: Concert) -> None:
+    """Several Accept headers are one list."""
+    headers = [
+        ("Accept", "application/json;q=0.5"),
+        ("Accept", "text/csv"),
+        ("Authorization", f"Bearer {OPERATOR_KEY}"),
+    ]
+    response = await desk.http.get(BASE + path_of(empty), headers=headers)
+    assert response.headers["content-type"].startswith("text/csv")
+
+
+async def test_only_the_operator_may(desk: Desk) -> None:
+    """No credential or another one is 401; an unknown concert is 404; all of them problems."""
+    concert = await desk.concert()
+    fan = await desk.buyer(concert)
+    refused = await desk.ask("GET", path_of(concert), headers=CSV)
+    check_problem(refused, 401, "credential_missing")
+    for credential in (fan.user_key, fan.token, "nonsense"):
+        refused = await desk.ask("GET", path_of(concert), credential, headers=CSV)
+        check_problem(refused, 401, "credential_invalid")
+    unknown = await desk.operate("GET", f"/admin/concerts/{uuid4()}/order", headers=CSV)
+    check_problem(unknown, 404, "not_found")
+
+
+async def test_a_long_line_is_streamed(desk: Desk, long: Concert) -> None:
+    """100,000 places arrive whole, and neither side ever has more than a part of them."""
+    arrived = places = 0
+    overlap = b""
+    tracemalloc.start()
+    try:
+        async with desk.http.stream(
+            "GET", BASE + path_of(long), headers={"Authorization": f"Bearer {OPERATOR_KEY}"}
+        ) as response:
+            assert response.headers["transfer-encoding"] == "chunked"
+            async for chunk in response.aiter_raw():
+                arrived += len(chunk)
+                places += (overlap + chunk).count(MARK)
+                overlap = (overlap + chunk)[1 - len(MARK) :]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert places == LONG
+    assert arrived > 12 * MIB
+    assert peak < 8 * MIB
+
+
+async def test_only_a_few_at_once(desk: Desk, long: Concert) -> None:
+    """One more than may run is 503 overloaded; a client that goes away makes room for the next."""
+    async with standing_still(desk, long), standing_still(desk, long):
+        refused = await desk.operate("GET", path_of(long))
+        check_problem(refused, 503, "overloaded")
+        assert refused.headers["retry-after"] == "1"
+        assert await reading(desk) == order.EXPORTS_AT_ONCE == 2
+        assert (await desk.ask("GET", "/concerts")).status_code == 200
+    await eventually(lambda: none_reads(desk))
+    response = await desk.operate("GET", path_of(long), headers=CSV)
+    assert response.text.count("\r\n") == LONG + 1
+
+
+async def test_who_goes_away_is_read_for_no_more(
+    desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the line isn't read for a client that has gone; for one that stays it is."""
+    whole: list[bool] = []
+
+    async def watched(*args: Any, **named: Any) -> AsyncGenerator[bytes, None]:
+        read_on = False
+        try:
+            async with aclosing(order_pages(*args, **named)) as pages:
+                async for page in pages:
+                    yield page
+            read_on = True
+        finally:
+            whole.append(read_on)
+
+    async def ended() -> list[bool]:
+        return whole
+
+    monkeypatch.setattr(order, "order_pages", watched)
+    async with standing_still(desk, long):
+        await eventually(lambda: reading(desk))
+        assert whole == []
+    await eventually(ended)
+    assert whole == [False]
+    await desk.operate("GET", path_of(long), headers=CSV)
+    assert whole == [False, True]
+
+
+async def test_a_refused_export_makes_room(desk: Desk, empty: Concert) -> None:
+    """What finds no concert counts no longer: as many as one likes, one after the other."""
+    for _ in range(2 * order.EXPORTS_AT_ONCE):
+        unknown = await desk.operate("GET", f"/admin/concerts/{uuid4()}/order")
+        check_problem(unknown, 404, "not_found")
+        assert (await desk.operate("GET", path_of(empty))).json() == {"places": []}
+
+
+async def test_who_stands_still_is_cut_off(
+    desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past its time an export gives its connection back; what its client has got shows no end."""
+    monkeypatch.setattr(order, "EXPORT_SECONDS", 0.3)
+    async with standing_still(desk, long) as client:
+        await eventually(lambda: none_reads(desk))
+        assert not (await client.read()).endswith(LAST_CHUNK)
+
+
+async def test_the_database_goes_away(desk: Desk, long: Concert) -> None:
+    """In the middle of an export: it is cut off, so that nobody takes a part for the whole."""
+    async with standing_still(desk, long) as client:
+        await eventually(lambda: reading(desk))
+        assert await desk.owner.fetch(
+            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND query LIKE 'FETCH%' AND state <> 'idle'"""
+        )
+        assert not (await client.read()).endswith(LAST_CHUNK)
+    whole = await desk.operate("GET", path_of(long), headers=CSV)
+    assert whole.text.count("\r\n") == LONG + 1
+
+
+async def test_a_whole_export_shows_its_end(desk: Desk, long: Concert) -> None:
+    """The control: a client that was slow only for a while gets everything, and the last chunk."""
+    async with standing_still(desk, long) as client:
+        await eventually(lambda: reading(desk))
+        got = b""
+        while not got.endswith(LAST_CHUNK):
+            got += await client.read(MIB)
+        assert got.endswith(b"]}" + LAST_CHUNK)
