@@ -1,11 +1,13 @@
 """The command ``frontrow``: its options, what it prints and its exit codes.
 
-Exit codes: 0 fine, 1 the audit found a violation, 2 a wrong option or variable, 3 the server can't
-start or the database can't be used (``SetupError``). What starts what is in ``launch``.
+Exit codes: 0 fine, 1 the audit found a violation or a draw isn't as it should be, 2 a wrong option
+or variable, 3 the server can't start, the database can't be used or a draw can't be fetched
+(``SetupError``), 4 a line hasn't been drawn yet. What starts what is in ``launch``.
 """
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import IO, Any, Protocol, TypeVar
 import click
 from pydantic import ValidationError
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from frontrow import launch, logs
@@ -22,6 +25,7 @@ from frontrow.settings import Settings
 
 VIOLATION = 1
 USAGE = 2
+NOT_DRAWN = 4
 INTERRUPTED = 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,6 +38,29 @@ class Finding(Protocol):
     checked: int
     violations: int
     examples: list[str]
+
+
+class DrawReport(Protocol):
+    """What ``frontrow.verification`` found of a draw."""
+
+    drawn: bool
+    failed: int
+
+    def lines(self) -> Sequence[str]:
+        """The report."""
+
+
+class Commitment(click.ParamType[str]):
+    """A SHA-256 sum as a user may have noted it; in lower case."""
+
+    name = "HEX"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check it."""
+        noted = value.strip().lower()
+        if not re.fullmatch("[0-9a-f]{64}", noted):
+            self.fail("it must be 64 hexadecimal digits", param, ctx)
+        return noted
 
 
 class Failure(click.ClickException):
@@ -191,6 +218,55 @@ def audit(**given: object) -> None:
     _report(findings)
     if any(found.violations for found in findings):
         raise SystemExit(VIOLATION)
+
+
+@main.command("verify-draw")
+@click.argument("url")
+@option("--commitment", "The draw's commitment as you noted it before opening.", Commitment())
+@option(
+    "--token",
+    "Your queue token: is your place in the draw, and where? It is read here and sent to nobody.",
+    metavar="TOKEN",
+)
+def verify_draw(url: str, commitment: str | None, token: str | None) -> None:
+    """Check a line's draw from outside, by what its server shows to everybody.
+
+    URL is the address of the draw, of its queue or of its concert. Exits with 1 if a check fails,
+    with 4 if the line hasn't been drawn yet.
+
+    \b
+    Examples:
+      frontrow verify-draw https://tickets.example/api/v1/concerts/ID
+      frontrow verify-draw --commitment 66687aadf862… https://tickets.example/api/v1/concerts/ID
+    """  # noqa: D301 - click reads the character \b
+    verification = import_module("frontrow.verification")
+    try:
+        address, concert_id = verification.draw_address(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="URL") from None
+    try:
+        own = None if token is None else verification.read_token(token, concert_id)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--token") from None
+    console = Console(stderr=True)
+    columns = (TextColumn("entries"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        fetching = bar.add_task("", total=None)
+        report: DrawReport = verification.verify(
+            address,
+            concert_id,
+            commitment=commitment,
+            own=own,
+            fetched=lambda entries, of: bar.update(fetching, completed=entries, total=of),
+        )
+    for line in report.lines():
+        click.echo(line)
+    if report.failed:
+        raise SystemExit(VIOLATION)
+    if not report.drawn:
+        raise SystemExit(NOT_DRAWN)
 
 
 @main.command()

@@ -4,16 +4,17 @@ import contextlib
 import json
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from uuid import UUID
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
-from frontrow import cli, launch
+from frontrow import cli, launch, verification
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
 
@@ -40,7 +41,7 @@ def test_version() -> None:
 
 def test_help_names_every_command_and_variable() -> None:
     """Each command helps, and each option of serve names its variable."""
-    for command in ("serve", "migrate", "audit", "openapi"):
+    for command in ("serve", "migrate", "audit", "verify-draw", "openapi"):
         assert command in run("--help").output
         assert run(command, "-h").exit_code == 0
     said = " ".join(run("serve", "--help").output.split())
@@ -162,6 +163,95 @@ def test_openapi_prints_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
     """The document is JSON, ready for a file."""
     stand_in(monkeypatch, "frontrow.web.openapi", document=lambda: {"openapi": "3.1.0", "x": "₩"})
     assert json.loads(run("openapi").output) == {"openapi": "3.1.0", "x": "₩"}
+
+
+CONCERT = "6a1b2c3d-0000-4000-8000-000000000001"
+DRAW = f"http://tickets.example/api/v1/concerts/{CONCERT}"
+NOTED = "66687aad" * 8
+
+
+@dataclass
+class DrawReport:
+    """What a verification gives, in the shape of the real one."""
+
+    drawn: bool = True
+    failed: int = 0
+
+    def lines(self) -> list[str]:
+        """Two lines."""
+        return ["a draw", f"{self.failed} failed"]
+
+
+@pytest.mark.parametrize(
+    ("report", "exit_code"),
+    [
+        (DrawReport(), 0),
+        (DrawReport(failed=2), 1),
+        (DrawReport(drawn=False), 4),
+        (DrawReport(drawn=False, failed=1), 1),
+    ],
+)
+def test_verify_draw_says_what_came_of_it(
+    monkeypatch: pytest.MonkeyPatch, report: DrawReport, exit_code: int
+) -> None:
+    """The report goes to standard output; a failed check is 1, a draw that is to come is 4."""
+    seen: list[tuple[str, str, str | None, object]] = []
+
+    def verify(
+        address: str,
+        concert_id: UUID,
+        *,
+        commitment: str | None,
+        own: object,
+        fetched: Callable[[int, int], None],
+    ) -> DrawReport:
+        fetched(1, 2)
+        seen.append((address, str(concert_id), commitment, own))
+        return report
+
+    monkeypatch.setattr(verification, "verify", verify)
+    result = run("verify-draw", DRAW, "--commitment", f" {NOTED.upper()} ")
+    assert (result.exit_code, result.stderr) == (exit_code, "")
+    assert result.stdout == f"a draw\n{report.failed} failed\n"
+    assert run("verify-draw", DRAW, FRONTROW_COMMITMENT=NOTED).exit_code == exit_code
+    assert run("verify-draw", f"{DRAW}/queue").exit_code == exit_code
+    address = f"{DRAW}/queue/draw"
+    noted = (address, CONCERT, NOTED, None)
+    assert seen == [noted, noted, (address, CONCERT, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Missing argument 'URL'"),
+        (["tickets.example"], "Invalid value for URL: it must begin with http"),
+        (["http://tickets.example/"], "Invalid value for URL: it must end in /concerts/ID"),
+        ([DRAW, "--commitment", "66687aad"], "it must be 64 hexadecimal digits"),
+        ([DRAW, "--commitment", NOTED[:-1] + "g"], "it must be 64 hexadecimal digits"),
+        ([DRAW, "--token", "e30.e30.e30"], "Invalid value for --token: it is no queue token"),
+    ],
+)
+def test_verify_draw_is_used_wrongly(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+) -> None:
+    """The usage and exit code 2, and nothing is fetched."""
+    monkeypatch.delattr(verification, "verify")
+    result = run("verify-draw", *arguments)
+    assert result.exit_code == cli.USAGE
+    assert "Usage: " in result.stderr
+    assert says in result.stderr
+
+
+def test_verify_draw_of_a_server_that_is_down() -> None:
+    """One line and exit code 3."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        address = f"http://127.0.0.1:{gone.getsockname()[1]}"
+    result = run("verify-draw", f"{address}/concerts/{CONCERT}")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(
+        f"frontrow: can't fetch {address}/concerts/{CONCERT}/queue/draw: "
+    )
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,231 @@
+"""What is checked of a draw: its documents, held against the rule (``waiting_room.draw``). Pure."""
+
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from frontrow.verification.place import Own
+from frontrow.waiting_room.draw import (
+    Draw,
+    Entries,
+    Entry,
+    commitment_of,
+    digest_of,
+    positions_of,
+)
+
+MOST_ENTRANTS = 10_000_000
+PAGE_ENTRANTS = 10_000
+"""As many as a server gives at once. A page is full unless it is the last: so pages end."""
+
+_YEARS = range(1970, 9001)
+_MARKS = {True: "ok", False: "FAILED", None: "-"}
+
+
+class Check(NamedTuple):
+    """One thing that was checked. ``passed`` is None where it couldn't be."""
+
+    name: str
+    passed: bool | None
+    says: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A draw, and all checks of it."""
+
+    draw: Draw
+    checks: list[Check]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there was a draw to check."""
+        return self.draw.drawn_at is not None
+
+    @property
+    def failed(self) -> int:
+        """How many checks did not pass."""
+        return sum(check.passed is False for check in self.checks)
+
+    def lines(self) -> list[str]:
+        """The report: what was checked, a line for each check, and what comes of it."""
+        draw = self.draw
+        lines = [f"draw of concert {draw.concert_id}"]
+        if self.drawn:
+            lines[0] += f": {draw.entrants:,} entrants, drawn at {_told(draw.drawn_at)}"
+        lines += [f"{_MARKS[check.passed]:<8}{check.name:<12}{check.says}" for check in self.checks]
+        if self.failed:
+            lines.append(f"not verified: {self.failed} of {len(self.checks)} checks failed")
+        elif self.drawn:
+            lines.append("verified")
+        else:
+            lines += [
+                f"not drawn before {_told(draw.opens_at)}; until then, note the commitment:",
+                draw.commitment,
+            ]
+        return lines
+
+
+class Misprint(Exception):
+    """The entries aren't those of the numbers 1 to the last. The message says where first."""
+
+
+class _Outcome(NamedTuple):
+    """What a draw shows once it is over."""
+
+    drawn_at: datetime
+    entrants: int
+    digest: str
+    seed: str
+
+
+def check(
+    draw: Draw, page: Callable[[int], Entries], *, commitment: str | None, own: Own | None
+) -> Report:
+    """Checks what is shown of a draw against the rule; of one that is to come, what was noted.
+
+    Args:
+        draw: the document.
+        page: gives the page of entries behind a number.
+        commitment: what was noted before opening.
+        own: a place that has to be in it.
+
+    Raises:
+        ValueError: the document contradicts itself.
+    """
+    noted = _check_noted(draw, commitment)
+    outcome = _outcome(draw)
+    if outcome is None:
+        return Report(draw, [] if commitment is None else [noted])
+    checks = [noted, _check_seed(draw, outcome)]
+    positions = array("i")
+    own_entry: str | None = None
+
+    def entries() -> Iterator[str]:
+        nonlocal own_entry
+        for entry in numbered(page, outcome.entrants):
+            positions.append(entry.position)
+            if own is not None and entry.number == own.number:
+                own_entry = entry.entry
+            yield entry.entry
+
+    try:
+        digest = digest_of(entries())
+    except Misprint as error:
+        checks += [
+            Check("entries", False, str(error)),
+            Check("digest", None, "not without all entries"),
+            Check("positions", None, "not without all entries"),
+        ]
+    else:
+        checks += [
+            Check("entries", True, f"the numbers 1 to {outcome.entrants}, each once"),
+            _check_digest(digest, outcome),
+            _check_positions(positions, outcome),
+        ]
+    if own is not None:
+        position = positions[own.number - 1] if own_entry is not None else None
+        checks.append(_check_own(draw, outcome, own, own_entry, position))
+    return Report(draw, checks)
+
+
+def numbered(page: Callable[[int], Entries], entrants: int) -> Iterator[Entry]:
+    """The entries of the numbers 1 to ``entrants``, in this order.
+
+    Raises:
+        Misprint: they aren't.
+    """
+    last = 0
+    while True:
+        shown = page(last)
+        first, limit = last, min(PAGE_ENTRANTS, entrants - last)
+        for entry in shown.entries[: limit + 1]:
+            if last == entrants:
+                raise Misprint(f"number {entry.number} is shown: the last was to be {entrants}")
+            if entry.number != last + 1:
+                raise Misprint(f"number {last + 1} is missing: {entry.number} is shown instead")
+            if not 1 <= entry.position <= entrants:
+                raise Misprint(f"number {entry.number} is at position {entry.position}")
+            last = entry.number
+            yield entry
+        if len(shown.entries) < limit:
+            raise Misprint(f"number {last + 1} is missing: the page ends before it")
+        if len(shown.entries) > limit:
+            raise Misprint(f"the page behind number {first} is too long")
+        if shown.next != (None if last == entrants else last):
+            raise Misprint(f"behind number {last} the page says to go on at {shown.next}")
+        if last == entrants:
+            return
+
+
+def _outcome(draw: Draw) -> _Outcome | None:
+    """How a draw turned out; None before.
+
+    Raises:
+        ValueError: it says half of it, or that there were too many.
+    """
+    for at in (draw.opens_at, draw.drawn_at):
+        # Others can't be compared, or told in UTC.
+        if at is not None and (at.tzinfo is None or at.year not in _YEARS):
+            raise ValueError("its times are no times of a draw")
+    if draw.drawn_at is None:
+        return None
+    if draw.entrants is None or draw.digest is None or draw.seed is None:
+        raise ValueError("it is over, but shows no outcome")
+    if not 0 <= draw.entrants <= MOST_ENTRANTS:
+        raise ValueError(f"{draw.entrants} entrants are more than the {MOST_ENTRANTS} checked here")
+    return _Outcome(draw.drawn_at, draw.entrants, draw.digest, draw.seed)
+
+
+def _told(moment: datetime | None) -> str:
+    return "its opening" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _check_noted(draw: Draw, commitment: str | None) -> Check:
+    if commitment is None:
+        return Check("noted", None, "not checked: --commitment takes what was noted before opening")
+    if commitment == draw.commitment:
+        return Check("noted", True, "the commitment is the one that was noted")
+    return Check("noted", False, f"the commitment is {draw.commitment} now")
+
+
+def _check_seed(draw: Draw, outcome: _Outcome) -> Check:
+    if commitment_of(outcome.seed) == draw.commitment:
+        return Check("commitment", True, "it is that of the seed")
+    return Check("commitment", False, "it is that of another seed")
+
+
+def _check_digest(digest: str, outcome: _Outcome) -> Check:
+    if digest == outcome.digest:
+        return Check("digest", True, "it is that of the entries")
+    return Check("digest", False, f"that of the entries is {digest}")
+
+
+def _check_positions(positions: "array[int]", outcome: _Outcome) -> Check:
+    ruled = positions_of(outcome.seed, outcome.digest, outcome.entrants)
+    for number, (shown, right) in enumerate(zip(positions, ruled, strict=True), 1):
+        if shown != right:
+            says = f"number {number} is at {shown}, the rule puts it at {right}"
+            return Check("positions", False, says)
+    return Check("positions", True, "they follow from seed and digest")
+
+
+def _check_own(
+    draw: Draw, outcome: _Outcome, own: Own, entry: str | None, position: int | None
+) -> Check:
+    """A place is the entry of its number; or it came too late for the draw."""
+    if own.number <= outcome.entrants:
+        if entry is None:
+            return Check("own place", None, "not without all entries")
+        if entry == own.entry:
+            return Check("own place", True, f"number {own.number} is served at {position}")
+        return Check("own place", False, f"the entry of number {own.number} is another's")
+    # A time that was changed after the draw says nothing of who came in time for it.
+    opened_at = draw.opens_at if draw.opens_at and draw.opens_at <= outcome.drawn_at else None
+    if opened_at and own.joined_at + timedelta(seconds=1) <= opened_at:
+        return Check("own place", False, f"number {own.number} came before opening: it is left out")
+    return Check(
+        "own place", True, f"number {own.number} came after the draw: served at its number"
+    )

@@ -1,0 +1,125 @@
+"""The server of a draw, asked over HTTP. Nothing but the addresses is sent to it.
+
+It isn't believed: each answer is bounded in bytes and time, and it can't send elsewhere.
+"""
+
+import re
+import time
+from types import TracebackType
+from typing import Self, TypeVar
+from uuid import UUID
+
+import httpx
+import msgspec
+
+from frontrow.errors import SetupError
+
+_MOST_ANSWER_BYTES = 4 * 1024 * 1024
+_MOST_ANSWER_SECONDS = 60.0
+_BUSY = frozenset({429, 503})
+_PAUSES_SECONDS = (1.0, 2.0)
+"""Before a busy server is asked again."""
+
+_CONCERT = re.compile(
+    r"(?P<concert>.*/concerts/(?P<concert_id>[0-9a-fA-F-]{36}))(/queue(/draw)?)?/?"
+)
+
+Body = TypeVar("Body")
+
+
+def draw_address(url: str) -> tuple[str, UUID]:
+    """The address of a draw, and its concert.
+
+    Args:
+        url: the draw's, its queue's or its concert's: ``…/concerts/{id}[/queue[/draw]]``.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    try:
+        given = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise ValueError("it is no URL") from None
+    if given.scheme not in ("http", "https") or not given.host:
+        raise ValueError("it must begin with http:// or https://")
+    if given.userinfo:
+        raise ValueError("a draw is public: leave the credentials out")
+    found = _CONCERT.fullmatch(given.path)
+    if found is None:
+        raise ValueError("it must end in /concerts/ID, …/queue or …/queue/draw")
+    try:
+        concert_id = UUID(found["concert_id"])
+    except ValueError:
+        raise ValueError("its concert has no id") from None
+    draw = given.copy_with(path=f"{found['concert']}/queue/draw", query=None, fragment=None)
+    return str(draw), concert_id
+
+
+class Server:
+    """The server of one draw, asked over HTTP."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._http = httpx.Client(
+            headers={"accept": "application/json", "accept-encoding": "identity"},
+            timeout=httpx.Timeout(30, connect=10),
+            follow_redirects=True,
+            max_redirects=5,
+            event_hooks={"response": [_stay]},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, kind: type[Body]) -> Body:
+        """The document at a path below the draw's address.
+
+        Raises:
+            SetupError: it can't be fetched, or isn't of this kind.
+        """
+        url = self._address + path
+        for pause_seconds in (*_PAUSES_SECONDS, None):
+            status, body = self._ask(url)
+            if status not in _BUSY or pause_seconds is None:
+                break
+            time.sleep(pause_seconds)
+        if status == httpx.codes.NOT_FOUND:
+            raise SetupError(f"there is no draw at {url}")
+        if status != httpx.codes.OK:
+            raise SetupError(f"can't fetch {url}: the server answers {status}")
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise SetupError(f"{url} shows no such document: {error}") from None
+
+    def _ask(self, url: str) -> tuple[int, bytes]:
+        until = time.monotonic() + _MOST_ANSWER_SECONDS
+        body = bytearray()
+        try:
+            with self._http.stream("GET", url) as response:
+                for part in response.iter_bytes():
+                    body += part
+                    if len(body) > _MOST_ANSWER_BYTES:
+                        raise SetupError(f"can't fetch {url}: the answer is too long")
+                    if time.monotonic() > until:
+                        raise SetupError(f"can't fetch {url}: the answer takes too long")
+                return response.status_code, bytes(body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            said = " ".join((str(error) or type(error).__name__).split())
+            raise SetupError(f"can't fetch {url}: {said}") from None
+
+
+def _stay(response: httpx.Response) -> None:
+    """Refuses a redirection to another host, or away from TLS."""
+    if response.has_redirect_location:
+        at, to = response.url, response.url.join(response.headers["location"])
+        if to.host != at.host or (at.scheme == "https" and to.scheme != "https"):
+            raise SetupError(f"{at} redirects to {to.scheme}://{to.host}: not followed")

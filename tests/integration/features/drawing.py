@@ -1,0 +1,65 @@
+"""Lines that are drawn: their opening, and what they should be by the rule."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from frontrow import audit, upkeep
+from frontrow.ids import PlaceRef
+from frontrow.services import Services
+from frontrow.waiting_room.draw import Draw
+from frontrow.waiting_room.policy import Policy
+from tests import draws
+from tests.buyers import OPEN, Made, join, make_concert, pass_time
+from tests.conftest import Database
+
+TO_OPENING_SECONDS = 3600
+
+
+def soon() -> datetime:
+    """When the lines of these tests open."""
+    return datetime.now(UTC) + timedelta(seconds=TO_OPENING_SECONDS)
+
+
+async def drawn_line(services: Services, policy: Policy = OPEN) -> Made:
+    """A concert whose line is to be drawn."""
+    return await make_concert(services, policy=policy, opens_at=soon(), order="draw")
+
+
+async def joined(services: Services, made: Made, people: int) -> list[PlaceRef]:
+    """So many new places, by number."""
+    return [await join(services, made.concert_id) for _ in range(people)]
+
+
+async def open_and_draw(services: Services, database: Database) -> None:
+    """The time of opening comes, and the upkeep goes round once."""
+    await pass_time(database, TO_OPENING_SECONDS)
+    await services.rooms.snapshot.refresh()
+    await upkeep.draw(services)
+
+
+async def order_by_rule(
+    services: Services, made: Made, entrants: Sequence[PlaceRef]
+) -> tuple[Draw, list[int]]:
+    """The draw as it is shown, and the numbers in the order that it has by the rule."""
+    draw = await services.draws.draw(made.concert_id)
+    entries = draws.entries_of(place.place_id for place in entrants)
+    assert draw.seed is not None
+    assert draw.commitment == draws.sum_of(draw.seed)
+    assert (draw.entrants, draw.digest) == (len(entrants), draws.digest_of(entries))
+    return draw, draws.order_of(draw.seed, entries)
+
+
+async def positions(services: Services, places: Sequence[PlaceRef]) -> list[int | None]:
+    """The positions that the owners of places are told."""
+    return [(await services.rooms.status(place)).position for place in places]
+
+
+async def ahead(services: Services, places: Sequence[PlaceRef]) -> list[int]:
+    """How many are ahead of them, as they are told."""
+    return [(await services.rooms.status(place)).ahead for place in places]
+
+
+async def broken(database: Database) -> list[Any]:
+    """The invariants that are broken."""
+    return [found for found in await audit.run(database.app_url) if found.violations]

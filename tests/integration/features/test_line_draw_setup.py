@@ -1,0 +1,124 @@
+"""A draw is set up, called off and set up again; and what settings can't do to it."""
+
+from datetime import timedelta
+
+import pytest
+
+from frontrow import upkeep
+from frontrow.errors import InvalidRequest, NotFound
+from frontrow.services import Services
+from frontrow.waiting_room.policy import MaxActivePolicy
+from frontrow.waiting_room.settings import RoomSettings
+from tests.buyers import OPEN, Owner, admit_all, make_concert, pass_time, refused
+from tests.conftest import Database
+from tests.integration.features.drawing import (
+    broken,
+    drawn_line,
+    joined,
+    open_and_draw,
+    order_by_rule,
+    positions,
+    soon,
+)
+from tests.integration.features.looking import admitted_numbers
+
+
+async def test_called_off_and_set_up_again(services: Services, owner: Owner) -> None:
+    """Each set-up has another seed, so another commitment; between them there is no draw."""
+    made = await drawn_line(services)
+    places = await joined(services, made, 3)
+    by_draw = RoomSettings(policy=OPEN, opens_at=soon(), order="draw")
+    by_arrival = RoomSettings(policy=OPEN, opens_at=soon())
+    shown = [await services.draws.draw(made.concert_id)]
+    for _ in range(3):
+        await services.rooms.configure(made.concert_id, by_arrival)
+        with pytest.raises(NotFound):
+            await services.draws.draw(made.concert_id)
+        assert await positions(services, places) == [1, 2, 3]
+        await services.rooms.configure(made.concert_id, by_draw)
+        shown.append(await services.draws.draw(made.concert_id))
+        assert await positions(services, places) == [None, None, None]
+    assert len({one.commitment for one in shown}) == 4
+    assert [one.committed_at for one in shown] == sorted({one.committed_at for one in shown})
+    assert await owner.fetchval("SELECT count(*) FROM draw") == 1
+
+
+async def test_called_off_for_good(services: Services, database: Database, owner: Owner) -> None:
+    """Then the line is served by arrival."""
+    made = await drawn_line(services, MaxActivePolicy(max_active=2))
+    await joined(services, made, 4)
+    by_arrival = RoomSettings(policy=MaxActivePolicy(max_active=2), opens_at=soon())
+    await services.rooms.configure(made.concert_id, by_arrival)
+    await open_and_draw(services, database)
+    assert await admit_all(services, made.concert_id) == 2
+    assert await admitted_numbers(owner) == [1, 2]
+    assert await owner.fetchval("SELECT count(*) FROM drawn") == 0
+
+
+async def test_other_settings_leave_the_draw_alone(services: Services, database: Database) -> None:
+    """Another policy, another time: the commitment that people have noted stays."""
+    made = await drawn_line(services)
+    places = await joined(services, made, 4)
+    noted = await services.draws.draw(made.concert_id)
+    later = soon() + timedelta(hours=1)
+    await services.rooms.configure(
+        made.concert_id,
+        RoomSettings(policy=MaxActivePolicy(max_active=2), opens_at=later, order="draw"),
+    )
+    now = await services.draws.draw(made.concert_id)
+    assert (now.commitment, now.committed_at) == (noted.commitment, noted.committed_at)
+    assert now.opens_at == later
+    await open_and_draw(services, database)
+    assert (await services.draws.draw(made.concert_id)).drawn_at is None
+    await pass_time(database, 3600)
+    await services.rooms.snapshot.refresh()
+    await upkeep.draw(services)
+    draw, _ = await order_by_rule(services, made, places)
+    assert draw.commitment == noted.commitment
+
+
+async def test_a_draw_that_is_over_stands(services: Services, database: Database) -> None:
+    """No settings undo it or draw again, not even a later opening."""
+    made = await drawn_line(services)
+    places = await joined(services, made, 10)
+    await open_and_draw(services, database)
+    draw, _ = await order_by_rule(services, made, places)
+    told = await positions(services, places)
+    for settings in (
+        RoomSettings(policy=OPEN),
+        RoomSettings(policy=OPEN, order="draw"),
+        RoomSettings(policy=OPEN, opens_at=soon(), order="draw"),
+    ):
+        await services.rooms.configure(made.concert_id, settings)
+        await upkeep.draw(services)
+        shown = await services.draws.draw(made.concert_id)
+        assert (shown.commitment, shown.seed, shown.digest, shown.drawn_at) == (
+            draw.commitment, draw.seed, draw.digest, draw.drawn_at,
+        )  # fmt: skip
+        assert await positions(services, places) == told
+        assert (await services.rooms.settings(made.concert_id)).order == "draw"
+    assert await broken(database) == []
+
+
+async def test_no_draw_once_people_stand_in_an_open_line(
+    services: Services, database: Database
+) -> None:
+    """Who was promised the order of arrival keeps it; an empty or unopened line may be drawn."""
+    made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
+    by_draw = RoomSettings(policy=OPEN, opens_at=soon(), order="draw")
+    await joined(services, made, 2)
+    detail = "the line has opened: who is in it keeps the place"
+    async with refused(database, InvalidRequest, errors=[{"pointer": "/order", "detail": detail}]):
+        await services.rooms.configure(made.concert_id, by_draw)
+    detail = "a draw needs the time at which it is drawn"
+    empty = await make_concert(services)
+    async with refused(
+        database, InvalidRequest, errors=[{"pointer": "/opens_at", "detail": detail}]
+    ):
+        await services.rooms.configure(empty.concert_id, RoomSettings(order="draw"))
+    await services.rooms.configure(empty.concert_id, by_draw)
+    unopened = await make_concert(services, opens_at=soon())
+    await joined(services, unopened, 2)
+    await services.rooms.configure(unopened.concert_id, by_draw)
+    for one in (empty, unopened):
+        assert (await services.draws.draw(one.concert_id)).drawn_at is None

@@ -1,0 +1,293 @@
+"""Races at the opening of a drawn line: two processes that draw, and people who still join."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from frontrow.ids import PlaceRef
+from frontrow.services import Services
+from frontrow.upkeep import running
+from frontrow.waiting_room.policy import MaxActivePolicy
+from tests import draws
+from tests.buyers import Made, join, make_concert, pass_time
+from tests.conftest import Database
+from tests.races.rivals import Rivals, fetch, rivals
+
+Pair = tuple[Services, Services]
+
+LONG_SECONDS = 3600
+LONGEST_SECONDS = 40
+JOIN = "SELECT number FROM waiting_room_join($1, ARRAY[$2::uuid], ARRAY[$3::uuid])"
+CLOSE = "SELECT waiting_room_close_entries($1)"
+DRAW = "SELECT waiting_room_draw($1)"
+
+
+async def drawn_line(services: Services, seconds: float = LONG_SECONDS) -> Made:
+    """A concert whose line is drawn in a while; few are called then."""
+    return await make_concert(
+        services,
+        policy=MaxActivePolicy(max_active=10),
+        opens_at=datetime.now(UTC) + timedelta(seconds=seconds),
+        order="draw",
+    )
+
+
+async def crowd_in(pair: Pair, made: Made, people: int) -> list[PlaceRef]:
+    """So many places by way of both processes, by number."""
+    places = await asyncio.gather(
+        *(join(pair[turn % 2], made.concert_id) for turn in range(people))
+    )
+    return sorted(places, key=lambda place: place.number)
+
+
+async def check_order(
+    pair: Pair, database: Database, made: Made, entrants: list[PlaceRef]
+) -> list[int]:
+    """Fail unless one order stands, that of the rule, for both processes; the positions."""
+    draw = await pair[0].draws.draw(made.concert_id)
+    entries = draws.entries_of(place.place_id for place in entrants)
+    assert draw.seed is not None
+    assert (draw.entrants, draw.digest) == (len(entrants), draws.digest_of(entries))
+    positions = draws.positions_of(draw.seed, entries)
+    rows = await fetch(
+        database,
+        "SELECT number, position FROM drawn WHERE room_id = $1 ORDER BY number",
+        pair[0].rooms.snapshot.by_concert[made.concert_id].room_id,
+    )
+    assert [tuple(row) for row in rows] == list(enumerate(positions, 1))
+    for services in pair:
+        await services.rooms.snapshot.refresh()
+        line = services.rooms.snapshot.by_concert[made.concert_id]
+        assert list(line.positions or ()) == positions
+    return positions
+
+
+async def test_two_processes_draw_at_once(pair: Pair, database: Database) -> None:
+    """20 lines open at one moment, each process tries each five times: one draw a line."""
+    lines = [await drawn_line(pair[0]) for _ in range(20)]
+    places = [await crowd_in(pair, made, 30) for made in lines]
+    await pass_time(database, LONG_SECONDS)
+    for services in pair:
+        await services.rooms.snapshot.refresh()
+
+    async def draw(made: Made, services: Services) -> bool:
+        line = services.rooms.snapshot.by_concert[made.concert_id]
+        assert line.draw_due
+        return await services.rooms.draw(line)
+
+    calls = [(made, services) for _ in range(5) for made in lines for services in pair]
+    drawn = await asyncio.gather(*(draw(made, services) for made, services in calls))
+
+    assert Counter(drawn) == {True: 20, False: 180}
+    by_line = Counter(made.concert_id for (made, _), here in zip(calls, drawn, strict=True) if here)
+    assert by_line == Counter(made.concert_id for made in lines)
+    for made, entrants in zip(lines, places, strict=True):
+        await check_order(pair, database, made, entrants)
+
+
+async def opened_line(pair: Pair, database: Database, people: int) -> tuple[Made, list[PlaceRef]]:
+    """A line whose time has come and that nobody has drawn; both processes know it."""
+    made = await drawn_line(pair[0])
+    places = await crowd_in(pair, made, people)
+    await pass_time(database, LONG_SECONDS)
+    for services in pair:
+        await services.rooms.snapshot.refresh()
+    return made, places
+
+
+async def test_who_finds_another_drawing_passes_by(pair: Pair, database: Database) -> None:
+    """It doesn't wait for the other, and draws nothing of its own when that is through."""
+    made, places = await opened_line(pair, database, 9)
+    room = places[0].room_id
+    line = pair[0].rooms.snapshot.by_concert[made.concert_id]
+    async with rivals(database) as those:
+        assert await those.one.fetchval(CLOSE, room) is True
+        holding = those.one.transaction()
+        await holding.start()
+        await those.one.execute("SELECT FROM draw WHERE room_id = $1 FOR NO KEY UPDATE", room)
+        assert await pair[0].rooms.draw(line) is False
+        assert (await pair[0].draws.draw(made.concert_id)).drawn_at is None
+        # Nobody who joins waits for a draw either.
+        assert (await join(pair[1], made.concert_id)).number == 10
+        assert await those.one.fetchval(DRAW, room) == 9
+        await holding.commit()
+    assert await pair[0].rooms.draw(line) is False
+    await check_order(pair, database, made, places)
+
+
+async def test_a_draw_that_dies_is_made_by_the_other(pair: Pair, database: Database) -> None:
+    """What the first had done is gone with it; the other draws the same entrants."""
+    made, places = await opened_line(pair, database, 9)
+    room = places[0].room_id
+    async with rivals(database) as those:
+        assert await those.one.fetchval(CLOSE, room) is True
+        dying = those.one.transaction()
+        await dying.start()
+        assert await those.one.fetchval(DRAW, room) == 9
+        await dying.rollback()
+    assert await pair[1].rooms.draw(pair[1].rooms.snapshot.by_concert[made.concert_id])
+    await check_order(pair, database, made, places)
+
+
+async def test_control_looking_first_draws_twice(database: Database) -> None:
+    """Control: two who see that nothing was drawn, and then draw, give everybody two positions."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE lot (number int, position int, drawn_by text)")
+        look = "SELECT count(*) FROM lot"
+        draw = """INSERT INTO lot SELECT n, row_number() OVER (ORDER BY md5($1 || n)), $1
+                  FROM generate_series(1, 9) AS n"""
+        async with those.one.transaction(), those.other.transaction():
+            assert await those.one.fetchval(look) == 0
+            assert await those.other.fetchval(look) == 0
+            await those.one.execute(draw, "one")
+            await those.other.execute(draw, "other")
+        assert await those.one.fetchval(look) == 18
+        differing = await those.one.fetchval(
+            """SELECT count(*) FROM lot AS a JOIN lot AS b USING (number)
+            WHERE a.drawn_by < b.drawn_by AND a.position <> b.position"""
+        )
+        assert differing > 0
+
+
+async def guest(services: Services) -> UUID:
+    """A new guest's id."""
+    return (await services.users.add_guest()).user_id
+
+
+async def opening_soon(those: Rivals, room: int) -> None:
+    """The line opens in a second."""
+    await those.one.execute(
+        "UPDATE waiting_room SET opens_at = clock_timestamp() + '1 second' WHERE room_id = $1", room
+    )
+
+
+async def opened(those: Rivals, room: int) -> None:
+    """Waits until the line's time has come."""
+    await those.until(
+        "SELECT opens_at <= clock_timestamp() FROM waiting_room WHERE room_id = $1", room
+    )
+
+
+async def in_time(those: Rivals, room: int) -> list[int]:
+    """The numbers that were given before opening."""
+    rows = await those.one.fetch(
+        """SELECT p.number FROM place AS p JOIN waiting_room AS r USING (room_id)
+        WHERE room_id = $1 AND p.joined_at < r.opens_at ORDER BY 1""",
+        room,
+    )
+    return [row["number"] for row in rows]
+
+
+async def test_a_join_in_flight_at_opening_is_in_the_draw(pair: Pair, database: Database) -> None:
+    """It got its time before opening and commits after: the entries are closed behind it."""
+    made = await drawn_line(pair[0])
+    places = await crowd_in(pair, made, 4)
+    room, user, place = places[0].room_id, await guest(pair[0]), uuid4()
+    async with rivals(database) as those:
+        await opening_soon(those, room)
+        joining = those.one.transaction()
+        await joining.start()
+        assert await those.one.fetchval(JOIN, room, user, place) == 5
+        await opened(those, room)
+        async with those.other_waits(CLOSE, room) as closing:
+            await joining.commit()
+        assert closing.result() is True
+        assert await in_time(those, room) == [1, 2, 3, 4, 5]
+    late = await join(pair[1], made.concert_id)
+    assert late.number == 6
+    await pair[0].rooms.snapshot.refresh()
+    assert await pair[0].rooms.draw(pair[0].rooms.snapshot.by_concert[made.concert_id])
+    entrant = PlaceRef(user, made.concert_id, room, 5, place, places[0].issued_at)
+    await check_order(pair, database, made, [*places, entrant])
+    assert (await pair[1].rooms.status(late)).position == 6
+
+
+async def test_a_join_that_waits_for_the_closing_is_behind_the_draw(
+    pair: Pair, database: Database
+) -> None:
+    """It gets its time and its number once the entries are closed."""
+    made, places = await opened_line(pair, database, 4)
+    room, user = places[0].room_id, await guest(pair[0])
+    async with rivals(database) as those:
+        closing = those.one.transaction()
+        await closing.start()
+        assert await those.one.fetchval(CLOSE, room) is True
+        async with those.other_waits(JOIN, room, user, uuid4()) as joining:
+            await closing.commit()
+        assert joining.result() == 5
+        assert await in_time(those, room) == [1, 2, 3, 4]
+    assert await pair[1].rooms.draw(pair[1].rooms.snapshot.by_concert[made.concert_id])
+    await check_order(pair, database, made, places)
+
+
+async def test_control_closing_without_the_lock_leaves_somebody_out(database: Database) -> None:
+    """Control: who counts the entrants while one of them commits draws without that one."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE spot (number int, joined_at timestamptz)")
+        await those.one.execute("BEGIN")
+        await those.one.execute("INSERT INTO spot VALUES (1, clock_timestamp())")
+        opens_at = await those.other.fetchval("SELECT clock_timestamp()")
+        before = "SELECT count(*) FROM spot WHERE joined_at < $1"
+        assert await those.other.fetchval(before, opens_at) == 0  # and this many are drawn
+        await those.one.execute("COMMIT")
+        assert await those.other.fetchval(before, opens_at) == 1
+
+
+async def test_people_join_and_leave_while_a_line_opens(pair: Pair, database: Database) -> None:
+    """40 clients join over two processes through the opening; all of them are somewhere, once.
+
+    Each fifth leaves at once, by way of the other process. The upkeep of both runs.
+    """
+    made = await drawn_line(pair[0], 1.5)
+    places: dict[int, PlaceRef] = {}
+    left: set[int] = set()
+    drawn = asyncio.Event()
+
+    async def client(turn: int) -> None:
+        after = 0
+        while after < 3:
+            after += drawn.is_set()
+            services, other = pair[turn % 2], pair[1 - turn % 2]
+            place = await join(services, made.concert_id)
+            assert places.setdefault(place.number, place) is place
+            if place.number % 5 == 0:
+                await other.reservations.leave(place)
+                left.add(place.number)
+
+    async def watch() -> None:
+        while (await pair[0].draws.draw(made.concert_id)).drawn_at is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        drawn.set()
+
+    async with asyncio.timeout(LONGEST_SECONDS), running(pair[0]), running(pair[1]):
+        await asyncio.gather(watch(), *(client(turn) for turn in range(40)))
+
+    people = len(places)
+    assert sorted(places) == list(range(1, people + 1))
+    rows = await fetch(
+        database,
+        """SELECT count(*) FILTER (WHERE p.joined_at < r.opens_at) AS entrants, r.opens_at,
+            count(*) AS places
+        FROM place AS p JOIN waiting_room AS r USING (room_id) GROUP BY r.opens_at""",
+    )
+    entrants = rows[0]["entrants"]
+    assert rows[0]["places"] == people
+    assert 40 <= entrants <= people - 3 * 40
+    numbers = range(1, people + 1)
+    order = await check_order(pair, database, made, [places[n] for n in numbers[:entrants]])
+    await check_waiting(pair, made, [*order, *numbers[entrants:]], places, left)
+
+
+async def check_waiting(
+    pair: Pair, made: Made, positions: list[int], places: dict[int, PlaceRef], left: set[int]
+) -> None:
+    """Fail unless each process tells those who wait where they are, in the order of positions."""
+    for services in pair:
+        line = services.rooms.snapshot.by_concert[made.concert_id]
+        ranked = sorted(set(places) - left, key=lambda number: positions[number - 1])
+        waiting = [number for number in ranked if positions[number - 1] > line.serving]
+        assert line.waiting == len(waiting) > 0
+        told = [await services.rooms.status(places[number]) for number in waiting]
+        assert [one.ahead for one in told] == list(range(len(waiting)))
+        assert [one.position for one in told] == [positions[number - 1] for number in waiting]

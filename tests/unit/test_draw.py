@@ -1,0 +1,128 @@
+"""The rule of a draw: against a second writing of it, and the worked example of its page."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frontrow.waiting_room.draw import commitment_of, digest_of, entry_of, positions_of
+from tests import draws
+
+PAGE = Path(__file__).parents[2] / "docs" / "draw.md"
+SEEDS = st.text("0123456789abcdef", min_size=64, max_size=64)
+
+
+def block(language: str, holding: str = "") -> str:
+    """The first block of the page in a language, and with a word."""
+    blocks: list[str] = re.findall(
+        rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
+    )
+    return next(text for text in blocks if holding in text)
+
+
+class Example:
+    """The worked example as the page prints it."""
+
+    def __init__(self) -> None:
+        self.places = [UUID(line) for line in block("places").split()]
+        told = block("text", "number 3").splitlines()
+        people = len(self.places)
+        self.seed = re.findall(r"^seed=([0-9a-f]{64})$", block("sh", "seed="), re.MULTILINE)[0]
+        self.commitment = told[0].removeprefix("commitment ")
+        self.entries = told[1 : people + 1]
+        self.digest = told[people + 1].removeprefix("digest ")
+        keys = [line.split(" number ") for line in told[people + 2 :]]
+        self.keys = [key for key, _ in keys]
+        self.order = [int(number) for _, number in keys]
+
+
+@given(seed=SEEDS, places=st.lists(st.uuids(), max_size=40))
+def test_rule_is_the_one_that_is_written_down(seed: str, places: list[UUID]) -> None:
+    """Commitment, entries, digest and positions are those of the second writing."""
+    entries = [entry_of(place) for place in places]
+    assert entries == draws.entries_of(places)
+    assert commitment_of(seed) == draws.sum_of(seed)
+    assert digest_of(entries) == draws.digest_of(entries)
+    positions = positions_of(seed, digest_of(entries), len(entries))
+    assert list(positions) == draws.positions_of(seed, entries)
+    assert sorted(positions) == list(range(1, len(places) + 1))
+
+
+def test_every_entrant_has_a_say() -> None:
+    """One more entrant, or another one, gives another order to those who were there."""
+    seed, places = draws.sum_of("a seed"), [uuid4() for _ in range(40)]
+    entries = [entry_of(place) for place in places]
+    order = draws.order_of(seed, entries)
+    longer = draws.order_of(seed, [*entries, entry_of(uuid4())])
+    assert [number for number in longer if number != 41] != order
+    assert draws.order_of(seed, [*entries[:-1], entry_of(uuid4())]) != order
+    assert draws.order_of(draws.sum_of("another"), entries) != order
+
+
+def test_no_number_is_favoured() -> None:
+    """Over 2,000 draws of ten, each number is first about 200 times.
+
+    The seeds are fixed, so the counts are too. The chance that a fair draw is farther off
+    than this (chi-square, 9 degrees of freedom) is one in a thousand.
+    """
+    entries = [draws.sum_of(str(entrant)) for entrant in range(10)]
+    digest = digest_of(entries)
+    firsts = [0] * 10
+    for seed in range(2_000):
+        firsts[positions_of(draws.sum_of(str(seed)), digest, 10).index(1)] += 1
+    assert sum(firsts) == 2_000
+    assert sum((count - 200) ** 2 / 200 for count in firsts) < 27.88
+
+
+def test_nobody_is_drawn_from_an_empty_line() -> None:
+    """The digest of nothing is the sum of nothing."""
+    assert digest_of([]) == draws.sum_of("")
+    assert list(positions_of("0" * 64, digest_of([]), 0)) == []
+
+
+def test_example_of_the_page_is_right() -> None:
+    """Each printed value follows from the places and the seed, by hashing alone."""
+    shown = Example()
+    assert len(shown.places) == 4
+    assert shown.commitment == draws.sum_of(shown.seed)
+    assert shown.entries == draws.entries_of(shown.places)
+    assert shown.digest == draws.digest_of(shown.entries)
+    assert shown.order == draws.order_of(shown.seed, shown.entries)
+    assert shown.keys == [
+        draws.sum_of(f"{shown.seed}:{shown.digest}:{number}") for number in shown.order
+    ]
+
+
+def test_example_of_the_page_is_what_frontrow_draws() -> None:
+    """So is what Frontrow makes of them; and what the text below says of them."""
+    shown = Example()
+    assert [entry_of(place) for place in shown.places] == shown.entries
+    assert digest_of(shown.entries) == shown.digest
+    assert commitment_of(shown.seed) == shown.commitment
+    positions = positions_of(shown.seed, shown.digest, len(shown.places))
+    told = re.findall(r"the positions are ([\d, ]+)\.", PAGE.read_text())
+    assert [", ".join(map(str, positions))] == told
+    assert f"Number {shown.order[0]} is called first." in PAGE.read_text()
+
+
+def test_shell_of_the_page_prints_what_is_printed(tmp_path: Path) -> None:
+    """The lines for a shell give the printed ones, to the letter."""
+    for program in ("sh", "sha256sum"):
+        if shutil.which(program) is None:
+            pytest.skip(f"the page's lines need {program}, which isn't here")
+    (tmp_path / "places").write_text(block("places"))
+    done = subprocess.run(
+        ["sh", "-eu"],
+        input=block("sh", "seed="),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == (block("text", "number 3"), "")

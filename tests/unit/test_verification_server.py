@@ -1,0 +1,394 @@
+"""A draw fetched from a server that need not be honest; its address, and a place's token."""
+
+import base64
+import gzip
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from frontrow.errors import SetupError
+from frontrow.ids import PlaceRef
+from frontrow.verification import Own, Report, draw_address, read_token, server, verify
+from frontrow.waiting_room.token import TokenSigner
+from tests import draws
+
+OPENED = datetime(2026, 6, 1, 11, tzinfo=UTC)
+CONCERT = UUID("6a1b2c3d-0000-4000-8000-000000000001")
+PLACES = [UUID(int=number, version=4) for number in range(1, 4)]
+PATH = f"/api/v1/concerts/{CONCERT}/queue/draw"
+ENTRIES_PATH = f"{PATH}/entries?after=0&limit=10000"
+SEED = draws.sum_of("the seed")
+SUMS = draws.entries_of(PLACES)
+DRAW = {
+    "concert_id": str(CONCERT),
+    "commitment": draws.sum_of(SEED),
+    "committed_at": "2026-05-31T11:00:00Z",
+    "opens_at": "2026-06-01T11:00:00Z",
+    "drawn_at": "2026-06-01T11:00:00.2Z",
+    "entrants": len(PLACES),
+    "digest": draws.digest_of(SUMS),
+    "seed": SEED,
+}
+ENTRIES = {
+    "entries": [
+        {"number": number, "entry": entry, "position": position}
+        for number, (entry, position) in enumerate(
+            zip(SUMS, draws.positions_of(SEED, SUMS), strict=True), 1
+        )
+    ],
+    "next": None,
+}
+DOCUMENTS: dict[str, object] = {PATH: DRAW, ENTRIES_PATH: ENTRIES}
+
+
+def test_token_names_its_place() -> None:
+    """Read from a token as Frontrow signs it, whatever key it was signed with."""
+    place = PlaceRef(uuid4(), CONCERT, 1, 7, uuid4(), OPENED)
+    token = TokenSigner({"k": b"s" * 32}, "k", remembered_tokens=1).sign(place)
+    assert read_token(f" {token}\n", CONCERT) == Own(7, draws.sum_of(str(place.place_id)), OPENED)
+    with pytest.raises(ValueError, match="it is for another concert"):
+        read_token(token, uuid4())
+
+
+def _token(**others: object) -> str:
+    claims = {"concert": str(CONCERT), "jti": str(CONCERT), "number": 7, "iat": 1, **others}
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{payload}.c2ln"
+
+
+def test_token_of_this_test_is_read() -> None:
+    """What the next test spoils is right to begin with."""
+    assert read_token(_token(), CONCERT).number == 7
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "a-user-key",
+        "e30.e30",
+        "e30.e30.c2ln",
+        "e30.?!.c2ln",
+        "e30.W10.c2ln",
+        "e30.é.c2ln",
+        _token(number=0),
+        _token(number="7"),
+        _token(iat=-1),
+        _token(iat=10**12),
+        _token(jti="place"),
+        _token(more="x" * 1024),
+    ],
+)
+def test_no_token(token: str) -> None:
+    """What isn't one is refused before anything is fetched."""
+    with pytest.raises(ValueError, match="it is no queue token"):
+        read_token(token, CONCERT)
+
+
+@pytest.mark.parametrize(
+    "ending", ["", "/", "/queue", "/queue/", "/queue/draw", "/queue/draw?x=1#y"]
+)
+def test_addresses_of_a_draw(ending: str) -> None:
+    """The concert's, the queue's and the draw's own are all one."""
+    base = f"https://tickets.example:8443/house/api/v1/concerts/{CONCERT}"
+    assert draw_address(base + ending) == (f"{base}/queue/draw", CONCERT)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("tickets.example", "it must begin with http"),
+        ("ftp://tickets.example/concerts/1", "it must begin with http"),
+        ("https:///concerts/1", "it must begin with http"),
+        ("https://tickets.example", "it must end in /concerts/ID"),
+        (f"https://tickets.example/concerts/{CONCERT}/seats", "it must end in /concerts/ID"),
+        (f"https://tickets.example/concerts/{'-' * 36}", "its concert has no id"),
+        (f"https://me:secret@tickets.example/concerts/{CONCERT}", "leave the credentials out"),
+        ("https://tickets.example:port/", "it is no URL"),
+    ],
+)
+def test_no_address_of_a_draw(url: str, says: str) -> None:
+    """Each says in a few words what is wrong with it."""
+    with pytest.raises(ValueError, match=says):
+        draw_address(url)
+
+
+class Served:
+    """A server that answers as it is told, by path; and what it was asked."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {
+            path: plain(200, json.dumps(body).encode()) for path, body in DOCUMENTS.items()
+        }
+        self.asked: list[tuple[str, dict[str, str]]] = []
+
+    def verify(self) -> Report:
+        """The check of the draw that is served here."""
+        address, concert_id = draw_address(self.address + PATH)
+        return verify(address, concert_id, commitment=None, own=None, fetched=lambda _, __: None)
+
+    def refuses(self, says: str) -> None:
+        """The check gives up with one line."""
+        with pytest.raises(SetupError, match=says) as caught:
+            self.verify()
+        assert caught.value.exit_code == 3
+        assert "\n" not in str(caught.value)
+
+
+def plain(
+    status: int, body: bytes = b"", **headers: str
+) -> Callable[[BaseHTTPRequestHandler], None]:
+    """An answer of one piece."""
+
+    def answer(asked: BaseHTTPRequestHandler) -> None:
+        asked.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            asked.send_header(name, value)
+        asked.end_headers()
+        asked.wfile.write(body)
+
+    return answer
+
+
+@contextmanager
+def listening() -> Iterator[Served]:
+    """A server on a free port of the loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            made.asked.append((self.path, dict(self.headers)))
+            made.answers.get(self.path, plain(404))(self)
+
+        def log_message(self, *_said: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        made = Served(f"http://127.0.0.1:{http.server_port}")
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield made
+        finally:
+            http.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """A server that shows a draw that is right."""
+    with listening() as running:
+        yield running
+
+
+def test_an_honest_server(served: Served) -> None:
+    """Two documents are fetched, and nothing but their addresses is sent."""
+    report = served.verify()
+    assert report.lines()[-1] == "verified"
+    assert [path for path, _ in served.asked] == [PATH, ENTRIES_PATH]
+    for _, headers in served.asked:
+        assert {name.lower() for name in headers} == {
+            "host", "accept", "accept-encoding", "connection", "user-agent",
+        }  # fmt: skip
+
+
+def test_fetched_is_told() -> None:
+    """How far it is, before each page."""
+    told: list[tuple[int, int]] = []
+    with listening() as served:
+        address, concert_id = draw_address(served.address + PATH)
+        verify(
+            address, concert_id, commitment=None, own=None,
+            fetched=lambda entries, of: told.append((entries, of)),
+        )  # fmt: skip
+    assert told == [(0, 3)]
+
+
+def test_a_server_that_is_down() -> None:
+    """Nobody listens there any more."""
+    with listening() as served:
+        pass
+    served.refuses(r"^can't fetch http://127.0.0.1:\d+/.*/queue/draw: .*refused")
+
+
+def test_no_draw(served: Served) -> None:
+    """A concert without a draw, or one whose entries are kept back."""
+    del served.answers[ENTRIES_PATH]
+    served.refuses(rf"^there is no draw at http://.*{PATH}/entries")
+    del served.answers[PATH]
+    served.refuses(rf"^there is no draw at http://.*{PATH}$")
+
+
+def test_a_draw_of_another_concert(served: Served) -> None:
+    """What is shown under an address has to be its own."""
+    other = {**DRAW, "concert_id": str(uuid4())}
+    served.answers[PATH] = plain(200, json.dumps(other).encode())
+    served.refuses("shows the draw of another concert")
+
+
+@pytest.mark.parametrize("path", [PATH, ENTRIES_PATH])
+def test_an_answer_that_is_too_long(
+    served: Served, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """It is dropped at the bound, however much is to come; at the bound itself it is read."""
+    rest: list[int] = []
+
+    def endless(asked: BaseHTTPRequestHandler) -> None:
+        asked.send_response(200)
+        asked.end_headers()
+        try:
+            while True:
+                rest.append(asked.wfile.write(b" " * 65_536))
+        except OSError:
+            return
+
+    right = served.answers[path]
+    served.answers[path] = endless
+    served.refuses("the answer is too long")
+    # What the sockets hold is written too.
+    assert sum(rest) < server._MOST_ANSWER_BYTES + 16 * 1024 * 1024
+
+    served.answers[path] = right
+    longest = max(len(json.dumps(body)) for body in DOCUMENTS.values())
+    monkeypatch.setattr(server, "_MOST_ANSWER_BYTES", longest)
+    assert served.verify().failed == 0
+    monkeypatch.setattr(server, "_MOST_ANSWER_BYTES", longest - 1)
+    served.refuses("the answer is too long")
+
+
+def test_an_answer_that_takes_too_long(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that sends a little now and then is given up too."""
+    gone = threading.Event()
+
+    def dripping(asked: BaseHTTPRequestHandler) -> None:
+        asked.send_response(200)
+        asked.end_headers()
+        try:
+            while not gone.wait(0.01):
+                asked.wfile.write(b" ")
+        except OSError:
+            return
+
+    monkeypatch.setattr(server, "_MOST_ANSWER_SECONDS", 0.1)
+    served.answers[PATH] = dripping
+    try:
+        served.refuses("the answer takes too long")
+    finally:
+        gone.set()
+
+
+def test_packed_answers_are_not_unpacked_without_bound(served: Served) -> None:
+    """Packing isn't asked for; the bound counts what comes out of it all the same."""
+    bomb = gzip.compress(b" " * 64 * 1024 * 1024)
+    served.answers[PATH] = plain(200, bomb, **{"Content-Encoding": "gzip"})
+    served.refuses("the answer is too long")
+    assert served.asked[0][1]["accept-encoding"] == "identity"
+
+
+def test_redirected_to_another_host(served: Served) -> None:
+    """It isn't followed: the other one is never asked."""
+    with listening() as other:
+        there = other.address.replace("127.0.0.1", "localhost")
+        served.answers[PATH] = plain(302, Location=there + PATH)
+        served.refuses(r"redirects to http://localhost: not followed$")
+        assert other.asked == []
+
+
+def test_redirected_away_from_tls() -> None:
+    """From https to http on the same host isn't followed either."""
+    asked = httpx.Request("GET", "https://tickets.example/a")
+    for location, goes in (("http://tickets.example/b", False), ("/b", True)):
+        answer = httpx.Response(301, headers={"location": location}, request=asked)
+        if goes:
+            server._stay(answer)
+        else:
+            with pytest.raises(SetupError, match=r"redirects to http://tickets\.example"):
+                server._stay(answer)
+
+
+def test_redirected_on_the_same_host(served: Served) -> None:
+    """A path that has moved is followed; a circle comes to an end."""
+    moved = f"/v2{PATH}"
+    served.answers[moved] = served.answers[PATH]
+    served.answers[PATH] = plain(307, Location=moved)
+    assert served.verify().failed == 0
+    served.answers[moved] = plain(307, Location=PATH)
+    served.refuses("(?i)redirects")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Twice, with a pause before; then it is given up."""
+    pauses: list[float] = []
+    right = served.answers[PATH]
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            served.answers[PATH] = right
+
+    monkeypatch.setattr(time, "sleep", pause)
+    served.answers[PATH] = plain(status)
+    assert served.verify().failed == 0
+    assert pauses == [1.0, 2.0]
+    served.answers[PATH] = plain(status)
+    served.refuses(f"the server answers {status}$")
+    assert pauses == [1.0, 2.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("status", [204, 400, 401, 500])
+def test_any_other_answer(served: Served, status: int) -> None:
+    """It is told with its status, and not asked for again."""
+    served.answers[PATH] = plain(status)
+    served.refuses(f"the server answers {status}$")
+    assert len(served.asked) == 1
+
+
+def spoiled(name: str, value: str) -> bytes:
+    """The document of the draw with other JSON in one member."""
+    told = {member: json.dumps(one) for member, one in DRAW.items()}
+    told[name] = value
+    return ("{" + ",".join(f'"{member}":{one}' for member, one in told.items()) + "}").encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        json.dumps(ENTRIES).encode(),
+        spoiled("seed", "1"),
+        spoiled("seed", r'"\ud800"'),
+        spoiled("seed", '"\xff'),
+        spoiled("commitment", '"66687AAD"'),
+        spoiled("entrants", "1e99"),
+        spoiled("opens_at", '"tomorrow"'),
+        spoiled("concert_id", "null"),
+    ],
+)
+def test_no_document(served: Served, body: bytes) -> None:
+    """What isn't JSON, or isn't a draw."""
+    served.answers[PATH] = plain(200, body)
+    served.refuses("shows no such document")
+    assert len(served.asked) == 1
+
+
+def test_a_document_that_contradicts_itself(served: Served) -> None:
+    """It is over and shows no seed."""
+    half = {**DRAW, "seed": None}
+    served.answers[PATH] = plain(200, json.dumps(half).encode())
+    served.refuses("shows no draw: it is over, but shows no outcome$")
