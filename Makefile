@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench lock clean
+.PHONY: help install run test check format bench soak lock clean nginx wrk
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,7 +28,7 @@ $(READY): pyproject.toml requirements/dev.txt requirements/uv.txt
 run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
 	$(BIN)/frontrow serve --demo
 
-test: $(READY)  ## run the whole suite
+test: $(READY) nginx  ## run the whole suite
 	$(BIN)/pytest
 
 check: $(READY)  ## format, lint, types, import contracts
@@ -41,8 +41,17 @@ format: $(READY)  ## put the code into the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## measure; writes a table and a JSON file
-	$(BIN)/python -m benchmarks
+bench: $(READY) wrk  ## measure; writes a table and a JSON file
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks
+
+soak: $(READY)  ## let everything happen to a line for two minutes, then check the books
+	$(BIN)/python -m benchmarks.soak
+
+# Where the system has none; without one, what needs it says so.
+nginx: $(READY)
+	@requirements/program.sh nginx nginx nginx-core
+wrk: $(READY)
+	@requirements/program.sh wrk wrk libluajit-5.1-2
 
 lock: $(READY)  ## lock the newest allowed dependencies, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

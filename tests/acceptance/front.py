@@ -1,0 +1,181 @@
+"""A real nginx with the configuration that is shipped, in front of whatever listens on a port.
+
+Only the addresses, the server's name and the cache's folder are rewritten.
+"""
+
+import asyncio
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.house import PATIENCE_SECONDS, free_port, scratch, until
+from tests.acceptance.wire import BASE, Json
+from tests.web.fans import eventually
+
+SHIPPED = Path(__file__).parents[2] / "deploy/nginx/frontrow.conf"
+WRAPPER = """
+{user}
+daemon off;
+worker_processes 2;
+pid {folder}/pid;
+error_log {folder}/errors warn;
+events {{ worker_connections 1024; }}
+http {{
+    log_format passed '$uri $upstream_status';
+    access_log {folder}/requests passed;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/frontrow.conf;
+}}
+"""
+
+
+@dataclass
+class Front:
+    """A running nginx."""
+
+    port: int
+    folder: Path
+    http: httpx.AsyncClient
+
+    async def get(self, path: str, credential: str | None = None, **headers: str) -> httpx.Response:
+        """One GET of the API."""
+        if credential is not None:
+            headers["Authorization"] = f"Bearer {credential}"
+        return await self.http.get(BASE + path, headers=headers)
+
+    async def post(self, path: str, body: Json, credential: str = "none") -> httpx.Response:
+        """One POST of the API."""
+        headers = {"Authorization": f"Bearer {credential}"}
+        return await self.http.post(BASE + path, json=body, headers=headers)
+
+    async def guest(self) -> Json:
+        """A new user."""
+        made: Json = (await self.post("/users", {})).json()
+        return made
+
+    async def join(self, concert: Json) -> str:
+        """A new user's token for a line."""
+        key = (await self.guest())["user_key"]
+        joined = await self.post("/queue/tokens", {"concert_id": concert["concert_id"]}, key)
+        assert joined.status_code == 201, joined.text
+        return str(joined.json()["token"])
+
+    async def asked(self, path: str, requests: int) -> Counter[str]:
+        """What the origin answered to requests of one path, by status; "-": it wasn't asked.
+
+        Waits until so many requests are written down, which each is after its answer.
+        """
+        found: Counter[str] = Counter()
+
+        async def written() -> bool:
+            found.clear()
+            for line in (self.folder / "requests").read_text().splitlines():
+                uri, _, status = line.partition(" ")
+                if uri == BASE + path:
+                    found[status] += 1
+            return found.total() >= requests
+
+        await eventually(written)
+        return found
+
+
+def nginx() -> str:
+    """The program; skips the test where there is none."""
+    places = [os.environ["PATH"], str(Path(sys.executable).parent), "/usr/sbin", "/usr/local/sbin"]
+    found = shutil.which("nginx", path=os.pathsep.join(places))
+    if found is None:
+        pytest.skip("there is no nginx: make nginx")
+    return found
+
+
+def configure(folder: Path, port: int, origin: int) -> list[str]:
+    """Write the configuration for this place; the command that runs it."""
+    text = SHIPPED.read_text()
+    for shipped, here in (
+        ("server 127.0.0.1:8000;", f"server 127.0.0.1:{origin};"),
+        ("\n    listen 80;", f"\n    listen 127.0.0.1:{port};"),
+        ("server_name tickets.example.org;", "server_name 127.0.0.1;"),
+        ("/var/cache/frontrow", f"{folder}/cache"),
+    ):
+        assert text.count(shipped) == 1, shipped
+        text = text.replace(shipped, here)
+    (folder / "frontrow.conf").write_text(text)
+    # Started as root, nginx would work as an account that may not write here.
+    user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if not os.getuid() else ""
+    (folder / "nginx.conf").write_text(WRAPPER.format(folder=folder, user=user))
+    return [nginx(), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+@contextlib.contextmanager
+def fronting(origin: int) -> Iterator[tuple[int, Path]]:
+    """An nginx in front of a port: its own port, and its folder."""
+    with scratch() as folder:
+        port = free_port()
+        with (folder / "output").open("wb") as output:
+            process = subprocess.Popen(
+                configure(folder, port, origin), stdout=output, stderr=subprocess.STDOUT
+            )
+
+        def listens() -> bool:
+            assert process.poll() is None, (folder / "output").read_text()
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                return True
+            return False
+
+        try:
+            until(listens)
+            yield port, folder
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def line_of(concert: Json) -> str:
+    """Where a line is shown to everybody."""
+    return f"/concerts/{concert['concert_id']}/queue"
+
+
+class Recorder:
+    """Stands where Frontrow would: shows what nginx asks of it, and answers lines when told."""
+
+    port: int
+
+    def __init__(self) -> None:
+        self.heads: list[str] = []
+        self.came = asyncio.Condition()
+        self.answering = asyncio.Event()
+        self.answering.set()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the one request of a connection."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        async with self.came:
+            self.heads.append(head)
+            self.came.notify_all()
+        if "/queue" in head:
+            await self.answering.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nCache-Control: public, max-age=1\r\n")
+        writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
+        writer.close()
+
+    async def until_asked(self) -> None:
+        """Wait for a first request."""
+        async with asyncio.timeout(PATIENCE_SECONDS), self.came:
+            await self.came.wait_for(lambda: self.heads)

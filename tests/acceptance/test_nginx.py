@@ -1,0 +1,371 @@
+"""nginx in front of Frontrow: one answer for everybody who waits, and everything else untouched."""
+
+import asyncio
+import json
+import logging
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.acceptance.front import Front, Recorder, configure, fronting, line_of, nginx
+from tests.acceptance.house import House, free_port, scratch, serving
+from tests.acceptance.wire import BASE, Answer, Connection, Json, close
+from tests.web.fans import check_problem, eventually
+
+LOAD_SECONDS = 3.0
+WAITERS = 100
+"""Of each line, each on a connection of its own."""
+BODY_BYTES = 65_536
+SOME: Json = {"concert_id": "0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d"}
+SOON_SECONDS = 2.5
+"""A stream's pace is a second; the rest is for a machine that is busy with other tests. What is
+held back on its way comes with the next event of a silent stream, after 14 s, or never."""
+COUNTED = re.compile(
+    r'^frontrow_http_requests_total\{call="(\w+)",status="\d+"\} ([0-9.]+)$', re.MULTILINE
+)
+log = logging.getLogger(__name__)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """A server, which some tests stop and start again."""
+    nginx()
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def front(house: House) -> AsyncIterator[Front]:
+    """The nginx in front of it."""
+    with fronting(house.port) as (port, folder):
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+            yield Front(port, folder, http)
+
+
+def most_requests(seconds: float) -> int:
+    """How often one document may be fetched in this time: at once, and then once a second."""
+    return int(seconds) + 1
+
+
+async def counted(port: int, call: str) -> int:
+    """How many calls of a kind a server has answered, as its metrics say (a flush ago)."""
+    connection = Connection(port)
+    told = (await connection.ask("GET", "//metrics")).body.decode()
+    await connection.close()
+    return sum(int(float(count)) for name, count in COUNTED.findall(told) if name == call)
+
+
+async def settled(port: int, call: str, wanted: int) -> int:
+    """The same, once it has come to what is wanted; later than that it may only be more."""
+
+    async def enough() -> bool:
+        return await counted(port, call) >= wanted
+
+    await eventually(enough)
+    return await counted(port, call)
+
+
+def test_as_shipped() -> None:
+    """Nginx takes the configuration, and has nothing to say against it."""
+    with scratch() as folder:
+        command = configure(folder, free_port(), free_port())
+        tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+        assert tested.returncode == 0, tested.stderr
+        assert "test is successful" in tested.stderr
+        assert "[warn]" not in tested.stderr, tested.stderr
+
+
+async def test_many_waiters_are_one_request_a_second(house: House, front: Front) -> None:
+    """200 people watch two lines as fast as they can: the origin sees a request a second and line.
+
+    The control asks the origin itself, which sees each of 500 requests.
+    """
+    concerts = [await house.concert(), await house.concert()]
+    last: dict[str, Json] = {}
+    served: Counter[str] = Counter()
+
+    async def watch(connection: Connection, concert: Json) -> None:
+        while time.monotonic() < started + LOAD_SECONDS:
+            answer = await connection.ask("GET", line_of(concert))
+            told = answer.json()
+            assert (answer.status, told["concert_id"]) == (200, concert["concert_id"]), answer
+            served[told["concert_id"]] += 1
+            last[told["concert_id"]] = told
+
+    made = [Connection(front.port) for _ in range(2 * WAITERS)]
+    first = time.monotonic()
+    assert (await front.get(line_of(concerts[0]))).json()["issued"] == 0
+    await front.join(concerts[0])
+    started = time.monotonic()
+    await asyncio.gather(
+        *(watch(one, concert) for one, concert in zip(made, concerts * WAITERS, strict=True))
+    )
+    seconds = time.monotonic() - first
+    await close(made)
+
+    told = [served[concert["concert_id"]] for concert in concerts]
+    told[0] += 1
+    asked = [
+        await front.asked(line_of(concert), count)
+        for concert, count in zip(concerts, told, strict=True)
+    ]
+    fetched = [statuses.pop("200") for statuses in asked]
+    log.info("%s answers, %s of them by the origin, in %.2f s", told, fetched, seconds)
+    for statuses, answers, count in zip(asked, told, fetched, strict=True):
+        # It is fetched again while it is watched, and no more often than it may be.
+        assert 2 <= count <= most_requests(seconds)
+        assert statuses == {"-": answers - count}
+        assert answers > 2 * WAITERS
+    assert [last[concert["concert_id"]]["issued"] for concert in concerts] == [1, 0]
+
+    straight = [Connection(house.port) for _ in range(20)]
+    for _ in range(25):
+        await asyncio.gather(*(one.ask("GET", line_of(concerts[0])) for one in straight))
+    await close(straight)
+    # No test before this one asks for a line.
+    seen = sum(fetched) + 500
+    assert await settled(house.port, "queue_document", seen) == seen
+
+
+async def test_nothing_of_the_request_breaks_through(house: House, front: Front) -> None:
+    """Whatever headers and query strings a client sends, all get the one copy."""
+    concert = await house.concert()
+    path = line_of(concert)
+    strange: list[tuple[str, dict[str, str]]] = [
+        ("?fresh=1", {}),
+        ("?", {}),
+        ("", {"Authorization": "Bearer somebody"}),
+        ("", {"Cookie": "session=somebody"}),
+        ("", {"Cache-Control": "no-cache"}),
+        ("", {"Cache-Control": "no-store, max-age=0", "Pragma": "no-cache"}),
+        ("", {"If-None-Match": "*", "If-Modified-Since": "Mon, 01 Jan 2024 00:00:00 GMT"}),
+        ("", {"Accept": "text/html", "Accept-Encoding": "br", "Origin": "https://example.org"}),
+        ("", {"Host": "elsewhere.example.org"}),
+    ]
+    # Straight to the origin the query string matters.
+    connection = Connection(house.port)
+    assert (await connection.ask("GET", f"{path}?fresh=1")).status == 422
+    await connection.close()
+    started = time.monotonic()
+    answers = await asyncio.gather(
+        *(front.get(path + query, **headers) for query, headers in strange * 10)
+    )
+    head = await front.http.head(BASE + path)
+    seconds = time.monotonic() - started
+    for answer in (*answers, head):
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "public, max-age=1"
+        assert "set-cookie" not in answer.headers
+        assert "vary" not in answer.headers
+    bodies = {answer.text for answer in answers}
+    assert {json.loads(body)["concert_id"] for body in bodies} == {concert["concert_id"]}
+    assert head.text == ""
+    asked = await front.asked(path, len(answers) + 1)
+    assert len(bodies) <= asked["200"] <= most_requests(seconds)
+    assert asked["200"] + asked["-"] == asked.total() == len(answers) + 1
+
+
+@pytest.fixture
+async def recorder() -> AsyncIterator[Recorder]:
+    """A recorder behind an nginx of its own, whose port it knows."""
+    made = Recorder()
+    async with await asyncio.start_server(made.answer, "127.0.0.1", 0) as server:
+        with fronting(server.sockets[0].getsockname()[1]) as (made.port, _):
+            yield made
+
+
+async def test_what_reaches_the_origin(recorder: Recorder) -> None:
+    """Of all that a client sends about a line, the origin gets the path; of other calls, all."""
+    odd = {
+        "Authorization": "Bearer me",
+        "Cookie": "a=b",
+        "Host": "elsewhere.example.org",
+        "X-Request-Id": "mine",
+    }
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}{BASE}") as http:
+        for path in (line_of(SOME), line_of(SOME) + "/draw"):
+            told = await http.get(f"{path}?a=b", headers=odd)
+            assert (told.status_code, told.headers["x-cache-status"]) == (200, "MISS")
+            assert recorder.heads.pop() == f"GET {BASE}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        await http.get("/concerts?a=b", headers=odd)
+    lines = recorder.heads.pop().split("\r\n")
+    assert lines[0] == f"GET {BASE}/concerts?a=b HTTP/1.1"
+    assert {*(f"{name}: {value}" for name, value in odd.items()), "X-Forwarded-For: 127.0.0.1"} <= {
+        *lines
+    }
+    assert recorder.heads == []
+
+
+async def test_the_first_copy_is_fetched_once(recorder: Recorder) -> None:
+    """However slow the origin is, and however many ask before there is a copy."""
+    recorder.answering.clear()
+    herd = [Connection(recorder.port) for _ in range(50)]
+    asking = [asyncio.create_task(one.ask("GET", line_of(SOME))) for one in herd]
+    await recorder.until_asked()
+    # Calls that go through, on as many connections, have the others read before them.
+    through = [Connection(recorder.port) for _ in range(50)]
+    await asyncio.gather(*(one.ask("GET", "/concerts") for one in through))
+    recorder.answering.set()
+    answers = await asyncio.gather(*asking)
+    await close([*herd, *through])
+    assert Counter(answer.headers["x-cache-status"] for answer in answers) == {"MISS": 1, "HIT": 49}
+    assert Counter(head.split()[1] for head in recorder.heads) == {
+        f"{BASE}{line_of(SOME)}": 1,
+        f"{BASE}/concerts": 50,
+    }
+
+
+async def test_a_kept_answer_has_the_id_of_each_request(house: House, front: Front) -> None:
+    """The caller's request id if it is a good one, else a new one; never that of who fetched it."""
+    path = line_of(await house.concert())
+    given = [await front.get(path, **{"X-Request-Id": name}) for name in ("first", "second")]
+    assert [answer.headers["x-request-id"] for answer in given] == ["first", "second"]
+    odd = [await front.get(path, **{"X-Request-Id": name}) for name in ("a b", "x" * 129)]
+    made = [answer.headers["x-request-id"] for answer in (await front.get(path), *odd)]
+    assert len(set(made)) == 3
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
+    assert all(len(answer.headers.get_list("x-request-id")) == 1 for answer in (*given, *odd))
+
+
+async def test_tokens_are_never_kept(house: House, front: Front) -> None:
+    """Each join and each poll is the origin's own answer, to the one who asked."""
+    concert = await house.concert()
+    tokens = [await front.join(concert) for _ in range(3)]
+    assert len(set(tokens)) == 3
+    polls = await front.asked("/queue/tokens/me", 0)
+    joins = await front.asked("/queue/tokens", len(tokens))
+    for number, token in enumerate(tokens * 5):
+        told = await front.get("/queue/tokens/me", token)
+        assert (told.status_code, told.json()["number"]) == (200, number % 3 + 1)
+        assert told.headers["cache-control"] == "private, no-cache"
+        assert "x-cache-status" not in told.headers
+    again = await front.get("/queue/tokens/me", tokens[0], **{"If-None-Match": "*"})
+    assert again.status_code == 304
+    key = (await front.guest())["user_key"]
+    body = {"concert_id": concert["concert_id"]}
+    joined = [await front.post("/queue/tokens", body, key) for _ in range(2)]
+    assert [answer.status_code for answer in joined] == [201, 200]
+    assert "x-cache-status" not in joined[1].headers
+    asked = await front.asked("/queue/tokens/me", polls.total() + 16)
+    assert asked - polls == {"200": 15, "304": 1}
+    asked = await front.asked("/queue/tokens", joins.total() + 2)
+    assert asked - joins == {"201": 1, "200": 1}
+
+
+async def test_streams_pass_at_once(house: House, front: Front) -> None:
+    """The first event comes when the stream opens, and a change when it happens."""
+    concert = await house.concert(policy={"kind": "max_active", "max_active": 1})
+    inside, waiting = await front.join(concert), await front.join(concert)
+
+    async def called() -> bool:
+        told = (await front.get("/queue/tokens/me", inside)).json()
+        return bool(told["state"] == "admitted")
+
+    await eventually(called)
+    opened = time.monotonic()
+    headers = {"Authorization": f"Bearer {waiting}"}
+    path = f"{BASE}/queue/tokens/me/events"
+    async with front.http.stream("GET", path, headers=headers) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "text/event-stream"
+        statuses = (
+            json.loads(line.removeprefix("data: "))
+            async for line in response.aiter_lines()
+            if line.startswith("data: ")
+        )
+        first = await anext(statuses)
+        assert first["state"] == "waiting"
+        assert time.monotonic() - opened < SOON_SECONDS
+        left = time.monotonic()
+        leaving = {"Authorization": f"Bearer {inside}"}
+        assert (await front.http.delete(f"{BASE}/queue/tokens/me", headers=leaving)).is_success
+        while (await anext(statuses))["state"] != "admitted":
+            pass
+        assert time.monotonic() - left < SOON_SECONDS
+        await statuses.aclose()
+
+
+async def test_too_large(house: House, front: Front) -> None:
+    """A body over 64 KiB is refused here as it is there, told beforehand or not."""
+
+    async def send(size: int, *, in_chunks: bool = False) -> httpx.Response:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b" " * size
+
+        content: Any = chunks() if in_chunks else b" " * size
+        headers = {"Content-Type": "application/json"}
+        return await front.http.post(f"{BASE}/users", content=content, headers=headers)
+
+    before = await front.asked("/users", 0)
+    for in_chunks in (False, True):
+        refused = await send(BODY_BYTES + 1, in_chunks=in_chunks)
+        check_problem(refused, 413, "too_large")
+        assert refused.headers["x-request-id"]
+        # As large as that it is read, and found to be no JSON.
+        check_problem(await send(BODY_BYTES, in_chunks=in_chunks), 400, "malformed")
+    asked = await front.asked("/users", before.total() + 4)
+    assert asked - before == {"-": 2, "400": 2}
+    connection = Connection(house.port)
+    there = await connection.ask("POST", "/users", body={"x": "x" * BODY_BYTES})
+    await connection.close()
+    assert there.json()["title"] == refused.json()["title"]
+
+
+async def test_metrics_are_for_the_house(front: Front) -> None:
+    """Who asks from this machine's own address gets them; nobody else."""
+    assert "frontrow_http_requests_total" in (await front.http.get("/metrics")).text
+    elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+    async with httpx.AsyncClient(transport=elsewhere, base_url=front.http.base_url) as http:
+        check_problem(await http.get("/metrics"), 403, "not_allowed")
+        assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_while_the_origin_is_down(house: House, front: Front) -> None:
+    """The last copy of a line is still served, all else is 503, and it heals by itself."""
+    kept, unseen = [await house.concert() for _ in range(2)]
+    seen = (await front.get(line_of(kept))).json()
+    await asyncio.to_thread(house.end)
+
+    async def cache_status() -> str:
+        answer = await front.get(line_of(kept))
+        assert answer.status_code == 200
+        assert answer.json().items() >= {**seen, "as_of": answer.json()["as_of"]}.items()
+        return answer.headers["x-cache-status"]
+
+    async def stale() -> bool:
+        return await cache_status() == "STALE"
+
+    async def expired() -> bool:
+        return await cache_status() == "EXPIRED"
+
+    asked = time.monotonic()
+    waiting = [Connection(front.port) for _ in range(20)]
+    answers: list[Answer] = await asyncio.gather(
+        *(one.ask("GET", line_of(unseen)) for one in waiting)
+    )
+    await close(waiting)
+    # Who waits for the first copy is told at once that there is none, not one after the other.
+    assert time.monotonic() - asked < SOON_SECONDS
+    assert [(answer.status, answer.json()["code"]) for answer in answers] == [
+        (503, "unavailable")
+    ] * 20
+    for refused in (
+        await front.get("/concerts"),
+        await front.get("/queue/tokens/me", "token"),
+        await front.post("/payments", {}),
+    ):
+        check_problem(refused, 503, "unavailable")
+        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["x-request-id"]
+    await eventually(stale)
+
+    await asyncio.to_thread(house.start)
+    await eventually(expired)
+    assert (await front.get(line_of(kept))).json()["as_of"] > seen["as_of"]
+    assert await front.join(kept)
