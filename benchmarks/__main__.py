@@ -1,4 +1,4 @@
-"""Everything ``make bench`` measures: the database calls by themselves, then HTTP.
+"""Everything ``make bench`` measures: the database calls by themselves, HTTP, then the line.
 
 Exits 1 where a floor is missed.
 """
@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 codes = []
-for measurement in ("benchmarks.database", "benchmarks.http"):
+for measurement in ("database", "http", "line", "latency", "slots"):
     print(f"\n{measurement}\n", flush=True)
-    codes.append(subprocess.run([sys.executable, "-m", measurement], check=False).returncode)
+    command = [sys.executable, "-m", f"benchmarks.{measurement}"]
+    codes.append(subprocess.run(command, check=False).returncode)
 sys.exit(max(codes))

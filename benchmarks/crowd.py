@@ -1,10 +1,9 @@
 """A crowd before one concert, made through the database functions in large batches."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from frontrow.concerts.model import NewConcert, NewShow, Show
@@ -12,6 +11,7 @@ from frontrow.db.queries import load
 from frontrow.ids import PlaceRef, place_arrays
 from frontrow.services import Services
 from frontrow.waiting_room.policy import OpenPolicy
+from frontrow.waiting_room.settings import RoomSettings
 from frontrow.waiting_room.snapshot import Line
 
 PRICE = 50_000
@@ -32,13 +32,7 @@ class Hall(NamedTuple):
 async def put_on_sale(services: Services, *, shows: int, seats: int) -> Hall:
     """A concert with so many shows of so many seats, whose line lets everybody in."""
     first = datetime.now(UTC) + timedelta(days=30)
-    room: dict[str, Any] = {
-        "policy": json.dumps({"kind": "open"}),
-        "session_seconds": 86_400,
-        "claim_seconds": 3_600,
-        "opens_at": None,
-        "closes_at": None,
-    }
+    room = RoomSettings(policy=OpenPolicy(), session_seconds=86_400, claim_seconds=3_600)
     new = NewConcert(
         title="Benchmark",
         hold_seconds=3_600,

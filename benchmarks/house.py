@@ -15,9 +15,11 @@ import msgspec
 from frontrow.concerts.model import NewConcert, NewShow, Show
 from frontrow.concerts.service import Concerts
 from frontrow.ids import PlaceRef
+from frontrow.waiting_room.policy import MaxActivePolicy
+from frontrow.waiting_room.settings import RoomSettings
 from frontrow.waiting_room.token import load_signer
 
-_WAIT_FOR_EVER = '{"kind":"max_active","max_active":1}'
+_WAIT_FOR_EVER = MaxActivePolicy(max_active=1)
 _SEATS_A_SHOW = 100_000
 
 
@@ -52,12 +54,9 @@ async def fill(
                 for i in range(1, shows + 1)
             ],
         ),
-        {
-            "policy": _WAIT_FOR_EVER, "session_seconds": 86_400, "claim_seconds": 3600,
-            "opens_at": None, "closes_at": None,
-        },
+        RoomSettings(policy=_WAIT_FOR_EVER, session_seconds=86_400, claim_seconds=3600),
         None,
-    )  # fmt: skip
+    )
     room_id = await pool.fetchval(
         "SELECT room_id FROM waiting_room WHERE concert_id = $1", concert.concert_id
     )
@@ -79,6 +78,7 @@ async def fill(
         )  # fmt: skip
         await connection.execute(
             "UPDATE waiting_room SET issued = $2, serving = CASE WHEN $3 THEN $2 ELSE 0 END,"
+            " called = CASE WHEN $3 THEN $2 ELSE 0 END,"
             " opens_at = CASE WHEN $3 THEN NULL ELSE clock_timestamp() + interval '1 day' END"
             " WHERE room_id = $1",
             room_id, people, admitted,
