@@ -1,16 +1,37 @@
 """Policies: the bounds they set, and what is no policy."""
 
+import json
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from frontrow.waiting_room.policy import (
     DEFAULT_POLICY,
+    AdaptivePolicy,
     Bounds,
+    MaxActiveAndRatePolicy,
     MaxActivePolicy,
     OpenPolicy,
     Policy,
     RatePolicy,
     bounds,
+)
+
+PEOPLE = st.integers(1, 1_000_000)
+SECONDS = st.integers(1, 3_600)
+POLICIES: st.SearchStrategy[Policy] = st.one_of(
+    st.builds(OpenPolicy),
+    st.builds(MaxActivePolicy, max_active=PEOPLE),
+    st.builds(RatePolicy, admit=PEOPLE, every_seconds=SECONDS),
+    st.builds(MaxActiveAndRatePolicy, max_active=PEOPLE, admit=PEOPLE, every_seconds=SECONDS),
+    st.builds(
+        AdaptivePolicy,
+        min_active=PEOPLE,
+        max_active=PEOPLE,
+        target_p95_ms=st.integers(1, 60_000),
+    ),
 )
 
 
@@ -20,11 +41,37 @@ from frontrow.waiting_room.policy import (
         (OpenPolicy(), Bounds(cap=None, rate=None, rate_seconds=None)),
         (MaxActivePolicy(max_active=7), Bounds(cap=7, rate=None, rate_seconds=None)),
         (RatePolicy(admit=30, every_seconds=60), Bounds(cap=None, rate=30, rate_seconds=60.0)),
+        (
+            MaxActiveAndRatePolicy(max_active=7, admit=30, every_seconds=60),
+            Bounds(cap=7, rate=30, rate_seconds=60.0),
+        ),
+        (
+            AdaptivePolicy(min_active=2, max_active=7, target_p95_ms=200),
+            Bounds(cap=7, rate=None, rate_seconds=None),
+        ),
     ],
 )
 def test_bounds(policy: Policy, expected: Bounds) -> None:
     """A policy bounds what its name says, and nothing else."""
     assert bounds(policy) == expected
+
+
+@given(POLICIES)
+def test_a_bound_is_the_number_of_its_name(policy: Policy) -> None:
+    """The cap is ``max_active``, the rate ``admit``; what a policy doesn't name has no bound."""
+    said = json.loads(msgspec.json.encode(policy))
+    assert bounds(policy) == Bounds(
+        cap=said.get("max_active"), rate=said.get("admit"), rate_seconds=said.get("every_seconds")
+    )
+
+
+@given(POLICIES)
+def test_written_and_read(policy: Policy) -> None:
+    """What is stored of a policy is read as the same policy, of the same kind."""
+    written = msgspec.json.encode(policy)
+    read = msgspec.json.decode(written, type=Policy)
+    assert read == policy
+    assert type(read) is type(policy)
 
 
 def test_default() -> None:
@@ -44,6 +91,14 @@ def test_default() -> None:
         (
             '{"kind": "rate", "admit": 5, "every_seconds": 3600}',
             RatePolicy(admit=5, every_seconds=3600),
+        ),
+        (
+            '{"kind": "max_active_and_rate", "max_active": 9, "admit": 5, "every_seconds": 1}',
+            MaxActiveAndRatePolicy(max_active=9, admit=5, every_seconds=1),
+        ),
+        (
+            '{"kind": "adaptive", "min_active": 1, "max_active": 9, "target_p95_ms": 60000}',
+            AdaptivePolicy(min_active=1, max_active=9, target_p95_ms=60_000),
         ),
     ],
 )
@@ -79,6 +134,22 @@ def test_decoded(body: str, expected: Policy) -> None:
         '{"kind": "rate", "admit": 5, "every_seconds": 0}',
         '{"kind": "rate", "admit": 5, "every_seconds": 3601}',
         '{"kind": "rate", "admit": 5, "every_seconds": 5, "max_active": 3}',
+        '{"kind": "max_active_and_rate", "max_active": 3, "admit": 5}',
+        '{"kind": "max_active_and_rate", "max_active": 3, "every_seconds": 5}',
+        '{"kind": "max_active_and_rate", "admit": 5, "every_seconds": 5}',
+        '{"kind": "max_active_and_rate", "max_active": 0, "admit": 5, "every_seconds": 5}',
+        '{"kind": "max_active_and_rate", "max_active": 3, "admit": -1, "every_seconds": 5}',
+        '{"kind": "max_active_and_rate", "max_active": 3, "admit": 5, "every_seconds": 0}',
+        '{"kind": "adaptive", "min_active": 1, "max_active": 9}',
+        '{"kind": "adaptive", "min_active": 1, "target_p95_ms": 9}',
+        '{"kind": "adaptive", "max_active": 9, "target_p95_ms": 9}',
+        '{"kind": "adaptive", "min_active": 0, "max_active": 9, "target_p95_ms": 9}',
+        '{"kind": "adaptive", "min_active": 1, "max_active": 0, "target_p95_ms": 9}',
+        '{"kind": "adaptive", "min_active": 1, "max_active": 1000001, "target_p95_ms": 9}',
+        '{"kind": "adaptive", "min_active": 1, "max_active": 9, "target_p95_ms": 0}',
+        '{"kind": "adaptive", "min_active": 1, "max_active": 9, "target_p95_ms": 60001}',
+        '{"kind": "adaptive", "min_active": 1, "max_active": 9, "target_p95_ms": 9.5}',
+        '{"kind": "adaptive", "min_active": 1, "max_active": 9, "target_p95_ms": 9, "admit": 5}',
     ],
 )
 def test_refused(body: str) -> None:

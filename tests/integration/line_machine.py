@@ -1,0 +1,356 @@
+"""What may happen to a line, and what must be so after it: the services beside a naive model."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from msgspec.structs import replace
+
+from frontrow.audit import audit
+from frontrow.errors import RoomClosed
+from frontrow.ids import PlaceRef
+from frontrow.services import Services
+from frontrow.waiting_room.load import BOUNDS_MS
+from frontrow.waiting_room.policy import AdaptivePolicy, Policy
+from frontrow.waiting_room.settings import LineOrder
+from frontrow.waiting_room.snapshot import Line, Snapshot
+from tests.buyers import Made, Owner, join, make_concert, pass_time, services_on
+from tests.conftest import Database
+from tests.integration.line_model import (
+    CLAIM_SECONDS,
+    CLOSES_AFTER_SECONDS,
+    OPENS_AFTER_SECONDS,
+    POLICIES,
+    SESSION_SECONDS,
+    TARGET_MS,
+    TURN_SECONDS,
+    LineModel,
+    Person,
+)
+
+PRICE = 1_000
+SEATS = 100
+
+# All that a run leaves behind; what every process needs stays.
+_EMPTY = """
+TRUNCATE ticket, payment, reservation, seat, stock, sold_delta, transfer, wallet, forecast,
+    line_pace, room_load, drawn, draw, admission, policy_change, place, waiting_room, show, concert,
+    app_user
+"""
+
+CHOICES = st.integers(0, 99)
+
+
+class LineMachine(RuleBasedStateMachine):
+    """One line, as the services keep it and as a model does.
+
+    Args:
+        run: waits for a coroutine.
+        database: an empty one, or with what is left of the run before.
+        model: an empty one.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Coroutine[Any, Any, Any]], Any],
+        database: Database,
+        model: LineModel,
+    ) -> None:
+        super().__init__()
+        self.run = run
+        self.database = database
+        self.model = model
+        self.stack = AsyncExitStack()
+        self.admissions = 0
+        self.sold = 0
+        self.services: Services
+        self.elsewhere: Snapshot
+        self.owner: Owner
+        self.made: Made
+
+    @property
+    def line(self) -> Line:
+        """The line as this process sees it."""
+        return self.services.rooms.snapshot.by_concert[self.made.concert_id]
+
+    def pick(self, choice: int, *states: str) -> Person:
+        """Somebody in one of these states, and in time."""
+        there = self.model.in_time(*states)
+        return there[choice % len(there)]
+
+    # Events -------------------------------------------------------------------------------------
+
+    @initialize(
+        policy=POLICIES, order=st.sampled_from(["arrival", "draw"]), people=st.integers(0, 8)
+    )
+    def set_up(self, policy: Policy, order: LineOrder, people: int) -> None:
+        """A concert is put on sale, and some join at once."""
+        if order == "draw":
+            self.model.opens, self.model.drawn = OPENS_AFTER_SECONDS, None
+        self.model.set_policy(policy)
+        self.run(self._set_up(policy, order))
+        self.join(people)
+
+    async def _set_up(self, policy: Policy, order: LineOrder) -> None:
+        self.owner = await asyncpg.connect(self.database.owner_url)
+        self.stack.push_async_callback(self.owner.close)
+        async with self.owner.transaction():
+            await self.owner.execute("SET LOCAL session_replication_role = replica")
+            await self.owner.execute(_EMPTY)
+        self.services = await self.stack.enter_async_context(
+            services_on(self.database, pool_connections=4)
+        )
+        self.elsewhere = Snapshot(self.services.pool)
+        opens_at = datetime.now(UTC) + timedelta(seconds=OPENS_AFTER_SECONDS)
+        self.made = await make_concert(
+            self.services,
+            policy=policy,
+            order=order,
+            opens_at=opens_at if order == "draw" else None,
+            seats=SEATS,
+            price=PRICE,
+            claim_seconds=CLAIM_SECONDS,
+            session_seconds=SESSION_SECONDS,
+        )
+
+    @rule(people=st.integers(1, 8))
+    def join(self, people: int) -> None:
+        """New people join at once; a closed line takes nobody."""
+        if self.model.is_closed():
+            with pytest.raises(RoomClosed):
+                self.run(join(self.services, self.made.concert_id))
+            return
+        places = self.run(_all(join(self.services, self.made.concert_id) for _ in range(people)))
+        self.model.people += [Person(place) for place in sorted(places, key=lambda p: p.number)]
+
+    @precondition(lambda self: self.model.people and not self.model.is_closed())
+    @rule(choice=CHOICES)
+    def come_back(self, choice: int) -> None:
+        """Somebody asks again: for the place that lives, or after it for a new one."""
+        last = self.model.latest_of(self.model.people[choice % len(self.model.people)])
+        place = self.run(join(self.services, self.made.concert_id, last.place.user_id))
+        if last in self.model.in_time("waiting", "admitted"):
+            # The stored times have been aged since; the same place it is all the same.
+            assert replace(place, issued_at=last.place.issued_at) == last.place
+            return
+        if last.state == "admitted":
+            last.finish("expired")
+        self.model.people.append(Person(place))
+
+    @precondition(lambda self: self.model.in_time("waiting", "admitted"))
+    @rule(choices=st.lists(CHOICES, min_size=1, max_size=4))
+    def leave(self, choices: Sequence[int]) -> None:
+        """Some leave at once, waiting or called."""
+        people = list({self.pick(choice, "waiting", "admitted") for choice in choices})
+        self.run(_all(self.services.reservations.leave(person.place) for person in people))
+        self.model.leave(people)
+
+    @precondition(lambda self: self.model.in_time("admitted"))
+    @rule(choice=CHOICES)
+    def claim(self, choice: int) -> None:
+        """A called one comes."""
+        person = self.pick(choice, "admitted")
+        self.run(self.services.rooms.enter(person.place))
+        self.model.claim(person)
+
+    @precondition(lambda self: self.model.in_time("admitted") and self.sold < SEATS - 1)
+    @rule(choice=CHOICES)
+    def pay(self, choice: int) -> None:
+        """A called one buys a seat."""
+        person = self.pick(choice, "admitted")
+        self.sold += 1
+        self.run(self._pay(person.place, self.sold))
+        person.finish("paid")
+
+    async def _pay(self, place: PlaceRef, seat: int) -> None:
+        await self.services.ledger.charge(place, PRICE, None)
+        held, _ = await self.services.reservations.hold(place, self.made.shows[0], [seat], None)
+        await self.services.paying.pay(place, held.reservation_id, PRICE, None)
+
+    @rule(seconds=st.sampled_from([TURN_SECONDS, TURN_SECONDS, TURN_SECONDS, 1]))
+    def pass_time(self, seconds: float) -> None:
+        """Time passes."""
+        self.run(pass_time(self.database, seconds))
+        self.model.clock += seconds
+
+    @rule(policy=POLICIES)
+    def change_policy(self, policy: Policy) -> None:
+        """The operator chooses another policy."""
+        self.run(self._configure(policy=policy))
+        self.model.set_policy(policy)
+
+    @rule(closing=st.booleans())
+    def close_or_reopen(self, closing: bool) -> None:
+        """The operator sets the end of the line, or takes it back, also after it."""
+        end = datetime.now(UTC) + timedelta(seconds=CLOSES_AFTER_SECONDS)
+        self.run(self._configure(closes_at=end if closing else None))
+        self.model.closes = self.model.clock + CLOSES_AFTER_SECONDS if closing else float("inf")
+
+    async def _configure(self, **changes: object) -> None:
+        rooms = self.services.rooms
+        stands = await rooms.settings(self.made.concert_id)
+        await rooms.configure(self.made.concert_id, replace(stands, **changes))
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        """The operator pauses the line, or lets it go on."""
+        self.run(self.services.rooms.pause(self.made.concert_id, paused=paused))
+        self.model.paused = paused
+
+    @precondition(lambda self: isinstance(self.model.policy, AdaptivePolicy))
+    @rule(milliseconds=st.sampled_from([None, 1, TARGET_MS * 2]))
+    def measure(self, milliseconds: int | None) -> None:
+        """The server answers nine holds so fast, or none; the cap takes a step."""
+        calls = [0] * (len(BOUNDS_MS) + 1)
+        if milliseconds is not None:
+            calls[sum(bound < milliseconds for bound in BOUNDS_MS)] = 9
+        self.run(self.services.rooms.adapt(calls, 0))
+        self.model.step(milliseconds)
+
+    def _keep_up(self) -> None:
+        """A line whose time has come is drawn; whoever may come in is called."""
+        if self.model.drawn is None and self.model.opens <= self.model.clock:
+            self.run(self._draw())
+        self.model.end_what_is_over()
+        surely, at_most = self.model.may_come()
+        called = self.run(self._admit())
+        assert len(surely) <= len(called) <= len(at_most)
+        assert called == at_most[: len(called)]
+        self.model.call(called)
+        self.run(self._check_admissions(len(called)))
+
+    # Far more often than any other event, as in a server.
+    upkeep = rule()(_keep_up)
+    upkeep_again = rule()(_keep_up)
+    upkeep_once_more = rule()(_keep_up)
+
+    async def _draw(self) -> None:
+        """Those who came before opening, in any order."""
+        await self.services.rooms.snapshot.refresh()
+        assert self.line.draw_due
+        assert await self.services.rooms.draw(self.line)
+        rows = await self.owner.fetch("SELECT number FROM drawn ORDER BY position")
+        self.model.drawn = [row["number"] for row in rows]
+        before_opening = await self.owner.fetchval(
+            """SELECT count(*) FROM place JOIN waiting_room USING (room_id)
+            WHERE joined_at < opens_at"""
+        )
+        assert sorted(self.model.drawn) == list(range(1, before_opening + 1))
+
+    async def _admit(self) -> list[int]:
+        """The numbers that were called, in serving order."""
+        await self.services.rooms.snapshot.refresh()
+        quiet = 0
+        # Where the last of those drawn have left, one look only steps over them.
+        while quiet < 2:
+            done = await self.services.rooms.admit(self.line)
+            quiet = 0 if done.admitted else quiet + 1
+        rows = await self.owner.fetch(
+            """SELECT number FROM place LEFT JOIN drawn USING (room_id, number)
+            WHERE admitted_at IS NOT NULL ORDER BY coalesce(position, number)"""
+        )
+        return [number for (number,) in rows if not self.model.person(number).called]
+
+    # Laws ---------------------------------------------------------------------------------------
+
+    async def _check_admissions(self, called: int) -> None:
+        """What was written down of them: their number, no more than the cap, and than the rate."""
+        rows = await self.owner.fetch("SELECT * FROM admission ORDER BY first_position")
+        new = rows[self.admissions :]
+        self.admissions = len(rows)
+        assert sum(row["admitted"] for row in new) == called
+        assert all(row["active"] <= self.model.cap() for row in new)
+        rate = getattr(self.model.policy, "admit", None)
+        if rate is not None:
+            every = timedelta(seconds=getattr(self.model.policy, "every_seconds", 0))
+            for last in new:
+                window = (last["admitted_at"] - every, last["admitted_at"])
+                inside = [r["admitted"] for r in rows if window[0] < r["admitted_at"] <= window[1]]
+                assert sum(inside) <= rate
+
+    @invariant()
+    def is_as_the_model_says(self) -> None:
+        """The places, the line and this process's view of it."""
+        self.run(self._check())
+
+    @rule()
+    def look_elsewhere(self) -> None:
+        """Another process looks at the line, which has changed much since it last did."""
+        self.run(self.elsewhere.refresh())
+        self._check_line(self.elsewhere.by_concert[self.made.concert_id])
+
+    async def _check(self) -> None:
+        model = self.model
+        rows = await self.owner.fetch(
+            "SELECT state::text, reason::text, left_seq FROM place ORDER BY number"
+        )
+        turn = {number: at for at, number in enumerate(model.left, 1)}
+        assert [tuple(row) for row in rows] == [
+            (person.state, person.reason, turn.get(person.place.number)) for person in model.people
+        ]
+        room = await self.owner.fetchrow("SELECT * FROM waiting_room")
+        # Where the last of those drawn have left, the line may have stepped over them.
+        assert room["serving"] in {
+            model.serving(),
+            max(model.serving(), len(model.drawn or [])),
+        }
+        passed = set(model.left) & set(model.order()[: room["serving"]])
+        names = ("issued", "called", "left_count", "left_passed", "adaptive_cap")
+        assert [room[name] for name in names] == [
+            len(model.people),
+            sum(person.called for person in model.people),
+            len(model.left),
+            len(passed),
+            model.adaptive_cap,
+        ]
+        await self.services.rooms.snapshot.refresh()
+        self._check_line(self.line)
+
+    def _check_line(self, line: Line) -> None:
+        """What a process says of everybody: who waits, at which position, behind how many."""
+        model = self.model
+        waiting = [] if model.is_closed() else model.waiting()
+        order = model.order()
+        numbers = range(1, len(model.people) + 1)
+        assert line.state == model.state()
+        assert (line.issued, line.waiting) == (len(numbers), len(waiting))
+        assert [number for number in numbers if line.is_waiting(number)] == sorted(waiting)
+        assert [line.position_of(number) for number in numbers] == [
+            None if model.drawn is None else order.index(number) + 1 for number in numbers
+        ]
+        assert [line.ahead_of(number) for number in waiting] == list(map(model.ahead, waiting))
+        called = [number for number in numbers if line.has_called(number)]
+        assert called == sorted(order[: line.serving])
+
+    def teardown(self) -> None:
+        """At the end everybody is told what the model says, and no invariant is broken."""
+        self.run(self._end())
+
+    async def _end(self) -> None:
+        model = self.model
+        async with self.stack:
+            people = model.people
+            told = await _all(self.services.rooms.status(person.place) for person in people)
+            for status, person in zip(told, people, strict=True):
+                over = model.is_overdue(person)
+                expected = ("finished", "expired") if over else (person.state, person.reason)
+                assert (status.state, status.reason) == expected
+                if person.state == "waiting" and not model.is_closed():
+                    assert status.ahead == model.ahead(status.number)
+            assert [found for found in await audit(self.owner) if found.violations] == []
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    return list(await asyncio.gather(*coroutines))

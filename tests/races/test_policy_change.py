@@ -1,0 +1,270 @@
+"""Races of the operator with admission: a lower cap, a pause, and two operators at once."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from frontrow.ids import PlaceRef
+from frontrow.services import Services
+from frontrow.upkeep import running
+from frontrow.waiting_room.policy import MaxActiveAndRatePolicy, MaxActivePolicy, Policy, RatePolicy
+from frontrow.waiting_room.settings import RoomSettings
+from tests.buyers import admit_all, join, make_concert
+from tests.conftest import Database
+from tests.races.rivals import Rivals, fetch, rivals
+
+Pair = tuple[Services, Services]
+
+HIGH = 10
+LOW = 3
+LONGEST_SECONDS = 40
+
+
+async def queue_up(services: Services, concert_id: UUID, people: int) -> list[PlaceRef]:
+    """So many join; in order of their numbers."""
+    places = await asyncio.gather(*(join(services, concert_id) for _ in range(people)))
+    return sorted(places, key=lambda place: place.number)
+
+
+def cap_of(cap: int) -> RoomSettings:
+    """A line with a cap."""
+    return RoomSettings(policy=MaxActivePolicy(max_active=cap))
+
+
+async def in_this_order(those: Rivals, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Calls that all wait for the room's row, one behind the other, when it is let go."""
+    async with those.one.transaction():
+        await those.one.execute("SELECT FROM waiting_room FOR NO KEY UPDATE")
+        tasks = []
+        for waiting, call in enumerate(calls, 1):
+            tasks.append(asyncio.create_task(call))
+            await those.until(
+                """SELECT count(*) = $1 FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'""",
+                waiting,
+            )
+    async with asyncio.timeout(LONGEST_SECONDS):
+        return list(await asyncio.gather(*tasks))
+
+
+async def check_history(database: Database) -> list[int]:
+    """Fails if an admission exceeded the cap in force at its time; how many each cap let in."""
+    rows = await fetch(
+        database,
+        """SELECT a.admitted, a.active, a.admitted_at, (
+            SELECT (c.policy ->> 'max_active')::int FROM policy_change AS c
+            WHERE c.room_id = a.room_id AND c.changed_at <= a.admitted_at
+            ORDER BY c.policy_version DESC LIMIT 1
+        ) AS cap FROM admission AS a ORDER BY first_position""",
+    )
+    assert [row for row in rows if row["active"] > row["cap"]] == []
+    return [row["cap"] for row in rows]
+
+
+# A lower cap -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lowered_first", [True, False])
+async def test_a_lower_cap_meets_an_admission(
+    pair: Pair, database: Database, lowered_first: bool
+) -> None:
+    """Whichever has the row first: under the low cap three are called, under the high one ten."""
+    made = await make_concert(pair[0], policy=MaxActivePolicy(max_active=HIGH))
+    await queue_up(pair[0], made.concert_id, 20)
+    await pair[1].rooms.snapshot.refresh()
+    line = pair[1].rooms.snapshot.by_concert[made.concert_id]
+    lower = pair[0].rooms.configure(made.concert_id, cap_of(LOW))
+    admit = pair[1].rooms.admit(line)
+
+    async with rivals(database) as those:
+        await in_this_order(those, *((lower, admit) if lowered_first else (admit, lower)))
+
+    if lowered_first:  # the admission came too late: it did nothing, and knows better by now
+        assert line.policy == MaxActivePolicy(max_active=LOW)
+    called = 0 if lowered_first else HIGH
+    rows = await fetch(database, "SELECT count(*) FROM place WHERE state = 'admitted'")
+    assert rows[0][0] == called
+    assert await admit_all(pair[1], made.concert_id) == (LOW if lowered_first else 0)
+    assert await check_history(database) == ([LOW] if lowered_first else [HIGH])
+
+
+async def test_control_reading_the_cap_first_exceeds_it(database: Database) -> None:
+    """Control: who reads the cap, and then calls, calls ten though it is three by then."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE rule (cap int); INSERT INTO rule VALUES (10)")
+        await those.one.execute("CREATE TABLE spot (number int, cap int)")
+        cap = await those.one.fetchval("SELECT cap FROM rule")
+        await those.other.execute("UPDATE rule SET cap = 3")
+        await those.one.execute("INSERT INTO spot SELECT n, 10 FROM generate_series(1, $1) n", cap)
+        assert await those.one.fetchval("SELECT count(*) FROM spot") == 10
+        assert await those.one.fetchval("SELECT cap FROM rule") == 3
+
+
+async def test_the_cap_goes_up_and_down_under_admission(pair: Pair, database: Database) -> None:
+    """Sixteen changes while two processes admit and people leave: no admission exceeds its cap."""
+    made = await make_concert(pair[0], policy=MaxActivePolicy(max_active=HIGH))
+    places = await queue_up(pair[0], made.concert_id, 600)
+    await pair[1].rooms.snapshot.refresh()
+    done = asyncio.Event()
+
+    async def admit(services: Services) -> None:
+        line = services.rooms.snapshot.by_concert[made.concert_id]
+        while not done.is_set():
+            await services.rooms.admit(line)
+
+    async def leave() -> None:
+        while not done.is_set():
+            rows = await fetch(database, "SELECT number FROM place WHERE state = 'admitted'")
+            for turn, (number,) in enumerate(rows):
+                await pair[turn % 2].reservations.leave(places[number - 1])
+
+    async def change(those: Rivals) -> None:
+        for turn in range(16):
+            cap = (LOW, HIGH)[turn % 2]
+            await pair[turn // 2 % 2].rooms.configure(made.concert_id, cap_of(cap))
+            await those.until(
+                "SELECT exists(SELECT FROM admission WHERE policy_version = $1)", turn + 2
+            )
+        done.set()
+
+    async with rivals(database) as those, asyncio.timeout(LONGEST_SECONDS):
+        await asyncio.gather(admit(pair[0]), admit(pair[1]), leave(), change(those))
+
+    caps = await check_history(database)
+    assert set(caps) == {LOW, HIGH}
+    rows = await fetch(database, "SELECT policy_version FROM policy_change ORDER BY 1")
+    assert [version for (version,) in rows] == list(range(1, 18))
+
+
+# A pause -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("paused_first", [True, False])
+async def test_a_pause_meets_an_admission(
+    pair: Pair, database: Database, paused_first: bool
+) -> None:
+    """Whichever has the row first: after the pause nobody is called, before it all who may be."""
+    made = await make_concert(pair[0], policy=MaxActivePolicy(max_active=HIGH))
+    await queue_up(pair[0], made.concert_id, 20)
+    await pair[1].rooms.snapshot.refresh()
+    line = pair[1].rooms.snapshot.by_concert[made.concert_id]
+    pause = pair[0].rooms.pause(made.concert_id, paused=True)
+    admit = pair[1].rooms.admit(line)
+
+    async with rivals(database) as those:
+        await in_this_order(those, *((pause, admit) if paused_first else (admit, pause)))
+
+    rows = await fetch(database, "SELECT count(*) FROM place WHERE state = 'admitted'")
+    assert rows[0][0] == (0 if paused_first else HIGH)
+    assert await admit_all(pair[1], made.concert_id) == 0
+
+
+async def test_control_looking_for_a_pause_first_misses_it(database: Database) -> None:
+    """Control: who looks whether there is a pause, and then calls, calls during it."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE rule (paused_at timestamptz)")
+        await those.one.execute("INSERT INTO rule VALUES (NULL)")
+        await those.one.execute("CREATE TABLE spot (called_at timestamptz)")
+        assert await those.one.fetchval("SELECT paused_at FROM rule") is None
+        await those.other.execute("UPDATE rule SET paused_at = clock_timestamp()")
+        await those.one.execute("INSERT INTO spot VALUES (clock_timestamp())")
+        assert await those.one.fetchval("SELECT called_at > paused_at FROM spot, rule")
+
+
+async def test_nobody_is_called_during_a_pause(pair: Pair, database: Database) -> None:
+    """Two running servers, ten pauses by one or the other: from its answer on until it goes on."""
+    made = await make_concert(pair[0], policy=RatePolicy(admit=100, every_seconds=1))
+    await queue_up(pair[0], made.concert_id, 600)
+    pauses: list[tuple[datetime, datetime]] = []
+
+    async with (
+        rivals(database) as those,
+        running(pair[0]),
+        running(pair[1]),
+        asyncio.timeout(LONGEST_SECONDS),
+    ):
+        for turn in range(10):
+            called = await those.one.fetchval("SELECT called FROM waiting_room")
+            await those.until("SELECT called > $1 FROM waiting_room", called)
+            await pair[turn % 2].rooms.pause(made.concert_id, paused=True)
+            begin = await those.one.fetchval("SELECT clock_timestamp()")
+            # Longer than a look at the line.
+            await those.until(
+                "SELECT clock_timestamp() - $1::timestamptz > interval '120 ms'", begin
+            )
+            pauses.append((begin, await those.one.fetchval("SELECT clock_timestamp()")))
+            await pair[1 - turn % 2].rooms.pause(made.concert_id, paused=False)
+
+    rows = await fetch(database, "SELECT admitted_at FROM admission ORDER BY 1")
+    times = [row["admitted_at"] for row in rows]
+    assert [at for at in times for begin, end in pauses if begin <= at <= end] == []
+    # There was something to call between any two of them.
+    assert all(any(end < at < begin for at in times) for (_, end), (begin, _) in pairwise(pauses))
+
+
+# Two operators -----------------------------------------------------------------------------------
+
+
+def numbered(number: int) -> RoomSettings:
+    """Settings all of whose parts say the same number."""
+    policy = MaxActiveAndRatePolicy(max_active=number, admit=number, every_seconds=number)
+    return RoomSettings(policy=policy, session_seconds=number, claim_seconds=number)
+
+
+async def test_the_last_settings_stand_whole(pair: Pair, database: Database) -> None:
+    """Two processes set a line up sixty times at once: each version is whole, the last one stands.
+
+    Meanwhile others look, and never see parts of two.
+    """
+    made = await make_concert(pair[0])
+    done = asyncio.Event()
+    looks: list[RoomSettings] = []
+
+    async def look() -> None:
+        while not done.is_set():
+            looks.append(await pair[1].rooms.settings(made.concert_id))
+
+    async def change() -> None:
+        await asyncio.gather(
+            *(
+                pair[number % 2].rooms.configure(made.concert_id, numbered(number))
+                for number in range(1, 61)
+            )
+        )
+        done.set()
+
+    async with asyncio.timeout(LONGEST_SECONDS):
+        await asyncio.gather(look(), change())
+
+    first = RoomSettings(policy=looks[0].policy)
+    assert [seen for seen in looks if seen not in [first, *map(numbered, range(1, 61))]] == []
+    rows = await fetch(
+        database, "SELECT policy_version, policy::text FROM policy_change ORDER BY policy_version"
+    )
+    assert [row["policy_version"] for row in rows] == list(range(1, 62))
+    policies = [msgspec.json.decode(row["policy"], type=Policy) for row in rows[1:]]
+    assert {getattr(policy, "admit", 0) for policy in policies} == set(range(1, 61))
+    for services in pair:
+        stands = await services.rooms.settings(made.concert_id)
+        assert stands == numbered(getattr(policies[-1], "admit", 0))
+        await services.rooms.snapshot.refresh()
+        line = services.rooms.snapshot.by_concert[made.concert_id]
+        assert (line.policy, line.claim_seconds) == (stands.policy, stands.claim_seconds)
+
+
+async def test_control_part_by_part_makes_a_mixture(database: Database) -> None:
+    """Control: settings that are written part by part end as a mixture of two."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE rule (cap int, seconds int)")
+        await those.one.execute("INSERT INTO rule VALUES (0, 0)")
+        await those.one.execute("UPDATE rule SET cap = 1")
+        await those.other.execute("UPDATE rule SET cap = 2")
+        await those.other.execute("UPDATE rule SET seconds = 2")
+        await those.one.execute("UPDATE rule SET seconds = 1")
+        assert tuple(await those.one.fetchrow("SELECT * FROM rule")) == (2, 1)
