@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench soak lock clean nginx wrk
+.PHONY: help install run test check format bench soak lock clean nginx promtool wrk
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,7 +28,7 @@ $(READY): pyproject.toml requirements/dev.txt requirements/uv.txt
 run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
 	$(BIN)/frontrow serve --demo
 
-test: $(READY) nginx  ## run the whole suite
+test: $(READY) nginx promtool  ## run the whole suite
 	$(BIN)/pytest
 
 check: $(READY)  ## format, lint, types, import contracts
@@ -50,6 +50,8 @@ soak: $(READY)  ## let everything happen to a line for two minutes, then check t
 # Where the system has none; without one, what needs it says so.
 nginx: $(READY)
 	@requirements/program.sh nginx nginx nginx-core
+promtool: $(READY)
+	@requirements/program.sh promtool prometheus
 wrk: $(READY)
 	@requirements/program.sh wrk wrk libluajit-5.1-2
 

@@ -8,20 +8,18 @@ import contextlib
 import grp
 import os
 import pwd
-import shutil
 import socket
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.acceptance.house import PATIENCE_SECONDS, free_port, scratch, until
 from tests.acceptance.wire import BASE, Json
+from tests.programs import program
 from tests.web.fans import eventually
 
 SHIPPED = Path(__file__).parents[2] / "deploy/nginx/frontrow.conf"
@@ -95,15 +93,6 @@ class Front:
         return found
 
 
-def nginx() -> str:
-    """The program; skips the test where there is none."""
-    places = [os.environ["PATH"], str(Path(sys.executable).parent), "/usr/sbin", "/usr/local/sbin"]
-    found = shutil.which("nginx", path=os.pathsep.join(places))
-    if found is None:
-        pytest.skip("there is no nginx: make nginx")
-    return found
-
-
 def configure(folder: Path, port: int, origin: int) -> list[str]:
     """Write the configuration for this place; the command that runs it."""
     text = SHIPPED.read_text()
@@ -119,7 +108,7 @@ def configure(folder: Path, port: int, origin: int) -> list[str]:
     # Started as root, nginx would work as an account that may not write here.
     user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if not os.getuid() else ""
     (folder / "nginx.conf").write_text(WRAPPER.format(folder=folder, user=user))
-    return [nginx(), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    return [program("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
 @contextlib.contextmanager

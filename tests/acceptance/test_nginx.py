@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.front import Front, Recorder, configure, fronting, line_of, nginx
+from tests.acceptance.front import Front, Recorder, configure, fronting, line_of
 from tests.acceptance.house import House, free_port, scratch, serving
 from tests.acceptance.wire import BASE, Answer, Connection, Json, close
+from tests.programs import program
 from tests.web.fans import check_problem, eventually
 
 LOAD_SECONDS = 3.0
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
     """A server, which some tests stop and start again."""
-    nginx()
+    program("nginx")
     with serving() as running:
         yield running
 

@@ -20,6 +20,7 @@ from typing import Protocol
 
 import structlog
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 
 from frontrow import logs
 from frontrow.errors import SetupError
@@ -212,6 +213,9 @@ class _Workers:
     def _replace(self, process: SpawnProcess) -> None:
         """Start another worker. Only where none has ever worked, the server gives up."""
         process.join()
+        if self._settings.metrics_dir is not None and process.pid is not None:
+            # What it had open when it died isn't open any more.
+            mark_process_dead(process.pid, str(self._settings.metrics_dir))  # type: ignore[no-untyped-call]
         if (process.exitcode or 0) > 0:  # it ended by itself; a killed one has its signal, negative
             if not self._ready.value:
                 msg = "the application didn't start; the log above says why"

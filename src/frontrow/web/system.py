@@ -2,11 +2,12 @@
 
 import msgspec
 from blacksheep import Content, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from frontrow.db.migrate import pending
 from frontrow.errors import Unavailable
+from frontrow.metrics import exposition
+from frontrow.upkeep import live_concerts
 from frontrow.web.calls import Answer, Ask, Call
 from frontrow.web.endpoint import ok
 
@@ -41,11 +42,8 @@ async def readyz(ask: Ask) -> Response:
 
 async def metrics(ask: Ask) -> Response:
     """The metrics of all worker processes."""
-    registry = REGISTRY
-    if ask.services.settings.metrics_dir is not None:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, str(ask.services.settings.metrics_dir))  # type: ignore[no-untyped-call]
-    return Response(200, None, Content(CONTENT_TYPE_LATEST.encode(), generate_latest(registry)))
+    told = exposition(ask.services.settings.metrics_dir, live_concerts(ask.services))
+    return Response(200, None, Content(CONTENT_TYPE_LATEST.encode(), told))
 
 
 CALLS = (

@@ -1,0 +1,350 @@
+"""What /metrics tells of a line: the numbers of what happened, in one process and in two."""
+
+import math
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+
+from frontrow import upkeep
+from frontrow.upkeep import Admission
+from frontrow.waiting_room.policy import MaxActivePolicy
+from tests.acceptance.house import House, serving, until
+from tests.acceptance.wire import Connection, connections_by_worker
+from tests.buyers import join, make_concert, services_on
+from tests.conftest import Database
+from tests.web.fans import BASE, SOON, Concert, Desk, eventually, open_desk
+
+ONE: Any = {"policy": {"kind": "max_active", "max_active": 1}}
+TASKS = {
+    "admission", "snapshot", "draw", "adaptation", "pace", "counts", "fold", "expiry", "places",
+}  # fmt: skip
+
+Told: TypeAlias = dict[str, float]
+"""Values by name, with the values of the labels behind it."""
+
+
+def read(text: str, concert_id: str | None = None) -> Told:
+    """What is told; of one concert, without its label, or of no concert at all."""
+    return {
+        " ".join([one.name, *(v for k, v in sorted(one.labels.items()) if k != "concert")]): (
+            one.value
+        )
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+        if one.labels.get("concert") == concert_id and not one.name.endswith("_created")
+    }
+
+
+async def told(desk: Desk, concert: Concert | None = None) -> Told:
+    """What the server tells now."""
+    text = (await desk.ask("GET", "//metrics")).text
+    return read(text, None if concert is None else concert.concert_id)
+
+
+async def until_told(desk: Desk, concert: Concert | None, **wanted: float) -> None:
+    """Waits until so much is told; a name goes without its ``frontrow_``."""
+    found: Told = {}
+
+    async def is_told() -> bool:
+        found.clear()
+        found.update(await told(desk, concert))
+        return all(found.get(f"frontrow_{name}") == value for name, value in wanted.items())
+
+    try:
+        await eventually(is_told)
+    except TimeoutError:
+        pytest.fail(f"{wanted} is wanted of {found}")
+
+
+@pytest.fixture
+async def quick_desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    """A server that counts the seats and the places at any moment."""
+    monkeypatch.setattr(upkeep, "_COUNT_PLACES_SECONDS", 0.05)
+    monkeypatch.setattr(upkeep, "_COUNT_PLACES_REST", 0.0)
+    async with open_desk(database, stock_seconds=0.05) as made:
+        yield made
+
+
+async def test_a_line_from_the_first_join_to_a_payment(quick_desk: Desk) -> None:
+    """A join, a call, a claim, a leave, a hold, a payment, the next call: each number is right."""
+    desk = quick_desk
+    concert = await desk.concert(seats=10, waiting_room=ONE)
+    first = await desk.buyer(concert, balance=100_000)
+    leaver, following = [await desk.waiting(concert) for _ in range(2)]
+    await until_told(desk, concert, joined_total=3, admitted_total=1, line_waiting=2)
+    await until_told(desk, concert, line_active=1, line_claimed=1, line_cap=1, seats_available=10)
+    assert "frontrow_finished_total left" not in await told(desk, concert)
+    assert (await leaver.by_token("DELETE", "/queue/tokens/me")).status_code == 204
+    await until_told(desk, concert, **{"finished_total left": 1, "line_waiting": 1})
+    reservation = await first.hold(concert, 3, 4)
+    await until_told(desk, concert, seats_held=2, seats_available=8)
+    await first.pay(reservation)
+    await following.until("admitted")
+    await until_told(desk, concert, line_claimed=0)
+    await following.charge(1)
+    await until_told(
+        desk,
+        concert,
+        **{
+            "line_claimed": 1,
+            "joined_total": 3,
+            "admitted_total": 2,
+            "finished_total paid": 1,
+            "finished_total left": 1,
+            "line_waiting": 0,
+            "line_active": 1,
+            "line_cap": 1,
+            "line_rate": math.inf,
+            "seats": 10,
+            "seats_held": 0,
+            "seats_available": 8,
+        },
+    )
+    assert (await following.by_token("DELETE", "/queue/tokens/me")).status_code == 204
+    await until_told(
+        desk, concert, **{"finished_total left": 2, "line_active": 0, "line_claimed": 0}
+    )
+    states = {name: value for name, value in (await told(desk, concert)).items() if "state" in name}
+    assert states == {
+        f"frontrow_line_state {state}": float(state == "open")
+        for state in ("scheduled", "open", "paused", "sold_out", "closed")
+    }
+
+
+async def test_a_replay_is_not_counted(quick_desk: Desk) -> None:
+    """Who joins or pays again gets the same answer, and nothing has happened."""
+    desk = quick_desk
+    concert = await desk.concert()
+    fan = await desk.buyer(concert, balance=50_000)
+    await fan.join(concert)
+    reservation = await fan.hold(concert, 1)
+    await fan.pay(reservation)
+    body = {name: reservation[name] for name in ("reservation_id", "amount")}
+    assert (await fan.by_token("POST", "/payments", json=body)).status_code == 200
+    counted = {"joined_total": 1, "admitted_total": 1, "finished_total paid": 1}
+    await until_told(desk, concert, **counted)
+
+
+async def test_room_and_bounds(quick_desk: Desk) -> None:
+    """A pause, a rate, an adaptive cap; a forecast of the wait of the last in line."""
+    desk = quick_desk
+    concert = await desk.concert(waiting_room=ONE)
+    await desk.buyer(concert)
+    for _ in range(3):
+        await desk.waiting(concert)
+    path = f"/admin/concerts/{concert.concert_id}/waiting-room"
+    name = "frontrow_line_eta_seconds "
+
+    async def forecast() -> bool:
+        return (await told(desk, concert))[f"{name}p50"] > 0
+
+    await eventually(forecast)
+    found = await told(desk, concert)
+    assert 1 < found[f"{name}p50"] <= found[f"{name}p90"]
+    await desk.operate("POST", f"{path}/pause")
+    await until_told(desk, concert, **{"line_state paused": 1, "line_state open": 0})
+    assert math.isnan((await told(desk, concert))[f"{name}p50"])
+    await desk.operate("POST", f"{path}/resume")
+    await until_told(desk, concert, **{"line_state paused": 0, "line_state open": 1})
+    rate = {"kind": "max_active_and_rate", "max_active": 1, "admit": 30, "every_seconds": 60}
+    await desk.operate("PUT", path, json={"policy": rate})
+    await until_told(desk, concert, line_cap=1, line_rate=0.5)
+    adaptive = {"kind": "adaptive", "min_active": 1, "max_active": 1, "target_p95_ms": 1000}
+    await desk.operate("PUT", path, json={"policy": adaptive})
+    await until_told(desk, concert, line_cap=1, line_rate=math.inf)
+
+
+async def test_forecasts_are_judged(quick_desk: Desk) -> None:
+    """What came of them: how many were judged, and the shares that the statistics give."""
+    desk = quick_desk
+    concert = await desk.concert(waiting_room=ONE)
+    inside = await desk.buyer(concert)
+    following = await desk.waiting(concert)
+    path = f"/admin/concerts/{concert.concert_id}/stats"
+
+    async def is_recorded() -> bool:
+        return bool(await desk.owner.fetchval("SELECT count(*) FROM forecast"))
+
+    await eventually(is_recorded)
+    assert (await told(desk, concert))["frontrow_forecasts_judged"] == 0
+    assert (await inside.by_token("DELETE", "/queue/tokens/me")).status_code == 204
+    await following.until("admitted")
+
+    async def is_judged() -> bool:
+        return (await told(desk, concert))["frontrow_forecasts_judged"] > 0
+
+    await eventually(is_judged)
+    forecast = (await desk.operate("GET", path)).json()["forecast"]
+    await until_told(
+        desk,
+        concert,
+        **{
+            "forecasts_judged": forecast["judged"],
+            "forecast_share p50": forecast["below_p50"],
+            "forecast_share p90": forecast["below_p90"],
+        },
+    )
+
+
+async def test_a_line_that_is_over_is_dropped(quick_desk: Desk) -> None:
+    """Told of while somebody is there; not when the seats are gone and everybody with them."""
+    desk = quick_desk
+    concert, other = await desk.concert(seats=1), await desk.concert()
+    fan, late = await desk.buyer(concert, balance=50_000), await desk.buyer(concert)
+    await until_told(desk, concert, line_active=2)
+    await fan.pay(await fan.hold(concert, 1))
+    await until_told(desk, concert, **{"line_state sold_out": 1, "line_active": 1})
+    assert (await late.by_token("DELETE", "/queue/tokens/me")).status_code == 204
+
+    async def is_dropped() -> bool:
+        return not await told(desk, concert)
+
+    await eventually(is_dropped)
+    await until_told(desk, other, **{"line_state open": 1, "line_active": 0})
+    assert REGISTRY.get_sample_value("frontrow_joined_total", {"concert": concert.concert_id}) == 2
+
+
+async def test_a_draw_is_counted(quick_desk: Desk) -> None:
+    """Once, when it is drawn; before it the line is scheduled."""
+    desk = quick_desk
+    before = (await told(desk))["frontrow_draws_total"]
+    opens_at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    room = {"policy": {"kind": "open"}, "order": "draw", "opens_at": opens_at}
+    concert = await desk.concert(waiting_room=room)
+    await desk.waiting(concert)
+    await until_told(desk, concert, **{"line_state open": 1, "admitted_total": 1})
+    assert (await told(desk))["frontrow_draws_total"] == before + 1
+
+
+async def test_upkeep_tells_its_time(quick_desk: Desk) -> None:
+    """Each task has done rounds; the lines were read just now."""
+    desk = quick_desk
+    await desk.concert()
+
+    async def all_ran() -> bool:
+        found = await told(desk)
+        counts = {task: found.get(f"frontrow_upkeep_seconds_count {task}", 0) for task in TASKS}
+        return min(counts.values()) > 1
+
+    await eventually(all_ran)
+    found = await told(desk)
+    names = [name.split()[1] for name in found if name.startswith("frontrow_upkeep_seconds_count")]
+    assert set(names) == TASKS
+    seen = found["frontrow_snapshot_timestamp_seconds"]
+    # The slack is for a machine that is busy with other tests.
+    assert datetime.now(UTC).timestamp() - 5 < seen <= datetime.now(UTC).timestamp()
+
+
+async def test_the_time_to_the_call(database: Database) -> None:
+    """Counted once for each ring that calls somebody; not when nobody is called, or none rang."""
+
+    def counted() -> tuple[float, float]:
+        name = "frontrow_admission_delay_seconds"
+        return tuple(REGISTRY.get_sample_value(f"{name}_{end}") or 0 for end in ("count", "sum"))  # type: ignore[return-value]
+
+    async with services_on(database) as services:
+        made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
+        admission = Admission(services)
+        count, seconds = counted()
+        first = await join(services, made.concert_id)
+        assert await admission.run_once(await services.bell.wait(10)) == 1
+        assert counted()[0] == count + 1
+        await join(services, made.concert_id)
+        assert await admission.run_once(await services.bell.wait(10)) == 0
+        assert counted()[0] == count + 1
+        await services.reservations.leave(first)
+        assert await admission.run_once(await services.bell.wait(10)) == 1
+        found = counted()
+        assert found[0] == count + 2
+        assert 0 < found[1] - seconds < 10
+        assert services.bell.rung_at == {}
+
+
+# Two processes -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """A server with two workers."""
+    with serving(workers=2) as running:
+        yield running
+
+
+async def guests(connection: Connection, concert: dict[str, Any], count: int) -> list[str]:
+    """The tokens of so many new guests in a line."""
+    tokens = []
+    for _ in range(count):
+        key = (await connection.ask("POST", "/users", body={})).json()["user_key"]
+        body = {"concert_id": concert["concert_id"]}
+        answer = await connection.ask("POST", "/queue/tokens", key, body=body)
+        assert answer.status == 201
+        tokens.append(answer.json()["token"])
+    return tokens
+
+
+async def test_two_workers_count_nothing_twice(house: House) -> None:
+    """Either tells what both did, and of a line what both see, once."""
+    concert = await house.concert(seats=20, **ONE)
+    concert_id = concert["concert_id"]
+    async with connections_by_worker(house.port, 1) as sides:
+        for (connection,) in sides:
+            await guests(connection, concert, 3)
+        wanted = {
+            "frontrow_joined_total": 6,
+            "frontrow_admitted_total": 1,
+            "frontrow_line_waiting": 5,
+            "frontrow_line_active": 1,
+            "frontrow_line_cap": 1,
+            "frontrow_line_state open": 1,
+            "frontrow_seats": 20,
+            "frontrow_seats_available": 20,
+        }
+        for (connection,) in sides:
+
+            async def is_told(connection: Connection = connection) -> bool:
+                text = (await connection.ask("GET", "//metrics")).body.decode()
+                found = read(text, concert_id)
+                return {name: found.get(name) for name in wanted} == wanted
+
+            await eventually(is_told)
+
+
+async def test_streams_of_a_killed_worker_are_forgotten(house: House) -> None:
+    """They aren't open any more; what it had counted stays."""
+    concert = await house.concert(**ONE)
+    concert_id = concert["concert_id"]
+    connection = Connection(house.port)
+    _, waiting = await guests(connection, concert, 2)
+
+    async def now() -> tuple[float, float | None]:
+        text = (await connection.ask("GET", "//metrics")).body.decode()
+        return read(text)["frontrow_streams"], read(text, concert_id).get("frontrow_joined_total")
+
+    async with httpx.AsyncClient(timeout=SOON) as http:
+        url = f"http://127.0.0.1:{house.port}{BASE}/queue/tokens/me/events"
+        headers = {"Authorization": f"Bearer {waiting}"}
+        async with http.stream("GET", url, headers=headers) as response:
+            assert response.status_code == 200
+
+            async def is_open() -> bool:
+                return await now() == (1, 2)
+
+            await eventually(is_open)
+            dead = house.workers()
+            for pid in dead:
+                os.kill(pid, signal.SIGKILL)
+    until(lambda: house.ready() and not dead & house.workers())
+    await connection.close()
+
+    async def is_forgotten() -> bool:
+        return await now() == (0, 2)
+
+    await eventually(is_forgotten)
+    await connection.close()
