@@ -49,6 +49,9 @@ _LOCAL_SETTINGS = {
     # Sorting a line of a million places in memory.
     "work_mem": "128MB",
     "jit": "off",
+    # Everything is read through: a loop over one table for each row of another, as old statistics
+    # suggest it, would never end.
+    "enable_nestloop": "off",
 }
 
 

@@ -1,8 +1,9 @@
 -- name: let_reader_be_slow^
 -- For this transaction: how long (milliseconds) it may wait for its reader. And its cursor is planned
--- for all of its rows, not for the first few.
+-- for all of its rows, not for the first few; never as a loop over drawn for each place, which a drawn
+-- line whose statistics are old would be (drawn has no index by number).
 SELECT set_config('idle_in_transaction_session_timeout', :limit_ms, true),
-    set_config('cursor_tuple_fraction', '1', true);
+    set_config('cursor_tuple_fraction', '1', true), set_config('enable_nestloop', 'off', true);
 
 -- name: line_to_read^
 -- A concert's line, and when it was read. drawing: it will be drawn, so that nobody has a position yet.
@@ -14,8 +15,7 @@ FROM waiting_room WHERE concert_id = :concert_id;
 -- Opens the cursor that next_places reads: a line's places by number, each as a JSON object or as a
 -- line of CSV. The texts are made here, since that costs the process a third of what rows would. The
 -- values are numbers, times and words of ours: nothing in them needs quotes in a record's text, which
--- so is CSV between its parentheses (RFC 4180). DECLARE plans anew each time, on the tables as they
--- are now; that matters for drawn, which has no index by number.
+-- so is CSV between its parentheses (RFC 4180).
 DECLARE line_order NO SCROLL CURSOR FOR
 SELECT CASE
     WHEN :csv::boolean THEN btrim(told::text, '()') || E'\r\n'

@@ -224,6 +224,22 @@ async def test_a_long_line_takes_little_memory(services: Services, owner: Owner)
     assert peak < 5 * MIB
 
 
+async def test_old_statistics_cost_nothing(services: Services, owner: Owner) -> None:
+    """A line that the planner has never heard of is read in one pass all the same."""
+    for analysed in (True, False):
+        concert_id = (await make_concert(services)).concert_id
+        room_id = services.rooms.snapshot.by_concert[concert_id].room_id
+        await fill(owner, room_id, 20_000)
+        await owner.execute("UPDATE waiting_room SET line_order = 'draw', entrants = 20000")
+        await owner.execute(
+            "INSERT INTO drawn SELECT $1, 20001 - n, n FROM generate_series(1, 20000) AS n", room_id
+        )
+        if analysed:
+            await owner.execute("ANALYZE place; ANALYZE drawn")
+    async with asyncio.timeout(5):
+        assert len(await read(services, concert_id)) == 20_000
+
+
 async def test_who_stops_reading_gives_the_connection_back(database: Database) -> None:
     """Closing the pages early ends the transaction; the connection serves the next one."""
     owner = await asyncpg.connect(database.owner_url)
