@@ -195,7 +195,8 @@ QUERIES = {
         ITEMS,
     ),
     "left between": Hot(
-        lambda c, _: rooms.left_between(c, room_id=ROOM, after=0, until=9, behind=0), 0
+        lambda c, _: rooms.left_between(c, room_id=ROOM, after=0, until=9, behind=0),
+        None,
     ),
     "stock of concerts": Hot(lambda c, _: rooms.stock_of_concerts(c), 1, 2_600),
     # Once over the holds that are not swept yet, however many shows.

@@ -123,16 +123,26 @@ BEGIN
     END IF;
     now := clock_timestamp();
 
-    WITH due AS MATERIALIZED (
-        SELECT p.number FROM place AS p
-        WHERE p.room_id = p_room_id AND p.state = 'admitted' AND p.expires_at <= now
-        ORDER BY p.number
-        FOR NO KEY UPDATE SKIP LOCKED
-    )
-    UPDATE place AS p SET state = 'finished', reason = 'expired', finished_at = now
-    FROM due WHERE p.room_id = p_room_id AND p.number = due.number;
-    GET DIAGNOSTICS expired = ROW_COUNT;
-    SELECT count(*) INTO active FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
+    -- One pass over those who are in: many, and after a draw all over the table. Nobody comes in
+    -- without the room's lock; who pays meanwhile is still counted.
+    SELECT count(*), array_agg(p.number) FILTER (WHERE p.expires_at <= now) INTO active, numbers
+    FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
+    expired := 0;
+    IF numbers IS NOT NULL THEN
+        WITH due AS MATERIALIZED (
+            SELECT p.number FROM (SELECT n FROM unnest(numbers) AS n ORDER BY n) AS k (number)
+            CROSS JOIN LATERAL (
+                SELECT p.number FROM place AS p
+                WHERE p.room_id = p_room_id AND p.number = k.number AND p.state = 'admitted'
+                    AND p.expires_at <= now
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) AS p
+        )
+        UPDATE place AS p SET state = 'finished', reason = 'expired', finished_at = now
+        FROM due WHERE p.room_id = p_room_id AND p.number = due.number;
+        GET DIAGNOSTICS expired = ROW_COUNT;
+        active := active - expired;
+    END IF;
     -- A payment may have ended its place since the clock was read, without the room's lock: whoever
     -- gets that slot gets it after that moment.
     now := clock_timestamp();

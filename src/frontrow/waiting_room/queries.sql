@@ -86,11 +86,11 @@ FROM clock_timestamp() AS now, waiting_room AS w
 CROSS JOIN LATERAL (SELECT w.line_order = 'draw' AS by_draw) AS o
 LEFT JOIN line_pace AS p USING (room_id);
 
--- name: left_between
--- Who left a line while waiting, by order of leaving, of the numbers behind `behind`.
-SELECT number FROM place
-WHERE room_id = :room_id AND left_seq > :after AND left_seq <= :until AND number > :behind
-ORDER BY left_seq;
+-- name: left_between$
+-- Who left a line while waiting, by order of leaving, of the numbers behind `behind`: 4 bytes each, in
+-- network order.
+SELECT string_agg(int4send(number), ''::bytea ORDER BY left_seq) FROM place
+WHERE room_id = :room_id AND left_seq > :after AND left_seq <= :until AND number > :behind;
 
 -- name: stock_of_concerts
 -- Seats by concert: how many there are, and of the shows that still sell, how many are neither sold nor

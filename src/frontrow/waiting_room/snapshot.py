@@ -9,6 +9,7 @@ import asyncio
 import sys
 from array import array
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -179,7 +180,7 @@ class Line:
         self.left = array("i")
         self.left_count = 0
 
-    def count_out(self, leavers: list[int], left_count: int) -> None:
+    def count_out(self, leavers: Sequence[int], left_count: int) -> None:
         """Notes who left since the last time, and forgets those whom nobody waits behind."""
         ranks = map(self._rank, leavers)
         if len(leavers) > _FEW_LEAVERS:
@@ -189,6 +190,14 @@ class Line:
                 insort(self.left, rank)
         self.left_count = left_count
         del self.left[: bisect_right(self.left, self.serving)]
+
+
+def _numbers(packed: bytes | None) -> "array[int]":
+    """Numbers as the database packs them: 4 bytes each, in network order."""
+    numbers = array("i", packed or b"")
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
 
 
 def _pace(row: asyncpg.Record) -> Pace:
@@ -238,13 +247,12 @@ class Snapshot:
             positions = None
             left_count = line.left_count
             if row["entrants"] is not None and line.positions is None:
-                positions = await self._positions(line.room_id)
+                positions = _numbers(await _queries.positions(self._pool, room_id=line.room_id))
                 left_count = 0
-            leavers: list[int] = []
+            leavers = array("i")
             if row["left_count"] > left_count:
-                leavers = [
-                    left["number"]
-                    for left in await _queries.left_between(
+                leavers = _numbers(
+                    await _queries.left_between(
                         self._pool,
                         room_id=line.room_id,
                         after=left_count,
@@ -252,7 +260,7 @@ class Snapshot:
                         # In a drawn line any number may be called late.
                         behind=row["serving"] if row["entrants"] is None else 0,
                     )
-                ]
+                )
             # No await between these: a poll sees the line before or after, never in between.
             line.update(row)
             if positions is not None:
@@ -262,12 +270,6 @@ class Snapshot:
             self.by_concert[line.concert_id] = line
         if grown:
             await self.refresh_counts()
-
-    async def _positions(self, room_id: int) -> "array[int]":
-        positions = array("i", await _queries.positions(self._pool, room_id=room_id) or b"")
-        if sys.byteorder == "little":
-            positions.byteswap()
-        return positions
 
     async def refresh_counts(self) -> None:
         """Counts anew the seats, and who was called of late."""
