@@ -1,8 +1,9 @@
 """How soon a user is answered: ``python -m benchmarks.latency``.
 
 ``frontrow serve`` with its embedded database and one worker. 32 clients, each on one connection
-that it keeps, send their next request as soon as the last one is answered: each takes a user, joins
-and follows the place a few times. This process is all the clients, on one loop over epoll.
+that it keeps: each takes a user, joins and follows the place a few times. They send their next
+request as soon as the last one is answered, which is all that the server can bear; and once more,
+with a pause of 10 ms between. This process is all the clients, on one loop over epoll.
 
 The order in which requests were sent and answered is held against the numbers that were given: who
 asked after another was answered has the greater one.
@@ -16,12 +17,14 @@ import socket
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
 import psutil
+from msgspec.structs import replace
 
 from benchmarks import house
 from benchmarks.bounds import Found, spread, tell
@@ -33,6 +36,7 @@ from frontrow.db.server import running_urls
 RESULTS = Path(__file__).with_name("results") / "latency.json"
 BOUND_MS = 7.0
 CLIENTS = 32
+PAUSE_SECONDS = 0.01
 POLLS = 3
 WARM_UP = 500
 PATIENCE_SECONDS = 30.0
@@ -109,8 +113,8 @@ class Told:
         self.polls: list[float] = []
 
 
-def run(port: int, keys: Sequence[str], concert_id: str) -> Told:
-    """All clients, until every user has joined and followed."""
+def run(port: int, keys: Sequence[str], concert_id: str, pause_seconds: float = 0) -> Told:
+    """All clients, until every user has joined and followed; each rests before it asks again."""
     told, waiting = Told(), iter(keys)
     body = b'{"concert_id":"%b"}' % concert_id.encode()
     poll, clients = select.epoll(), {}
@@ -118,18 +122,27 @@ def run(port: int, keys: Sequence[str], concert_id: str) -> Told:
         client = Client(port, waiting, body, told)
         clients[client.connection.fileno()] = client
         poll.register(client.connection, select.EPOLLIN)
-    for client in list(clients.values()):
-        client.ask()
-    while clients:
-        ready = poll.poll(PATIENCE_SECONDS)
-        if not ready:
+    begun = time.perf_counter()
+    # Who rests, the first to go on in front; at the start they come one after the other.
+    resting = deque(
+        (begun + pause_seconds * at / CLIENTS, client) for at, client in enumerate(clients.values())
+    )
+    while True:
+        while resting and resting[0][0] <= time.perf_counter():
+            _, client = resting.popleft()
+            if not client.ask():
+                poll.unregister(client.connection)
+                del clients[client.connection.fileno()]
+                client.connection.close()
+        if not clients:
+            break
+        rest = max(0.0, resting[0][0] - time.perf_counter()) if resting else PATIENCE_SECONDS
+        ready = poll.poll(rest)
+        if not ready and not resting:
             raise RuntimeError("the server doesn't answer")
         for file, _ in ready:
-            client = clients[file]
-            if client.take() and not client.ask():
-                poll.unregister(file)
-                client.connection.close()
-                del clients[file]
+            if clients[file].take():
+                resting.append((time.perf_counter() + pause_seconds, clients[file]))
     poll.close()
     return told
 
@@ -160,21 +173,30 @@ def measure(data_dir: Path, users: int) -> list[Found]:
     """Runs a server and everything against it."""
     port = free_port()
     with serving(data_dir, port) as pid:
-        keys, concert_id = asyncio.run(prepare(data_dir, WARM_UP + users))
+        keys, concert_id = asyncio.run(prepare(data_dir, WARM_UP + 2 * users))
+        server = psutil.Process(pid)
         run(port, keys[:WARM_UP], concert_id)
-        server, ours = psutil.Process(pid), psutil.Process()
-        used, started = [_cpu(server), _cpu(ours)], time.perf_counter()
-        told = run(port, keys[WARM_UP:], concert_id)
-        seconds = time.perf_counter() - started
-        used = [_cpu(server) - used[0], _cpu(ours) - used[1]]
+        found = _measured(server, port, keys[WARM_UP : WARM_UP + users], concert_id, 0)
+        rested = _measured(server, port, keys[WARM_UP + users :], concert_id, PAUSE_SECONDS)
+    return found + [replace(one, what=f"{one.what}, with pauses") for one in rested]
+
+
+def _measured(
+    server: psutil.Process, port: int, keys: Sequence[str], concert_id: str, pause_seconds: float
+) -> list[Found]:
+    ours = psutil.Process()
+    used, started = [_cpu(server), _cpu(ours)], time.perf_counter()
+    told = run(port, keys, concert_id, pause_seconds)
+    seconds = time.perf_counter() - started
+    used = [_cpu(server) - used[0], _cpu(ours) - used[1]]
     numbers = {join.number for join in told.joins}
     answers = len(told.joins) + len(told.polls)
     return [
         *spread("join", [join.answered - join.sent for join in told.joins], at_most_ms=BOUND_MS),
         *spread("status", told.polls, at_most_ms=BOUND_MS),
         Found("answers a second", round(answers / seconds), "/s"),
-        Found("  CPU of the server", round(used[0] / answers * 1e6), "µs an answer"),
-        Found("  CPU of the clients", round(used[1] / answers * 1e6), "µs an answer"),
+        Found("CPU of the server", round(used[0] / answers * 1e6), "µs an answer"),
+        Found("CPU of the clients", round(used[1] / answers * 1e6), "µs an answer"),
         Found("joins", len(told.joins), ""),
         Found("numbers against the order of asking", inversions(told.joins), "", 0),
         Found("numbers given twice", len(told.joins) - len(numbers), "", 0),

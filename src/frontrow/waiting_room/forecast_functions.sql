@@ -54,6 +54,11 @@ BEGIN
     RETURN pace;
 END $$;
 
+-- What is left of a prior. Nothing in the end: a product too small for its type is an error.
+CREATE OR REPLACE FUNCTION waiting_room_faded(prior double precision, kept double precision)
+RETURNS double precision LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN prior > 1e-9 THEN prior * kept ELSE 0 END;
+
 -- The pace after a look at the line. Evidence fades: that of finishes over about four sessions, or
 -- fifty finishes where the cap is small; that of giving up over ten minutes. After a gap, such as a
 -- restart, nothing is concluded from what happened in it.
@@ -85,14 +90,14 @@ BEGIN
         pace.finishes := greatest(pace.finishes * kept, 1e-6)
             + greatest((p_called - pace.called) - (p_active - pace.active), 0);
         pace.active_seconds := pace.active_seconds * kept + in_seconds;
-        pace.prior_finishes := pace.prior_finishes * kept;
+        pace.prior_finishes := waiting_room_faded(pace.prior_finishes, kept);
         IF pace.waiting > 0 OR p_waiting > 0 THEN
             kept := exp(-seconds / leaving_fades_seconds);
             pace.departures := greatest(pace.departures * kept, 1e-6)
                 + greatest(p_left_count - pace.left_count, 0);
             pace.waiting_seconds := pace.waiting_seconds * kept
                 + (pace.waiting + p_waiting) / 2.0 * seconds;
-            pace.prior_departures := pace.prior_departures * kept;
+            pace.prior_departures := waiting_room_faded(pace.prior_departures, kept);
         END IF;
     END IF;
     pace.looked_at := p_now;

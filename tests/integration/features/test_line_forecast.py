@@ -52,7 +52,7 @@ class Watched:
         self.seconds += 1
         self.pace = await self._owner.fetchrow(
             "SELECT * FROM waiting_room_pace_after($1, $2, $3, $4, 1000, $5, $4, $6)",
-            tuple(self.pace),
+            tuple(self.pace.values()),
             BEGAN + timedelta(seconds=self.seconds),
             self.pace["called"] + finishes,
             CAP,
@@ -169,6 +169,16 @@ async def test_people_who_give_up(watched: Watched) -> None:
         await watched.look(leavers=1)
     assert watched.pace["leave_hazard"] == pytest.approx(1 / 1000, rel=0.25)
     assert watched.pace["leave_spread"] < 0.1
+
+
+async def test_a_prior_fades_to_nothing(watched: Watched) -> None:
+    """After days, or sessions of a few milliseconds, nothing is left of it; and nothing breaks."""
+    for _ in range(50):
+        await watched.look(finishes=100_000, leavers=100)
+    assert watched.pace["prior_finishes"] == 0
+    watched.pace = dict(watched.pace) | {"prior_departures": 1e-9}
+    await watched.look(leavers=1)
+    assert watched.pace["prior_departures"] == 0
 
 
 async def test_a_gap_tells_nothing(watched: Watched) -> None:
