@@ -123,6 +123,7 @@ async def admit_all(services: Services, concert_id: UUID) -> int:
     await snapshot.refresh()
     total = 0
     line = snapshot.by_concert[concert_id]
+    await services.rooms.close(line)
     while called := (await services.rooms.admit(line)).admitted:
         total += called
     await snapshot.refresh()

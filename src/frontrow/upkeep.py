@@ -6,13 +6,15 @@ the loops around them live at the end.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from time import monotonic
 
 import structlog
 
 from frontrow import metrics
+from frontrow.db.pool import classify
+from frontrow.errors import Fault
 from frontrow.services import Services
 from frontrow.waiting_room.observation import observe
 from frontrow.waiting_room.policy import AdaptivePolicy, bounds
@@ -21,6 +23,7 @@ from frontrow.waiting_room.snapshot import Line
 _log = structlog.get_logger(__name__)
 
 _IDLE_LOOK_SECONDS = 1.0
+_CLOSE_SECONDS = 0.5
 # Over all processes once a second: each tries a little more often than that.
 _LOOK_AT_PACE_SECONDS = 0.5
 # That counts all of a line: it may take a hundredth of the time, or less.
@@ -44,13 +47,22 @@ class Admission:
         # A round that fails is followed by a look at all: who had rung isn't forgotten.
         due, self._next_idle_look = self._next_idle_look, 0.0
         look_at_all = now >= due
-        lines = self._services.rooms.snapshot.lines
+        lines = [
+            line
+            for line in self._services.rooms.snapshot.lines.values()
+            if look_at_all or line.waiting > 0 or line.room_id in rung
+        ]
         called = 0
-        for line in list(lines.values()):
-            if look_at_all or line.waiting > 0 or line.room_id in rung:
-                called += await self._admit(line)
-        if called:
-            await self._services.rooms.snapshot.refresh()
+
+        async def admit(line: Line) -> None:
+            nonlocal called
+            called += await self._admit(line)
+
+        try:
+            await _each(sorted(lines, key=lambda line: line.room_id not in rung), admit)
+        finally:
+            if called:
+                await self._services.rooms.snapshot.refresh()
         self._next_idle_look = now + _IDLE_LOOK_SECONDS if look_at_all else due
         return called
 
@@ -83,17 +95,33 @@ async def expire_holds(services: Services) -> int:
 
 async def draw(services: Services) -> None:
     """Draws the lines whose time has come."""
-    for line in list(services.rooms.snapshot.lines.values()):
+
+    async def draw_one(line: Line) -> None:
         if line.draw_due and await services.rooms.draw(line):
             metrics.DRAWS.inc()
             _log.info("a line was drawn", concert=str(line.concert_id))
 
+    await _each(services.rooms.snapshot.lines.values(), draw_one)
+
+
+async def close(services: Services) -> None:
+    """Ends those who still wait in lines that have closed."""
+
+    async def close_one(line: Line) -> None:
+        if line.closed:
+            await services.rooms.close(line)
+
+    await _each(services.rooms.snapshot.lines.values(), close_one)
+
 
 async def look_at_pace(services: Services) -> None:
     """Sees how fast the lines move, and what came of the forecasts."""
-    for line in list(services.rooms.snapshot.lines.values()):
+
+    async def look(line: Line) -> None:
         if (line.waiting or line.active) and not line.closed:
             await observe(services.pool, line)
+
+    await _each(services.rooms.snapshot.lines.values(), look)
 
 
 async def refresh_counts(services: Services) -> None:
@@ -127,6 +155,24 @@ async def count_places(services: Services) -> None:
             metrics.tell_forecast(
                 metrics.FORECAST_SHARE, concert, forecast.below_p50, forecast.below_p90
             )
+
+
+async def _each(lines: Iterable[Line], do: Callable[[Line], Awaitable[None]]) -> None:
+    """Does something for each line: one that fails stops none of the others.
+
+    Raises:
+        Exception: the first failure, once all are done; at once where the database is away.
+    """
+    failures = []
+    for line in list(lines):
+        try:
+            await do(line)
+        except Exception as error:
+            if classify(error) is Fault.LOST:
+                raise
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def live_concerts(services: Services) -> set[str]:
@@ -166,6 +212,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         _loop("admission", admit, 0),
         _loop("snapshot", lambda: refresh_lines(services), settings.snapshot_seconds),
         _loop("draw", lambda: draw(services), settings.snapshot_seconds),
+        _loop("closing", lambda: close(services), _CLOSE_SECONDS),
         _loop("adaptation", adapt, settings.adaptive_step_seconds / 2),
         _loop("pace", lambda: look_at_pace(services), _LOOK_AT_PACE_SECONDS),
         _loop("counts", lambda: refresh_counts(services), settings.stock_seconds),

@@ -252,6 +252,7 @@ class LineMachine(RuleBasedStateMachine):
     async def _admit(self) -> list[int]:
         """The numbers that were called, in serving order."""
         await self.services.rooms.snapshot.refresh()
+        await self.services.rooms.close(self.line)
         quiet = 0
         # Where the last of those drawn have left, one look only steps over them.
         while quiet < 2:

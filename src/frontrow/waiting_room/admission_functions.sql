@@ -8,6 +8,17 @@ CREATE OR REPLACE FUNCTION waiting_room_waiting(
 RETURNS int LANGUAGE sql IMMUTABLE
 RETURN issued - serving - (left_count - left_passed);
 
+-- Whether a line calls people: neither before opening or the draw, nor after closing, nor in a pause.
+CREATE OR REPLACE FUNCTION waiting_room_is_open(room waiting_room, p_now timestamptz)
+RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN NOT (
+        room.paused OR coalesce(p_now < room.opens_at, false)
+        OR coalesce(room.closes_at <= p_now, false)
+        OR room.line_order = 'draw' AND room.entrants IS NULL
+    );
+END $$;
+
 -- The cap that follows from one step of an adaptive policy: additive increase, multiplicative decrease
 -- (Chiu and Jain, 1989: of the linear rules, the one that settles at a fair and efficient point). Calls
 -- that took longer than the target take a third off the cap; else it grows by a fiftieth of its range,
@@ -45,7 +56,10 @@ CREATE OR REPLACE FUNCTION waiting_room_adapt(
     p_room_id int, p_policy_version int, p_calls bigint[], p_bounds_ms double precision[],
     p_step_seconds double precision
 )
-RETURNS int LANGUAGE plpgsql VOLATILE AS $$
+RETURNS int LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off
+AS $$
 DECLARE
     room waiting_room;
     load room_load;
@@ -91,7 +105,7 @@ END $$;
 -- adaptive policy; p_rate admissions may happen in any window of p_rate_seconds, spread over it.
 -- NULL: no such bound. p_policy_version names the policy that the bounds were made from.
 -- outcome: done; stale_policy (the room has another policy by now: nothing was done); not_found.
--- more: somebody is waiting who may not come in yet.
+-- more: somebody still waits.
 CREATE OR REPLACE FUNCTION waiting_room_admit(
     p_room_id int, p_policy_version int, p_cap int, p_rate int, p_rate_seconds double precision
 )
@@ -111,10 +125,31 @@ DECLARE
     per_person interval;
     cap int;
     free bigint;
+    is_open boolean;
     numbers int[];
     first int;
     last int;
 BEGIN
+    outcome := 'done';
+    admitted := 0;
+    expired := 0;
+    -- Lines where nothing is to be done are looked at often: without a lock, so that nothing has to
+    -- reach the disk. What changes meanwhile is seen at the next look.
+    SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id;
+    now := clock_timestamp();
+    is_open := waiting_room_is_open(room, now);
+    more := waiting_room_waiting(
+        room.issued, room.serving, room.left_count, room.left_passed
+    ) > 0;
+    IF room.policy_version = p_policy_version AND NOT (more AND is_open) THEN
+        SELECT count(*), array_agg(p.number) FILTER (WHERE p.expires_at <= now) INTO active, numbers
+        FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
+        IF numbers IS NULL THEN
+            RETURN NEXT;
+            RETURN;
+        END IF;
+    END IF;
+
     SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
     IF NOT FOUND OR room.policy_version <> p_policy_version THEN
         RETURN QUERY SELECT CASE WHEN room.room_id IS NULL THEN 'not_found' ELSE 'stale_policy' END,
@@ -127,7 +162,6 @@ BEGIN
     -- without the room's lock; who pays meanwhile is still counted.
     SELECT count(*), array_agg(p.number) FILTER (WHERE p.expires_at <= now) INTO active, numbers
     FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
-    expired := 0;
     IF numbers IS NOT NULL THEN
         WITH due AS MATERIALIZED (
             SELECT p.number FROM (SELECT n FROM unnest(numbers) AS n ORDER BY n) AS k (number)
@@ -147,13 +181,14 @@ BEGIN
     -- gets that slot gets it after that moment.
     now := clock_timestamp();
 
-    outcome := 'done';
-    admitted := 0;
+    more := waiting_room_waiting(
+        room.issued, room.serving, room.left_count, room.left_passed
+    ) > 0;
     cap := least(p_cap, room.adaptive_cap);
     free := CASE
-        WHEN room.paused OR now < room.opens_at OR room.closes_at <= now
-            OR (room.line_order = 'draw' AND room.entrants IS NULL) THEN 0
-        ELSE least(greatest(coalesce(cap - active, most), 0), most)
+        WHEN more AND waiting_room_is_open(room, now)
+            THEN least(greatest(coalesce(cap - active, most), 0), most)
+        ELSE 0
     END;
     IF p_rate IS NOT NULL AND free > 0 THEN
         per_person := make_interval(secs => p_rate_seconds / p_rate);
@@ -170,10 +205,7 @@ BEGIN
         free := greatest(free, 0);
     END IF;
 
-    more := waiting_room_waiting(
-        room.issued, room.serving, room.left_count, room.left_passed
-    ) > 0;
-    IF NOT more OR free = 0 THEN
+    IF free = 0 THEN
         RETURN NEXT;
         RETURN;
     END IF;
@@ -240,12 +272,22 @@ DECLARE
     n int;
     last int;
 BEGIN
-    SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
-    now := clock_timestamp();
-    IF NOT FOUND OR room.closes_at IS NULL OR room.closes_at > now
-        OR waiting_room_waiting(room.issued, room.serving, room.left_count, room.left_passed) = 0
-    THEN
-        RETURN NULL;
+    -- A line that has closed is looked at again and again: the first time without its lock.
+    FOR look IN 1..2 LOOP
+        IF look = 1 THEN
+            SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id;
+        ELSE
+            SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
+        END IF;
+        now := clock_timestamp();
+        IF NOT FOUND OR room.closes_at IS NULL OR room.closes_at > now
+            OR waiting_room_waiting(room.issued, room.serving, room.left_count, room.left_passed) = 0
+        THEN
+            RETURN NULL;
+        END IF;
+    END LOOP;
+    IF room.entrants IS NULL THEN
+        p_after := greatest(p_after, room.serving); -- nobody waits among those who were called
     END IF;
     WITH rest AS MATERIALIZED (
         SELECT p.number FROM place AS p

@@ -45,11 +45,17 @@ END $$;
 -- The pace with what is observed by now published.
 CREATE OR REPLACE FUNCTION waiting_room_published(pace line_pace, p_now timestamptz)
 RETURNS line_pace LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    widest CONSTANT double precision := 2;
 BEGIN
     pace.finish_hazard := greatest(pace.finishes / pace.active_seconds, 1e-9);
-    pace.finish_spread := waiting_room_spread(pace.finishes, pace.prior_finishes, 0.8, 0.6);
+    pace.finish_spread := least(
+        waiting_room_spread(pace.finishes, pace.prior_finishes, 0.8, 0.6), widest
+    );
     pace.leave_hazard := greatest(pace.departures / pace.waiting_seconds, 1e-12);
-    pace.leave_spread := waiting_room_spread(pace.departures, pace.prior_departures, 1.5, 1);
+    pace.leave_spread := least(
+        waiting_room_spread(pace.departures, pace.prior_departures, 1.5, 1), widest
+    );
     pace.published_at := p_now;
     RETURN pace;
 END $$;
@@ -76,7 +82,7 @@ DECLARE
     leaving_fades_seconds CONSTANT double precision := 600;
     seconds double precision := extract(epoch FROM p_now - pace.looked_at);
     fresh line_pace;
-    slots int := greatest(coalesce(p_cap, p_active), 1);
+    slots int := greatest(p_cap, p_active, 1);
     in_seconds double precision := (pace.active + p_active) / 2.0 * seconds;
     fades_seconds double precision;
     kept double precision;
@@ -139,7 +145,9 @@ DECLARE
 BEGIN
     SELECT * INTO pace FROM line_pace WHERE room_id = p_room_id FOR NO KEY UPDATE SKIP LOCKED;
     now := clock_timestamp();
-    IF pace.looked_at > now - interval '1 second' THEN
+    IF pace.looked_at > now - interval '1 second' OR pace.room_id IS NULL
+        AND EXISTS (SELECT FROM line_pace WHERE room_id = p_room_id) -- somebody is at it now
+    THEN
         RETURN false;
     END IF;
     -- One statement, so that the counts agree with each other.
@@ -153,7 +161,6 @@ BEGIN
         ) AS active
     INTO room FROM waiting_room AS r WHERE r.room_id = p_room_id;
     IF pace.room_id IS NULL THEN
-        -- Either nobody has looked yet, or somebody is at it now.
         INSERT INTO line_pace
         SELECT f.* FROM waiting_room_first_pace(
             p_room_id, now, room.called, room.active, room.waiting, room.left_count, room.cap,

@@ -39,6 +39,10 @@ SELECT waiting_room_configure(
 -- Closes the entries of a draw whose time has come: see the function.
 SELECT waiting_room_close_entries(:room_id);
 
+-- name: take_time!
+-- For this transaction: to draw a long line may take longer than any call may.
+SET LOCAL statement_timeout = 0;
+
 -- name: draw$
 -- Draws a line whose entries are closed: see the function.
 SELECT waiting_room_draw(:room_id);
@@ -74,8 +78,8 @@ ORDER BY k.item;
 
 -- name: lines
 -- Every line: what a process needs to answer those who wait.
-SELECT w.room_id, w.concert_id, w.policy::text, w.policy_version, w.session_seconds, w.claim_seconds,
-    w.opens_at, w.closes_at, w.paused, w.issued, w.serving, w.called, w.left_count, w.entrants,
+SELECT w.room_id, w.concert_id, w.policy::text, w.policy_version, w.claim_seconds, w.opens_at,
+    w.closes_at, w.paused, w.issued, w.serving, w.called, w.left_count, w.entrants,
     w.adaptive_cap, o.by_draw,
     coalesce(w.opens_at > now, false) OR (o.by_draw AND w.entrants IS NULL) AS scheduled,
     o.by_draw AND w.entrants IS NULL AND w.opens_at <= now AS draw_due,

@@ -78,6 +78,8 @@ class WaitingRooms:
         outcome, row = await lane.submit((user_id, uuid4()))
         if outcome not in ("new", "live"):
             raise outcome_error(outcome, None)
+        # Known at once, so that admission looks at this line at its next tick.
+        line.issued = max(line.issued, row["number"])
         place = PlaceRef(
             user_id, concert_id, line.room_id, row["number"], row["place_id"],
             row["joined_at"].replace(microsecond=0),
@@ -133,11 +135,6 @@ class WaitingRooms:
 
     async def admit(self, line: Line) -> Admitted:
         """Calls the next people of one line, as far as its policy allows. Safe in every process."""
-        ended: int | None = 0
-        while line.closed and ended is not None:
-            ended = await _queries.close(
-                self._pool, room_id=line.room_id, after=ended, limit=_CLOSE_BATCH
-            )
         allowed = bounds(line.policy)
         row = await _queries.admit(
             self._pool,
@@ -152,6 +149,14 @@ class WaitingRooms:
         else:
             line.active = row["active"]
         return Admitted(row["admitted"], row["expired"], row["active"], row["more"])
+
+    async def close(self, line: Line) -> None:
+        """Ends those who still wait in a line that has closed. Safe in every process."""
+        ended: int | None = 0
+        while ended is not None:
+            ended = await _queries.close(
+                self._pool, room_id=line.room_id, after=ended, limit=_CLOSE_BATCH
+            )
 
     async def configure(self, concert_id: UUID, settings: RoomSettings) -> None:
         """Replaces a line's policy, times and order, for all processes within a second.
@@ -178,7 +183,9 @@ class WaitingRooms:
         """
         if not await _queries.close_entries(self._pool, room_id=line.room_id):
             return False
-        drawn = await _queries.draw(self._pool, room_id=line.room_id)
+        async with self._pool.acquire() as connection, connection.transaction():
+            await _queries.take_time(connection)
+            drawn = await _queries.draw(connection, room_id=line.room_id)
         if drawn is None:
             return False
         await self.snapshot.refresh()

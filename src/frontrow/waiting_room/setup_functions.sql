@@ -16,8 +16,10 @@ BEGIN
         WHEN p_closes_at <= p_now AND p_closes_at IS DISTINCT FROM room.closes_at
             THEN 'closes_in_the_past'
         WHEN p_order = 'draw' AND room.entrants IS NULL THEN CASE
-            WHEN room.line_order = 'arrival' AND room.issued > 0
-                AND coalesce(room.opens_at <= p_now, true) THEN 'draw_after_opening'
+            -- Nor by putting the opening off: who was called has been served by number.
+            WHEN room.line_order = 'arrival' AND (
+                room.serving > 0 OR room.issued > 0 AND coalesce(room.opens_at <= p_now, true)
+            ) THEN 'draw_after_opening'
             WHEN p_opens_at IS NULL THEN 'draw_without_opening'
         END
     END;
@@ -81,7 +83,9 @@ BEGIN
     drawing := EXISTS (SELECT FROM draw WHERE room_id = room.room_id AND entrants IS NOT NULL);
     UPDATE waiting_room
     SET policy = p_policy, session_seconds = p_session_seconds, claim_seconds = p_claim_seconds,
-        opens_at = p_opens_at, closes_at = p_closes_at,
+        -- Once its entries are closed, a draw is made.
+        opens_at = CASE WHEN drawing AND room.entrants IS NULL THEN room.opens_at ELSE p_opens_at END,
+        closes_at = p_closes_at,
         line_order = CASE WHEN drawing THEN 'draw' ELSE p_order END,
         adaptive_cap = CASE WHEN p_policy ->> 'kind' = 'adaptive' THEN least(
             (p_policy ->> 'max_active')::int,

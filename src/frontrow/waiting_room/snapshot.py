@@ -60,7 +60,6 @@ class Line:
         "seats_total",
         "seen_at",
         "serving",
-        "session_seconds",
     )
 
     def __init__(self, room_id: int, concert_id: UUID) -> None:
@@ -79,7 +78,6 @@ class Line:
         self.seats_total = 0
         self.policy: Policy
         self.policy_version = 0
-        self.session_seconds = 0
         self.claim_seconds = 0
         self.opens_at: datetime | None = None
         self.closes_at: datetime | None = None
@@ -147,12 +145,12 @@ class Line:
 
     def update(self, row: asyncpg.Record) -> None:
         """Takes over what the database says of this line."""
-        self.issued = row["issued"]
+        # A join that was answered since this was read isn't forgotten.
+        self.issued = max(self.issued, row["issued"])
         self.serving = row["serving"]
         if row["policy_version"] != self.policy_version:
             self.policy = _policy_decoder.decode(row["policy"])
             self.policy_version = row["policy_version"]
-        self.session_seconds = row["session_seconds"]
         self.claim_seconds = row["claim_seconds"]
         self.opens_at = row["opens_at"]
         self.closes_at = row["closes_at"]

@@ -12,6 +12,7 @@ from frontrow.waiting_room.settings import RoomSettings
 from tests.buyers import OPEN, Owner, admit_all, make_concert, pass_time, refused
 from tests.conftest import Database
 from tests.integration.features.drawing import (
+    TO_OPENING_SECONDS,
     broken,
     drawn_line,
     joined,
@@ -98,6 +99,34 @@ async def test_a_draw_that_is_over_stands(services: Services, database: Database
         assert await positions(services, places) == told
         assert (await services.rooms.settings(made.concert_id)).order == "draw"
     assert await broken(database) == []
+
+
+async def test_no_draw_by_putting_the_opening_off(services: Services, database: Database) -> None:
+    """Who was called by number was called: a line that has begun can't be drawn any more."""
+    made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
+    await joined(services, made, 3)
+    await admit_all(services, made.concert_id)
+    await services.rooms.configure(made.concert_id, RoomSettings(policy=OPEN, opens_at=soon()))
+    by_draw = RoomSettings(policy=OPEN, opens_at=soon(), order="draw")
+    detail = "the line has opened: who is in it keeps the place"
+    async with refused(database, InvalidRequest, errors=[{"pointer": "/order", "detail": detail}]):
+        await services.rooms.configure(made.concert_id, by_draw)
+
+
+async def test_a_draw_that_has_begun_is_made(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Its entries are closed, and who was to draw has died: another opening doesn't stop it."""
+    for opens_at in (None, soon() + timedelta(days=1)):
+        made = await drawn_line(services)
+        (place, *_) = await joined(services, made, 3)
+        await pass_time(database, TO_OPENING_SECONDS)
+        assert await owner.fetchval("SELECT waiting_room_close_entries($1)", place.room_id) is True
+        other = RoomSettings(policy=OPEN, opens_at=opens_at)
+        await services.rooms.configure(made.concert_id, other)
+        await services.rooms.snapshot.refresh()
+        await upkeep.draw(services)
+        assert (await services.draws.draw(made.concert_id)).entrants == 3
 
 
 async def test_no_draw_once_people_stand_in_an_open_line(

@@ -17,7 +17,7 @@ from frontrow.db.cluster import OWNER
 from frontrow.db.server import EmbeddedServer
 from frontrow.ids import PlaceRef
 from frontrow.services import Bell, Services
-from frontrow.upkeep import Admission, expire_holds, refresh_counts, running
+from frontrow.upkeep import Admission, close, expire_holds, refresh_counts, running
 from frontrow.waiting_room.policy import MaxActivePolicy
 from tests.buyers import (
     Made,
@@ -83,12 +83,13 @@ async def test_admission_of_everybody_in_one_round(services: Services) -> None:
     assert await Admission(services).run_once(set()) == 5_100
 
 
-async def test_a_rung_line_is_looked_at(services: Services) -> None:
+async def test_a_rung_line_is_looked_at(services: Services, database: Database) -> None:
     """Though this process hasn't seen anybody wait in it; others only now and then."""
     made, silent = [await make_concert(services) for _ in range(2)]
     admission = Admission(services)
     assert await admission.run_once(set()) == 0  # looks at all, the first time
-    places = [await join(services, one.concert_id) for one in (made, silent)]
+    async with services_on(database) as elsewhere:
+        places = [await join(elsewhere, one.concert_id) for one in (made, silent)]
     assert await admission.run_once({places[0].room_id}) == 1
     # The first call refreshed the view, so that the other line is seen too by now.
     assert await admission.run_once(set()) == 1
@@ -108,7 +109,7 @@ async def test_admission_finishes_the_overdue(
     assert REGISTRY.get_sample_value("frontrow_finished_total", expired) == 1
 
 
-async def test_admission_closes_a_line(
+async def test_a_line_is_closed(
     services: Services, database: Database, owner: Owner
 ) -> None:
     """Those who wait at its end are finished."""
@@ -119,7 +120,7 @@ async def test_admission_closes_a_line(
     waiting = await join(services, made.concert_id)
     await pass_time(database, 60)
     await services.rooms.snapshot.refresh()
-    assert await Admission(services).run_once(set()) == 0
+    await close(services)
     assert await state_of(owner, waiting) == "finished"
 
 
@@ -275,7 +276,7 @@ async def test_it_stops(services: Services) -> None:
     """When the block ends nothing of it runs any more."""
     before = asyncio.all_tasks()
     async with running(services):
-        assert len(asyncio.all_tasks() - before) == 9
+        assert len(asyncio.all_tasks() - before) == 10
     assert asyncio.all_tasks() - before == set()
 
 
@@ -339,6 +340,42 @@ async def test_it_survives_the_database_being_away(
         told = [log["job"] for log in logs if log["event"] == "upkeep fails"]
         assert sorted(told) == sorted(names)
         assert await admit_all(services, made.concert_id) == 0
+
+
+async def test_a_line_that_fails_stops_no_other(services: Services, owner: Owner) -> None:
+    """One line can't be looked at; those behind it are, and the failure is told."""
+    broken, well = await make_concert(services), await make_concert(services)
+    lines = services.rooms.snapshot.by_concert
+    await join(services, broken.concert_id)
+    place = await join(services, well.concert_id)
+    room = lines[broken.concert_id].room_id
+    await owner.execute(
+        f"""ALTER TABLE waiting_room
+        ADD CONSTRAINT broken CHECK (room_id <> {room} OR serving = 0) NOT VALID"""
+    )
+    try:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await Admission(services).run_once(set())
+    finally:
+        await owner.execute("ALTER TABLE waiting_room DROP CONSTRAINT broken")
+    assert await is_admitted(owner, place)
+
+
+async def test_who_joins_is_looked_at_whatever_this_process_knows(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Others were called elsewhere: the line isn't empty because this view of it is old."""
+    made = await make_concert(services)
+    async with services_on(database) as elsewhere:
+        await elsewhere.rooms.snapshot.refresh()
+        for _ in range(3):
+            await join(elsewhere, made.concert_id)
+        await admit_all(elsewhere, made.concert_id)
+    place = await join(services, made.concert_id)
+    admission = Admission(services)
+    admission._next_idle_look = float("inf")
+    assert await admission.run_once(set()) == 1
+    assert await is_admitted(owner, place)
 
 
 async def test_calls_survive_lost_connections(
