@@ -100,7 +100,8 @@ def configure(folder: Path, port: int, origin: int) -> list[str]:
         ("server 127.0.0.1:8000;", f"server 127.0.0.1:{origin};"),
         ("\n    listen 80;", f"\n    listen 127.0.0.1:{port};"),
         ("server_name tickets.example.org;", "server_name 127.0.0.1;"),
-        ("/var/cache/frontrow", f"{folder}/cache"),
+        ("/var/cache/frontrow levels", f"{folder}/cache levels"),
+        ("/var/cache/frontrow-draws levels", f"{folder}/draws levels"),
     ):
         assert text.count(shipped) == 1, shipped
         text = text.replace(shipped, here)
@@ -141,8 +142,22 @@ def line_of(concert: Json) -> str:
     return f"/concerts/{concert['concert_id']}/queue"
 
 
+def spellings(path: str) -> list[str]:
+    """Other paths that Frontrow takes for this one."""
+    return [f"{path}/", path.upper(), f"{path.upper()}/"]
+
+
+def most_requests(seconds: float) -> int:
+    """How often one document may be fetched in this time: at once, and then once a second."""
+    return int(seconds) + 1
+
+
 class Recorder:
-    """Stands where Frontrow would: shows what nginx asks of it, and answers lines when told."""
+    """Stands where Frontrow would: shows what nginx asks of it, and answers lines when told.
+
+    Entries may be kept for an hour, all else for a second. Of a stream the first half of the answer
+    is sent at once.
+    """
 
     port: int
 
@@ -158,10 +173,15 @@ class Recorder:
         async with self.came:
             self.heads.append(head)
             self.came.notify_all()
-        if "/queue" in head:
+        streams = "/events" in head.lower()
+        if "/queue" in head and not streams:
             await self.answering.wait()
-        writer.write(b"HTTP/1.1 200 OK\r\nCache-Control: public, max-age=1\r\n")
-        writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
+        seconds = 3600 if "/entries" in head else 1
+        writer.write(f"HTTP/1.1 200 OK\r\nCache-Control: public, max-age={seconds}\r\n".encode())
+        writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\n{")
+        if streams:
+            await self.answering.wait()
+        writer.write(b"}")
         writer.close()
 
     async def until_asked(self) -> None:

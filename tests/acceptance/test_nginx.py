@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.front import Front, Recorder, configure, fronting, line_of
+from tests.acceptance.front import Front, configure, fronting, line_of, most_requests, spellings
 from tests.acceptance.house import House, free_port, scratch, serving
 from tests.acceptance.wire import BASE, Answer, Connection, Json, close
 from tests.programs import program
@@ -23,7 +23,6 @@ LOAD_SECONDS = 3.0
 WAITERS = 100
 """Of each line, each on a connection of its own."""
 BODY_BYTES = 65_536
-SOME: Json = {"concert_id": "0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d"}
 SOON_SECONDS = 2.5
 """A stream's pace is a second; the rest is for a machine that is busy with other tests. What is
 held back on its way comes with the next event of a silent stream, after 14 s, or never."""
@@ -47,11 +46,6 @@ async def front(house: House) -> AsyncIterator[Front]:
     with fronting(house.port) as (port, folder):
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
             yield Front(port, folder, http)
-
-
-def most_requests(seconds: float) -> int:
-    """How often one document may be fetched in this time: at once, and then once a second."""
-    return int(seconds) + 1
 
 
 async def counted(port: int, call: str) -> int:
@@ -172,56 +166,6 @@ async def test_nothing_of_the_request_breaks_through(house: House, front: Front)
     assert asked["200"] + asked["-"] == asked.total() == len(answers) + 1
 
 
-@pytest.fixture
-async def recorder() -> AsyncIterator[Recorder]:
-    """A recorder behind an nginx of its own, whose port it knows."""
-    made = Recorder()
-    async with await asyncio.start_server(made.answer, "127.0.0.1", 0) as server:
-        with fronting(server.sockets[0].getsockname()[1]) as (made.port, _):
-            yield made
-
-
-async def test_what_reaches_the_origin(recorder: Recorder) -> None:
-    """Of all that a client sends about a line, the origin gets the path; of other calls, all."""
-    odd = {
-        "Authorization": "Bearer me",
-        "Cookie": "a=b",
-        "Host": "elsewhere.example.org",
-        "X-Request-Id": "mine",
-    }
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}{BASE}") as http:
-        for path in (line_of(SOME), line_of(SOME) + "/draw"):
-            told = await http.get(f"{path}?a=b", headers=odd)
-            assert (told.status_code, told.headers["x-cache-status"]) == (200, "MISS")
-            assert recorder.heads.pop() == f"GET {BASE}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-        await http.get("/concerts?a=b", headers=odd)
-    lines = recorder.heads.pop().split("\r\n")
-    assert lines[0] == f"GET {BASE}/concerts?a=b HTTP/1.1"
-    assert {*(f"{name}: {value}" for name, value in odd.items()), "X-Forwarded-For: 127.0.0.1"} <= {
-        *lines
-    }
-    assert recorder.heads == []
-
-
-async def test_the_first_copy_is_fetched_once(recorder: Recorder) -> None:
-    """However slow the origin is, and however many ask before there is a copy."""
-    recorder.answering.clear()
-    herd = [Connection(recorder.port) for _ in range(50)]
-    asking = [asyncio.create_task(one.ask("GET", line_of(SOME))) for one in herd]
-    await recorder.until_asked()
-    # Calls that go through, on as many connections, have the others read before them.
-    through = [Connection(recorder.port) for _ in range(50)]
-    await asyncio.gather(*(one.ask("GET", "/concerts") for one in through))
-    recorder.answering.set()
-    answers = await asyncio.gather(*asking)
-    await close([*herd, *through])
-    assert Counter(answer.headers["x-cache-status"] for answer in answers) == {"MISS": 1, "HIT": 49}
-    assert Counter(head.split()[1] for head in recorder.heads) == {
-        f"{BASE}{line_of(SOME)}": 1,
-        f"{BASE}/concerts": 50,
-    }
-
-
 async def test_a_kept_answer_has_the_id_of_each_request(house: House, front: Front) -> None:
     """The caller's request id if it is a good one, else a new one; never that of who fetched it."""
     path = line_of(await house.concert())
@@ -318,12 +262,23 @@ async def test_too_large(house: House, front: Front) -> None:
     assert there.json()["title"] == refused.json()["title"]
 
 
-async def test_metrics_are_for_the_house(front: Front) -> None:
-    """Who asks from this machine's own address gets them; nobody else."""
-    assert "frontrow_http_requests_total" in (await front.http.get("/metrics")).text
+async def test_metrics_are_for_the_house(house: House, front: Front) -> None:
+    """Who asks from this machine's own address gets them; nobody else, however they spell it.
+
+    The control asks Frontrow itself from elsewhere, which knows no difference.
+    """
+    paths = ["/metrics", *spellings("/metrics")]
     elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
     async with httpx.AsyncClient(transport=elsewhere, base_url=front.http.base_url) as http:
-        check_problem(await http.get("/metrics"), 403, "not_allowed")
+        for path in paths:
+            assert "frontrow_http_requests_total" in (await front.http.get(path)).text, path
+            there = await http.get(f"http://127.0.0.1:{house.port}{path}")
+            assert "frontrow_http_requests_total" in there.text, path
+            check_problem(await http.get(path), 403, "not_allowed")
+        check_problem(await http.get(f"{front.http.base_url}//metrics"), 403, "not_allowed")
+        # Frontrow decodes no path, nginx once: what only one of them knows opens nothing.
+        check_problem(await http.get("/%6Detrics"), 403, "not_allowed")
+        check_problem(await http.get("/%256Detrics"), 404, "not_found")
         assert (await http.get("/healthz")).status_code == 200
 
 

@@ -346,11 +346,28 @@ def test_own_place_came_later(seconds: int) -> None:
     assert failing(shown.check(own=shown.own(9, OPENED))) == []
 
 
-def test_own_place_and_a_time_that_was_changed_since() -> None:
-    """An opening that was moved after the draw accuses nobody."""
+@pytest.mark.parametrize("opens_at", [None, OPENED + timedelta(days=1)])
+@pytest.mark.parametrize("came", [timedelta(hours=-1), timedelta(hours=1)])
+def test_own_place_and_a_time_that_was_changed_since(
+    opens_at: datetime | None, came: timedelta
+) -> None:
+    """An opening that was moved or removed after the draw accuses nobody, and clears nobody."""
     shown = Shown()
-    shown.tell(opens_at=OPENED + timedelta(days=1))
-    assert failing(shown.check(own=shown.own(9, OPENED + timedelta(hours=1)))) == []
+    shown.tell(opens_at=opens_at)
+    report = shown.check(own=shown.own(9, OPENED + came))
+    assert (failing(report), verdicts(report)["own place"]) == ([], None)
+    assert said(report, "own place") == "can't be told: the opening was changed"
+    # Who was drawn is found whatever the time.
+    assert verdicts(shown.check(own=shown.own(8, OPENED + came)))["own place"] is True
+
+
+def test_own_place_drawn_at_the_opening() -> None:
+    """A draw at the very moment of its opening was not changed."""
+    shown = Shown()
+    shown.tell(drawn_at=OPENED)
+    assert verdicts(shown.check(own=shown.own(9, OPENED)))["own place"] is True
+    early = shown.check(own=shown.own(9, OPENED - timedelta(seconds=1)))
+    assert failing(early) == ["own place"]
 
 
 def test_an_empty_draw() -> None:

@@ -222,9 +222,12 @@ def _check_own(
         if entry == own.entry:
             return Check("own place", True, f"number {own.number} is served at {position}")
         return Check("own place", False, f"the entry of number {own.number} is another's")
-    # A time that was changed after the draw says nothing of who came in time for it.
-    opened_at = draw.opens_at if draw.opens_at and draw.opens_at <= outcome.drawn_at else None
-    if opened_at and own.joined_at + timedelta(seconds=1) <= opened_at:
+    # No line is drawn before it opens: this isn't the opening that the draw was held at, and says
+    # nothing of who came in time for it.
+    if draw.opens_at is None or draw.opens_at > outcome.drawn_at:
+        return Check("own place", None, "can't be told: the opening was changed")
+    # A token's time is cut to the second.
+    if own.joined_at + timedelta(seconds=1) <= draw.opens_at:
         return Check("own place", False, f"number {own.number} came before opening: it is left out")
     return Check(
         "own place", True, f"number {own.number} came after the draw: served at its number"
