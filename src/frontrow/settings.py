@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     streams: PositiveCount = Field(
         20_000, description="Most open streams of one process; more are answered 503."
     )
-    stream_heartbeat_seconds: PositiveSeconds = Field(
+    stream_heartbeat_seconds: Annotated[float, Field(gt=0, le=14.5)] = Field(
         14, description="How often a stream tells its status anyway; clients count on 15 s."
     )
     snapshot_seconds: PositiveSeconds = Field(

@@ -882,7 +882,7 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
     await desk.ask("GET", f"/concerts/{drawn.concert_id}/queue/draw")
     await desk.ask("GET", f"/concerts/{drawn.concert_id}/queue/draw/entries")
     room = f"/admin{base}/waiting-room"
-    await desk.operate("PUT", room, json={})
+    await desk.operate("PUT", room, json={"policy": OPEN})
     await desk.operate("PATCH", f"/admin{base}", json={})
     for method, path in (
         ("GET", room),

@@ -407,7 +407,7 @@ async def test_nothing_is_left_of_who_goes(desk: Desk) -> None:
     Without a look for garbage: the process hardly ever takes one.
     """
     await no_streams()
-    _, (fan,) = await in_line(desk, 1)
+    _, fans = await in_line(desk, 2)
     connections = []
     for number in range(20):
         connection = socket.create_connection(("127.0.0.1", desk.http.base_url.port or 0))
@@ -416,7 +416,7 @@ async def test_nothing_is_left_of_who_goes(desk: Desk) -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(
             f"GET {BASE}{PATH} HTTP/1.1\r\nHost: x\r\n"
-            f"Authorization: Bearer {fan.token}\r\n\r\n".encode()
+            f"Authorization: Bearer {fans[number // 10].token}\r\n\r\n".encode()
         )
         connections.append(connection)
     await eventually(lambda: streams_are(20))

@@ -23,7 +23,8 @@ from tests.web.fans import BASE, SOON, Concert, Desk, eventually, open_desk
 
 ONE: Any = {"policy": {"kind": "max_active", "max_active": 1}}
 TASKS = {
-    "admission", "snapshot", "draw", "adaptation", "pace", "counts", "fold", "expiry", "places",
+    "admission", "snapshot", "draw", "closing", "adaptation", "pace", "counts", "fold", "expiry",
+    "places",
 }  # fmt: skip
 
 Told: TypeAlias = dict[str, float]

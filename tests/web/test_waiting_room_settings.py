@@ -203,6 +203,16 @@ async def test_a_draw_before_the_opening(desk: Desk) -> None:
     await refused(desk, sale, {**KEEP, "order": "draw"}, "/opens_at")
 
 
+async def test_the_policy_is_said(desk: Desk, concert: Concert) -> None:
+    """Setting a line up anew takes its policy; a concert put on sale has one without saying it."""
+    without = {name: value for name, value in KEEP.items() if name != "policy"}
+    for body in ({}, without):
+        await refused(desk, concert, body, "")
+    sale = await desk.concert(waiting_room={})
+    told = (await desk.operate("GET", room(sale))).json()
+    assert told["policy"] == {"kind": "max_active", "max_active": 100}
+
+
 async def test_a_concert_is_not_made_with_a_bad_line(desk: Desk) -> None:
     """The same faults when a concert is put on sale: named below ``/waiting_room``."""
     before = await desk.owner.fetchval("SELECT count(*) FROM concert")

@@ -12,6 +12,7 @@ The entrants are served in the order of their keys. The commitment is public bef
 know the digest, so the seed can't be chosen to suit it.
 """
 
+import asyncio
 from array import array
 from collections.abc import Iterable
 from datetime import datetime
@@ -22,12 +23,17 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from frontrow.db.queries import load
-from frontrow.errors import NotFound
-from frontrow.waiting_room.snapshot import Snapshot
+from frontrow.errors import NotFound, Overloaded
+from frontrow.waiting_room.snapshot import Line, Snapshot
 
 _queries = load("frontrow.waiting_room")
+
+PAGES_AT_ONCE = 2
+"""Most pages of entrants read at a time by one process: anybody may ask, for 10,000 rows each, and
+the connections are those of the sale."""
 
 Sum = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="A SHA-256 sum, hexadecimal.")]
 
@@ -61,11 +67,17 @@ class Entries(msgspec.Struct, frozen=True):
 
 
 class Draws:
-    """Shows the draws of this installation. That they happen is ``WaitingRooms.draw``."""
+    """Shows the draws of this installation. That they happen is ``WaitingRooms.draw``.
+
+    Anybody may ask: a draw that is over is read once, one that is to come by one reader at a time.
+    """
 
     def __init__(self, pool: asyncpg.Pool, snapshot: Snapshot) -> None:
         self._pool = pool
         self._snapshot = snapshot
+        self._over: dict[UUID, Draw] = {}
+        self._reading: dict[UUID, asyncio.Task[Draw | None]] = {}
+        self._free_pages = PAGES_AT_ONCE
 
     async def draw(self, concert_id: UUID) -> Draw:
         """A concert's draw.
@@ -73,16 +85,47 @@ class Draws:
         Raises:
             NotFound: no such concert, or its line has none.
         """
-        row = await _queries.draw_of(self._pool, concert_id=concert_id)
-        if row is None:
+        line = await self._line_of(concert_id)
+        over = self._over.get(concert_id)
+        if over is not None:
+            # Of a draw that is over, only when the line opens can be changed.
+            return over if over.opens_at == line.opens_at else replace(over, opens_at=line.opens_at)
+        reading = self._reading.get(concert_id)
+        if reading is None:
+            reading = self._reading[concert_id] = asyncio.create_task(self._read(concert_id))
+        # Who goes away leaves it to those who ask for the same.
+        draw = await asyncio.shield(reading)
+        if draw is None:
             raise NotFound
-        return Draw(concert_id=concert_id, **row)
+        return draw
+
+    async def _read(self, concert_id: UUID) -> Draw | None:
+        try:
+            row = await _queries.draw_of(self._pool, concert_id=concert_id)
+        finally:
+            del self._reading[concert_id]
+        if row is None:
+            return None
+        draw = Draw(concert_id=concert_id, **row)
+        if draw.drawn_at is not None:
+            self._over[concert_id] = draw
+        return draw
+
+    async def _line_of(self, concert_id: UUID) -> Line:
+        """The line of a concert, also of one that was made a moment ago."""
+        if concert_id not in self._snapshot.by_concert:
+            await self._snapshot.refresh()
+        line = self._snapshot.by_concert.get(concert_id)
+        if line is None:
+            raise NotFound
+        return line
 
     async def entries(self, concert_id: UUID, *, after: int, limit: int) -> Entries:
         """The entrants of a drawn line with the numbers behind ``after``.
 
         Raises:
             NotFound: no such concert, or its line has not been drawn.
+            Overloaded: as many pages as there may be are read already.
         """
         line = self._snapshot.by_concert.get(concert_id)
         if line is not None and not line.drawn:
@@ -91,9 +134,15 @@ class Draws:
         if line is None or line.positions is None:
             raise NotFound
         positions = line.positions
-        rows = await _queries.entries(
-            self._pool, room_id=line.room_id, after=after, entrants=len(positions), limit=limit
-        )
+        if self._free_pages == 0:
+            raise Overloaded
+        self._free_pages -= 1
+        try:
+            rows = await _queries.entries(
+                self._pool, room_id=line.room_id, after=after, entrants=len(positions), limit=limit
+            )
+        finally:
+            self._free_pages += 1
         page = [Entry(row["number"], row["entry"], positions[row["number"] - 1]) for row in rows]
         last = page[-1].number if page else after
         return Entries(page, last if last < len(positions) else None)

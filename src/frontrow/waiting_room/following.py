@@ -10,8 +10,10 @@ Following is no call of the place's owner: it claims nothing.
 
 import asyncio
 import contextlib
+from collections import Counter
 from itertools import islice
-from typing import Self, TypeAlias
+from typing import TypeAlias
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -25,7 +27,13 @@ from frontrow.waiting_room.snapshot import Line
 PACE_SECONDS = 1.0
 """Least time between two statuses of a stream, and between two reads of a called place."""
 
+STREAMS_OF_A_PLACE = 10
+"""Most open streams of one place: a user's devices and windows. One token is easy to have, and must
+not take the streams of all others."""
+
 _TICK_SECONDS = 0.1
+# A look that begins when the status is due has this long, or it is told as it was known last.
+_LAST_LOOK_SECONDS = 0.25
 _GROUP = 64  # what these do together keeps other calls waiting for about 3 ms
 
 View: TypeAlias = tuple[object, ...]
@@ -39,10 +47,13 @@ def view_of(line: Line) -> View:
     return (
         line.serving,
         line.left_count,
-        line.drawn or line.issued,  # before a draw whoever joins may come to stand ahead
+        line.drawn,
+        0 if line.drawn else line.issued,  # before a draw whoever joins may come to stand ahead
         line.state,
         line.seats_available,
         line.claim_seconds,
+        line.policy_version,
+        line.forecasts.version,
     )
 
 
@@ -70,14 +81,15 @@ class Followers:
         self._limit = limit
         self._stopping = stopping
         self._open: set[Follower] = set()
+        self._of_place: Counter[UUID] = Counter()
         self._waking: asyncio.Task[None] | None = None
 
     async def follow(self, place: PlaceRef) -> "Follower":
-        """Looks at a place, for a stream that opens when what comes back is entered (``with``).
+        """Opens a stream: looks at a place. What comes back has to be closed.
 
         Raises:
             TokenFinished, CredentialInvalid: there is nothing to follow.
-            Overloaded: no more streams may be opened now.
+            Overloaded: no more streams may be opened now, or of this place.
             Unavailable: the process is stopping, or the database away.
         """
         status = await self.rooms.status(place)
@@ -85,22 +97,29 @@ class Followers:
             raise TokenFinished(reason=status.reason)
         if self._stopping.is_set():
             raise Unavailable("the server is stopping")
-        if len(self._open) >= self._limit:
+        # Counted here, with no await in between: however many ask at once, no more get in.
+        if len(self._open) >= self._limit or self._of_place[place.place_id] >= STREAMS_OF_A_PLACE:
             raise Overloaded
-        return Follower(self, place, status)
+        follower = Follower(self, place, status)
+        self._add(follower, place.place_id)
+        return follower
 
-    def add(self, follower: "Follower") -> None:
-        """Opens a stream."""
+    def _add(self, follower: "Follower", place_id: UUID) -> None:
         self._open.add(follower)
+        self._of_place[place_id] += 1
         STREAMS.inc()
         # One that has found nobody there is done before anything else runs.
         if self._waking is None or self._waking.done():
             self._waking = asyncio.create_task(self._wake_until_empty(), name="streams")
 
-    def remove(self, follower: "Follower") -> None:
-        """Closes a stream."""
-        self._open.remove(follower)
-        STREAMS.dec()
+    def remove(self, follower: "Follower", place_id: UUID) -> None:
+        """Closes a stream, unless it is closed."""
+        if follower in self._open:
+            self._open.remove(follower)
+            self._of_place[place_id] -= 1
+            if not self._of_place[place_id]:
+                del self._of_place[place_id]
+            STREAMS.dec()
 
     async def _wake_until_empty(self) -> None:
         try:
@@ -166,13 +185,14 @@ class Follower:
         self._bell: asyncio.Future[None] | None = None
         self._over = False
 
-    def __enter__(self) -> Self:
+    def first(self) -> Status:
+        """What the stream begins with."""
         self._tell(self.told)
-        self._followers.add(self)
-        return self
+        return self.told
 
-    def __exit__(self, *_: object) -> None:
-        self._followers.remove(self)
+    def close(self) -> None:
+        """Closes the stream. Again is no harm."""
+        self._followers.remove(self, self._place.place_id)
 
     def wake(self) -> None:
         """Lets it look whether there is something to tell, unless it is busy telling."""
@@ -192,8 +212,9 @@ class Follower:
             await self._bell
             if self._over:
                 break
-            is_heartbeat = loop.time() >= self.beats_at
             status = await self._look(loop.time())
+            # The next look may come a pace later: too late for what is due before.
+            is_heartbeat = loop.time() + PACE_SECONDS > self.beats_at
             # Of what changes, only the jitter of the poll says nothing.
             if is_heartbeat or replace(status, poll_after_ms=self.told.poll_after_ms) != self.told:
                 self._tell(status)
@@ -202,15 +223,18 @@ class Follower:
 
     async def _look(self, now: float) -> Status:
         """The place's status: of a surely waiting one without I/O, of others once a second."""
-        line = self._followers.rooms.snapshot.lines.get(self.room_id)
+        rooms = self._followers.rooms
+        line = rooms.snapshot.lines.get(self.room_id)
         if line is not None and line.is_waiting(self._place.number):
             self.seen = self._followers.views.get(self.room_id, _UNSEEN)
-        else:
-            self.seen = _UNSEEN
-            self.rests_until = now + PACE_SECONDS
+            return await rooms.status(self._place)
+        self.seen = _UNSEEN
+        self.rests_until = now + PACE_SECONDS
         try:
-            return await self._followers.rooms.status(self._place)
-        except (Overloaded, Unavailable):
+            # The database may be away for longer than a stream may be silent.
+            async with asyncio.timeout_at(max(self.beats_at, now + _LAST_LOOK_SECONDS)):
+                return await rooms.status(self._place)
+        except (Overloaded, Unavailable, TimeoutError):
             return self.told
 
     def _tell(self, status: Status) -> None:

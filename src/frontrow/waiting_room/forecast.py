@@ -109,9 +109,11 @@ class Forecasts:
     forecasts serve a line of any length.
     """
 
-    __slots__ = ("_made", "_terms")
+    __slots__ = ("_made", "_terms", "version")
 
     def __init__(self) -> None:
+        self.version = 0
+        """Goes up when what they are made from changes otherwise than by the time to opening."""
         self._terms: tuple[Policy, Pace, int, int | None, int] | None = None
         self._made: dict[int, Eta] = {}
 
@@ -128,11 +130,14 @@ class Forecasts:
         terms = None
         if pace is not None:
             cap = _cap(policy, adaptive_cap)
-            # Where no slot is free, further calls change nothing: that keeps what was made.
-            if cap is not None and pace.free(cap, called) == 0:
-                pace, called = replace(pace, called=0, active=cap), 0
+            # Where no slot is free or none is needed, further calls change nothing: that keeps what
+            # was made.
+            if cap is None or pace.free(cap, called) == 0:
+                pace, called = replace(pace, called=0, active=cap or 0), 0
             terms = (policy, pace, called, adaptive_cap, math.ceil(opens_in_seconds))
         if terms != self._terms:
+            if terms is None or self._terms is None or terms[:-1] != self._terms[:-1]:
+                self.version += 1
             self._terms = terms
             self._made = {}
 

@@ -1,4 +1,4 @@
-"""How a line is set up: the body of ``PUT …/waiting-room``."""
+"""How a line is set up: with its concert, and anew (the body of ``PUT …/waiting-room``)."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -88,3 +88,9 @@ class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """
         pointer, detail = _FLAWS[flaw]
         return InvalidRequest.at(at + pointer, detail)
+
+
+class NewSettings(RoomSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A line's policy, times and order, set anew: the policy that stands isn't lost by omission."""
+
+    policy: Annotated[Policy, Meta(description="How many may come in.")]

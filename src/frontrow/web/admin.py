@@ -11,7 +11,7 @@ from frontrow.audit import Finding, audit
 from frontrow.concerts.model import ConcertChange, CreatedConcert, NewConcert, NewShows
 from frontrow.errors import NotFound
 from frontrow.payments.model import SeatCounts
-from frontrow.waiting_room.settings import RoomSettings
+from frontrow.waiting_room.settings import NewSettings, RoomSettings
 from frontrow.waiting_room.statistics import LineStatistics
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, ok
@@ -177,7 +177,7 @@ CALLS = (
         says="Replaces the whole, in force within a second on every process. Places stay.",
         who=Who.OPERATOR,
         params=_CONCERT,
-        body=RoomSettings,
+        body=NewSettings,
         example={"policy": {"kind": "rate", "admit": 50, "every_seconds": 10}},
         answers=(Answer(200, "Its policy and times.", RoomSettings),),
         refusals=(NotFound,),

@@ -29,10 +29,12 @@ _followers: WeakValueDictionary[WaitingRooms, Followers] = WeakValueDictionary()
 
 async def follow(ask: Ask) -> Response:
     """Tells how the place stands, now and when that changes, until it is finished."""
-    follower = await _followers_of(ask.services).follow(ask.queue_token)
-    content = ask.request.content
-    if not isinstance(content, ASGIContent):
+    content, request = ask.request.content, asyncio.current_task()
+    if not isinstance(content, ASGIContent) or request is None:
         raise TypeError(content)
+    follower = await _followers_of(ask.services).follow(ask.queue_token)
+    # Of a client that goes before its answer begins, only the end of the request's task is sure.
+    request.add_done_callback(lambda _: follower.close())
     return Response(
         200,
         [(b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")],
@@ -45,12 +47,12 @@ async def _events(follower: Follower, receive: _Receive) -> AsyncIterator[bytes]
     gone = asyncio.create_task(_disconnected(receive))
     gone.add_done_callback(lambda _: follower.end())
     try:
-        with follower:
-            yield b"retry: %d\n%b" % (random.randint(*_RETRY_MS), _event(follower.told))  # noqa: S311 - spreads load
-            while (status := await follower.next()) is not None:
-                yield _event(status)
+        yield b"retry: %d\n%b" % (random.randint(*_RETRY_MS), _event(follower.first()))  # noqa: S311 - spreads load
+        while (status := await follower.next()) is not None:
+            yield _event(status)
     finally:
         gone.cancel()
+        follower.close()
 
 
 async def _disconnected(receive: _Receive) -> None:

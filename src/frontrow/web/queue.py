@@ -37,34 +37,46 @@ async def join(ask: Ask) -> Response:
 
 async def status(ask: Ask) -> Response:
     """Tells how the place stands: the poll."""
-    current = await ask.services.rooms.status(ask.queue_token)
-    return tagged(ask.request, encode(current), etag(current), _PRIVATE)
+    rooms, place = ask.services.rooms, ask.queue_token
+    current = await rooms.status(place)
+    line = rooms.snapshot.lines[place.room_id]  # known: the status was made from it
+    tag = etag(place.place_id, line.claim_seconds, current)
+    return tagged(ask.request, encode(current), tag, _PRIVATE)
 
 
-def etag(current: Status) -> bytes:
-    """Names all that a status says, but for the jitter of poll_after_ms."""
+def etag(place_id: UUID, claim_seconds: int, current: Status) -> bytes:
+    """Names whose status it is and all that it says, but for the jitter of poll_after_ms.
+
+    Two users of one browser share its cache, and all places in a line that is still to be drawn
+    stand alike. The claim window bounds poll_after_ms.
+    """
     tag = (
-        f'"{current.position or 0}-{current.ahead}-{current.seats_available}'
-        f"-{current.state[0]}{current.room_state[:2]}"
+        f'"{place_id.int >> 64:x}-{claim_seconds}-{current.position or 0}-{current.ahead}'
+        f"-{current.seats_available}-{current.state[0]}{current.room_state[:2]}"
     )
     if current.eta_seconds is not None:
         tag += f"-{current.eta_seconds.p50}-{current.eta_seconds.p90}"
     if current.expires_at is not None:
         tag += f"-{current.expires_at.timestamp():.6f}"
+    if current.reason is not None:
+        tag += f"-{current.reason}"
     return f'{tag}"'.encode()
 
 
-_PRIVATE = [(b"cache-control", b"private, no-cache")]
+_PRIVATE = [(b"cache-control", b"private, no-cache"), (b"vary", b"authorization")]
+_FOR_A_SECOND = (b"cache-control", b"public, max-age=1")
+_FOR_AN_HOUR = (b"cache-control", b"public, max-age=3600")
 
 
 async def document(ask: Ask) -> Response:
     """Shows a line to everybody."""
-    return _public(await ask.services.rooms.document(ask.params["concert_id"]))
+    return _public(await ask.services.rooms.document(ask.params["concert_id"]), _FOR_A_SECOND)
 
 
 async def draw(ask: Ask) -> Response:
     """Shows a draw to everybody."""
-    return _public(await ask.services.draws.draw(ask.params["concert_id"]))
+    shown = await ask.services.draws.draw(ask.params["concert_id"])
+    return _public(shown, _FOR_A_SECOND if shown.drawn_at is None else _FOR_AN_HOUR)
 
 
 async def entries(ask: Ask) -> Response:
@@ -73,13 +85,14 @@ async def entries(ask: Ask) -> Response:
     return _public(
         await ask.services.draws.entries(
             ask.params["concert_id"], after=page.after, limit=page.limit
-        )
+        ),
+        _FOR_AN_HOUR,
     )
 
 
-def _public(body: object) -> Response:
+def _public(body: object, kept: tuple[bytes, bytes]) -> Response:
     response = ok(body)
-    response.add_header(b"cache-control", b"public, max-age=1")
+    response.add_header(*kept)
     return response
 
 
@@ -91,6 +104,7 @@ async def leave(ask: Ask) -> Response:
 
 _CONCERT = {"concert_id": UUID}
 _CACHED = {"Cache-Control": "For everybody, for a second."}
+_DRAW_CACHED = {"Cache-Control": "For everybody: for a second, once drawn for an hour."}
 
 CALLS = (
     Call(
@@ -112,6 +126,7 @@ CALLS = (
                 headers={
                     "ETag": "Names this status, for If-None-Match.",
                     "Cache-Control": "For its owner only.",
+                    "Vary": "By Authorization.",
                 },
             ),
             Answer(304, "The status is the one that If-None-Match names."),
@@ -176,7 +191,7 @@ CALLS = (
             "once the line has been drawn. `frontrow verify-draw` checks it."
         ),
         params=_CONCERT,
-        answers=(Answer(200, "The draw.", Draw, headers=_CACHED),),
+        answers=(Answer(200, "The draw.", Draw, headers=_DRAW_CACHED),),
         refusals=(NotFound,),
         handler=draw,
     ),
@@ -186,10 +201,13 @@ CALLS = (
         name="draw_entries",
         group="Line",
         summary="Show the entrants of a draw to everybody",
-        says="Once the line has been drawn; without the users.",
+        says=(
+            "Once the line has been drawn; without the users. Of one process only a few pages are "
+            "read at once."
+        ),
         params=_CONCERT,
         query=EntriesPage,
-        answers=(Answer(200, "A page of entrants, by number.", Entries, headers=_CACHED),),
+        answers=(Answer(200, "A page of entrants, by number.", Entries, headers=_DRAW_CACHED),),
         refusals=(NotFound,),
         handler=entries,
     ),

@@ -109,9 +109,7 @@ async def test_admission_finishes_the_overdue(
     assert REGISTRY.get_sample_value("frontrow_finished_total", expired) == 1
 
 
-async def test_a_line_is_closed(
-    services: Services, database: Database, owner: Owner
-) -> None:
+async def test_a_line_is_closed(services: Services, database: Database, owner: Owner) -> None:
     """Those who wait at its end are finished."""
     made = await make_concert(
         services, policy=ONE, closes_at=datetime.now(UTC) + timedelta(seconds=60)

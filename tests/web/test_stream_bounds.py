@@ -1,0 +1,162 @@
+"""What bounds the streams: of one place, in silence, and in what a stream may miss."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from frontrow.db.server import EmbeddedServer
+from frontrow.settings import Settings
+from frontrow.waiting_room.following import STREAMS_OF_A_PLACE, Follower, Followers
+from frontrow.web import events
+from tests.conftest import Database
+from tests.web.fans import BASE, Desk, Fan, check_problem, eventually, open_desk
+from tests.web.test_events import (
+    ONE_BY_ONE,
+    PACE,
+    PATH,
+    QUICK,
+    but_jitter,
+    following,
+    in_line,
+    leave,
+    no_streams,
+    now,
+    streams_are,
+)
+from tests.web.test_trouble import unreachable
+
+BURST = 30
+
+
+async def open_at_once(opened: contextlib.AsyncExitStack, fan: Fan) -> list[int]:
+    """Asks for many streams of one place in the same moment; what each was answered."""
+    headers = {"Authorization": f"Bearer {fan.token}"}
+    answers = await asyncio.gather(
+        *[
+            opened.enter_async_context(fan.desk.http.stream("GET", BASE + PATH, headers=headers))
+            for _ in range(BURST)
+        ]
+    )
+    return sorted(answer.status_code for answer in answers)
+
+
+async def test_a_place_has_a_few_streams(desk: Desk) -> None:
+    """One more is 503 with Retry-After, others get theirs; who closes one makes room."""
+    await no_streams()
+    _, (fan, other) = await in_line(desk, 2)
+    async with contextlib.AsyncExitStack() as opened:
+        for _ in range(STREAMS_OF_A_PLACE):
+            await opened.enter_async_context(following(fan))
+        refused = await fan.by_token("GET", PATH)
+        check_problem(refused, 503, "overloaded")
+        assert refused.headers["retry-after"] == "1"
+        async with following(other) as stream:
+            assert (await stream.status())["state"] == "waiting"
+    await no_streams()
+    async with following(fan) as stream:
+        assert (await stream.status())["state"] == "waiting"
+    await no_streams()
+
+
+async def test_a_burst_gets_no_more(desk: Desk) -> None:
+    """However many ask in the same moment."""
+    await no_streams()
+    _, (fan,) = await in_line(desk, 1)
+    async with contextlib.AsyncExitStack() as opened:
+        told = await open_at_once(opened, fan)
+        assert await streams_are(STREAMS_OF_A_PLACE)
+    assert told == [200] * STREAMS_OF_A_PLACE + [503] * (BURST - STREAMS_OF_A_PLACE)
+    await no_streams()
+
+
+async def test_a_burst_would_get_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: if a stream were counted when it begins, all of them would get in."""
+    await no_streams()
+    _, (fan,) = await in_line(desk, 1)
+    add = Followers._add
+    begun: list[tuple[Followers, Follower, UUID]] = []
+
+    def add_late(followers: Followers, follower: Follower, place_id: UUID) -> None:
+        begun.append((followers, follower, place_id))
+        if len(begun) == BURST:
+            for each in begun:
+                add(*each)
+
+    monkeypatch.setattr(Followers, "_add", add_late)
+    async with contextlib.AsyncExitStack() as opened:
+        assert await open_at_once(opened, fan) == [200] * BURST
+        await eventually(lambda: streams_are(BURST))
+    await no_streams()
+
+
+async def test_a_stream_that_never_begins(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is counted until its request ends, and no longer: as often as one likes."""
+    await no_streams()
+    _, (fan,) = await in_line(desk, 1)
+
+    async def nothing(*_: object) -> AsyncIterator[bytes]:
+        yield b"retry: 1000\n\n"
+
+    monkeypatch.setattr(events, "_events", nothing)
+    for _ in range(2 * STREAMS_OF_A_PLACE):
+        assert (await fan.by_token("GET", PATH)).status_code == 200
+        await no_streams()
+
+
+async def test_another_policy_is_told(still_desk: Desk) -> None:
+    """A lower cap calls nobody, but makes the wait longer: told in time, not with a heartbeat."""
+    room = {**ONE_BY_ONE, "policy": {"kind": "max_active", "max_active": 2}}
+    _, (second, leaver, fan) = await in_line(still_desk, 3, **room)
+    await second.until("admitted")
+
+    async def has_forecast() -> bool:
+        return (await fan.status())["eta_seconds"] is not None
+
+    await eventually(has_forecast)
+    async with following(fan) as stream:
+        await stream.status()
+        await leave(leaver)
+        first = await stream.until(ahead=0)  # so it has looked at the line since it was opened
+        path = f"/admin/concerts/{first['concert_id']}/waiting-room"
+        assert (await still_desk.operate("PUT", path, json=ONE_BY_ONE)).status_code == 200
+        changed = now()
+        while (await stream.status())["eta_seconds"]["p50"] < 2 * first["eta_seconds"]["p50"]:
+            pass
+        last = stream.events[-1]
+    assert last.read_at - changed < 3 * PACE  # on a busy machine
+    assert (last.status["state"], last.status["ahead"]) == ("waiting", 0)
+
+
+async def test_no_silence_without_a_database(engine: EmbeddedServer, database: Database) -> None:
+    """Who is in is told what was known last in time, though a read waits for long."""
+    async with open_desk(database, deadline_seconds=10, **QUICK) as desk:
+        inside, _ = await in_line(desk, 1)
+        async with following(inside) as stream:
+            first = await stream.status()
+            with unreachable(engine):
+                await desk.owner.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+                for _ in range(4):
+                    assert but_jitter(await stream.status()) == but_jitter(first)
+        read_at = [event.read_at for event in stream.events]
+        longest = max(after - before for before, after in itertools.pairwise(read_at))
+        assert longest < QUICK["stream_heartbeat_seconds"] + PACE
+
+
+@pytest.mark.parametrize(("seconds", "is_possible"), [(14.5, True), (14.6, False), (0, False)])
+def test_the_heartbeat_comes_in_time(seconds: float, is_possible: bool) -> None:
+    """Clients count on 15 seconds: no setting makes a stream silent for longer."""
+    url = SecretStr("postgresql://localhost/any")
+    if is_possible:
+        chosen = Settings(database_url=url, stream_heartbeat_seconds=seconds)
+        assert chosen.stream_heartbeat_seconds == seconds
+    else:
+        with pytest.raises(ValidationError):
+            Settings(database_url=url, stream_heartbeat_seconds=seconds)
