@@ -28,10 +28,12 @@ $(READY): pyproject.toml requirements/dev.txt requirements/uv.txt
 run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
 	$(BIN)/frontrow serve --demo
 
-# In two processes; but for what tests the whole API by its document, which can't be shared out.
+# What starts whole servers has the machine to itself; the rest runs in two processes.
+ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/test_serve.py \
+	tests/web/test_schemathesis.py
 test: $(READY) nginx promtool  ## run the whole suite
-	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/web/test_schemathesis.py
-	$(BIN)/pytest tests/web/test_schemathesis.py
+	$(BIN)/pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(BIN)/pytest $(ALONE)
 
 check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
