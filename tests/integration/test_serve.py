@@ -175,6 +175,7 @@ def test_signal_drains_and_stops_everything(
 ) -> None:
     """A call that runs is answered, then everything ends, quietly and with exit code 0."""
     with served(folder, port, log, workers=workers) as command:
+        until(lambda: len(command.pids()) == workers)
         everybody = {*command.pids(), postgres(command)}
         with command.begun("/slow") as answer:
             if number == signal.SIGTERM:
