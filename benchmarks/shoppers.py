@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.acceptance.wire import LOST, Answer, Connection, Json
+from tests.acceptance.wire import Answer, Connection, Json, insist
 
 PATIENCE_SECONDS = 60
-RETRY_SECONDS = 0.05
 POLL_SECONDS = 0.05
 KINDS = {"buyer": 50, "impatient": 15, "quitter": 10, "idler": 5, "hoarder": 10, "absent": 10}
 """What people do, and how often: pay; leave the line; leave from within; come and do nothing; hold
@@ -222,23 +221,17 @@ class Shopper:
         key: str | None = None,
         expected: tuple[int, ...],
     ) -> Answer:
-        """Asks some server until one answers: again after a lost connection and after 503."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                connection = self.random.choice(self._connections)
-                try:
-                    answer = await connection.ask(
-                        method, path, credential, body=body, idempotency_key=key
-                    )
-                except LOST:
-                    self.crowd.counts["lost"] += 1
-                else:
-                    if answer.status != 503:
-                        if answer.status not in expected:
-                            raise RuntimeError(f"{method} {path}: {answer}")
-                        return answer
-                    self.crowd.counts["unavailable"] += 1
-                await asyncio.sleep(RETRY_SECONDS)
+        """Asks some server until one answers."""
+        answer = await insist(
+            lambda: self.random.choice(self._connections).ask(
+                method, path, credential, body=body, idempotency_key=key
+            ),
+            self.crowd.counts,
+            PATIENCE_SECONDS,
+        )
+        if answer.status not in expected:
+            raise RuntimeError(f"{method} {path}: {answer}")
+        return answer
 
 
 async def check(crowd: Crowd) -> None:

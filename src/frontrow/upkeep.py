@@ -142,7 +142,8 @@ async def refresh_lines(services: Services) -> None:
 
 async def count_places(services: Services) -> None:
     """Counts what only the database knows of the lines where somebody is."""
-    for line in list(services.rooms.snapshot.lines.values()):
+
+    async def count(line: Line) -> None:
         concert = str(line.concert_id)
         if not (line.waiting or line.active):
             if not _is_over(line):
@@ -155,6 +156,8 @@ async def count_places(services: Services) -> None:
             metrics.tell_forecast(
                 metrics.FORECAST_SHARE, concert, forecast.below_p50, forecast.below_p90
             )
+
+    await _each(services.rooms.snapshot.lines.values(), count)
 
 
 async def _each(lines: Iterable[Line], do: Callable[[Line], Awaitable[None]]) -> None:

@@ -4,15 +4,15 @@ What a fan was told in a 2xx answer is what must be there afterwards, once.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.acceptance.wire import LOST, Answer, Connection, Json
+from tests.acceptance.wire import Answer, Connection, Json, insist
 
 PATIENCE_SECONDS = 90
-RETRY_SECONDS = 0.05
 POLL_SECONDS = 0.1
 RELEASING, LEAVING = 0.15, 0.1
 """Which part of the fans changes the mind about the seats, or about the concert."""
@@ -34,10 +34,7 @@ class Visit:
 
 
 class Crowd:
-    """Fans of one concert, and everything that they were told.
-
-    ``lost`` counts answers that never came, ``away`` those of a server that was busy.
-    """
+    """Fans of one concert, and everything that they were told."""
 
     def __init__(self, port: int, concert_id: str, *, seed: int = 1) -> None:
         self.port = port
@@ -46,9 +43,18 @@ class Crowd:
         self.visits: list[Visit] = []
         self.sold = asyncio.Condition()
         self.highest = 0
-        self.lost = 0
-        self.away = 0
+        self.troubles: Counter[str] = Counter()
         self.going_home = False
+
+    @property
+    def lost(self) -> int:
+        """Answers that never came."""
+        return self.troubles["lost"]
+
+    @property
+    def away(self) -> int:
+        """Answers of a server that was busy."""
+        return self.troubles["unavailable"]
 
     @property
     def sales(self) -> list[Json]:
@@ -227,21 +233,14 @@ class Fan:
         key: str | None = None,
         expected: tuple[int, ...],
     ) -> Answer:
-        """Ask until there is an answer: again after a lost connection and after 503."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                try:
-                    answer = await self.connection.ask(
-                        method, path, credential, body=body, idempotency_key=key
-                    )
-                except LOST:
-                    self.crowd.lost += 1
-                else:
-                    if answer.status != 503:
-                        assert answer.status in expected, (method, path, answer)
-                        return answer
-                    self.crowd.away += 1
-                await asyncio.sleep(RETRY_SECONDS)
+        """Ask until there is an answer."""
+        answer = await insist(
+            lambda: self.connection.ask(method, path, credential, body=body, idempotency_key=key),
+            self.crowd.troubles,
+            PATIENCE_SECONDS,
+        )
+        assert answer.status in expected, (method, path, answer)
+        return answer
 
 
 async def check_kept(crowd: Crowd) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ Json: TypeAlias = dict[str, Any]
 BASE = "/api/v1"
 LOST = (OSError, EOFError)
 """What a connection says whose server has gone: whether the call ran isn't known."""
+RETRY_SECONDS = 0.05
 PROCESS_CHARACTERS = 8
 """A request id that the server makes begins with so many of its worker process."""
 
@@ -117,3 +119,23 @@ async def connections_by_worker(
 async def close(made: Iterable[Connection]) -> None:
     """Close connections."""
     await asyncio.gather(*(one.close() for one in made))
+
+
+async def insist(
+    ask: Callable[[], Awaitable[Answer]], troubles: Counter[str], patience_seconds: float
+) -> Answer:
+    """Asks until there is an answer: again after a lost connection and after 503.
+
+    Counts both as ``troubles``: ``lost`` and ``unavailable``.
+    """
+    async with asyncio.timeout(patience_seconds):
+        while True:
+            try:
+                answer = await ask()
+            except LOST:
+                troubles["lost"] += 1
+            else:
+                if answer.status != 503:
+                    return answer
+                troubles["unavailable"] += 1
+            await asyncio.sleep(RETRY_SECONDS)

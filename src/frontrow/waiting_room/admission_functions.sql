@@ -125,7 +125,6 @@ DECLARE
     per_person interval;
     cap int;
     free bigint;
-    is_open boolean;
     numbers int[];
     first int;
     last int;
@@ -137,11 +136,10 @@ BEGIN
     -- reach the disk. What changes meanwhile is seen at the next look.
     SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id;
     now := clock_timestamp();
-    is_open := waiting_room_is_open(room, now);
     more := waiting_room_waiting(
         room.issued, room.serving, room.left_count, room.left_passed
     ) > 0;
-    IF room.policy_version = p_policy_version AND NOT (more AND is_open) THEN
+    IF room.policy_version = p_policy_version AND NOT (more AND waiting_room_is_open(room, now)) THEN
         SELECT count(*), array_agg(p.number) FILTER (WHERE p.expires_at <= now) INTO active, numbers
         FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
         IF numbers IS NULL THEN

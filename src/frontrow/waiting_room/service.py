@@ -28,7 +28,7 @@ _CLOSE_BATCH = 10_000
 
 
 class Admitted(NamedTuple):
-    """What one look at a line did. ``more``: somebody waits who may not come in yet."""
+    """What one look at a line did. ``more``: somebody still waits."""
 
     admitted: int
     expired: int
