@@ -17,14 +17,7 @@ from frontrow.services import Services
 from frontrow.web.auth import OperatorKey, identify
 from frontrow.web.calls import Ask, Call, Who
 from frontrow.web.problems import InternalError, problem
-from frontrow.web.reading import (
-    check_json,
-    decode_body,
-    read_body,
-    read_idempotency_key,
-    read_param,
-    read_query,
-)
+from frontrow.web.reading import reader
 
 _log = structlog.get_logger(__name__)
 
@@ -35,10 +28,6 @@ encode = msgspec.json.Encoder().encode
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _process = secrets.token_hex(4)
 _numbers = count(1)
-
-
-class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A call that takes no query parameters."""
 
 
 def endpoint(
@@ -72,24 +61,13 @@ def _preparation(
     call: Call, services: Services, operator: OperatorKey
 ) -> Callable[[Ask, Request], Awaitable[None]]:
     """What reads and checks a request of this call before its handler runs."""
-    decoder = None if call.body is None else msgspec.json.Decoder(call.body)
-    query = call.query or NoQuery
-    limit_bytes = services.settings.body_bytes
-    who, params, enters, idempotent = call.who, call.params, call.enters, call.idempotent
+    read = reader(call, services.settings.body_bytes)
+    who, enters = call.who, call.enters
 
     async def prepare(ask: Ask, request: Request) -> None:
         if who is not Who.NOBODY:
             await identify(ask, who, operator)
-        for name in params:
-            ask.params[name] = read_param(name, request.route_values[name], params[name])
-        if request.scope["query_string"]:
-            ask.query = read_query(request.scope["query_string"], query)
-        if idempotent:
-            ask.idempotency_key = read_idempotency_key(request)
-        if decoder is not None:
-            body = await read_body(request, limit_bytes)
-            check_json(request)
-            ask.body = decode_body(decoder, body)
+        ask.params, ask.query, ask.idempotency_key, ask.body = await read(request)
         if enters and ask.place is not None:
             await services.rooms.enter(ask.place)
 

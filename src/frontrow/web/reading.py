@@ -1,7 +1,8 @@
 """Reads requests: bodies, parameters, headers. Whatever breaks the contract is refused here."""
 
 import re
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -9,12 +10,53 @@ from blacksheep import Request
 from blacksheep.exceptions import MessageAborted
 
 from frontrow.errors import InvalidRequest, Malformed, TooLarge, UnsupportedMediaType
+from frontrow.web.calls import Call
 
 _AT_PATH = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\[(?P<index>[^\]]*)\]|\.?(?P<name>[^.\[]+)")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _LONGEST_KEY = 255
 _MOST_PARAMETERS = 20
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that takes no query parameters."""
+
+
+class Read(NamedTuple):
+    """What a request says, as the table types it."""
+
+    params: dict[str, Any]
+    query: Any
+    idempotency_key: str | None
+    body: Any
+
+
+def reader(call: Call, limit_bytes: int) -> Callable[[Request], Awaitable[Read]]:
+    """What reads the requests of a call: all that the table says, its credential aside.
+
+    What comes back raises Malformed, InvalidRequest, TooLarge and UnsupportedMediaType.
+    """
+    decoder = None if call.body is None else msgspec.json.Decoder(call.body)
+    query_type = call.query or NoQuery
+    params, idempotent = call.params, call.idempotent
+
+    async def read(request: Request) -> Read:
+        given = {
+            name: read_param(name, request.route_values[name], kind)
+            for name, kind in params.items()
+        }
+        query_string = request.scope["query_string"]
+        query = read_query(query_string, query_type) if query_string else None
+        key = read_idempotency_key(request) if idempotent else None
+        body = None
+        if decoder is not None:
+            content = await read_body(request, limit_bytes)
+            check_json(request)
+            body = decode_body(decoder, content)
+        return Read(given, query, key, body)
+
+    return read
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
