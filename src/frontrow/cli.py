@@ -270,6 +270,28 @@ def verify_draw(url: str, commitment: str | None, token: str | None) -> None:
 
 
 @main.command()
+@option("--host", "Address to listen on [default: 127.0.0.1].", metavar="ADDRESS")
+@option(
+    "--port", "Port to listen on; 0 takes a free one [default: 8000].", click.IntRange(0, 65535)
+)
+def mock(**given: object) -> None:
+    """Answer every call with the examples of its documentation, without a database.
+
+    Requests are checked as the real server does. The header Prefer asks for any documented answer,
+    by status or by an error's code. Pages of any origin may call it.
+
+    \b
+    Examples:
+      frontrow mock --port 8080
+      curl -X POST -H 'Prefer: code=409' http://127.0.0.1:8080/api/v1/reservations
+      curl -X POST -H 'Prefer: example=seat_taken' http://127.0.0.1:8080/api/v1/reservations
+    """  # noqa: D301 - click reads the character \b
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+    launch.mock(settings, announce=_banner)
+
+
+@main.command()
 def openapi() -> None:
     """Print the OpenAPI document of the HTTP API as JSON."""
     document = import_module("frontrow.web.openapi").document()

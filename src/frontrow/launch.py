@@ -72,6 +72,19 @@ def serve(
             log.info("stopping")
 
 
+def mock(settings: Settings, *, announce: Callable[[Sequence[tuple[str, str]]], None]) -> None:
+    """Serve the mock of the API until a signal. Raises SetupError."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_ending_signals())
+            listening = stack.enter_context(listen(settings))
+            base = _base_url(settings.host, listening.getsockname()[1])
+            announce([("Mock", f"{base}/api/v1"), ("API", f"{base}/docs")])
+            import_module("frontrow.web.serve").run_mock(settings, listening)
+        except KeyboardInterrupt:
+            log.info("stopping")
+
+
 def migrate_database(settings: Settings) -> list[str]:
     """Migrate the database that the settings mean, running or not; the migrations that ran."""
     with contextlib.ExitStack() as stack:
@@ -243,10 +256,15 @@ def _set_environment(values: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
+def _base_url(host: str, port: int) -> str:
+    """Where a server that listens there can be asked from this machine."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
 def _lines(settings: Settings, access: Access, new_key: str | None) -> list[tuple[str, str]]:
     """What the operator wants to know at the start."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - read, not bound
-    base = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    base = _base_url(settings.host, settings.port)
     lines = [
         ("Frontrow", version("frontrow")),
         ("API", f"{base}/docs"),

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
+from blacksheep import Application
 from pydantic import SecretStr
 
 from frontrow.settings import Settings
@@ -23,12 +24,19 @@ async def serving(database: Database, **settings: Any) -> AsyncIterator[str]:
     chosen = Settings(
         database_url=SecretStr(database.app_url), operator_key=SecretStr(OPERATOR_KEY), **settings
     )
+    async with listening_at(create_app(chosen)) as address:
+        yield address
+
+
+@asynccontextmanager
+async def listening_at(application: Application) -> AsyncIterator[str]:
+    """Serves an application. Gives the server's address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(1024)
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(chosen),
+                application,
                 http="httptools",
                 ws="none",
                 lifespan="on",

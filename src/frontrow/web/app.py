@@ -89,15 +89,15 @@ def _route(app: Application, services: Services) -> list[CallTally]:
             tallies.append(tally)
             app.router.add(call.method, base + call.path, endpoint(call, services, operator, tally))
     app.router.apply_routes()
-    app.router.fallback = _nothing_here(app)
+    app.router.fallback = nothing_here(app)
     return tallies
 
 
-def _nothing_here(app: Application) -> Callable[[Request], Awaitable[Response]]:
+def nothing_here(app: Application) -> Callable[[Request], Awaitable[Response]]:
     """The answer where no call matches: 405 if another method would, 404 otherwise."""
     methods = sorted({call.method for call in CALLS})
 
-    async def nothing_here(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         path = request.url.path
         allowed = [m for m in methods if app.router.get_matching_route(m, path) is not None]
         response = problem(MethodNotAllowed() if allowed else NotFound())
@@ -106,7 +106,7 @@ def _nothing_here(app: Application) -> Callable[[Request], Awaitable[Response]]:
         response.add_header(b"x-request-id", request_id(request))
         return response
 
-    return nothing_here
+    return respond
 
 
 async def _flush_for_ever(tallies: list[CallTally]) -> None:

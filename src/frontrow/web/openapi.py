@@ -81,13 +81,13 @@ def document() -> Json:
     }
 
 
-async def publish(_: Ask) -> Response:
-    """Gives the document."""
+def published() -> Response:
+    """The document, as an answer."""
     return Response(200, [(b"cache-control", _CACHE)], Content(JSON, _encoded()))
 
 
-async def publish_readable(_: Ask) -> Response:
-    """Gives the document as a page."""
+def readable() -> Response:
+    """The document as a page."""
     return Response(
         200,
         [
@@ -98,6 +98,16 @@ async def publish_readable(_: Ask) -> Response:
         ],
         Content(b"text/html; charset=utf-8", _page()),
     )
+
+
+async def publish(_: Ask) -> Response:
+    """Gives the document."""
+    return published()
+
+
+async def publish_readable(_: Ask) -> Response:
+    """Gives the document as a page."""
+    return readable()
 
 
 _CACHE = b"public, max-age=60"

@@ -27,6 +27,7 @@ from frontrow.errors import SetupError
 from frontrow.settings import Settings
 
 APPLICATION = "frontrow.web.app:create_app"
+MOCK = "frontrow.web.mock:create_mock"
 BACKLOG = 4096
 FAILURE = 1  # a worker's exit code when the application doesn't start
 RESTART_SECONDS = 0.5  # pause before a worker that couldn't start tries again
@@ -40,6 +41,12 @@ class Flag(Protocol):
     """A boolean in shared memory, without a lock that a killed process could keep."""
 
     value: bool
+
+
+def run_mock(settings: Settings, listening: socket.socket) -> None:
+    """Serve the mock of the API on ``listening``, in this process, until a signal ends it."""
+    listening.listen(BACKLOG)
+    _serve(settings, listening, None, MOCK)
 
 
 def run(settings: Settings, listening: socket.socket) -> None:
@@ -114,10 +121,15 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _serve(settings: Settings, listening: socket.socket, ready: Flag | None) -> None:
+def _serve(
+    settings: Settings,
+    listening: socket.socket,
+    ready: Flag | None,
+    application: str = APPLICATION,
+) -> None:
     """Run the application in this process."""
     config = uvicorn.Config(
-        APPLICATION,
+        application,
         factory=True,
         loop="auto",  # uvloop where there is one
         http="httptools",

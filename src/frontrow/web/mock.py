@@ -1,0 +1,189 @@
+"""The mock of the API: every call answered with the document's own examples, without a database.
+
+Requests are read and checked as the real server does, from the same table; nothing is remembered
+between them. ``Prefer`` (RFC 7240) asks for any documented answer: ``Prefer: code=409`` for a
+status, ``Prefer: example=seat_taken`` for an error by its code. Pages of any origin may call it.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+from blacksheep import Application, Content, Request, Response, Router
+
+from frontrow.errors import DomainError, InvalidRequest
+from frontrow.web import openapi, system
+from frontrow.web.app import nothing_here
+from frontrow.web.auth import bearer
+from frontrow.web.calls import Call, Who
+from frontrow.web.endpoint import request_id
+from frontrow.web.problems import problem
+from frontrow.web.reading import reader
+from frontrow.web.schemas import Json
+from frontrow.web.table import BASE, CALLS
+
+BODY_BYTES = 65_536
+_PREFERENCE = re.compile(r'\s*(code|example)\s*=\s*"?([^",;\s]*)"?\s*')
+_ANY_ORIGIN = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"*"),
+]
+_PREFLIGHT = [
+    *_ANY_ORIGIN,
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
+    (b"access-control-allow-headers", b"*, Authorization"),
+    (b"access-control-max-age", b"600"),
+]
+
+
+class Example(NamedTuple):
+    """One documented answer of a call, ready to be sent."""
+
+    status: int
+    name: str | None
+    """The code of an error."""
+    media_type: str | None
+    body: bytes | None
+    headers: Sequence[tuple[bytes, bytes]]
+
+    def response(self) -> Response:
+        """The answer."""
+        content = (
+            None
+            if self.body is None or self.media_type is None
+            else Content(self.media_type.encode(), self.body)
+        )
+        return Response(self.status, list(self.headers), content)
+
+
+def create_mock() -> Application:
+    """The application that answers with examples."""
+    application = Application(router=Router(), show_error_details=False)
+    document = openapi.document()
+    calls = [*((BASE, call) for call in CALLS), *(("", call) for call in system.CALLS)]
+    for base, call in calls:
+        operation = document["paths"][base + call.path][call.method.lower()]
+        examples = list(_examples(operation, document))
+        application.router.add(call.method, base + call.path, _endpoint(call, examples))
+    for path, page in (("/openapi.json", openapi.published), ("/docs", openapi.readable)):
+        application.router.add("GET", path, _page(page))
+    application.router.apply_routes()
+    application.router.fallback = _nothing_here(application)
+    return application
+
+
+def _page(page: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
+        return _for_any_origin(page(), request)
+
+    return respond
+
+
+def _endpoint(call: Call, examples: Sequence[Example]) -> Callable[[Request], Awaitable[Response]]:
+    read = reader(call, BODY_BYTES)
+
+    async def respond(request: Request) -> Response:
+        try:
+            wanted = _preferred(request, examples)
+            if wanted is None:
+                if call.who is not Who.NOBODY:
+                    bearer(request)
+                await read(request)
+                response = _accepted(request, examples).response()
+            else:
+                response = wanted.response()
+        except DomainError as error:
+            response = problem(error)
+        return _for_any_origin(response, request)
+
+    return respond
+
+
+def _for_any_origin(response: Response, request: Request) -> Response:
+    for header in _ANY_ORIGIN:
+        response.add_header(*header)
+    response.headers.set(b"x-request-id", request_id(request))
+    return response
+
+
+def _preferred(request: Request, examples: Sequence[Example]) -> Example | None:
+    """The answer that ``Prefer`` asks for, if it asks for one.
+
+    Raises:
+        InvalidRequest: this call has no such answer; the error says which it has.
+    """
+    for value in request.headers.get(b"prefer"):
+        for part in value.decode("latin-1").split(","):
+            asked = _PREFERENCE.fullmatch(part)
+            if asked is None:
+                continue  # RFC 7240: what isn't known is passed over
+            kind, wanted = asked.groups()
+            for example in examples:
+                if wanted == (str(example.status) if kind == "code" else example.name):
+                    return example
+            known = sorted({str(e.status) if kind == "code" else e.name or "" for e in examples})
+            listed = ", ".join(name for name in known if name)
+            raise InvalidRequest.at("Prefer", f"this call's {kind}s are: {listed}")
+    return None
+
+
+def _accepted(request: Request, examples: Sequence[Example]) -> Example:
+    """The first success, in the media type that ``Accept`` names if there are several."""
+    accept = (request.headers.get_first(b"accept") or b"").decode("latin-1")
+    first = examples[0]
+    return next(
+        (
+            e
+            for e in examples
+            if e.status == first.status and e.media_type and e.media_type in accept
+        ),
+        first,
+    )
+
+
+def _examples(operation: Json, document: Json) -> Iterator[Example]:
+    """Every documented answer of an operation, successes first."""
+    for status, answer in operation["responses"].items():
+        headers = list(_headers(answer, document))
+        content: dict[str, Json] = answer.get("content", {})
+        if not content:
+            yield Example(int(status), None, None, None, headers)
+        for media_type, described in content.items():
+            if "example" in described:
+                body = _encoded(media_type, described["example"])
+                yield Example(int(status), None, media_type, body, headers)
+            for name in described.get("examples", {}):
+                value = document["components"]["examples"][name]["value"]
+                yield Example(int(status), name, media_type, _encoded(media_type, value), headers)
+
+
+def _headers(answer: Json, document: Json) -> Iterator[tuple[bytes, bytes]]:
+    """The headers that this answer always has, with their examples."""
+    for name, described in answer.get("headers", {}).items():
+        header = (
+            document["components"]["headers"][described["$ref"].rpartition("/")[2]]
+            if "$ref" in described
+            else described
+        )
+        if header.get("required"):
+            yield name.lower().encode(), str(header["example"]).encode()
+
+
+def _encoded(media_type: str, example: object) -> bytes:
+    if isinstance(example, str) and not media_type.endswith("json"):
+        return example.encode()
+    return json.dumps(example, ensure_ascii=False).encode()
+
+
+def _nothing_here(application: Application) -> Callable[[Request], Awaitable[Response]]:
+    """The answer where no call matches: to a preflight, that pages of any origin may call."""
+    refuse = nothing_here(application)
+
+    async def respond(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(HTTPStatus.NO_CONTENT, list(_PREFLIGHT))
+        return _for_any_origin(await refuse(request), request)
+
+    return respond

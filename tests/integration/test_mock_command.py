@@ -1,0 +1,44 @@
+"""The command ``frontrow mock``: it starts without a database, and ends by a signal."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+
+
+def test_it_serves_until_a_signal() -> None:
+    """It says where it is, answers there, and ends well."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "frontrow", "mock", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "FRONTROW_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
+    ) as process:
+        assert process.stdout is not None
+        told = next(line for line in process.stdout if "Mock" in line)
+        address = re.search("http://[^ ]+", told)
+        assert address is not None
+        concerts = httpx.get(f"{address[0].strip()}/concerts").json()["concerts"]
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+    assert len(concerts) == 1
+    assert process.returncode == 0
+
+
+def test_a_busy_port_is_one_line() -> None:
+    """It names the port and ends with 3."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = subprocess.run(
+            [sys.executable, "-m", "frontrow", "mock", "--port", str(port)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    assert ended.returncode == 3
+    assert f"port {port} is busy" in ended.stderr
