@@ -84,6 +84,13 @@ def ask_call(
     return desk.ask(call.method, path, credential, **body)
 
 
+def real_path(call: Call, sale: Sale) -> str:
+    """The path of a call, about the concert and the buyer of the sale."""
+    return call.path.format_map(
+        {**EXAMPLES, "concert_id": sale.concert.concert_id, "user_id": sale.fan.user_id}
+    )
+
+
 def named(call: Call) -> str:
     """A call's name in the list of tests."""
     return call.name
@@ -144,7 +151,7 @@ async def test_a_body_that_is_no_object(desk: Desk, sale: Sale, body: str) -> No
 async def test_an_unknown_field(desk: Desk, sale: Sale, call: Call) -> None:
     """An unknown field in a body is an error, in every call."""
     credential = credential_for(call, sale.fan)
-    path = call.path.format(concert_id=sale.concert.concert_id, user_id=sale.fan.user_id)
+    path = real_path(call, sale)
     body = {**call.example, "a/b~c": 1}
     await invalid(desk, desk.ask(call.method, path, credential, json=body), "/a~1b~0c")
 
@@ -161,9 +168,7 @@ def credential_for(call: Call, fan: Fan) -> str | None:
 @pytest.mark.parametrize("call", CALLS, ids=named)
 async def test_an_unknown_parameter(desk: Desk, sale: Sale, call: Call) -> None:
     """An unknown query parameter is an error, in every call."""
-    path = call.path.format_map(
-        {**EXAMPLES, "concert_id": sale.concert.concert_id, "user_id": sale.fan.user_id}
-    )
+    path = real_path(call, sale)
     body = {} if call.body is None else {"json": call.example}
     asking = desk.ask(
         call.method, path, credential_for(call, sale.fan), params={"extra": "1"}, **body
@@ -208,7 +213,7 @@ async def test_money_that_is_none(desk: Desk, sale: Sale, amount: Any) -> None:
 )
 async def test_missing_fields(desk: Desk, sale: Sale, call: Call) -> None:
     """A required field that is missing is 422 at the object; no call takes less than it needs."""
-    path = call.path.format(concert_id=sale.concert.concert_id, user_id=sale.fan.user_id)
+    path = real_path(call, sale)
     await invalid(desk, desk.ask(call.method, path, credential_for(call, sale.fan), json={}), "")
 
 
@@ -247,7 +252,7 @@ async def chunks(size: int) -> AsyncIterator[bytes]:
 async def test_a_body_of_10_mb(desk: Desk, sale: Sale, call: Call) -> None:
     """10 MB are 413, declared or in chunks, in every call; the server stays usable."""
     credential = credential_for(call, sale.fan)
-    path = call.path.format(concert_id=sale.concert.concert_id, user_id=sale.fan.user_id)
+    path = real_path(call, sale)
     for content in (b" " * 10_000_000, chunks(10_000_000)):
         asking = desk.ask(call.method, path, credential, content=content, headers=JSON)
         await refused(desk, asking, 413, "too_large")
@@ -740,7 +745,7 @@ async def test_a_reservation_that_is_over(desk: Desk) -> None:
 @pytest.mark.parametrize("call", [call for call in CALLS if call.idempotent], ids=named)
 async def test_a_wrong_idempotency_key(desk: Desk, sale: Sale, call: Call) -> None:
     """It has 1 to 255 printable characters, and is given once."""
-    path = call.path.format(concert_id=sale.concert.concert_id, user_id=sale.fan.user_id)
+    path = real_path(call, sale)
     credential = credential_for(call, sale.fan)
     for keys in ([b""], [b"k" * 256], [b"a\tb"], ["ü".encode()], [b"a", b"a"]):
         request = desk.http.build_request(
@@ -855,6 +860,29 @@ async def test_a_wrong_change(desk: Desk, sale: Sale) -> None:
         ({"shows": []}, "/shows"),
     ):
         await invalid(desk, desk.operate("PATCH", path, json=body), pointer)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, ""),
+        ({"sales_end_at": "tomorrow"}, "/sales_end_at"),
+        ({"sales_end_at": "2027-03-14T19:30:00"}, "/sales_end_at"),
+        ({"sales_end_at": "9999-12-31T23:59:59-12:00"}, ""),
+        ({"sales_end_at": None, "starts_at": starts_at()}, "/starts_at"),
+    ],
+)
+async def test_a_wrong_end_of_a_sale(desk: Desk, sale: Sale, body: Json, pointer: str) -> None:
+    """The end has to be said, as a time that can be told everywhere."""
+    path = f"/admin/shows/{sale.concert.shows[0]['show_id']}"
+    await invalid(desk, desk.operate("PATCH", path, json=body), pointer)
+
+
+async def test_the_end_of_the_sale_of_no_show(desk: Desk, sale: Sale) -> None:
+    """A concert's id is no show's."""
+    path = f"/admin/shows/{sale.concert.concert_id}"
+    asking = desk.operate("PATCH", path, json={"sales_end_at": None})
+    await refused(desk, asking, 404, "not_found")
 
 
 # Paths and methods

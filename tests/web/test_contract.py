@@ -709,6 +709,24 @@ async def test_shows_are_added(desk: Desk) -> None:
     assert [show["date"] for show in added.json()["shows"]] == ["2100-01-01"]
 
 
+async def test_the_end_of_a_sale_is_moved(desk: Desk) -> None:
+    """PATCH /admin/shows/…: a show is neither offered nor held after it, and is again later."""
+    concert = await desk.concert(shows=2)
+    fan = await desk.buyer(concert)
+    path = f"/admin/shows/{concert.shows[0]['show_id']}"
+    ended = await desk.operate("PATCH", path, json={"sales_end_at": soon(seconds=-60)})
+    assert ended.status_code == 200
+    start = ended.json()["starts_at"]
+    assert at(ended.json()["sales_end_at"]) < at(start)
+    wanted = {"date": concert.date, "seats": [1]}
+    check_problem(await fan.by_token("POST", "/reservations", json=wanted), 409, "show_closed")
+    dates = (await fan.by_token("GET", f"/concerts/{concert.concert_id}/dates")).json()["dates"]
+    assert [day["date"] for day in dates] == [concert.shows[1]["date"]]
+    again = (await desk.operate("PATCH", path, json={"sales_end_at": None})).json()
+    assert again["sales_end_at"] == again["starts_at"] == start
+    assert (await fan.hold(concert, 1))["state"] == "held"
+
+
 async def test_a_waiting_room_is_replaced(desk: Desk) -> None:
     """PUT and GET …/waiting-room: the whole, with its defaults."""
     concert = await desk.concert()
@@ -895,6 +913,8 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         await desk.operate(method, path)
     show = {"starts_at": starts_at(90), "price": 1}
     await desk.operate("POST", f"/admin{base}/shows", json={"shows": [show]})
+    sale = f"/admin/shows/{concert.shows[0]['show_id']}"
+    await desk.operate("PATCH", sale, json={"sales_end_at": None})
     assert seen == {
         (operation["operationId"], int(status))
         for methods in document()["paths"].values()

@@ -49,7 +49,7 @@ class World:
 
     address: str
     ids: dict[str, str]
-    operators_concert: str
+    operators_ids: dict[str, str]
     credentials: dict[str, str]
     leaver: str
     finished: str
@@ -73,8 +73,8 @@ class World:
         """Puts real ids and dates in the place of invented ones."""
         for name, value in given.items():
             if name in self.ids and is_value(name, value):
-                theirs = for_operator and name == "concert_id"
-                given[name] = self.operators_concert if theirs else self.ids[name]
+                theirs = self.operators_ids if for_operator else {}
+                given[name] = theirs.get(name, self.ids[name])
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +94,14 @@ async def world(desk: Desk) -> World:
         address=str(desk.http.base_url),
         ids={
             "concert_id": concert.concert_id,
+            "show_id": concert.shows[0]["show_id"],
             "date": concert.date,
             "user_id": fan.user_id,
             "reservation_id": released["reservation_id"],
             "payment_id": payment["payment_id"],
             "ticket_id": payment["tickets"][0]["ticket_id"],
         },
-        operators_concert=other.concert_id,
+        operators_ids={"concert_id": other.concert_id, "show_id": other.shows[0]["show_id"]},
         credentials={
             "userKey": fan.user_key,
             "queueToken": fan.token,

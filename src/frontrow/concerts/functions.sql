@@ -23,6 +23,18 @@ BEGIN
     CROSS JOIN LATERAL generate_series(1, k.seats) AS i;
 END $$;
 
+-- Sets when the sale of a show ends; NULL: at its start. Buyers lock the show shared: this waits for
+-- those who hold seats just now, and whoever comes later sees it. Gives the show; none if there is none.
+CREATE OR REPLACE FUNCTION concert_end_sale(p_show_id uuid, p_sales_end_at timestamptz)
+RETURNS SETOF show LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM FROM show AS s WHERE s.show_id = p_show_id FOR UPDATE;
+    RETURN QUERY
+    UPDATE show AS s SET sales_end_at = coalesce(p_sales_end_at, s.starts_at)
+    WHERE s.show_id = p_show_id
+    RETURNING s.*;
+END $$;
+
 -- Creates a concert with its waiting room; the shows are added in the same transaction. Asked again
 -- with the same id, it changes nothing.
 -- request_hash: what stands; another one than asked for means that the id was used for another

@@ -123,10 +123,7 @@ class NewShow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         if self.seats_total > LARGEST_SHOW_SEATS:
             message = f"a show has at most {LARGEST_SHOW_SEATS} seats"
             raise ValueError(message)
-        # Beyond these a time can't be told in every time zone.
-        if not all(1970 <= at.year <= 9000 for at in (self.starts_at, self.sales_end_at) if at):  # noqa: PLR2004
-            message = "a show's times are between the years 1970 and 9000"
-            raise ValueError(message)
+        check_years(self.starts_at, self.sales_end_at)
 
     @property
     def blocks(self) -> list[tuple[str | None, int | None, int]]:
@@ -174,6 +171,23 @@ class ConcertChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     max_seats_per_user: SeatLimit | msgspec.UnsetType = msgspec.UNSET
 
 
+class SaleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When the sale of a show is to end; ``None``: at its start."""
+
+    sales_end_at: Annotated[datetime, Meta(tz=True)] | None
+
+    def __post_init__(self) -> None:
+        check_years(self.sales_end_at)
+
+
+class ShowSale(msgspec.Struct, frozen=True):
+    """A show and the end of its sale."""
+
+    show_id: UUID
+    starts_at: datetime
+    sales_end_at: Annotated[datetime, Meta(description="From then on no seat can be held.")]
+
+
 class CreatedShow(msgspec.Struct, frozen=True):
     """A show that was put on sale."""
 
@@ -186,6 +200,17 @@ class CreatedConcert(msgspec.Struct, frozen=True):
 
     concert_id: UUID
     shows: list[CreatedShow]
+
+
+def check_years(*times: datetime | None) -> None:
+    """Bounds the times of a show: beyond these they can't be told in every time zone.
+
+    Raises:
+        ValueError: one lies outside.
+    """
+    if not all(1970 <= at.year <= 9000 for at in times if at):  # noqa: PLR2004
+        message = "a show's times are between the years 1970 and 9000"
+        raise ValueError(message)
 
 
 def check_size(shows: list[NewShow]) -> None:

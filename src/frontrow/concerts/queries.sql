@@ -33,6 +33,10 @@ UPDATE concert SET
 WHERE concert_id = :concert_id
 RETURNING concert_id;
 
+-- name: end_sale^
+-- Sets when the sale of a show ends: see the function.
+SELECT show_id, starts_at, sales_end_at FROM concert_end_sale(:show_id, :sales_end_at);
+
 -- name: claim_currency!
 -- The first to ask says which currency this installation sells in.
 INSERT INTO installation (currency) VALUES (:currency) ON CONFLICT DO NOTHING;

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,6 +16,7 @@ from frontrow.concerts.model import (
     CreatedShow,
     NewConcert,
     NewShow,
+    ShowSale,
 )
 from frontrow.db.queries import load
 from frontrow.errors import DomainError, IdempotencyKeyReused, InvalidRequest, NotFound
@@ -128,6 +130,20 @@ class Concerts:
         changed = await _queries.change_concert(self._pool, concert_id=concert_id, **given)
         if changed is None:
             raise NotFound
+
+    async def end_sale(self, show_id: UUID, sales_end_at: datetime | None) -> ShowSale:
+        """Sets when the sale of a show ends; ``None``: at its start.
+
+        Once this has returned, no process holds a seat after that time. What is held by then may
+        still be paid.
+
+        Raises:
+            NotFound: no such show.
+        """
+        row = await _queries.end_sale(self._pool, show_id=show_id, sales_end_at=sales_end_at)
+        if row is None:
+            raise NotFound
+        return ShowSale(**row)
 
 
 async def _add(

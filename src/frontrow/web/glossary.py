@@ -251,6 +251,8 @@ EXAMPLES: Mapping[str, Any] = {
     "reservation_id": RESERVATION,
     "revenue": 21_400_000,
     "sales_end_at": None,
+    "SaleChange.sales_end_at": "2027-03-14T17:00:00+09:00",
+    "ShowSale.sales_end_at": "2027-03-14T08:00:00Z",
     "SeatMap.seats_available": 36,
     "ShowStock.seats_available": 36,
     "seats_available": 1086,

@@ -11,6 +11,7 @@ from frontrow.web import (
     payments,
     queue,
     reservations,
+    shows,
     users,
 )
 from frontrow.web.calls import Call
@@ -28,6 +29,7 @@ CALLS: tuple[Call, ...] = tuple(
         events.CALLS,
         admin.CALLS,
         order.CALLS,
+        shows.CALLS,
     )
 )
 """The contract's calls, below ``BASE``; hot ones first."""

@@ -16,6 +16,7 @@ from frontrow.errors import (
     NotFound,
     SetupError,
     ShowAmbiguous,
+    ShowClosed,
 )
 from frontrow.services import Services
 from frontrow.waiting_room.policy import OpenPolicy, RatePolicy
@@ -367,3 +368,36 @@ async def test_an_unknown_concert_has_no_dates(services: Services, database: Dat
 async def test_no_concerts(services: Services) -> None:
     """An empty house shows nothing."""
     assert await services.catalogue.concerts() == []
+
+
+# The end of a sale -------------------------------------------------------------------------------
+
+
+async def test_the_end_of_a_sale(services: Services, database: Database) -> None:
+    """After it no seat is offered, counted or held; what is held can be paid; it can be moved."""
+    made = await make_concert(services, seats=5)
+    show, place = made.shows[0], await buyer(services, made.concert_id, 100_000)
+    held, _ = await services.reservations.hold(place, show, [1], None)
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    ended = await services.concerts.end_sale(show.show_id, past)
+    assert (ended.starts_at, ended.sales_end_at) == (show.starts_at, past)
+    late = await buyer(services, made.concert_id, 1)
+    async with refused(database, ShowClosed):
+        await services.reservations.hold(late, show, [2], None)
+    assert (await services.catalogue.dates(made.concert_id)).dates == []
+    await services.rooms.snapshot.refresh_counts()
+    line = services.rooms.snapshot.by_concert[made.concert_id]
+    assert (line.seats_available, line.state) == (0, "sold_out")
+    payment, _ = await services.paying.pay(place, held.reservation_id, held.amount, None)
+    assert payment.seats == [1]
+    again = await services.concerts.end_sale(show.show_id, None)
+    assert again.sales_end_at == show.starts_at
+    (day,) = (await services.catalogue.dates(made.concert_id)).dates
+    assert [stock.seats_available for stock in day.shows] == [4]
+    assert (await services.reservations.hold(late, show, [2], None))[0].state == "held"
+
+
+async def test_the_end_of_the_sale_of_no_show(services: Services, database: Database) -> None:
+    """It isn't there."""
+    async with refused(database, NotFound):
+        await services.concerts.end_sale(uuid4(), None)

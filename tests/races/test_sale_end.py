@@ -1,0 +1,70 @@
+"""The race at the end of a sale that the operator sets while seats are held."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from frontrow.errors import ShowClosed
+from frontrow.services import Services
+from tests.buyers import make_concert
+from tests.conftest import Database
+from tests.races.crowds import answers, crowd, granted, refused
+from tests.races.rivals import fetch, rivals
+
+Pair = tuple[Services, Services]
+
+USERS = 200
+
+
+async def test_nothing_is_held_after_the_end_was_answered(pair: Pair, database: Database) -> None:
+    """200 holds over two processes; the sale is ended among them, as of a minute ago."""
+    made = await make_concert(pair[0], seats=USERS)
+    places = await crowd(pair[0], made.concert_id, USERS)
+    held = asyncio.Semaphore(0)
+    ended_at: list[datetime] = []
+
+    async def hold(turn: int) -> datetime:
+        held.release()
+        reservation, _ = await pair[turn % 2].reservations.hold(
+            places[turn], made.shows[0], [turn + 1], None
+        )
+        return reservation.created_at
+
+    async def end() -> None:
+        for _ in range(USERS // 2):
+            await held.acquire()
+        past = datetime.now(UTC) - timedelta(minutes=1)
+        await pair[0].concerts.end_sale(made.shows[0].show_id, past)
+        ended_at.extend(row[0] for row in await fetch(database, "SELECT clock_timestamp()"))
+
+    async def later() -> list[datetime]:
+        await ending
+        return granted(await answers(hold(turn) for turn in range(USERS // 2, USERS)))
+
+    ending = asyncio.create_task(end())
+    early, late = await asyncio.gather(answers(hold(turn) for turn in range(USERS // 2)), later())
+    assert late == []
+    assert all(at < ended_at[0] for at in granted(early))
+    assert {type(loser) for loser in refused(early)} <= {ShowClosed}
+
+
+async def test_control_a_plain_update_does_not_wait_for_buyers(database: Database) -> None:
+    """Control: who just sets the end is done while a hold that saw the old one is on its way."""
+    async with rivals(database) as those:
+        await those.one.execute(
+            "CREATE TABLE sale (id int PRIMARY KEY, ends timestamptz);"
+            "CREATE TABLE chair (taken bool)"
+        )
+        await those.one.execute("INSERT INTO sale VALUES (1, 'infinity')")
+        async with those.one.transaction():
+            await those.one.fetchval("SELECT 1 FROM sale WHERE id = 1 FOR KEY SHARE")
+            assert await those.one.fetchval("SELECT ends > clock_timestamp() FROM sale")
+            await those.other.execute("UPDATE sale SET ends = clock_timestamp() WHERE id = 1")
+            assert not await those.other.fetchval("SELECT ends > clock_timestamp() FROM sale")
+            await those.one.execute("INSERT INTO chair VALUES (true)")
+        assert await those.other.fetchval("SELECT count(*) FROM chair") == 1
+        # With the row locked FOR UPDATE first, it waits.
+        async with those.one.transaction():
+            await those.one.fetchval("SELECT 1 FROM sale WHERE id = 1 FOR KEY SHARE")
+            locking = "SELECT 1 FROM sale WHERE id = 1 FOR UPDATE"
+            async with those.other_waits(locking):
+                await those.one.execute("COMMIT; BEGIN")
