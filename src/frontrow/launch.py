@@ -78,6 +78,7 @@ def mock(settings: Settings, *, announce: Callable[[Sequence[tuple[str, str]]], 
         try:
             stack.enter_context(_ending_signals())
             listening = stack.enter_context(listen(settings))
+            listening.listen()  # who reads the address may call it at once
             base = _base_url(settings.host, listening.getsockname()[1])
             announce([("Mock", f"{base}/api/v1"), ("API", f"{base}/docs")])
             import_module("frontrow.web.serve").run_mock(settings, listening)

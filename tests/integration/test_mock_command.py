@@ -20,12 +20,14 @@ def test_it_serves_until_a_signal() -> None:
         env={**os.environ, "FRONTROW_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
     ) as process:
         assert process.stdout is not None
-        told = next(line for line in process.stdout if "Mock" in line)
-        address = re.search("http://[^ ]+", told)
-        assert address is not None
-        concerts = httpx.get(f"{address[0].strip()}/concerts").json()["concerts"]
-        process.send_signal(signal.SIGTERM)
-        process.stdout.read()
+        try:
+            told = next(line for line in process.stdout if "Mock" in line)
+            address = re.search(r"http://\S+", told)
+            assert address is not None
+            concerts = httpx.get(f"{address[0]}/concerts").json()["concerts"]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.stdout.read()
     assert len(concerts) == 1
     assert process.returncode == 0
 

@@ -44,8 +44,7 @@ class Flag(Protocol):
 
 
 def run_mock(settings: Settings, listening: socket.socket) -> None:
-    """Serve the mock of the API on ``listening``, in this process, until a signal ends it."""
-    listening.listen(BACKLOG)
+    """Serve the mock of the API on ``listening``, which listens already, until a signal ends it."""
     _serve(settings, listening, None, MOCK)
 
 
