@@ -41,7 +41,7 @@ _TIMES = {
     "seat": ("held_until",),
     "transfer": ("created_at",),
     "payment": ("paid_at", "refunded_at"),
-    "ticket": ("void_at",),
+    "ticket": ("checked_in_at", "void_at"),
     "admission": ("admitted_at",),
     "policy_change": ("changed_at",),
     "draw": ("committed_at", "drawn_at"),
@@ -50,6 +50,7 @@ _TIMES = {
     "forecast": ("made_at",),
     "concert": ("created_at",),
     "app_user": ("created_at",),
+    "signing_key": ("created_at", "signs_at", "retired_at"),
 }
 
 

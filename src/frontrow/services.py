@@ -15,6 +15,8 @@ from frontrow.errors import SetupError
 from frontrow.group_commit import Lanes
 from frontrow.metrics import observe_batch
 from frontrow.payments.service import Paying
+from frontrow.payments.ticket_signing import load_ticket_signer
+from frontrow.payments.tickets import Tickets
 from frontrow.reservations.service import Reservations
 from frontrow.settings import Settings
 from frontrow.users.service import Users
@@ -72,6 +74,7 @@ class Services:
     reservations: Reservations
     ledger: Ledger
     paying: Paying
+    tickets: Tickets
 
 
 @asynccontextmanager
@@ -112,6 +115,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
     stopping = asyncio.Event()
     load = Load()
     signer = await load_signer(pool, remembered_tokens=settings.cached_credentials)
+    ticket_signer = await load_ticket_signer(pool)
     snapshot = Snapshot(pool)
     await snapshot.refresh()
     return Services(
@@ -131,5 +135,8 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
             pool, lanes, currency=currency, wake=bell.ring, stopping=stopping, note=load.note
         ),
         ledger=Ledger(pool, lanes, currency=currency),
-        paying=Paying(pool, lanes, currency=currency, wake=bell.ring, note=load.note),
+        paying=Paying(
+            pool, lanes, ticket_signer, currency=currency, wake=bell.ring, note=load.note
+        ),
+        tickets=Tickets(pool, ticket_signer),
     )

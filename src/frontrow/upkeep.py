@@ -15,6 +15,7 @@ import structlog
 from frontrow import metrics
 from frontrow.db.pool import classify
 from frontrow.errors import Fault
+from frontrow.keys.ring import REFRESH_SECONDS
 from frontrow.services import Services
 from frontrow.waiting_room.observation import observe
 from frontrow.waiting_room.policy import AdaptivePolicy, bounds
@@ -220,6 +221,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         _loop("pace", lambda: look_at_pace(services), _LOOK_AT_PACE_SECONDS),
         _loop("counts", lambda: refresh_counts(services), settings.stock_seconds),
         _loop("fold", services.paying.fold_stock, settings.stock_seconds),
+        _loop("ticket_keys", services.tickets.signer.ring.refresh, REFRESH_SECONDS),
         _loop("expiry", lambda: expire_holds(services), settings.expiry_tick_seconds),
         _loop(
             "places", lambda: count_places(services), _COUNT_PLACES_SECONDS, rest=_COUNT_PLACES_REST

@@ -119,14 +119,15 @@ UPDATE place SET reason = 'paid' WHERE reason = 'left' AND claimed_at IS NOT NUL
 DELETE FROM ticket WHERE number = 2;
 
 -- sale_gives_its_tickets: void tickets
-UPDATE ticket SET void_at = now();
+UPDATE ticket SET void_at = now(), void_reason = 'refunded';
 
 -- sale_gives_its_tickets: another user's tickets
 UPDATE ticket SET user_id = gen_random_uuid();
 
 -- sale_gives_its_tickets: two tickets for each seat
 DROP INDEX ticket_valid;
-INSERT INTO ticket SELECT gen_random_uuid(), payment_id, user_id, show_id, number FROM ticket;
+INSERT INTO ticket (ticket_id, payment_id, user_id, show_id, number)
+SELECT gen_random_uuid(), payment_id, user_id, show_id, number FROM ticket;
 
 -- balance_is_its_transfers: money moved without a transfer
 UPDATE wallet SET balance = balance
@@ -291,14 +292,15 @@ SELECT (jsonb_populate_record(r, jsonb_build_object(
 FROM reservation AS r WHERE state = 'expired';
 
 -- references_exist: a ticket of no payment
-INSERT INTO ticket SELECT gen_random_uuid(), gen_random_uuid(), user_id, show_id, number, now()
-FROM ticket;
+INSERT INTO ticket (ticket_id, payment_id, user_id, show_id, number, void_at, void_reason)
+SELECT gen_random_uuid(), gen_random_uuid(), user_id, show_id, number, now(), 'refunded' FROM ticket;
 
 -- references_exist: a sale of no show
 INSERT INTO sold_delta (show_id, seats, amount) VALUES (gen_random_uuid(), 1, 1);
 
 -- references_exist, sale_gives_its_tickets: a ticket of no seat
-INSERT INTO ticket SELECT gen_random_uuid(), payment_id, user_id, show_id, 77, now() FROM ticket;
+INSERT INTO ticket (ticket_id, payment_id, user_id, show_id, number, void_at, void_reason)
+SELECT gen_random_uuid(), payment_id, user_id, show_id, 77, now(), 'refunded' FROM ticket;
 
 -- references_exist, amount_is_the_price: a hold in no show
 UPDATE reservation SET show_id = gen_random_uuid() WHERE state = 'released';

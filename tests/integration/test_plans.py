@@ -30,6 +30,7 @@ rooms = load("frontrow.waiting_room")
 reservations = load("frontrow.reservations")
 wallet = load("frontrow.wallet")
 payments = load("frontrow.payments")
+tickets = load("frontrow.payments", "ticket_queries.sql")
 concerts = load("frontrow.concerts")
 users = load("frontrow.users")
 
@@ -226,7 +227,7 @@ QUERIES = {
         lambda c, _: payments.payments_of_user(c, user_id=an_id("user", 1), after=None, limit=10), 1
     ),
     "tickets of a user": Hot(
-        lambda c, _: payments.tickets_of_user(c, user_id=an_id("user", 1), ticket_id=None, limit=9),
+        lambda c, _: tickets.tickets_of_user(c, user_id=an_id("user", 1), limit=9),
         1,
     ),
     "users of keys": Hot(

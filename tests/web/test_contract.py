@@ -523,6 +523,9 @@ async def test_a_reservation_is_paid(desk: Desk) -> None:
         "paid_at": payment["paid_at"],
     }
     assert [ticket["number"] for ticket in payment["tickets"]] == [7, 8]
+    for ticket in payment["tickets"]:
+        shown = (await fan.by_key("GET", f"/tickets/{ticket['ticket_id']}")).json()
+        assert shown["code"] == ticket["code"]
     released = await fan.by_key("GET", f"/reservations/{other['reservation_id']}")
     assert released.json()["state"] == "released"
     assert (await fan.status())["reason"] == "paid"
@@ -565,11 +568,17 @@ async def test_payments_and_tickets_are_shown(desk: Desk) -> None:
         "concert_id": concert.concert_id,
         "title": "The Test",
         "venue": "The Hall",
+        "timezone": "Asia/Seoul",
         "show_id": concert.shows[0]["show_id"],
         "date": concert.date,
         "starts_at": ticket["starts_at"],
         "number": 1,
         "section": None,
+        "state": "valid",
+        "checked_in_at": None,
+        "void_at": None,
+        "void_reason": None,
+        "code": payments[0]["tickets"][0]["code"],
     }
 
 

@@ -24,7 +24,7 @@ from tests.web.fans import BASE, SOON, Concert, Desk, eventually, open_desk
 ONE: Any = {"policy": {"kind": "max_active", "max_active": 1}}
 TASKS = {
     "admission", "snapshot", "draw", "closing", "adaptation", "pace", "counts", "fold", "expiry",
-    "places",
+    "places", "ticket_keys",
 }  # fmt: skip
 
 Told: TypeAlias = dict[str, float]

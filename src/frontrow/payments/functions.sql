@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION payment_pay(
 )
 RETURNS TABLE (
     item int, outcome text, reason finish_reason, state reservation_state, expected bigint,
-    payment_id uuid, seats int[], tickets uuid[], balance bigint, paid_at timestamptz
+    payment_id uuid, show_id uuid, seats int[], tickets uuid[], balance bigint, paid_at timestamptz
 )
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
@@ -147,8 +147,8 @@ BEGIN
     END IF;
 
     RETURN QUERY
-    SELECT k.item::int, k.outcome, k.reason, k.state, k.expected, y.payment_id, y.seats, t.tickets,
-        coalesce(y.balance, k.balance), y.paid_at
+    SELECT k.item::int, k.outcome, k.reason, k.state, k.expected, y.payment_id, y.show_id, y.seats,
+        t.tickets, coalesce(y.balance, k.balance), y.paid_at
     FROM unnest(outcomes, reasons, states, expecteds, balances, p_reservations, p_users)
         WITH ORDINALITY AS k
             (outcome, reason, state, expected, balance, reservation_id, user_id, item)

@@ -1,11 +1,23 @@
 """A payment and its tickets, as their owner sees them."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
+
+VoidReason: TypeAlias = Literal["refunded", "show_cancelled"]
+
+Code = Annotated[
+    str,
+    Meta(
+        description=(
+            "What the gate scans: signed, and names nobody. Another one once the signing key has "
+            "changed; null once the ticket is void."
+        )
+    ),
+]
 
 
 class PaidTicket(msgspec.Struct, frozen=True, gc=False):
@@ -13,6 +25,7 @@ class PaidTicket(msgspec.Struct, frozen=True, gc=False):
 
     ticket_id: UUID
     number: int
+    code: Code | None
 
 
 class Payment(msgspec.Struct, frozen=True):
@@ -54,7 +67,7 @@ class Sales(msgspec.Struct, frozen=True):
     holds_expired: Annotated[int, Meta(description="Holds that ended unpaid.")]
 
 
-class Ticket(msgspec.Struct, frozen=True):
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """An owned seat."""
 
     ticket_id: UUID
@@ -62,8 +75,17 @@ class Ticket(msgspec.Struct, frozen=True):
     concert_id: UUID
     title: str
     venue: str | None
+    timezone: str
     show_id: UUID
     date: date
     starts_at: datetime
     number: int
     section: str | None
+    state: Annotated[
+        Literal["valid", "used", "void"],
+        Meta(description="valid → used, at check-in; void: no longer a ticket."),
+    ]
+    checked_in_at: Annotated[datetime | None, Meta(description="When it was let in.")]
+    void_at: Annotated[datetime | None, Meta(description="When it became void.")]
+    void_reason: Annotated[VoidReason | None, Meta(description="Why it became void.")]
+    code: Code | None

@@ -1,6 +1,6 @@
 -- name: pay
 -- Pays reservations: see the function.
-SELECT outcome, reason, state::text, expected, payment_id, seats, tickets, balance, paid_at
+SELECT outcome, reason, state::text, expected, payment_id, show_id, seats, tickets, balance, paid_at
 FROM payment_pay(
     :room_ids, :numbers, :place_ids, :user_ids, :concert_ids, :payment_ids, :reservation_ids, :amounts
 )
@@ -12,7 +12,8 @@ SELECT payment_fold_stock(:limit);
 
 -- name: payments_of_user
 -- A page of a user's payments, newest first, before one of them.
-SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.seats, y.paid_at,
+SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.show_id, y.seats,
+    y.paid_at,
     (SELECT array_agg(t.ticket_id ORDER BY t.number) FROM ticket AS t
      WHERE t.payment_id = y.payment_id) AS tickets
 FROM payment AS y
@@ -28,25 +29,11 @@ ORDER BY y.paid_at DESC, y.payment_id DESC LIMIT :limit;
 
 -- name: payment_of_user^
 -- One payment of a user.
-SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.seats, y.paid_at,
+SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.show_id, y.seats,
+    y.paid_at,
     (SELECT array_agg(t.ticket_id ORDER BY t.number) FROM ticket AS t
      WHERE t.payment_id = y.payment_id) AS tickets
 FROM payment AS y WHERE y.payment_id = :payment_id AND y.user_id = :user_id;
-
--- name: tickets_of_user
--- A user's tickets, the next show first; all, or the one that is named.
-SELECT t.ticket_id, y.payment_id, s.concert_id, c.title, c.venue, t.show_id, s.date, s.starts_at,
-    t.number, e.section
-FROM payment AS y
-CROSS JOIN LATERAL (
-    SELECT * FROM ticket AS t WHERE t.payment_id = y.payment_id AND t.void_at IS NULL OFFSET 0
-) AS t
-JOIN show AS s ON s.show_id = t.show_id
-JOIN concert AS c ON c.concert_id = s.concert_id
-JOIN seat AS e ON e.show_id = t.show_id AND e.number = t.number
-WHERE y.user_id = :user_id
-    AND (:ticket_id::uuid IS NULL OR t.ticket_id = :ticket_id)
-ORDER BY s.starts_at, t.number LIMIT :limit;
 
 -- name: sales_of_concert^
 -- What a concert has sold, holds and has taken in; no seat is looked at.

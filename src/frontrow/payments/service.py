@@ -19,7 +19,8 @@ from frontrow.errors import (
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, write_id
 from frontrow.metrics import count_finished
-from frontrow.payments.model import PaidTicket, Payment, Payments, Sales, SeatCounts, Ticket
+from frontrow.payments.model import PaidTicket, Payment, Payments, Sales, SeatCounts
+from frontrow.payments.ticket_signing import SignedSeat, TicketSigner
 
 _queries = load("frontrow.payments")
 
@@ -37,6 +38,7 @@ class Paying:
     """The purchase.
 
     Args:
+        signer: makes the codes of the tickets.
         wake: told the room where a slot has come free.
         note: told how long each payment took, in seconds.
     """
@@ -45,12 +47,14 @@ class Paying:
         self,
         pool: asyncpg.Pool,
         lanes: Lanes,
+        signer: TicketSigner,
         *,
         currency: str,
         wake: Callable[[int], None] = lambda _: None,
         note: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._pool = pool
+        self._signer = signer
         self._currency = currency
         self._wake = wake
         self._note = note
@@ -99,7 +103,7 @@ class Paying:
             balance=row["balance"],
             state="paid",
             seats=row["seats"],
-            tickets=_tickets(row),
+            tickets=await self._tickets(row),
             paid_at=row["paid_at"],
         )
         return payment, outcome
@@ -109,7 +113,7 @@ class Paying:
         rows = await _queries.payments_of_user(
             self._pool, user_id=user_id, after=after, limit=limit + 1
         )
-        page = [self._payment(row) for row in rows[:limit]]
+        page = [await self._payment(row) for row in rows[:limit]]
         return Payments(page, str(page[-1].payment_id) if len(rows) > limit else None)
 
     async def payment(self, user_id: UUID, payment_id: UUID) -> Payment:
@@ -121,27 +125,7 @@ class Paying:
         row = await _queries.payment_of_user(self._pool, user_id=user_id, payment_id=payment_id)
         if row is None:
             raise NotFound
-        return self._payment(row)
-
-    async def tickets(self, user_id: UUID, *, limit: int) -> list[Ticket]:
-        """A user's tickets, the next show first."""
-        rows = await _queries.tickets_of_user(
-            self._pool, user_id=user_id, ticket_id=None, limit=limit
-        )
-        return [Ticket(**row) for row in rows]
-
-    async def ticket(self, user_id: UUID, ticket_id: UUID) -> Ticket:
-        """One ticket of a user.
-
-        Raises:
-            NotFound: the user has none with this id.
-        """
-        rows = await _queries.tickets_of_user(
-            self._pool, user_id=user_id, ticket_id=ticket_id, limit=1
-        )
-        if not rows:
-            raise NotFound
-        return Ticket(**rows[0])
+        return await self._payment(row)
 
     async def sales(self, concert_id: UUID) -> Sales:
         """What a concert has sold so far."""
@@ -176,7 +160,7 @@ class Paying:
         count_finished((a.place.concert_id for a, r in paid if r["outcome"] == "paid"), "paid")
         return [AGAIN if row["outcome"] == "again" else row for row in rows]
 
-    def _payment(self, row: asyncpg.Record) -> Payment:
+    async def _payment(self, row: asyncpg.Record) -> Payment:
         return Payment(
             payment_id=row["payment_id"],
             reservation_id=row["reservation_id"],
@@ -186,13 +170,19 @@ class Paying:
             balance=row["balance"],
             state=row["state"],
             seats=row["seats"],
-            tickets=_tickets(row),
+            tickets=await self._tickets(row, void=row["state"] == "refunded"),
             paid_at=row["paid_at"],
         )
 
-
-def _tickets(row: asyncpg.Record) -> list[PaidTicket]:
-    return [PaidTicket(*ticket) for ticket in zip(row["tickets"], row["seats"], strict=True)]
+    async def _tickets(self, row: asyncpg.Record, *, void: bool = False) -> list[PaidTicket]:
+        """The tickets of a payment; void ones, of one that was refunded, have no codes."""
+        show_id, tickets, seats = row["show_id"], row["tickets"], row["seats"]
+        codes: Sequence[str | None] = [None] * len(seats)
+        if not void:
+            codes = await self._signer.codes(
+                [SignedSeat(t, show_id, n) for t, n in zip(tickets, seats, strict=True)]
+            )
+        return [PaidTicket(*each) for each in zip(tickets, seats, codes, strict=True)]
 
 
 def _refusal(row: asyncpg.Record, amount: int) -> DomainError:

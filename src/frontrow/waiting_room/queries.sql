@@ -1,12 +1,3 @@
--- name: add_signing_key!
--- Makes the key that signs tokens, unless there is one in use.
-INSERT INTO signing_key (key_id, purpose, secret) VALUES (:key_id, 'token', :secret)
-ON CONFLICT DO NOTHING;
-
--- name: signing_keys
--- The keys that tokens may be signed with.
-SELECT key_id, secret, retired_at FROM signing_key WHERE purpose = 'token' ORDER BY created_at;
-
 -- name: join_room
 -- Gives users their places in one line: see the function.
 SELECT * FROM waiting_room_join(:room_id, :user_ids, :place_ids) ORDER BY item;

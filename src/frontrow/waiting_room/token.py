@@ -15,16 +15,16 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import GuestProtocol, OctKey
 
-from frontrow.db.queries import load
 from frontrow.errors import CredentialInvalid
 from frontrow.ids import PlaceRef
+from frontrow.keys.ring import NewKey, open_ring
 
 ALGORITHM = "HS256"
 ISSUER = "frontrow"
+PURPOSE = "token"
+"""What the keys on the ring are for."""
 LONGEST_TOKEN = 1024
 """Characters; anything longer is no token of ours and isn't even read."""
-
-_queries = load("frontrow.waiting_room")
 
 
 class TokenSigner:
@@ -93,12 +93,10 @@ class TokenSigner:
 
 async def load_signer(pool: asyncpg.Pool, *, remembered_tokens: int) -> TokenSigner:
     """The signer of this installation; the first process to ask makes its key."""
-    await _queries.add_signing_key(
-        pool, key_id=secrets.token_hex(4), secret=secrets.token_bytes(32)
-    )
-    rows = await _queries.signing_keys(pool)
+    first = NewKey(secrets.token_hex(4), secrets.token_bytes(32))
+    ring = await open_ring(pool, PURPOSE, first)
     return TokenSigner(
-        {row["key_id"]: row["secret"] for row in rows},
-        next(row["key_id"] for row in rows if row["retired_at"] is None),
+        {key_id: key.secret for key_id, key in ring.keys.items()},
+        ring.signing.key_id,
         remembered_tokens=remembered_tokens,
     )

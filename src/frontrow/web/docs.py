@@ -64,7 +64,7 @@ def page(document: Json) -> str:
         schemas="\n".join(
             _schema(name, schema)
             for name, schema in components["schemas"].items()
-            if "properties" in schema and "code" not in schema["properties"]
+            if "properties" in schema and not {"code", "detail"} <= schema["properties"].keys()
         ),
     )
 

@@ -16,6 +16,11 @@ PAYMENT = "9a3f5b1c-2d4e-4a6f-8b7c-0d1e2f3a4b5c"
 COMMITMENT = "a90d3f2a5f1c1f4e0c3c1a2bd1cf7de0c3b8a6d7e9f00112233445566778899a"
 DIGEST = "5df6e0e2761359d30a8275058e299fcc0381534545f55cf43e41983f5d4c9456"
 SEED = "0f3c5a7e9b1d2f4061728394a5b6c7d8e9fa0b1c2d3e4f5061728394a5b6c7d8"
+CODE = (
+    "ASH-Md8sH55NantMjZ4PGis8TV5gfJ5meXQlQN6US-B_wfkK5wAAAAcOSu507XSM1SbWa0"
+    "p7K7bOLRHoum5Nm4U5Os47fPdfZDc2uCrD5o52Czz6RKPG1LadLD9jN_LaIbliTL_t8QkK"
+)
+"""Of the ticket, the show and the seat in the examples, signed with RFC 8032's first test key."""
 
 DESCRIPTIONS: Mapping[str, str] = {
     "Balance.balance": "What the user has, in the currency's minor unit.",
@@ -177,6 +182,7 @@ EXAMPLES: Mapping[str, Any] = {
     "Status.number": 1043,
     "Status.position": 1043,
     "Status.state": "waiting",
+    "Ticket.state": "valid",
     "Transfer.amount": 100_000,
     "Transfer.balance": 100_000,
     "Transfer.kind": "payment",
@@ -196,10 +202,12 @@ EXAMPLES: Mapping[str, Any] = {
     "cap": 100,
     "charge_id": "5e0f4c2a-8b1d-4e7f-a6c3-9d2b1f0e3a4c",
     "checked": 1200,
+    "checked_in_at": None,
     "claim_seconds": 120,
     "claimed": 88,
     "claimed_at": None,
     "closes_at": None,
+    "code": CODE,
     "commitment": COMMITMENT,
     "committed_at": "2026-11-20T10:00:00.120394Z",
     "concert_id": CONCERT,
@@ -275,6 +283,8 @@ EXAMPLES: Mapping[str, Any] = {
     "user_id": USER,
     "user_key": "frk_5Ro1gV0cQk5m3x9rW2tYbN8sHdJfLpEaUzXqTiGwM4c",
     "venue": "The Hall, Seoul",
+    "void_at": None,
+    "void_reason": None,
     "violations": 0,
     "wait_seconds": 20,
     "waiting": 947,

@@ -38,6 +38,7 @@ _TAGS = {
     "Reservations": "Seats held for a while: all of them or none.",
     "Balance": "The prepaid balance, and the ledger behind it.",
     "Payments": "The purchase, in one transaction, and the tickets it gives.",
+    "Tickets": "Owned seats: signed codes, to be shown at the gate once.",
     "Operator": "For those who run the sale.",
     "Around it": "Health, metrics, this document.",
 }

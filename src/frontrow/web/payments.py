@@ -1,4 +1,4 @@
-"""Calls about payments and tickets."""
+"""Calls about payments."""
 
 from typing import Annotated
 from uuid import UUID
@@ -16,7 +16,7 @@ from frontrow.errors import (
     NotFound,
     ReservationClosed,
 )
-from frontrow.payments.model import Payment, Payments, Ticket
+from frontrow.payments.model import Payment, Payments
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, ok
 
@@ -54,11 +54,6 @@ async def payments(ask: Ask) -> Response:
 async def payment(ask: Ask) -> Response:
     """Shows a payment."""
     return ok(await ask.services.paying.payment(ask.user_id, ask.params["payment_id"]))
-
-
-async def ticket(ask: Ask) -> Response:
-    """Shows a ticket."""
-    return ok(await ask.services.paying.ticket(ask.user_id, ask.params["ticket_id"]))
 
 
 CALLS = (
@@ -114,17 +109,5 @@ CALLS = (
         answers=(Answer(200, "The payment.", Payment),),
         refusals=(NotFound,),
         handler=payment,
-    ),
-    Call(
-        method="GET",
-        path="/tickets/{ticket_id}",
-        name="ticket",
-        group="Payments",
-        summary="Show a ticket",
-        who=Who.USER,
-        params={"ticket_id": UUID},
-        answers=(Answer(200, "The ticket.", Ticket),),
-        refusals=(NotFound,),
-        handler=ticket,
     ),
 )

@@ -12,6 +12,7 @@ from frontrow.web import (
     queue,
     reservations,
     shows,
+    tickets,
     users,
 )
 from frontrow.web.calls import Call
@@ -23,6 +24,7 @@ CALLS: tuple[Call, ...] = tuple(
         queue.CALLS,
         reservations.CALLS,
         payments.CALLS,
+        tickets.CALLS,
         concerts.CALLS,
         balance.CALLS,
         users.CALLS,

@@ -49,7 +49,7 @@ async def me(ask: Ask) -> Response:
             payments=(
                 await services.paying.payments(ask.user_id, limit=_LISTED, after=None)
             ).payments,
-            tickets=await services.paying.tickets(ask.user_id, limit=_LISTED),
+            tickets=await services.tickets.of_user(ask.user_id, limit=_LISTED),
         )
     )
 

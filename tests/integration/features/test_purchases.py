@@ -54,7 +54,7 @@ async def test_tickets(services: Services, database: Database) -> None:
     """One for each seat, with what it is for; nobody else sees them."""
     made = await make_concert(services, shows=2)
     place, payment = await purchase(services, made, [8, 7])
-    tickets = await services.paying.tickets(place.user_id, limit=10)
+    tickets = await services.tickets.of_user(place.user_id, limit=10)
     assert [ticket.ticket_id for ticket in tickets] == [one.ticket_id for one in payment.tickets]
     first = tickets[0]
     show = made.shows[0]
@@ -65,13 +65,17 @@ async def test_tickets(services: Services, database: Database) -> None:
         show.starts_at,
     )
     assert (first.number, first.section, first.title, first.venue) == (7, None, "The Test", None)
-    assert await services.paying.tickets(place.user_id, limit=1) == [first]
-    assert await services.paying.ticket(place.user_id, first.ticket_id) == first
-    assert await services.paying.tickets(uuid4(), limit=10) == []
+    assert (first.state, first.checked_in_at, first.void_at) == ("valid", None, None)
+    assert [ticket.code for ticket in tickets] == [one.code for one in payment.tickets]
+    said = await services.tickets.signer.check(str(first.code))
+    assert said[1:] == (first.ticket_id, first.show_id, first.number)
+    assert await services.tickets.of_user(place.user_id, limit=1) == [first]
+    assert await services.tickets.ticket(place.user_id, first.ticket_id) == first
+    assert await services.tickets.of_user(uuid4(), limit=10) == []
     async with refused(database, NotFound):
-        await services.paying.ticket(uuid4(), first.ticket_id)
+        await services.tickets.ticket(uuid4(), first.ticket_id)
     async with refused(database, NotFound):
-        await services.paying.ticket(place.user_id, uuid4())
+        await services.tickets.ticket(place.user_id, uuid4())
 
 
 async def test_fold_stock(services: Services, owner: Owner) -> None:

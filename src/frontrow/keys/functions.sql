@@ -1,0 +1,56 @@
+-- The keys that sign. A key signs from its signs_at on, until a later one of its purpose does; what it
+-- has signed is accepted until it is retired. Only the time tells: nothing needs to run for it.
+
+-- The key of a purpose that signs at an instant; NULL if there is none.
+CREATE OR REPLACE FUNCTION signing_key_in_use(p_purpose text, p_now timestamptz)
+RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT k.key_id FROM signing_key AS k
+    WHERE k.purpose = p_purpose AND k.retired_at IS NULL AND k.signs_at <= p_now
+    ORDER BY k.signs_at DESC, k.key_id DESC LIMIT 1
+$$;
+
+-- One change of the keys at a time, whatever their purpose: rows that aren't there can't be locked.
+CREATE OR REPLACE FUNCTION signing_key_lock()
+RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT pg_advisory_xact_lock(x'4B455953'::int)  -- "KEYS"
+$$;
+
+-- Adds a key that signs p_lead_seconds from now on. With p_first only where its purpose has no key in
+-- use. Returns when it signs; NULL if it wasn't added.
+CREATE OR REPLACE FUNCTION signing_key_add(
+    p_purpose text, p_key_id text, p_secret bytea, p_public_key bytea, p_lead_seconds double precision,
+    p_first boolean
+)
+RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    now timestamptz;
+    starts timestamptz;
+BEGIN
+    PERFORM signing_key_lock();
+    now := clock_timestamp();
+    IF p_first AND signing_key_in_use(p_purpose, now) IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO signing_key (key_id, purpose, secret, public_key, created_at, signs_at)
+    VALUES (p_key_id, p_purpose, p_secret, p_public_key, now,
+        now + make_interval(secs => p_lead_seconds))
+    RETURNING signs_at INTO starts;
+    RETURN starts;
+END $$;
+
+-- Ends a key: what it has signed is refused from now on. Returns retired (also where it was already),
+-- not_found, or signing: the key that signs now is kept, another one has to take over first.
+CREATE OR REPLACE FUNCTION signing_key_retire(p_purpose text, p_key_id text)
+RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    now timestamptz;
+BEGIN
+    PERFORM signing_key_lock();
+    now := clock_timestamp();
+    IF signing_key_in_use(p_purpose, now) = p_key_id THEN
+        RETURN 'signing';
+    END IF;
+    UPDATE signing_key AS k SET retired_at = coalesce(k.retired_at, now)
+    WHERE k.purpose = p_purpose AND k.key_id = p_key_id;
+    RETURN CASE WHEN FOUND THEN 'retired' ELSE 'not_found' END;
+END $$;

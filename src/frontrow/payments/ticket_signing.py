@@ -1,0 +1,88 @@
+"""Signs the codes of tickets, and tells genuine ones from others, with the keys on the ring.
+
+An Ed25519 signature is determined by key and payload (RFC 8032), so no code is stored: it is made
+again wherever it is wanted. That also checks one: signing what it says again and comparing costs a
+third of a verification (docs/adr/0014-ticket-codes.md).
+"""
+
+import asyncio
+import hmac
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from frontrow.errors import NotFound
+from frontrow.keys.ring import KeyRing, NewKey, open_ring
+from frontrow.payments.ticket_code import TicketCode, key_id_of, read
+
+PURPOSE = "ticket"
+"""What the keys on the ring are for."""
+
+_REMEMBERED_CODES = 10_000
+# Signing takes some 25 µs: more than so many at once would hold up everybody else.
+_SIGNED_IN_PLACE = 16
+
+
+class SignedSeat(NamedTuple):
+    """What the code of a ticket is made for."""
+
+    ticket_id: UUID
+    show_id: UUID
+    number: int
+
+
+class TicketSigner:
+    """The codes of tickets."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self.ring = ring
+        self._remembered = lru_cache(_REMEMBERED_CODES)(_sign)
+
+    async def codes(self, seats: Sequence[SignedSeat]) -> list[str]:
+        """The codes of tickets, signed with the present key: the same until that changes."""
+        key = self.ring.signing
+
+        def sign() -> list[str]:
+            return [self._remembered(key.secret, TicketCode(key.key_id, *seat)) for seat in seats]
+
+        return await asyncio.to_thread(sign) if len(seats) > _SIGNED_IN_PLACE else sign()
+
+    async def check(self, code: str) -> TicketCode:
+        """What a genuine code says.
+
+        Raises:
+            NotFound: it is none: forged, cut, altered, or signed with a key that isn't accepted.
+        """
+        try:
+            said, _ = read(code)
+        except ValueError:
+            raise NotFound from None
+        key = await self.ring.find(said.key_id)
+        if key is None or not hmac.compare_digest(_sign(key.secret, said), code):
+            raise NotFound
+        return said
+
+
+def _sign(secret: bytes, said: TicketCode) -> str:
+    return said.signed(_private_key(secret).sign(said.payload()))
+
+
+@lru_cache(maxsize=32)
+def _private_key(secret: bytes) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(secret)
+
+
+def new_key() -> NewKey:
+    """A new key for codes."""
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes_raw()
+    return NewKey(key_id_of(public), private.private_bytes_raw(), public)
+
+
+async def load_ticket_signer(pool: asyncpg.Pool) -> TicketSigner:
+    """The signer of this installation; the first process to ask makes its key."""
+    return TicketSigner(await open_ring(pool, PURPOSE, new_key()))

@@ -1,0 +1,103 @@
+"""The code of a ticket: what it says is read back, and nobody else can make one."""
+
+import base64
+from uuid import UUID
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as some
+
+from frontrow.payments.ticket_code import CODE_LENGTH, TicketCode, key_id_of, read, verify
+from frontrow.web.glossary import CODE, SHOW
+
+# RFC 8032, section 7.1, test 1.
+SECRET = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+PUBLIC = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+PUBLIC_KEYS = {key_id_of(PUBLIC): PUBLIC}
+SAID = TicketCode(
+    key_id_of(PUBLIC), UUID("2c1f9e4d-6a7b-4c8d-9e0f-1a2b3c4d5e60"), UUID(SHOW), number=7
+)
+
+codes = some.builds(
+    TicketCode,
+    some.just(SAID.key_id),
+    some.uuids(),
+    some.uuids(),
+    some.integers(min_value=1, max_value=2**32 - 1),
+)
+
+
+def signed(said: TicketCode) -> str:
+    """A genuine code."""
+    return said.signed(Ed25519PrivateKey.from_private_bytes(SECRET).sign(said.payload()))
+
+
+def test_the_documented_code() -> None:
+    """The example of the document, made with RFC 8032's key, is what this program makes."""
+    assert signed(SAID) == CODE
+    assert verify(CODE, PUBLIC_KEYS) == SAID
+
+
+@given(codes)
+def test_what_is_signed_is_read_back(said: TicketCode) -> None:
+    """A code gives what was signed, and is as long as any other."""
+    code = signed(said)
+    assert len(code) == CODE_LENGTH
+    assert read(code)[0] == verify(code, PUBLIC_KEYS) == said
+
+
+@given(codes, some.integers(min_value=0, max_value=8 * 105 - 1))
+def test_any_altered_bit_is_refused(said: TicketCode, bit: int) -> None:
+    """Whichever bit is turned over, the code is no longer genuine."""
+    whole = bytearray(base64.urlsafe_b64decode(signed(said)))
+    whole[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(ValueError, match=r"version|unknown key|signature"):
+        verify(base64.urlsafe_b64encode(whole).decode(), PUBLIC_KEYS)
+
+
+@given(codes, some.data())
+def test_any_altered_character_is_refused(said: TicketCode, data: some.DataObject) -> None:
+    """No character may be another one, whichever: every bit of a code counts."""
+    code = signed(said)
+    at = data.draw(some.integers(min_value=0, max_value=CODE_LENGTH - 1))
+    other = data.draw(some.characters().filter(lambda character: character != code[at]))
+    with pytest.raises(ValueError, match=r"[a-z]"):
+        verify(code[:at] + other + code[at + 1 :], PUBLIC_KEYS)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "A",
+        CODE[:-1],
+        CODE[:-4],
+        CODE[1:],
+        CODE + "A",
+        CODE + "=",
+        CODE + "\n",
+        " " + CODE[1:],
+        CODE[:-1] + "=",
+        CODE[:-2] + "==",
+        CODE.replace("-", "+"),
+        CODE.replace("_", "/"),
+        CODE[:-1] + "é",
+        CODE[:-1] + "\0",
+        CODE.lower(),
+    ],
+)
+def test_what_is_no_code(code: str) -> None:
+    """Cut, longer, in another alphabet: refused, and never anything but that."""
+    with pytest.raises(ValueError, match=r"[a-z]"):
+        verify(code, PUBLIC_KEYS)
+
+
+def test_other_key() -> None:
+    """A code that names a key which didn't sign it is refused; so is one of an unknown key."""
+    forger = Ed25519PrivateKey.generate()
+    forged = SAID.signed(forger.sign(SAID.payload()))
+    with pytest.raises(ValueError, match="signature"):
+        verify(forged, PUBLIC_KEYS)
+    with pytest.raises(ValueError, match="unknown key, 21fe31df"):
+        verify(CODE, {})
