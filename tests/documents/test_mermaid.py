@@ -1,0 +1,53 @@
+"""The diagrams of the documents: Mermaid itself can read each of them."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = sorted((ROOT / ".venv" / "share").glob("mermaid-*.min.js"))
+_BLOCK = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_READ = """async ([source, text]) => {
+    if (!window.mermaid) {
+        const script = document.createElement('script');
+        script.textContent = source;
+        document.head.append(script);
+        window.mermaid.initialize({startOnLoad: false});
+    }
+    try { return (await window.mermaid.parse(text)).diagramType; }
+    catch (error) { return 'unreadable: ' + error.message; }
+}"""
+
+
+def diagrams() -> dict[str, str]:
+    """Each diagram, by its file and line."""
+    found = {}
+    for page in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]):
+        text = page.read_text()
+        for block in _BLOCK.finditer(text):
+            line = text.count("\n", 0, block.start()) + 1
+            found[f"{page.relative_to(ROOT)}:{line}"] = block[1]
+    return found
+
+
+async def test_every_diagram_can_be_read() -> None:
+    """Mermaid parses it; a broken one, put in beside them, is noticed."""
+    chromium = shutil.which("chromium", path=f"{ROOT / '.venv' / 'bin'}:/usr/bin")
+    if chromium is None or not KEPT:
+        pytest.skip("there is no chromium or mermaid here: make chromium mermaid")
+    source = KEPT[-1].read_text()
+    said = {}
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = await browser.new_page()
+        for place, text in {**diagrams(), "broken": "flowchart LR\n  a --> --> b"}.items():
+            said[place] = await page.evaluate(_READ, [source, text])
+        await browser.close()
+    assert said.pop("broken").startswith("unreadable")
+    assert len(said) >= 1
+    assert {place: what for place, what in said.items() if what.startswith("unreadable")} == {}
