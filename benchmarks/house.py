@@ -104,8 +104,13 @@ async def add_users(pool: asyncpg.Pool, people: int) -> list[str]:
     """Guest accounts; gives their keys."""
     keys = ["frk_" + secrets.token_urlsafe(32) for _ in range(people)]
     await pool.execute(
-        "INSERT INTO app_user SELECT gen_random_uuid(), k, clock_timestamp()"
-        " FROM unnest($1::bytea[]) AS k",
+        """
+        WITH new AS MATERIALIZED (
+            SELECT gen_random_uuid() AS user_id, k AS key_hash FROM unnest($1::bytea[]) AS k
+        ),
+        added AS (INSERT INTO app_user SELECT user_id, clock_timestamp() FROM new)
+        INSERT INTO user_key SELECT key_hash, user_id, clock_timestamp() FROM new
+        """,
         [hashlib.sha256(key.encode()).digest() for key in keys],
     )
     return keys

@@ -51,6 +51,7 @@ _TIMES = {
     "concert": ("created_at",),
     "app_user": ("created_at",),
     "signing_key": ("created_at", "signs_at", "retired_at"),
+    "user_key": ("created_at", "revoked_at"),
 }
 
 

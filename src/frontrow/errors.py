@@ -10,6 +10,7 @@
         ├── NotFound
         ├── SeatTaken, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed, ShowClosed
         ├── HoldExpired
+        ├── KeyLimit
         ├── AmountMismatch, IdempotencyKeyReused
         └── Overloaded, Unavailable
 
@@ -178,6 +179,13 @@ class ShowClosed(DomainError):
 
     code = "show_closed"
     message = "The sale of this show has ended."
+
+
+class KeyLimit(DomainError):
+    """The user has as many user keys as there may be. ``limit``."""
+
+    code = "key_limit"
+    message = "You have as many user keys as there may be. Revoke the others first."
 
 
 class HoldExpired(DomainError):

@@ -116,6 +116,8 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
     load = Load()
     signer = await load_signer(pool, remembered_tokens=settings.cached_credentials)
     ticket_signer = await load_ticket_signer(pool)
+    users = Users(pool, lanes, remembered_keys=settings.cached_credentials)
+    await users.read_revocations()
     snapshot = Snapshot(pool)
     await snapshot.refresh()
     return Services(
@@ -126,7 +128,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
         bell=bell,
         stopping=stopping,
         load=load,
-        users=Users(pool, lanes, remembered_keys=settings.cached_credentials),
+        users=users,
         rooms=WaitingRooms(pool, lanes, signer, snapshot, wake=bell.ring),
         draws=Draws(pool, snapshot),
         catalogue=Catalogue(pool, lanes),

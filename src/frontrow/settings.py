@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     cached_credentials: PositiveCount = Field(
         50_000, description="Most verified tokens, and user keys, remembered by one process."
     )
+    credential_seconds: PositiveSeconds = Field(
+        0.5, description="How often a process looks for user keys that were revoked elsewhere."
+    )
     streams: PositiveCount = Field(
         20_000, description="Most open streams of one process; more are answered 503."
     )

@@ -215,6 +215,7 @@ async def running(services: Services) -> AsyncIterator[None]:
     loops = [
         _loop("admission", admit, 0),
         _loop("snapshot", lambda: refresh_lines(services), settings.snapshot_seconds),
+        _loop("credentials", services.users.read_revocations, settings.credential_seconds),
         _loop("draw", lambda: draw(services), settings.snapshot_seconds),
         _loop("closing", lambda: close(services), _CLOSE_SECONDS),
         _loop("adaptation", adapt, settings.adaptive_step_seconds / 2),

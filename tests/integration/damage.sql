@@ -278,6 +278,10 @@ SELECT gen_random_uuid(), user_id, now(), 99, 1 FROM app_user LIMIT 1;
 -- references_exist: a place of nobody
 UPDATE place SET user_id = gen_random_uuid() WHERE room_id = 1 AND number = 9;
 
+-- references_exist: a key of nobody
+UPDATE user_key SET user_id = gen_random_uuid()
+WHERE key_hash = (SELECT min(key_hash) FROM user_key);
+
 -- references_exist: a wallet of nobody
 INSERT INTO wallet VALUES (gen_random_uuid());
 

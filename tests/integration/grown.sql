@@ -19,9 +19,15 @@ VALUES (pg_temp.id('concert', 1), '{"kind": "max_active", "max_active": 3100}', 
     20000);
 INSERT INTO policy_change SELECT room_id, 1, policy, now() - interval '1 day' FROM waiting_room;
 
-INSERT INTO app_user
-SELECT pg_temp.id('user', n), sha256(n::text::bytea), now() - interval '1 day'
+INSERT INTO app_user SELECT pg_temp.id('user', n), now() - interval '1 day'
 FROM generate_series(1, 50000) AS n;
+INSERT INTO user_key SELECT sha256(n::text::bytea), pg_temp.id('user', n), now() - interval '1 day'
+FROM generate_series(1, 50000) AS n;
+-- Some of them had another key before, which was revoked.
+INSERT INTO user_key
+SELECT sha256(('old' || n)::bytea), pg_temp.id('user', n), now() - interval '2 days', now(), n
+FROM generate_series(1, 1000) AS n;
+INSERT INTO installation VALUES (true, 'KRW', 1000);
 INSERT INTO place
 SELECT pg_temp.id('place', n), pg_temp.id('user', n), now() - interval '2 hours',
     (SELECT room_id FROM waiting_room), n,

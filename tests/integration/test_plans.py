@@ -41,7 +41,7 @@ ROWS_AN_ITEM = 8
 # Enough that a prepared statement and those inside functions settle on one generic plan.
 CALLS_UNTIL_CACHED = 8
 GROWN = Path(__file__).with_name("grown.sql").read_text()
-TABLES = ["app_user", "place", "payment", "reservation", "seat", "ticket", "transfer", "wallet"]
+TABLES = ["place", "payment", "reservation", "seat", "ticket", "transfer", "user_key", "wallet"]
 # The settings alone don't keep the planner from joining the wrong way round: a table of no rows
 # looks cheap to read.
 PLAIN_JOIN = """
@@ -75,6 +75,11 @@ def ids(kind: str, first: int, items: int) -> list[UUID]:
 def new_ids(items: int) -> list[UUID]:
     """An id for each item."""
     return [uuid4() for _ in range(items)]
+
+
+def a_hash(number: int) -> bytes:
+    """The hash of the key of the user with this number."""
+    return hashlib.sha256(f"{number}".encode()).digest()
 
 
 def places(first: int, items: int) -> dict[str, Any]:
@@ -153,6 +158,20 @@ ITEMS = object()
 """As many as were asked for."""
 
 FUNCTIONS = {
+    "exchange a key": Hot(
+        lambda c, _: users.issue_key(
+            c,
+            user_id=an_id("user", 1),
+            key_hash=b"n" * 32,
+            asked_with=a_hash(1),
+            keep=False,
+            most=9,
+        ),
+        "issued",
+    ),
+    "revoke keys": Hot(
+        lambda c, _: users.revoke_keys(c, user_id=an_id("user", 2), kept=None), "revoked"
+    ),
     "join, new": Hot(
         lambda c, n: rooms.join_room(c, room_id=ROOM, user_ids=new_ids(n), place_ids=new_ids(n)),
         "new",
@@ -231,11 +250,10 @@ QUERIES = {
         1,
     ),
     "users of keys": Hot(
-        lambda c, n: users.users_of_keys(
-            c, key_hashes=[hashlib.sha256(f"{number}".encode()).digest() for number in range(n)]
-        ),
+        lambda c, n: users.users_of_keys(c, key_hashes=[a_hash(number) for number in range(n)]),
         ITEMS,
     ),
+    "revoked since": Hot(lambda c, _: users.revoked_since(c, after=998), 2),
 }
 
 

@@ -33,6 +33,7 @@ CONTRACT = {
     "reservation_closed",
     "room_closed",
     "show_closed",
+    "key_limit",
     "hold_expired",
     "too_large",
     "unsupported_media_type",

@@ -39,7 +39,7 @@ async def test_a_guest_gets_a_key(desk: Desk) -> None:
     guest = response.json()
     assert set(guest) == {"user_id", "user_key"}
     row = await desk.owner.fetchrow(
-        "SELECT * FROM app_user WHERE user_id = $1", UUID(guest["user_id"])
+        "SELECT * FROM user_key WHERE user_id = $1", UUID(guest["user_id"])
     )
     assert guest["user_key"].encode() not in row["key_hash"]
     assert len(row["key_hash"]) == 32
@@ -899,6 +899,10 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         "//docs",
     ):
         await fan.by_key("GET", path)
+    await fan.by_key("DELETE", "/users/me/keys")
+    await fan.by_key("POST", "/users/me/keys", json={})
+    for method in ("POST", "DELETE"):
+        await desk.operate(method, f"/admin/users/{fan.user_id}/keys")
     await (await desk.waiting(concert)).by_token("DELETE", "/queue/tokens/me")
     await desk.ask("GET", f"{base}/queue")
     drawn = await desk.concert(

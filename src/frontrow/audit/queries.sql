@@ -641,6 +641,9 @@ WITH bad AS (
     SELECT format('place %s of room %s: no such user', number, room_id) FROM place AS p
     WHERE NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = p.user_id)
     UNION ALL
+    SELECT format('user_key %s: no such user', encode(key_hash, 'hex')) FROM user_key AS k
+    WHERE NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = k.user_id)
+    UNION ALL
     SELECT format('wallet %s: no such user', user_id) FROM wallet AS w
     WHERE NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = w.user_id)
     UNION ALL
@@ -671,5 +674,6 @@ WITH bad AS (
 )
 SELECT (SELECT count(*) FROM place) + (SELECT count(*) FROM wallet) + (SELECT count(*) FROM seat)
         + (SELECT count(*) FROM reservation) + (SELECT count(*) FROM payment)
-        + (SELECT count(*) FROM ticket) + (SELECT count(*) FROM sold_delta) AS checked,
+        + (SELECT count(*) FROM ticket) + (SELECT count(*) FROM sold_delta)
+        + (SELECT count(*) FROM user_key) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;

@@ -1,16 +1,42 @@
 -- name: add_users!
--- Adds guest accounts; one that stands already (a batch sent again) stays as it is.
-INSERT INTO app_user (user_id, key_hash, created_at)
-SELECT k.user_id, k.key_hash, clock_timestamp()
+-- Adds guest accounts with their keys; what stands already (a batch sent again) stays as it is.
+WITH added AS (
+    INSERT INTO app_user (user_id, created_at)
+    SELECT k.user_id, clock_timestamp()
+    FROM unnest(:user_ids::uuid[]) AS k (user_id)
+    ORDER BY k.user_id
+    ON CONFLICT (user_id) DO NOTHING
+)
+INSERT INTO user_key (key_hash, user_id, created_at)
+SELECT k.key_hash, k.user_id, clock_timestamp()
 FROM unnest(:user_ids::uuid[], :key_hashes::bytea[]) AS k (user_id, key_hash)
-ORDER BY k.user_id
-ON CONFLICT (user_id) DO NOTHING;
+ORDER BY k.key_hash
+ON CONFLICT (key_hash) DO NOTHING;
 
 -- name: users_of_keys
--- The users whose keys have these hashes, in their order; NULL where there is none.
+-- The users whose live keys have these hashes, in their order; NULL where there is none. A key is
+-- looked up before it is judged, or the index of the live ones may be read through for it.
 SELECT u.user_id
 FROM unnest(:key_hashes::bytea[]) WITH ORDINALITY AS k (key_hash, item)
 LEFT JOIN LATERAL (
-    SELECT u.user_id FROM app_user AS u WHERE u.key_hash = k.key_hash
-) AS u ON true
+    SELECT u.user_id, u.revoked_at FROM user_key AS u WHERE u.key_hash = k.key_hash OFFSET 0
+) AS u ON u.revoked_at IS NULL
 ORDER BY k.item;
+
+-- name: issue_key^
+-- Gives a user a new key: user_key_issue.
+SELECT outcome, revoked FROM user_key_issue(
+    :user_id::uuid, :key_hash::bytea, :asked_with::bytea, :keep::boolean, :most::int
+);
+
+-- name: revoke_keys^
+-- Revokes a user's keys: user_key_revoke.
+SELECT outcome, revoked FROM user_key_revoke(:user_id::uuid, :kept::bytea);
+
+-- name: revocations$
+-- How many revocations there were.
+SELECT revocations FROM installation;
+
+-- name: revoked_since
+-- The keys that ended with a later revocation than this one.
+SELECT key_hash, revocation FROM user_key WHERE revocation > :after::bigint ORDER BY revocation;

@@ -1,4 +1,4 @@
-"""Guest accounts. A user key is 256 random bits, given out once and stored only as its SHA-256."""
+"""Accounts and their keys: 256 random bits each, given out once and stored only as SHA-256."""
 
 import hashlib
 import secrets
@@ -9,60 +9,123 @@ import asyncpg
 import msgspec
 
 from frontrow.db.queries import load
-from frontrow.errors import CredentialInvalid
+from frontrow.errors import CredentialInvalid, KeyLimit, outcome_error
 from frontrow.group_commit import Lanes
+from frontrow.users.remembered import RememberedKeys
 
 _queries = load("frontrow.users")
 
 KEY_PREFIX = "frk_"
 """What every user key begins with, so that it is told from a queue token at a glance."""
 
+MOST_KEYS = 10
+"""Live keys that a user may ask for."""
 
-class Guest(msgspec.Struct, frozen=True):
-    """A new guest account; the key is shown this once."""
+
+class UserKey(msgspec.Struct, frozen=True):
+    """A user's new key; it is shown this once."""
 
     user_id: UUID
     user_key: str
 
 
+class Guest(UserKey, frozen=True):
+    """A new guest account; the key is shown this once."""
+
+
 class Users:
-    """Makes guest accounts and tells whose key one is."""
+    """Makes guest accounts, gives and revokes keys, and tells whose key one is."""
 
     def __init__(self, pool: asyncpg.Pool, lanes: Lanes, *, remembered_keys: int) -> None:
         self._pool = pool
         self._adding = lanes.open("user_add", self._add, in_flight=1)
         self._finding = lanes.open("user_find", self._find)
-        self._remembered_keys = remembered_keys
-        # A key is 256 random bits: nothing can be learnt from how long a look-up of its hash takes.
-        self._known: dict[bytes, UUID] = {}
+        self._known = RememberedKeys(remembered_keys)
+        # The last revocation that this process knows of.
+        self._revocation: int | None = None
 
     async def add_guest(self) -> Guest:
         """Makes a guest account."""
-        guest = Guest(uuid4(), KEY_PREFIX + secrets.token_urlsafe(32))
+        guest = Guest(uuid4(), _new_key())
         key_hash = _hash(guest.user_key)
+        moment = self._known.moment
         await self._adding.submit((guest.user_id, key_hash))
-        self._remember(key_hash, guest.user_id)
+        self._known.add(key_hash, guest.user_id, moment)
         return guest
 
     async def user_of(self, user_key: str) -> UUID:
         """The user whose key this is.
 
         Raises:
-            CredentialInvalid: nobody's.
+            CredentialInvalid: nobody's, or a revoked one.
         """
         key_hash = _hash(user_key)
-        user_id = self._known.get(key_hash)
+        user_id = self._known.user_of(key_hash)
         if user_id is None:
+            moment = self._known.moment
             user_id = await self._finding.submit(key_hash)
             if user_id is None:
                 raise CredentialInvalid
-            self._remember(key_hash, user_id)
+            self._known.add(key_hash, user_id, moment)
         return user_id
 
-    def _remember(self, key_hash: bytes, user_id: UUID) -> None:
-        while len(self._known) >= self._remembered_keys:
-            del self._known[next(iter(self._known))]
-        self._known[key_hash] = user_id
+    async def exchange_key(self, user_id: UUID, user_key: str, *, keep: bool) -> UserKey:
+        """Gives a user a new key for the one that is asked with, which is revoked unless ``keep``.
+
+        Raises:
+            CredentialInvalid: that key has been revoked meanwhile.
+            KeyLimit: it is kept, and the user has as many as there may be.
+        """
+        return await self._issue(user_id, _hash(user_key), keep=keep)
+
+    async def reissue_key(self, user_id: UUID) -> UserKey:
+        """Gives a user, who has lost the old one, a new key; all others are revoked.
+
+        Raises:
+            NotFound: no such user.
+        """
+        return await self._issue(user_id, None, keep=False)
+
+    async def revoke_keys(self, user_id: UUID, *, kept: str | None = None) -> None:
+        """Revokes a user's keys, all but ``kept``, the one that is asked with.
+
+        Raises:
+            NotFound: no such user.
+            CredentialInvalid: ``kept`` has been revoked meanwhile.
+        """
+        done = await _queries.revoke_keys(
+            self._pool, user_id=user_id, kept=None if kept is None else _hash(kept)
+        )
+        self._known.forget(done["revoked"])
+        if done["outcome"] != "revoked":
+            raise outcome_error(done["outcome"], None)
+
+    async def read_revocations(self) -> None:
+        """Forgets the keys that any process has revoked since this was last done."""
+        if self._revocation is None:
+            self._revocation = await _queries.revocations(self._pool)
+            return
+        rows = await _queries.revoked_since(self._pool, after=self._revocation)
+        if rows:
+            self._known.forget(row["key_hash"] for row in rows)
+            self._revocation = rows[-1]["revocation"]
+
+    async def _issue(self, user_id: UUID, asked_with: bytes | None, *, keep: bool) -> UserKey:
+        issued = UserKey(user_id, _new_key())
+        done = await _queries.issue_key(
+            self._pool,
+            user_id=user_id,
+            key_hash=_hash(issued.user_key),
+            asked_with=asked_with,
+            keep=keep,
+            most=MOST_KEYS,
+        )
+        self._known.forget(done["revoked"])
+        if done["outcome"] == KeyLimit.code:
+            raise KeyLimit(limit=MOST_KEYS)
+        if done["outcome"] != "issued":
+            raise outcome_error(done["outcome"], None)
+        return issued
 
     async def _add(self, guests: Sequence[tuple[UUID, bytes]]) -> list[None]:
         user_ids, key_hashes = zip(*guests, strict=True)
@@ -72,6 +135,10 @@ class Users:
     async def _find(self, key_hashes: Sequence[bytes]) -> list[UUID | None]:
         rows = await _queries.users_of_keys(self._pool, key_hashes=key_hashes)
         return [row["user_id"] for row in rows]
+
+
+def _new_key() -> str:
+    return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
 def _hash(user_key: str) -> bytes:

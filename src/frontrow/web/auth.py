@@ -47,7 +47,8 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
     elif credential.startswith(_USER_KEY):
         if who not in _TAKES_KEY:
             raise CredentialInvalid
-        ask.user = await ask.services.users.user_of(credential.decode("latin-1"))
+        ask.user_key = credential.decode("latin-1")
+        ask.user = await ask.services.users.user_of(ask.user_key)
     elif who in _TAKES_TOKEN:
         ask.place = ask.services.signer.verify(credential)
     else:

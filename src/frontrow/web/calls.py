@@ -47,6 +47,7 @@ class Ask:
         "request",
         "services",
         "user",
+        "user_key",
     )
 
     def __init__(self, request: Request, services: Services) -> None:
@@ -57,6 +58,7 @@ class Ask:
         self.body: Any = None
         self.idempotency_key: str | None = None
         self.user: UUID | None = None
+        self.user_key: str | None = None
         self.place: PlaceRef | None = None
 
     @property
@@ -65,6 +67,13 @@ class Ask:
         if self.place is None:
             raise CredentialInvalid
         return self.place
+
+    @property
+    def known_user_key(self) -> str:
+        """The user key of a call that is made with one."""
+        if self.user_key is None:
+            raise CredentialInvalid
+        return self.user_key
 
     @property
     def user_id(self) -> UUID:

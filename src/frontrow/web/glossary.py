@@ -231,6 +231,7 @@ EXAMPLES: Mapping[str, Any] = {
     "issued_at": "2026-11-22T10:00:00Z",
     "joined_per_minute": 120,
     "joined_at": "2026-11-22T09:58:12.004211Z",
+    "keep": False,
     "last_date": "2027-03-15",
     "limit": 4,
     "PaymentsQuery.limit": 20,

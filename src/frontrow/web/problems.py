@@ -18,6 +18,7 @@ from frontrow.errors import (
     IdempotencyKeyReused,
     InsufficientBalance,
     InvalidRequest,
+    KeyLimit,
     Malformed,
     NotAdmitted,
     NotAllowed,
@@ -96,6 +97,12 @@ class SeatLimitProblem(Problem, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(description="Most seats that one user may hold and own.")]
 
 
+class KeyLimitProblem(Problem, frozen=True, kw_only=True):
+    """As many user keys as there may be."""
+
+    limit: Annotated[int, Meta(description="Most user keys that one user may have.")]
+
+
 class ShowAmbiguousProblem(Problem, frozen=True, kw_only=True):
     """The date has several shows."""
 
@@ -155,6 +162,7 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     ReservationClosed: _Kind(409, "Reservation closed", ReservationClosedProblem),
     RoomClosed: _Kind(409, "Room closed"),
     ShowClosed: _Kind(409, "Show closed"),
+    KeyLimit: _Kind(409, "Key limit", KeyLimitProblem),
     HoldExpired: _Kind(410, "Hold expired"),
     TooLarge: _Kind(413, "Too large"),
     UnsupportedMediaType: _Kind(415, "Unsupported media type"),

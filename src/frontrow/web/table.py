@@ -13,6 +13,7 @@ from frontrow.web import (
     reservations,
     shows,
     tickets,
+    user_keys,
     users,
 )
 from frontrow.web.calls import Call
@@ -28,6 +29,7 @@ CALLS: tuple[Call, ...] = tuple(
         concerts.CALLS,
         balance.CALLS,
         users.CALLS,
+        user_keys.CALLS,
         events.CALLS,
         admin.CALLS,
         order.CALLS,

@@ -1,0 +1,97 @@
+-- A user's keys: given and revoked here, each in one call. The account's row is locked first, the
+-- installation's last (it numbers the revocations); nothing else takes both.
+
+-- Revokes keys of a user whose row is locked: the one key p_only, or where that is NULL all but
+-- p_except. Gives their hashes.
+CREATE OR REPLACE FUNCTION user_key_end(p_user_id uuid, p_only bytea, p_except bytea)
+RETURNS bytea[] LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    ended bytea[];
+    number bigint;
+BEGIN
+    SELECT array_agg(k.key_hash ORDER BY k.key_hash) INTO ended
+    FROM user_key AS k
+    WHERE k.user_id = p_user_id AND k.revoked_at IS NULL
+        AND (p_only IS NULL OR k.key_hash = p_only) AND k.key_hash IS DISTINCT FROM p_except;
+    IF ended IS NULL THEN
+        RETURN '{}';
+    END IF;
+    UPDATE installation SET revocations = revocations + 1 RETURNING revocations INTO number;
+    UPDATE user_key AS k SET revoked_at = clock_timestamp(), revocation = number
+    WHERE k.key_hash = ANY (ended);
+    RETURN ended;
+END $$;
+
+-- Whether a key is one of this user's that hasn't been revoked.
+CREATE OR REPLACE FUNCTION user_key_is_live(p_user_id uuid, p_key_hash bytea)
+RETURNS boolean LANGUAGE sql VOLATILE AS $$
+    SELECT coalesce(
+        (
+            SELECT k.user_id = p_user_id AND k.revoked_at IS NULL FROM user_key AS k
+            WHERE k.key_hash = p_key_hash
+        ),
+        false
+    )
+$$;
+
+-- Gives a user a new key, p_key_hash. p_asked_with is the key that the user asks with: it is revoked,
+-- unless p_keep; NULL: the operator asks, and all of the user's keys are revoked.
+-- outcome: issued (also where the key stands already: the same call, sent again); not_found (no such
+-- user); credential_invalid (p_asked_with was revoked meanwhile); key_limit (p_limit keys are live).
+-- revoked: the hashes of the keys that ended.
+CREATE OR REPLACE FUNCTION user_key_issue(
+    p_user_id uuid, p_key_hash bytea, p_asked_with bytea, p_keep boolean, p_limit int,
+    OUT outcome text, OUT revoked bytea[]
+)
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    revoked := '{}';
+    PERFORM FROM app_user AS u WHERE u.user_id = p_user_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        outcome := 'not_found';
+    ELSIF user_key_is_live(p_user_id, p_key_hash) THEN
+        outcome := 'issued';
+    ELSIF p_asked_with IS NOT NULL AND NOT user_key_is_live(p_user_id, p_asked_with) THEN
+        outcome := 'credential_invalid';
+    ELSE
+        IF NOT p_keep THEN
+            revoked := user_key_end(p_user_id, p_asked_with, NULL);
+        ELSIF p_limit <= (
+            SELECT count(*) FROM user_key AS k WHERE k.user_id = p_user_id AND k.revoked_at IS NULL
+        ) THEN
+            outcome := 'key_limit';
+            RETURN;
+        END IF;
+        INSERT INTO user_key (key_hash, user_id, created_at)
+        VALUES (p_key_hash, p_user_id, clock_timestamp());
+        outcome := 'issued';
+    END IF;
+END $$;
+
+-- Revokes all keys of a user but p_except, the key that the user asks with; NULL: really all.
+-- outcome: revoked, not_found, credential_invalid; revoked: the hashes of the keys that ended.
+CREATE OR REPLACE FUNCTION user_key_revoke(
+    p_user_id uuid, p_except bytea, OUT outcome text, OUT revoked bytea[]
+)
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    revoked := '{}';
+    PERFORM FROM app_user AS u WHERE u.user_id = p_user_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        outcome := 'not_found';
+    ELSIF p_except IS NOT NULL AND NOT user_key_is_live(p_user_id, p_except) THEN
+        outcome := 'credential_invalid';
+    ELSE
+        revoked := user_key_end(p_user_id, NULL, p_except);
+        outcome := 'revoked';
+    END IF;
+END $$;

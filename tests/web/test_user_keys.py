@@ -1,0 +1,75 @@
+"""User keys over HTTP."""
+
+from uuid import uuid4
+
+import pytest
+
+from tests.web.fans import Desk, check_problem, eventually
+
+
+async def test_a_user_exchanges_the_key(desk: Desk) -> None:
+    """POST /users/me/keys: 201 with a key that works; the old one doesn't any more."""
+    fan = await desk.fan()
+    response = await fan.by_key("POST", "/users/me/keys", json={})
+    assert response.status_code == 201
+    issued = response.json()
+    assert issued["user_id"] == fan.user_id
+    assert (await desk.ask("GET", "/users/me", issued["user_key"])).status_code == 200
+    check_problem(await fan.by_key("GET", "/users/me"), 401, "credential_invalid")
+
+
+async def test_a_user_revokes_the_others(desk: Desk) -> None:
+    """DELETE /users/me/keys: 204; what was kept beside ends, the key that asks goes on."""
+    fan = await desk.fan()
+    kept = (await fan.by_key("POST", "/users/me/keys", json={"keep": True})).json()["user_key"]
+    assert (await fan.by_key("DELETE", "/users/me/keys")).status_code == 204
+    assert (await fan.by_key("GET", "/users/me")).status_code == 200
+    check_problem(await desk.ask("GET", "/users/me", kept), 401, "credential_invalid")
+
+
+async def test_as_many_keys_as_there_may_be(desk: Desk) -> None:
+    """One more is 409 key_limit."""
+    fan = await desk.fan()
+    for _ in range(9):
+        await fan.by_key("POST", "/users/me/keys", json={"keep": True})
+    before = await desk.digest()
+    response = await fan.by_key("POST", "/users/me/keys", json={"keep": True})
+    check_problem(response, 409, "key_limit", limit=10)
+    assert await desk.digest() == before
+
+
+async def test_the_operator_reissues_a_key(desk: Desk) -> None:
+    """POST and DELETE /admin/users/{user_id}/keys; nobody's are 404."""
+    fan = await desk.fan()
+    keys = f"/admin/users/{fan.user_id}/keys"
+    issued = await desk.operate("POST", keys)
+    assert issued.status_code == 201
+    check_problem(await fan.by_key("GET", "/users/me"), 401, "credential_invalid")
+    fan.user_key = issued.json()["user_key"]
+    assert (await fan.by_key("GET", "/users/me")).status_code == 200
+    assert (await desk.operate("DELETE", keys)).status_code == 204
+    check_problem(await fan.by_key("GET", "/users/me"), 401, "credential_invalid")
+    for method in ("POST", "DELETE"):
+        unknown = await desk.operate(method, f"/admin/users/{uuid4()}/keys")
+        check_problem(unknown, 404, "not_found")
+
+
+async def test_a_revocation_elsewhere_is_heard_of(desk: Desk) -> None:
+    """A key that another process revoked is refused soon, though it was remembered here."""
+    fan = await desk.fan()
+    assert (await fan.by_key("GET", "/users/me")).status_code == 200
+    await desk.owner.execute("SELECT FROM user_key_revoke($1, NULL)", fan.user_id)
+
+    async def is_refused() -> bool:
+        return (await fan.by_key("GET", "/users/me")).status_code == 401
+
+    await eventually(is_refused)
+
+
+@pytest.mark.parametrize("body", [{"keep": 1}, {"keep": None}, {"all": True}, []])
+async def test_bad_bodies(desk: Desk, body: object) -> None:
+    """What isn't in the contract is 422, and the key goes on."""
+    fan = await desk.fan()
+    response = await fan.by_key("POST", "/users/me/keys", json=body)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert (await fan.by_key("GET", "/users/me")).status_code == 200
