@@ -37,6 +37,7 @@ _TIMES = {
         "finished_at",
     ),
     "show": ("sales_end_at",),
+    "show_section": ("searched_at",),
     "reservation": ("created_at", "held_until", "closed_at"),
     "seat": ("held_until",),
     "transfer": ("created_at",),

@@ -102,7 +102,7 @@ def _evening(today: date, days: int, hour: int) -> datetime:
 
 def _sections() -> list[NewSection]:
     return [
-        NewSection(name="Floor", price=143_000, seats=40),
-        NewSection(name="Balcony R", price=121_000, seats=60),
-        NewSection(name="Balcony S", price=99_000, seats=60),
+        NewSection(name="Floor", price=143_000, rows=4, seats_per_row=10),
+        NewSection(name="Balcony R", price=121_000, rows=5, seats_per_row=12),
+        NewSection(name="Balcony S", price=99_000, rows=5, seats_per_row=12),
     ]

@@ -141,6 +141,49 @@ def test_sizes_are_checked_of_shows_that_are_added() -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "block"),
+    [
+        ({"seats": 10}, (10, 10)),
+        ({"rows": 5, "seats_per_row": 8}, (40, 8)),
+        ({"rows": 5, "seats_per_row": 8, "seats": 40}, (40, 8)),
+        ({"rows": 100_000, "seats_per_row": 1}, (100_000, 1)),
+    ],
+)
+def test_the_size_of_a_section(size: dict[str, int], block: tuple[int, int]) -> None:
+    """Seats in one row, or rows; said twice if it agrees. Said as ever, it asks for the same."""
+    body = {"name": "R", "price": 5, **size}
+    section: NewSection = read(body, NewSection)
+    assert section.block == ("R", 5, *block)
+    assert msgspec.to_builtins(section) == body
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ({}, "give seats, or rows"),
+        ({"rows": 5}, "rows and seats_per_row together"),
+        ({"seats_per_row": 5, "seats": 5}, "rows and seats_per_row together"),
+        ({"rows": 5, "seats_per_row": 8, "seats": 41}, "seats is not rows times"),
+        ({"rows": 0, "seats_per_row": 8}, ">= 1"),
+        ({"rows": 8, "seats_per_row": 100_001}, "<= 100000"),
+    ],
+)
+def test_no_size_of_a_section(size: dict[str, int], message: str) -> None:
+    """Half a size, or two that disagree."""
+    with pytest.raises(msgspec.ValidationError, match=message):
+        read({"name": "R", "price": 5, **size}, NewSection)
+
+
+def test_rows_count_as_seats() -> None:
+    """A show of rows is bounded by its seats."""
+    section = {"name": "R", "price": 5, "rows": 1_000, "seats_per_row": 100}
+    show = without(SHOW, "price") | {"sections": [section]}
+    assert read(show, NewShow).seats_total == 100_000
+    with pytest.raises(msgspec.ValidationError, match="at most 100000 seats"):
+        read({**show, "sections": [section, SECTION]}, NewShow)
+
+
+@pytest.mark.parametrize(
     "change", [{}, {"title": "New"}, {"hold_seconds": 1}, {"max_seats_per_user": 100}]
 )
 def test_change(change: dict[str, Any]) -> None:

@@ -821,6 +821,10 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
             },
             "/shows/0",
         ),
+        (
+            {"shows": [{"starts_at": SHOW["starts_at"], "sections": [{**SECTION, "rows": 2}]}]},
+            "/shows/0/sections/0",
+        ),
         ({"waiting_room": {"session_seconds": 0}}, "/waiting_room/session_seconds"),
         ({"waiting_room": {"session_seconds": 86_401}}, "/waiting_room/session_seconds"),
         ({"waiting_room": {"claim_seconds": 0}}, "/waiting_room/claim_seconds"),

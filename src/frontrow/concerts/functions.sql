@@ -1,10 +1,12 @@
 -- What is on sale: concerts, their shows and seats are made here, each in one call.
 
--- Adds one show to a concert, with its seats. Sections come as arrays of one length, in order; seat
--- numbers run 1..n through them. Asked again with the same id, it changes nothing.
+-- Adds one show to a concert, with its sections and seats. Sections come as arrays of one length, in
+-- order; seat numbers run 1..n through them, row by row. A plain show is one section without a name.
+-- Asked again with the same id, it changes nothing.
 CREATE OR REPLACE FUNCTION concert_add_show(
     p_concert_id uuid, p_show_id uuid, p_request_hash bigint, p_starts_at timestamptz,
-    p_date date, p_sales_end_at timestamptz, p_names text[], p_prices bigint[], p_seats int[]
+    p_date date, p_sales_end_at timestamptz, p_names text[], p_prices bigint[], p_seats int[],
+    p_seats_per_row int[]
 )
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -17,10 +19,19 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO stock (show_id) VALUES (p_show_id);
+    INSERT INTO show_section (
+        show_id, ordinal, name, price, first_number, last_number, seats_per_row
+    )
+    SELECT p_show_id, k.ordinal, k.name, k.price, sum(k.seats) OVER before - k.seats + 1,
+        sum(k.seats) OVER before, k.seats_per_row
+    FROM unnest(p_names, p_prices, p_seats, p_seats_per_row)
+        WITH ORDINALITY AS k (name, price, seats, seats_per_row, ordinal)
+    WINDOW before AS (ORDER BY k.ordinal);
     INSERT INTO seat (show_id, number, price, section)
-    SELECT p_show_id, row_number() OVER (ORDER BY k.ordinal, i), k.price, k.name
-    FROM unnest(p_names, p_prices, p_seats) WITH ORDINALITY AS k (name, price, seats, ordinal)
-    CROSS JOIN LATERAL generate_series(1, k.seats) AS i;
+    SELECT p_show_id, i, s.price, s.name
+    FROM show_section AS s CROSS JOIN LATERAL generate_series(s.first_number, s.last_number) AS i
+    WHERE s.show_id = p_show_id
+    ORDER BY i;
 END $$;
 
 -- Sets when the sale of a show ends; NULL: at its start. Buyers lock the show shared: this waits for

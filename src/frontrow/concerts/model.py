@@ -1,7 +1,7 @@
 """What is on sale, as it is shown and as an operator describes it."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -94,12 +94,46 @@ class SeatMap(msgspec.Struct, frozen=True):
     seats: list[Seat]
 
 
-class NewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A block of seats at one price; numbers run on from the section before."""
+class Block(NamedTuple):
+    """Seats in a row of the house's plan: what a section, or a whole plain show, comes to."""
+
+    name: str | None
+    price: int
+    seats: int
+    seats_per_row: int
+
+
+# Without the fields that are left out: what stood before them asks for the same as ever.
+class NewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A block of seats at one price; numbers run on from the section before, row by row.
+
+    Its size is ``seats``, all in one row, or ``rows`` of ``seats_per_row``; both if they agree.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern=_TEXT)]
     price: Money
-    seats: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)]
+    seats: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] | None = None
+    rows: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] | None = None
+    seats_per_row: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.rows is None) != (self.seats_per_row is None):
+            message = "give rows and seats_per_row together"
+            raise ValueError(message)
+        if self.rows is None and self.seats is None:
+            message = "give seats, or rows and seats_per_row"
+            raise ValueError(message)
+        if self.seats is not None and self.seats != self.block.seats:
+            message = "seats is not rows times seats_per_row"
+            raise ValueError(message)
+
+    @property
+    def block(self) -> Block:
+        """What it comes to."""
+        if self.rows is None or self.seats_per_row is None:
+            seats = self.seats or 0
+            return Block(self.name, self.price, seats, seats)
+        return Block(self.name, self.price, self.rows * self.seats_per_row, self.seats_per_row)
 
 
 class NewShow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -126,16 +160,16 @@ class NewShow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         check_years(self.starts_at, self.sales_end_at)
 
     @property
-    def blocks(self) -> list[tuple[str | None, int | None, int]]:
-        """The seats as (section, price, how many), in the order of their numbers."""
-        if self.sections:
-            return [(section.name, section.price, section.seats) for section in self.sections]
-        return [(None, self.price, self.seats)]
+    def blocks(self) -> list[Block]:
+        """The seats, in the order of their numbers."""
+        if self.price is None:
+            return [section.block for section in self.sections or ()]
+        return [Block(None, self.price, self.seats, self.seats)]
 
     @property
     def seats_total(self) -> int:
         """How many seats the show has."""
-        return sum(seats for _, _, seats in self.blocks)
+        return sum(block.seats for block in self.blocks)
 
 
 class NewShows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,8 @@ SELECT request_hash, flaw FROM concert_create(
 -- name: add_show$
 -- Adds a show with its seats; one that stands already stays as it is.
 SELECT concert_add_show(
-    :concert_id, :show_id, :request_hash, :starts_at, :date, :sales_end_at, :names, :prices, :seats
+    :concert_id, :show_id, :request_hash, :starts_at, :date, :sales_end_at, :names, :prices, :seats,
+    :seats_per_row
 );
 
 -- name: request_hash_of_show$

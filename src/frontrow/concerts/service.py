@@ -160,7 +160,7 @@ async def _add(
     for index, show in enumerate(shows):
         day = show.starts_at.astimezone(zone).date()
         show_id = _show_id(namespace, index)
-        names, prices, seats = zip(*show.blocks, strict=True)
+        names, prices, seats, rows = zip(*show.blocks, strict=True)
         await _queries.add_show(
             connection,
             concert_id=concert_id,
@@ -172,6 +172,7 @@ async def _add(
             names=names,
             prices=prices,
             seats=seats,
+            seats_per_row=rows,
         )
         created.append(CreatedShow(show_id, day))
     return created

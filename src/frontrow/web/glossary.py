@@ -34,7 +34,9 @@ DESCRIPTIONS: Mapping[str, str] = {
     "Finding.examples": "A few of those that break it.",
     "Finding.says": "What it means.",
     "Health.status": "How it is.",
-    "NewSection.seats": "How many seats.",
+    "NewSection.seats": "How many seats, all in one row unless `rows` says otherwise.",
+    "NewSection.rows": "How many rows.",
+    "NewSection.seats_per_row": "How many seats each row has.",
     "NewShow.seats": "How many seats, where there are no sections.",
     "NewShow.price": "What each seat costs, where there are no sections, in the minor unit.",
     "NewShow.sections": "The show's blocks of seats, in the order of their numbers.",
@@ -112,6 +114,18 @@ RULES: Mapping[str, Mapping[str, Any]] = {
         ]
     },
     "NewReservation.seats": {"uniqueItems": True},
+    "NewSection": {
+        "anyOf": [
+            {"required": ["seats"], "properties": {"seats": {"type": "integer"}}},
+            {
+                "required": ["rows", "seats_per_row"],
+                "properties": {
+                    "rows": {"type": "integer"},
+                    "seats_per_row": {"type": "integer"},
+                },
+            },
+        ]
+    },
     "NewShow": {
         "oneOf": [
             {"required": ["price"], "properties": {"price": {"type": "integer"}}},
@@ -153,7 +167,9 @@ EXAMPLES: Mapping[str, Any] = {
     "Me.balance": 100_000,
     "NewReservation.seats": [7, 8],
     "NewConcertWithRoom.waiting_room": {"policy": {"kind": "max_active", "max_active": 100}},
+    "NewSection.rows": 3,
     "NewSection.seats": 30,
+    "NewSection.seats_per_row": 10,
     "NewShow.price": None,
     "NewShow.seats": 50,
     "Payment.balance": 100_000,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from frontrow.concerts.model import ConcertChange, NewConcert, NewSection, NewShow, Show
+from frontrow.db.migrate import MIGRATIONS
 from frontrow.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -34,6 +36,7 @@ from tests.conftest import Database
 
 START = datetime(2030, 5, 1, 15, 30, tzinfo=UTC)
 ROOM = RoomSettings(policy=OpenPolicy())
+ROWS_MIGRATION = MIGRATIONS / "0004_rows.sql"
 
 
 def concert(*shows: NewShow, **changes: Any) -> NewConcert:
@@ -182,6 +185,54 @@ async def test_sections(services: Services) -> None:
         ]
     ]
     assert (await services.catalogue.concerts())[0].price_from == 9
+
+
+async def test_rows(services: Services, owner: Owner) -> None:
+    """A section's rows follow one another in its numbers; without rows it is one."""
+    sections = [
+        NewSection("Stalls", 90, rows=2, seats_per_row=3),
+        NewSection("Box", 70, 4),
+        NewSection("Circle", 40, rows=1, seats_per_row=2, seats=2),
+    ]
+    shows = [NewShow(starts_at=START, sections=sections), NewShow(starts_at=START, price=5)]
+    created, _ = await services.concerts.create(concert(*shows), ROOM, None)
+    written = await owner.fetch(
+        """SELECT ordinal, name, price, first_number, last_number, seats_per_row FROM show_section
+        WHERE show_id = $1 ORDER BY ordinal""",
+        created.shows[0].show_id,
+    )
+    assert [tuple(row) for row in written] == [
+        (1, "Stalls", 90, 1, 6, 3),
+        (2, "Box", 70, 7, 10, 4),
+        (3, "Circle", 40, 11, 12, 2),
+    ]
+    plain = await owner.fetchrow(
+        "SELECT * FROM show_section WHERE show_id = $1", created.shows[1].show_id
+    )
+    assert tuple(plain)[1:7] == (1, None, 5, 1, 50, 50)
+    seats = await owner.fetch(
+        "SELECT section, price, array_agg(number ORDER BY number) FROM seat WHERE show_id = $1"
+        " GROUP BY 1, 2 ORDER BY 3",
+        created.shows[0].show_id,
+    )
+    assert [tuple(row) for row in seats] == [
+        ("Stalls", 90, [1, 2, 3, 4, 5, 6]),
+        ("Box", 70, [7, 8, 9, 10]),
+        ("Circle", 40, [11, 12]),
+    ]
+
+
+async def test_shows_of_before_get_their_sections(services: Services, owner: Owner) -> None:
+    """The migration gives shows that stand already what a new one would have without rows."""
+    sections = [NewSection("R", 90, 3), NewSection("S", 90, 4), NewSection("R", 90, 2)]
+    shows = [NewShow(starts_at=START, sections=sections), NewShow(starts_at=START, price=5)]
+    await services.concerts.create(concert(*shows), ROOM, None)
+    made = await owner.fetch("SELECT * FROM show_section ORDER BY show_id, ordinal")
+    await owner.execute("DELETE FROM show_section")
+    backfill = re.search(r"INSERT INTO show_section.*?;", ROWS_MIGRATION.read_text(), re.DOTALL)
+    assert backfill is not None
+    await owner.execute(backfill[0])
+    assert await owner.fetch("SELECT * FROM show_section ORDER BY show_id, ordinal") == made
 
 
 async def test_fifty_thousand_seats(services: Services) -> None:
