@@ -49,7 +49,7 @@ _TIMES = {
     "room_load": ("stepped_at",),
     "line_pace": ("looked_at", "published_at"),
     "forecast": ("made_at",),
-    "concert": ("created_at",),
+    "concert": ("created_at", "refundable_until"),
     "app_user": ("created_at",),
     "signing_key": ("created_at", "signs_at", "retired_at"),
     "user_key": ("created_at", "revoked_at"),
@@ -86,6 +86,7 @@ async def make_concert(
     opens_at: datetime | None = None,
     closes_at: datetime | None = None,
     order: LineOrder = "arrival",
+    refundable_until: datetime | None = None,
 ) -> Made:
     """Puts a concert on sale: one show a day, from 30 days from now on, all seats at one price."""
     first = (datetime.now(UTC) + timedelta(days=30)).replace(hour=10, minute=0)
@@ -93,6 +94,7 @@ async def make_concert(
         title="The Test",
         hold_seconds=hold_seconds,
         max_seats_per_user=max_seats_per_user,
+        refundable_until=refundable_until,
         shows=[
             NewShow(starts_at=first + timedelta(days=day), price=price, seats=seats)
             for day in range(shows)

@@ -8,7 +8,9 @@
         ├── InsufficientBalance
         ├── NotAdmitted, NotAllowed
         ├── NotFound
-        ├── SeatTaken, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed, ShowClosed
+        ├── SeatTaken, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed, ShowClosed,
+        │   RefundClosed
+        ├── AlreadyCheckedIn
         ├── HoldExpired
         ├── KeyLimit
         ├── AmountMismatch, IdempotencyKeyReused
@@ -188,6 +190,20 @@ class KeyLimit(DomainError):
     message = "You have as many user keys as there may be. Revoke the others first."
 
 
+class RefundClosed(DomainError):
+    """Buyers of this concert may no longer have a purchase refunded, or never might."""
+
+    code = "refund_closed"
+    message = "This purchase can't be given back, or no longer. The organiser may still refund it."
+
+
+class AlreadyCheckedIn(DomainError):
+    """The ticket was let in before. ``checked_in_at``, ``gate`` (``None``: it didn't say)."""
+
+    code = "already_checked_in"
+    message = "This ticket was let in already."
+
+
 class HoldExpired(DomainError):
     """The hold ended before it was paid."""
 
@@ -232,6 +248,7 @@ _PLAIN: Mapping[str, type[DomainError]] = {
         NotAdmitted,
         NotAllowed,
         NotFound,
+        RefundClosed,
         RoomClosed,
         ShowClosed,
     )

@@ -91,6 +91,11 @@ SEATS = _of_line("frontrow_seats", "Seats there are.")
 SEATS_HELD = _of_line("frontrow_seats_held", "Seats on hold now.")
 SEATS_AVAILABLE = _of_line("frontrow_seats_available", "Seats free now.")
 
+REFUNDS = Counter("frontrow_refunds", "Payments refunded.", ["reason"])
+REFUNDED_AMOUNT = Counter(
+    "frontrow_refunded_amount", "Money given back, in the currency's minor unit.", ["reason"]
+)
+
 # Upkeep ------------------------------------------------------------------------------------------
 
 HOLDS_EXPIRED = Counter("frontrow_holds_expired", "Holds that ended unpaid.")
@@ -145,6 +150,12 @@ def count_finished(concerts: Iterable[UUID], reason: str) -> None:
         counts[concert] = counts.get(concert, 0) + 1
     for concert, count in counts.items():
         FINISHED.labels(str(concert), reason).inc(count)
+
+
+def count_refunds(reason: str, payments: int, amount: int) -> None:
+    """So many payments were refunded, of so much money together."""
+    REFUNDS.labels(reason).inc(payments)
+    REFUNDED_AMOUNT.labels(reason).inc(amount)
 
 
 class _Eta(Protocol):

@@ -14,6 +14,7 @@ from frontrow.db.pool import classify, open_pool
 from frontrow.errors import SetupError
 from frontrow.group_commit import Lanes
 from frontrow.metrics import observe_batch
+from frontrow.payments.refunds import Refunds
 from frontrow.payments.service import Paying
 from frontrow.payments.ticket_signing import load_ticket_signer
 from frontrow.payments.tickets import Tickets
@@ -75,6 +76,7 @@ class Services:
     ledger: Ledger
     paying: Paying
     tickets: Tickets
+    refunds: Refunds
 
 
 @asynccontextmanager
@@ -120,6 +122,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
     await users.read_revocations()
     snapshot = Snapshot(pool)
     await snapshot.refresh()
+    paying = Paying(pool, lanes, ticket_signer, currency=currency, wake=bell.ring, note=load.note)
     return Services(
         settings=settings,
         pool=pool,
@@ -137,8 +140,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
             pool, lanes, currency=currency, wake=bell.ring, stopping=stopping, note=load.note
         ),
         ledger=Ledger(pool, lanes, currency=currency),
-        paying=Paying(
-            pool, lanes, ticket_signer, currency=currency, wake=bell.ring, note=load.note
-        ),
+        paying=paying,
+        refunds=Refunds(pool, lanes, tell=paying.tell),
         tickets=Tickets(pool, ticket_signer),
     )

@@ -3,7 +3,8 @@
 --
 -- Room 1 is capped: 1 paid, 2 left, 3 left while waiting, 4 and 5 expired, 6 holds a seat, 7 was called,
 -- 8 is 4 again, 9 waits. Room 2 is paced: 1 and 2 paid, 3 waits. Room 3 was drawn: 3 left before that,
--- three of the other four were called, 6 came later.
+-- three of the other four were called, 6 came later. In room 4 a purchase was refunded, and one of its
+-- seats sold again.
 
 -- seat_has_one_holder: seats taken for nobody
 UPDATE seat SET reservation_id = gen_random_uuid(), held_until = now() + interval '1 hour'
@@ -18,7 +19,8 @@ UPDATE seat SET held_until = held_until + interval '1 second'
 WHERE held_until > now() AND held_until < 'infinity';
 
 -- seat_has_one_holder: a sold seat that becomes free again
-UPDATE seat SET held_until = now() + interval '1 hour' WHERE number = 1 AND held_until = 'infinity';
+UPDATE seat SET held_until = now() + interval '1 hour' WHERE number = 1 AND held_until = 'infinity'
+    AND show_id IN (SELECT show_id FROM stock WHERE sold > 0);
 UPDATE stock SET sold = sold - 1 WHERE sold > 0;
 
 -- seat_has_one_holder: a seat taken for an ended hold
@@ -97,7 +99,7 @@ WHERE p.room_id = 1 AND p.number = 5 AND a.name = 'sales';
 UPDATE wallet AS w SET balance = balance - 9, entries = entries + 1
 FROM place AS p WHERE p.user_id = w.user_id AND p.room_id = 1 AND p.number = 5;
 
--- sale_has_one_debit: a refund of nothing
+-- refund_gives_back_once: a refund of nothing
 INSERT INTO transfer
 SELECT gen_random_uuid(), w.user_id, w.entries + 1, 'refund', a.account_id, w.user_id, 9,
     w.balance + 9, gen_random_uuid(), now()
@@ -119,7 +121,7 @@ UPDATE place SET reason = 'paid' WHERE reason = 'left' AND claimed_at IS NOT NUL
 DELETE FROM ticket WHERE number = 2;
 
 -- sale_gives_its_tickets: void tickets
-UPDATE ticket SET void_at = now(), void_reason = 'refunded';
+UPDATE ticket SET void_at = now(), void_reason = 'refunded' WHERE void_at IS NULL;
 
 -- sale_gives_its_tickets: another user's tickets
 UPDATE ticket SET user_id = gen_random_uuid();
@@ -128,6 +130,39 @@ UPDATE ticket SET user_id = gen_random_uuid();
 DROP INDEX ticket_valid;
 INSERT INTO ticket (ticket_id, payment_id, user_id, show_id, number)
 SELECT gen_random_uuid(), payment_id, user_id, show_id, number FROM ticket;
+
+-- sale_closes_its_reservation: refunded at another instant
+UPDATE reservation SET closed_at = closed_at + interval '1 microsecond' WHERE state = 'refunded';
+
+-- sale_gives_its_tickets: valid tickets of a refunded payment
+DROP INDEX ticket_valid;
+UPDATE ticket SET void_at = NULL, void_reason = NULL;
+
+-- sale_gives_its_tickets: void for another reason
+UPDATE ticket SET void_reason = 'show_cancelled' WHERE void_reason = 'refunded';
+
+-- refund_gives_back_once: another amount than was paid
+ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
+UPDATE wallet SET balance = balance - 1
+WHERE user_id IN (SELECT user_id FROM transfer WHERE kind = 'refund');
+UPDATE transfer SET amount = amount - 1, balance = balance - 1 WHERE kind = 'refund';
+
+-- refund_gives_back_once: money back twice
+DROP INDEX transfer_refund;
+INSERT INTO transfer
+SELECT gen_random_uuid(), user_id, entry + 1, kind, debit_account, credit_account, amount,
+    balance + amount, reference, created_at
+FROM transfer WHERE kind = 'refund';
+UPDATE wallet AS w SET balance = t.balance, entries = t.entry
+FROM transfer AS t WHERE t.user_id = w.user_id AND t.kind = 'refund' AND t.entry > w.entries;
+
+-- refund_gives_back_once, balance_is_its_transfers, money_is_kept: no money back
+ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
+DELETE FROM transfer WHERE kind = 'refund';
+
+-- refund_frees_its_seats: a seat that is still taken for who gave it back
+UPDATE seat AS s SET reservation_id = r.reservation_id, held_until = r.held_until - interval '1 day'
+FROM reservation AS r WHERE r.state = 'refunded' AND s.show_id = r.show_id AND s.number = 2;
 
 -- balance_is_its_transfers: money moved without a transfer
 UPDATE wallet SET balance = balance
@@ -139,7 +174,8 @@ UPDATE wallet SET entries = entries + 1;
 
 -- balance_is_its_transfers: a gap in a wallet's entries
 ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
-UPDATE transfer SET entry = entry + 1 WHERE entry = 2;
+UPDATE transfer SET entry = entry + 1 WHERE entry = 2
+    AND user_id NOT IN (SELECT user_id FROM transfer WHERE entry = 3);
 
 -- balance_is_its_transfers: a wrong running balance
 ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
@@ -312,10 +348,10 @@ UPDATE reservation SET show_id = gen_random_uuid() WHERE state = 'released';
 -- balance_is_its_transfers, money_is_kept: money out of nothing
 UPDATE wallet SET balance = balance + 1;
 
--- sale_closes_its_reservation, sale_has_one_debit, sale_finishes_one_place, stock_counts_sales, references_exist: no payments
+-- sale_closes_its_reservation, sale_has_one_debit, sale_finishes_one_place, refund_gives_back_once, stock_counts_sales, references_exist: no payments
 DELETE FROM payment;
 
--- sale_closes_its_reservation, sale_finishes_one_place, sale_gives_its_tickets, stock_counts_sales, sale_has_one_debit: one hold paid twice
+-- sale_closes_its_reservation, sale_finishes_one_place, sale_gives_its_tickets, stock_counts_sales, sale_has_one_debit, refund_gives_back_once: one hold paid twice
 ALTER TABLE payment DROP CONSTRAINT payment_reservation_id_key;
 INSERT INTO payment
 SELECT (jsonb_populate_record(y, jsonb_build_object('payment_id', gen_random_uuid()))).*

@@ -208,6 +208,12 @@ FUNCTIONS = {
     "charge": Hot(lambda c, n: charge(c, 19_501, n), "charged"),
     "charge, first": Hot(lambda c, n: charge(c, 19_901, n), "charged", most=100),
     "pay": Hot(pay, "paid"),
+    "refund": Hot(
+        lambda c, n: payments.refund(
+            c, refund_ids=new_ids(n), payment_ids=ids("payment", 1, n), user_ids=[None] * n
+        ),
+        "refunded",
+    ),
 }
 QUERIES = {
     "places": Hot(

@@ -12,11 +12,15 @@ from tests.conftest import Database
 
 
 async def trade(database: Database) -> None:
-    """Fills a fresh database: room 1 with a cap, room 2 with a rate, room 3 drawn by lot."""
+    """Fills a fresh database: a line with a cap, one with a rate, one drawn by lot, and refunds.
+
+    Their rooms are 1 to 4, in this order.
+    """
     async with services_on(database) as services:
         await _trade_capped(services, database)
         await _trade_paced(services, database)
         await _trade_drawn(services, database)
+        await _trade_refunded(services)
 
 
 async def throng(services: Services, buyers: int) -> None:
@@ -117,3 +121,15 @@ async def _trade_drawn(services: Services, database: Database) -> None:
     await join(services, made.concert_id)
     assert await services.rooms.draw(line)
     assert await admit_all(services, made.concert_id) == 3
+
+
+async def _trade_refunded(services: Services) -> None:
+    """One buys two seats and gives them back; another buys one of them; both stay."""
+    made = await make_concert(services)
+    for seats in ([1, 2], [1]):
+        place = await _called(services, made)
+        await services.ledger.charge(place, 50_000 * len(seats), None)
+        held, _ = await services.reservations.hold(place, made.shows[0], seats, None)
+        payment, _ = await services.paying.pay(place, held.reservation_id, held.amount, None)
+        if len(seats) > 1:
+            await services.refunds.refund(payment.payment_id, None, None)

@@ -34,6 +34,8 @@ CONTRACT = {
     "room_closed",
     "show_closed",
     "key_limit",
+    "refund_closed",
+    "already_checked_in",
     "hold_expired",
     "too_large",
     "unsupported_media_type",

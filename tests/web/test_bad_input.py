@@ -655,6 +655,7 @@ async def test_what_is_somebody_elses(desk: Desk, sale: Sale) -> None:
         fan.by_token("POST", "/payments", json=pay),
         fan.by_token("POST", "/payments", json=paid),
         fan.by_key("GET", f"/payments/{payment['payment_id']}"),
+        fan.by_key("POST", f"/payments/{payment['payment_id']}/refunds"),
         fan.by_key("GET", f"/tickets/{payment['tickets'][0]['ticket_id']}"),
     ):
         await refused(desk, asking, 404, "not_found")

@@ -291,6 +291,7 @@ async def test_concerts_are_listed_for_everybody(desk: Desk) -> None:
             "first_date": concert.shows[0]["date"],
             "last_date": concert.shows[1]["date"],
             "price_from": 50_000,
+            "refundable_until": None,
             "state": "open",
         }
     ]
@@ -521,6 +522,7 @@ async def test_a_reservation_is_paid(desk: Desk) -> None:
         "seats": [7, 8],
         "tickets": payment["tickets"],
         "paid_at": payment["paid_at"],
+        "refund": None,
     }
     assert [ticket["number"] for ticket in payment["tickets"]] == [7, 8]
     for ticket in payment["tickets"]:
@@ -899,6 +901,16 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         "//docs",
     ):
         await fan.by_key("GET", path)
+    await desk.operate("PATCH", f"/admin{base}", json={"refundable_until": starts_at(20)})
+    refunds = f"/payments/{payment['payment_id']}/refunds"
+    for _ in range(2):
+        await fan.by_key("POST", refunds, headers={"Idempotency-Key": "back"})
+    await fan.by_key("POST", refunds)
+    await desk.operate("POST", f"/admin{refunds}")
+    await fan.join(concert)
+    await fan.until("admitted")
+    again = await fan.pay(await fan.hold(concert, 2))
+    await desk.operate("POST", f"/admin/payments/{again['payment_id']}/refunds")
     await fan.by_key("DELETE", "/users/me/keys")
     await fan.by_key("POST", "/users/me/keys", json={})
     for method in ("POST", "DELETE"):

@@ -127,10 +127,11 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: sale_closes_its_reservation^
--- A paid reservation has one payment, with the same user, show, seats, amount and instant; no other has.
+-- A paid or refunded reservation has one payment, with the same user, show, seats, amount, state and
+-- instant of its end; no other has.
 WITH pair AS (
     SELECT coalesce(r.reservation_id, y.reservation_id) AS reservation_id, y.payment_id,
-        r.state::text AS state, y.state::text AS payment_state, r.closed_at, y.paid_at,
+        r.state::text AS state, y.state::text AS payment_state, r.closed_at, coalesce(y.refunded_at, y.paid_at) AS ended_at,
         (r.user_id, r.concert_id, r.show_id, r.seats, r.amount)
             = (y.user_id, y.concert_id, y.show_id, y.seats, y.amount) AS same,
         count(y.payment_id) OVER (PARTITION BY y.reservation_id) AS payments
@@ -146,13 +147,13 @@ bad AS (
     END AS what
     FROM pair
     WHERE payment_id IS NULL OR payments > 1 OR same IS NOT TRUE OR state <> payment_state
-        OR (state = 'paid' AND closed_at <> paid_at)
+        OR closed_at <> ended_at
 )
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: sale_has_one_debit^
--- A payment is one transfer from its user, at its instant; a refunded one has one transfer back.
+-- A payment is one transfer from its user, at its instant.
 WITH pair AS (
     SELECT coalesce(y.payment_id, t.transfer_id) AS payment_id, y.payment_id IS NULL AS unsold,
         t.transfer_id IS NULL AS undebited,
@@ -161,13 +162,6 @@ WITH pair AS (
     FROM payment AS y
     FULL JOIN (SELECT * FROM transfer WHERE kind = 'payment') AS t ON t.transfer_id = y.payment_id
 ),
-back AS (
-    SELECT coalesce(y.payment_id, t.reference) AS payment_id, t.transfer_id,
-        (y.user_id, y.amount) = (t.user_id, t.amount) AS same,
-        count(t.transfer_id) OVER (PARTITION BY t.reference) AS refunds
-    FROM (SELECT * FROM payment WHERE state = 'refunded') AS y
-    FULL JOIN (SELECT * FROM transfer WHERE kind = 'refund') AS t ON t.reference = y.payment_id
-),
 bad AS (
     SELECT format('payment %s: ', payment_id) || CASE
         WHEN unsold THEN 'debited, but there is no such payment'
@@ -175,12 +169,42 @@ bad AS (
         ELSE 'debited otherwise than it says'
     END AS what
     FROM pair WHERE same IS NOT TRUE
-    UNION ALL
-    SELECT format('payment %s: its refund is not one transfer back', payment_id) FROM back
-    WHERE same IS NOT TRUE OR refunds > 1
 )
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: refund_gives_back_once^
+-- A refunded payment is one transfer back to its user, of its amount, at its instant; no other is.
+WITH pair AS (
+    SELECT coalesce(y.payment_id, t.reference) AS payment_id, y.payment_id IS NULL AS unrefunded,
+        t.transfer_id IS NULL AS unpaid,
+        (y.user_id, y.amount, y.refunded_at) = (t.user_id, t.amount, t.created_at) AS same,
+        count(t.transfer_id) OVER (PARTITION BY t.reference) AS transfers
+    FROM (SELECT * FROM payment WHERE state = 'refunded') AS y
+    FULL JOIN (SELECT * FROM transfer WHERE kind = 'refund') AS t ON t.reference = y.payment_id
+),
+bad AS (
+    SELECT format('payment %s: ', payment_id) || CASE
+        WHEN unrefunded THEN 'money back, though it is not refunded'
+        WHEN unpaid THEN 'refunded without money back'
+        WHEN transfers > 1 THEN format('money back %s times', transfers)
+        ELSE 'money back otherwise than it says'
+    END AS what
+    FROM pair WHERE same IS NOT TRUE OR transfers > 1
+)
+SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
+-- name: refund_frees_its_seats^
+-- No seat is still taken for a reservation that was refunded.
+WITH bad AS (
+    SELECT format('seat %s of show %s: taken for %s, which is refunded', s.number, s.show_id,
+        s.reservation_id) AS what
+    FROM seat AS s JOIN reservation AS r USING (reservation_id)
+    WHERE r.state = 'refunded'
+)
+SELECT (SELECT coalesce(sum(cardinality(seats)), 0) FROM reservation WHERE state = 'refunded') AS checked,
+    (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: sale_finishes_one_place^
 -- A payment finishes the place that held its seats, at its instant; a place finished as paid has one.
@@ -210,7 +234,7 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: sale_gives_its_tickets^
--- A payment has one ticket for each of its seats, valid until it is refunded.
+-- A payment has one ticket for each of its seats: valid, or void since it was refunded and with the reason.
 WITH pair AS (
     SELECT y.payment_id, y.state, t.numbers, t.same, t.valid, t.void,
         ARRAY(SELECT n FROM unnest(y.seats) AS n ORDER BY n) AS seats
@@ -218,7 +242,11 @@ WITH pair AS (
     LEFT JOIN (
         SELECT t.payment_id, array_agg(t.number ORDER BY t.number) AS numbers,
             bool_and(t.user_id = y.user_id AND t.show_id = y.show_id) AS same,
-            bool_or(t.void_at IS NULL) AS valid, bool_or(t.void_at IS NOT NULL) AS void
+            bool_and(t.void_at IS NULL) AS valid,
+            bool_and(
+                t.void_at = y.refunded_at AND t.void_reason::text =
+                    CASE y.refund_reason WHEN 'show_cancelled' THEN 'show_cancelled' ELSE 'refunded' END
+            ) AS void
         FROM ticket AS t JOIN payment AS y USING (payment_id)
         GROUP BY t.payment_id
     ) AS t USING (payment_id)
@@ -226,7 +254,8 @@ WITH pair AS (
 bad AS (
     SELECT format('payment %s (%s): seats %s, tickets %s', payment_id, state, seats, numbers) AS what
     FROM pair
-    WHERE numbers IS DISTINCT FROM seats OR NOT same OR CASE state WHEN 'paid' THEN void ELSE valid END
+    WHERE numbers IS DISTINCT FROM seats OR NOT same
+        OR CASE state WHEN 'paid' THEN valid ELSE void END IS NOT TRUE
 )
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;

@@ -24,6 +24,8 @@ INVARIANTS = (
     "sale_has_one_debit",
     "sale_finishes_one_place",
     "sale_gives_its_tickets",
+    "refund_gives_back_once",
+    "refund_frees_its_seats",
     "balance_is_its_transfers",
     "money_is_kept",
     "numbers_are_gapless",

@@ -20,6 +20,13 @@ SeatLimit: TypeAlias = Annotated[
 ]
 # The database takes every character but NUL.
 _TEXT = "^[^\\u0000]*$"
+RefundableUntil: TypeAlias = (
+    Annotated[
+        datetime,
+        Meta(tz=True, description="Until when buyers may have a purchase refunded; null: never."),
+    ]
+    | None
+)
 Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=_TEXT)]
 Name: TypeAlias = Annotated[str, Meta(max_length=200, pattern=_TEXT)]
 
@@ -40,6 +47,7 @@ class Concert(msgspec.Struct, frozen=True):
     first_date: date | None
     last_date: date | None
     price_from: int | None
+    refundable_until: RefundableUntil
 
 
 class Show(msgspec.Struct, frozen=True):
@@ -191,10 +199,12 @@ class NewConcert(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "KRW"
     hold_seconds: HoldSeconds = 300
     max_seats_per_user: SeatLimit = 4
+    refundable_until: RefundableUntil = None
     shows: Annotated[list[NewShow], Meta(min_length=1, max_length=LONGEST_RUN_SHOWS)]
 
     def __post_init__(self) -> None:
         check_size(self.shows)
+        check_years(self.refundable_until)
 
 
 class ConcertChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -203,6 +213,11 @@ class ConcertChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     title: Title | msgspec.UnsetType = msgspec.UNSET
     hold_seconds: HoldSeconds | msgspec.UnsetType = msgspec.UNSET
     max_seats_per_user: SeatLimit | msgspec.UnsetType = msgspec.UNSET
+    refundable_until: RefundableUntil | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        if self.refundable_until is not msgspec.UNSET:
+            check_years(self.refundable_until)
 
 
 class SaleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -237,13 +252,13 @@ class CreatedConcert(msgspec.Struct, frozen=True):
 
 
 def check_years(*times: datetime | None) -> None:
-    """Bounds the times of a show: beyond these they can't be told in every time zone.
+    """Bounds times: beyond these years a time can't be told in every time zone.
 
     Raises:
-        ValueError: one lies outside.
+        ValueError: too early or too late.
     """
     if not all(1970 <= at.year <= 9000 for at in times if at):  # noqa: PLR2004
-        message = "a show's times are between the years 1970 and 9000"
+        message = "times are between the years 1970 and 9000"
         raise ValueError(message)
 
 

@@ -3,7 +3,7 @@
 SELECT request_hash, flaw FROM concert_create(
     :concert_id, :request_hash, :title, :artist, :venue, :timezone, :currency, :hold_seconds,
     :max_seats_per_user, :policy::jsonb, :session_seconds, :claim_seconds, :opens_at, :closes_at,
-    :line_order, :seed
+    :line_order, :seed, :refundable_until
 );
 
 -- name: add_show$
@@ -26,11 +26,12 @@ SELECT concert_id FROM show WHERE show_id = :show_id;
 SELECT timezone FROM concert WHERE concert_id = :concert_id;
 
 -- name: change_concert$
--- Changes what is given of a concert; NULL leaves it.
+-- Changes what is given of a concert; NULL leaves it, save where NULL is a value of its own.
 UPDATE concert SET
     title = coalesce(:title, title),
     hold_seconds = coalesce(:hold_seconds, hold_seconds),
-    max_seats_per_user = coalesce(:max_seats_per_user, max_seats_per_user)
+    max_seats_per_user = coalesce(:max_seats_per_user, max_seats_per_user),
+    refundable_until = CASE WHEN :changes_refundable_until THEN :refundable_until ELSE refundable_until END
 WHERE concert_id = :concert_id
 RETURNING concert_id;
 
@@ -49,7 +50,7 @@ SELECT currency FROM installation;
 -- name: all_concerts
 -- Every concert, the next to play first.
 SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency,
-    s.first_date, s.last_date, s.price_from
+    c.refundable_until, s.first_date, s.last_date, s.price_from
 FROM concert AS c
 LEFT JOIN LATERAL (
     SELECT min(date) AS first_date, max(date) AS last_date, min(price_from) AS price_from

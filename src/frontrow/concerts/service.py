@@ -79,6 +79,7 @@ class Concerts:
                 currency=new.currency,
                 hold_seconds=new.hold_seconds,
                 max_seats_per_user=new.max_seats_per_user,
+                refundable_until=new.refundable_until,
                 seed=secrets.token_hex(32),
                 **columns,
             )
@@ -127,7 +128,12 @@ class Concerts:
             field: None if value is msgspec.UNSET else value
             for field, value in msgspec.structs.asdict(change).items()
         }
-        changed = await _queries.change_concert(self._pool, concert_id=concert_id, **given)
+        changed = await _queries.change_concert(
+            self._pool,
+            concert_id=concert_id,
+            changes_refundable_until=change.refundable_until is not msgspec.UNSET,
+            **given,
+        )
         if changed is None:
             raise NotFound
 

@@ -1,4 +1,4 @@
--- The purchase: the one function that writes other features' tables (place, reservation, seat, wallet
+-- The purchase: like giving it back, it writes other features' tables (place, reservation, seat, wallet
 -- and ledger), because the money, the seats and the token change hands in one transaction or not at
 -- all. Conventions as in waiting_room/functions.sql; lock order room → places → show (shared) →
 -- reservations → seats → wallets → payments, tickets.

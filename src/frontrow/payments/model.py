@@ -28,6 +28,21 @@ class PaidTicket(msgspec.Struct, frozen=True, gc=False):
     code: Code | None
 
 
+RefundReason: TypeAlias = Literal["operator", "buyer", "show_cancelled"]
+
+
+class Refund(msgspec.Struct, frozen=True, gc=False):
+    """What was given back of a payment: all of it, to its user's balance."""
+
+    refund_id: UUID
+    amount: int
+    balance: Annotated[int, Meta(description="The balance right after it.")]
+    refunded_at: datetime
+    reason: Annotated[
+        RefundReason, Meta(description="Who asked for it, or that the show was cancelled.")
+    ]
+
+
 class Payment(msgspec.Struct, frozen=True):
     """A purchase. Money is in the currency's minor unit."""
 
@@ -41,6 +56,7 @@ class Payment(msgspec.Struct, frozen=True):
     seats: Annotated[list[int], Meta(description="The numbers of the owned seats.")]
     tickets: list[PaidTicket]
     paid_at: datetime
+    refund: Annotated[Refund | None, Meta(description="Null until it is refunded.")]
 
 
 class Payments(msgspec.Struct, frozen=True):

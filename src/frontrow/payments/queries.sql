@@ -6,6 +6,13 @@ FROM payment_pay(
 )
 ORDER BY item;
 
+-- name: refund
+-- Refunds payments: see the function.
+SELECT outcome, payment_id, reservation_id, user_id, amount, balance, state::text, show_id, seats, paid_at,
+    tickets, refund_id, refund_balance, refunded_at, refund_reason::text, checked_in_at, gate
+FROM payment_refund(:refund_ids, :payment_ids, :user_ids)
+ORDER BY item;
+
 -- name: fold_stock$
 -- Folds what was sold into the stock: see the function.
 SELECT payment_fold_stock(:limit);
@@ -15,8 +22,14 @@ SELECT payment_fold_stock(:limit);
 SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.show_id, y.seats,
     y.paid_at,
     (SELECT array_agg(t.ticket_id ORDER BY t.number) FROM ticket AS t
-     WHERE t.payment_id = y.payment_id) AS tickets
+     WHERE t.payment_id = y.payment_id) AS tickets,
+    b.refund_id, b.refund_balance, y.refunded_at, y.refund_reason::text
 FROM payment AS y
+LEFT JOIN LATERAL (
+    SELECT b.transfer_id AS refund_id, b.balance AS refund_balance FROM transfer AS b
+    WHERE b.reference = y.payment_id AND b.kind = 'refund'
+    OFFSET 0
+) AS b ON true
 WHERE y.user_id = :user_id
     AND (
         :after::uuid IS NULL
@@ -32,8 +45,15 @@ ORDER BY y.paid_at DESC, y.payment_id DESC LIMIT :limit;
 SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.show_id, y.seats,
     y.paid_at,
     (SELECT array_agg(t.ticket_id ORDER BY t.number) FROM ticket AS t
-     WHERE t.payment_id = y.payment_id) AS tickets
-FROM payment AS y WHERE y.payment_id = :payment_id AND y.user_id = :user_id;
+     WHERE t.payment_id = y.payment_id) AS tickets,
+    b.refund_id, b.refund_balance, y.refunded_at, y.refund_reason::text
+FROM payment AS y
+LEFT JOIN LATERAL (
+    SELECT b.transfer_id AS refund_id, b.balance AS refund_balance FROM transfer AS b
+    WHERE b.reference = y.payment_id AND b.kind = 'refund'
+    OFFSET 0
+) AS b ON true
+WHERE y.payment_id = :payment_id AND y.user_id = :user_id;
 
 -- name: sales_of_concert^
 -- What a concert has sold, holds and has taken in; no seat is looked at.

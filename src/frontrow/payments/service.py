@@ -19,7 +19,7 @@ from frontrow.errors import (
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, write_id
 from frontrow.metrics import count_finished
-from frontrow.payments.model import PaidTicket, Payment, Payments, Sales, SeatCounts
+from frontrow.payments.model import PaidTicket, Payment, Payments, Refund, Sales, SeatCounts
 from frontrow.payments.ticket_signing import SignedSeat, TicketSigner
 
 _queries = load("frontrow.payments")
@@ -74,8 +74,8 @@ class Paying:
             idempotency_key: makes asking again safe; so does asking again without one.
 
         Returns:
-            The payment as it was made, and ``paid``, ``replayed`` (made before with this key) or
-            ``existing`` (made before otherwise).
+            The payment, and ``paid``, ``replayed`` (made before with this key: as it was made) or
+            ``existing`` (made before otherwise: as it stands, refunded perhaps).
 
         Raises:
             NotFound, NotAllowed, ReservationClosed, HoldExpired: there is nothing to pay.
@@ -92,6 +92,8 @@ class Paying:
         outcome = row["outcome"]
         if outcome not in ("paid", "replayed", "existing"):
             raise _refusal(row, amount)
+        if outcome == "existing" and row["state"] == "refunded":
+            return await self.payment(place.user_id, row["payment_id"]), outcome
         if outcome == "paid":
             self._wake(place.room_id)
         payment = Payment(
@@ -105,6 +107,7 @@ class Paying:
             seats=row["seats"],
             tickets=await self._tickets(row),
             paid_at=row["paid_at"],
+            refund=None,
         )
         return payment, outcome
 
@@ -113,7 +116,7 @@ class Paying:
         rows = await _queries.payments_of_user(
             self._pool, user_id=user_id, after=after, limit=limit + 1
         )
-        page = [await self._payment(row) for row in rows[:limit]]
+        page = [await self.tell(row) for row in rows[:limit]]
         return Payments(page, str(page[-1].payment_id) if len(rows) > limit else None)
 
     async def payment(self, user_id: UUID, payment_id: UUID) -> Payment:
@@ -125,7 +128,7 @@ class Paying:
         row = await _queries.payment_of_user(self._pool, user_id=user_id, payment_id=payment_id)
         if row is None:
             raise NotFound
-        return await self._payment(row)
+        return await self.tell(row)
 
     async def sales(self, concert_id: UUID) -> Sales:
         """What a concert has sold so far."""
@@ -160,7 +163,8 @@ class Paying:
         count_finished((a.place.concert_id for a, r in paid if r["outcome"] == "paid"), "paid")
         return [AGAIN if row["outcome"] == "again" else row for row in rows]
 
-    async def _payment(self, row: asyncpg.Record) -> Payment:
+    async def tell(self, row: asyncpg.Record) -> Payment:
+        """A payment as a row of the database has it."""
         return Payment(
             payment_id=row["payment_id"],
             reservation_id=row["reservation_id"],
@@ -172,6 +176,7 @@ class Paying:
             seats=row["seats"],
             tickets=await self._tickets(row, void=row["state"] == "refunded"),
             paid_at=row["paid_at"],
+            refund=_refund(row),
         )
 
     async def _tickets(self, row: asyncpg.Record, *, void: bool = False) -> list[PaidTicket]:
@@ -183,6 +188,18 @@ class Paying:
                 [SignedSeat(t, show_id, n) for t, n in zip(tickets, seats, strict=True)]
             )
         return [PaidTicket(*each) for each in zip(tickets, seats, codes, strict=True)]
+
+
+def _refund(row: asyncpg.Record) -> Refund | None:
+    if row["refund_id"] is None:
+        return None
+    return Refund(
+        refund_id=row["refund_id"],
+        amount=row["amount"],
+        balance=row["refund_balance"],
+        refunded_at=row["refunded_at"],
+        reason=row["refund_reason"],
+    )
 
 
 def _refusal(row: asyncpg.Record, amount: int) -> DomainError:

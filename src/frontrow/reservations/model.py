@@ -29,7 +29,9 @@ class Reservation(msgspec.Struct, frozen=True):
     seats: list[ReservedSeat]
     amount: Annotated[int, Meta(description="What it costs, in the currency's minor unit.")]
     currency: str
-    state: Annotated[ReservationState, Meta(description="held → paid, released or expired.")]
+    state: Annotated[
+        ReservationState, Meta(description="held → paid, released or expired; paid → refunded.")
+    ]
     held_until: Annotated[datetime, Meta(description="When an unpaid hold ends by itself.")]
     created_at: datetime
     payment_id: UUID | None

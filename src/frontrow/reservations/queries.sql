@@ -46,6 +46,15 @@ LEFT JOIN LATERAL (
 ORDER BY k.item;
 
 -- name: reservations_of_user
--- The newest reservations of a user.
-SELECT reservation_id FROM reservation WHERE user_id = :user_id AND state IN ('held', 'paid')
-ORDER BY created_at DESC LIMIT :limit;
+-- The newest reservations of a user: held, paid or refunded.
+SELECT r.reservation_id FROM (
+    SELECT reservation_id, created_at FROM reservation
+    WHERE user_id = :user_id AND state IN ('held', 'paid')
+    UNION ALL
+    SELECT r.reservation_id, r.created_at FROM payment AS y
+    CROSS JOIN LATERAL (
+        SELECT r.* FROM reservation AS r WHERE r.reservation_id = y.reservation_id OFFSET 0
+    ) AS r
+    WHERE y.user_id = :user_id AND y.state = 'refunded'
+) AS r
+ORDER BY r.created_at DESC LIMIT :limit;

@@ -200,7 +200,7 @@ class Reservations:
                 await asyncio.wait_for(self._stopping.wait(), min(left, _WATCH_SECONDS))
 
     async def of_user(self, user_id: UUID, limit: int) -> list[Reservation]:
-        """The newest of a user's reservations that are held or paid."""
+        """The newest of a user's reservations that are held, paid or refunded."""
         rows = await _queries.reservations_of_user(self._pool, user_id=user_id, limit=limit)
         found = await self._read([(row["reservation_id"], user_id) for row in rows])
         return [reservation for reservation in found if reservation is not None]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from blacksheep import Content, Response
 from msgspec import Meta
 
 from frontrow.errors import (
+    AlreadyCheckedIn,
     AmountMismatch,
     CredentialInvalid,
     CredentialMissing,
@@ -24,6 +26,7 @@ from frontrow.errors import (
     NotAllowed,
     NotFound,
     Overloaded,
+    RefundClosed,
     ReservationClosed,
     RoomClosed,
     SeatLimit,
@@ -118,6 +121,13 @@ class ReservationClosedProblem(Problem, frozen=True, kw_only=True):
     ]
 
 
+class AlreadyCheckedInProblem(Problem, frozen=True, kw_only=True):
+    """The ticket was let in before."""
+
+    checked_in_at: Annotated[datetime, Meta(description="When it was let in.")]
+    gate: Annotated[str | None, Meta(description="Where, as the gate said.")]
+
+
 class AmountMismatchProblem(Problem, frozen=True, kw_only=True):
     """The amount isn't the reservation's."""
 
@@ -163,6 +173,8 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     RoomClosed: _Kind(409, "Room closed"),
     ShowClosed: _Kind(409, "Show closed"),
     KeyLimit: _Kind(409, "Key limit", KeyLimitProblem),
+    RefundClosed: _Kind(409, "Refund closed"),
+    AlreadyCheckedIn: _Kind(409, "Already checked in", AlreadyCheckedInProblem),
     HoldExpired: _Kind(410, "Hold expired"),
     TooLarge: _Kind(413, "Too large"),
     UnsupportedMediaType: _Kind(415, "Unsupported media type"),

@@ -26,7 +26,9 @@ class Me(msgspec.Struct, frozen=True):
     user_id: UUID
     balance: Annotated[int, Meta(description="In the currency's minor unit.")]
     currency: str
-    reservations: Annotated[list[Reservation], Meta(description="Held or paid, newest first.")]
+    reservations: Annotated[
+        list[Reservation], Meta(description="Held, paid or refunded, newest first.")
+    ]
     payments: Annotated[list[Payment], Meta(description="Newest first.")]
     tickets: Annotated[list[Ticket], Meta(description="The next show first.")]
 

@@ -83,6 +83,7 @@ async def test_create(services: Services, owner: Owner) -> None:
         "first_date": "2030-05-02",
         "last_date": "2030-05-03",
         "price_from": 50_000,
+        "refundable_until": None,
     }
     assert await owner.fetchval("SELECT count(*) FROM seat") == 100
     assert await owner.fetchval("SELECT count(*) FROM stock") == 2

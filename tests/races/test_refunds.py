@@ -1,0 +1,88 @@
+"""Races for a refund: asked for often, by two people, against the next buyer of the seat."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from frontrow.errors import SeatTaken
+from frontrow.services import Services
+from tests.buyers import make_concert
+from tests.conftest import Database
+from tests.races.crowds import answers, crowd, granted, refused
+from tests.races.rivals import fetch, rivals
+
+Pair = tuple[Services, Services]
+
+PRICE = 50_000
+
+
+async def test_one_refund_by_two(pair: Pair, database: Database) -> None:
+    """The buyer and the operator, in two processes, each ten times: one refund, one answer."""
+    until = datetime.now(UTC) + timedelta(hours=1)
+    made = await make_concert(pair[0], price=PRICE, refundable_until=until)
+    (place,) = await crowd(pair[0], made.concert_id, 1, balance=PRICE)
+    held, _ = await pair[0].reservations.hold(place, made.shows[0], [7], None)
+    payment, _ = await pair[0].paying.pay(place, held.reservation_id, PRICE, None)
+    found = await asyncio.gather(
+        *(
+            pair[turn % 2].refunds.refund(
+                payment.payment_id, place.user_id if turn % 2 else None, None
+            )
+            for turn in range(20)
+        )
+    )
+    assert [refunded for refunded, _ in found] == [found[0][0]] * 20
+    assert Counter(how for _, how in found) == {"refunded": 1, "existing": 19}
+    rows = await fetch(database, "SELECT amount FROM transfer WHERE kind = 'refund'")
+    assert [tuple(row) for row in rows] == [(PRICE,)]
+    assert (await pair[1].ledger.balance(place.user_id)).balance == PRICE
+
+
+async def test_control_asking_before_refunding_pays_back_twice(database: Database) -> None:
+    """Control: who sees that it isn't refunded yet, and then gives back, gives back twice."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE purse (balance int); CREATE TABLE sale (back bool)")
+        await those.one.execute("INSERT INTO purse VALUES (0); INSERT INTO sale VALUES (false)")
+        ask = "SELECT NOT back FROM sale"
+        credit = "UPDATE purse SET balance = balance + 40 RETURNING balance"
+        async with those.one.transaction():
+            assert await those.one.fetchval(ask)
+            assert await those.one.fetchval(credit) == 40
+            assert await those.other.fetchval(ask)
+            async with those.other_waits(credit) as crediting:
+                await those.one.execute("UPDATE sale SET back = true; COMMIT; BEGIN")
+                assert await crediting == 80
+
+
+async def test_a_refund_against_the_next_buyers(pair: Pair, database: Database) -> None:
+    """Of twenty who try for a seat while it is given back, one has it at most, and for good."""
+    seats = 12
+    made = await make_concert(pair[0], seats=seats, price=PRICE, max_seats_per_user=seats)
+    owners = await crowd(pair[0], made.concert_id, seats, balance=PRICE)
+    payments = []
+    for seat, place in enumerate(owners, 1):
+        held, _ = await pair[0].reservations.hold(place, made.shows[0], [seat], None)
+        payments.append((await pair[0].paying.pay(place, held.reservation_id, PRICE, None))[0])
+    rivals_of_all = await crowd(pair[0], made.concert_id, 20)
+    for seat, payment in enumerate(payments, 1):
+        found = await answers(
+            [
+                *(
+                    pair[turn % 2].reservations.hold(place, made.shows[0], [seat], None)
+                    for turn, place in enumerate(rivals_of_all)
+                ),
+                pair[seat % 2].refunds.refund(payment.payment_id, None, None),
+                *(
+                    pair[turn % 2].reservations.hold(place, made.shows[0], [seat], None)
+                    for turn, place in enumerate(rivals_of_all)
+                ),
+            ]
+        )
+        assert len(granted(found)) in (1, 2)  # the refund, and perhaps a hold
+        assert {type(error) for error in refused(found)} == {SeatTaken}
+    rows = await fetch(
+        database,
+        """SELECT count(*) FROM seat AS s JOIN reservation AS r USING (reservation_id)
+        WHERE r.state <> 'held'""",
+    )
+    assert rows[0][0] == 0

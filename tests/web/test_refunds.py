@@ -1,0 +1,143 @@
+"""Refunds over HTTP: what is answered, and what is refused."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.web.fans import Concert, Desk, Fan, Json, check_problem, starts_at
+
+
+async def bought(desk: Desk, *seats: int, **concert: Any) -> tuple[Concert, Fan, Json]:
+    """A fan who has spent all their money on seats of a new concert."""
+    made = await desk.concert(**concert)
+    fan = await desk.buyer(made, 50_000 * len(seats))
+    return made, fan, await fan.pay(await fan.hold(made, *seats))
+
+
+async def test_the_operator_refunds(desk: Desk) -> None:
+    """POST /admin/payments/{id}/refunds: 201, the payment refunded; 200 and the same again."""
+    concert, fan, payment = await bought(desk, 7, 8)
+    path = f"/admin/payments/{payment['payment_id']}/refunds"
+    refunded = await desk.operate("POST", path)
+    assert refunded.status_code == 201
+    told = refunded.json()
+    refund = told["refund"]
+    tickets = [{**ticket, "code": None} for ticket in payment["tickets"]]
+    assert told == {**payment, "state": "refunded", "tickets": tickets, "refund": refund}
+    assert refund == {
+        "refund_id": refund["refund_id"],
+        "amount": 100_000,
+        "balance": 100_000,
+        "refunded_at": refund["refunded_at"],
+        "reason": "operator",
+    }
+    again = await desk.operate("POST", path)
+    assert (again.status_code, again.json()) == (200, told)
+    assert (await fan.by_key("GET", f"/payments/{payment['payment_id']}")).json() == told
+    me = (await fan.by_key("GET", "/users/me")).json()
+    assert (me["balance"], me["payments"]) == (100_000, [told])
+    assert [one["state"] for one in me["reservations"]] == ["refunded"]
+    assert [(one["state"], one["void_reason"]) for one in me["tickets"]] == [
+        ("void", "refunded")
+    ] * 2
+    transfers = (await fan.by_key("GET", f"/users/{fan.user_id}/balance/transfers")).json()
+    assert transfers["transfers"][0] == {
+        "transfer_id": refund["refund_id"],
+        "kind": "refund",
+        "amount": 100_000,
+        "balance": 100_000,
+        "reference": payment["payment_id"],
+        "created_at": refund["refunded_at"],
+    }
+    other = await desk.buyer(concert, 100_000)
+    assert (await other.pay(await other.hold(concert, 7, 8)))["seats"] == [7, 8]
+
+
+async def test_a_buyer_gives_back(desk: Desk) -> None:
+    """POST /payments/{id}/refunds, where the concert allows it; the key makes it safe to repeat."""
+    _, fan, payment = await bought(desk, 1, refundable_until=starts_at(20))
+    path = f"/payments/{payment['payment_id']}/refunds"
+    headers = {"Idempotency-Key": "changed my mind"}
+    first = await fan.by_key("POST", path, headers=headers)
+    again = await fan.by_key("POST", path, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert first.json()["refund"]["reason"] == "buyer"
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (await fan.by_key("POST", path)).status_code == 200
+
+
+async def test_a_concert_says_until_when(desk: Desk) -> None:
+    """refundable_until is set with the concert, changed by PATCH, shown to everybody."""
+    until = starts_at(20)
+    concert = await desk.concert(refundable_until=until)
+
+    async def told() -> str | None:
+        listed = (await desk.ask("GET", "/concerts")).json()["concerts"]
+        (own,) = [one for one in listed if one["concert_id"] == concert.concert_id]
+        found: str | None = own["refundable_until"]
+        return found
+
+    assert await told() == until.replace("+00:00", "Z")
+    path = f"/admin/concerts/{concert.concert_id}"
+    await desk.operate("PATCH", path, json={"title": "Another"})
+    assert await told() == until.replace("+00:00", "Z")
+    changed = await desk.operate("PATCH", path, json={"refundable_until": None})
+    assert changed.json() == {"refundable_until": None}
+    assert await told() is None
+
+
+async def test_no_refund(desk: Desk) -> None:
+    """409 refund_closed where it isn't allowed; 404 for what is another's or nothing; 422."""
+    _, fan, payment = await bought(desk, 1)
+    over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    _, late, other = await bought(desk, 1, refundable_until=over)
+    before = await desk.digest()
+    for who, one in ((fan, payment), (late, other)):
+        path = f"/payments/{one['payment_id']}/refunds"
+        check_problem(await who.by_key("POST", path), 409, "refund_closed")
+    for path in (f"/payments/{other['payment_id']}/refunds", f"/payments/{uuid4()}/refunds"):
+        check_problem(await fan.by_key("POST", path), 404, "not_found")
+    check_problem(
+        await desk.operate("POST", f"/admin/payments/{uuid4()}/refunds"),
+        404,
+        "not_found",
+    )
+    assert await desk.digest() == before
+
+
+async def test_a_key_for_two_payments(desk: Desk) -> None:
+    """422 for a key that has refunded something else."""
+    payments = [(await bought(desk, 1))[2]["payment_id"] for _ in range(2)]
+    headers = {"Idempotency-Key": "once"}
+    await desk.operate("POST", f"/admin/payments/{payments[0]}/refunds", headers=headers)
+    check_problem(
+        await desk.operate("POST", f"/admin/payments/{payments[1]}/refunds", headers=headers),
+        422,
+        "idempotency_key_reused",
+    )
+
+
+@pytest.mark.parametrize(
+    "until", ["tomorrow", "2027-03-07", "2027-03-07T10:00:00", 5, "9999-01-01T00:00:00Z", ""]
+)
+async def test_a_time_that_is_none(desk: Desk, until: Any) -> None:
+    """refundable_until is an RFC 3339 time with an offset, in a year that can be told."""
+    concert = await desk.concert()
+    show = {"starts_at": starts_at(), "price": 1}
+    for method, path, body in (
+        ("PATCH", f"/admin/concerts/{concert.concert_id}", {"refundable_until": until}),
+        (
+            "POST",
+            "/admin/concerts",
+            {"title": "The Test", "shows": [show], "refundable_until": until},
+        ),
+    ):
+        answer = await desk.operate(method, path, json=body)
+        errors = answer.json()["errors"]
+        check_problem(answer, 422, "invalid_request", errors=errors)
+        year = isinstance(until, str) and until.startswith("9999")
+        assert [error["pointer"] for error in errors] == ["" if year else "/refundable_until"]
