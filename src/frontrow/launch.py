@@ -24,7 +24,7 @@ from typing import NoReturn
 import structlog
 from pydantic import SecretStr
 
-from frontrow.db import migrate
+from frontrow.db import backup, migrate
 from frontrow.db.cluster import APP
 from frontrow.db.connect import connect, place
 from frontrow.db.data_directory import DataDirectory
@@ -97,6 +97,31 @@ def migrate_database(settings: Settings) -> list[str]:
         return asyncio.run(_migrate(access, settings))
 
 
+def back_up(settings: Settings, file: Path) -> int:
+    """Write the database that is meant, running or not, into a file; how many bytes it takes."""
+    with contextlib.ExitStack() as stack:
+        running = None if settings.database_url else running_urls(settings.data_dir)
+        if running is not None:
+            return backup.dump(running[0], file)
+        _check_there(settings)
+        return backup.dump(stack.enter_context(_database(settings)).owner_url, file)
+
+
+@contextlib.contextmanager
+def restored(settings: Settings, file: Path) -> Iterator[str]:
+    """The URL of the database that a backup was put into, brought up to date. It must be empty."""
+    folder = DataDirectory(settings.data_dir)
+    if settings.database_url is None and folder.database.exists():
+        msg = f"there is a database in {folder.path}: a backup goes into a new --data-dir"
+        raise SetupError(msg)
+    backup.check(file)
+    with _database(settings) as access:
+        timeout = settings.connect_timeout_seconds
+        asyncio.run(backup.restore(access.owner_url, file, connect_timeout_seconds=timeout))
+        asyncio.run(_migrate(access, settings))
+        yield access.app_url
+
+
 @contextlib.contextmanager
 def live_database(settings: Settings) -> Iterator[str]:
     """The URL of the migrated database that is meant; the embedded one started if need be."""
@@ -105,13 +130,18 @@ def live_database(settings: Settings) -> Iterator[str]:
         if running is not None:
             url = running[1]
         else:
-            folder = DataDirectory(settings.data_dir)
-            if settings.database_url is None and not folder.database.exists():
-                msg = f"there is no database in {folder.path}: start frontrow serve first"
-                raise SetupError(msg)
+            _check_there(settings)
             url = stack.enter_context(_database(settings)).app_url
         asyncio.run(_check_current(url, settings))
         yield url
+
+
+def _check_there(settings: Settings) -> None:
+    """An embedded database isn't made only to be looked at."""
+    folder = DataDirectory(settings.data_dir)
+    if settings.database_url is None and not folder.database.exists():
+        msg = f"there is no database in {folder.path}: start frontrow serve first"
+        raise SetupError(msg)
 
 
 @contextlib.contextmanager

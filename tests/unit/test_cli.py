@@ -41,7 +41,16 @@ def test_version() -> None:
 
 def test_help_names_every_command_and_variable() -> None:
     """Each command helps, and each option of serve names its variable."""
-    for command in ("serve", "migrate", "audit", "verify-draw", "openapi", "mock"):
+    for command in (
+        "serve",
+        "migrate",
+        "audit",
+        "verify-draw",
+        "openapi",
+        "mock",
+        "backup",
+        "restore",
+    ):
         assert command in run("--help").output
         assert run(command, "-h").exit_code == 0
     said = " ".join(run("serve", "--help").output.split())

@@ -1,0 +1,46 @@
+"""A backup of a sale that goes on, and the sale restored from it."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+
+from frontrow.db.server import EmbeddedServer
+from tests.acceptance.fans import Crowd
+from tests.acceptance.house import frontrow, scratch, serving
+
+FANS = 20
+
+
+async def test_a_backup_during_a_sale() -> None:
+    """It has what was sold before it began, nothing that was never sold, and a clean audit."""
+    with serving() as house, scratch() as folder:
+        concert = await house.concert(shows=20, seats=500)
+        crowd = Crowd(house.port, concert["concert_id"])
+        file = folder / "sale.dump"
+        async with crowd.coming(FANS):
+            await crowd.further_sales(20)
+            before = {payment["payment_id"] for payment in crowd.sales}
+            done = await asyncio.to_thread(house.frontrow, "backup", str(file))
+            assert done.returncode == 0, done.stderr
+            await crowd.further_sales(1)
+        after = {payment["payment_id"] for payment in crowd.sales}
+        again = await asyncio.to_thread(house.frontrow, "backup", str(file))
+        assert (again.returncode, "exists" in again.stderr) == (3, True)
+        assert file.stat().st_mode & 0o777 == 0o600
+        done = await asyncio.to_thread(
+            frontrow, "restore", str(file), f"--data-dir={folder / 'restored'}"
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "0 of" in done.stdout
+        kept = await _payments(folder / "restored")
+        assert before <= kept <= after
+        assert len(before) >= 20
+
+
+async def _payments(data_dir: Path) -> set[str]:
+    with EmbeddedServer(data_dir) as server:
+        connection = await asyncpg.connect(server.app_url)
+        rows = await connection.fetch("SELECT payment_id::text FROM payment")
+        await connection.close()
+    return {row["payment_id"] for row in rows}

@@ -1,0 +1,101 @@
+"""Backups: what is written, where it may go, and what is refused in one line."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from frontrow.db import backup
+from frontrow.db.server import EmbeddedServer
+from frontrow.errors import SetupError
+from frontrow.launch import back_up, restored
+from frontrow.settings import Settings
+from tests.conftest import Database, fresh_database
+
+
+async def test_into_an_empty_database_only(
+    engine: EmbeddedServer, template: Database, database: Database, tmp_path: Path
+) -> None:
+    """A dump goes into a database without tables, whole; one that has any is left alone."""
+    file = tmp_path / "made.dump"
+    size = await asyncio.to_thread(backup.dump, database.owner_url, file)
+    assert size == file.stat().st_size > 10_000
+    assert file.stat().st_mode & 0o777 == 0o600
+    backup.check(file)
+    async with fresh_database(engine, template) as other:
+        with pytest.raises(SetupError, match="isn't empty"):
+            await backup.restore(other.owner_url, file)
+        owner = await asyncpg.connect(other.owner_url)
+        await owner.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        await backup.restore(other.owner_url, file)
+        tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        original = await asyncpg.connect(database.owner_url)
+        assert await owner.fetchval(tables) == await original.fetchval(tables)
+        await original.close()
+        await owner.close()
+
+
+def test_a_file_is_never_written_over(tmp_path: Path) -> None:
+    """One that is there stays as it is."""
+    file = tmp_path / "kept.dump"
+    file.write_text("kept")
+    with pytest.raises(SetupError, match="exists"):
+        backup.dump("postgresql://nobody@127.0.0.1:1/none", file)
+    assert file.read_text() == "kept"
+
+
+def test_a_failed_dump_leaves_nothing(tmp_path: Path) -> None:
+    """No file where there is no database or nothing can be written; and no password is told."""
+    with pytest.raises(SetupError, match="pg_dump failed") as failed:
+        backup.dump("postgresql://nobody:geheim@127.0.0.1:1/none", tmp_path / "file")
+    assert "geheim" not in str(failed.value)
+    with pytest.raises(SetupError, match="can't write"):
+        backup.dump("postgresql://nobody@127.0.0.1:1/none", tmp_path / "no" / "file")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_dump(tmp_path: Path) -> None:
+    """Refused before any database is made for it."""
+    file = tmp_path / "other"
+    file.write_text("nothing of ours")
+    with (
+        pytest.raises(SetupError, match="is no backup"),
+        restored(Settings(data_dir=tmp_path / "data"), file),
+    ):
+        pass
+    assert not (tmp_path / "data").exists()
+    with pytest.raises(SetupError, match="can't read"):
+        backup.check(tmp_path / "none")
+
+
+def test_the_place_is_looked_at_first(tmp_path: Path) -> None:
+    """No backup of a database that isn't there; none into a folder that has one."""
+    (tmp_path / "data" / "database").mkdir(parents=True)
+    with (
+        pytest.raises(SetupError, match="there is a database"),
+        restored(Settings(data_dir=tmp_path / "data"), tmp_path / "file"),
+    ):
+        pass
+    with pytest.raises(SetupError, match="there is no database"):
+        back_up(Settings(data_dir=tmp_path / "none"), tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("url", "bare", "password"),
+    [
+        ("postgresql://a:b%40c@host:1/d", "postgresql://a@host:1/d", "b@c"),
+        ("postgresql://a@host/d?password=x&c=1", "postgresql://a@host/d?c=1", "x"),
+        ("postgresql://a:b@/d?host=%2Frun&port=5", "postgresql://a@/d?host=%2Frun&port=5", "b"),
+        ("postgresql://host/d", "postgresql://host/d", None),
+    ],
+)
+def test_the_password_goes_through_the_environment(
+    url: str, bare: str, password: str | None
+) -> None:
+    """No argument has it."""
+    told, secret = backup._without_password(url)
+    assert told == bare
+    assert secret.get("PGPASSWORD") == password
+    assert re.fullmatch("(PGPASSWORD)?", "".join(secret))
