@@ -8,7 +8,7 @@ or variable, 3 the server can't start, the database can't be used or a draw can'
 import asyncio
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
@@ -20,7 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from frontrow import launch, logs
-from frontrow.errors import SetupError
+from frontrow.db.connect import connect
+from frontrow.errors import DomainError, SetupError
 from frontrow.settings import Settings
 
 VIOLATION = 1
@@ -257,6 +258,71 @@ def restore(file: Path, **given: object) -> None:
     with launch.restored(settings, file) as url:
         click.echo(f"restored {file}")
         _audit(url)
+
+
+@main.group()
+def keys() -> None:
+    """Show, rotate and retire the keys that sign queue tokens and tickets.
+
+    All of it works beside a running server, found by the same option as that.
+    """
+
+
+@keys.command("list")
+@database_options
+def list_keys(**given: object) -> None:
+    """Show all keys; their secrets are never shown."""
+    _print_keys(_rotate(given, lambda rotation, database: rotation.key_states(database)))
+
+
+@keys.command("rotate")
+@click.option(
+    "--purpose",
+    type=click.Choice(["token", "ticket"]),
+    default="token",
+    show_default=True,
+    help="What the new key is to sign.",
+)
+@database_options
+def rotate_key(purpose: str, **given: object) -> None:
+    """Let another key sign, in a few seconds, when every process knows it.
+
+    What the key before has signed goes on working until that one is retired.
+    """
+    _print_keys([_rotate(given, lambda rotation, database: rotation.rotate_key(database, purpose))])
+
+
+@keys.command("retire")
+@click.argument("key_id")
+@database_options
+def retire_key(key_id: str, **given: object) -> None:
+    """Retire a key: what it has signed is refused within a second."""
+    try:
+        _rotate(given, lambda rotation, database: rotation.retire_key(database, key_id))
+    except DomainError as error:
+        raise Failure(f"{key_id}: {error.detail}", USAGE) from None
+
+
+def _rotate(given: Mapping[str, object], do: Callable[[Any, Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what it does
+    """What a function of ``frontrow.rotation`` gives on the live database."""
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+
+    async def run(url: str) -> object:
+        database = await connect(url, timeout_seconds=settings.connect_timeout_seconds)
+        try:
+            return await do(import_module("frontrow.rotation"), database)
+        finally:
+            await database.close()
+
+    with launch.live_database(settings) as url:
+        return asyncio.run(run(url))
+
+
+def _print_keys(states: Sequence[Any]) -> None:
+    for state in states:
+        since = state.retired_at or state.signs_at
+        click.echo(f"{state.key_id}  {state.purpose:<9}  {state.state:<8}  {since:%FT%TZ}")
 
 
 @main.command("verify-draw")

@@ -12,7 +12,7 @@
         │   RefundClosed
         ├── AlreadyCheckedIn
         ├── HoldExpired
-        ├── KeyLimit
+        ├── KeyLimit, KeyInUse
         ├── AmountMismatch, IdempotencyKeyReused
         └── Overloaded, Unavailable
 
@@ -202,6 +202,13 @@ class AlreadyCheckedIn(DomainError):
 
     code = "already_checked_in"
     message = "This ticket was let in already."
+
+
+class KeyInUse(DomainError):
+    """The signing key can't be retired: it is the one that signs."""
+
+    code = "key_in_use"
+    message = "This key signs now. It can be retired once another one does."
 
 
 class HoldExpired(DomainError):

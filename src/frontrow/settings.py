@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     credential_seconds: PositiveSeconds = Field(
         0.5, description="How often a process looks for user keys that were revoked elsewhere."
     )
+    token_key_overlap_seconds: Annotated[float, Field(ge=0)] = Field(
+        2_592_000,
+        description=(
+            "How long queue tokens of the key before are accepted after another one took over; "
+            "0: until it is retired by hand."
+        ),
+    )
     streams: PositiveCount = Field(
         20_000, description="Most open streams of one process; more are answered 503."
     )

@@ -15,8 +15,9 @@ import structlog
 from frontrow import metrics
 from frontrow.db.pool import classify
 from frontrow.errors import Fault
-from frontrow.keys.ring import REFRESH_SECONDS
+from frontrow.keys.ring import REFRESH_SECONDS, retire_old
 from frontrow.services import Services
+from frontrow.waiting_room import token
 from frontrow.waiting_room.observation import observe
 from frontrow.waiting_room.policy import AdaptivePolicy, bounds
 from frontrow.waiting_room.snapshot import Line
@@ -25,6 +26,7 @@ _log = structlog.get_logger(__name__)
 
 _IDLE_LOOK_SECONDS = 1.0
 _CLOSE_SECONDS = 0.5
+_RETIRE_KEYS_SECONDS = 60.0
 # Over all processes once a second: each tries a little more often than that.
 _LOOK_AT_PACE_SECONDS = 0.5
 # That counts all of a line: it may take a hundredth of the time, or less.
@@ -91,6 +93,17 @@ async def expire_holds(services: Services) -> int:
     ended = await services.reservations.expire()
     if ended:
         metrics.HOLDS_EXPIRED.inc(ended)
+    return ended
+
+
+async def retire_old_keys(services: Services) -> int:
+    """Ends the token keys that another one took over from long ago. Returns how many."""
+    overlap_seconds = services.settings.token_key_overlap_seconds
+    if not overlap_seconds:
+        return 0
+    ended = await retire_old(services.pool, token.PURPOSE, overlap_seconds=overlap_seconds)
+    if ended:
+        _log.info("old token keys were retired", keys=ended)
     return ended
 
 
@@ -222,6 +235,8 @@ async def running(services: Services) -> AsyncIterator[None]:
         _loop("pace", lambda: look_at_pace(services), _LOOK_AT_PACE_SECONDS),
         _loop("counts", lambda: refresh_counts(services), settings.stock_seconds),
         _loop("fold", services.paying.fold_stock, settings.stock_seconds),
+        _loop("token_keys", services.signer.refresh, REFRESH_SECONDS),
+        _loop("old_keys", lambda: retire_old_keys(services), _RETIRE_KEYS_SECONDS),
         _loop("ticket_keys", services.tickets.signer.ring.refresh, REFRESH_SECONDS),
         _loop("expiry", lambda: expire_holds(services), settings.expiry_tick_seconds),
         _loop(

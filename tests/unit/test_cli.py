@@ -50,6 +50,7 @@ def test_help_names_every_command_and_variable() -> None:
         "mock",
         "backup",
         "restore",
+        "keys",
     ):
         assert command in run("--help").output
         assert run(command, "-h").exit_code == 0

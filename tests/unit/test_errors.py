@@ -36,6 +36,7 @@ CONTRACT = {
     "key_limit",
     "refund_closed",
     "already_checked_in",
+    "key_in_use",
     "hold_expired",
     "too_large",
     "unsupported_media_type",

@@ -12,7 +12,8 @@ import pytest
 
 from frontrow.errors import CredentialInvalid
 from frontrow.ids import PlaceRef
-from frontrow.waiting_room.token import LONGEST_TOKEN, TokenSigner
+from frontrow.waiting_room.token import LONGEST_TOKEN, TokenSigner, UnknownKey
+from tests.signing import signer_with
 
 SECRET = bytes(range(32))
 OTHER_SECRET = bytes(range(32, 64))
@@ -39,7 +40,7 @@ CLAIMS: dict[str, Any] = {
 @pytest.fixture
 def signer() -> TokenSigner:
     """A signer with one key."""
-    return TokenSigner({"k1": SECRET}, "k1", remembered_tokens=10)
+    return signer_with({"k1": SECRET}, "k1")
 
 
 def encoded(part: object) -> str:
@@ -118,10 +119,10 @@ def test_other_key(signer: TokenSigner) -> None:
 
 def test_retired_key() -> None:
     """A token signed before the key was changed is still read; new ones have the new key."""
-    old = TokenSigner({"k1": SECRET}, "k1", remembered_tokens=10)
-    new = TokenSigner({"k1": SECRET, "k2": OTHER_SECRET}, "k2", remembered_tokens=10)
+    old = signer_with({"k1": SECRET}, "k1")
+    new = signer_with({"k1": SECRET, "k2": OTHER_SECRET}, "k2")
     assert new.verify(old.sign(PLACE).encode()) == PLACE
-    with pytest.raises(CredentialInvalid):
+    with pytest.raises(UnknownKey):
         old.verify(new.sign(PLACE).encode())
 
 

@@ -17,8 +17,8 @@ import pytest
 from frontrow.errors import SetupError
 from frontrow.ids import PlaceRef
 from frontrow.verification import Own, Report, draw_address, read_token, server, verify
-from frontrow.waiting_room.token import TokenSigner
 from tests import draws
+from tests.signing import signer_with
 
 OPENED = datetime(2026, 6, 1, 11, tzinfo=UTC)
 CONCERT = UUID("6a1b2c3d-0000-4000-8000-000000000001")
@@ -52,7 +52,7 @@ DOCUMENTS: dict[str, object] = {PATH: DRAW, ENTRIES_PATH: ENTRIES}
 def test_token_names_its_place() -> None:
     """Read from a token as Frontrow signs it, whatever key it was signed with."""
     place = PlaceRef(uuid4(), CONCERT, 1, 7, uuid4(), OPENED)
-    token = TokenSigner({"k": b"s" * 32}, "k", remembered_tokens=1).sign(place)
+    token = signer_with({"k": b"s" * 32}, "k").sign(place)
     assert read_token(f" {token}\n", CONCERT) == Own(7, draws.sum_of(str(place.place_id)), OPENED)
     with pytest.raises(ValueError, match="it is for another concert"):
         read_token(token, uuid4())

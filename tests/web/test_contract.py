@@ -863,6 +863,18 @@ async def test_a_waiting_token_is_told_to_wait(desk: Desk) -> None:
     assert int(refused.headers["retry-after"]) == math.ceil(poll_after_ms / 1000)
 
 
+async def keys_change(desk: Desk) -> None:
+    """Every success of the calls about user keys and signing keys."""
+    fan = await desk.fan()
+    await fan.by_key("DELETE", "/users/me/keys")
+    await fan.by_key("POST", "/users/me/keys", json={})
+    for method in ("POST", "DELETE"):
+        await desk.operate(method, f"/admin/users/{fan.user_id}/keys")
+    coming = await desk.operate("POST", "/admin/keys/rotations", json={})
+    await desk.operate("DELETE", f"/admin/keys/{coming.json()['key_id']}")
+    await desk.operate("GET", "/admin/keys")
+
+
 async def test_every_documented_success_is_seen(desk: Desk) -> None:
     """One evening goes through every call and every success of the document."""
     seen = desk.conformance.successes
@@ -911,10 +923,7 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
     await fan.until("admitted")
     again = await fan.pay(await fan.hold(concert, 2))
     await desk.operate("POST", f"/admin/payments/{again['payment_id']}/refunds")
-    await fan.by_key("DELETE", "/users/me/keys")
-    await fan.by_key("POST", "/users/me/keys", json={})
-    for method in ("POST", "DELETE"):
-        await desk.operate(method, f"/admin/users/{fan.user_id}/keys")
+    await keys_change(desk)
     await (await desk.waiting(concert)).by_token("DELETE", "/queue/tokens/me")
     await desk.ask("GET", f"{base}/queue")
     drawn = await desk.concert(

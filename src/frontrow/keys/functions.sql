@@ -38,6 +38,28 @@ BEGIN
     RETURN starts;
 END $$;
 
+-- Ends the keys of a purpose whose successor has signed for p_overlap_seconds or longer. Returns how
+-- many.
+CREATE OR REPLACE FUNCTION signing_key_retire_old(p_purpose text, p_overlap_seconds double precision)
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    now timestamptz;
+    ended int;
+BEGIN
+    PERFORM signing_key_lock();
+    now := clock_timestamp();
+    UPDATE signing_key AS k SET retired_at = now
+    WHERE k.purpose = p_purpose AND k.retired_at IS NULL
+        AND (k.signs_at, k.key_id) < (
+            SELECT s.signs_at, s.key_id FROM signing_key AS s
+            WHERE s.key_id = signing_key_in_use(
+                p_purpose, now - make_interval(secs => p_overlap_seconds)
+            )
+        );
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    RETURN ended;
+END $$;
+
 -- Ends a key: what it has signed is refused from now on. Returns retired (also where it was already),
 -- not_found, or signing: the key that signs now is kept, another one has to take over first.
 CREATE OR REPLACE FUNCTION signing_key_retire(p_purpose text, p_key_id text)

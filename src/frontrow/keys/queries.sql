@@ -6,6 +6,10 @@ SELECT signing_key_add(:purpose, :key_id, :secret, :public_key, :lead_seconds, :
 -- Ends a key: see the function.
 SELECT signing_key_retire(:purpose, :key_id);
 
+-- name: retire_old_keys$
+-- Ends the keys of a purpose that have had a successor for so long: see the function.
+SELECT signing_key_retire_old(:purpose, :overlap_seconds);
+
 -- name: keys_of
 -- The keys of a purpose that aren't retired, in the order in which they sign, and the time now.
 SELECT key_id, secret, public_key, signs_at, clock_timestamp() AS now

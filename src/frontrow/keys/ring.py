@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import asyncpg
 
@@ -119,11 +119,29 @@ async def retire(database: Database, purpose: str, key_id: str) -> None:
     Raises:
         SetupError: there is no such key, or it is the one that signs.
     """
-    outcome = await _queries.retire_key(database, purpose=purpose, key_id=key_id)
+    outcome = await end(database, purpose, key_id)
     if outcome == "not_found":
         raise SetupError(f"there is no {purpose} key {key_id}")
     if outcome == "signing":
         raise SetupError(f"{purpose} key {key_id} signs: let another one take over first")
+
+
+async def end(
+    database: Database, purpose: str, key_id: str
+) -> Literal["retired", "not_found", "signing"]:
+    """Ends a key, unless it is the one that signs."""
+    outcome: Literal["retired", "not_found", "signing"] = await _queries.retire_key(
+        database, purpose=purpose, key_id=key_id
+    )
+    return outcome
+
+
+async def retire_old(database: Database, purpose: str, *, overlap_seconds: float) -> int:
+    """Ends the keys that have had a successor for so long. Returns how many."""
+    ended: int = await _queries.retire_old_keys(
+        database, purpose=purpose, overlap_seconds=overlap_seconds
+    )
+    return ended
 
 
 async def describe(database: Database, purpose: str) -> list[asyncpg.Record]:

@@ -9,6 +9,7 @@ from blacksheep import Request
 from frontrow.errors import CredentialInvalid, CredentialMissing
 from frontrow.services import Services
 from frontrow.users.service import KEY_PREFIX
+from frontrow.waiting_room.token import UnknownKey
 from frontrow.web.calls import Ask, Who
 
 _SCHEME = b"bearer "
@@ -50,7 +51,10 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
         ask.user_key = credential.decode("latin-1")
         ask.user = await ask.services.users.user_of(ask.user_key)
     elif who in _TAKES_TOKEN:
-        ask.place = ask.services.signer.verify(credential)
+        try:
+            ask.place = ask.services.signer.verify(credential)
+        except UnknownKey as unknown:
+            ask.place = await ask.services.signer.verify_unknown(credential, unknown)
     else:
         raise CredentialInvalid
 

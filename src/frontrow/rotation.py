@@ -1,0 +1,77 @@
+"""Rotation of the keys that sign what Frontrow hands out, whatever they sign.
+
+A new key signs only after a while, in which every process gets to know it; what the key before has
+signed goes on working until that one is retired (``keys/ring.py``).
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from frontrow.errors import KeyInUse, NotFound
+from frontrow.keys.ring import REFRESH_SECONDS, Database, NewKey, describe, end, rotate
+from frontrow.payments import ticket_signing
+from frontrow.waiting_room import token
+
+Purpose: TypeAlias = Literal["token", "ticket"]
+
+LEAD_SECONDS = 5 * REFRESH_SECONDS
+"""How long a key is known before it signs: each process reads its rings several times by then."""
+
+_NEW: Mapping[Purpose, Callable[[], NewKey]] = {
+    "token": token.new_key,
+    "ticket": ticket_signing.new_key,
+}
+
+
+class KeyState(msgspec.Struct, frozen=True):
+    """A signing key, without its secret."""
+
+    key_id: str
+    purpose: Annotated[Purpose, Meta(description="What it signs: queue tokens or tickets.")]
+    state: Annotated[
+        Literal["coming", "signing", "accepted", "retired"],
+        Meta(
+            description=(
+                "It signs later, it signs now, another one signs and what this one signed works, "
+                "or that is refused."
+            )
+        ),
+    ]
+    signs_at: Annotated[datetime, Meta(description="From when on it signs.")]
+    retired_at: Annotated[
+        datetime | None, Meta(description="Since when what it signed is refused.")
+    ]
+
+
+async def key_states(database: Database) -> list[KeyState]:
+    """All signing keys, by purpose, in the order in which they sign."""
+    return [
+        KeyState(row["key_id"], purpose, row["state"], row["signs_at"], row["retired_at"])
+        for purpose in _NEW
+        for row in await describe(database, purpose)
+    ]
+
+
+async def rotate_key(database: Database, purpose: Purpose) -> KeyState:
+    """Adds a key that takes over in ``LEAD_SECONDS``."""
+    new = _NEW[purpose]()
+    signs_at = await rotate(database, purpose, new, lead_seconds=LEAD_SECONDS)
+    return KeyState(new.key_id, purpose, "coming", signs_at, None)
+
+
+async def retire_key(database: Database, key_id: str) -> None:
+    """Ends a key: every process refuses what it has signed within a second.
+
+    Raises:
+        NotFound: there is no such key.
+        KeyInUse: it is the one that signs.
+    """
+    outcomes = {await end(database, purpose, key_id) for purpose in _NEW}
+    if "signing" in outcomes:
+        raise KeyInUse
+    if "retired" not in outcomes:
+        raise NotFound

@@ -1,0 +1,91 @@
+"""The operator's calls about the keys that sign queue tokens and tickets."""
+
+from typing import Annotated
+
+import msgspec
+from blacksheep import Response
+from msgspec import Meta
+
+from frontrow.errors import KeyInUse, NotFound
+from frontrow.rotation import KeyState, Purpose, key_states, retire_key, rotate_key
+from frontrow.web.calls import Answer, Ask, Call, Who
+from frontrow.web.endpoint import created, no_content, ok
+
+_KeyId = Annotated[str, Meta(pattern="^[0-9a-f]{8,64}$")]
+
+
+class NewRotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which key is to be followed by another."""
+
+    purpose: Annotated[Purpose, Meta(description="What the new key is to sign.")] = "token"
+
+
+class KeyStates(msgspec.Struct, frozen=True):
+    """All signing keys, without their secrets."""
+
+    keys: list[KeyState]
+
+
+async def list_keys(ask: Ask) -> Response:
+    """Shows the keys."""
+    return ok(KeyStates(await key_states(ask.services.pool)))
+
+
+async def rotate(ask: Ask) -> Response:
+    """Adds a key that takes over."""
+    return created(await rotate_key(ask.services.pool, ask.body.purpose))
+
+
+async def retire(ask: Ask) -> Response:
+    """Ends a key, on this process at once."""
+    await retire_key(ask.services.pool, ask.params["key_id"])
+    await ask.services.signer.refresh()
+    await ask.services.tickets.signer.ring.refresh()
+    return no_content()
+
+
+CALLS = (
+    Call(
+        method="GET",
+        path="/admin/keys",
+        name="signing_keys",
+        group="Operator",
+        summary="Show the signing keys",
+        says="Retired ones too. Their secrets never leave the database and the processes.",
+        who=Who.OPERATOR,
+        answers=(Answer(200, "The keys.", KeyStates),),
+        handler=list_keys,
+    ),
+    Call(
+        method="POST",
+        path="/admin/keys/rotations",
+        name="rotate_key",
+        group="Operator",
+        summary="Let another key sign",
+        says=(
+            "The new key signs in a few seconds, when every process knows it. What the key before "
+            "has signed goes on working until that is retired. Asked again, it adds one more."
+        ),
+        who=Who.OPERATOR,
+        body=NewRotation,
+        example={"purpose": "token"},
+        answers=(Answer(201, "The new key.", KeyState),),
+        handler=rotate,
+    ),
+    Call(
+        method="DELETE",
+        path="/admin/keys/{key_id}",
+        name="retire_key",
+        group="Operator",
+        summary="Retire a signing key",
+        says=(
+            "What it has signed is refused by every process within a second. Whoever waits with "
+            "such a token joins again with the user key: the same place, with a new token."
+        ),
+        who=Who.OPERATOR,
+        params={"key_id": _KeyId},
+        answers=(Answer(204, "It is retired, now or before."),),
+        refusals=(NotFound, KeyInUse),
+        handler=retire,
+    ),
+)

@@ -1,0 +1,43 @@
+"""The command ``frontrow keys``, on the database of a running installation."""
+
+import asyncio
+
+from click.testing import CliRunner, Result
+
+from frontrow import cli
+from tests.buyers import pass_time, services_on
+from tests.conftest import Database
+
+
+async def run(database: Database, *arguments: str) -> Result:
+    """The command, in a thread of this process."""
+    return await asyncio.to_thread(
+        CliRunner().invoke, cli.main, ["keys", *arguments, "--database-url", database.app_url]
+    )
+
+
+async def test_keys_are_listed_rotated_and_retired(database: Database) -> None:
+    """Beside a server; no secret is printed, and the key that signs stays."""
+    async with services_on(database) as services:
+        before = await run(database, "list")
+        assert before.exit_code == 0, before.output
+        old = next(line.split()[0] for line in before.output.splitlines() if " token " in line)
+        rotated = await run(database, "rotate")
+        assert rotated.exit_code == 0, rotated.output
+        new, purpose, state, _ = rotated.output.split()
+        assert (purpose, state) == ("token", "coming")
+        refused = await run(database, "retire", old)
+        assert (refused.exit_code, refused.output) == (
+            cli.USAGE,
+            f"frontrow: {old}: This key signs now. It can be retired once another one does.\n",
+        )
+        await pass_time(database, 6)
+        assert (await run(database, "retire", old)).exit_code == 0
+        assert (await run(database, "retire", "00000000")).exit_code == cli.USAGE
+        ticket = await run(database, "rotate", "--purpose", "ticket")
+        assert ticket.output.split()[1:3] == ["ticket", "coming"]
+        after = await run(database, "list")
+        states = {tuple(line.split()[:3]) for line in after.output.splitlines()}
+        assert {(old, "token", "retired"), (new, "token", "signing")} <= states
+        secrets = await services.pool.fetch("SELECT secret FROM signing_key")
+        assert all(row["secret"].hex() not in after.output for row in secrets)
