@@ -28,6 +28,8 @@ from frontrow.db import backup, migrate
 from frontrow.db.cluster import APP
 from frontrow.db.connect import connect, place
 from frontrow.db.data_directory import DataDirectory
+from frontrow.db.durability import Durability
+from frontrow.db.durability import read as read_durability
 from frontrow.db.server import EmbeddedServer, running_urls
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
@@ -60,12 +62,12 @@ def serve(
             stack.enter_context(_ending_signals())
             listening = stack.enter_context(listen(settings))
             access = stack.enter_context(_database(settings))
-            asyncio.run(_prepare(access, settings, demo=demo))
+            durability = asyncio.run(_prepare(access, settings, demo=demo))
             key, made = _operator_key(settings)
             settings = stack.enter_context(
                 _environment(settings, access.app_url, key, listening.getsockname()[1])
             )
-            announce(_lines(settings, access, key if made else None))
+            announce(_lines(settings, access, durability, key if made else None))
             # Not at the top: the metrics library looks at the environment when it is imported.
             import_module("frontrow.web.serve").run(settings, listening)
         except KeyboardInterrupt:
@@ -220,10 +222,18 @@ async def _migrate(access: Access, settings: Settings) -> list[str]:
     )
 
 
-async def _prepare(access: Access, settings: Settings, *, demo: bool) -> None:
+async def _prepare(access: Access, settings: Settings, *, demo: bool) -> Durability:
     await _migrate(access, settings)
     if demo:
         await import_module("frontrow.demo").seed(access.app_url, currency=settings.currency)
+    connection = await connect(access.app_url, timeout_seconds=settings.connect_timeout_seconds)
+    try:
+        durability = await read_durability(connection)
+    finally:
+        await connection.close()
+    if durability.risky:
+        log.warning("acknowledged payments may be lost", because=durability.says)
+    return durability
 
 
 async def _check_current(url: str, settings: Settings) -> None:
@@ -293,7 +303,9 @@ def _base_url(host: str, port: int) -> str:
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
-def _lines(settings: Settings, access: Access, new_key: str | None) -> list[tuple[str, str]]:
+def _lines(
+    settings: Settings, access: Access, durability: Durability, new_key: str | None
+) -> list[tuple[str, str]]:
     """What the operator wants to know at the start."""
     base = _base_url(settings.host, settings.port)
     lines = [
@@ -301,6 +313,7 @@ def _lines(settings: Settings, access: Access, new_key: str | None) -> list[tupl
         ("API", f"{base}/docs"),
         ("Metrics", f"{base}/metrics"),
         ("Data", access.description),
+        ("Durability", durability.says),
         ("Workers", str(settings.workers)),
     ]
     if new_key is not None:

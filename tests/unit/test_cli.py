@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from frontrow import cli, launch, verification
+from frontrow.db.durability import Durability
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
 
@@ -329,7 +330,8 @@ def test_banner_keeps_addresses_whole(
 def test_addresses_can_be_opened(host: str, base: str) -> None:
     """The banner names an address that a browser can open, and a new key once."""
     access = launch.Access("", "", "here")
-    lines = launch._lines(Settings(host=host), access, None)
+    durability = Durability("all of it", risky=False)
+    lines = launch._lines(Settings(host=host), access, durability, None)
     assert ("API", f"{base}/docs") in lines
     assert "Operator key" not in dict(lines)
-    assert ("Operator key", "k") in launch._lines(Settings(host=host), access, "k")
+    assert ("Operator key", "k") in launch._lines(Settings(host=host), access, durability, "k")

@@ -1,0 +1,71 @@
+"""What the database promises of a transaction that it has acknowledged, told at start.
+
+Frontrow answers a buyer when PostgreSQL says that a transaction is committed. What that survives is
+PostgreSQL's settings' word (its manual, sections 28.1, 28.3 and 20.6): this says it in a sentence.
+"""
+
+from typing import Any, NamedTuple
+
+import asyncpg
+
+_QUERY = """
+SELECT current_setting('fsync') = 'on' AS fsync,
+    current_setting('full_page_writes') = 'on' AS full_page_writes,
+    current_setting('synchronous_commit') AS synchronous_commit,
+    current_setting('synchronous_standby_names') AS standbys
+"""
+
+
+class Durability(NamedTuple):
+    """What an acknowledged transaction survives, in a sentence, and whether that is a risk."""
+
+    says: str
+    risky: bool
+
+
+async def read(connection: "asyncpg.Connection[Any]") -> Durability:
+    """What this database promises to a session like this one."""
+    row = await connection.fetchrow(_QUERY)
+    return judge(
+        fsync=row["fsync"],
+        full_page_writes=row["full_page_writes"],
+        synchronous_commit=row["synchronous_commit"],
+        standbys=row["standbys"],
+    )
+
+
+def judge(
+    *, fsync: bool, full_page_writes: bool, synchronous_commit: str, standbys: str
+) -> Durability:
+    """The promise of these settings, the most dangerous one first."""
+    if not fsync:
+        return Durability("a crash of the machine may destroy the database (fsync is off)", True)
+    if not full_page_writes:
+        return Durability(
+            "a crash of the machine may damage the database (full_page_writes is off)", True
+        )
+    if synchronous_commit == "off":
+        return Durability(
+            "a crash loses what was acknowledged just before it (synchronous_commit is off)", True
+        )
+    if not standbys:
+        return Durability(
+            "what is acknowledged survives a crash of PostgreSQL and of its machine; there is no "
+            "synchronous standby for the loss of the disk",
+            False,
+        )
+    if synchronous_commit == "local":
+        return Durability(
+            "what is acknowledged survives a crash, but a failover may lose it "
+            f"(synchronous_commit is local, standbys: {standbys})",
+            True,
+        )
+    if synchronous_commit == "remote_write":
+        return Durability(
+            "what is acknowledged survives the loss of the primary, unless the standby's machine "
+            f"fails at the same moment (synchronous_commit is remote_write, standbys: {standbys})",
+            False,
+        )
+    return Durability(
+        f"what is acknowledged survives the loss of the primary (standbys: {standbys})", False
+    )

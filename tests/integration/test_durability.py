@@ -1,0 +1,45 @@
+"""What is said at start of what an acknowledged transaction survives."""
+
+import asyncpg
+import pytest
+
+from frontrow.db.durability import judge, read
+from tests.conftest import Database
+
+SAFE = {
+    "fsync": True,
+    "full_page_writes": True,
+    "synchronous_commit": "on",
+    "standbys": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says", "risky"),
+    [
+        ({}, "no synchronous standby", False),
+        ({"fsync": False}, "may destroy", True),
+        ({"full_page_writes": False}, "may damage", True),
+        ({"synchronous_commit": "off"}, "just before it", True),
+        ({"standbys": "*"}, "survives the loss of the primary (standbys: *)", False),
+        ({"standbys": "*", "synchronous_commit": "remote_apply"}, "loss of the primary", False),
+        ({"standbys": "*", "synchronous_commit": "remote_write"}, "unless the standby", False),
+        ({"standbys": "*", "synchronous_commit": "local"}, "a failover may lose it", True),
+        # The most dangerous setting is the one that is told.
+        ({"standbys": "*", "synchronous_commit": "local", "fsync": False}, "may destroy", True),
+    ],
+)
+def test_what_settings_promise(settings: dict[str, object], says: str, risky: bool) -> None:
+    """Each risk is named, and only a risk is a risk."""
+    told = judge(**{**SAFE, **settings})  # type: ignore[arg-type]
+    assert says in told.says
+    assert told.risky is risky
+
+
+async def test_the_engine_of_the_tests_is_told_apart(database: Database) -> None:
+    """It is read from the database: the tests run without fsync."""
+    connection = await asyncpg.connect(database.app_url)
+    try:
+        assert "fsync is off" in (await read(connection)).says
+    finally:
+        await connection.close()
