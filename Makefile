@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench soak lock clean nginx promtool wrk mermaid
+.PHONY: help install run test check format bench soak lock clean nginx promtool wrk mermaid chromium
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,7 +31,7 @@ run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
 # What starts whole servers has the machine to itself; the rest runs in two processes.
 ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/test_serve.py \
 	tests/web/test_schemathesis.py
-test: $(READY) nginx promtool mermaid  ## run the whole suite
+test: $(READY) nginx promtool mermaid chromium  ## run the whole suite
 	$(BIN)/pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
 	$(BIN)/pytest $(ALONE)
 
@@ -56,6 +56,8 @@ nginx: $(READY)
 	@requirements/program.sh nginx nginx nginx-core
 promtool: $(READY)
 	@requirements/program.sh promtool prometheus
+chromium: $(READY)
+	@requirements/program.sh chromium chromium
 wrk: $(READY)
 	@requirements/program.sh wrk wrk libluajit-5.1-2
 mermaid: $(READY)

@@ -21,6 +21,11 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port to listen on.")
+    public_origin: Annotated[str, Field(pattern=r"^https?://[a-z0-9.:\[\]-]+$")] | None = Field(
+        None,
+        description="The origin of the pages, such as https://tickets.example.org, where a proxy "
+        "doesn't pass the Host on.",
+    )
     workers: PositiveCount = Field(1, description="Worker processes that share the port.")
     data_dir: Path | None = Field(
         None, description="Where the embedded database and the operator key are kept."

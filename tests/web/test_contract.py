@@ -14,6 +14,8 @@ import pytest
 from frontrow.web.openapi import document
 from tests.buyers import pass_time
 from tests.web.fans import OPEN, Concert, Desk, Fan, Json, check_problem, eventually, starts_at
+from tests.web.serving import OPERATOR_KEY
+from tests.web.visitors import visiting
 
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
 
@@ -905,7 +907,7 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         f"/payments/{payment['payment_id']}",
         f"/tickets/{ticket_id}",
         "/concerts",
-        "//",
+        "/session",
         "//healthz",
         "//readyz",
         "//metrics",
@@ -949,6 +951,7 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
     await desk.operate("POST", f"/admin{base}/shows", json={"shows": [show]})
     sale = f"/admin/shows/{concert.shows[0]['show_id']}"
     await desk.operate("PATCH", sale, json={"sales_end_at": None})
+    await sign_in_and_out(desk)
     assert seen == {
         (operation["operationId"], int(status))
         for methods in document()["paths"].values()
@@ -956,6 +959,16 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         for status in operation["responses"]
         if int(status) < 400
     }
+
+
+async def sign_in_and_out(desk: Desk) -> None:
+    """A browser's sessions, a fan's and the operator's, begin and end."""
+    async with visiting(desk) as visitor:
+        for _ in range(2):
+            await visitor.sign_in()
+        await visitor.ask("DELETE", "/session")
+        await visitor.ask("POST", "/admin/session", OPERATOR_KEY)
+        await visitor.ask("DELETE", "/admin/session")
 
 
 async def is_streaming(desk: Desk) -> bool:

@@ -17,9 +17,10 @@ from frontrow.metrics import CallTally
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 from frontrow.upkeep import running
-from frontrow.web import openapi, system
+from frontrow.web import openapi, pages, system
 from frontrow.web.auth import operator_key
 from frontrow.web.endpoint import endpoint, request_id
+from frontrow.web.files import Files
 from frontrow.web.problems import MethodNotAllowed, problem
 from frontrow.web.table import BASE, CALLS
 
@@ -83,6 +84,9 @@ def _route(app: Application, services: Services) -> list[CallTally]:
     """Fills the router; gives what counts the calls."""
     operator = operator_key(services)
     tallies = []
+    for path, handler, tally in pages.routes(Files()):
+        app.router.add("GET", path, handler)
+        tallies.append(tally)
     for base, calls in ((BASE, CALLS), ("", system.CALLS + openapi.CALLS)):
         for call in calls:
             tally = CallTally(call.name)

@@ -1,7 +1,9 @@
-"""Who calls: user keys, queue tokens, the operator's key."""
+"""Who calls: user keys, queue tokens, the operator's key; in a header, or in a page's cookie."""
 
 import hashlib
 import hmac
+import secrets
+import time
 from collections.abc import Sequence
 
 from blacksheep import Request
@@ -10,21 +12,50 @@ from frontrow.errors import CredentialInvalid, CredentialMissing
 from frontrow.services import Services
 from frontrow.users.service import KEY_PREFIX
 from frontrow.waiting_room.token import UnknownKey
+from frontrow.web import cookies
 from frontrow.web.calls import Ask, Who
 
 _SCHEME = b"bearer "
 _USER_KEY = KEY_PREFIX.encode()
 _LONGEST_CREDENTIAL = 2048
 
+SESSION_SECONDS = 12 * 3600
+"""How long a browser stays signed in as the operator."""
+
 _TAKES_KEY = {Who.USER, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
 _TAKES_TOKEN = {Who.TOKEN, Who.ADMITTED, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
 
 
 class OperatorKey:
-    """The operator's key, kept as its digest."""
+    """The operator's key, kept as its digest; and the sessions that it opens.
+
+    A session is its end and a signature made with a key derived from the operator's: every process
+    can check it, the browser never holds the key, and a new key ends all sessions.
+    """
 
     def __init__(self, key: str) -> None:
         self._digest = _digest(key.encode())
+        self._session_key = hmac.digest(key.encode(), b"frontrow operator session", "sha256")
+
+    def new_session(self) -> tuple[str, int]:
+        """A session, and when it ends (Unix time)."""
+        expires = int(time.time()) + SESSION_SECONDS
+        signed = f"{expires}.{secrets.token_hex(8)}"
+        return f"{signed}.{self._signature(signed)}", expires
+
+    def check_session(self, session: bytes) -> None:
+        """Checks the signature in constant time, then the end.
+
+        Raises:
+            CredentialInvalid: it isn't one of ours, or has ended.
+        """
+        signed, _, signature = session.decode("latin-1").rpartition(".")
+        genuine = hmac.compare_digest(self._signature(signed).encode(), signature.encode())
+        if not genuine or int(signed.partition(".")[0]) <= time.time():
+            raise CredentialInvalid
+
+    def _signature(self, signed: str) -> str:
+        return hmac.digest(self._session_key, signed.encode(), "sha256").hex()
 
     def check(self, credential: bytes) -> None:
         """Compares in constant time.
@@ -42,9 +73,12 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
     Raises:
         CredentialMissing, CredentialInvalid: there is none, or not one that this call takes.
     """
-    credential = bearer(ask.request)
+    if ask.request.headers.get(b"authorization"):
+        credential = bearer(ask.request)
+    else:
+        credential = cookies.credential(ask, who)
     if who is Who.OPERATOR:
-        operator.check(credential)
+        (operator.check_session if ask.by_cookie else operator.check)(credential)
     elif credential.startswith(_USER_KEY):
         if who not in _TAKES_KEY:
             raise CredentialInvalid

@@ -40,6 +40,7 @@ class Ask:
 
     __slots__ = (
         "body",
+        "by_cookie",
         "idempotency_key",
         "params",
         "place",
@@ -60,6 +61,8 @@ class Ask:
         self.user: UUID | None = None
         self.user_key: str | None = None
         self.place: PlaceRef | None = None
+        self.by_cookie = False
+        """Whether the credential is a page's cookie: then no answer may show a secret."""
 
     @property
     def queue_token(self) -> PlaceRef:

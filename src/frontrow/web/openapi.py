@@ -39,6 +39,9 @@ _TAGS = {
     "Balance": "The prepaid balance, and the ledger behind it.",
     "Payments": "The purchase, in one transaction, and the tickets it gives.",
     "Tickets": "Owned seats: signed codes, to be shown at the gate once.",
+    "Sessions": "For the pages of this server: the credentials as cookies that scripts can't read, "
+    "accepted on same-origin calls wherever `Authorization` is; that goes before them. "
+    "`Frontrow-Concert` says which concert's place makes a call that has none in its path.",
     "Operator": "For those who run the sale.",
     "Around it": "Health, metrics, this document.",
 }

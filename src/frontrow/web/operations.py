@@ -86,11 +86,10 @@ HEADERS: dict[str, Json] = {
         "schema": {"type": "string"},
         "example": 'attachment; filename="order.csv"',
     },
-    "Location": {
-        "description": "Where to go on.",
-        "required": True,
-        "schema": {"type": "string", "format": "uri-reference"},
-        "example": "/docs",
+    "Set-Cookie": {
+        "description": "HttpOnly, SameSite=Strict; Secure under https.",
+        "schema": {"type": "string"},
+        "example": "frontrow_user=…; Path=/; HttpOnly; SameSite=Strict",
     },
     "WWW-Authenticate": {
         "description": "The scheme that credentials are given in.",

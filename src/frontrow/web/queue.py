@@ -9,7 +9,8 @@ from msgspec import Meta
 
 from frontrow.errors import NotFound, RoomClosed, TokenFinished
 from frontrow.waiting_room.draw import Draw, Entries
-from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
+from frontrow.waiting_room.model import QueueDocument, Status
+from frontrow.web import cookies
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, encode, no_content, ok, tagged
 
@@ -18,6 +19,18 @@ class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which line to join."""
 
     concert_id: UUID
+
+
+class JoinedStatus(Status, frozen=True, gc=False, kw_only=True):
+    """A status with the token that follows it."""
+
+    token: Annotated[
+        str | msgspec.UnsetType,
+        Meta(
+            description="The queue token: the credential for this line. A page that joins by its "
+            "cookie gets it as a cookie, and not here."
+        ),
+    ] = msgspec.UNSET
 
 
 class EntriesPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +45,12 @@ class EntriesPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def join(ask: Ask) -> Response:
     """Gives the user a place in a line."""
     status, is_new = await ask.services.rooms.join(ask.user_id, ask.body.concert_id)
-    return Response(201 if is_new else 200, None, Content(JSON, encode(status)))
+    if not ask.by_cookie:
+        return Response(201 if is_new else 200, None, Content(JSON, encode(status)))
+    shown = JoinedStatus(**{name: getattr(status, name) for name in Status.__struct_fields__})
+    response = Response(201 if is_new else 200, None, Content(JSON, encode(shown)))
+    cookies.set_place(ask, response, status.concert_id, status.token)
+    return response
 
 
 async def status(ask: Ask) -> Response:
@@ -63,7 +81,10 @@ def etag(place_id: UUID, claim_seconds: int, current: Status) -> bytes:
     return f'{tag}"'.encode()
 
 
-_PRIVATE = [(b"cache-control", b"private, no-cache"), (b"vary", b"authorization")]
+_PRIVATE = [
+    (b"cache-control", b"private, no-cache"),
+    (b"vary", b"authorization, cookie, frontrow-concert"),
+]
 _FOR_A_SECOND = (b"cache-control", b"public, max-age=1")
 _FOR_AN_HOUR = (b"cache-control", b"public, max-age=3600")
 
@@ -99,7 +120,10 @@ def _public(body: object, kept: tuple[bytes, bytes]) -> Response:
 async def leave(ask: Ask) -> Response:
     """Takes the place out of the line."""
     await ask.services.reservations.leave(ask.queue_token)
-    return no_content()
+    response = no_content()
+    if ask.by_cookie:
+        cookies.drop_place(ask, response, ask.queue_token.concert_id)
+    return response
 
 
 _CONCERT = {"concert_id": UUID}
@@ -126,7 +150,7 @@ CALLS = (
                 headers={
                     "ETag": "Names this status, for If-None-Match.",
                     "Cache-Control": "For its owner only.",
-                    "Vary": "By Authorization.",
+                    "Vary": "By whatever may be the credential.",
                 },
             ),
             Answer(304, "The status is the one that If-None-Match names."),
@@ -147,8 +171,8 @@ CALLS = (
         body=NewToken,
         example={"concert_id": "0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d"},
         answers=(
-            Answer(201, "A new place.", IssuedStatus),
-            Answer(200, "The place that the user has already.", IssuedStatus),
+            Answer(201, "A new place.", JoinedStatus),
+            Answer(200, "The place that the user has already.", JoinedStatus),
         ),
         refusals=(NotFound, RoomClosed),
         handler=join,

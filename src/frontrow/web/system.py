@@ -18,11 +18,6 @@ class Health(msgspec.Struct, frozen=True):
     status: str
 
 
-async def root(ask: Ask) -> Response:
-    """Leads to the readable document."""
-    return Response(302, [(b"location", b"/docs")])
-
-
 async def healthz(ask: Ask) -> Response:
     """The process answers."""
     return ok(Health("ok"))
@@ -47,16 +42,6 @@ async def metrics(ask: Ask) -> Response:
 
 
 CALLS = (
-    Call(
-        method="GET",
-        path="/",
-        name="root",
-        group="Around it",
-        summary="Leads to the readable document",
-        answers=(Answer(302, "To /docs.", headers={"Location": "Where that is."}),),
-        stored=False,
-        handler=root,
-    ),
     Call(
         method="GET",
         path="/healthz",

@@ -7,7 +7,7 @@ import msgspec
 from blacksheep import Response
 from msgspec import Meta
 
-from frontrow.errors import KeyLimit, NotFound
+from frontrow.errors import CredentialMissing, KeyLimit, NotFound
 from frontrow.users.service import MOST_KEYS, UserKey
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content
@@ -22,7 +22,9 @@ class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def exchange_key(ask: Ask) -> Response:
-    """Gives the user another key."""
+    """Gives the user another key; a page, which must see no key, none."""
+    if ask.by_cookie:
+        raise CredentialMissing("A key is shown to no page. Ask with the key itself.")
     issued = await ask.services.users.exchange_key(
         ask.user_id, ask.known_user_key, keep=ask.body.keep
     )

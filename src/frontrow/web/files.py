@@ -1,0 +1,105 @@
+"""The files of the pages: read once, named by what they hold, kept by browsers for good.
+
+All of them stand below ``/site/<version>/``. The version is a digest of every file, so modules that
+import each other by relative paths need no build step, and nothing in a cache is ever out of date.
+"""
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import msgspec
+from blacksheep import Content, Request, Response
+
+_MEDIA_TYPES = {
+    "css": b"text/css; charset=utf-8",
+    "html": b"text/html; charset=utf-8",
+    "js": b"text/javascript; charset=utf-8",
+    "json": b"application/json",
+    "svg": b"image/svg+xml",
+    "txt": b"text/plain; charset=utf-8",
+    "webmanifest": b"application/manifest+json",
+}
+_FOR_GOOD = b"public, max-age=31536000, immutable"
+_ASK_AGAIN = b"public, no-cache"
+_WORTH_PACKING = 512  # bytes
+
+
+class Body(msgspec.Struct, frozen=True):
+    """Something that is served, plain and packed, under the tag that names its content."""
+
+    media_type: bytes
+    plain: bytes
+    packed: bytes
+    etag: bytes
+
+    @classmethod
+    def of(cls, plain: bytes, media_type: bytes) -> "Body":
+        """Packs it, and names it by its digest."""
+        digest = hashlib.sha256(plain).hexdigest()[:16]
+        packed = gzip.compress(plain, mtime=0) if len(plain) >= _WORTH_PACKING else b""
+        return cls(media_type, plain, packed, f'"{digest}"'.encode())
+
+    def answer(self, request: Request, cache_control: bytes) -> Response:
+        """200 in the form that the caller takes, or 304 to one who has it."""
+        headers = request.headers
+        packed = self.packed and b"gzip" in (headers.get_first(b"accept-encoding") or b"")
+        # Two forms of one content are two versions (RFC 9110, 8.8.1).
+        etag = self.etag[:-1] + b'-gz"' if packed else self.etag
+        known = headers.get_first(b"if-none-match") or b""
+        if etag in (tag.strip().removeprefix(b"W/") for tag in known.split(b",")):
+            response = Response(304)
+        else:
+            content = Content(self.media_type, self.packed if packed else self.plain)
+            response = Response(200, None, content)
+            if packed:
+                response.add_header(b"content-encoding", b"gzip")
+        response.add_header(b"etag", etag)
+        response.add_header(b"cache-control", cache_control)
+        response.add_header(b"vary", b"accept-encoding")
+        response.add_header(b"x-content-type-options", b"nosniff")
+        response.add_header(b"cross-origin-resource-policy", b"same-origin")
+        return response
+
+
+class Files:
+    """Everything below ``web/site``, in memory."""
+
+    def __init__(self) -> None:
+        found = dict(_walk(files("frontrow.web").joinpath("site"), ""))
+        digest = hashlib.sha256()
+        for path in sorted(found):
+            digest.update(b"%s\0%d\0%s" % (path.encode(), len(found[path]), found[path]))
+        self.version = digest.hexdigest()[:12]
+        self.sources: Mapping[str, bytes] = found
+        self._bodies = {
+            path: Body.of(content, _MEDIA_TYPES[path.rpartition(".")[2]])
+            for path, content in found.items()
+        }
+
+    def url(self, path: str) -> str:
+        """Where a file is."""
+        return f"/site/{self.version}/{path}"
+
+    def answer(self, request: Request, version: str, path: str) -> Response | None:
+        """A file; ``None`` where there is none.
+
+        While a new release replaces an old one, a page may ask for a version that isn't here: it
+        gets this one, and nobody keeps it.
+        """
+        body = self._bodies.get(path)
+        if body is None:
+            return None
+        return body.answer(request, _FOR_GOOD if version == self.version else _ASK_AGAIN)
+
+
+def _walk(folder: Traversable, below: str) -> list[tuple[str, bytes]]:
+    found = []
+    for item in folder.iterdir():
+        if item.is_dir():
+            found += _walk(item, f"{below}{item.name}/")
+        else:
+            found.append((below + item.name, item.read_bytes()))
+    return found

@@ -1,0 +1,166 @@
+"""Calls that sign a browser in and out: what is secret stays in cookies that scripts can't read."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from blacksheep import Response
+from msgspec import Meta
+
+from frontrow.errors import CredentialInvalid, NotAllowed
+from frontrow.web import cookies
+from frontrow.web.auth import SESSION_SECONDS, OperatorKey
+from frontrow.web.calls import Answer, Ask, Call, Who
+from frontrow.web.endpoint import created, no_content, ok
+from frontrow.web.users import NewUser
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Whom a browser's cookies stand for."""
+
+    user_id: Annotated[UUID | None, Meta(description="The user; null where there is none.")]
+    places: Annotated[
+        list[UUID], Meta(description="The concerts in whose lines the browser has a place.")
+    ]
+
+
+class OperatorSession(msgspec.Struct, frozen=True):
+    """A browser's right to make the operator's calls."""
+
+    expires_at: Annotated[datetime, Meta(description="When it ends; signing in again renews it.")]
+
+
+async def session(ask: Ask) -> Response:
+    """Tells whom the browser's cookies stand for."""
+    return _private(ok(Session(await _user(ask), cookies.places(ask))))
+
+
+async def sign_in(ask: Ask) -> Response:
+    """Makes a guest and keeps its key in a cookie; the user whom the browser has stays."""
+    cookies.check_same_origin(ask)
+    user_id = await _user(ask)
+    if user_id is not None:
+        return _private(ok(Session(user_id, cookies.places(ask))))
+    guest = await ask.services.users.add_guest()
+    response = _private(created(Session(guest.user_id, [])))
+    cookies.drop_user(ask, response)
+    cookies.set_user(ask, response, guest.user_key)
+    return response
+
+
+async def sign_out(ask: Ask) -> Response:
+    """Makes the browser forget its user and all places."""
+    cookies.check_same_origin(ask)
+    response = no_content()
+    cookies.drop_user(ask, response)
+    return response
+
+
+async def _user(ask: Ask) -> UUID | None:
+    key = cookies.user_key(ask)
+    if key is None:
+        return None
+    try:
+        return await ask.services.users.user_of(key)
+    except CredentialInvalid:
+        return None
+
+
+async def operator_session(ask: Ask) -> Response:
+    """Lets the browser make the operator's calls for some hours."""
+    cookies.check_same_origin(ask)
+    key = ask.services.settings.operator_key
+    if key is None:
+        raise ValueError("no operator key is set")
+    value, expires = OperatorKey(key.get_secret_value()).new_session()
+    response = _private(created(OperatorSession(datetime.fromtimestamp(expires, UTC))))
+    cookies.set_operator(ask, response, value, SESSION_SECONDS)
+    return response
+
+
+async def end_operator_session(ask: Ask) -> Response:
+    """Makes the browser forget the operator."""
+    cookies.check_same_origin(ask)
+    response = no_content()
+    cookies.drop_operator(ask, response)
+    return response
+
+
+def _private(response: Response) -> Response:
+    response.add_header(b"cache-control", b"no-store")
+    return response
+
+
+_NOT_KEPT = {"Cache-Control": "Nobody may keep it."}
+_COOKIE = _NOT_KEPT | {"Set-Cookie": "The session."}
+
+CALLS = (
+    Call(
+        method="GET",
+        path="/session",
+        name="session",
+        group="Sessions",
+        summary="Tell whom the browser's cookies stand for",
+        answers=(Answer(200, "The user and the places.", Session, headers=_NOT_KEPT),),
+        handler=session,
+    ),
+    Call(
+        method="POST",
+        path="/session",
+        name="sign_in",
+        group="Sessions",
+        summary="Make a guest account for the browser",
+        says=(
+            "Its key is set as a cookie that scripts can't read. For pages of this server only: "
+            "the Origin is checked."
+        ),
+        body=NewUser,
+        example={},
+        answers=(
+            Answer(201, "A new guest.", Session, headers=_COOKIE),
+            Answer(200, "The user whom the browser has already.", Session, headers=_NOT_KEPT),
+        ),
+        refusals=(NotAllowed,),
+        handler=sign_in,
+    ),
+    Call(
+        method="DELETE",
+        path="/session",
+        name="sign_out",
+        group="Sessions",
+        summary="Make the browser forget its user and places",
+        says="Places in lines are kept; they end by themselves.",
+        answers=(Answer(204, "It has no cookies of ours any more."),),
+        refusals=(NotAllowed,),
+        stored=False,
+        handler=sign_out,
+    ),
+    Call(
+        method="POST",
+        path="/admin/session",
+        name="operator_sign_in",
+        group="Sessions",
+        summary="Sign a browser in as the operator",
+        says=(
+            "With the operator's key, or with a session, which renews it. For pages of this server "
+            "only: the Origin is checked."
+        ),
+        who=Who.OPERATOR,
+        answers=(Answer(201, "A session.", OperatorSession, headers=_COOKIE),),
+        refusals=(NotAllowed,),
+        stored=False,
+        handler=operator_session,
+    ),
+    Call(
+        method="DELETE",
+        path="/admin/session",
+        name="operator_sign_out",
+        group="Sessions",
+        summary="Make the browser forget the operator",
+        answers=(Answer(204, "It has no session any more."),),
+        refusals=(NotAllowed,),
+        stored=False,
+        handler=end_operator_session,
+    ),
+)

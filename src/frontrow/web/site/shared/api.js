@@ -1,0 +1,102 @@
+// Calls of the public API. The credentials are cookies that no script can read.
+
+import { hear } from "./clock.js";
+
+const BASE = "/api/v1";
+const PATIENCE_MS = 15_000;
+
+/** The server refused: `code` is the contract's, `problem` all that it said. */
+export class Refused extends Error {
+  constructor(status, problem, retryAfter) {
+    super(problem.detail ?? String(status));
+    this.status = status;
+    this.problem = problem;
+    this.code = problem.code ?? (status >= 500 ? "unavailable" : "internal_error");
+    this.retryAfterMs = (Number(retryAfter) || 0) * 1000;
+  }
+}
+
+/** Nobody answered: there is no network, or no server. */
+export class OutOfTouch extends Error {
+  constructor() {
+    super("out of touch");
+    this.code = "out_of_touch";
+  }
+}
+
+/**
+ * One call. Gives { status, body, etag }; a 304 has no body.
+ *
+ * concert: whose place makes the call, where the path doesn't say. key: its Idempotency-Key. etag:
+ * the version that is known. patience: milliseconds until nobody is taken to answer any more.
+ */
+export async function call(method, path, options = {}) {
+  const { response, done } = await send(method, path, options);
+  try {
+    const isJson = response.headers.get("content-type")?.includes("json");
+    const body = isJson ? await response.json() : undefined;
+    if (response.status >= 400) {
+      throw new Refused(response.status, body ?? {}, response.headers.get("retry-after"));
+    }
+    return { status: response.status, body, etag: response.headers.get("etag") };
+  } catch (error) {
+    throw error instanceof Refused ? error : new OutOfTouch();
+  } finally {
+    done();
+  }
+}
+
+/** The answer itself, for streams; `done` ends the patience. */
+export async function send(method, path, options = {}) {
+  const { body, concert, key, etag, signal, bearer, patience = PATIENCE_MS } = options;
+  const headers = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (concert) headers["Frontrow-Concert"] = concert;
+  if (key) headers["Idempotency-Key"] = key;
+  if (etag) headers["If-None-Match"] = etag;
+  if (bearer) headers.Authorization = `Bearer ${bearer}`;
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(), patience);
+  const done = () => clearTimeout(timer);
+  const sent = Date.now();
+  try {
+    const response = await fetch(BASE + path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, timeout.signal]) : timeout.signal,
+      cache: "no-store",
+    });
+    hear(response.headers.get("date"), sent, Date.now());
+    return { response, done };
+  } catch (error) {
+    done();
+    if (signal?.aborted) throw error;
+    throw new OutOfTouch();
+  }
+}
+
+/**
+ * A call that may be asked again until it is answered: reads, and writes with their own key. What
+ * the server couldn't do just now is asked again after the time that it says.
+ */
+export async function insist(method, path, options = {}, attempts = 4) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call(method, path, options);
+    } catch (error) {
+      const passing =
+        error instanceof OutOfTouch || error.code === "overloaded" || error.code === "unavailable";
+      if (!passing || attempt >= attempts || options.signal?.aborted) throw error;
+      await pause(Math.max(error.retryAfterMs ?? 0, 300 * 2 ** attempt) * (0.75 + Math.random() / 2));
+    }
+  }
+}
+
+/** Waits. */
+export function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}

@@ -1,0 +1,29 @@
+// The server's clock, as well as its answers tell it: this device's own may be wrong by hours.
+
+let earliest = -Infinity;
+let latest = Infinity;
+let offset = 0;
+
+/**
+ * Takes note of an answer's Date, which is cut to a second: at some moment between sending and
+ * receiving the server's clock stood within that second. Each answer narrows what the two clocks
+ * differ by.
+ */
+export function hear(date, sent, received) {
+  const told = Date.parse(date);
+  if (Number.isNaN(told)) return;
+  const [from, to] = [told - received, told + 1000 - sent];
+  if (from > latest || to < earliest) [earliest, latest] = [from, to]; // a clock was set
+  else [earliest, latest] = [Math.max(from, earliest), Math.min(to, latest)];
+  offset = (earliest + latest) / 2;
+}
+
+/** The server's time now, in milliseconds since 1970. */
+export function serverNow() {
+  return Date.now() + offset;
+}
+
+/** Seconds until a moment of the server's; negative once it is past. */
+export function secondsUntil(iso) {
+  return (Date.parse(iso) - serverNow()) / 1000;
+}

@@ -1,0 +1,59 @@
+// Builds the document from plain calls. Text is always text: nothing is ever parsed as HTML.
+
+/**
+ * An element. Properties beginning with "on" are listeners, "class" and names with a hyphen are
+ * attributes, everything else is set as a property. Children are nodes, texts, or nothing.
+ */
+export function h(tag, properties = {}, ...children) {
+  return fill(document.createElement(tag), properties, children);
+}
+
+/** The same for drawings. */
+export function svg(tag, properties = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(properties)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class" || name === "role" || name === "for" || name.includes("-")) {
+      element.setAttribute(name, value);
+    } else element[name] = value;
+  }
+  element.append(...children.flat(Infinity).filter((child) => child || child === 0));
+  return element;
+}
+
+/** Sets a text only when it differs, so that nothing is announced or drawn anew for nothing. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Shows or hides. */
+export function show(element, visible) {
+  element.hidden = !visible;
+}
+
+/** A button that does something that takes a while: pressed twice, it does it once. */
+export function button(label, action, properties = {}) {
+  const element = h("button", { type: "button", ...properties }, label);
+  element.addEventListener("click", () => busy(element, action));
+  return element;
+}
+
+/** Runs an action while its button says that it is running. The button keeps the focus. */
+export async function busy(element, action) {
+  if (element.getAttribute("aria-disabled") === "true") return;
+  element.setAttribute("aria-disabled", "true");
+  element.setAttribute("aria-busy", "true");
+  try {
+    await action();
+  } finally {
+    element.removeAttribute("aria-disabled");
+    element.removeAttribute("aria-busy");
+  }
+}
