@@ -10,7 +10,7 @@
         ├── NotFound
         ├── SeatTaken, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed, ShowClosed,
         │   RefundClosed
-        ├── AlreadyCheckedIn
+        ├── WrongShow, TicketVoid, AlreadyCheckedIn
         ├── HoldExpired
         ├── KeyLimit, KeyInUse
         ├── AmountMismatch, IdempotencyKeyReused
@@ -195,6 +195,20 @@ class RefundClosed(DomainError):
 
     code = "refund_closed"
     message = "This purchase can't be given back, or no longer. The organiser may still refund it."
+
+
+class WrongShow(DomainError):
+    """The ticket is for another show than the gate. ``show_id``, ``concert_id``: which."""
+
+    code = "wrong_show"
+    message = "This ticket is for another show."
+
+
+class TicketVoid(DomainError):
+    """The ticket is no longer one. ``reason``: refunded or show_cancelled."""
+
+    code = "ticket_void"
+    message = "This ticket is void."
 
 
 class AlreadyCheckedIn(DomainError):

@@ -96,6 +96,10 @@ REFUNDED_AMOUNT = Counter(
     "frontrow_refunded_amount", "Money given back, in the currency's minor unit.", ["reason"]
 )
 
+# Gates -------------------------------------------------------------------------------------------
+
+CHECK_INS = Counter("frontrow_check_ins", "Tickets scanned at the gates.", ["outcome"])
+
 # Upkeep ------------------------------------------------------------------------------------------
 
 HOLDS_EXPIRED = Counter("frontrow_holds_expired", "Holds that ended unpaid.")

@@ -14,6 +14,7 @@ from frontrow.db.pool import classify, open_pool
 from frontrow.errors import SetupError
 from frontrow.group_commit import Lanes
 from frontrow.metrics import observe_batch
+from frontrow.payments.check_in import CheckIns
 from frontrow.payments.refunds import Refunds
 from frontrow.payments.service import Paying
 from frontrow.payments.ticket_signing import load_ticket_signer
@@ -77,6 +78,7 @@ class Services:
     paying: Paying
     tickets: Tickets
     refunds: Refunds
+    check_ins: CheckIns
 
 
 @asynccontextmanager
@@ -143,4 +145,5 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
         paying=paying,
         refunds=Refunds(pool, lanes, tell=paying.tell),
         tickets=Tickets(pool, ticket_signer),
+        check_ins=CheckIns(pool, lanes, ticket_signer),
     )

@@ -18,7 +18,7 @@ WHERE held_until > now() AND held_until < 'infinity';
 UPDATE seat SET held_until = held_until + interval '1 second'
 WHERE held_until > now() AND held_until < 'infinity';
 
--- seat_has_one_holder: a sold seat that becomes free again
+-- seat_has_one_holder, ticket_fits_its_sale: a sold seat that becomes free again
 UPDATE seat SET held_until = now() + interval '1 hour' WHERE number = 1 AND held_until = 'infinity'
     AND show_id IN (SELECT show_id FROM stock WHERE sold > 0);
 UPDATE stock SET sold = sold - 1 WHERE sold > 0;
@@ -129,12 +129,12 @@ UPDATE ticket SET user_id = gen_random_uuid();
 -- sale_gives_its_tickets: two tickets for each seat
 DROP INDEX ticket_valid;
 INSERT INTO ticket (ticket_id, payment_id, user_id, show_id, number)
-SELECT gen_random_uuid(), payment_id, user_id, show_id, number FROM ticket;
+SELECT gen_random_uuid(), payment_id, user_id, show_id, number FROM ticket WHERE void_at IS NULL;
 
 -- sale_closes_its_reservation: refunded at another instant
 UPDATE reservation SET closed_at = closed_at + interval '1 microsecond' WHERE state = 'refunded';
 
--- sale_gives_its_tickets: valid tickets of a refunded payment
+-- sale_gives_its_tickets, ticket_fits_its_sale: valid tickets of a refunded payment
 DROP INDEX ticket_valid;
 UPDATE ticket SET void_at = NULL, void_reason = NULL;
 
@@ -163,6 +163,26 @@ DELETE FROM transfer WHERE kind = 'refund';
 -- refund_frees_its_seats: a seat that is still taken for who gave it back
 UPDATE seat AS s SET reservation_id = r.reservation_id, held_until = r.held_until - interval '1 day'
 FROM reservation AS r WHERE r.state = 'refunded' AND s.show_id = r.show_id AND s.number = 2;
+
+-- ticket_fits_its_sale, seat_has_one_holder: the seat of a ticket that another one has
+UPDATE seat SET reservation_id = gen_random_uuid() WHERE number = 2 AND held_until = 'infinity';
+
+-- ticket_fits_its_sale: let in before it was paid
+UPDATE ticket SET checked_in_at = checked_in_at - interval '1 day';
+
+-- ticket_fits_its_sale, sale_gives_its_tickets: let in when it was void
+ALTER TABLE ticket DROP CONSTRAINT ticket_is_let_in_while_valid;
+UPDATE ticket SET void_at = checked_in_at - interval '1 microsecond', void_reason = 'refunded'
+WHERE checked_in_at IS NOT NULL;
+
+-- ticket_fits_its_sale: let in together
+DROP INDEX ticket_check_in;
+UPDATE ticket SET check_in_id = '00000000-0000-0000-0000-000000000000'
+WHERE check_in_id IS NOT NULL;
+
+-- ticket_fits_its_sale: let in at no time
+ALTER TABLE ticket DROP CONSTRAINT ticket_check_in_has_its_time;
+UPDATE ticket SET checked_in_at = NULL WHERE number = 2;
 
 -- balance_is_its_transfers: money moved without a transfer
 UPDATE wallet SET balance = balance

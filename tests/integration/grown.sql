@@ -85,3 +85,6 @@ JOIN reservation AS r ON r.reservation_id = pg_temp.id('reservation', n);
 INSERT INTO ticket
 SELECT pg_temp.id('ticket', n), pg_temp.id('payment', n), y.user_id, y.show_id, y.seats[1]
 FROM generate_series(1, 10000) AS n JOIN payment AS y ON y.payment_id = pg_temp.id('payment', n);
+
+INSERT INTO signing_key (key_id, purpose, secret, public_key, signs_at)
+VALUES ('21fe31df', 'ticket', sha256('secret'), sha256('public'), clock_timestamp());

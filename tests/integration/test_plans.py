@@ -214,6 +214,18 @@ FUNCTIONS = {
         ),
         "refunded",
     ),
+    "check in": Hot(
+        lambda c, n: tickets.check_in(
+            c,
+            ticket_ids=ids("ticket", 1, n),
+            key_ids=["21fe31df"] * n,
+            check_in_ids=new_ids(n),
+            gates=["North 2"] * n,
+            for_shows=[None] * n,
+            for_concerts=[an_id("concert", 1)] * n,
+        ),
+        "checked_in",
+    ),
 }
 QUERIES = {
     "places": Hot(

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from frontrow.ids import PlaceRef
+from frontrow.payments.check_in import Scan
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy, RatePolicy
 from frontrow.waiting_room.settings import RoomSettings
@@ -77,7 +78,9 @@ async def _trade_capped(services: Services, database: Database) -> None:
     await ledger.charge(first, 300_000, "all I have")
     bought, _ = await holds.hold(first, show, [1, 2], None)
     await holds.hold(first, made.shows[1], [3], None)
-    await services.paying.pay(first, bought.reservation_id, 100_000, None)
+    paid, _ = await services.paying.pay(first, bought.reservation_id, 100_000, None)
+    for ticket in paid.tickets:
+        await services.check_ins.check_in(Scan(str(ticket.code)), None)
     unwanted, _ = await holds.hold(second, show, [4], None)
     await holds.release(unwanted.reservation_id, second.user_id, second)
     await holds.leave(second)

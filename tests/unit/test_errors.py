@@ -47,6 +47,12 @@ CONTRACT = {
     "overloaded",
     "unavailable",
 }
+# Codes of calls that came later.
+LATER = {
+    "already_checked_in",
+    "ticket_void",
+    "wrong_show",
+}
 KINDS = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)
@@ -58,7 +64,7 @@ def test_every_refusal_has_a_code_of_its_own() -> None:
     """No two classes share a code, and each code stands in the contract."""
     codes = [kind.code for kind in KINDS]
     assert len(codes) == len(set(codes))
-    assert set(codes) == CONTRACT - {"rate_limited"}
+    assert set(codes) == (CONTRACT | LATER) - {"rate_limited"}
 
 
 def test_every_refusal_is_drawn_in_the_tree() -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from frontrow.payments.ticket_code import CODE_LENGTH, TicketCode, key_id_of, read, verify
@@ -39,6 +39,7 @@ def test_the_documented_code() -> None:
     assert verify(CODE, PUBLIC_KEYS) == SAID
 
 
+@settings(deadline=None)
 @given(codes)
 def test_what_is_signed_is_read_back(said: TicketCode) -> None:
     """A code gives what was signed, and is as long as any other."""
@@ -47,6 +48,7 @@ def test_what_is_signed_is_read_back(said: TicketCode) -> None:
     assert read(code)[0] == verify(code, PUBLIC_KEYS) == said
 
 
+@settings(deadline=None)
 @given(codes, some.integers(min_value=0, max_value=8 * 105 - 1))
 def test_any_altered_bit_is_refused(said: TicketCode, bit: int) -> None:
     """Whichever bit is turned over, the code is no longer genuine."""
@@ -56,6 +58,7 @@ def test_any_altered_bit_is_refused(said: TicketCode, bit: int) -> None:
         verify(base64.urlsafe_b64encode(whole).decode(), PUBLIC_KEYS)
 
 
+@settings(deadline=None)
 @given(codes, some.data())
 def test_any_altered_character_is_refused(said: TicketCode, data: some.DataObject) -> None:
     """No character may be another one, whichever: every bit of a code counts."""

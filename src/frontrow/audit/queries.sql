@@ -260,6 +260,33 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
+-- name: ticket_fits_its_sale^
+-- A valid ticket's seat is sold for its payment; a ticket was let in at most once, in a check-in of its
+-- own, after it was paid and while it was valid.
+WITH seen AS (
+    SELECT t.*, y.paid_at, count(*) OVER (PARTITION BY t.check_in_id) AS together,
+        (s.reservation_id, s.held_until) IS NOT DISTINCT FROM (y.reservation_id, 'infinity') AS sold
+    FROM ticket AS t
+    JOIN payment AS y USING (payment_id)
+    LEFT JOIN seat AS s ON s.show_id = t.show_id AND s.number = t.number
+),
+bad AS (
+    SELECT format('ticket %s: ', ticket_id) || CASE
+        WHEN NOT sold AND void_at IS NULL
+            THEN format('seat %s of show %s is not sold for it', number, show_id)
+        WHEN checked_in_at IS NULL OR check_in_id IS NULL THEN 'half let in'
+        WHEN together > 1 THEN format('let in with %s others', together - 1)
+        ELSE format('let in at %s, paid at %s, void at %s', checked_in_at, paid_at, void_at)
+    END AS what
+    FROM seen
+    WHERE (NOT sold AND void_at IS NULL)
+        OR (checked_in_at IS NULL) <> (check_in_id IS NULL)
+        OR (check_in_id IS NOT NULL AND together > 1)
+        OR checked_in_at < paid_at OR checked_in_at > void_at
+)
+SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
 -- name: balance_is_its_transfers^
 -- A wallet's balance is the sum of its transfers, entry by entry, gapless, and was never below zero.
 WITH entry AS (

@@ -26,6 +26,7 @@ INVARIANTS = (
     "sale_gives_its_tickets",
     "refund_gives_back_once",
     "refund_frees_its_seats",
+    "ticket_fits_its_sale",
     "balance_is_its_transfers",
     "money_is_kept",
     "numbers_are_gapless",

@@ -20,7 +20,7 @@ from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, write_id
 from frontrow.metrics import count_finished
 from frontrow.payments.model import PaidTicket, Payment, Payments, Refund, Sales, SeatCounts
-from frontrow.payments.ticket_signing import SignedSeat, TicketSigner
+from frontrow.payments.ticket_signing import TicketSigner
 
 _queries = load("frontrow.payments")
 
@@ -185,7 +185,7 @@ class Paying:
         codes: Sequence[str | None] = [None] * len(seats)
         if not void:
             codes = await self._signer.codes(
-                [SignedSeat(t, show_id, n) for t, n in zip(tickets, seats, strict=True)]
+                [(ticket, show_id, seat) for ticket, seat in zip(tickets, seats, strict=True)]
             )
         return [PaidTicket(*each) for each in zip(tickets, seats, codes, strict=True)]
 

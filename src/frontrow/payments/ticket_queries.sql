@@ -19,3 +19,10 @@ JOIN show AS s ON s.show_id = t.show_id
 JOIN concert AS c ON c.concert_id = s.concert_id
 JOIN seat AS e ON e.show_id = t.show_id AND e.number = t.number
 WHERE t.ticket_id = :ticket_id AND t.user_id = :user_id;
+
+-- name: check_in
+-- Lets tickets in: see the function.
+SELECT * FROM ticket_check_in(
+    :ticket_ids, :key_ids, :check_in_ids, :gates, :for_shows, :for_concerts
+)
+ORDER BY item;

@@ -9,7 +9,7 @@ import asyncio
 import hmac
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -27,12 +27,8 @@ _REMEMBERED_CODES = 10_000
 _SIGNED_IN_PLACE = 16
 
 
-class SignedSeat(NamedTuple):
-    """What the code of a ticket is made for."""
-
-    ticket_id: UUID
-    show_id: UUID
-    number: int
+SignedSeat: TypeAlias = tuple[UUID, UUID, int]
+"""What the code of a ticket is made for: the ticket, its show, the seat's number."""
 
 
 class TicketSigner:

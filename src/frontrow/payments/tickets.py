@@ -9,7 +9,7 @@ import asyncpg
 from frontrow.db.queries import load
 from frontrow.errors import NotFound
 from frontrow.payments.model import Ticket
-from frontrow.payments.ticket_signing import SignedSeat, TicketSigner
+from frontrow.payments.ticket_signing import TicketSigner
 
 _queries = load("frontrow.payments", "ticket_queries.sql")
 
@@ -42,7 +42,7 @@ class Tickets:
     async def _tickets(self, rows: Sequence[asyncpg.Record]) -> list[Ticket]:
         valid = [row for row in rows if row["void_at"] is None]
         codes = await self.signer.codes(
-            [SignedSeat(row["ticket_id"], row["show_id"], row["number"]) for row in valid]
+            [(row["ticket_id"], row["show_id"], row["number"]) for row in valid]
         )
         code_of = {row["ticket_id"]: code for row, code in zip(valid, codes, strict=True)}
         return [

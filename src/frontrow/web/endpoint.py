@@ -82,14 +82,18 @@ def request_id(request: Request) -> bytes:
     return f"{_process}{next(_numbers):x}".encode()
 
 
-def ok(body: object) -> Response:
-    """200 with a body."""
-    return Response(200, None, Content(JSON, encode(body)))
+def ok(body: object, *, replayed: bool = False) -> Response:
+    """200 with a body; marked if it had been done before."""
+    return _done(200, body, replayed=replayed)
 
 
 def created(body: object, *, replayed: bool = False) -> Response:
     """201 with a body; marked if it had been created before."""
-    response = Response(201, None, Content(JSON, encode(body)))
+    return _done(201, body, replayed=replayed)
+
+
+def _done(status: int, body: object, *, replayed: bool) -> Response:
+    response = Response(status, None, Content(JSON, encode(body)))
     if replayed:
         response.add_header(b"idempotency-replayed", b"true")
     return response

@@ -228,7 +228,7 @@ def _success(call: Call, answers: Sequence[Answer], schemas: Schemas) -> Json:
         answers[0].status == HTTPStatus.NOT_MODIFIED
     ):  # RFC 9110, section 15.4.5: what the 200 would have said
         headers += next(other.headers for other in call.answers if other.headers)
-    if call.idempotent and answers[0].status == HTTPStatus.CREATED:
+    if call.idempotent and answers[0].status == call.answers[0].status:  # where it is done
         headers.append("Idempotency-Replayed")
     described: Json = {
         "description": " ".join(answer.says for answer in answers),

@@ -34,10 +34,12 @@ from frontrow.errors import (
     SeatTaken,
     ShowAmbiguous,
     ShowClosed,
+    TicketVoid,
     TokenFinished,
     TooLarge,
     Unavailable,
     UnsupportedMediaType,
+    WrongShow,
 )
 
 CONTENT_TYPE = b"application/problem+json"
@@ -122,6 +124,21 @@ class ReservationClosedProblem(Problem, frozen=True, kw_only=True):
     ]
 
 
+class WrongShowProblem(Problem, frozen=True, kw_only=True):
+    """The ticket is for another show than the gate."""
+
+    show_id: Annotated[UUID, Meta(description="The show that it is for.")]
+    concert_id: Annotated[UUID, Meta(description="The concert that it is for.")]
+
+
+class TicketVoidProblem(Problem, frozen=True, kw_only=True):
+    """The ticket is no longer one."""
+
+    reason: Annotated[
+        Literal["refunded", "show_cancelled"], Meta(description="Why it became void.")
+    ]
+
+
 class AlreadyCheckedInProblem(Problem, frozen=True, kw_only=True):
     """The ticket was let in before."""
 
@@ -175,6 +192,8 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     ShowClosed: _Kind(409, "Show closed"),
     KeyLimit: _Kind(409, "Key limit", KeyLimitProblem),
     RefundClosed: _Kind(409, "Refund closed"),
+    WrongShow: _Kind(409, "Wrong show", WrongShowProblem),
+    TicketVoid: _Kind(409, "Ticket void", TicketVoidProblem),
     AlreadyCheckedIn: _Kind(409, "Already checked in", AlreadyCheckedInProblem),
     KeyInUse: _Kind(409, "Key in use"),
     HoldExpired: _Kind(410, "Hold expired"),

@@ -5,6 +5,7 @@ from itertools import chain
 from frontrow.web import (
     admin,
     balance,
+    check_ins,
     concerts,
     events,
     order,
@@ -29,6 +30,7 @@ CALLS: tuple[Call, ...] = tuple(
         reservations.CALLS,
         payments.CALLS,
         tickets.CALLS,
+        check_ins.CALLS,
         concerts.CALLS,
         balance.CALLS,
         users.CALLS,

@@ -28,9 +28,10 @@ ALTER TABLE ticket
 UPDATE ticket SET void_reason = 'refunded' WHERE void_at IS NOT NULL;
 ALTER TABLE ticket
     ADD CHECK ((void_at IS NULL) = (void_reason IS NULL)),
-    ADD CHECK ((checked_in_at IS NULL) = (check_in_id IS NULL)),
+    ADD CONSTRAINT ticket_check_in_has_its_time
+        CHECK ((checked_in_at IS NULL) = (check_in_id IS NULL)),
     ADD CHECK (gate IS NULL OR checked_in_at IS NOT NULL),
-    ADD CHECK (checked_in_at <= void_at);
+    ADD CONSTRAINT ticket_is_let_in_while_valid CHECK (checked_in_at <= void_at);
 CREATE UNIQUE INDEX ticket_check_in ON ticket (check_in_id) WHERE check_in_id IS NOT NULL;
 
 -- Its successor gives the show too.

@@ -1,0 +1,212 @@
+"""Check-in: once, ever; and what is refused."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from frontrow.errors import (
+    AlreadyCheckedIn,
+    IdempotencyKeyReused,
+    NotFound,
+    TicketVoid,
+    WrongShow,
+)
+from frontrow.keys.ring import retire, rotate
+from frontrow.payments.check_in import Scan
+from frontrow.payments.ticket_code import TicketCode, read
+from frontrow.payments.ticket_signing import PURPOSE, new_key
+from frontrow.services import Services
+from tests.buyers import Owner, make_concert, pass_time, refused, services_on
+from tests.conftest import Database
+from tests.integration.features.buying import purchase
+
+
+async def code_of_a_ticket(services: Services, seat: int = 7, **concert: Any) -> str:
+    """The code of a ticket that was bought just now."""
+    _, payment = await purchase(services, await make_concert(services, **concert), [seat])
+    return str(payment.tickets[0].code)
+
+
+async def void(owner: Owner, code: str, reason: str) -> None:
+    """Makes a ticket void."""
+    await owner.execute(
+        "UPDATE ticket SET void_at = clock_timestamp(), void_reason = $2 WHERE ticket_id = $1",
+        read(code)[0].ticket_id,
+        reason,
+    )
+
+
+async def test_a_ticket_is_let_in(services: Services, owner: Owner) -> None:
+    """The gate learns what it is for; its owner sees that it is used."""
+    made = await make_concert(services)
+    place, payment = await purchase(services, made, [7, 8])
+    bought = payment.tickets[0]
+    done, replayed = await services.check_ins.check_in(Scan(str(bought.code), "North 2"), None)
+    assert not replayed
+    show = made.shows[0]
+    assert (done.ticket_id, done.number, done.section) == (bought.ticket_id, 7, None)
+    assert (done.show_id, done.date, done.starts_at) == (show.show_id, show.date, show.starts_at)
+    assert (done.concert_id, done.title, done.gate) == (made.concert_id, "The Test", "North 2")
+    row = await owner.fetchrow("SELECT * FROM ticket WHERE ticket_id = $1", bought.ticket_id)
+    assert (row["checked_in_at"], row["gate"]) == (done.checked_in_at, "North 2")
+    tickets = await services.tickets.of_user(place.user_id, limit=10)
+    assert [ticket.state for ticket in tickets] == ["used", "valid"]
+    assert tickets[0].checked_in_at == done.checked_in_at
+    assert tickets[0].code == bought.code
+
+
+async def test_it_is_let_in_once(services: Services, database: Database) -> None:
+    """A second scan is told when and where the first one was."""
+    code = await code_of_a_ticket(services)
+    done, _ = await services.check_ins.check_in(Scan(code, "North 2"), None)
+    for scan in (Scan(code), Scan(code, "South 1")):
+        async with refused(
+            database, AlreadyCheckedIn, checked_in_at=done.checked_in_at, gate="North 2"
+        ):
+            await services.check_ins.check_in(scan, None)
+
+
+async def test_a_key_makes_asking_again_safe(services: Services, database: Database) -> None:
+    """Same key, same scan: the first answer, also once the ticket is void or another day."""
+    code, other = await code_of_a_ticket(services), await code_of_a_ticket(services)
+    done, _ = await services.check_ins.check_in(Scan(code, "A"), "k")
+    assert await services.check_ins.check_in(Scan(code, "A"), "k") == (done, True)
+    for scan in (Scan(code, "B"), Scan(code), Scan(other, "A")):
+        async with refused(database, IdempotencyKeyReused):
+            await services.check_ins.check_in(scan, "k")
+    async with refused(database, AlreadyCheckedIn, checked_in_at=done.checked_in_at, gate="A"):
+        await services.check_ins.check_in(Scan(code, "A"), "l")
+    # After a refusal the key may be tried again.
+    await services.check_ins.check_in(Scan(other, "A"), "l")
+    await pass_time(database, 3_600)
+    again, replayed = await services.check_ins.check_in(Scan(code, "A"), "k")
+    assert replayed
+    assert again.ticket_id == done.ticket_id
+
+
+async def test_a_gate_is_for_its_show(services: Services, database: Database) -> None:
+    """A ticket of another show or concert is refused, and may go in at its own gate."""
+    made = await make_concert(services, shows=2)
+    _, payment = await purchase(services, made, [7])
+    code = str(payment.tickets[0].code)
+    mine: dict[str, Any] = {"show_id": made.shows[0].show_id, "concert_id": made.concert_id}
+    wrong: dict[str, Any]
+    for wrong in (
+        {"show_id": made.shows[1].show_id},
+        {"concert_id": uuid4()},
+        mine | {"show_id": uuid4()},
+        mine | {"concert_id": uuid4()},
+    ):
+        async with refused(database, WrongShow, **mine):
+            await services.check_ins.check_in(Scan(code, **wrong), None)
+    await services.check_ins.check_in(Scan(code, **mine), None)
+
+
+@pytest.mark.parametrize("reason", ["refunded", "show_cancelled"])
+async def test_a_void_ticket(
+    services: Services, database: Database, owner: Owner, reason: str
+) -> None:
+    """It is refused with the reason, has no code any more, and its owner sees why."""
+    made = await make_concert(services)
+    place, payment = await purchase(services, made, [7])
+    bought = payment.tickets[0]
+    await void(owner, str(bought.code), reason)
+    async with refused(database, TicketVoid, reason=reason):
+        await services.check_ins.check_in(Scan(str(bought.code)), None)
+    ticket = await services.tickets.ticket(place.user_id, bought.ticket_id)
+    assert (ticket.state, ticket.void_reason, ticket.code) == ("void", reason, None)
+    assert ticket.void_at is not None
+
+
+async def test_a_used_ticket_that_becomes_void(services: Services, owner: Owner) -> None:
+    """It shows as void and tells when it was let in; the check-in's key still finds it."""
+    made = await make_concert(services)
+    place, payment = await purchase(services, made, [7])
+    code = str(payment.tickets[0].code)
+    done, _ = await services.check_ins.check_in(Scan(code), "k")
+    await void(owner, code, "show_cancelled")
+    (ticket,) = await services.tickets.of_user(place.user_id, limit=10)
+    assert (ticket.state, ticket.checked_in_at) == ("void", done.checked_in_at)
+    assert await services.check_ins.check_in(Scan(code), "k") == (done, True)
+
+
+async def test_codes_that_are_none(services: Services, database: Database) -> None:
+    """Cut, altered, made up, or signed by somebody else: there is no such ticket."""
+    code = await code_of_a_ticket(services)
+    said, signature = read(code)
+    forged = [
+        "",
+        code[:-1],
+        code + "A",
+        code[:70],
+        code.swapcase(),
+        said._replace(ticket_id=uuid4()).signed(signature),
+        said._replace(number=8).signed(signature),
+        said._replace(key_id="00000000").signed(signature),
+        code[:-1] + ("A" if code[-1] != "A" else "B"),
+        "\0" * 140,
+        "é" * 140,
+    ]
+    for one in forged:
+        async with refused(database, NotFound):
+            await services.check_ins.check_in(Scan(one), None)
+    await services.check_ins.check_in(Scan(code), None)
+
+
+async def test_a_genuine_code_of_no_ticket(services: Services, database: Database) -> None:
+    """Of a database that was set back, say."""
+    key = services.tickets.signer.ring.signing
+    (code,) = await services.tickets.signer.codes([(uuid4(), uuid4(), 1)])
+    assert read(code)[0].key_id == key.key_id
+    async with refused(database, NotFound):
+        await services.check_ins.check_in(Scan(code), None)
+
+
+async def test_codes_of_an_older_key(services: Services, database: Database) -> None:
+    """They go on working until that key is retired; then their owners get new ones."""
+    made = await make_concert(services)
+    place, payment = await purchase(services, made, [7, 8])
+    first, second = (str(ticket.code) for ticket in payment.tickets)
+    old = read(first)[0].key_id
+    ring = services.tickets.signer.ring
+    await rotate(services.pool, PURPOSE, new_key(), lead_seconds=0)
+    await ring.refresh()
+    tickets = await services.tickets.of_user(place.user_id, limit=10)
+    assert [ticket.code for ticket in tickets] != [first, second]
+    await services.check_ins.check_in(Scan(first), None)
+    await retire(services.pool, PURPOSE, old)
+    # Even by a process that hasn't heard of it yet.
+    assert old in ring.keys
+    async with refused(database, NotFound):
+        await services.check_ins.check_in(Scan(second), None)
+    await ring.refresh()
+    async with refused(database, NotFound):
+        await services.check_ins.check_in(Scan(second), None)
+    await services.check_ins.check_in(Scan(str(tickets[1].code)), None)
+
+
+async def test_a_key_that_another_process_added(services: Services, database: Database) -> None:
+    """A process that meets its codes reads the keys again."""
+    made = await make_concert(services)
+    place, payment = await purchase(services, made, [7])
+    await rotate(services.pool, PURPOSE, new_key(), lead_seconds=0)
+    async with services_on(database) as other:
+        (ticket,) = await other.tickets.of_user(place.user_id, limit=1)
+    assert ticket.code != payment.tickets[0].code
+    assert read(str(ticket.code))[0].key_id not in services.tickets.signer.ring.keys
+    services.tickets.signer.ring._read_at = float("-inf")  # it was read more than a second ago
+    done, _ = await services.check_ins.check_in(Scan(str(ticket.code)), None)
+    assert done.ticket_id == payment.tickets[0].ticket_id
+
+
+async def test_many_codes_at_once(services: Services) -> None:
+    """So many that they are signed beside the loop: the same codes, in order."""
+    seats = [(uuid4(), uuid4(), number) for number in range(1, 101)]
+    signer = services.tickets.signer
+    codes = await signer.codes(seats)
+    for seat, code in zip(seats, codes, strict=True):
+        assert [code] == await signer.codes([seat])
+        said = await signer.check(code)
+        assert said == TicketCode(signer.ring.signing.key_id, *seat)
+        assert isinstance(said.ticket_id, UUID)

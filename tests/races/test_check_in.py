@@ -1,0 +1,95 @@
+"""Races at the gates: one ticket scanned by many at the same moment is let in once."""
+
+import asyncio
+
+from frontrow.errors import AlreadyCheckedIn
+from frontrow.payments.check_in import Scan
+from frontrow.services import Services
+from tests.buyers import make_concert
+from tests.conftest import Database
+from tests.races.crowds import answers, crowd, granted, refused
+from tests.races.rivals import fetch, rivals
+
+Pair = tuple[Services, Services]
+
+PRICE = 50_000
+
+
+async def codes(services: Services, tickets: int) -> list[str]:
+    """The codes of so many tickets, each somebody's only one."""
+    made = await make_concert(services, seats=tickets, price=PRICE)
+    places = await crowd(services, made.concert_id, tickets, balance=PRICE)
+
+    async def buy(seat: int) -> str:
+        place = places[seat - 1]
+        held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
+        payment, _ = await services.paying.pay(place, held.reservation_id, PRICE, None)
+        return str(payment.tickets[0].code)
+
+    return list(await asyncio.gather(*(buy(seat) for seat in range(1, tickets + 1))))
+
+
+async def test_two_gates_scan_one_ticket(pair: Pair, database: Database) -> None:
+    """Each of 100 tickets is scanned four times at once, by two gates of each of two processes."""
+    tickets, times = 100, 4
+    bought = await codes(pair[0], tickets)
+
+    found = await answers(
+        pair[turn % 2].check_ins.check_in(Scan(code, f"gate {turn}"), None)
+        for code in bought
+        for turn in range(times)
+    )
+
+    for at in range(tickets):
+        scans = found[times * at : times * (at + 1)]
+        ((done, replayed),) = granted(scans)
+        assert not replayed
+        late = refused(scans)
+        assert len(late) == times - 1
+        for refusal in late:
+            assert isinstance(refusal, AlreadyCheckedIn)
+            assert refusal.fields == {"checked_in_at": done.checked_in_at, "gate": done.gate}
+    rows = await fetch(
+        database, "SELECT count(DISTINCT check_in_id) FROM ticket WHERE checked_in_at IS NOT NULL"
+    )
+    assert rows[0][0] == tickets
+
+
+async def test_one_scan_sent_many_times(pair: Pair) -> None:
+    """The same scan under one key, 20 times at once over two processes: one answer for all."""
+    (code,) = await codes(pair[0], 1)
+    found = await asyncio.gather(
+        *(pair[turn % 2].check_ins.check_in(Scan(code, "North 2"), "k") for turn in range(20))
+    )
+    assert [done for done, _ in found] == [found[0][0]] * 20
+    assert [replayed for _, replayed in found].count(False) == 1
+
+
+async def test_one_key_for_two_tickets(pair: Pair) -> None:
+    """Under one key exactly one of two tickets is let in, whichever process asks."""
+    bought = await codes(pair[0], 40)
+    both = list(zip(bought[::2], bought[1::2], strict=True))
+    found = await answers(
+        pair[turn].check_ins.check_in(Scan(two[turn]), f"k{at}")
+        for at, two in enumerate(both)
+        for turn in (0, 1)
+    )
+    for at in range(len(both)):
+        (lost,) = refused(found[2 * at : 2 * at + 2])
+        assert lost.code == "idempotency_key_reused"
+
+
+async def test_control_looking_before_letting_in_lets_in_twice(database: Database) -> None:
+    """Control: who sees that a ticket is unused, and then lets it in, lets in two."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE stub (used_at timestamptz)")
+        await those.one.execute("INSERT INTO stub VALUES (NULL)")
+        look = "SELECT used_at IS NULL FROM stub"
+        let_in = "UPDATE stub SET used_at = clock_timestamp() RETURNING true"
+        async with those.one.transaction():
+            assert await those.one.fetchval(look)
+            assert await those.other.fetchval(look)
+            assert await those.one.fetchval(let_in)
+            async with those.other_waits(let_in) as letting_in:
+                await those.one.execute("COMMIT; BEGIN")
+                assert await letting_in

@@ -1,0 +1,141 @@
+"""Tickets over HTTP: how they are shown, and how they are let in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.web.fans import Concert, Desk, Fan, Json, check_problem
+
+GATE = "/admin/tickets/check-ins"
+
+
+@dataclass
+class Bought:
+    """A ticket and who has it."""
+
+    concert: Concert
+    fan: Fan
+    ticket: Json
+
+    @property
+    def path(self) -> str:
+        """Where it is shown."""
+        return f"/tickets/{self.ticket['ticket_id']}"
+
+    @property
+    def code(self) -> str:
+        """What the gate scans."""
+        return str(self.ticket["code"])
+
+
+async def buy(desk: Desk, **concert: Any) -> Bought:
+    """Somebody buys seat 7."""
+    made = await desk.concert(**concert)
+    fan = await desk.buyer(made, 50_000)
+    payment = await fan.pay(await fan.hold(made, 7))
+    return Bought(made, fan, payment["tickets"][0])
+
+
+async def void(desk: Desk, bought: Bought) -> None:
+    """Makes a ticket void, as a refund does."""
+    await desk.owner.execute(
+        "UPDATE ticket SET void_at = clock_timestamp(), void_reason = 'refunded'"
+        " WHERE ticket_id = $1",
+        bought.ticket["ticket_id"],
+    )
+
+
+async def test_a_ticket_is_let_in_once(desk: Desk) -> None:
+    """POST /admin/tickets/check-ins: 200, then 409 with when and where; the owner sees it used."""
+    bought = await buy(desk)
+    show = bought.concert.shows[0]
+    scan = {"code": bought.code, "gate": "North 2", "show_id": show["show_id"]}
+    first = await desk.operate("POST", GATE, json=scan)
+    assert first.status_code == 200
+    done = first.json()
+    assert done == {
+        "ticket_id": bought.ticket["ticket_id"],
+        "concert_id": bought.concert.concert_id,
+        "title": "The Test",
+        "show_id": show["show_id"],
+        "date": bought.concert.date,
+        "starts_at": done["starts_at"],
+        "number": 7,
+        "section": None,
+        "checked_in_at": done["checked_in_at"],
+        "gate": "North 2",
+    }
+    check_problem(
+        await desk.operate("POST", GATE, json={"code": bought.code}),
+        409,
+        "already_checked_in",
+        checked_in_at=done["checked_in_at"],
+        gate="North 2",
+    )
+    ticket = (await bought.fan.by_key("GET", bought.path)).json()
+    assert (ticket["state"], ticket["checked_in_at"]) == ("used", done["checked_in_at"])
+
+
+async def test_a_check_in_is_replayed(desk: Desk) -> None:
+    """Same Idempotency-Key, same scan: the same 200, marked; another scan: 422."""
+    bought = await buy(desk)
+    scan, key = {"code": bought.code}, {"Idempotency-Key": bought.code}
+    first = await desk.operate("POST", GATE, json=scan, headers=key)
+    assert "idempotency-replayed" not in first.headers
+    again = await desk.operate("POST", GATE, json=scan, headers=key)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    other = await desk.operate("POST", GATE, json={**scan, "gate": "South"}, headers=key)
+    check_problem(other, 422, "idempotency_key_reused")
+
+
+async def test_tickets_that_may_not_in(desk: Desk) -> None:
+    """Another show's or concert's, a void one, a forged or altered one; each says so."""
+    bought, other = await buy(desk), await buy(desk)
+    mine = {
+        "show_id": bought.concert.shows[0]["show_id"],
+        "concert_id": bought.concert.concert_id,
+    }
+    for name, wrong in (
+        ("show_id", other.concert.shows[0]["show_id"]),
+        ("concert_id", other.concert.concert_id),
+    ):
+        response = await desk.operate("POST", GATE, json={"code": bought.code, name: wrong})
+        check_problem(response, 409, "wrong_show", **mine)
+    await void(desk, bought)
+    response = await desk.operate("POST", GATE, json={"code": bought.code})
+    check_problem(response, 409, "ticket_void", reason="refunded")
+    for code in ("", bought.code[:-1], bought.code + "A", other.code[:100] + bought.code[100:]):
+        check_problem(await desk.operate("POST", GATE, json={"code": code}), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, ""),
+        ({"code": 7}, "/code"),
+        ({"code": None}, "/code"),
+        ({"code": "A" * 1001}, "/code"),
+        ({"code": "A", "gate": ""}, "/gate"),
+        ({"code": "A", "gate": "\0"}, "/gate"),
+        ({"code": "A", "gate": "g" * 101}, "/gate"),
+        ({"code": "A", "show_id": "today"}, "/show_id"),
+        ({"code": "A", "concert_id": 1}, "/concert_id"),
+        ({"code": "A", "door": "2"}, "/door"),
+    ],
+)
+async def test_a_scan_that_is_none(desk: Desk, body: Json, pointer: str) -> None:
+    """Missing, of the wrong type, too long, unknown: 422, and it says where."""
+    response = await desk.operate("POST", GATE, json=body)
+    assert response.status_code == 422
+    assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+
+
+async def test_only_the_operator_lets_in(desk: Desk) -> None:
+    """A user's key or token is refused, and the ticket stays as it is."""
+    bought = await buy(desk)
+    for credential in (bought.fan.user_key, bought.fan.token):
+        refused = await desk.ask("POST", GATE, credential, json={"code": bought.code})
+        check_problem(refused, 401, "credential_invalid")
+    assert (await bought.fan.by_key("GET", bought.path)).json()["state"] == "valid"
