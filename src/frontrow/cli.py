@@ -6,9 +6,10 @@ or variable, 3 the server can't start, the database can't be used or a draw can'
 """
 
 import asyncio
+import contextlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
@@ -325,6 +326,42 @@ def _print_keys(states: Sequence[Any]) -> None:
         click.echo(f"{state.key_id}  {state.purpose:<9}  {state.state:<8}  {since:%FT%TZ}")
 
 
+@main.command()
+@click.option(
+    "--older-than-days",
+    type=click.IntRange(1, 36_500),
+    metavar="DAYS",
+    help="What was over for so long goes [default: FRONTROW_RETENTION_DAYS].",
+)
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@database_options
+def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
+    """Drop finished places, and holds that ended unpaid, that are older than the retention.
+
+    Never what the books are made of: transfers, payments, tickets and the reservations that were
+    paid stay. Runs beside a server; interrupted, it goes on the next time.
+
+    \b
+    Examples:
+      frontrow prune --dry-run
+      frontrow prune --older-than-days 30
+    """  # noqa: D301 - click reads the character \b
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+    days = older_than_days or settings.retention_days
+    if days == 0:
+        click.echo("FRONTROW_RETENTION_DAYS is 0: everything is kept")
+        return
+    pruning = import_module("frontrow.retention.pruning")
+    with launch.live_database(settings) as url, _progress("dropped") as told:
+        work = pruning.prune(url, older_than_days=days, dry_run=dry_run, progress=told)
+        places, reservations = asyncio.run(work)
+    click.echo(
+        f"{'would drop' if dry_run else 'dropped'} {places:,} places and {reservations:,} "
+        f"unpaid reservations that were over for {days} days"
+    )
+
+
 @main.command("verify-draw")
 @click.argument("url")
 @option("--commitment", "The draw's commitment as you noted it before opening.", Commitment())
@@ -353,18 +390,9 @@ def verify_draw(url: str, commitment: str | None, token: str | None) -> None:
         own = None if token is None else verification.read_token(token, concert_id)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--token") from None
-    console = Console(stderr=True)
-    columns = (TextColumn("entries"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        fetching = bar.add_task("", total=None)
+    with _progress("entries") as told:
         report: DrawReport = verification.verify(
-            address,
-            concert_id,
-            commitment=commitment,
-            own=own,
-            fetched=lambda entries, of: bar.update(fetching, completed=entries, total=of),
+            address, concert_id, commitment=commitment, own=own, fetched=told
         )
     for line in report.lines():
         click.echo(line)
@@ -401,6 +429,18 @@ def openapi() -> None:
     """Print the OpenAPI document of the HTTP API as JSON."""
     document = import_module("frontrow.web.openapi").document()
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal, gone when it is over; it is told how many are done, of how many."""
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _banner(lines: Sequence[tuple[str, str]]) -> None:

@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     expiry_tick_seconds: PositiveSeconds = Field(
         0.5, description="How often ended holds are tidied away."
     )
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = Field(
+        90,
+        description="What `frontrow prune` drops was over for so many days; 0 keeps everything.",
+    )
     drain_seconds: PositiveSeconds = Field(
         15, description="Longest wait for running calls when the server stops."
     )

@@ -40,10 +40,12 @@ SELECT pg_temp.id('place', n), pg_temp.id('user', n), now() - interval '2 hours'
 FROM generate_series(1, 50000) AS n
 CROSS JOIN LATERAL (
     SELECT CASE WHEN n <= 17000 THEN now() - interval '1 hour' WHEN n <= 20000 THEN now() END
-        AS admitted_at
+        + (n - 1) / 10 * interval '1 microsecond' AS admitted_at
 ) AS t;
 INSERT INTO admission
-SELECT (SELECT room_id FROM waiting_room), n, n + 9, 10, 3000, 1, now() - interval '1 hour'
+SELECT (SELECT room_id FROM waiting_room), n, n + 9, 10, 3000, 1,
+    CASE WHEN n <= 17000 THEN now() - interval '1 hour' ELSE now() END
+        + (n - 1) / 10 * interval '1 microsecond'
 FROM generate_series(1, 19991, 10) AS n;
 
 INSERT INTO reservation

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -19,6 +20,7 @@ from hypothesis.stateful import (
 from msgspec.structs import replace
 
 from frontrow.audit import audit
+from frontrow.db.queries import load
 from frontrow.errors import RoomClosed
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
@@ -31,6 +33,7 @@ from tests.conftest import Database
 from tests.integration.line_model import (
     CLAIM_SECONDS,
     CLOSES_AFTER_SECONDS,
+    KEPT_SECONDS,
     OPENS_AFTER_SECONDS,
     POLICIES,
     SESSION_SECONDS,
@@ -40,6 +43,8 @@ from tests.integration.line_model import (
     Person,
 )
 
+pruning = load("frontrow.retention", "prune_queries.sql")
+
 PRICE = 1_000
 SEATS = 100
 
@@ -47,7 +52,7 @@ SEATS = 100
 _EMPTY = """
 TRUNCATE ticket, payment, reservation, seat, stock, sold_delta, transfer, wallet, forecast,
     line_pace, room_load, drawn, draw, admission, policy_change, place, waiting_room, show, concert,
-    app_user, user_key
+    app_user, user_key CASCADE
 """
 
 CHOICES = st.integers(0, 99)
@@ -73,7 +78,7 @@ class LineMachine(RuleBasedStateMachine):
         self.database = database
         self.model = model
         self.stack = AsyncExitStack()
-        self.admissions = 0
+        self.called_to = 0
         self.sold = 0
         self.services: Services
         self.elsewhere: Snapshot
@@ -146,7 +151,7 @@ class LineMachine(RuleBasedStateMachine):
             assert replace(place, issued_at=last.place.issued_at) == last.place
             return
         if last.state == "admitted":
-            last.finish("expired")
+            last.finish("expired", self.model.clock)
         self.model.people.append(Person(place))
 
     @precondition(lambda self: self.model.in_time("waiting", "admitted"))
@@ -172,7 +177,7 @@ class LineMachine(RuleBasedStateMachine):
         person = self.pick(choice, "admitted")
         self.sold += 1
         self.run(self._pay(person.place, self.sold))
-        person.finish("paid")
+        person.finish("paid", self.model.clock)
 
     async def _pay(self, place: PlaceRef, seat: int) -> None:
         await self.services.ledger.charge(place, PRICE, None)
@@ -184,6 +189,23 @@ class LineMachine(RuleBasedStateMachine):
         """Time passes."""
         self.run(pass_time(self.database, seconds))
         self.model.clock += seconds
+
+    @rule(step=st.sampled_from([1, 3, 1_000]))
+    def prune(self, step: int) -> None:
+        """Much later, places that were over for long are dropped, so many at a time."""
+        self.pass_time(seconds=3 * TURN_SECONDS)
+        self.model.pruned_to = self.model.prunable_to()
+        self.run(self._prune(step))
+
+    async def _prune(self, step: int) -> None:
+        before = await self.owner.fetchval(
+            "SELECT clock_timestamp() - make_interval(secs => $1)", KEPT_SECONDS
+        )
+        room_id = self.line.room_id
+        while await pruning.prune_places(self.owner, room_id=room_id, before=before, limit=step):
+            pass
+        await pruning.prune_drawn(self.owner, room_id=room_id, after=0, limit=1_000)
+        await pruning.prune_holds(self.owner, after=UUID(int=0), before=before, limit=1_000)
 
     @rule(policy=POLICIES)
     def change_policy(self, policy: Policy) -> None:
@@ -269,8 +291,8 @@ class LineMachine(RuleBasedStateMachine):
     async def _check_admissions(self, called: int) -> None:
         """What was written down of them: their number, no more than the cap, and than the rate."""
         rows = await self.owner.fetch("SELECT * FROM admission ORDER BY first_position")
-        new = rows[self.admissions :]
-        self.admissions = len(rows)
+        new = [row for row in rows if row["first_position"] > self.called_to]
+        self.called_to = max([self.called_to, *(row["last_position"] for row in new)])
         assert sum(row["admitted"] for row in new) == called
         assert all(row["active"] <= self.model.cap() for row in new)
         rate = getattr(self.model.policy, "admit", None)
@@ -295,26 +317,26 @@ class LineMachine(RuleBasedStateMachine):
     async def _check(self) -> None:
         model = self.model
         rows = await self.owner.fetch(
-            "SELECT state::text, reason::text, left_seq FROM place ORDER BY number"
+            "SELECT number, state::text, reason::text, left_seq FROM place ORDER BY number"
         )
         turn = {number: at for at, number in enumerate(model.left, 1)}
         assert [tuple(row) for row in rows] == [
-            (person.state, person.reason, turn.get(person.place.number)) for person in model.people
+            (number, model.person(number).state, model.person(number).reason, turn.get(number))
+            for number in model.kept()
         ]
         room = await self.owner.fetchrow("SELECT * FROM waiting_room")
         # Where the last of those drawn have left, the line may have stepped over them.
-        assert room["serving"] in {
-            model.serving(),
-            max(model.serving(), len(model.drawn or [])),
-        }
+        least = max(model.serving(), model.gone_past())
+        assert room["serving"] in {least, max(least, len(model.drawn or []))}
         passed = set(model.left) & set(model.order()[: room["serving"]])
-        names = ("issued", "called", "left_count", "left_passed", "adaptive_cap")
+        names = ("issued", "called", "left_count", "left_passed", "adaptive_cap", "pruned_to")
         assert [room[name] for name in names] == [
             len(model.people),
             sum(person.called for person in model.people),
             len(model.left),
             len(passed),
             model.adaptive_cap,
+            model.pruned_to,
         ]
         await self.services.rooms.snapshot.refresh()
         self._check_line(self.line)
@@ -324,16 +346,16 @@ class LineMachine(RuleBasedStateMachine):
         model = self.model
         waiting = [] if model.is_closed() else model.waiting()
         order = model.order()
-        numbers = range(1, len(model.people) + 1)
+        numbers = model.kept()
         assert line.state == model.state()
-        assert (line.issued, line.waiting) == (len(numbers), len(waiting))
+        assert (line.issued, line.waiting) == (len(model.people), len(waiting))
         assert [number for number in numbers if line.is_waiting(number)] == sorted(waiting)
         assert [line.position_of(number) for number in numbers] == [
             None if model.drawn is None else order.index(number) + 1 for number in numbers
         ]
         assert [line.ahead_of(number) for number in waiting] == list(map(model.ahead, waiting))
         called = [number for number in numbers if line.has_called(number)]
-        assert called == sorted(order[: line.serving])
+        assert called == sorted(set(order[: line.serving]) & set(numbers))
 
     def teardown(self) -> None:
         """At the end everybody is told what the model says, and no invariant is broken."""
@@ -345,7 +367,7 @@ class LineMachine(RuleBasedStateMachine):
             people = model.people
             told = await _all(self.services.rooms.status(person.place) for person in people)
             for status, person in zip(told, people, strict=True):
-                over = model.is_overdue(person)
+                over = model.is_overdue(person) or person.place.number <= model.pruned_to
                 expected = ("finished", "expired") if over else (person.state, person.reason)
                 assert (status.state, status.reason) == expected
                 if person.state == "waiting" and not model.is_closed():

@@ -26,6 +26,8 @@ OPENS_AFTER_SECONDS = 300
 CLAIM_SECONDS = 900
 SESSION_SECONDS = 1_500
 CLOSES_AFTER_SECONDS = 1_500
+# Longer than two turns of the clock, and than any window of a rate.
+KEPT_SECONDS = 1_300
 TARGET_MS = 100
 
 _CAPS = st.integers(1, 5)
@@ -54,10 +56,11 @@ class Person:
     called: bool = False
     claimed: bool = False
     ends: float = inf
+    finished_at: float = inf
 
-    def finish(self, reason: str) -> None:
+    def finish(self, reason: str, at: float) -> None:
         """The place is over."""
-        self.state, self.reason = "finished", reason
+        self.state, self.reason, self.finished_at = "finished", reason, at
 
 
 class LineModel:
@@ -76,6 +79,7 @@ class LineModel:
         self.policy: Policy = OpenPolicy()
         self.adaptive_cap: int | None = None
         self.called_at = -inf
+        self.pruned_to = 0
 
     # What it says -------------------------------------------------------------------------------
 
@@ -91,6 +95,14 @@ class LineModel:
     def person(self, number: int) -> Person:
         """Who has a number."""
         return self.people[number - 1]
+
+    def kept(self) -> range:
+        """The numbers of the places that are kept."""
+        return range(self.pruned_to + 1, len(self.people) + 1)
+
+    def gone_past(self) -> int:
+        """The last place in serving order that the line has gone past without calling anybody."""
+        return max(self.pruned_to, len(self.drawn or [])) if self.pruned_to else 0
 
     def active(self) -> int:
         """How many were called and are not finished."""
@@ -156,7 +168,7 @@ class LineModel:
         """These leave at once: those of them who wait, by number."""
         self.left += sorted(p.place.number for p in people if p.state == "waiting")
         for person in people:
-            person.finish("left")
+            person.finish("left", self.clock)
 
     def claim(self, person: Person) -> None:
         """A called one comes: the session begins, with the first time."""
@@ -180,10 +192,19 @@ class LineModel:
             ended = sorted(self.waiting())
             self.left += ended
             for number in ended:
-                self.person(number).finish("expired")
+                self.person(number).finish("expired", self.clock)
         for person in self.people:
             if self.is_overdue(person):
-                person.finish("expired")
+                person.finish("expired", self.clock)
+
+    def prunable_to(self) -> int:
+        """Up to which number all places were over for long; a drawn line goes as a whole."""
+        if self.drawn is None or self.opens > self.clock:
+            return self.pruned_to
+        long_over = self.clock - KEPT_SECONDS
+        kept = [n for n, p in enumerate(self.people, 1) if p.finished_at >= long_over]
+        last = min(kept, default=len(self.people) + 1) - 1
+        return self.pruned_to if last < len(self.drawn) else last
 
     def may_come(self) -> tuple[list[int], list[int]]:
         """Who is to be called now: those surely, and those at most. A rate leaves some play."""
@@ -227,3 +248,11 @@ class ServesByNumber(LineModel):
     def order(self) -> list[int]:
         """By number, always."""
         return list(range(1, len(self.people) + 1))
+
+
+class KeepsEverything(LineModel):
+    """A wrong model: nothing is ever dropped."""
+
+    def prunable_to(self) -> int:
+        """As far as it ever was."""
+        return self.pruned_to

@@ -14,6 +14,7 @@ from tests.integration.line_model import (
     OPENS_AFTER_SECONDS,
     CountsLeavers,
     ForgetsTheUnclaimed,
+    KeepsEverything,
     LineModel,
     ServesByNumber,
 )
@@ -62,12 +63,20 @@ def eight_are_drawn(machine: LineMachine) -> None:
     machine.upkeep()
 
 
+def two_are_dropped(machine: LineMachine) -> None:
+    """The first two of three have left long ago; the third waits."""
+    machine.set_up(policy=MaxActivePolicy(1), order="arrival", people=3)
+    machine.leave(choices=[0, 1])
+    machine.prune(step=1)
+
+
 @pytest.mark.parametrize(
     ("happens", "wrong"),
     [
         (somebody_leaves, CountsLeavers),
         (somebody_does_not_come, ForgetsTheUnclaimed),
         (eight_are_drawn, ServesByNumber),
+        (two_are_dropped, KeepsEverything),
     ],
 )
 def test_a_wrong_model_is_found_out(

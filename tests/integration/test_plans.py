@@ -10,6 +10,7 @@ a whole line, all seats of a show, or all live holds.
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID, uuid4
@@ -33,15 +34,27 @@ payments = load("frontrow.payments")
 tickets = load("frontrow.payments", "ticket_queries.sql")
 concerts = load("frontrow.concerts")
 users = load("frontrow.users")
+pruning = load("frontrow.retention", "prune_queries.sql")
 
 ROOM = 1
+SOON = datetime.now(UTC) + timedelta(minutes=1)
 BATCH = 500
 # Of any one table: a function locks, judges and writes, and payment looks thrice at some.
 ROWS_AN_ITEM = 8
 # Enough that a prepared statement and those inside functions settle on one generic plan.
 CALLS_UNTIL_CACHED = 8
 GROWN = Path(__file__).with_name("grown.sql").read_text()
-TABLES = ["place", "payment", "reservation", "seat", "ticket", "transfer", "user_key", "wallet"]
+TABLES = [
+    "admission",
+    "place",
+    "payment",
+    "reservation",
+    "seat",
+    "ticket",
+    "transfer",
+    "user_key",
+    "wallet",
+]
 # The settings alone don't keep the planner from joining the wrong way round: a table of no rows
 # looks cheap to read.
 PLAIN_JOIN = """
@@ -136,6 +149,13 @@ async def admit(connection: Connection, **bounds: Any) -> Any:
     return await rooms.admit(connection, room_id=ROOM, policy_version=1, **bounds)
 
 
+async def prune_holds(connection: Connection, items: int) -> bool:
+    """Whether some of the next reservations are dropped, of which a third can be."""
+    await connection.execute("UPDATE waiting_room SET pruned_to = serving * 0.85")
+    row = await pruning.prune_holds(connection, after=UUID(int=0), before=SOON, limit=items + 50)
+    return row is not None and bool(row["dropped"])
+
+
 async def plain_join(connection: Connection, items: int) -> Any:
     """An update as it must not be: see ``PLAIN_JOIN``."""
     numbers = list(range(1, items + 1))
@@ -226,6 +246,11 @@ FUNCTIONS = {
         ),
         "checked_in",
     ),
+    # Found, locked and dropped. It goes on from where it was, in lines of any length.
+    "prune places": Hot(
+        lambda c, n: pruning.prune_places(c, room_id=ROOM, before=SOON, limit=n), ITEMS
+    ),
+    "prune holds": Hot(prune_holds, True, ROWS_AN_ITEM * (BATCH + 50)),
 }
 QUERIES = {
     "places": Hot(

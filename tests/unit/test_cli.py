@@ -46,6 +46,7 @@ def test_help_names_every_command_and_variable() -> None:
         "serve",
         "migrate",
         "audit",
+        "prune",
         "verify-draw",
         "openapi",
         "mock",
@@ -177,6 +178,55 @@ def test_openapi_prints_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CONCERT = "6a1b2c3d-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "days", "says"),
+    [
+        ([], 90, "dropped 1,234 places and 56 unpaid reservations that were over for 90 days"),
+        (["--older-than-days", "30"], 30, "dropped 1,234 places and 56 unpaid"),
+        (["--dry-run"], 90, "would drop 1,234 places and 56 unpaid"),
+    ],
+)
+def test_prune_reports(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], days: int, says: str
+) -> None:
+    """What is dropped, or would be, of which age; by default the retention's."""
+    asked: list[tuple[str, int, bool]] = []
+
+    async def prune(
+        url: str, *, older_than_days: int, dry_run: bool, progress: Callable[[int, int], None]
+    ) -> tuple[int, int]:
+        asked.append((url, older_than_days, dry_run))
+        progress(1, 2)
+        return 1_234, 56
+
+    monkeypatch.setattr(
+        launch, "live_database", lambda _settings: contextlib.nullcontext("postgresql://here/f")
+    )
+    stand_in(monkeypatch, "frontrow.retention.pruning", prune=prune)
+    result = run("prune", *arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(says)
+    assert asked == [("postgresql://here/f", days, "--dry-run" in arguments)]
+
+
+def test_prune_keeps_everything() -> None:
+    """Without a retention nothing is even looked for."""
+    result = run("prune", FRONTROW_RETENTION_DAYS="0")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "FRONTROW_RETENTION_DAYS is 0: everything is kept\n",
+    )
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "36501", "many", "1.5"])
+def test_prune_refuses_an_age(days: str) -> None:
+    """A day is the least."""
+    assert run("prune", "--older-than-days", days).exit_code == cli.USAGE
+    assert run("prune", FRONTROW_RETENTION_DAYS="-1").exit_code == cli.USAGE
+
+
 DRAW = f"http://tickets.example/api/v1/concerts/{CONCERT}"
 NOTED = "66687aad" * 8
 

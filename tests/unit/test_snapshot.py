@@ -37,6 +37,7 @@ def row(
         "adaptive_cap": None,
         "looked_at": None,
         "entrants": None,
+        "pruned_to": 0,
         "by_draw": False,
         "draw_due": False,
         "scheduled": False,

@@ -207,7 +207,8 @@ SELECT (SELECT coalesce(sum(cardinality(seats)), 0) FROM reservation WHERE state
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: sale_finishes_one_place^
--- A payment finishes the place that held its seats, at its instant; a place finished as paid has one.
+-- A payment finishes the place that held its seats, if that is still kept, at its instant; a place
+-- finished as paid has one.
 WITH pair AS (
     SELECT y.payment_id, y.paid_at, y.user_id, p.user_id AS place_user_id, p.finished_at,
         coalesce(y.room_id, p.room_id) AS room_id, coalesce(y.number, p.number) AS number,
@@ -215,6 +216,8 @@ WITH pair AS (
     FROM (
         SELECT y.payment_id, y.paid_at, y.user_id, r.room_id, r.place_number AS number
         FROM payment AS y JOIN reservation AS r USING (reservation_id)
+        LEFT JOIN waiting_room AS w USING (room_id)
+        WHERE r.place_number <= w.pruned_to IS NOT TRUE
     ) AS y
     FULL JOIN (SELECT * FROM place WHERE reason = 'paid') AS p
         ON p.room_id = y.room_id AND p.number = y.number
@@ -360,13 +363,14 @@ SELECT (SELECT coalesce(sum(transfers), 0)::bigint FROM flow) + (SELECT count(*)
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: numbers_are_gapless^
--- The numbers of a line are 1..issued, each given once.
+-- The numbers of a line are 1..issued, each given once; those no longer kept are the first ones.
 WITH gap AS (
-    SELECT room_id, number, lag(number, 1, 0) OVER (PARTITION BY room_id ORDER BY number) AS before
-    FROM place
+    SELECT room_id, number, lag(number, 1, coalesce(pruned_to, 0))
+            OVER (PARTITION BY room_id ORDER BY number) AS before
+    FROM place LEFT JOIN waiting_room USING (room_id)
 ),
 line AS (
-    SELECT room_id, issued, coalesce(last, 0) AS last FROM waiting_room
+    SELECT room_id, issued, coalesce(last, pruned_to) AS last FROM waiting_room
     LEFT JOIN (SELECT room_id, max(number) AS last FROM place GROUP BY room_id) AS p USING (room_id)
 ),
 bad AS (
@@ -436,9 +440,10 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
 
 -- name: admission_is_logged_once^
 -- The admissions written down are those of the places: the same people at the same times, each once.
+-- Of those no longer kept it is known how many there were.
 WITH logged AS (
-    SELECT room_id, admitted_at, sum(admitted) AS admitted, min(first_position) AS first,
-        max(last_position) AS last
+    SELECT room_id, admitted_at, sum(admitted - pruned) AS admitted, min(first_position) AS first,
+        max(last_position) AS last, sum(pruned) AS pruned
     FROM admission GROUP BY room_id, admitted_at
 ),
 happened AS (
@@ -450,7 +455,10 @@ happened AS (
 pair AS (
     SELECT room_id, admitted_at, l.first, l.last, coalesce(l.admitted, 0) AS logged,
         coalesce(h.admitted, 0) AS admitted,
-        (l.admitted, l.first, l.last) = (h.admitted, h.first, h.last) AS same
+        l.admitted = h.admitted AND CASE l.pruned
+            WHEN 0 THEN (l.first, l.last) = (h.first, h.last)
+            ELSE l.first <= h.first AND h.last <= l.last
+        END AS same
     FROM logged AS l FULL JOIN happened AS h USING (room_id, admitted_at)
 ),
 turn AS (
@@ -460,7 +468,7 @@ turn AS (
     WINDOW line AS (PARTITION BY room_id ORDER BY first_position)
 ),
 total AS (
-    SELECT r.room_id, r.called, coalesce(sum(h.admitted), 0) AS admitted
+    SELECT r.room_id, r.called, r.pruned_called + coalesce(sum(h.admitted), 0) AS admitted
     FROM waiting_room AS r LEFT JOIN happened AS h USING (room_id) GROUP BY r.room_id
 ),
 bad AS (
@@ -478,10 +486,11 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: draw_follows_its_rule^
--- Of a line that was drawn, the commitment is that of the seed, the digest that of the entrants, and the
--- positions follow from both; one that was not has no positions.
+-- Of a line that was drawn, the commitment is that of the seed, the digest that of the entrants (as long
+-- as all are kept), and the positions follow from both; one that was not has no positions.
 WITH seen AS (
-    SELECT w.room_id, w.line_order, w.entrants AS drawn_entrants, d.seed, d.commitment, d.entrants,
+    SELECT w.room_id, w.line_order, w.entrants AS drawn_entrants, w.pruned_to,
+        (w.pruned_to > 0 AND w.pruned_to >= w.entrants) IS TRUE AS over, d.seed, d.commitment, d.entrants,
         d.digest, d.drawn_at, (SELECT count(*) FROM drawn WHERE drawn.room_id = w.room_id) AS drawn,
         (
             SELECT encode(sha256(convert_to(coalesce(string_agg(
@@ -498,22 +507,22 @@ ruled AS (
             ORDER BY sha256(convert_to(s.seed || ':' || s.digest || ':' || n, 'UTF8'))
         ) AS position
     FROM seen AS s CROSS JOIN LATERAL generate_series(1, s.entrants) AS n
-    WHERE s.drawn_at IS NOT NULL
+    WHERE s.drawn_at IS NOT NULL AND NOT s.over
 ),
 bad AS (
     SELECT format('room %s: %s', room_id, CASE
         WHEN (line_order = 'draw') <> (seed IS NOT NULL) THEN 'its order and its draw disagree'
         WHEN commitment <> encode(sha256(convert_to(seed, 'UTF8')), 'hex')
             THEN 'the commitment is to another seed'
-        WHEN digest <> entrants_digest THEN 'the digest is of other entrants'
+        WHEN digest <> entrants_digest AND pruned_to = 0 THEN 'the digest is of other entrants'
         ELSE format('%s entrants, %s drawn', entrants, drawn)
     END) AS what
     FROM seen
     WHERE (line_order = 'draw') <> (seed IS NOT NULL)
         OR commitment <> encode(sha256(convert_to(seed, 'UTF8')), 'hex')
-        OR digest <> entrants_digest
+        OR digest <> entrants_digest AND pruned_to = 0
         OR drawn_entrants IS DISTINCT FROM CASE WHEN drawn_at IS NOT NULL THEN entrants END
-        OR drawn <> coalesce(drawn_entrants, 0)
+        OR drawn <> coalesce(drawn_entrants, 0) AND NOT over
     UNION ALL
     SELECT format('room %s: number %s is at position %s', r.room_id, r.number, d.position)
     FROM ruled AS r LEFT JOIN drawn AS d USING (room_id, number)
@@ -553,8 +562,9 @@ SELECT (SELECT count(*) FROM admission) + (SELECT count(*) FROM change) AS check
 -- Right after each admission, called and unfinished were no more than it counted, and than the cap;
 -- the cap was the policy's, or between an adaptive policy's bounds.
 WITH event AS (
-    SELECT room_id, admitted_at AS at, 1 AS kind, first_position, admitted AS change, active, cap,
-        policy_version
+    -- Those no longer kept count neither as called nor as finished.
+    SELECT room_id, admitted_at AS at, 1 AS kind, first_position, admitted - pruned AS change, active,
+        cap, policy_version
     FROM admission
     UNION ALL
     SELECT room_id, finished_at, 0, NULL, -1, NULL, NULL, NULL FROM place
@@ -619,11 +629,11 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
 
 -- name: leavers_are_counted^
 -- Those who left a line while waiting are numbered 1..left_count; those of them whom the line has gone
--- past are left_passed.
+-- past are left_passed. Whoever is no longer kept had either been called or left and been passed.
 WITH line AS (
-    SELECT r.room_id, r.left_count, r.left_passed, coalesce(p.leavers, 0) AS leavers,
-        coalesce(p.last, 0) AS last, coalesce(p.uncounted, 0) AS uncounted,
-        coalesce(p.passed, 0) AS passed
+    SELECT r.room_id, r.left_count, r.left_passed, r.pruned_to - r.pruned_called AS pruned,
+        coalesce(p.leavers, 0) AS leavers, coalesce(p.last, 0) AS last,
+        coalesce(p.uncounted, 0) AS uncounted, coalesce(p.passed, 0) AS passed
     FROM waiting_room AS r
     LEFT JOIN (
         SELECT room_id, count(DISTINCT left_seq) AS leavers, max(left_seq) AS last,
@@ -637,7 +647,8 @@ bad AS (
     SELECT format('room %s: %s leavers counted (%s passed), %s numbered (%s passed), the last is %s, %s '
         'have no number', room_id, left_count, left_passed, leavers, passed, last, uncounted) AS what
     FROM line
-    WHERE left_count <> leavers OR leavers <> last OR uncounted > 0 OR left_passed <> passed
+    WHERE left_count <> leavers + pruned OR left_passed <> passed + pruned OR uncounted > 0
+        OR CASE pruned WHEN 0 THEN leavers <> last ELSE last > left_count END
 )
 SELECT (SELECT coalesce(sum(leavers), 0)::bigint FROM line) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
@@ -710,7 +721,8 @@ WITH bad AS (
     WHERE NOT EXISTS (SELECT FROM show AS s WHERE s.show_id = r.show_id)
     UNION ALL
     SELECT format('reservation %s: no such place', reservation_id) FROM reservation AS r
-    WHERE NOT EXISTS (
+    LEFT JOIN waiting_room AS w USING (room_id)
+    WHERE r.place_number <= w.pruned_to IS NOT TRUE AND NOT EXISTS (
         SELECT FROM place AS p WHERE p.room_id = r.room_id AND p.number = r.place_number
     )
     UNION ALL

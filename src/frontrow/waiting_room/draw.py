@@ -124,14 +124,15 @@ class Draws:
         """The entrants of a drawn line with the numbers behind ``after``.
 
         Raises:
-            NotFound: no such concert, or its line has not been drawn.
+            NotFound: no such concert, or its line has not been drawn, or its entrants are no
+                longer kept.
             Overloaded: as many pages as there may be are read already.
         """
         line = self._snapshot.by_concert.get(concert_id)
         if line is not None and not line.drawn:
             # Another process may have drawn it, and shown that, a moment ago.
             await self._snapshot.refresh()
-        if line is None or line.positions is None:
+        if line is None or line.positions is None or line.pruned_to:
             raise NotFound
         positions = line.positions
         if self._free_pages == 0:
@@ -145,6 +146,8 @@ class Draws:
             self._free_pages += 1
         page = [Entry(row["number"], row["entry"], positions[row["number"] - 1]) for row in rows]
         last = page[-1].number if page else after
+        if not page and last < len(positions):
+            raise NotFound  # dropped since the line was last looked at
         return Entries(page, last if last < len(positions) else None)
 
 

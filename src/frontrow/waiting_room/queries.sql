@@ -71,7 +71,7 @@ ORDER BY k.item;
 -- Every line: what a process needs to answer those who wait.
 SELECT w.room_id, w.concert_id, w.policy::text, w.policy_version, w.claim_seconds, w.opens_at,
     w.closes_at, w.paused, w.issued, w.serving, w.called, w.left_count, w.entrants,
-    w.adaptive_cap, o.by_draw,
+    w.pruned_to, w.adaptive_cap, o.by_draw,
     coalesce(w.opens_at > now, false) OR (o.by_draw AND w.entrants IS NULL) AS scheduled,
     o.by_draw AND w.entrants IS NULL AND w.opens_at <= now AS draw_due,
     coalesce(w.closes_at <= now, false) AS closed, now AS seen_at,

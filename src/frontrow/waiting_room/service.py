@@ -19,7 +19,7 @@ from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
 from frontrow.waiting_room.settings import RoomSettings
 from frontrow.waiting_room.snapshot import Line, Snapshot
 from frontrow.waiting_room.statistics import LineStatistics, line_statistics
-from frontrow.waiting_room.status import Standing, standing, status_of, waiting_status
+from frontrow.waiting_room.status import Standing, pruned, standing, status_of, waiting_status
 from frontrow.waiting_room.token import TokenSigner
 
 _queries = load("frontrow.waiting_room")
@@ -108,9 +108,16 @@ class WaitingRooms:
         if line is not None and line.is_waiting(place.number):
             return waiting_status(place, line)
         stands = await self._reading.submit(place)
+        if stands.place_id is None and self.is_pruned(place):
+            stands = pruned(place.place_id)
         if stands.place_id != place.place_id:
             raise CredentialInvalid
         return status_of(place, line or await self._line_of(place.concert_id), stands)
+
+    def is_pruned(self, place: PlaceRef) -> bool:
+        """Whether a place was over for so long that it is no longer kept."""
+        line = self.snapshot.lines.get(place.room_id)
+        return line is not None and place.number <= line.pruned_to
 
     async def check_live(self, place: PlaceRef) -> None:
         """Refuses a place that is finished.

@@ -33,6 +33,8 @@ class Line:
 
     A position is the place in serving order: the number, unless the line was drawn. Before a draw
     nobody has one, and nobody has been called; then ``left`` has numbers.
+
+    The places up to ``pruned_to``, by number, were over for long and are no longer kept.
     """
 
     __slots__ = (
@@ -53,6 +55,7 @@ class Line:
         "policy",
         "policy_version",
         "positions",
+        "pruned_to",
         "room_id",
         "scheduled",
         "seats_available",
@@ -71,6 +74,7 @@ class Line:
         self.forecasts = Forecasts()
         self.issued = 0
         self.serving = 0
+        self.pruned_to = 0
         self.active = 0
         self.admitted_lately = 0
         self.seats_available = 0
@@ -148,6 +152,7 @@ class Line:
         # A join that was answered since this was read isn't forgotten.
         self.issued = max(self.issued, row["issued"])
         self.serving = row["serving"]
+        self.pruned_to = row["pruned_to"]
         if row["policy_version"] != self.policy_version:
             self.policy = _policy_decoder.decode(row["policy"])
             self.policy_version = row["policy_version"]
@@ -245,7 +250,7 @@ class Snapshot:
             positions = None
             left_count = line.left_count
             if row["entrants"] is not None and line.positions is None:
-                positions = _numbers(await _queries.positions(self._pool, room_id=line.room_id))
+                positions = await self._positions(row)
                 left_count = 0
             leavers = array("i")
             if row["left_count"] > left_count:
@@ -268,6 +273,12 @@ class Snapshot:
             self.by_concert[line.concert_id] = line
         if grown:
             await self.refresh_counts()
+
+    async def _positions(self, row: asyncpg.Record) -> "array[int]":
+        """The outcome of a line's draw; none once all who were drawn are no longer kept."""
+        if row["pruned_to"] >= row["entrants"]:
+            return array("i")
+        return _numbers(await _queries.positions(self._pool, room_id=row["room_id"]))
 
     async def refresh_counts(self) -> None:
         """Counts anew the seats, and who was called of late."""

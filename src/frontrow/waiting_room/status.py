@@ -11,6 +11,9 @@ from frontrow.ids import PlaceRef
 from frontrow.waiting_room.model import FinishReason, PlaceState, Status
 from frontrow.waiting_room.snapshot import Line
 
+PRUNED_REASON: FinishReason = "expired"
+"""What a place that is no longer kept is said to have ended as."""
+
 _NEAREST_POLL_MS = 1_000
 _FARTHEST_POLL_MS = 30_000
 _POLL_MS_PER_PERSON_AHEAD = 10
@@ -37,6 +40,11 @@ def standing(row: asyncpg.Record) -> Standing:
         row["place_id"], row["state"], row["reason"], row["admitted_at"], row["claimed_at"],
         row["expires_at"],
     )  # fmt: skip
+
+
+def pruned(place_id: UUID) -> Standing:
+    """A place that is no longer kept. How it ended isn't known any more: its time is over."""
+    return Standing(place_id, "finished", PRUNED_REASON, None, None, None)
 
 
 def waiting_status(place: PlaceRef, line: Line) -> Status:

@@ -11,9 +11,17 @@ import structlog
 from blacksheep import Content, Request, Response
 
 from frontrow.db.pool import classify
-from frontrow.errors import DomainError, Fault, NotAdmitted, Unavailable
+from frontrow.errors import (
+    CredentialInvalid,
+    DomainError,
+    Fault,
+    NotAdmitted,
+    TokenFinished,
+    Unavailable,
+)
 from frontrow.metrics import CallTally
 from frontrow.services import Services
+from frontrow.waiting_room.status import PRUNED_REASON
 from frontrow.web.auth import OperatorKey, identify
 from frontrow.web.calls import Ask, Call, Who
 from frontrow.web.problems import InternalError, problem
@@ -46,6 +54,8 @@ def endpoint(
                 response = await handler(ask)
             except NotAdmitted as error:
                 raise await _with_place(ask, error) from None  # or whatever that fails with
+            except CredentialInvalid as error:
+                raise _if_pruned(ask, error) from None
         except DomainError as error:
             response = problem(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
@@ -127,6 +137,13 @@ def _fault(error: Exception, call: Call, identity: bytes) -> DomainError:
         return Unavailable()
     _log.error("a call failed", call=call.name, request_id=identity.decode(), exc_info=error)
     return InternalError()
+
+
+def _if_pruned(ask: Ask, error: CredentialInvalid) -> DomainError:
+    """A token whose place is no longer kept has ended: that much is still known of it."""
+    if ask.place is None or not ask.services.rooms.is_pruned(ask.place):
+        return error
+    return TokenFinished(reason=PRUNED_REASON)
 
 
 async def _with_place(ask: Ask, error: NotAdmitted) -> DomainError:

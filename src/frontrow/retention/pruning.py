@@ -1,0 +1,124 @@
+"""Drops what is long over: finished places and the holds that ended unpaid.
+
+Never what the books are made of: transfers, payments, tickets, paid and refunded reservations. Each
+step is a short transaction of its own beside a running server; whoever is interrupted begins again.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from frontrow.db.connect import EXPECTED, connect, connect_error
+from frontrow.db.pool import SERVER_SETTINGS
+from frontrow.db.queries import load
+
+_queries = load("frontrow.retention", "prune_queries.sql")
+
+# A line takes nobody while a step drops its places: some ten milliseconds.
+_STEP = 2_000
+_NONE = UUID(int=0)
+
+Progress = Callable[[int, int], None]
+
+
+class Pruned(NamedTuple):
+    """What was dropped, or could be."""
+
+    places: int
+    reservations: int
+
+
+class Plan(NamedTuple):
+    """What can be dropped now: ``lines`` has each line's room and how many of its places."""
+
+    before: datetime
+    lines: list[tuple[int, int]]
+    reservations: int
+
+    @property
+    def total(self) -> Pruned:
+        """How much that is."""
+        return Pruned(sum(places for _, places in self.lines), self.reservations)
+
+
+async def prune(
+    database_url: str,
+    *,
+    older_than_days: int,
+    dry_run: bool = False,
+    progress: Progress = lambda _done, _total: None,
+    connect_timeout_seconds: float = 10,
+) -> Pruned:
+    """Drops everything that was over more than ``older_than_days`` ago.
+
+    Args:
+        database_url: a migrated database, in use or not.
+        older_than_days: at least 1: what is younger may still be asked for again.
+        dry_run: only counts.
+        progress: told how many rows are dropped, of how many.
+        connect_timeout_seconds: longest wait for the database.
+
+    Returns:
+        What was dropped; what could be, of a dry run.
+
+    Raises:
+        SetupError: the database can't be reached, or goes away.
+    """
+    settings = {
+        **SERVER_SETTINGS,
+        "application_name": "frontrow prune",
+        # What can go is counted first: all of it is looked at.
+        "statement_timeout": "1h",
+    }
+    connection = await connect(database_url, timeout_seconds=connect_timeout_seconds, **settings)
+    try:
+        plan = await _plan(connection, older_than_days)
+        return plan.total if dry_run else await _carry_out(connection, plan, progress)
+    except EXPECTED as error:
+        raise connect_error(error, database_url) from error
+    finally:
+        await connection.close()
+
+
+async def _plan(connection: "asyncpg.Connection[Any]", days: int) -> Plan:
+    before = await _queries.cutoff(connection, days=days)
+    lines = await _queries.prunable_lines(connection, before=before)
+    holds = await _queries.prunable_holds(
+        connection,
+        room_ids=[line["room_id"] for line in lines],
+        untils=[line["until"] for line in lines],
+        before=before,
+    )
+    return Plan(before, [(line["room_id"], line["places"]) for line in lines], holds)
+
+
+async def _carry_out(
+    connection: "asyncpg.Connection[Any]", plan: Plan, progress: Progress
+) -> Pruned:
+    total = sum(plan.total)
+    places = reservations = 0
+    progress(0, total)
+    for room_id, _ in plan.lines:
+        while dropped := await _queries.prune_places(
+            connection, room_id=room_id, before=plan.before, limit=_STEP
+        ):
+            places += dropped
+            progress(places, total)
+        await _drop_draw(connection, room_id)
+    last: UUID | None = _NONE
+    while last is not None:
+        row = await _queries.prune_holds(connection, after=last, before=plan.before, limit=_STEP)
+        last = row["last"]
+        reservations += row["dropped"]
+        progress(places + reservations, total)
+    return Pruned(places, reservations)
+
+
+async def _drop_draw(connection: "asyncpg.Connection[Any]", room_id: int) -> None:
+    """Drops the outcome of a line's draw, if its entrants are gone."""
+    after = 0
+    while await _queries.prune_drawn(connection, room_id=room_id, after=after, limit=_STEP):
+        after += _STEP
