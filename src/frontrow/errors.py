@@ -128,7 +128,7 @@ class NotAdmitted(DomainError):
 
 
 class NotAllowed(DomainError):
-    """The credential is valid but not for this concert."""
+    """The credential is valid but not for this: another concert's, or there are no guests here."""
 
     code = "not_allowed"
     message = "This token is for another concert."

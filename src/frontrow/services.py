@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
@@ -22,6 +22,7 @@ from frontrow.payments.tickets import Tickets
 from frontrow.reservations.service import Reservations
 from frontrow.settings import Settings
 from frontrow.users.service import Users
+from frontrow.users.sign_in import SignIn, open_sign_in
 from frontrow.waiting_room.draw import Draws
 from frontrow.waiting_room.load import Load
 from frontrow.waiting_room.service import WaitingRooms
@@ -69,6 +70,8 @@ class Services:
     stopping: asyncio.Event
     load: Load
     users: Users
+    sign_in: SignIn | None
+    """Who signs in elsewhere; ``None`` where no issuer is named."""
     rooms: WaitingRooms
     draws: Draws
     catalogue: Catalogue
@@ -97,13 +100,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         connections=settings.pool_connections,
         connect_timeout_seconds=settings.connect_timeout_seconds,
     )
-    try:
-        yield await _wire(settings, pool)
-    finally:
-        await pool.close()
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(pool.close)
+        yield await _wire(settings, pool, opened)
 
 
-async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
+async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) -> Services:
     currency = await claim_currency(pool, settings.currency)
     if currency != settings.currency:
         message = f"this installation sells in {currency}, not in {settings.currency}"
@@ -122,6 +124,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
     ticket_signer = await load_ticket_signer(pool)
     users = Users(pool, lanes, remembered_keys=settings.cached_credentials)
     await users.read_revocations()
+    sign_in = await opened.enter_async_context(open_sign_in(settings, users))
     snapshot = Snapshot(pool)
     await snapshot.refresh()
     paying = Paying(pool, lanes, ticket_signer, currency=currency, wake=bell.ring, note=load.note)
@@ -134,6 +137,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool) -> Services:
         stopping=stopping,
         load=load,
         users=users,
+        sign_in=sign_in,
         rooms=WaitingRooms(pool, lanes, signer, snapshot, wake=bell.ring),
         draws=Draws(pool, snapshot),
         catalogue=Catalogue(pool, lanes),

@@ -6,18 +6,36 @@ the environment of its worker processes with ``Settings.to_environment``.
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 PositiveSeconds = Annotated[float, Field(gt=0)]
 PositiveCount = Annotated[int, Field(ge=1)]
 
 
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def is_safe_url(url: str) -> bool:
+    """Whether what is read there is what was said there: https, or http on this machine."""
+    scheme = urlsplit(url).scheme
+    return bool(urlsplit(url).hostname) and (
+        scheme == "https" or (scheme == "http" and is_loopback(url))
+    )
+
+
 class Settings(BaseSettings):
     """The settings of one server; each field is the variable ``FRONTROW_<FIELD>``."""
 
-    model_config = SettingsConfigDict(env_prefix="FRONTROW_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="FRONTROW_", frozen=True, extra="forbid", validate_default=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port to listen on.")
@@ -80,6 +98,27 @@ class Settings(BaseSettings):
             "0: until it is retired by hand."
         ),
     )
+    oidc_issuer: str | None = Field(
+        None, description="An OpenID issuer whose ID tokens are taken in place of user keys."
+    )
+    oidc_audience: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        None, description="The `aud` of its ID tokens: the client id that it knows this server by."
+    )
+    oidc_jwks_url: str | None = Field(
+        None, description="Where its keys are; by default where its discovery document says."
+    )
+    oidc_algorithm: Annotated[str, Field(pattern="^(RS|PS|ES)(256|384|512)$")] = Field(
+        "RS256", description="The one algorithm that its ID tokens are signed with."
+    )
+    oidc_refresh_seconds: PositiveSeconds = Field(
+        300, description="How often a process reads the issuer's keys."
+    )
+    oidc_stale_seconds: PositiveSeconds = Field(
+        86_400, description="How long it goes on with the keys it has when they can't be read."
+    )
+    guests: bool | None = Field(
+        None, description="Whether guest accounts are given; by default where no issuer is named."
+    )
     streams: PositiveCount = Field(
         20_000, description="Most open streams of one process; more are answered 503."
     )
@@ -108,6 +147,25 @@ class Settings(BaseSettings):
     drain_seconds: PositiveSeconds = Field(
         15, description="Longest wait for running calls when the server stops."
     )
+
+    @field_validator("oidc_issuer", "oidc_jwks_url")
+    @classmethod
+    def _is_safe(cls, url: str | None) -> str | None:
+        if url is not None and not is_safe_url(url):
+            raise ValueError("it must be an https address, or an http one on this machine")
+        return url
+
+    @field_validator("oidc_audience")
+    @classmethod
+    def _belongs_to_an_issuer(cls, audience: str | None, given: ValidationInfo) -> str | None:
+        if (audience is None) != (given.data.get("oidc_issuer") is None):
+            raise ValueError("issuer and audience must be given together")
+        return audience
+
+    @property
+    def guests_allowed(self) -> bool:
+        """Whether guest accounts are given."""
+        return self.oidc_issuer is None if self.guests is None else self.guests
 
     def to_environment(self) -> dict[str, str]:
         """The variables that give a child process these settings, secrets included."""

@@ -243,6 +243,9 @@ async def running(services: Services) -> AsyncIterator[None]:
             "places", lambda: count_places(services), _COUNT_PLACES_SECONDS, rest=_COUNT_PLACES_REST
         ),
     ]
+    if services.sign_in is not None:
+        keys = services.sign_in.keys
+        loops.append(_loop("issuer_keys", keys.refresh, settings.oidc_refresh_seconds))
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
         yield

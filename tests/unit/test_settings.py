@@ -52,6 +52,13 @@ def test_secrets_do_not_show() -> None:
         ("log_level", "loud"),
         ("operator_key", "short"),
         ("no_such_setting", 1),
+        ("oidc_issuer", "https://login.example"),
+        ("oidc_audience", "frontrow"),
+        ("oidc_algorithm", "HS256"),
+        ("oidc_algorithm", "none"),
+        ("oidc_jwks_url", "http://login.example/keys"),
+        ("oidc_jwks_url", "http://["),
+        ("token_key_overlap_seconds", -1),
     ],
 )
 def test_bounds(field: str, value: Any) -> None:
@@ -65,3 +72,21 @@ def test_settings_do_not_change() -> None:
     settings = Settings()
     with pytest.raises(ValidationError):
         setattr(settings, "port", 1)  # noqa: B010 - the types forbid it as well
+
+
+@pytest.mark.parametrize("issuer", ["http://login.example", "ftp://localhost", "login.example", ""])
+def test_an_issuer_is_asked_safely(issuer: str) -> None:
+    """Keys that came over plain http would be anybody's, save on this machine."""
+    with pytest.raises(ValidationError, match="https"):
+        Settings(oidc_issuer=issuer, oidc_audience="frontrow")
+    for safe in ("https://login.example/realm", "http://127.0.0.1:8080"):
+        assert Settings(oidc_issuer=safe, oidc_audience="frontrow").oidc_issuer == safe
+
+
+def test_guests_are_given_where_nobody_signs_in() -> None:
+    """Unless it is said otherwise."""
+    issuer: dict[str, Any] = {"oidc_issuer": "https://login.example", "oidc_audience": "frontrow"}
+    assert Settings().guests_allowed
+    assert not Settings(**issuer).guests_allowed
+    assert Settings(**issuer, guests=True).guests_allowed
+    assert not Settings(guests=False).guests_allowed

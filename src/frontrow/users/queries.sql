@@ -13,6 +13,14 @@ FROM unnest(:user_ids::uuid[], :key_hashes::bytea[]) AS k (user_id, key_hash)
 ORDER BY k.key_hash
 ON CONFLICT (key_hash) DO NOTHING;
 
+-- name: add_accounts!
+-- Adds accounts without a key; those that stand already stay as they are.
+INSERT INTO app_user (user_id, created_at)
+SELECT k.user_id, clock_timestamp()
+FROM unnest(:user_ids::uuid[]) AS k (user_id)
+ORDER BY k.user_id
+ON CONFLICT (user_id) DO NOTHING;
+
 -- name: users_of_keys
 -- The users whose live keys have these hashes, in their order; NULL where there is none. A key is
 -- looked up before it is judged, or the index of the live ones may be read through for it.

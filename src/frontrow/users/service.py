@@ -39,6 +39,7 @@ class Users:
     def __init__(self, pool: asyncpg.Pool, lanes: Lanes, *, remembered_keys: int) -> None:
         self._pool = pool
         self._adding = lanes.open("user_add", self._add, in_flight=1)
+        self._adding_accounts = lanes.open("account_add", self._add_accounts, in_flight=1)
         self._finding = lanes.open("user_find", self._find)
         self._known = RememberedKeys(remembered_keys)
         # The last revocation that this process knows of.
@@ -52,6 +53,10 @@ class Users:
         await self._adding.submit((guest.user_id, key_hash))
         self._known.add(key_hash, guest.user_id, moment)
         return guest
+
+    async def add_account(self, user_id: UUID) -> None:
+        """Makes an account without a key, unless it is there: who signs in elsewhere needs none."""
+        await self._adding_accounts.submit(user_id)
 
     async def user_of(self, user_key: str) -> UUID:
         """The user whose key this is.
@@ -131,6 +136,10 @@ class Users:
         user_ids, key_hashes = zip(*guests, strict=True)
         await _queries.add_users(self._pool, user_ids=user_ids, key_hashes=key_hashes)
         return [None] * len(guests)
+
+    async def _add_accounts(self, user_ids: Sequence[UUID]) -> list[None]:
+        await _queries.add_accounts(self._pool, user_ids=user_ids)
+        return [None] * len(user_ids)
 
     async def _find(self, key_hashes: Sequence[bytes]) -> list[UUID | None]:
         rows = await _queries.users_of_keys(self._pool, key_hashes=key_hashes)

@@ -1,4 +1,4 @@
-"""Who calls: user keys, queue tokens, the operator's key; in a header, or in a page's cookie."""
+"""Who calls: user keys and ID tokens, queue tokens, the operator's key; in a header or cookie."""
 
 import hashlib
 import hmac
@@ -10,14 +10,16 @@ from blacksheep import Request
 
 from frontrow.errors import CredentialInvalid, CredentialMissing
 from frontrow.services import Services
+from frontrow.users.id_token import read_header
 from frontrow.users.service import KEY_PREFIX
-from frontrow.waiting_room.token import UnknownKey
+from frontrow.waiting_room.token import ALGORITHM, UnknownKey
 from frontrow.web import cookies
 from frontrow.web.calls import Ask, Who
 
 _SCHEME = b"bearer "
 _USER_KEY = KEY_PREFIX.encode()
-_LONGEST_CREDENTIAL = 2048
+_LONGEST_CREDENTIAL = 8192
+"""Bytes; ID tokens may be long."""
 
 SESSION_SECONDS = 12 * 3600
 """How long a browser stays signed in as the operator."""
@@ -84,6 +86,8 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
             raise CredentialInvalid
         ask.user_key = credential.decode("latin-1")
         ask.user = await ask.services.users.user_of(ask.user_key)
+    elif ask.services.sign_in is not None and _is_for_a_user(credential, who):
+        ask.user = await ask.services.sign_in.user_of(credential)
     elif who in _TAKES_TOKEN:
         try:
             ask.place = ask.services.signer.verify(credential)
@@ -91,6 +95,17 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
             ask.place = await ask.services.signer.verify_unknown(credential, unknown)
     else:
         raise CredentialInvalid
+
+
+def _is_for_a_user(credential: bytes, who: Who) -> bool:
+    """Whether a JWT is to be read as an ID token: the call takes one, and it isn't ours."""
+    if who not in _TAKES_KEY:
+        return False
+    if who not in _TAKES_TOKEN:
+        return True
+    # No ID token has this algorithm: it would mean a secret that both sides know.
+    header = read_header(credential)
+    return header is not None and header.get("alg") != ALGORITHM
 
 
 def bearer(request: Request) -> bytes:

@@ -28,25 +28,28 @@ from frontrow.web.schemas import Json, Schemas
 
 SECURITY_SCHEMES = {
     "userKey": "A user key: who you are. From `POST /users`.",
+    "idToken": (
+        "An ID token of the OpenID issuer that this server is set up with, if it is: who you are."
+    ),
     "queueToken": "A queue token: a place in one concert's line. From `POST /queue/tokens`.",
     "operatorKey": "The operator's key. `frontrow serve` tells where it is.",
 }
 _SECURITY: dict[Who, list[str]] = {
     Who.NOBODY: [],
-    Who.USER: ["userKey"],
+    Who.USER: ["userKey", "idToken"],
     Who.TOKEN: ["queueToken"],
     Who.ADMITTED: ["queueToken"],
-    Who.USER_OR_TOKEN: ["userKey", "queueToken"],
-    Who.USER_OR_ADMITTED: ["userKey", "queueToken"],
+    Who.USER_OR_TOKEN: ["userKey", "idToken", "queueToken"],
+    Who.USER_OR_ADMITTED: ["userKey", "idToken", "queueToken"],
     Who.OPERATOR: ["operatorKey"],
 }
 _WHO = {
     Who.NOBODY: "Anybody.",
-    Who.USER: "A user key.",
+    Who.USER: "A user key, or an ID token where this server takes them.",
     Who.TOKEN: "A queue token.",
     Who.ADMITTED: "An admitted queue token; the first such call claims the place.",
-    Who.USER_OR_TOKEN: "A user key, or a queue token.",
-    Who.USER_OR_ADMITTED: "A user key, or an admitted queue token.",
+    Who.USER_OR_TOKEN: "A user key (or an ID token), or a queue token.",
+    Who.USER_OR_ADMITTED: "A user key (or an ID token), or an admitted queue token.",
     Who.OPERATOR: "The operator's key.",
 }
 _ADMITTED = {Who.ADMITTED, Who.USER_OR_ADMITTED}

@@ -13,7 +13,7 @@ from frontrow.web import cookies
 from frontrow.web.auth import SESSION_SECONDS, OperatorKey
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
-from frontrow.web.users import NewUser
+from frontrow.web.users import NewUser, new_guest
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ async def sign_in(ask: Ask) -> Response:
     user_id = await _user(ask)
     if user_id is not None:
         return _private(ok(Session(user_id, cookies.places(ask))))
-    guest = await ask.services.users.add_guest()
+    guest = await new_guest(ask)
     response = _private(created(Session(guest.user_id, [])))
     cookies.drop_user(ask, response)
     cookies.set_user(ask, response, guest.user_key)

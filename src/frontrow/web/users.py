@@ -7,6 +7,7 @@ import msgspec
 from blacksheep import Response
 from msgspec import Meta
 
+from frontrow.errors import NotAllowed
 from frontrow.payments.model import Payment, Ticket
 from frontrow.reservations.model import Reservation
 from frontrow.users.service import Guest
@@ -33,9 +34,20 @@ class Me(msgspec.Struct, frozen=True):
     tickets: Annotated[list[Ticket], Meta(description="The next show first.")]
 
 
+async def new_guest(ask: Ask) -> Guest:
+    """Makes a guest account, where there are any.
+
+    Raises:
+        NotAllowed: there are none.
+    """
+    if not ask.services.settings.guests_allowed:
+        raise NotAllowed("This server gives no guest accounts: sign in, and bring an ID token.")
+    return await ask.services.users.add_guest()
+
+
 async def add_user(ask: Ask) -> Response:
     """Makes a guest account."""
-    return created(await ask.services.users.add_guest())
+    return created(await new_guest(ask))
 
 
 async def me(ask: Ask) -> Response:
@@ -63,10 +75,14 @@ CALLS = (
         name="add_user",
         group="Users",
         summary="Make a guest account",
-        says="The key is shown this once: it is stored only as a hash.",
+        says=(
+            "The key is shown this once: it is stored only as a hash. Where users sign in at an "
+            "OpenID issuer, there may be no guests."
+        ),
         body=NewUser,
         example={},
         answers=(Answer(201, "The account and its key.", Guest),),
+        refusals=(NotAllowed,),
         handler=add_user,
     ),
     Call(

@@ -1,0 +1,268 @@
+"""ID tokens in place of user keys: which are taken, and whose they are."""
+
+import asyncio
+import base64
+import contextlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
+
+from frontrow.errors import CredentialInvalid, Unavailable
+from frontrow.services import Services
+from frontrow.users.id_token import SKEW_SECONDS, user_id_of
+from frontrow.users.sign_in import SignIn
+from tests.buyers import Owner, services_on
+from tests.conftest import Database
+from tests.issuer import AUDIENCE, JWKS, Issuer, running_issuer
+
+FOREIGN = RSAKey.generate_key(2048, {"kid": "one"})
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Issuer]:
+    """One issuer for the module: making its keys takes a while."""
+    with running_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def issuer(running: Issuer) -> Iterator[Issuer]:
+    """An issuer that is as at its start."""
+    keys = list(running.keys)
+    running.asked.clear()
+    yield running
+    running.keys, running.away = keys, False
+
+
+@asynccontextmanager
+async def signing_in(
+    database: Database, issuer: Issuer, **settings: Any
+) -> AsyncIterator[tuple[Services, SignIn]]:
+    """The services of a process that takes this issuer's tokens."""
+    async with services_on(
+        database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE, **settings
+    ) as services:
+        assert services.sign_in is not None
+        yield services, services.sign_in
+
+
+@pytest.fixture
+async def sign_in(database: Database, issuer: Issuer) -> AsyncIterator[SignIn]:
+    """Who signs in at the issuer."""
+    async with signing_in(database, issuer) as (_, sign_in):
+        yield sign_in
+
+
+def encoded(content: bytes) -> str:
+    """Bytes as a JWT has them."""
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def part(value: object) -> str:
+    """One part of a JWT."""
+    return encoded(json.dumps(value).encode())
+
+
+async def test_one_user_a_subject(database: Database, issuer: Issuer, owner: Owner) -> None:
+    """Many tokens of one subject, on two processes, at once: one account; another has another."""
+    tokens = [issuer.token("a", nonce=n) for n in range(20)]
+    async with signing_in(database, issuer) as (_, one), signing_in(database, issuer) as (_, other):
+        found = await asyncio.gather(*(each.user_of(t) for t in tokens for each in (one, other)))
+        assert set(found) == {user_id_of(issuer.address, "a")}
+        assert await one.user_of(issuer.token("b")) == user_id_of(issuer.address, "b")
+    rows = await owner.fetch("SELECT user_id FROM app_user")
+    assert {row["user_id"] for row in rows} == {user_id_of(issuer.address, s) for s in "ab"}
+    assert len(rows) == 2
+
+
+def test_the_user_is_the_same_for_ever() -> None:
+    """The id is a function of issuer and subject alone: stored accounts depend on it."""
+    assert user_id_of("https://login.example", "someone") == UUID(
+        "d18e8bc7-2d28-56b9-b19c-140ace6068a6"
+    )
+    assert user_id_of("https://other.example", "someone") != user_id_of(
+        "https://login.example", "someone"
+    )
+
+
+async def test_the_subject_is_not_stored(sign_in: SignIn, issuer: Issuer, owner: Owner) -> None:
+    """Nor anything else that the token says of a person."""
+    await sign_in.user_of(issuer.token("a-very-special-subject", email="someone@mail.example"))
+    (row,) = await owner.fetch("SELECT a::text AS row FROM app_user AS a")
+    assert "special" not in row["row"]
+    assert "mail" not in row["row"]
+
+
+async def test_a_verified_token_is_remembered(sign_in: SignIn, issuer: Issuer) -> None:
+    """It isn't verified again, until it ends."""
+    token = issuer.token(exp=int(time.time()) + 60)
+    user_id = await sign_in.user_of(token)
+    issuer.keys = []
+    sign_in.keys._keys = {}  # nothing can be verified
+    assert await sign_in.user_of(token) == user_id
+    ahead = time.time() + 60 + SKEW_SECONDS
+    sign_in._now = lambda: ahead
+    sign_in._tokens._claims._now = lambda: int(ahead)
+    with pytest.raises(CredentialInvalid):
+        await sign_in.user_of(token)
+
+
+async def test_memory_of_tokens_is_bounded(database: Database, issuer: Issuer) -> None:
+    """The oldest is forgotten, and verified again."""
+    async with signing_in(database, issuer, cached_credentials=2) as (_, sign_in):
+        tokens = [issuer.token(subject) for subject in "abcd"]
+        for token in [*tokens, tokens[0]]:
+            await sign_in.user_of(token)
+        assert len(sign_in) == 2
+
+
+async def test_a_withdrawn_key_is_forgotten(sign_in: SignIn, issuer: Issuer) -> None:
+    """What was verified with a key that the issuer no longer has is refused."""
+    old = issuer.token()
+    await sign_in.user_of(old)
+    issuer.keys = [RSAKey.generate_key(2048, {"kid": "two"})]
+    await sign_in.user_of(old)  # the control: it is remembered
+    await sign_in.keys.refresh()
+    with pytest.raises(CredentialInvalid):
+        await sign_in.user_of(old)
+    await sign_in.user_of(issuer.token())
+
+
+async def test_an_outage_stops_nobody_who_is_known(sign_in: SignIn, issuer: Issuer) -> None:
+    """Tokens of known keys are taken, of others it can't be said."""
+    await sign_in.user_of(issuer.token("a"))
+    issuer.away = True
+    with pytest.raises(Unavailable):
+        await sign_in.keys.refresh()
+    await sign_in.user_of(issuer.token("b"))
+    with pytest.raises(Unavailable):
+        await sign_in.user_of(issuer.token(key=RSAKey.generate_key(2048, {"kid": "new"})))
+
+
+ACCEPTED: list[dict[str, Any]] = [
+    {"aud": [AUDIENCE]},
+    {"aud": ["another", AUDIENCE], "azp": AUDIENCE},
+    {"nbf": int(time.time()) - 5},
+    {"iat": int(time.time()) + SKEW_SECONDS - 10},
+    {"exp": time.time() - SKEW_SECONDS + 20.5},
+    {"sub": "x" * 255},
+    {"more": {"a": [1]}},
+]
+
+
+@pytest.mark.parametrize("claims", ACCEPTED, ids=str)
+async def test_good_claims(sign_in: SignIn, issuer: Issuer, claims: dict[str, Any]) -> None:
+    """One of several audiences, clocks that are a little apart, claims that nobody knows."""
+    await sign_in.user_of(issuer.token(**claims))
+
+
+REFUSED: list[dict[str, Any]] = [
+    {"exp": int(time.time()) - SKEW_SECONDS - 1},
+    {"exp": None},
+    {"exp": "tomorrow"},
+    {"exp": True},
+    {"nbf": int(time.time()) + 3600},
+    {"iat": int(time.time()) + 3600},
+    {"iat": None},
+    {"aud": "another"},
+    {"aud": ["another"]},
+    {"aud": []},
+    {"aud": None},
+    {"aud": {AUDIENCE: True}},
+    {"azp": "another"},
+    {"iss": "https://login.example"},
+    {"iss": ""},
+    {"iss": None},
+    {"sub": None},
+    {"sub": ""},
+    {"sub": 7},
+    {"sub": "x" * 256},
+]
+
+
+@pytest.mark.parametrize("claims", REFUSED, ids=str)
+async def test_bad_claims(
+    sign_in: SignIn, issuer: Issuer, owner: Owner, claims: dict[str, Any]
+) -> None:
+    """Signed by the right key and still not for here, not for now, or nobody's."""
+    claims = dict(claims)
+    token = jwt.encode(
+        {"alg": "RS256", "kid": "one"}, issuer.claims(**claims), issuer.keys[0]
+    ).encode()
+    with pytest.raises(CredentialInvalid):
+        await sign_in.user_of(token)
+    assert await owner.fetchval("SELECT count(*) FROM app_user") == 0
+
+
+def forgeries(issuer: Issuer) -> dict[str, bytes]:
+    """Tokens that the issuer never signed, with claims that are right."""
+    claims = issuer.claims()
+    (key,) = issuer.keys
+    header = {"alg": "RS256", "kid": "one"}
+    good = issuer.token().decode()
+    head, body, signature = good.split(".")
+    public = key.as_pem(private=False)
+    confused = f"{part({'alg': 'HS256', 'kid': 'one'})}.{body}"
+    mac = hmac.digest(public, confused.encode(), "sha256")
+    return {
+        "none": f"{part({'alg': 'none', 'kid': 'one'})}.{body}.".encode(),
+        "None": f"{part({'alg': 'None', 'kid': 'one'})}.{body}.{signature}".encode(),
+        "public key as a secret": f"{confused}.{encoded(mac)}".encode(),
+        "no algorithm": f"{part({'kid': 'one'})}.{body}.{signature}".encode(),
+        "another algorithm": jwt.encode(
+            {"alg": "RS512", "kid": "one"}, claims, key, algorithms=["RS512"]
+        ).encode(),
+        "unknown key": jwt.encode(header | {"kid": "two"}, claims, FOREIGN).encode(),
+        "foreign key of that name": jwt.encode(header, claims, FOREIGN).encode(),
+        "its own key": jwt.encode(
+            header | {"jwk": FOREIGN.as_dict(private=False)}, claims, FOREIGN
+        ).encode(),
+        "curve": jwt.encode(
+            {"alg": "ES256", "kid": "one"}, claims, ECKey.generate_key("P-256")
+        ).encode(),
+        "no signature": f"{head}.{body}.".encode(),
+        "cut": good[:-8].encode(),
+        "other claims": f"{head}.{part(claims | {'sub': 'other'})}.{signature}".encode(),
+        "critical": jwt.encode(header, claims, key)
+        .replace(head, part(header | {"crit": ["exp"], "exp": 1}))
+        .encode(),
+        "an access token": jwt.encode(header | {"typ": "at+jwt"}, claims, key).encode(),
+        "a logout token": jwt.encode(header | {"typ": "logout+jwt"}, claims, key).encode(),
+        "key id of a wrong type": f"{part(header | {'kid': 7})}.{body}.{signature}".encode(),
+        "no claims": f"{head}.{part([])}.{signature}".encode(),
+        "no JSON": b"e30.e30.e30",
+        "no token": b"x",
+        "nothing": b"",
+        "deep": base64.urlsafe_b64encode(b'{"alg":' + b"[" * 3000) + b".e30.x",
+    }
+
+
+async def test_forgeries(sign_in: SignIn, issuer: Issuer, owner: Owner) -> None:
+    """None is anybody's, and for all of them the issuer is asked once."""
+    assert await sign_in.keys.find("one")
+    taken = []
+    for name, token in forgeries(issuer).items():
+        with contextlib.suppress(CredentialInvalid):
+            await sign_in.user_of(token)
+            taken.append(name)
+    assert taken == []
+    assert issuer.asked.count(JWKS) == 1
+    assert await owner.fetchval("SELECT count(*) FROM app_user") == 0
+    await sign_in.user_of(issuer.token())
+
+
+async def test_another_algorithm(database: Database, issuer: Issuer) -> None:
+    """With ES256 chosen, tokens of an elliptic curve are taken and those of RSA aren't."""
+    issuer.keys = [issuer.keys[0], ECKey.generate_key("P-256", {"kid": "curve"})]
+    async with signing_in(database, issuer, oidc_algorithm="ES256") as (_, sign_in):
+        await sign_in.user_of(issuer.token())
+        with pytest.raises(CredentialInvalid):
+            await sign_in.user_of(issuer.token(key=issuer.keys[0]))
