@@ -239,7 +239,7 @@ async def _measure_all(options: argparse.Namespace) -> list[Measured]:
     measured = []
     with (
         tempfile.TemporaryDirectory(prefix="frontrow-bench-") as folder,
-        _traversable(Path(folder)) as data_dir,
+        traversable(Path(folder)) as data_dir,
         serving(data_dir, ports[0]) as server,
         empty_handler(ports[1]) as empty,
     ):
@@ -269,7 +269,7 @@ def _make_seen(scenario: Scenario, port: int, pid: int) -> None:
 
 
 @contextmanager
-def _traversable(folder: Path) -> Iterator[Path]:
+def traversable(folder: Path) -> Iterator[Path]:
     """As root the database runs under another account, which has to get at its folder."""
     folder.chmod(0o711)
     yield folder / "data"

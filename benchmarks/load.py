@@ -21,6 +21,8 @@ class Request(msgspec.Struct, frozen=True):
     path: str
     token: str
     body: bytes = b""
+    client: str = ""
+    """The address that a proxy would tell of."""
 
     def raw(self, host: str) -> bytes:
         """Its bytes."""
@@ -28,6 +30,8 @@ class Request(msgspec.Struct, frozen=True):
             f"{self.method} {self.path} HTTP/1.1\r\nHost: {host}\r\n"
             f"Authorization: Bearer {self.token}\r\n"
         )
+        if self.client:
+            head += f"X-Forwarded-For: {self.client}\r\n"
         if self.body:
             head += f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n"
         return head.encode() + b"\r\n" + self.body

@@ -14,6 +14,7 @@
         ├── HoldExpired
         ├── KeyLimit, KeyInUse
         ├── AmountMismatch, IdempotencyKeyReused
+        ├── RateLimited
         └── Overloaded, Unavailable
 
 ``web/problems.py`` gives each code its status and wording for HTTP.
@@ -244,6 +245,22 @@ class IdempotencyKeyReused(DomainError):
 
     code = "idempotency_key_reused"
     message = "This Idempotency-Key was used for another request."
+
+
+class RateLimited(DomainError):
+    """More than one may ask for in this time. Nothing was done.
+
+    ``retry_after_seconds``: when it makes sense to ask again, in whole seconds.
+    """
+
+    code = "rate_limited"
+    message = "Too many requests. Ask again after Retry-After."
+
+    def __init__(
+        self, detail: str | None = None, /, *, retry_after_seconds: int = 1, **fields: object
+    ) -> None:
+        super().__init__(detail, **fields)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Overloaded(DomainError):

@@ -58,6 +58,7 @@ BATCH_ITEMS = Histogram(
 BATCH_SECONDS = Histogram(
     "frontrow_batch_seconds", "Time of one database call.", ["lane"], buckets=SECONDS
 )
+RATE_LIMITED = Counter("frontrow_rate_limited", "Calls refused by a rate limit.", ["by"])
 STREAMS = Gauge("frontrow_streams", "Open streams.", multiprocess_mode="livesum")
 STREAM_EVENTS = Counter("frontrow_stream_events", "Statuses told by streams.")
 

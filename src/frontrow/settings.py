@@ -4,17 +4,35 @@ Nothing is read at import: the command builds one ``Settings``, hands it on, and
 the environment of its worker processes with ``Settings.to_environment``.
 """
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 PositiveSeconds = Annotated[float, Field(gt=0)]
 PositiveCount = Annotated[int, Field(ge=1)]
+RatePerSecond = Annotated[float, Field(ge=0, le=1_000_000)]
+RatePerMinute = Annotated[int, Field(ge=0, le=1_000_000)]
+Burst = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def networks(text: str) -> list[IPv4Network | IPv6Network]:
+    """The addresses and networks (CIDR) of a list with commas between.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return [ip_network(one.strip()) for one in text.split(",") if one.strip()]
+
+
+def _check_networks(text: str) -> str:
+    networks(text)
+    return text
 
 
 def is_loopback(url: str) -> bool:
@@ -69,6 +87,34 @@ class Settings(BaseSettings):
     )
     metrics_dir: Path | None = Field(
         None, description="Where worker processes share their metrics; set by the command."
+    )
+
+    trusted_proxies: Annotated[str, AfterValidator(_check_networks)] | None = Field(
+        None,
+        description="Addresses and networks of the proxies that may say whose a request is, with "
+        "commas between.",
+    )
+    forwarded_header: Annotated[str, Field(pattern="^(x-forwarded-for|forwarded)$")] = Field(
+        "x-forwarded-for",
+        description="Where these proxies say it: x-forwarded-for or forwarded.",
+    )
+    address_requests_per_second: RatePerSecond = Field(
+        1000, description="Most requests of one address on end; more are answered 429. 0: no limit."
+    )
+    address_burst: Burst = Field(5000, description="Most requests of one address at once.")
+    user_requests_per_second: RatePerSecond = Field(
+        50, description="Most requests of one user on end, to each process. 0: no limit."
+    )
+    user_burst: Burst = Field(500, description="Most requests of one user at once.")
+    guests_per_minute: RatePerMinute = Field(
+        600, description="Most guest accounts made from one address. 0: no limit."
+    )
+    wrong_operator_keys_per_minute: RatePerMinute = Field(
+        20,
+        description="Most wrong operator's keys from one address; then none is tried. 0: no limit.",
+    )
+    rate_limit_keys: Annotated[int, Field(ge=2)] = Field(
+        100_000, description="Most addresses, and users, whose requests one process counts."
     )
 
     pool_connections: PositiveCount = Field(

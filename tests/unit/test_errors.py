@@ -17,7 +17,7 @@ from frontrow.errors import (
     outcome_error,
 )
 
-# The table of errors in the HTTP contract; rate_limited is given by nothing yet.
+# The table of errors in the HTTP contract.
 CONTRACT = {
     "malformed",
     "credential_missing",
@@ -64,7 +64,7 @@ def test_every_refusal_has_a_code_of_its_own() -> None:
     """No two classes share a code, and each code stands in the contract."""
     codes = [kind.code for kind in KINDS]
     assert len(codes) == len(set(codes))
-    assert set(codes) == (CONTRACT | LATER) - {"rate_limited"}
+    assert set(codes) == CONTRACT | LATER
 
 
 def test_every_refusal_is_drawn_in_the_tree() -> None:

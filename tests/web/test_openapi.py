@@ -108,7 +108,7 @@ def test_what_a_call_is_implies_its_refusals() -> None:
     credential = {"credential_missing", "credential_invalid"}
     stored = {"overloaded", "unavailable"}
     admitted = {"not_admitted", "token_finished"}
-    anything = {"malformed", "invalid_request"}
+    anything = {"malformed", "invalid_request", "rate_limited"}
     assert found["healthz"] == anything
     assert found["readyz"] == anything | {"unavailable"}
     assert found["add_user"] == anything | body | stored | {"not_allowed"}
@@ -170,7 +170,7 @@ def test_every_schema_explains_its_fields() -> None:
 
 
 def test_answers_tell_their_headers() -> None:
-    """X-Request-Id everywhere; WWW-Authenticate, Retry-After, ETag and Idempotency-Replayed."""
+    """X-Request-Id everywhere; WWW-Authenticate, Retry-After, ETag, RateLimit and others."""
     keyed = {call.name: str(call.answers[0].status) for _, call in ALL_CALLS if call.idempotent}
     for _, _, operation in operations():
         asked = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
@@ -185,8 +185,14 @@ def test_answers_tell_their_headers() -> None:
                 keyed.get(operation["operationId"]) == status
             )
             assert ("ETag" in headers) == ("If-None-Match" in asked and status in ("200", "304"))
-            if status == "503":
+            if status in ("429", "503"):
                 assert "Retry-After" in headers
+            counted = {"userKey", "queueToken"} & {
+                s for each in operation["security"] for s in each
+            }
+            assert ({"RateLimit", "RateLimit-Policy"} <= headers) == (
+                bool(counted) or status == "429"
+            )
 
 
 async def test_the_document_is_served(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """Schemathesis asks the running server what the document allows, and much that it doesn't."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,8 @@ from schemathesis.config import (
 )
 
 from frontrow.web.openapi import document
-from tests.web.fans import OPEN, Desk
+from tests.conftest import Database
+from tests.web.fans import OPEN, Desk, open_desk
 from tests.web.serving import OPERATOR_KEY
 
 EXAMPLES = 12
@@ -75,6 +77,13 @@ class World:
             if name in self.ids and is_value(name, value):
                 theirs = self.operators_ids if for_operator else {}
                 given[name] = theirs.get(name, self.ids[name])
+
+
+@pytest.fixture(scope="module")
+async def desk(module_database: Database) -> AsyncIterator[Desk]:
+    """A server that takes any number of requests of one user: here one asks them all."""
+    async with open_desk(module_database, user_requests_per_second=0) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -7,20 +7,23 @@ shutdown answers those who wait, lets running batches end, and closes.
 import asyncio
 import contextlib
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 from blacksheep import Application, Request, Response, Router
 
-from frontrow.errors import NotFound
+from frontrow.errors import NotFound, RateLimited
 from frontrow.metrics import CallTally
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 from frontrow.upkeep import running
 from frontrow.web import openapi, pages, system
 from frontrow.web.auth import operator_key
-from frontrow.web.endpoint import endpoint, request_id
+from frontrow.web.calls import Ask
+from frontrow.web.endpoint import endpoint, request_id, tell_rate_limit
 from frontrow.web.files import Files
+from frontrow.web.limits import Limits
+from frontrow.web.pages import Handler
 from frontrow.web.problems import MethodNotAllowed, problem
 from frontrow.web.table import BASE, CALLS
 
@@ -82,22 +85,26 @@ def _spare_the_collector() -> None:
 
 def _route(app: Application, services: Services) -> list[CallTally]:
     """Fills the router; gives what counts the calls."""
-    operator = operator_key(services)
+    operator, limits = operator_key(services), Limits(services.settings)
     tallies = []
     for path, handler, tally in pages.routes(Files()):
-        app.router.add("GET", path, handler)
+        app.router.add("GET", path, _limited(handler, services, limits))
         tallies.append(tally)
     for base, calls in ((BASE, CALLS), ("", system.CALLS + openapi.CALLS)):
         for call in calls:
             tally = CallTally(call.name)
             tallies.append(tally)
-            app.router.add(call.method, base + call.path, endpoint(call, services, operator, tally))
+            app.router.add(
+                call.method,
+                base + call.path,
+                endpoint(call, services, operator, limits, tally),
+            )
     app.router.apply_routes()
-    app.router.fallback = nothing_here(app)
+    app.router.fallback = _limited(nothing_here(app), services, limits)
     return tallies
 
 
-def nothing_here(app: Application) -> Callable[[Request], Awaitable[Response]]:
+def nothing_here(app: Application) -> Handler:
     """The answer where no call matches: 405 if another method would, 404 otherwise."""
     methods = sorted({call.method for call in CALLS})
 
@@ -109,6 +116,24 @@ def nothing_here(app: Application) -> Callable[[Request], Awaitable[Response]]:
             response.add_header(b"allow", ", ".join(allowed).encode())
         response.add_header(b"x-request-id", request_id(request))
         return response
+
+    return respond
+
+
+def _limited(handler: Handler, services: Services, limits: Limits) -> Handler:
+    """A handler that is no call, behind the limit of addresses that each call has too."""
+
+    async def respond(request: Request) -> Response:
+        ask = Ask(request, services)
+        try:
+            limits.count_request(ask)
+        except RateLimited as error:
+            response = problem(error)
+            response.add_header(b"x-request-id", request_id(request))
+            if ask.rate_limit is not None:
+                tell_rate_limit(response, ask.rate_limit)
+            return response
+        return await handler(request)
 
     return respond
 

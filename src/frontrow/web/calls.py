@@ -39,12 +39,14 @@ class Ask:
     """One request on its way to its handler: read, checked, with its credential resolved."""
 
     __slots__ = (
+        "address",
         "body",
         "by_cookie",
         "idempotency_key",
         "params",
         "place",
         "query",
+        "rate_limit",
         "request",
         "services",
         "user",
@@ -63,6 +65,10 @@ class Ask:
         self.place: PlaceRef | None = None
         self.by_cookie = False
         """Whether the credential is a page's cookie: then no answer may show a secret."""
+        self.address: str | None = None
+        """Which address it is counted to; ``None``: to none."""
+        self.rate_limit: tuple[bytes, bytes] | None = None
+        """What the answer tells of a limit: RateLimit-Policy and RateLimit."""
 
     @property
     def queue_token(self) -> PlaceRef:
@@ -119,6 +125,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         body: the type of the JSON body.
         example: of the body.
         idempotent: whether it takes an ``Idempotency-Key``.
+        makes_guest: whether it makes an account, and is counted as that too.
         answers: the ways in which it succeeds.
         refusals: what it may be refused with, beside what its credential and body may be.
         stored: whether it needs the database, and so may find it busy or away.
@@ -138,6 +145,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: Any = None
     example: Any = None
     idempotent: bool = False
+    makes_guest: bool = False
     answers: tuple[Answer, ...]
     refusals: tuple[type[DomainError], ...] = ()
     stored: bool = True

@@ -24,6 +24,7 @@ from frontrow.services import Services
 from frontrow.waiting_room.status import PRUNED_REASON
 from frontrow.web.auth import OperatorKey, identify
 from frontrow.web.calls import Ask, Call, Who
+from frontrow.web.limits import Limits
 from frontrow.web.problems import InternalError, problem
 from frontrow.web.reading import reader
 
@@ -39,10 +40,10 @@ _numbers = count(1)
 
 
 def endpoint(
-    call: Call, services: Services, operator: OperatorKey, tally: CallTally
+    call: Call, services: Services, operator: OperatorKey, limits: Limits, tally: CallTally
 ) -> Callable[[Request], Awaitable[Response]]:
     """The handler that the router gets for a call."""
-    prepare, handler = _preparation(call, services, operator), call.handler
+    prepare, handler = _preparation(call, services, operator, limits), call.handler
 
     async def respond(request: Request) -> Response:
         started = perf_counter()
@@ -50,6 +51,7 @@ def endpoint(
         ask = Ask(request, services)
         try:
             try:
+                limits.count_request(ask)
                 await prepare(ask, request)
                 response = await handler(ask)
             except NotAdmitted as error:
@@ -61,6 +63,8 @@ def endpoint(
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             response = problem(_fault(error, call, identity))
         response.add_header(b"x-request-id", identity)
+        if ask.rate_limit is not None:
+            tell_rate_limit(response, ask.rate_limit)
         tally.note(response.status, perf_counter() - started)
         return response
 
@@ -68,20 +72,38 @@ def endpoint(
 
 
 def _preparation(
-    call: Call, services: Services, operator: OperatorKey
+    call: Call, services: Services, operator: OperatorKey, limits: Limits
 ) -> Callable[[Ask, Request], Awaitable[None]]:
     """What reads and checks a request of this call before its handler runs."""
     read = reader(call, services.settings.body_bytes)
-    who, enters = call.who, call.enters
+    who, enters, makes_guest = call.who, call.enters, call.makes_guest
 
     async def prepare(ask: Ask, request: Request) -> None:
-        if who is not Who.NOBODY:
+        if who is Who.OPERATOR:
+            await _identify_operator(ask, operator, limits)
+        elif who is not Who.NOBODY:
             await identify(ask, who, operator)
+            limits.count_user(ask)
+        elif makes_guest:
+            limits.count_guest(ask)
         ask.params, ask.query, ask.idempotency_key, ask.body = await read(request)
         if enters and ask.place is not None:
             await services.rooms.enter(ask.place)
 
     return prepare
+
+
+async def _identify_operator(ask: Ask, operator: OperatorKey, limits: Limits) -> None:
+    """Finds out whether the operator calls. Keys can be guessed; a browser's session can't."""
+    if not ask.request.headers.contains(b"authorization"):
+        await identify(ask, Who.OPERATOR, operator)
+        return
+    limits.check_credential(ask)
+    try:
+        await identify(ask, Who.OPERATOR, operator)
+    except CredentialInvalid:
+        limits.count_wrong_credential(ask)
+        raise
 
 
 def request_id(request: Request) -> bytes:
@@ -90,6 +112,12 @@ def request_id(request: Request) -> bytes:
     if given and _REQUEST_ID.fullmatch(given):
         return given
     return f"{_process}{next(_numbers):x}".encode()
+
+
+def tell_rate_limit(response: Response, told: tuple[bytes, bytes]) -> None:
+    """Adds what an answer tells of a limit."""
+    response.add_header(b"ratelimit-policy", told[0])
+    response.add_header(b"ratelimit", told[1])
 
 
 def ok(body: object, *, replayed: bool = False) -> Response:

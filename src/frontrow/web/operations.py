@@ -16,6 +16,7 @@ from frontrow.errors import (
     Malformed,
     NotAdmitted,
     Overloaded,
+    RateLimited,
     TokenFinished,
     TooLarge,
     Unavailable,
@@ -52,6 +53,7 @@ _WHO = {
     Who.USER_OR_ADMITTED: "A user key (or an ID token), or an admitted queue token.",
     Who.OPERATOR: "The operator's key.",
 }
+_RATE_LIMIT = ("RateLimit-Policy", "RateLimit")
 _ADMITTED = {Who.ADMITTED, Who.USER_OR_ADMITTED}
 
 HEADERS: dict[str, Json] = {
@@ -100,6 +102,22 @@ HEADERS: dict[str, Json] = {
         "schema": {"type": "string", "const": "Bearer"},
         "example": "Bearer",
     },
+    "RateLimit-Policy": {
+        "description": (
+            "The limit that the answer tells of: `q` requests at once, and again `q` in each `w` "
+            "seconds (draft-ietf-httpapi-ratelimit-headers-11)."
+        ),
+        "schema": {"type": "string"},
+        "example": '"user";q=500;w=10',
+    },
+    "RateLimit": {
+        "description": (
+            "What is left of it: `r` requests within `t` seconds. Told of a user once it is less "
+            "than half."
+        ),
+        "schema": {"type": "string"},
+        "example": '"user";r=499;t=1',
+    },
     "Retry-After": {
         "description": "Ask again after this many seconds.",
         "required": True,
@@ -111,7 +129,7 @@ HEADERS: dict[str, Json] = {
 
 def refusals(call: Call) -> list[type[DomainError]]:
     """Everything that a call may be refused with, by status: by the table, and by what it is."""
-    found: list[type[DomainError]] = [Malformed, InvalidRequest, *call.refusals]
+    found: list[type[DomainError]] = [Malformed, InvalidRequest, RateLimited, *call.refusals]
     if call.who is not Who.NOBODY:
         found += [CredentialMissing, CredentialInvalid]
     if call.who in _ADMITTED:
@@ -147,7 +165,7 @@ def operation(call: Call, schemas: Schemas) -> Json:
         str(status): _success(call, list(answers), schemas)
         for status, answers in groupby(call.answers, lambda answer: answer.status)
     } | {
-        str(status): _refused(list(errors), schemas)
+        str(status): _refused(call, list(errors), schemas)
         for status, errors in groupby(refusals(call), lambda error: KINDS[error].status)
     }
     return described
@@ -233,6 +251,8 @@ def _success(call: Call, answers: Sequence[Answer], schemas: Schemas) -> Json:
         headers += next(other.headers for other in call.answers if other.headers)
     if call.idempotent and answers[0].status == call.answers[0].status:  # where it is done
         headers.append("Idempotency-Replayed")
+    if _is_users(call):
+        headers += _RATE_LIMIT
     described: Json = {
         "description": " ".join(answer.says for answer in answers),
         "headers": _headers(headers),
@@ -248,14 +268,21 @@ def _success(call: Call, answers: Sequence[Answer], schemas: Schemas) -> Json:
     return described | ({"content": content} if content else {})
 
 
-def _refused(errors: Sequence[type[DomainError]], schemas: Schemas) -> Json:
+def _is_users(call: Call) -> bool:
+    """Whether it is counted to a user, and so any answer may tell how many more there may be."""
+    return call.who not in (Who.NOBODY, Who.OPERATOR)
+
+
+def _refused(call: Call, errors: Sequence[type[DomainError]], schemas: Schemas) -> Json:
     references = {error.code: schemas.problems[error][0] for error in errors}
     status = KINDS[errors[0]].status
     headers = ["X-Request-Id"]
     if status == HTTPStatus.UNAUTHORIZED:
         headers.append("WWW-Authenticate")
-    if any(error in (Overloaded, Unavailable) for error in errors):
+    if any(error in (Overloaded, RateLimited, Unavailable) for error in errors):
         headers.append("Retry-After")
+    if RateLimited in errors or _is_users(call):
+        headers += _RATE_LIMIT
     described = _headers(headers)
     if NotAdmitted in errors:
         # With not_admitted only.

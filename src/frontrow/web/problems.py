@@ -27,6 +27,7 @@ from frontrow.errors import (
     NotAllowed,
     NotFound,
     Overloaded,
+    RateLimited,
     RefundClosed,
     ReservationClosed,
     RoomClosed,
@@ -202,6 +203,7 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     InvalidRequest: _Kind(422, "Invalid request", InvalidRequestProblem),
     AmountMismatch: _Kind(422, "Amount mismatch", AmountMismatchProblem),
     IdempotencyKeyReused: _Kind(422, "Idempotency-Key reused"),
+    RateLimited: _Kind(429, "Rate limited"),
     InternalError: _Kind(500, "Internal error"),
     Overloaded: _Kind(503, "Overloaded"),
     Unavailable: _Kind(503, "Unavailable"),
@@ -235,4 +237,6 @@ def _retry_after(error: DomainError) -> int | None:
     if isinstance(error, NotAdmitted):
         poll_after_ms = error.fields.get("poll_after_ms", 1000)
         return math.ceil(poll_after_ms / 1000) if isinstance(poll_after_ms, int) else None
+    if isinstance(error, RateLimited):
+        return error.retry_after_seconds
     return _RETRY_SECONDS if isinstance(error, Overloaded | Unavailable) else None

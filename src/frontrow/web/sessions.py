@@ -116,6 +116,7 @@ CALLS = (
             "the Origin is checked."
         ),
         body=NewUser,
+        makes_guest=True,
         example={},
         answers=(
             Answer(201, "A new guest.", Session, headers=_COOKIE),

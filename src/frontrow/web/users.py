@@ -80,6 +80,7 @@ CALLS = (
             "OpenID issuer, there may be no guests."
         ),
         body=NewUser,
+        makes_guest=True,
         example={},
         answers=(Answer(201, "The account and its key.", Guest),),
         refusals=(NotAllowed,),
