@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request as Question
 from urllib.request import urlopen
 
 import asyncpg
@@ -35,6 +36,7 @@ OPERATOR_KEY = "benchmark-operator-key"
 FLOORS = {
     "status poll, token seen before": 0.75,
     "seats of a date": 0.60,
+    "seat map of 50,000, unchanged": 0.75,
     "join": 0.35,
     "hold": 0.40,
     "hold, refused": 0.55,
@@ -144,8 +146,31 @@ def _wait_for_rest(pid: int) -> None:
     time.sleep(2)
 
 
+def arenas(
+    pool: asyncpg.Pool, people: int, port: int
+) -> list[Callable[[], Coroutine[Any, Any, Scenario]]]:
+    """Makers of the scenarios with 50,000 seats, some of them held."""
+
+    async def arena(name: str, *, knows: bool) -> Scenario:
+        full = await house.fill(pool, people, admitted=True, seats=50_000)
+        await house.hold_one_each(pool, full)
+        path = f"{API}/concerts/{full.concert_id}/dates/{full.shows[0].date}/seats?form=compact"
+        tag, size = await asyncio.to_thread(_look, f"http://127.0.0.1:{port}{path}", full.tokens[0])
+        header = f"If-None-Match: {tag}\r\n" if knows else "Accept-Encoding: gzip\r\n"
+        requests = [Request("GET", path, token, headers=header) for token in full.tokens]
+        return Scenario(name, requests, 0 if knows else size, seen=True)
+
+    async def arena_unchanged() -> Scenario:
+        return await arena("seat map of 50,000, unchanged", knows=True)
+
+    async def arena_whole() -> Scenario:
+        return await arena("seat map of 50,000, compact", knows=False)
+
+    return [arena_unchanged, arena_whole]
+
+
 async def scenarios(
-    pool: asyncpg.Pool, scale: float
+    pool: asyncpg.Pool, scale: float, port: int
 ) -> list[Callable[[], Coroutine[Any, Any, Scenario]]]:
     """Makers of the scenarios, in the order in which they run; each fills its own house."""
 
@@ -208,7 +233,7 @@ async def scenarios(
         ]  # fmt: skip
         return Scenario("pay", requests, 460, seen=True, once=True)
 
-    return [poll_seen, poll_unseen, seats, join, hold, refused, pay]
+    return [poll_seen, *arenas(pool, n(20_000), port), poll_unseen, seats, join, hold, refused, pay]
 
 
 def main() -> None:
@@ -247,7 +272,7 @@ async def _measure_all(options: argparse.Namespace) -> list[Measured]:
         if urls is None:
             raise RuntimeError("the embedded database doesn't run")
         async with asyncpg.create_pool(urls[0], min_size=1, max_size=2) as pool:
-            for make in await scenarios(pool, options.scale):
+            for make in await scenarios(pool, options.scale, ports[0]):
                 if not any(part in make.__name__ for part in options.only.split(",")):
                     continue
                 scenario = await make()
@@ -259,6 +284,15 @@ async def _measure_all(options: argparse.Namespace) -> list[Measured]:
                 )
                 print(f"{scenario.call}: {measured[-1].ratio:.0%}", file=sys.stderr)
     return measured
+
+
+def _look(url: str, token: str) -> tuple[str, int]:
+    """The entity tag of an answer, and its length as it comes in gzip."""
+    question = Question(  # noqa: S310 - loopback
+        url, headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip"}
+    )
+    with urlopen(question, timeout=10) as answer:  # noqa: S310 - loopback
+        return answer.headers["ETag"], len(answer.read())
 
 
 def _make_seen(scenario: Scenario, port: int, pid: int) -> None:

@@ -21,6 +21,8 @@ class Request(msgspec.Struct, frozen=True):
     path: str
     token: str
     body: bytes = b""
+    headers: str = ""
+    """Further lines of the head, each with its end."""
     client: str = ""
     """The address that a proxy would tell of."""
 
@@ -28,7 +30,7 @@ class Request(msgspec.Struct, frozen=True):
         """Its bytes."""
         head = (
             f"{self.method} {self.path} HTTP/1.1\r\nHost: {host}\r\n"
-            f"Authorization: Bearer {self.token}\r\n"
+            f"Authorization: Bearer {self.token}\r\n{self.headers}"
         )
         if self.client:
             head += f"X-Forwarded-For: {self.client}\r\n"

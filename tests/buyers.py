@@ -40,6 +40,7 @@ _TIMES = {
     "show_section": ("searched_at",),
     "reservation": ("created_at", "held_until", "closed_at"),
     "seat": ("held_until",),
+    "seat_change": ("changed_at",),
     "transfer": ("created_at",),
     "payment": ("paid_at", "refunded_at"),
     "ticket": ("checked_in_at", "void_at"),
@@ -158,6 +159,12 @@ async def pass_time(database: Database, seconds: float) -> None:
                 )
                 await owner.execute(f"UPDATE {table} SET {shifts}", seconds)  # noqa: S608 - names above
             await owner.execute("ALTER TABLE transfer ENABLE TRIGGER transfer_append_only")
+            # To those who follow the seats, that a hold's end has moved is a change.
+            await owner.execute(
+                "INSERT INTO seat_change (show_id, numbers, changed_at)"
+                " SELECT show_id, array_agg(number), clock_timestamp() FROM seat"
+                " WHERE held_until IS NOT NULL GROUP BY show_id"
+            )
     finally:
         await owner.close()
 
@@ -178,7 +185,7 @@ async def digest(database: Database) -> dict[str, str | None]:
             f"""SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS content
             FROM {table} AS t{" WHERE entries > 0" if table == "wallet" else ""}"""  # noqa: S608 - names from the catalogue
             for (table,) in tables
-            if table not in {"line_pace", "forecast", "room_load"}
+            if table not in {"line_pace", "forecast", "room_load", "seat_change"}
         )
         return {row["name"]: row["content"] for row in await owner.fetch(query)}
     finally:

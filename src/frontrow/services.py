@@ -9,6 +9,7 @@ from time import monotonic
 import asyncpg
 
 from frontrow.concerts.catalogue import Catalogue
+from frontrow.concerts.seat_maps import SeatMaps
 from frontrow.concerts.service import Concerts, claim_currency
 from frontrow.db.pool import classify, open_pool
 from frontrow.errors import SetupError
@@ -75,6 +76,7 @@ class Services:
     rooms: WaitingRooms
     draws: Draws
     catalogue: Catalogue
+    seat_maps: SeatMaps
     concerts: Concerts
     reservations: Reservations
     ledger: Ledger
@@ -141,6 +143,12 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         rooms=WaitingRooms(pool, lanes, signer, snapshot, wake=bell.ring),
         draws=Draws(pool, snapshot),
         catalogue=Catalogue(pool, lanes),
+        seat_maps=SeatMaps(
+            pool,
+            lanes,
+            changes_seconds=settings.seat_change_seconds,
+            most_seats=settings.seat_map_seats,
+        ),
         concerts=Concerts(pool, currency=currency),
         reservations=Reservations(
             pool, lanes, currency=currency, wake=bell.ring, stopping=stopping, note=load.note

@@ -174,6 +174,12 @@ class Settings(BaseSettings):
     snapshot_seconds: PositiveSeconds = Field(
         0.2, description="How often a process refreshes its view of the lines."
     )
+    seat_map_seats: PositiveCount = Field(
+        1_000_000, description="Most seats whose states one process keeps for those who look."
+    )
+    seat_change_seconds: Annotated[float, Field(ge=120)] = Field(
+        600, description="How long changes of seats are logged for those who follow a seat map."
+    )
     stock_seconds: PositiveSeconds = Field(
         1.0, description="How often a process counts the seats that are left."
     )

@@ -27,6 +27,7 @@ _log = structlog.get_logger(__name__)
 _IDLE_LOOK_SECONDS = 1.0
 _CLOSE_SECONDS = 0.5
 _RETIRE_KEYS_SECONDS = 60.0
+_FORGET_SECONDS = 15.0
 # Over all processes once a second: each tries a little more often than that.
 _LOOK_AT_PACE_SECONDS = 0.5
 # That counts all of a line: it may take a hundredth of the time, or less.
@@ -138,6 +139,12 @@ async def look_at_pace(services: Services) -> None:
     await _each(services.rooms.snapshot.lines.values(), look)
 
 
+async def forget_seats(services: Services) -> None:
+    """Drops seat maps that nobody looks at, and logged changes that nobody needs any more."""
+    services.seat_maps.forget_idle()
+    await services.seat_maps.forget_changes()
+
+
 async def refresh_counts(services: Services) -> None:
     """Counts the seats that are left, for those who wait."""
     snapshot = services.rooms.snapshot
@@ -238,6 +245,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         _loop("token_keys", services.signer.refresh, REFRESH_SECONDS),
         _loop("old_keys", lambda: retire_old_keys(services), _RETIRE_KEYS_SECONDS),
         _loop("ticket_keys", services.tickets.signer.ring.refresh, REFRESH_SECONDS),
+        _loop("seats", lambda: forget_seats(services), _FORGET_SECONDS),
         _loop("expiry", lambda: expire_holds(services), settings.expiry_tick_seconds),
         _loop(
             "places", lambda: count_places(services), _COUNT_PLACES_SECONDS, rest=_COUNT_PLACES_REST

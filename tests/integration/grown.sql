@@ -90,3 +90,9 @@ FROM generate_series(1, 10000) AS n JOIN payment AS y ON y.payment_id = pg_temp.
 
 INSERT INTO signing_key (key_id, purpose, secret, public_key, signs_at)
 VALUES ('21fe31df', 'ticket', sha256('secret'), sha256('public'), clock_timestamp());
+
+-- Each show has a thousand changes in the log, by transactions long ago.
+INSERT INTO seat_change_log VALUES (true, '0a1b2c3d');
+INSERT INTO seat_change
+SELECT pg_temp.id('show', s), n::text::xid8, ARRAY[n], now()
+FROM generate_series(1, 50) AS s CROSS JOIN generate_series(1, 1000) AS n;

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -352,13 +353,25 @@ async def test_the_seats_of_a_date_are_shown(desk: Desk) -> None:
         "show_id": show["show_id"],
         "date": show["date"],
         "starts_at": shown.json()["starts_at"],
+        "version": shown.json()["version"],
+        "complete": True,
         "seats_available": 1,
+        "sections": [
+            {
+                "name": "Stalls", "price": 90_000, "first_number": 1, "last_number": 2,
+                "seats_per_row": 2,
+            },
+            {
+                "name": "Circle", "price": 40_000, "first_number": 3, "last_number": 3,
+                "seats_per_row": 1,
+            },
+        ],
         "seats": [
             {"number": 1, "section": "Stalls", "price": 90_000, "state": "sold"},
             {"number": 2, "section": "Stalls", "price": 90_000, "state": "available"},
             {"number": 3, "section": "Circle", "price": 40_000, "state": "held"},
         ],
-    }
+    }  # fmt: skip
     free = (await holder.by_token("GET", path, params={"available": "true"})).json()
     assert [seat["number"] for seat in free["seats"]] == [2]
     assert free["seats_available"] == 1
@@ -378,6 +391,54 @@ async def test_a_seat_map_is_named_by_its_tag(desk: Desk) -> None:
     changed = await fan.by_token("GET", path, headers={"If-None-Match": tag})
     assert changed.status_code == 200
     assert changed.headers["etag"] != tag
+
+
+async def test_a_seat_map_is_followed(desk: Desk) -> None:
+    """GET …/seats?form=compact&since=: all seats at first, then those that may have changed.
+
+    One tag for every form; compressed for those who take it.
+    """
+    concert = await desk.concert(seats=2_000)
+    fan = await desk.buyer(concert)
+    path = f"/concerts/{concert.concert_id}/dates/{concert.date}/seats"
+
+    async def see(**asked: Any) -> httpx.Response:
+        headers = {"Accept-Encoding": asked.pop("accept", "gzip")}
+        if "known" in asked:
+            headers["If-None-Match"] = asked.pop("known")
+        return await fan.by_token("GET", path, params=asked, headers=headers)
+
+    first = await see(form="compact")
+    assert first.headers["content-encoding"] == "gzip"
+    assert first.headers["vary"] == "accept-encoding"
+    told = first.json()
+    assert (told["complete"], told["states"], "seats" in told) == (True, "a" * 2_000, False)
+    assert [section["seats_per_row"] for section in told["sections"]] == [2_000]
+    for accept in ("identity", "gzip;q=0", "gzip;q=0.000, br"):
+        plain = await see(form="compact", accept=accept)
+        assert "content-encoding" not in plain.headers
+        assert plain.json() == told
+    await fan.hold(concert, 7, 8)
+    changes = await see(form="compact", since=told["version"])
+    assert changes.json() == {
+        **{name: told[name] for name in ("show_id", "date", "starts_at")},
+        "version": changes.json()["version"],
+        "complete": False,
+        "seats_available": 1_998,
+        "numbers": [7, 8],
+        "states": "hh",
+    }
+    assert changes.json()["version"] != told["version"]
+    plain = await see(since=told["version"])
+    assert [(seat["number"], seat["state"]) for seat in plain.json()["seats"]] == [
+        (7, "held"), (8, "held"),
+    ]  # fmt: skip
+    tag = changes.headers["etag"]
+    assert {one.headers["etag"] for one in (plain, await see(), await see(available=True))} == {tag}
+    same = await see(form="compact", since=changes.json()["version"], known=tag)
+    assert (same.status_code, same.headers["etag"]) == (304, tag)
+    none = await see(form="compact", since=changes.json()["version"])
+    assert (none.json()["numbers"], none.json()["states"]) == ([], "")
 
 
 # Reservations

@@ -1,31 +1,20 @@
-"""Reads what is on sale: concerts, dates, seats. Readers of the same thing share one query."""
+"""Reads what is on sale: concerts and dates. Readers of the same thing share one query."""
 
 import time
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
 from uuid import UUID
-from zlib import crc32
 
 import asyncpg
-import msgspec
 
-from frontrow.concerts.model import Concert, Dates, DateStock, Seat, SeatMap, Show, ShowStock
+from frontrow.concerts.model import Concert, Dates, DateStock, Show, ShowStock
 from frontrow.db.queries import load
 from frontrow.errors import NotFound, ShowAmbiguous
 from frontrow.group_commit import Lanes
 
 _queries = load("frontrow.concerts")
-_encoder = msgspec.json.Encoder()
 
 _SHOWS_REMEMBERED_SECONDS = 1.0
-
-
-class Document(NamedTuple):
-    """An answer that many readers share: JSON, with the entity tag that names this version."""
-
-    body: bytes
-    etag: bytes
 
 
 class Catalogue:
@@ -33,7 +22,6 @@ class Catalogue:
 
     def __init__(self, pool: asyncpg.Pool, lanes: Lanes) -> None:
         self._pool = pool
-        self._maps = lanes.open("seat_map", self._read_maps)
         self._stocks = lanes.open("stock", self._read_stocks)
         # Shows are only ever added, so what is remembered can be incomplete but never wrong.
         self._runs: dict[UUID, _Run] = {}
@@ -45,7 +33,10 @@ class Catalogue:
     async def shows(self, concert_id: UUID, *, fresh: bool = False) -> "_Run":
         """The shows of a concert; none for an unknown one."""
         run = self._runs.get(concert_id)
-        if run is None or fresh or run.read_at + _SHOWS_REMEMBERED_SECONDS < time.monotonic():
+        now = time.monotonic()
+        if run is None or fresh or run.read_at + _SHOWS_REMEMBERED_SECONDS < now:
+            if run is not None:
+                run.read_at = now  # the others needn't read it as well
             rows = await _queries.shows_of(self._pool, concert_id=concert_id)
             run = self._runs[concert_id] = _Run([Show(**row) for row in rows])
         return run
@@ -89,10 +80,6 @@ class Catalogue:
                 )
         return Dates([DateStock(day, stock) for day, stock in sorted(days.items())])
 
-    async def seat_map(self, show: Show, *, only_available: bool = False) -> Document:
-        """The seats of a show, as JSON (``SeatMap``)."""
-        return await self._maps.submit((show.show_id, show, only_available))
-
     async def _read_stocks(
         self, wanted: Sequence[tuple[UUID, ...]]
     ) -> list[list[tuple[int, bool]]]:
@@ -103,18 +90,6 @@ class Catalogue:
             for show_id, row in zip(distinct, rows, strict=True)
         }
         return [[stock[show_id] for show_id in ids] for ids in wanted]
-
-    async def _read_maps(self, wanted: Sequence[tuple[UUID, Show, bool]]) -> list[Document]:
-        shows = {show_id: show for show_id, show, _ in wanted}
-        rows = await _queries.seats_of_shows(self._pool, show_ids=list(shows))
-        columns = {row["show_id"]: row for row in rows}
-        documents: dict[tuple[UUID, bool], Document] = {}
-        for show_id, show, only_available in wanted:
-            if (show_id, only_available) not in documents:
-                documents[show_id, only_available] = _document(
-                    show, columns[show_id], only_available
-                )
-        return [documents[show_id, only_available] for show_id, _, only_available in wanted]
 
 
 class _Run:
@@ -134,17 +109,3 @@ class _Run:
             return self._by_day.get(day, []) if day is not None else self.shows
         show = self._by_id.get(show_id)
         return [] if show is None or day not in (None, show.date) else [show]
-
-
-def _document(show: Show, columns: asyncpg.Record, only_available: bool) -> Document:
-    seats = [
-        Seat(*seat)
-        for seat in zip(
-            columns["numbers"], columns["sections"], columns["prices"], columns["states"],
-            strict=True,
-        )
-        if seat[3] == "available" or not only_available
-    ]  # fmt: skip
-    available = columns["states"].count("available")
-    body = _encoder.encode(SeatMap(show.show_id, show.date, show.starts_at, available, seats))
-    return Document(body, f'"{crc32(body):08x}-{len(body):x}"'.encode())

@@ -92,14 +92,29 @@ class Seat(msgspec.Struct, frozen=True, gc=False):
     state: SeatState
 
 
-class SeatMap(msgspec.Struct, frozen=True):
-    """The seats of a show."""
+class Section(msgspec.Struct, frozen=True):
+    """A block of a show's seats, numbered row by row."""
+
+    name: str | None
+    price: Annotated[int, Meta(description="What each seat costs, in the currency's minor unit.")]
+    first_number: int
+    last_number: int
+    seats_per_row: int
+
+
+class SeatMap(msgspec.Struct, frozen=True, kw_only=True):
+    """The seats of a show, or what has changed of them: as ``seats``, or compact as ``states``."""
 
     show_id: UUID
     date: date
     starts_at: datetime
+    version: str
+    complete: bool
     seats_available: int
-    seats: list[Seat]
+    sections: list[Section] | msgspec.UnsetType = msgspec.UNSET
+    seats: list[Seat] | msgspec.UnsetType = msgspec.UNSET
+    numbers: list[int] | msgspec.UnsetType = msgspec.UNSET
+    states: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Block(NamedTuple):

@@ -78,22 +78,3 @@ LEFT JOIN (
     GROUP BY r.show_id
 ) AS h USING (show_id)
 ORDER BY k.item;
-
--- name: seats_of_shows
--- The seats of shows, as arrays by number; one row for each show that exists.
-SELECT k.show_id, s.*
-FROM unnest(:show_ids::uuid[]) AS k (show_id)
-CROSS JOIN LATERAL (
-    SELECT array_agg(s.number ORDER BY s.number) AS numbers,
-        array_agg(s.section ORDER BY s.number) AS sections,
-        array_agg(s.price ORDER BY s.number) AS prices,
-        array_agg(
-            CASE
-                WHEN s.held_until = 'infinity' THEN 'sold'
-                WHEN s.held_until > clock_timestamp() THEN 'held'
-                ELSE 'available'
-            END
-            ORDER BY s.number
-        ) AS states
-    FROM seat AS s WHERE s.show_id = k.show_id
-) AS s;

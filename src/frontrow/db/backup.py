@@ -31,7 +31,7 @@ def dump(owner_url: str, file: Path) -> int:
     try:
         # Nobody else may read it: it holds the hashes of keys, and the keys that sign.
         os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        _run("pg_dump", owner_url, "--format=custom", *_PLAIN, f"--file={unfinished}")
+        _run("pg_dump", owner_url, "--format=custom", *_PLAIN, *_LASTING, f"--file={unfinished}")
         _sync(unfinished)
         unfinished.rename(file)
     except OSError as error:
@@ -79,6 +79,8 @@ async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float 
 
 
 _PLAIN = ("--no-owner", "--no-privileges")
+# An unlogged table holds what is of use to this server only.
+_LASTING = ("--no-unlogged-table-data",)
 
 
 def _run(program: str, url: str, *arguments: str, named: str | None = None) -> None:

@@ -203,6 +203,10 @@ BEGIN
         ) AS l
         WHERE s.ctid = l.at
     ),
+    noted AS (
+        INSERT INTO seat_change (show_id, numbers, changed_at)
+        SELECT b.show_id, array_agg(b.number), p_now FROM bought_seat AS b GROUP BY b.show_id
+    ),
     closed AS (
         UPDATE reservation AS r SET state = 'paid', closed_at = p_now
         FROM bought AS b WHERE r.ctid = b.at

@@ -220,15 +220,20 @@ BEGIN
         INSERT INTO sold_delta (show_id, seats, amount)
         SELECT b.show_id, -sum(cardinality(b.seats)), -sum(b.amount) FROM back AS b
         GROUP BY b.show_id ORDER BY b.show_id
+    ),
+    freed AS (
+        UPDATE seat AS s SET reservation_id = NULL, held_until = NULL
+        FROM (
+            SELECT b.reservation_id, b.show_id, unnest(b.seats) AS number FROM back AS b
+        ) AS k
+        CROSS JOIN LATERAL (
+            SELECT s.ctid AS at FROM seat AS s
+            WHERE s.show_id = k.show_id AND s.number = k.number
+            OFFSET 0
+        ) AS l
+        WHERE s.ctid = l.at AND s.reservation_id = k.reservation_id
+        RETURNING s.show_id, s.number
     )
-    UPDATE seat AS s SET reservation_id = NULL, held_until = NULL
-    FROM (
-        SELECT b.reservation_id, b.show_id, unnest(b.seats) AS number FROM back AS b
-    ) AS k
-    CROSS JOIN LATERAL (
-        SELECT s.ctid AS at FROM seat AS s
-        WHERE s.show_id = k.show_id AND s.number = k.number
-        OFFSET 0
-    ) AS l
-    WHERE s.ctid = l.at AND s.reservation_id = k.reservation_id;
+    INSERT INTO seat_change (show_id, numbers, changed_at)
+    SELECT f.show_id, array_agg(f.number), p_now FROM freed AS f GROUP BY f.show_id;
 END $$;

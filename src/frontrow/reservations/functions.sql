@@ -100,15 +100,20 @@ BEGIN
         ) AS l
         WHERE r.ctid = l.at AND r.state = 'held'
         RETURNING r.reservation_id, r.show_id, r.seats
+    ),
+    freed AS (
+        UPDATE seat AS s SET reservation_id = NULL, held_until = NULL
+        FROM (SELECT g.reservation_id, g.show_id, unnest(g.seats) AS number FROM gone AS g) AS k
+        CROSS JOIN LATERAL (
+            SELECT s.ctid AS at FROM seat AS s
+            WHERE s.show_id = k.show_id AND s.number = k.number
+            OFFSET 0
+        ) AS l
+        WHERE s.ctid = l.at AND s.reservation_id = k.reservation_id
+        RETURNING s.show_id, s.number
     )
-    UPDATE seat AS s SET reservation_id = NULL, held_until = NULL
-    FROM (SELECT g.reservation_id, g.show_id, unnest(g.seats) AS number FROM gone AS g) AS k
-    CROSS JOIN LATERAL (
-        SELECT s.ctid AS at FROM seat AS s
-        WHERE s.show_id = k.show_id AND s.number = k.number
-        OFFSET 0
-    ) AS l
-    WHERE s.ctid = l.at AND s.reservation_id = k.reservation_id;
+    INSERT INTO seat_change (show_id, numbers, changed_at)
+    SELECT f.show_id, array_agg(f.number), p_now FROM freed AS f GROUP BY f.show_id;
 END $$;
 
 -- Holds seats, all or nothing for each item. p_seats is one flat list; item i wants
@@ -258,6 +263,12 @@ BEGIN
             SELECT h.reservation_id, h.held_until, unnest(h.seats_at) AS at FROM held AS h
         ) AS h
         WHERE s.ctid = h.at
+    ),
+    noted AS (
+        INSERT INTO seat_change (show_id, numbers, changed_at)
+        SELECT h.show_id, array_agg(s), now
+        FROM held AS h CROSS JOIN LATERAL unnest(p_seats[h.first:h.last]) AS s
+        GROUP BY h.show_id
     ),
     extended AS (
         UPDATE place AS p SET expires_at = h.held_until

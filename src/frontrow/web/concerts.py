@@ -1,6 +1,5 @@
-"""Calls about what is on sale: concerts, dates, seats."""
+"""Calls about what is on sale: concerts and their dates."""
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -8,11 +7,11 @@ import msgspec
 from blacksheep import Response
 from msgspec import Meta
 
-from frontrow.concerts.model import Concert, Dates, SeatMap
-from frontrow.errors import NotAllowed, NotFound, ShowAmbiguous
+from frontrow.concerts.model import Concert, Dates
+from frontrow.errors import NotAllowed, NotFound
 from frontrow.waiting_room.model import RoomState
 from frontrow.web.calls import Answer, Ask, Call, Who
-from frontrow.web.endpoint import ok, tagged
+from frontrow.web.endpoint import ok
 
 
 class ListedConcert(Concert, frozen=True):
@@ -31,15 +30,6 @@ class DatesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which dates."""
 
     all: Annotated[bool, Meta(description="Also dates without a seat.")] = False
-
-
-class SeatsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which seats."""
-
-    available: Annotated[bool, Meta(description="Only seats that are free.")] = False
-    show_id: Annotated[UUID | None, Meta(description="Which show, where a date has several.")] = (
-        None
-    )
 
 
 async def concerts(ask: Ask) -> Response:
@@ -66,16 +56,6 @@ async def dates(ask: Ask) -> Response:
     return ok(await ask.services.catalogue.dates(concert_id, all_dates=all_dates))
 
 
-async def seats(ask: Ask) -> Response:
-    """Shows the seats of a date."""
-    concert_id = _own_concert(ask)
-    wanted = ask.query or SeatsQuery()
-    catalogue = ask.services.catalogue
-    show = await catalogue.show(concert_id, ask.params["date"], wanted.show_id)
-    document = await catalogue.seat_map(show, only_available=wanted.available)
-    return tagged(ask.request, document.body, document.etag, [])
-
-
 def _own_concert(ask: Ask) -> UUID:
     """A token serves its own concert only."""
     concert_id: UUID = ask.params["concert_id"]
@@ -85,25 +65,6 @@ def _own_concert(ask: Ask) -> UUID:
 
 
 CALLS = (
-    Call(
-        method="GET",
-        path="/concerts/{concert_id}/dates/{date}/seats",
-        name="seats",
-        group="Dates and seats",
-        summary="Show the seats of a date",
-        who=Who.ADMITTED,
-        enters=True,
-        params={"concert_id": UUID, "date": date},
-        query=SeatsQuery,
-        answers=(
-            Answer(
-                200, "The seats.", SeatMap, headers={"ETag": "Names this map, for If-None-Match."}
-            ),
-            Answer(304, "The map is the one that If-None-Match names."),
-        ),
-        refusals=(NotAllowed, NotFound, ShowAmbiguous),
-        handler=seats,
-    ),
     Call(
         method="GET",
         path="/concerts/{concert_id}/dates",

@@ -35,6 +35,7 @@ encode = msgspec.json.Encoder().encode
 """The one JSON encoder of the answers."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_NO_WEIGHT = re.compile(rb"q=0(\.0*)?")
 _process = secrets.token_hex(4)
 _numbers = count(1)
 
@@ -146,17 +147,30 @@ def tagged(
     request: Request, body: bytes, etag: bytes, headers: list[tuple[bytes, bytes]]
 ) -> Response:
     """200 with an entity tag, or 304 to a caller who has that version (RFC 9110, 13.1.2)."""
-    known = request.headers.get_first(b"if-none-match")
-    if known is not None and not {etag, b"*"}.isdisjoint(
-        tag.strip().removeprefix(b"W/") for tag in known.split(b",")
-    ):
-        response = Response(304)
-    else:
-        response = Response(200, None, Content(JSON, body))
+    content = None if knows(request, etag) else Content(JSON, body)
+    response = Response(304 if content is None else 200, None, content)
     response.add_header(b"etag", etag)
     for name, value in headers:
         response.add_header(name, value)
     return response
+
+
+def knows(request: Request, etag: bytes) -> bool:
+    """Whether ``If-None-Match`` names this tag, by the weak comparison (RFC 9110, 13.1.2)."""
+    known = request.headers.get_first(b"if-none-match")
+    return known is not None and not {etag.removeprefix(b"W/"), b"*"}.isdisjoint(
+        tag.strip().removeprefix(b"W/") for tag in known.split(b",")
+    )
+
+
+def takes_gzip(request: Request) -> bool:
+    """Whether the caller takes an answer in gzip (RFC 9110, 12.5.3)."""
+    for values in request.headers.get(b"accept-encoding"):
+        for coding in values.lower().split(b","):
+            name, _, weight = coding.partition(b";")
+            if name.strip() in (b"gzip", b"*"):
+                return not _NO_WEIGHT.fullmatch(weight.strip())
+    return False
 
 
 def _fault(error: Exception, call: Call, identity: bytes) -> DomainError:

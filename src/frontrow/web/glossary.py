@@ -47,7 +47,16 @@ DESCRIPTIONS: Mapping[str, str] = {
     "Payment.amount": "What was paid, in the currency's minor unit.",
     "NewPayment.amount": "What the user agreed to pay, in the currency's minor unit.",
     "NewCharge.amount": "What to put in, in the currency's minor unit.",
-    "SeatMap.seats": "The seats, by number.",
+    "SeatMap.complete": "Whether all seats are told, or only those that may have changed.",
+    "SeatMap.numbers": "The seats that `states` tells of; left out where it tells of all.",
+    "SeatMap.seats": "The seats, by number; in the plain form.",
+    "SeatMap.sections": "The show's sections, by number; left out where not all seats are told.",
+    "SeatMap.states": "One letter a seat, by number: a, h, s for available, held, sold; compact.",
+    "SeatMap.version": "Names this moment, for `since`.",
+    "Section.name": "What the section is called; null where there is only one.",
+    "first_number": "The number of its first seat.",
+    "last_number": "The number of its last seat.",
+    "seats_per_row": "How many seats a row has.",
     "Reservation.seats": "Its seats, by number.",
     "Seat.state": "Whether the seat can be had.",
     "SeatMap.seats_available": "Seats of the show that are free now.",
@@ -133,6 +142,12 @@ RULES: Mapping[str, Mapping[str, Any]] = {
             },
         ]
     },
+    "SeatMap": {
+        "anyOf": [
+            {"required": ["seats"], "properties": {"seats": {"type": "array"}}},
+            {"required": ["states"], "properties": {"states": {"type": "string"}}},
+        ]
+    },
     "NewShow": {
         "oneOf": [
             {"required": ["price"], "properties": {"price": {"type": "integer"}}},
@@ -196,6 +211,15 @@ EXAMPLES: Mapping[str, Any] = {
     "Reservation.payment_id": None,
     "Reservation.state": "held",
     "Seat.state": "available",
+    "SeatMap.complete": False,
+    "SeatMap.numbers": [7],
+    "SeatMap.states": "h",
+    "SeatMap.version": "5d41402a-91744-1795341630482",
+    "SeatsQuery.form": "compact",
+    "SeatsQuery.since": "5d41402a-91744-1795341630482",
+    "first_number": 1,
+    "last_number": 50,
+    "seats_per_row": 50,
     "SeatTakenProblem.seats": [8],
     "ShowAmbiguousProblem.shows": [SHOW, "1b4e28ba-2fa1-4d2b-883f-0016d3cca427"],
     "SeatCounts.available": 1086,

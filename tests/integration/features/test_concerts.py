@@ -1,16 +1,15 @@
 """What is on sale: making it, changing it, looking at it."""
 
 import asyncio
-import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 import pytest
 
-from frontrow.concerts.model import ConcertChange, NewConcert, NewSection, NewShow, Show
+from frontrow.concerts.model import ConcertChange, NewConcert, NewSection, NewShow
 from frontrow.db.migrate import MIGRATIONS
 from frontrow.errors import (
     IdempotencyKeyReused,
@@ -28,11 +27,11 @@ from tests.buyers import (
     buyer,
     digest,
     make_concert,
-    pass_time,
     refused,
     services_on,
 )
 from tests.conftest import Database
+from tests.integration.features.watching import look
 
 START = datetime(2030, 5, 1, 15, 30, tzinfo=UTC)
 ROOM = RoomSettings(policy=OpenPolicy())
@@ -44,20 +43,6 @@ def concert(*shows: NewShow, **changes: Any) -> NewConcert:
     return NewConcert(
         title="The Test", shows=list(shows) or [NewShow(starts_at=START, price=50_000)], **changes
     )
-
-
-async def seats_of(services: Services, show: Show, **options: bool) -> dict[str, Any]:
-    """The seat map of a show, decoded."""
-    seats: dict[str, Any] = json.loads((await services.catalogue.seat_map(show, **options)).body)
-    return seats
-
-
-async def states(services: Services, show: Show) -> dict[str, list[int]]:
-    """Seat numbers by state."""
-    found: dict[str, list[int]] = {}
-    for seat in (await seats_of(services, show))["seats"]:
-        found.setdefault(seat["state"], []).append(seat["number"])
-    return found
 
 
 # Making ------------------------------------------------------------------------------------------
@@ -174,7 +159,7 @@ async def test_sections(services: Services) -> None:
     )
     show = await services.catalogue.show(created.concert_id, None, created.shows[0].show_id)
     assert show.seats_total == 6
-    assert (await seats_of(services, show))["seats"] == [
+    assert (await look(services, show))["seats"] == [
         {"number": number, "section": section, "price": price, "state": "available"}
         for number, section, price in [
             (1, "VIP", 150_000),
@@ -242,7 +227,7 @@ async def test_fifty_thousand_seats(services: Services) -> None:
         concert(NewShow(starts_at=START, price=1, seats=50_000)), ROOM, None
     )
     show = await services.catalogue.show(created.concert_id, created.shows[0].date, None)
-    seats = await seats_of(services, show)
+    seats = await look(services, show)
     assert seats["seats_available"] == 50_000
     assert [seat["number"] for seat in seats["seats"]] == list(range(1, 50_001))
 
@@ -336,39 +321,6 @@ async def test_dates_of_several_readers(services: Services) -> None:
         *[services.catalogue.dates(one.concert_id) for one in made for _ in range(5)]
     )
     assert [len(dates.dates) for dates in found] == [1] * 5 + [2] * 5 + [3] * 5
-
-
-async def test_seat_map(services: Services, database: Database) -> None:
-    """Available, held and sold; a hold past its time is available, with no upkeep running."""
-    made = await make_concert(services, seats=6, hold_seconds=300)
-    show = made.shows[0]
-    place = await buyer(services, made.concert_id, 100_000)
-    paid, _ = await services.reservations.hold(place, show, [2], None)
-    await services.paying.pay(place, paid.reservation_id, 50_000, None)
-    other = await buyer(services, made.concert_id)
-    await services.reservations.hold(other, show, [4, 5], None)
-    assert await states(services, show) == {"available": [1, 3, 6], "held": [4, 5], "sold": [2]}
-    free = await seats_of(services, show, only_available=True)
-    assert [seat["number"] for seat in free["seats"]] == [1, 3, 6]
-    assert free["seats_available"] == 3
-    assert free["date"] == show.date.isoformat()
-    assert UUID(free["show_id"]) == show.show_id
-    await pass_time(database, 300)
-    assert await states(services, show) == {"available": [1, 3, 4, 5, 6], "sold": [2]}
-
-
-async def test_entity_tag(services: Services) -> None:
-    """It stays while nothing changes, and changes with any seat."""
-    made = await make_concert(services)
-    place = await buyer(services, made.concert_id)
-    first, second = [await services.catalogue.seat_map(made.shows[0]) for _ in range(2)]
-    assert first == second
-    assert first.etag[:1] == first.etag[-1:] == b'"'
-    held, _ = await services.reservations.hold(place, made.shows[0], [1], None)
-    third = await services.catalogue.seat_map(made.shows[0])
-    assert third.etag != first.etag
-    await services.reservations.release(held.reservation_id, place.user_id, place)
-    assert await services.catalogue.seat_map(made.shows[0]) == first
 
 
 async def test_which_show(services: Services) -> None:

@@ -1,0 +1,62 @@
+"""Changes of seats are seen whatever the order in which their transactions commit."""
+
+from typing import Any
+
+from frontrow.db.queries import load
+from frontrow.ids import new_id, place_arrays
+from tests.buyers import Made, buyer, make_concert
+from tests.conftest import Database
+from tests.integration.features.watching import Watcher
+from tests.races.conftest import Pair
+from tests.races.rivals import fetch, rivals
+
+_holding = load("frontrow.reservations")
+
+
+async def _hold(connection: Any, pair: Pair, made: Made, seat: int) -> None:
+    """A new guest's hold, on a connection of the test's own."""
+    place = await buyer(pair[0], made.concert_id)
+    (row,) = await _holding.hold(
+        connection,
+        **place_arrays([place]),
+        user_ids=[place.user_id],
+        concert_ids=[made.concert_id],
+        reservation_ids=[new_id()],
+        request_hashes=[1],
+        show_ids=[made.shows[0].show_id],
+        firsts=[1],
+        lasts=[1],
+        seats=[seat],
+    )
+    assert row["outcome"] == "held"
+
+
+async def test_the_older_transaction_commits_later(pair: Pair, database: Database) -> None:
+    """It is seen by whoever followed in between; the newest number alone would miss it.
+
+    The control asks as one would who remembers the newest transaction that was seen.
+    """
+    made = await make_concert(pair[0], seats=40)
+    naive = "SELECT numbers FROM seat_change WHERE xid > $1::text::xid8"
+    watchers = [Watcher(await buyer(pair[0], made.concert_id), made.shows[0]) for _ in range(2)]
+
+    async def seen() -> list[str]:
+        return [
+            (await watcher.follow(process)).rstrip("a")
+            for watcher, process in zip(watchers, pair, strict=True)
+        ]
+
+    assert await seen() == [""] * 2
+    async with rivals(database) as two:
+        older = two.one.transaction()
+        await older.start()
+        await _hold(two.one, pair, made, 1)
+        await _hold(two.other, pair, made, 2)
+        assert await seen() == ["ah"] * 2
+        newest = await two.other.fetchval("SELECT max(xid::text::bigint) FROM seat_change")
+        await older.commit()
+        assert await fetch(database, naive, str(newest)) == []
+        assert await seen() == ["hh"] * 2
+        assert [watcher.told for watcher in watchers] == [[1, 2]] * 2
+        assert await seen() == ["hh"] * 2
+        assert [watcher.told for watcher in watchers] == [[], []]

@@ -1,0 +1,182 @@
+"""The seats of a show as one process keeps them, told by a database that is a list here."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frontrow.concerts.journal import Journal
+from frontrow.concerts.model import Section, Show
+from frontrow.concerts.seats_now import AVAILABLE, HELD, SOLD, Changed, Reading, SeatsNow
+
+START = datetime(2026, 11, 22, 10, tzinfo=UTC)
+SEATS = 6
+SHOW = Show(UUID(int=1), UUID(int=2), date(2027, 1, 1), START, START, SEATS)
+SECTIONS = [Section(None, 1, 1, SEATS, SEATS)]
+LOG = "0a1b2c3d"
+
+
+def test_a_journal_is_in_order() -> None:
+    """What comes late is put in its place."""
+    journal = Journal(10)
+    for key, number in [(3, 30), (5, 50), (4, 40), (5, 51), (1, 10)]:
+        journal.add(key, number)
+    assert list(journal.since(4) or ()) == [40, 50, 51]
+    assert list(journal.since(0) or ()) == [10, 30, 40, 50, 51]
+    assert list(journal.since(6) or ()) == []
+
+
+def test_a_journal_drops_its_oldest_entries() -> None:
+    """It knows from where on nothing is missing, and never keeps more than twice as many."""
+    journal = Journal(10)
+    for key in range(1, 22):
+        journal.add(key, key)
+    assert list(journal.since(12) or ()) == list(range(12, 22))
+    assert journal.since(11) is None
+    journal.cut(15)
+    assert journal.since(14) is None
+    journal.cut(3)
+    assert list(journal.since(20) or ()) == [20, 21]
+
+
+@dataclass
+class Engine:
+    """A database as the process sees it: transactions that commit in an order of their own."""
+
+    now: datetime = START
+    seats: dict[int, tuple[int, datetime | None]] = field(
+        default_factory=lambda: dict.fromkeys(range(1, SEATS + 1), (AVAILABLE, None))
+    )
+    next_xid: int = 100
+    running: dict[int, tuple[int, int, datetime | None]] = field(default_factory=dict)
+    """By transaction: the seat that it has locked, and what it gives it."""
+    log: list[tuple[int, int]] = field(default_factory=list)
+
+    def begin(self, number: int, state: int, seconds: int) -> None:
+        """A transaction changes a seat, unless another one has it locked."""
+        if all(number != locked for locked, _, _ in self.running.values()):
+            until = self.now + timedelta(seconds=seconds) if state == HELD else None
+            self.running[self.next_xid] = number, state, until
+            self.next_xid += 1
+
+    def commit(self, choice: int) -> None:
+        """One of those that run ends: what it did is there from now on."""
+        if self.running:
+            xid = sorted(self.running)[choice % len(self.running)]
+            number, state, until = self.running.pop(xid)
+            self.seats[number] = state, until
+            self.log.append((xid, number))
+
+    def states(self) -> bytes:
+        """The states of all seats by now."""
+        return bytes(self._state(number) for number in self.seats)
+
+    def _state(self, number: int) -> int:
+        state, until = self.seats[number]
+        return AVAILABLE if until is not None and until <= self.now else state
+
+    def read_all(self) -> SeatsNow:
+        """What a process reads that has no map."""
+        held = [(number, until) for number, (_, until) in self.seats.items() if until is not None]
+        return SeatsNow(
+            SHOW, SECTIONS, self.states(), held, self._reading(self.log), kept_seconds=500
+        )
+
+    def follow(self, seats: SeatsNow) -> None:
+        """What one reads that has."""
+        seats.take(
+            self._reading(
+                [one for one in self.log if one[0] > seats.newest or one[0] in seats.running]
+            )
+        )
+
+    def _reading(self, log: list[tuple[int, int]]) -> Reading:
+        changes = [
+            Changed(xid, number, self._state(number), self.seats[number][1]) for xid, number in log
+        ]
+        return Reading(changes, list(self.running), LOG, self.now)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("commit"), st.integers(0, 5)),
+        st.tuples(
+            st.just("begin"),
+            st.integers(1, SEATS),
+            st.sampled_from([AVAILABLE, HELD, HELD, SOLD]),
+            st.integers(1, 5),
+        ),
+        st.tuples(st.just("pass"), st.integers(1, 4)),
+        st.tuples(st.just("follow"), st.integers(0, 1)),
+        st.tuples(st.just("load"), st.integers(0, 1)),
+        st.tuples(st.just("ask"), st.integers(0, 1), st.integers(0, 1)),
+    ),
+    min_size=30,
+    max_size=80,
+)
+
+
+@settings(max_examples=150)
+@given(STEPS)
+def test_what_changed_since_is_told(steps: list[tuple[str, int, int, int]]) -> None:
+    """All seats at a version and the changes since it are all seats now, whatever happens.
+
+    Two processes follow, two clients ask now the one and now the other.
+    """
+    engine = Engine()
+    processes = [engine.read_all(), engine.read_all()]
+    clients: list[tuple[str, bytearray]] = [
+        (process.version, bytearray(process.states)) for process in processes
+    ]
+    for what, *numbers in steps:
+        if what == "begin":
+            engine.begin(*numbers)
+        elif what == "commit":
+            engine.commit(*numbers)
+        elif what == "pass":
+            engine.now += timedelta(seconds=numbers[0])
+        elif what == "load":
+            processes[numbers[0]] = engine.read_all()
+        else:
+            process = processes[numbers[0]]
+            engine.follow(process)
+            assert process.states == engine.states()
+            assert process.available == engine.states().count(AVAILABLE)
+            if what == "ask":
+                version, states = clients[numbers[1]]
+                changed = process.since(version)
+                assert changed is not None
+                for number in changed:
+                    states[number - 1] = process.states[number - 1]
+                assert states == engine.states()
+                clients[numbers[1]] = (process.version, states)
+    tags = set()
+    for process in [*processes, engine.read_all()]:
+        engine.follow(process)
+        tags.add(process.tag)
+    assert len(tags) == 1
+
+
+def test_ends_that_no_longer_count_are_dropped() -> None:
+    """Holds that were paid or released long before their end take no memory for ever."""
+    engine = Engine()
+    seats = engine.read_all()
+    for _ in range(2_000):
+        for state in (HELD, AVAILABLE):
+            engine.begin(1, state, 3_600)
+            engine.commit(0)
+            engine.follow(seats)
+            engine.log.clear()
+    assert len(seats._ends) < 1_100
+
+
+def test_a_reading_that_does_not_go_on() -> None:
+    """Of another log or of none, or so late that changes may have been dropped meanwhile."""
+    seats = Engine().read_all()
+    for log_id, later, goes_on in [
+        (LOG, 499, True), (LOG, 500, False), (None, 1, False), ("deadbeef", 1, False),
+    ]:  # fmt: skip
+        reading = Reading([], [], log_id, START + timedelta(seconds=later))
+        assert seats.follows(reading) is goes_on
