@@ -196,6 +196,10 @@ class Settings(BaseSettings):
         90,
         description="What `frontrow prune` drops was over for so many days; 0 keeps everything.",
     )
+    linger_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
+        0,
+        description="How long a stopping server still answers on open connections; 5 behind nginx.",
+    )
     drain_seconds: PositiveSeconds = Field(
         15, description="Longest wait for running calls when the server stops."
     )

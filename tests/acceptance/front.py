@@ -8,6 +8,7 @@ import contextlib
 import grp
 import os
 import pwd
+import re
 import socket
 import subprocess
 from collections import Counter
@@ -18,7 +19,7 @@ from pathlib import Path
 import httpx
 
 from tests.acceptance.house import PATIENCE_SECONDS, free_port, scratch, until
-from tests.acceptance.wire import BASE, Json
+from tests.acceptance.wire import BASE, Connection, Json
 from tests.programs import program
 from tests.web.fans import eventually
 
@@ -41,6 +42,11 @@ http {{
     include {folder}/frontrow.conf;
 }}
 """
+
+
+COUNTED = re.compile(
+    r'^frontrow_http_requests_total\{call="(\w+)",status="\d+"\} ([0-9.]+)$', re.MULTILINE
+)
 
 
 @dataclass
@@ -93,11 +99,18 @@ class Front:
         return found
 
 
-def configure(folder: Path, port: int, origin: int) -> list[str]:
-    """Write the configuration for this place; the command that runs it."""
+def configure(folder: Path, port: int, *origins: int) -> list[str]:
+    """Write the configuration for this place; the command that runs it.
+
+    Several origins stand there as docs/nginx.md says.
+    """
     text = SHIPPED.read_text()
+    servers = f"server 127.0.0.1:{origins[0]};"
+    if len(origins) > 1:
+        listed = " ".join(f"server 127.0.0.1:{origin} fail_timeout=2s;" for origin in origins)
+        servers = f"zone frontrow 64k; least_conn; {listed}"
     for shipped, here in (
-        ("server 127.0.0.1:8000;", f"server 127.0.0.1:{origin};"),
+        ("server 127.0.0.1:8000;", servers),
         ("\n    listen 80;", f"\n    listen 127.0.0.1:{port};"),
         ("server_name tickets.example.org;", "server_name 127.0.0.1;"),
         ("/var/cache/frontrow levels", f"{folder}/cache levels"),
@@ -113,13 +126,13 @@ def configure(folder: Path, port: int, origin: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def fronting(origin: int) -> Iterator[tuple[int, Path]]:
-    """An nginx in front of a port: its own port, and its folder."""
+def fronting(*origins: int) -> Iterator[tuple[int, Path]]:
+    """An nginx in front of ports: its own port, and its folder."""
     with scratch() as folder:
         port = free_port()
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                configure(folder, port, origin), stdout=output, stderr=subprocess.STDOUT
+                configure(folder, port, *origins), stdout=output, stderr=subprocess.STDOUT
             )
 
         def listens() -> bool:
@@ -135,6 +148,14 @@ def fronting(origin: int) -> Iterator[tuple[int, Path]]:
         finally:
             process.terminate()
             process.wait()
+
+
+async def counted(port: int, call: str) -> int:
+    """How many calls of a kind a server has answered, as its metrics say (a flush ago)."""
+    connection = Connection(port)
+    told = (await connection.ask("GET", "//metrics")).body.decode()
+    await connection.close()
+    return sum(int(float(count)) for name, count in COUNTED.findall(told) if name == call)
 
 
 def line_of(concert: Json) -> str:

@@ -13,7 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.front import Front, configure, fronting, line_of, most_requests, spellings
+from tests.acceptance.front import (
+    Front,
+    configure,
+    counted,
+    fronting,
+    line_of,
+    most_requests,
+    spellings,
+)
 from tests.acceptance.house import House, free_port, scratch, serving
 from tests.acceptance.wire import BASE, Answer, Connection, Json, close
 from tests.programs import program
@@ -26,9 +34,6 @@ BODY_BYTES = 65_536
 SOON_SECONDS = 2.5
 """A stream's pace is a second; the rest is for a machine that is busy with other tests. What is
 held back on its way comes with the next event of a silent stream, after 14 s, or never."""
-COUNTED = re.compile(
-    r'^frontrow_http_requests_total\{call="(\w+)",status="\d+"\} ([0-9.]+)$', re.MULTILINE
-)
 log = logging.getLogger(__name__)
 
 
@@ -46,14 +51,6 @@ async def front(house: House) -> AsyncIterator[Front]:
     with fronting(house.port) as (port, folder):
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
             yield Front(port, folder, http)
-
-
-async def counted(port: int, call: str) -> int:
-    """How many calls of a kind a server has answered, as its metrics say (a flush ago)."""
-    connection = Connection(port)
-    told = (await connection.ask("GET", "//metrics")).body.decode()
-    await connection.close()
-    return sum(int(float(count)) for name, count in COUNTED.findall(told) if name == call)
 
 
 async def settled(port: int, call: str, wanted: int) -> int:

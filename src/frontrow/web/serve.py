@@ -4,6 +4,7 @@ uvicorn runs the application; this module owns the processes around it. A worker
 replaced, and none outlives its parent.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import multiprocessing
@@ -14,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Protocol
 
@@ -33,6 +34,7 @@ FAILURE = 1  # a worker's exit code when the application doesn't start
 RESTART_SECONDS = 0.5  # pause before a worker that couldn't start tries again
 GRACE_SECONDS = 5.0  # beyond the drain, for the rest of a worker's end
 ORPHAN_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
 
 log = structlog.get_logger()
 
@@ -104,9 +106,12 @@ def _spread(listening: socket.socket, count: int) -> list[socket.socket]:
 class _Server(uvicorn.Server):
     """A uvicorn server that tells the parent of its start and the application of its end."""
 
-    def __init__(self, config: uvicorn.Config, ready: Flag | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Flag | None, *, linger_seconds: float
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._linger_seconds = linger_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -117,7 +122,52 @@ class _Server(uvicorn.Server):
         drain = getattr(self.config.loaded_app, "drain", None)
         if drain is not None:
             drain()
+        await self._stop_listening(sockets or [])
+        await self._linger()
         await super().shutdown(sockets)
+
+    async def _stop_listening(self, sockets: Sequence[socket.socket]) -> None:
+        """Lets nobody new in, but for those whose connections the kernel has made already.
+
+        To close a socket resets what waits on it to be accepted, with the request that may have
+        been sent into it by then.
+        """
+        waiting = [connection for listening in sockets for connection in _accepted(listening)]
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """What uvicorn makes for a connection that it accepts."""
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    async def _linger(self) -> None:
+        """Answers what still comes on open connections, and asks with each answer to close them.
+
+        A proxy may be sending a request into one just now; to close it would lose that.
+        """
+        if self._linger_seconds == 0:
+            return
+        state = self.server_state
+        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        deadline = time.monotonic() + self._linger_seconds
+        # A connection tells nobody that it goes.
+        while state.connections and not self.force_exit and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait on a socket to be accepted."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = listening.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 def _serve(
@@ -141,7 +191,7 @@ def _serve(
         backlog=BACKLOG,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
-    server = _Server(config, ready)
+    server = _Server(config, ready, linger_seconds=settings.linger_seconds)
     try:
         with _hang_up_ends(server):
             server.run(sockets=[listening])
@@ -243,7 +293,12 @@ class _Workers:
             listening.close()
         for process in multiprocessing.active_children():
             process.terminate()
-        deadline = time.monotonic() + self._settings.drain_seconds + GRACE_SECONDS
+        deadline = (
+            time.monotonic()
+            + self._settings.linger_seconds
+            + self._settings.drain_seconds
+            + GRACE_SECONDS
+        )
         for process in multiprocessing.active_children():
             process.join(max(0.0, deadline - time.monotonic()))
         for process in multiprocessing.active_children():
