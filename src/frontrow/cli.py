@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
+from uuid import UUID
 
 import click
 from pydantic import ValidationError
@@ -359,6 +360,39 @@ def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
     click.echo(
         f"{'would drop' if dry_run else 'dropped'} {places:,} places and {reservations:,} "
         f"unpaid reservations that were over for {days} days"
+    )
+
+
+@main.command("cancel-show")
+@click.argument("show_id", type=click.UUID)
+@click.option("--yes", is_flag=True, help="Don't ask first.")
+@database_options
+def cancel_show(show_id: UUID, yes: bool, **given: object) -> None:
+    """Cancel a show: nothing of it is sold any more, and every buyer is refunded.
+
+    Also beside a running server, found by the same option. Interrupted, it goes on when it is run
+    again, or when the server runs.
+
+    \b
+    Example:
+      frontrow cancel-show 7c9e6679-7425-40de-944b-e07fc1f90ae7
+    """  # noqa: D301 - click reads the character \b
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+    cancelling = import_module("frontrow.payments.cancellations")
+    with launch.live_database(settings) as url:
+        try:
+            stake = asyncio.run(cancelling.look(url, show_id))
+        except DomainError:
+            raise click.BadParameter("there is no such show", param_hint="SHOW_ID") from None
+        if not yes and stake.cancelled_at is None:
+            click.echo(f"{stake.line()}: {stake.seats_sold:,} seats sold for {stake.revenue:,}")
+            click.confirm("Cancel it and refund everybody?", abort=True)
+        with _progress("refunded") as told:
+            done = asyncio.run(cancelling.cancel_show(url, show_id, told=told))
+    click.echo(
+        f"cancelled: {done.payments_refunded:,} purchases refunded, {done.amount_refunded:,} in "
+        f"all; {done.seats_freed:,} seats"
     )
 
 

@@ -15,6 +15,7 @@ from frontrow.db.pool import classify, open_pool
 from frontrow.errors import SetupError
 from frontrow.group_commit import Lanes
 from frontrow.metrics import observe_batch
+from frontrow.payments.cancellations import Cancellations
 from frontrow.payments.check_in import CheckIns
 from frontrow.payments.refunds import Refunds
 from frontrow.payments.service import Paying
@@ -84,6 +85,7 @@ class Services:
     tickets: Tickets
     refunds: Refunds
     check_ins: CheckIns
+    cancellations: Cancellations
 
 
 @asynccontextmanager
@@ -156,6 +158,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         ledger=Ledger(pool, lanes, currency=currency),
         paying=paying,
         refunds=Refunds(pool, lanes, tell=paying.tell),
+        cancellations=Cancellations(pool),
         tickets=Tickets(pool, ticket_signer),
         check_ins=CheckIns(pool, lanes, ticket_signer),
     )

@@ -28,6 +28,7 @@ _IDLE_LOOK_SECONDS = 1.0
 _CLOSE_SECONDS = 0.5
 _RETIRE_KEYS_SECONDS = 60.0
 _FORGET_SECONDS = 15.0
+_REFUND_SECONDS = 0.5
 # Over all processes once a second: each tries a little more often than that.
 _LOOK_AT_PACE_SECONDS = 0.5
 # That counts all of a line: it may take a hundredth of the time, or less.
@@ -106,6 +107,13 @@ async def retire_old_keys(services: Services) -> int:
     if ended:
         _log.info("old token keys were retired", keys=ended)
     return ended
+
+
+async def refund_cancelled(services: Services) -> None:
+    """Refunds what is left of cancelled shows, unless another process is at it."""
+    for show_id in await services.cancellations.running():
+        while await services.cancellations.step(show_id) == "running":
+            pass
 
 
 async def draw(services: Services) -> None:
@@ -240,6 +248,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         _loop("closing", lambda: close(services), _CLOSE_SECONDS),
         _loop("adaptation", adapt, settings.adaptive_step_seconds / 2),
         _loop("pace", lambda: look_at_pace(services), _LOOK_AT_PACE_SECONDS),
+        _loop("refunds", lambda: refund_cancelled(services), _REFUND_SECONDS),
         _loop("counts", lambda: refresh_counts(services), settings.stock_seconds),
         _loop("fold", services.paying.fold_stock, settings.stock_seconds),
         _loop("token_keys", services.signer.refresh, REFRESH_SECONDS),

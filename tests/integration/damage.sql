@@ -4,7 +4,7 @@
 -- Room 1 is capped: 1 paid, 2 left, 3 left while waiting, 4 and 5 expired, 6 holds a seat, 7 was called,
 -- 8 is 4 again, 9 waits. Room 2 is paced: 1 and 2 paid, 3 waits. Room 3 was drawn: 3 left before that,
 -- three of the other four were called, 6 came later. In room 4 a purchase was refunded, and one of its
--- seats sold again.
+-- seats sold again. In room 5 1 paid and 2 held seats, then the show was cancelled.
 
 -- seat_has_one_holder: seats taken for nobody
 UPDATE seat SET reservation_id = gen_random_uuid(), held_until = now() + interval '1 hour'
@@ -136,7 +136,7 @@ UPDATE reservation SET closed_at = closed_at + interval '1 microsecond' WHERE st
 
 -- sale_gives_its_tickets, ticket_fits_its_sale: valid tickets of a refunded payment
 DROP INDEX ticket_valid;
-UPDATE ticket SET void_at = NULL, void_reason = NULL;
+UPDATE ticket SET void_at = NULL, void_reason = NULL WHERE void_reason = 'refunded';
 
 -- sale_gives_its_tickets: void for another reason
 UPDATE ticket SET void_reason = 'show_cancelled' WHERE void_reason = 'refunded';
@@ -183,6 +183,28 @@ WHERE check_in_id IS NOT NULL;
 -- ticket_fits_its_sale: let in at no time
 ALTER TABLE ticket DROP CONSTRAINT ticket_check_in_has_its_time;
 UPDATE ticket SET checked_in_at = NULL WHERE number = 2;
+
+-- cancelled_show_is_settled: cancelled, and nobody knows
+DELETE FROM cancellation;
+
+-- cancelled_show_is_settled: refunds of another amount
+UPDATE cancellation SET amount_refunded = amount_refunded + 1;
+
+-- cancelled_show_is_settled: refunds that were not made
+UPDATE cancellation SET payments_total = payments_total + 1, finished_at = NULL;
+
+-- cancelled_show_is_settled: sold after it was cancelled
+UPDATE show SET cancelled_at = cancelled_at - interval '1 day',
+    sales_end_at = sales_end_at - interval '1 day'
+WHERE cancelled_at IS NOT NULL;
+UPDATE cancellation SET started_at = started_at - interval '1 day';
+
+-- cancelled_show_is_settled, seat_has_one_holder: held though it is cancelled
+UPDATE reservation SET state = 'held', closed_at = NULL
+WHERE show_id IN (SELECT show_id FROM cancellation) AND state = 'released';
+
+-- cancelled_show_is_settled, sale_gives_its_tickets, ticket_fits_its_sale: valid tickets of a cancelled show
+UPDATE ticket SET void_at = NULL, void_reason = NULL WHERE void_reason = 'show_cancelled';
 
 -- balance_is_its_transfers: money moved without a transfer
 UPDATE wallet SET balance = balance
@@ -368,10 +390,10 @@ UPDATE reservation SET show_id = gen_random_uuid() WHERE state = 'released';
 -- balance_is_its_transfers, money_is_kept: money out of nothing
 UPDATE wallet SET balance = balance + 1;
 
--- sale_closes_its_reservation, sale_has_one_debit, sale_finishes_one_place, refund_gives_back_once, stock_counts_sales, references_exist: no payments
+-- sale_closes_its_reservation, sale_has_one_debit, sale_finishes_one_place, refund_gives_back_once, cancelled_show_is_settled, stock_counts_sales, references_exist: no payments
 DELETE FROM payment;
 
--- sale_closes_its_reservation, sale_finishes_one_place, sale_gives_its_tickets, stock_counts_sales, sale_has_one_debit, refund_gives_back_once: one hold paid twice
+-- sale_closes_its_reservation, sale_finishes_one_place, sale_gives_its_tickets, stock_counts_sales, sale_has_one_debit, refund_gives_back_once, cancelled_show_is_settled: one hold paid twice
 ALTER TABLE payment DROP CONSTRAINT payment_reservation_id_key;
 INSERT INTO payment
 SELECT (jsonb_populate_record(y, jsonb_build_object('payment_id', gen_random_uuid()))).*

@@ -121,7 +121,7 @@ async def test_examples_are_few_and_readable(owner: "asyncpg.Connection[Any]") -
     finally:
         await transaction.rollback()
     found = findings["seat_has_one_holder"]
-    assert (found.violations, len(found.examples)) == (5 * 49 + 6, 5)
+    assert (found.violations, len(found.examples)) == (6 * 49 + 6, 5)
     assert all(example.startswith("seat ") for example in found.examples)
 
 

@@ -13,15 +13,16 @@ from tests.conftest import Database
 
 
 async def trade(database: Database) -> None:
-    """Fills a fresh database: a line with a cap, one with a rate, one drawn by lot, and refunds.
+    """Fills a fresh database: a line with a cap, one with a rate, one drawn by lot, refunds.
 
-    Their rooms are 1 to 4, in this order.
+    Their rooms are 1 to 4, in this order; room 5 is that of a show which is cancelled.
     """
     async with services_on(database) as services:
         await _trade_capped(services, database)
         await _trade_paced(services, database)
         await _trade_drawn(services, database)
         await _trade_refunded(services)
+        await _trade_cancelled(services)
 
 
 async def throng(services: Services, buyers: int) -> None:
@@ -136,3 +137,13 @@ async def _trade_refunded(services: Services) -> None:
         payment, _ = await services.paying.pay(place, held.reservation_id, held.amount, None)
         if len(seats) > 1:
             await services.refunds.refund(payment.payment_id, None, None)
+
+
+async def _trade_cancelled(services: Services) -> None:
+    """One has bought and one holds seats of a show when it is cancelled."""
+    made = await make_concert(services)
+    await _buy(services, made, 1)
+    holder = await _called(services, made)
+    await services.reservations.hold(holder, made.shows[0], [2, 3], None)
+    await services.cancellations.cancel(made.shows[0].show_id)
+    assert await services.cancellations.step(made.shows[0].show_id) == "finished"

@@ -24,6 +24,13 @@ async def crowd(
     return sorted(places, key=lambda place: place.number)
 
 
+async def after(turns: int, call: Awaitable[object]) -> object:
+    """A call, and a head start for the other side: so many turns of the event loop."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return await call
+
+
 async def answers(calls: Iterable[Awaitable[Answer]]) -> list[Answer | DomainError]:
     """All calls at once; each one's answer or refusal, in their order. Anything else is raised."""
     found: list[Any] = await asyncio.gather(*calls, return_exceptions=True)

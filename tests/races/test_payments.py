@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +10,7 @@ from frontrow.errors import InsufficientBalance, ReservationClosed
 from frontrow.services import Services
 from tests.buyers import buyer, join, make_concert
 from tests.conftest import Database
-from tests.races.crowds import answers, crowd, granted, refused
+from tests.races.crowds import after, answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 
 Pair = tuple[Services, Services]
@@ -136,12 +136,6 @@ async def test_release_against_payment(pair: Pair, database: Database) -> None:
             for seat, place in enumerate(places, 1)
         )
     )
-
-    async def after(turns: int, call: Awaitable[object]) -> object:
-        """A head start for the other side: so many turns of the event loop."""
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        return await call
 
     paid: list[object] = []
     released: list[object] = []

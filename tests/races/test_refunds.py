@@ -1,14 +1,15 @@
-"""Races for a refund: asked for often, by two people, against the next buyer of the seat."""
+"""Races for a refund: by two people, against the next buyer of the seat, against the gate."""
 
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from frontrow.errors import SeatTaken
+from frontrow.errors import AlreadyCheckedIn, SeatTaken, TicketVoid
+from frontrow.payments.check_in import Scan
 from frontrow.services import Services
 from tests.buyers import make_concert
 from tests.conftest import Database
-from tests.races.crowds import answers, crowd, granted, refused
+from tests.races.crowds import after, answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 
 Pair = tuple[Services, Services]
@@ -86,3 +87,49 @@ async def test_a_refund_against_the_next_buyers(pair: Pair, database: Database) 
         WHERE r.state <> 'held'""",
     )
     assert rows[0][0] == 0
+
+
+async def test_a_refund_against_the_gate(pair: Pair, database: Database) -> None:
+    """A ticket is scanned and refunded at once, 120 times: its owner is in or has the money."""
+    trials = 120
+    made = await make_concert(pair[0], seats=trials, price=PRICE)
+    places = await crowd(pair[0], made.concert_id, trials, balance=PRICE)
+    let_in = 0
+    for turn, place in enumerate(places):
+        held, _ = await pair[0].reservations.hold(place, made.shows[0], [turn + 1], None)
+        payment, _ = await pair[0].paying.pay(place, held.reservation_id, PRICE, None)
+        scan = pair[0].check_ins.check_in(Scan(str(payment.tickets[0].code), None), None)
+        refund = pair[1].refunds.refund(payment.payment_id, None, None)
+        late = turn // 2 % 12
+        scanned, refunded = await answers(
+            [after(late if turn % 2 else 0, scan), after(0 if turn % 2 else late, refund)]
+        )
+        balance = (await pair[0].ledger.balance(place.user_id)).balance
+        if isinstance(scanned, TicketVoid):
+            assert scanned.fields == {"reason": "refunded"}
+            assert isinstance(refunded, tuple)
+            assert balance == PRICE
+        else:
+            assert isinstance(scanned, tuple)
+            assert isinstance(refunded, AlreadyCheckedIn)
+            assert refunded.fields == {"checked_in_at": scanned[0].checked_in_at, "gate": None}
+            assert balance == 0
+            let_in += 1
+    rows = await fetch(database, "SELECT count(*) FROM ticket WHERE checked_in_at IS NOT NULL")
+    assert rows[0][0] == let_in
+    assert 0 < let_in < trials
+
+
+async def test_control_looking_first_lets_in_and_pays_back(database: Database) -> None:
+    """Control: who sees that nobody is in yet, and then refunds, refunds one who is."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE pass (used bool, void bool)")
+        await those.one.execute("INSERT INTO pass VALUES (false, false)")
+        look = "SELECT NOT used FROM pass"
+        refund = "UPDATE pass SET void = true RETURNING used"
+        async with those.one.transaction():
+            await those.one.execute("UPDATE pass SET used = true")
+            assert await those.other.fetchval(look)
+            async with those.other_waits(refund) as refunding:
+                await those.one.execute("COMMIT; BEGIN")
+                assert await refunding

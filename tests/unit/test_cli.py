@@ -47,6 +47,7 @@ def test_help_names_every_command_and_variable() -> None:
         "migrate",
         "audit",
         "prune",
+        "cancel-show",
         "verify-draw",
         "openapi",
         "mock",

@@ -1010,6 +1010,9 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         await desk.operate(method, path)
     show = {"starts_at": starts_at(90), "price": 1}
     await desk.operate("POST", f"/admin{base}/shows", json={"shows": [show]})
+    cancellation = f"/admin/shows/{concert.shows[1]['show_id']}/cancellation"
+    for method in ("POST", "GET"):
+        await desk.operate(method, cancellation)
     sale = f"/admin/shows/{concert.shows[0]['show_id']}"
     await desk.operate("PATCH", sale, json={"sales_end_at": None})
     await sign_in_and_out(desk)

@@ -1,4 +1,4 @@
-"""Refunds over HTTP: what is answered, and what is refused."""
+"""Refunds and cancelled shows over HTTP: what is answered, and what is refused."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.web.fans import Concert, Desk, Fan, Json, check_problem, starts_at
+from tests.web.fans import Concert, Desk, Fan, Json, check_problem, eventually, starts_at
 
 
 async def bought(desk: Desk, *seats: int, **concert: Any) -> tuple[Concert, Fan, Json]:
@@ -141,3 +141,71 @@ async def test_a_time_that_is_none(desk: Desk, until: Any) -> None:
         check_problem(answer, 422, "invalid_request", errors=errors)
         year = isinstance(until, str) and until.startswith("9999")
         assert [error["pointer"] for error in errors] == ["" if year else "/refundable_until"]
+
+
+async def test_a_show_is_cancelled(desk: Desk) -> None:
+    """POST and GET …/cancellation: 202 with the progress; the server refunds by itself."""
+    concert, fan, payment = await bought(desk, 7, 8, shows=2)
+    holder = await desk.buyer(concert, 50_000)
+    held = await holder.hold(concert, 1)
+    path = f"/admin/shows/{concert.shows[0]['show_id']}/cancellation"
+    check_problem(await desk.operate("GET", path), 404, "not_found")
+    begun = await desk.operate("POST", path)
+    assert begun.status_code == 202
+    told = begun.json()
+    assert (told["show_id"], told["payments_total"]) == (concert.shows[0]["show_id"], 1)
+
+    seats = f"/concerts/{concert.concert_id}/dates/{concert.date}/seats"
+    pay = {"reservation_id": held["reservation_id"], "amount": held["amount"]}
+    for asking in (
+        holder.by_token("POST", "/reservations", json={"date": concert.date, "seats": [9]}),
+        holder.by_token("POST", "/payments", json=pay),
+    ):
+        check_problem(await asking, 409, "show_closed")
+
+    async def is_closed() -> bool:
+        return (await holder.by_token("GET", seats)).status_code == 409
+
+    await eventually(is_closed)
+    check_problem(await holder.by_token("GET", seats), 409, "show_closed")
+    dates = (await holder.by_token("GET", f"/concerts/{concert.concert_id}/dates")).json()
+    assert [day["date"] for day in dates["dates"]] == [concert.shows[1]["date"]]
+
+    async def is_done() -> bool:
+        return bool((await desk.operate("GET", path)).json()["state"] == "cancelled")
+
+    await eventually(is_done)
+    done = (await desk.operate("GET", path)).json()
+    assert done == {
+        "show_id": concert.shows[0]["show_id"],
+        "state": "cancelled",
+        "payments_total": 1,
+        "payments_refunded": 1,
+        "seats_freed": 2,
+        "amount_refunded": 100_000,
+        "started_at": told["started_at"],
+        "finished_at": done["finished_at"],
+    }
+    again = await desk.operate("POST", path)
+    assert (again.status_code, again.json()) == (202, done)
+    me = (await fan.by_key("GET", "/users/me")).json()
+    assert me["balance"] == 100_000
+    assert me["payments"][0]["refund"]["reason"] == "show_cancelled"
+    assert {ticket["void_reason"] for ticket in me["tickets"]} == {"show_cancelled"}
+    code = payment["tickets"][0]["code"]
+    scanned = await desk.operate("POST", "/admin/tickets/check-ins", json={"code": code})
+    check_problem(scanned, 409, "ticket_void", reason="show_cancelled")
+    sale = f"/admin/shows/{concert.shows[0]['show_id']}"
+    reopened = await desk.operate("PATCH", sale, json={"sales_end_at": starts_at(30)})
+    check_problem(reopened, 409, "show_closed")
+
+
+async def test_only_the_operator_cancels(desk: Desk) -> None:
+    """A user's key does nothing there, and an unknown show is 404."""
+    concert = await desk.concert()
+    path = f"/admin/shows/{concert.shows[0]['show_id']}/cancellation"
+    fan = await desk.fan()
+    for method in ("POST", "GET"):
+        check_problem(await fan.by_key(method, path), 401, "credential_invalid")
+        missing = f"/admin/shows/{uuid4()}/cancellation"
+        check_problem(await desk.operate(method, missing), 404, "not_found")

@@ -290,6 +290,54 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
+-- name: cancelled_show_is_settled^
+-- A cancelled show sells nothing, and its refunds are as its progress says: once finished, everybody's.
+WITH seen AS (
+    SELECT s.show_id, s.cancelled_at, c.started_at, c.finished_at, c.payments_total,
+        (c.payments_refunded, c.seats_freed, c.amount_refunded)
+            = (coalesce(y.payments, 0), coalesce(y.seats, 0), coalesce(y.amount, 0)) AS same,
+        coalesce(y.payments, 0) AS refunded, coalesce(v.payments, 0) AS unrefunded,
+        coalesce(v.late, 0) AS late, coalesce(h.holds, 0) AS holds
+    FROM show AS s
+    LEFT JOIN cancellation AS c USING (show_id)
+    LEFT JOIN (
+        SELECT show_id, count(*) AS payments, sum(cardinality(seats)) AS seats, sum(amount) AS amount
+        FROM payment WHERE refund_reason = 'show_cancelled' GROUP BY show_id
+    ) AS y USING (show_id)
+    LEFT JOIN (
+        SELECT y.show_id, count(*) FILTER (WHERE t.valid OR y.state = 'paid') AS payments,
+            count(*) FILTER (WHERE y.paid_at > s.cancelled_at) AS late
+        FROM payment AS y
+        JOIN show AS s USING (show_id)
+        LEFT JOIN (
+            SELECT payment_id, bool_or(void_at IS NULL) AS valid FROM ticket GROUP BY payment_id
+        ) AS t USING (payment_id)
+        WHERE s.cancelled_at IS NOT NULL GROUP BY y.show_id
+    ) AS v USING (show_id)
+    LEFT JOIN (
+        SELECT show_id, count(*) AS holds FROM reservation
+        WHERE state = 'held' AND held_until > :now::timestamptz GROUP BY show_id
+    ) AS h USING (show_id)
+    WHERE s.cancelled_at IS NOT NULL OR c.show_id IS NOT NULL OR y.show_id IS NOT NULL
+),
+bad AS (
+    SELECT format('show %s: ', show_id) || CASE
+        WHEN cancelled_at IS DISTINCT FROM started_at
+            THEN format('cancelled at %s, its refunds began at %s', cancelled_at, started_at)
+        WHEN holds > 0 THEN format('cancelled, with %s holds', holds)
+        WHEN late > 0 THEN format('cancelled, and sold %s times after that', late)
+        WHEN finished_at IS NOT NULL AND unrefunded > 0
+            THEN format('finished, though %s purchases still stand', unrefunded)
+        ELSE format('%s refunded, %s not, of %s: not what its progress says', refunded, unrefunded,
+            payments_total)
+    END AS what
+    FROM seen
+    WHERE cancelled_at IS DISTINCT FROM started_at OR holds > 0 OR late > 0 OR same IS NOT TRUE
+        OR refunded + unrefunded <> payments_total
+)
+SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
 -- name: balance_is_its_transfers^
 -- A wallet's balance is the sum of its transfers, entry by entry, gapless, and was never below zero.
 WITH entry AS (

@@ -27,6 +27,7 @@ INVARIANTS = (
     "refund_gives_back_once",
     "refund_frees_its_seats",
     "ticket_fits_its_sale",
+    "cancelled_show_is_settled",
     "balance_is_its_transfers",
     "money_is_kept",
     "numbers_are_gapless",

@@ -35,15 +35,15 @@ BEGIN
 END $$;
 
 -- Sets when the sale of a show ends; NULL: at its start. Buyers lock the show shared: this waits for
--- those who hold seats just now, and whoever comes later sees it. Gives the show; none if there is none.
+-- those who hold seats just now, and whoever comes later sees it. The sale of a cancelled show stays as it
+-- is. Gives the show; none if there is none.
 CREATE OR REPLACE FUNCTION concert_end_sale(p_show_id uuid, p_sales_end_at timestamptz)
 RETURNS SETOF show LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM FROM show AS s WHERE s.show_id = p_show_id FOR UPDATE;
-    RETURN QUERY
     UPDATE show AS s SET sales_end_at = coalesce(p_sales_end_at, s.starts_at)
-    WHERE s.show_id = p_show_id
-    RETURNING s.*;
+    WHERE s.show_id = p_show_id AND s.cancelled_at IS NULL;
+    RETURN QUERY SELECT s.* FROM show AS s WHERE s.show_id = p_show_id;
 END $$;
 
 -- Creates a concert with its waiting room; the shows are added in the same transaction. Asked again

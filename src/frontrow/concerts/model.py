@@ -59,6 +59,7 @@ class Show(msgspec.Struct, frozen=True):
     starts_at: datetime
     sales_end_at: datetime
     seats_total: int
+    cancelled_at: datetime | None = None
 
 
 class ShowStock(msgspec.Struct, frozen=True):

@@ -37,7 +37,7 @@ RETURNING concert_id;
 
 -- name: end_sale^
 -- Sets when the sale of a show ends: see the function.
-SELECT show_id, starts_at, sales_end_at FROM concert_end_sale(:show_id, :sales_end_at);
+SELECT show_id, starts_at, sales_end_at, cancelled_at FROM concert_end_sale(:show_id, :sales_end_at);
 
 -- name: claim_currency!
 -- The first to ask says which currency this installation sells in.
@@ -48,25 +48,27 @@ INSERT INTO installation (currency) VALUES (:currency) ON CONFLICT DO NOTHING;
 SELECT currency FROM installation;
 
 -- name: all_concerts
--- Every concert, the next to play first.
+-- Every concert, the next to play first; a show that is cancelled doesn't count.
 SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency,
     c.refundable_until, s.first_date, s.last_date, s.price_from
 FROM concert AS c
 LEFT JOIN LATERAL (
     SELECT min(date) AS first_date, max(date) AS last_date, min(price_from) AS price_from
-    FROM show WHERE show.concert_id = c.concert_id
+    FROM show WHERE show.concert_id = c.concert_id AND show.cancelled_at IS NULL
 ) AS s ON true
 ORDER BY s.first_date, c.created_at, c.concert_id;
 
 -- name: shows_of
 -- The shows of a concert, in order of time.
-SELECT show_id, concert_id, date, starts_at, sales_end_at, seats_total FROM show
+SELECT show_id, concert_id, date, starts_at, sales_end_at, seats_total, cancelled_at FROM show
 WHERE concert_id = :concert_id
 ORDER BY starts_at, show_id;
 
 -- name: stock_of_shows
--- How many seats of shows are free, in the order asked for; no seat is looked at.
-SELECT (s.seats_total - t.sold - coalesce(d.seats, 0) - coalesce(h.seats, 0))::int AS available,
+-- How many seats of shows are free, in the order asked for, of a cancelled one none; no seat is looked at.
+SELECT CASE WHEN s.cancelled_at IS NOT NULL THEN 0
+        ELSE (s.seats_total - t.sold - coalesce(d.seats, 0) - coalesce(h.seats, 0))::int
+    END AS available,
     s.sales_end_at <= statement_timestamp() AS closed
 FROM unnest(:show_ids::uuid[]) WITH ORDINALITY AS k (show_id, item)
 JOIN show AS s USING (show_id)

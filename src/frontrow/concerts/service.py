@@ -19,7 +19,7 @@ from frontrow.concerts.model import (
     ShowSale,
 )
 from frontrow.db.queries import load
-from frontrow.errors import DomainError, IdempotencyKeyReused, InvalidRequest, NotFound
+from frontrow.errors import DomainError, IdempotencyKeyReused, InvalidRequest, NotFound, ShowClosed
 from frontrow.ids import OPERATOR, request_hash, write_id
 
 _queries = load("frontrow.concerts")
@@ -145,11 +145,14 @@ class Concerts:
 
         Raises:
             NotFound: no such show.
+            ShowClosed: it is cancelled.
         """
         row = await _queries.end_sale(self._pool, show_id=show_id, sales_end_at=sales_end_at)
         if row is None:
             raise NotFound
-        return ShowSale(**row)
+        if row["cancelled_at"] is not None:
+            raise ShowClosed
+        return ShowSale(row["show_id"], row["starts_at"], row["sales_end_at"])
 
 
 async def _add(

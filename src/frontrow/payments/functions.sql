@@ -7,8 +7,8 @@
 -- outcome: paid; replayed (the payment with this id stands already, for this request); existing (this
 -- user has paid this reservation, under another id); again (it met an earlier item of these arrays
 -- on the same user or reservation: run again); idempotency_key_reused, credential_invalid,
--- token_finished (reason), not_admitted, not_found, not_allowed, reservation_closed (state),
--- hold_expired, amount_mismatch (expected), insufficient_balance (balance).
+-- token_finished (reason), not_admitted, not_found, not_allowed, show_closed (it is cancelled),
+-- reservation_closed (state), hold_expired, amount_mismatch (expected), insufficient_balance (balance).
 CREATE OR REPLACE FUNCTION payment_pay(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_payments uuid[], p_reservations uuid[], p_amounts bigint[]
@@ -57,6 +57,7 @@ BEGIN
                 WHEN standing <> 'admitted' THEN standing
                 WHEN r.state IS NULL THEN 'not_found'
                 WHEN r.concert_id <> k.concert_id THEN 'not_allowed'
+                WHEN s.cancelled_at IS NOT NULL THEN 'show_closed'
                 WHEN r.state IN ('paid', 'released', 'refunded') THEN 'reservation_closed'
                 WHEN r.state = 'expired' OR r.held_until <= now OR NOT still.held THEN 'hold_expired'
                 WHEN r.amount <> k.amount THEN 'amount_mismatch'
@@ -91,6 +92,9 @@ BEGIN
             WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id
             OFFSET 0
         ) AS r ON true
+        LEFT JOIN LATERAL (
+            SELECT s.cancelled_at FROM show AS s WHERE s.show_id = r.show_id OFFSET 0
+        ) AS s ON true
         CROSS JOIN LATERAL (
             SELECT count(*) = cardinality(r.seats) AS held
             FROM unnest(r.seats) AS n (number)

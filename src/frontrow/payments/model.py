@@ -59,6 +59,26 @@ class Payment(msgspec.Struct, frozen=True):
     refund: Annotated[Refund | None, Meta(description="Null until it is refunded.")]
 
 
+class Cancellation(msgspec.Struct, frozen=True):
+    """How far the refunds of a cancelled show are."""
+
+    show_id: UUID
+    state: Annotated[
+        Literal["cancelling", "cancelled"],
+        Meta(description="cancelled, once everybody has been refunded."),
+    ]
+    payments_total: Annotated[int, Meta(description="Purchases when it was cancelled.")]
+    payments_refunded: Annotated[int, Meta(description="How many of them are refunded.")]
+    seats_freed: Annotated[int, Meta(description="The seats of those.")]
+    amount_refunded: Annotated[
+        int, Meta(description="What those were worth, in the currency's minor unit.")
+    ]
+    started_at: Annotated[datetime, Meta(description="When the show was cancelled.")]
+    finished_at: Annotated[
+        datetime | None, Meta(description="When the last purchase was refunded.")
+    ]
+
+
 class Payments(msgspec.Struct, frozen=True):
     """A page of payments, newest first; ``next`` is the ``after`` of the next page."""
 

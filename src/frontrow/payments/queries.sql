@@ -13,6 +13,37 @@ SELECT outcome, payment_id, reservation_id, user_id, amount, balance, state::tex
 FROM payment_refund(:refund_ids, :payment_ids, :user_ids)
 ORDER BY item;
 
+-- name: cancel_show$
+-- Cancels a show: see the function.
+SELECT payment_cancel_show(:show_id);
+
+-- name: cancel_step^
+-- Refunds some more of a cancelled show: see the function.
+SELECT state, payments, amount FROM payment_cancel_step(:show_id, :limit);
+
+-- name: cancellation^
+-- How far the cancellation of a show is.
+SELECT show_id, CASE WHEN finished_at IS NULL THEN 'cancelling' ELSE 'cancelled' END AS state,
+    payments_total, payments_refunded, seats_freed, amount_refunded, started_at, finished_at
+FROM cancellation WHERE show_id = :show_id;
+
+-- name: running_cancellations
+-- The shows whose refunds aren't all made yet, the longest first.
+SELECT show_id FROM cancellation WHERE finished_at IS NULL ORDER BY started_at;
+
+-- name: show_at_stake^
+-- What is to be known before a show is cancelled.
+SELECT c.title, c.venue, c.timezone, s.starts_at, s.cancelled_at,
+    t.sold + coalesce(d.seats, 0)::int AS seats_sold,
+    t.revenue + coalesce(d.amount, 0)::bigint AS revenue
+FROM show AS s
+JOIN concert AS c USING (concert_id)
+JOIN stock AS t USING (show_id)
+CROSS JOIN LATERAL (
+    SELECT sum(seats) AS seats, sum(amount) AS amount FROM sold_delta AS d WHERE d.show_id = s.show_id
+) AS d
+WHERE s.show_id = :show_id;
+
 -- name: fold_stock$
 -- Folds what was sold into the stock: see the function.
 SELECT payment_fold_stock(:limit);
@@ -56,9 +87,10 @@ LEFT JOIN LATERAL (
 WHERE y.payment_id = :payment_id AND y.user_id = :user_id;
 
 -- name: sales_of_concert^
--- What a concert has sold, holds and has taken in; no seat is looked at.
-SELECT coalesce(sum(s.seats_total), 0)::int AS seats_total,
-    coalesce(sum(t.sold + coalesce(d.seats, 0)), 0)::int AS sold,
+-- What a concert has sold, holds and has taken in; no seat is looked at. The seats of a show that is
+-- cancelled don't count, its money does until it is given back.
+SELECT coalesce(sum(s.seats_total) FILTER (WHERE s.cancelled_at IS NULL), 0)::int AS seats_total,
+    coalesce(sum(t.sold + coalesce(d.seats, 0)) FILTER (WHERE s.cancelled_at IS NULL), 0)::int AS sold,
     coalesce(sum(t.revenue + coalesce(d.amount, 0)), 0)::bigint AS revenue,
     coalesce(sum(h.seats), 0)::int AS held
 FROM show AS s

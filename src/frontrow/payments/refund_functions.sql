@@ -1,6 +1,6 @@
 -- Refunds: the money, the seats and the tickets of a purchase go back in one transaction or not at all.
 -- Like the purchase these write other features' tables. Conventions as in waiting_room/functions.sql;
--- lock order show (shared) → reservations → seats → wallets → payments, tickets.
+-- lock order show (shared) → cancellations → reservations → seats → wallets → payments, tickets.
 
 -- Locks payments, then their tickets, in the documented order.
 CREATE OR REPLACE FUNCTION payment_lock(p_payments uuid[])
@@ -14,21 +14,18 @@ BEGIN
         SELECT FROM payment AS y WHERE y.payment_id = k.payment_id FOR NO KEY UPDATE
     ) AS locked;
     -- Which tickets a payment gave never changes, so they may be looked up before they are locked.
-    PERFORM FROM (
-        SELECT t.ticket_id
-        FROM (SELECT DISTINCT y FROM unnest(p_payments) AS y) AS k (payment_id)
-        CROSS JOIN LATERAL (
-            SELECT t.ticket_id FROM ticket AS t WHERE t.payment_id = k.payment_id OFFSET 0
-        ) AS t
-        ORDER BY t.ticket_id
-    ) AS k
-    CROSS JOIN LATERAL (
-        SELECT FROM ticket AS t WHERE t.ticket_id = k.ticket_id FOR NO KEY UPDATE
-    ) AS locked;
+    PERFORM ticket_lock(
+        ARRAY(
+            SELECT t.ticket_id FROM unnest(p_payments) AS k (payment_id)
+            CROSS JOIN LATERAL (
+                SELECT t.ticket_id FROM ticket AS t WHERE t.payment_id = k.payment_id OFFSET 0
+            ) AS t
+        )
+    );
 END $$;
 
 -- Refunds payments. p_refunds are the new refunds' ids, p_users whose payments they must be: NULL for
--- the operator, who may refund anybody's at any time.
+-- the operator, who may refund anybody's at any time. Once a show is cancelled, everybody's refund is due.
 -- outcome: refunded; replayed (the refund with this id stands already, for this payment); existing (the
 -- payment is refunded, under another id); again (the payment stands earlier in these arrays: run
 -- again); idempotency_key_reused, not_found, refund_closed, already_checked_in (checked_in_at, gate).
@@ -51,6 +48,7 @@ DECLARE
     shows uuid[];
     users uuid[];
     outcomes text[];
+    cancelled boolean[];
     checked_in_ats timestamptz[];
     gates text[];
     refunded_items int[];
@@ -67,6 +65,10 @@ BEGIN
         OFFSET 0
     ) AS y ON k.user_id IS NULL OR y.user_id = k.user_id;
     PERFORM reservation_lock_shows(shows);
+    PERFORM FROM (SELECT DISTINCT s FROM unnest(shows) AS s ORDER BY s) AS k (show_id)
+    CROSS JOIN LATERAL (
+        SELECT FROM cancellation AS c WHERE c.show_id = k.show_id FOR NO KEY UPDATE
+    ) AS locked;
     PERFORM reservation_lock(reservations);
     PERFORM wallet_lock(users);
     PERFORM payment_lock(payments);
@@ -78,11 +80,12 @@ BEGIN
             WHEN old.reference = k.payment_id THEN 'replayed'
             WHEN old.reference IS NOT NULL THEN 'idempotency_key_reused'
             WHEN y.state = 'refunded' THEN 'existing'
+            WHEN s.cancelled_at IS NOT NULL THEN 'refunded'
             WHEN k.buyer IS NOT NULL AND (c.refundable_until > now AND s.starts_at > now) IS NOT TRUE
                 THEN 'refund_closed'
             WHEN used.checked_in_at IS NOT NULL THEN 'already_checked_in'
             ELSE 'refunded'
-        END AS outcome, used.checked_in_at, used.gate
+        END AS outcome, s.cancelled_at IS NOT NULL AS cancelled, used.checked_in_at, used.gate
         FROM unnest(p_refunds, payments, shows, p_users)
             WITH ORDINALITY AS k (refund_id, payment_id, show_id, buyer, item)
         LEFT JOIN LATERAL (
@@ -92,7 +95,9 @@ BEGIN
             SELECT y.state FROM payment AS y WHERE y.payment_id = k.payment_id OFFSET 0
         ) AS y ON true
         LEFT JOIN LATERAL (
-            SELECT s.concert_id, s.starts_at FROM show AS s WHERE s.show_id = k.show_id OFFSET 0
+            SELECT s.concert_id, s.starts_at, s.cancelled_at FROM show AS s
+            WHERE s.show_id = k.show_id
+            OFFSET 0
         ) AS s ON true
         LEFT JOIN LATERAL (
             SELECT c.refundable_until FROM concert AS c WHERE c.concert_id = s.concert_id OFFSET 0
@@ -104,17 +109,17 @@ BEGIN
         ) AS used ON true
     ),
     settled AS (
-        SELECT j.item, j.checked_in_at, j.gate, CASE
+        SELECT j.item, j.cancelled, j.checked_in_at, j.gate, CASE
             WHEN j.outcome = 'refunded' AND j.item > min(j.item) FILTER (WHERE j.outcome = 'refunded')
                 OVER (PARTITION BY j.payment_id) THEN 'again'
             ELSE j.outcome
         END AS final
         FROM judged AS j
     )
-    SELECT array_agg(s.final ORDER BY s.item), array_agg(s.checked_in_at ORDER BY s.item),
-        array_agg(s.gate ORDER BY s.item),
+    SELECT array_agg(s.final ORDER BY s.item), array_agg(s.cancelled ORDER BY s.item),
+        array_agg(s.checked_in_at ORDER BY s.item), array_agg(s.gate ORDER BY s.item),
         array_agg(s.item ORDER BY s.item) FILTER (WHERE s.final = 'refunded')
-    INTO outcomes, checked_in_ats, gates, refunded_items
+    INTO outcomes, cancelled, checked_in_ats, gates, refunded_items
     FROM settled AS s;
 
     IF refunded_items IS NOT NULL THEN
@@ -122,7 +127,11 @@ BEGIN
             ARRAY(SELECT p_refunds[i] FROM unnest(refunded_items) AS i),
             ARRAY(SELECT payments[i] FROM unnest(refunded_items) AS i),
             ARRAY(
-                SELECT CASE WHEN p_users[i] IS NULL THEN 'operator' ELSE 'buyer' END::refund_reason
+                SELECT CASE
+                    WHEN cancelled[i] THEN 'show_cancelled'
+                    WHEN p_users[i] IS NULL THEN 'operator'
+                    ELSE 'buyer'
+                END::refund_reason
                 FROM unnest(refunded_items) AS i
             ),
             now
@@ -152,6 +161,7 @@ BEGIN
 END $$;
 
 -- Writes down refunds that have been decided: everything is locked and judged, each payment stands once.
+-- The cancellation of a show counts those of its payments.
 CREATE OR REPLACE FUNCTION payment_give_back(
     p_refunds uuid[], p_payments uuid[], p_reasons refund_reason[], p_now timestamptz
 )
@@ -220,6 +230,21 @@ BEGIN
         INSERT INTO sold_delta (show_id, seats, amount)
         SELECT b.show_id, -sum(cardinality(b.seats)), -sum(b.amount) FROM back AS b
         GROUP BY b.show_id ORDER BY b.show_id
+    ),
+    counted AS (
+        UPDATE cancellation AS c
+        SET payments_refunded = c.payments_refunded + b.payments,
+            seats_freed = c.seats_freed + b.seats, amount_refunded = c.amount_refunded + b.amount
+        FROM (
+            SELECT b.show_id, count(*) AS payments, sum(cardinality(b.seats)) AS seats,
+                sum(b.amount) AS amount
+            FROM back AS b WHERE b.reason = 'show_cancelled'
+            GROUP BY b.show_id
+        ) AS b
+        CROSS JOIN LATERAL (
+            SELECT c.ctid AS at FROM cancellation AS c WHERE c.show_id = b.show_id OFFSET 0
+        ) AS l
+        WHERE c.ctid = l.at
     ),
     freed AS (
         UPDATE seat AS s SET reservation_id = NULL, held_until = NULL

@@ -78,7 +78,8 @@ class Paying:
             ``existing`` (made before otherwise: as it stands, refunded perhaps).
 
         Raises:
-            NotFound, NotAllowed, ReservationClosed, HoldExpired: there is nothing to pay.
+            NotFound, NotAllowed, ShowClosed, ReservationClosed, HoldExpired: there is nothing to
+                pay.
             AmountMismatch, InsufficientBalance: the money doesn't fit; the hold stays.
             NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.
             IdempotencyKeyReused: the key paid something else.

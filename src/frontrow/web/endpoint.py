@@ -138,6 +138,11 @@ def _done(status: int, body: object, *, replayed: bool) -> Response:
     return response
 
 
+def accepted(body: object) -> Response:
+    """202 with a body."""
+    return Response(202, None, Content(JSON, encode(body)))
+
+
 def no_content() -> Response:
     """204."""
     return Response(204)

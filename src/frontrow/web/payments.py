@@ -15,6 +15,7 @@ from frontrow.errors import (
     NotAllowed,
     NotFound,
     ReservationClosed,
+    ShowClosed,
 )
 from frontrow.payments.model import Payment, Payments
 from frontrow.web.calls import Answer, Ask, Call, Who
@@ -79,6 +80,7 @@ CALLS = (
         refusals=(
             NotFound,
             NotAllowed,
+            ShowClosed,
             ReservationClosed,
             HoldExpired,
             AmountMismatch,

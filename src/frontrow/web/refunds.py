@@ -5,9 +5,9 @@ from uuid import UUID
 from blacksheep import Response
 
 from frontrow.errors import AlreadyCheckedIn, NotFound, RefundClosed
-from frontrow.payments.model import Payment
+from frontrow.payments.model import Cancellation, Payment
 from frontrow.web.calls import Answer, Ask, Call, Who
-from frontrow.web.endpoint import created, ok
+from frontrow.web.endpoint import accepted, created, ok
 
 
 async def refund(ask: Ask) -> Response:
@@ -27,6 +27,16 @@ async def _refund(ask: Ask, user_id: UUID | None) -> Response:
     if outcome == "existing":
         return ok(payment)
     return created(payment, replayed=outcome == "replayed")
+
+
+async def cancel_show(ask: Ask) -> Response:
+    """Cancels a show."""
+    return accepted(await ask.services.cancellations.cancel(ask.params["show_id"]))
+
+
+async def cancellation(ask: Ask) -> Response:
+    """Shows how far a cancellation is."""
+    return ok(await ask.services.cancellations.progress(ask.params["show_id"]))
 
 
 _ANSWERS = (
@@ -68,5 +78,33 @@ CALLS = (
         answers=_ANSWERS,
         refusals=(NotFound, AlreadyCheckedIn),
         handler=refund,
+    ),
+    Call(
+        method="POST",
+        path="/admin/shows/{show_id}/cancellation",
+        name="cancel_show",
+        group="Operator",
+        summary="Cancel a show",
+        says=(
+            "At once nothing of it is held or paid any more, and its holds are let go. Then every "
+            "purchase is refunded, also of who was let in. Asking again changes nothing."
+        ),
+        who=Who.OPERATOR,
+        params={"show_id": UUID},
+        answers=(Answer(202, "It is cancelled; so far the refunds are.", Cancellation),),
+        refusals=(NotFound,),
+        handler=cancel_show,
+    ),
+    Call(
+        method="GET",
+        path="/admin/shows/{show_id}/cancellation",
+        name="cancellation",
+        group="Operator",
+        summary="Show how far a cancellation is",
+        who=Who.OPERATOR,
+        params={"show_id": UUID},
+        answers=(Answer(200, "So far the refunds are.", Cancellation),),
+        refusals=(NotFound,),
+        handler=cancellation,
     ),
 )

@@ -11,7 +11,7 @@ from msgspec import Meta
 from frontrow.concerts.model import SeatMap, Show
 from frontrow.concerts.seat_documents import Form, Wanted
 from frontrow.concerts.seats_now import VERSION_PATTERN
-from frontrow.errors import DomainError, NotAllowed, NotFound, ShowAmbiguous
+from frontrow.errors import DomainError, NotAllowed, NotFound, ShowAmbiguous, ShowClosed
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, knows, takes_gzip
 
@@ -73,7 +73,10 @@ async def _show(ask: Ask, wanted: SeatsQuery) -> Show:
     concert_id: UUID = ask.params["concert_id"]
     if concert_id != ask.queue_token.concert_id:
         raise NotAllowed
-    return await ask.services.catalogue.show(concert_id, ask.params["date"], wanted.show_id)
+    show = await ask.services.catalogue.show(concert_id, ask.params["date"], wanted.show_id)
+    if show.cancelled_at is not None:
+        raise ShowClosed
+    return show
 
 
 _ALL = SeatsQuery()
@@ -89,7 +92,8 @@ CALLS = (
             "All of them, with the sections; or, with `since`, those that may have changed since "
             "that version, as they are now. Where that can't be told, or would be longer, the "
             "answer is all of them again: `complete` says which it is. The tag is the same for "
-            "every form: as long as it stays, no seat has changed."
+            "every form: as long as it stays, no seat has changed. Of a show that is cancelled "
+            "there are none to see: 409 `show_closed`."
         ),
         who=Who.ADMITTED,
         params={"concert_id": UUID, "date": date},
@@ -107,7 +111,7 @@ CALLS = (
             ),
             Answer(304, "No seat has changed since the answer that If-None-Match names."),
         ),
-        refusals=(NotAllowed, NotFound, ShowAmbiguous),
+        refusals=(NotAllowed, NotFound, ShowAmbiguous, ShowClosed),
         handler=seats,
     ),
 )

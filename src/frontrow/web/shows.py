@@ -5,7 +5,7 @@ from uuid import UUID
 from blacksheep import Response
 
 from frontrow.concerts.model import SaleChange, ShowSale
-from frontrow.errors import NotFound
+from frontrow.errors import NotFound, ShowClosed
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import ok
 
@@ -32,7 +32,7 @@ CALLS = (
         body=SaleChange,
         example={"sales_end_at": "2027-03-14T17:00:00+09:00"},
         answers=(Answer(200, "The show and the end of its sale.", ShowSale),),
-        refusals=(NotFound,),
+        refusals=(NotFound, ShowClosed),
         handler=end_sale,
     ),
 )

@@ -1,0 +1,82 @@
+"""Kill -9 in the middle of a cancellation: everybody is refunded, once, whoever goes on."""
+
+import asyncio
+import os
+import signal
+from uuid import UUID
+
+import asyncpg
+
+from frontrow.db.server import running_urls
+from tests.acceptance.house import House, serving
+from tests.buyers import Owner, services_on
+from tests.conftest import Database
+from tests.races.crowds import crowd
+
+BUYERS = 3_000
+PRICE = 50_000
+
+
+async def sell_out(database: Database, concert_id: UUID) -> None:
+    """Past HTTP, for speed: so many guests buy a seat each of the only show."""
+    async with services_on(database) as services:
+        places = await crowd(services, concert_id, BUYERS, balance=PRICE)
+        (show,) = (await services.catalogue.shows(concert_id)).shows
+
+        async def buy(turn: int) -> None:
+            held, _ = await services.reservations.hold(places[turn], show, [turn + 1], None)
+            await services.paying.pay(places[turn], held.reservation_id, PRICE, None)
+
+        await asyncio.gather(*(buy(turn) for turn in range(BUYERS)))
+
+
+def database_of(house: House) -> Database:
+    """The database of a running server."""
+    urls = running_urls(house.directory.path)
+    assert urls is not None
+    return Database("frontrow", *urls)
+
+
+async def refunded(owner: Owner) -> int:
+    """How many buyers have their money back."""
+    count: int = await owner.fetchval("SELECT payments_refunded FROM cancellation")
+    return count
+
+
+async def test_killed_in_the_middle() -> None:
+    """The server and PostgreSQL die while 3,000 are refunded; the next ones do the rest."""
+    with serving(workers=2) as house:
+        concert = await house.concert(seats=BUYERS)
+        await sell_out(database_of(house), UUID(concert["concert_id"]))
+        show_id = concert["shows"][0]["show_id"]
+        path = f"/admin/shows/{show_id}/cancellation"
+        owner = await asyncpg.connect(database_of(house).owner_url)
+        begun = await house.operate("POST", path)
+        assert begun["payments_total"] == BUYERS
+        async with asyncio.timeout(60):
+            while not await refunded(owner):  # noqa: ASYNC110 - in the database
+                await asyncio.sleep(0.001)
+        postgres = house.postgres
+        house.kill()
+        assert 0 < await refunded(owner) < BUYERS
+        owner.terminate()
+        os.kill(postgres, signal.SIGKILL)
+
+        await asyncio.to_thread(house.start)
+        # Beside the server, which goes on by itself.
+        beside = await asyncio.to_thread(house.frontrow, "cancel-show", show_id)
+        assert beside.returncode == 0, beside.stdout + beside.stderr
+        assert beside.stdout == (
+            f"cancelled: {BUYERS:,} purchases refunded, {BUYERS * PRICE:,} in all; "
+            f"{BUYERS:,} seats\n"
+        )
+        done = await house.operate("GET", path)
+        assert (done["state"], done["payments_refunded"]) == ("cancelled", BUYERS)
+        owner = await asyncpg.connect(database_of(house).owner_url)
+        rows = await owner.fetch("SELECT balance, entries, count(*) FROM wallet GROUP BY 1, 2")
+        assert [tuple(row) for row in rows] == [(PRICE, 3, BUYERS)]
+        await owner.close()
+        checked = await house.audited()
+        assert checked["refund_gives_back_once"] == BUYERS
+        assert house.end() == 0
+        assert "a call failed" not in house.log.read_text()
