@@ -1,12 +1,19 @@
 """Tickets over HTTP: how they are shown, and how they are let in."""
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from icalendar import Calendar
 
-from tests.web.fans import Concert, Desk, Fan, Json, check_problem
+from frontrow.payments.ticket_code import verify
+from frontrow.payments.ticket_keys import read_keys
+from tests.qr import scan
+from tests.web.fans import Concert, Desk, Fan, Json, check_problem, starts_at
+from tests.web.serving import OPERATOR_KEY
 
+FORMS = ("", "/qr.svg", "/print", "/calendar.ics")
 GATE = "/admin/tickets/check-ins"
 
 
@@ -63,6 +70,8 @@ async def test_a_ticket_is_let_in_once(desk: Desk) -> None:
         "starts_at": done["starts_at"],
         "number": 7,
         "section": None,
+        "row": 1,
+        "seat": 7,
         "checked_in_at": done["checked_in_at"],
         "gate": "North 2",
     }
@@ -130,6 +139,85 @@ async def test_a_scan_that_is_none(desk: Desk, body: Json, pointer: str) -> None
     response = await desk.operate("POST", GATE, json=body)
     assert response.status_code == 422
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+
+
+async def test_a_ticket_in_every_form(desk: Desk) -> None:
+    """Its code as an image, on a page that loads nothing, and the show for a calendar."""
+    bought = await buy(desk, title="The <Test>", venue="The Hall")
+    qr, printed, calendar = [await bought.fan.by_key("GET", bought.path + f) for f in FORMS[1:]]
+    assert qr.headers["content-type"] == "image/svg+xml"
+    assert scan(qr.text) == [bought.code]
+    assert printed.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<h1>The &lt;Test&gt;</h1>" in printed.text
+    assert scan(printed.text[printed.text.index("<svg") : printed.text.index("</svg>") + 6]) == [
+        bought.code
+    ]
+    assert printed.headers["content-security-policy"].startswith("default-src 'none'; ")
+    assert calendar.headers["content-type"] == "text/calendar; charset=utf-8"
+    assert bought.ticket["ticket_id"] in calendar.headers["content-disposition"]
+    (event,) = Calendar.from_ical(calendar.content).walk("VEVENT")
+    assert str(event["UID"]) == bought.ticket["ticket_id"]
+    for response in (qr, printed, calendar):
+        assert response.headers["cache-control"] == "private, max-age=300"
+        assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_ticket_says_where_its_seat_is(desk: Desk) -> None:
+    """Section, row and seat within the row; so does the check-in."""
+    sections = [
+        {"name": "Stalls", "price": 50_000, "rows": 2, "seats_per_row": 3},
+        {"name": "Balcony", "price": 50_000, "rows": 3, "seats_per_row": 4},
+    ]
+    concert = await desk.concert(shows=[{"starts_at": starts_at(), "sections": sections}])
+    fan = await desk.buyer(concert, 200_000)
+    payment = await fan.pay(await fan.hold(concert, 1, 6, 7, 18))
+    places = []
+    for ticket in payment["tickets"]:
+        shown = (await fan.by_key("GET", f"/tickets/{ticket['ticket_id']}")).json()
+        done = (await desk.operate("POST", GATE, json={"code": ticket["code"]})).json()
+        place = [shown[name] for name in ("section", "row", "seat")]
+        assert [done[name] for name in ("section", "row", "seat")] == place
+        places.append(place)
+    assert places == [["Stalls", 1, 1], ["Stalls", 2, 3], ["Balcony", 1, 1], ["Balcony", 3, 4]]
+
+
+async def test_a_void_ticket_has_no_code(desk: Desk) -> None:
+    """No image and no page any more: 409 with the reason; its entry in a calendar is cancelled."""
+    bought = await buy(desk)
+    await void(desk, bought)
+    shown = (await bought.fan.by_key("GET", bought.path)).json()
+    assert (shown["state"], shown["code"], shown["void_reason"]) == ("void", None, "refunded")
+    for form in ("/qr.svg", "/print"):
+        response = await bought.fan.by_key("GET", bought.path + form)
+        check_problem(response, 409, "ticket_void", reason="refunded")
+    calendar = await bought.fan.by_key("GET", bought.path + "/calendar.ics")
+    assert "STATUS:CANCELLED" in calendar.text
+
+
+async def test_a_ticket_is_its_owners(desk: Desk) -> None:
+    """Nobody else sees it in any form, nor without a key or with a token."""
+    bought, other = await buy(desk), await desk.fan()
+    for form in FORMS:
+        path = bought.path + form
+        check_problem(await other.by_key("GET", path), 404, "not_found")
+        check_problem(await desk.ask("GET", path), 401, "credential_missing")
+        check_problem(await desk.ask("GET", path, OPERATOR_KEY), 401, "credential_invalid")
+        check_problem(await bought.fan.by_token("GET", path), 401, "credential_invalid")
+
+
+async def test_the_keys_verify_a_code(desk: Desk) -> None:
+    """GET /tickets/keys: what a gate needs to tell a genuine code without the server."""
+    bought = await buy(desk)
+    response = await desk.ask("GET", "/tickets/keys")
+    assert response.headers["cache-control"] == "public, max-age=5"
+    keys = read_keys(response.text)
+    said = verify(bought.code, keys)
+    assert str(said.ticket_id) == bought.ticket["ticket_id"]
+    assert (str(said.show_id), said.number) == (bought.concert.shows[0]["show_id"], 7)
+    secrets = await desk.owner.fetch("SELECT secret FROM signing_key WHERE purpose = 'ticket'")
+    for row in secrets:
+        encoded = base64.urlsafe_b64encode(row["secret"]).decode().rstrip("=")
+        assert encoded not in response.text
 
 
 async def test_only_the_operator_lets_in(desk: Desk) -> None:

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeAlias
 import asyncpg
 
 from frontrow.db.queries import load
-from frontrow.errors import SetupError
 
 REFRESH_SECONDS = 1.0
 """How often a process reads a ring again, and the shortest time between two looks for a key."""
@@ -113,23 +112,10 @@ async def rotate(database: Database, purpose: str, new: NewKey, *, lead_seconds:
     return signs_at
 
 
-async def retire(database: Database, purpose: str, key_id: str) -> None:
-    """Ends a key: what it has signed is refused from now on.
-
-    Raises:
-        SetupError: there is no such key, or it is the one that signs.
-    """
-    outcome = await end(database, purpose, key_id)
-    if outcome == "not_found":
-        raise SetupError(f"there is no {purpose} key {key_id}")
-    if outcome == "signing":
-        raise SetupError(f"{purpose} key {key_id} signs: let another one take over first")
-
-
 async def end(
     database: Database, purpose: str, key_id: str
 ) -> Literal["retired", "not_found", "signing"]:
-    """Ends a key, unless it is the one that signs."""
+    """Ends a key: what it has signed is refused from now on. Not the one that signs."""
     outcome: Literal["retired", "not_found", "signing"] = await _queries.retire_key(
         database, purpose=purpose, key_id=key_id
     )

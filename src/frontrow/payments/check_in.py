@@ -14,6 +14,7 @@ from frontrow.errors import AlreadyCheckedIn, DomainError, TicketVoid, WrongShow
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import OPERATOR, write_id
 from frontrow.metrics import CHECK_INS
+from frontrow.payments.model import Row, SeatInRow
 from frontrow.payments.ticket_signing import TicketSigner
 
 _queries = load("frontrow.payments", "ticket_queries.sql")
@@ -30,6 +31,8 @@ class CheckIn(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime
     number: int
     section: str | None
+    row: Row
+    seat: SeatInRow
     checked_in_at: datetime
     gate: Annotated[str | None, Meta(description="Where, as the gate said.")]
 

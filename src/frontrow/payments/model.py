@@ -20,6 +20,10 @@ Code = Annotated[
 ]
 
 
+Row: TypeAlias = Annotated[int, Meta(description="The row within the section, from 1 on.")]
+SeatInRow: TypeAlias = Annotated[int, Meta(description="The seat within the row, from 1 on.")]
+
+
 class PaidTicket(msgspec.Struct, frozen=True, gc=False):
     """An owned seat, as a payment lists it."""
 
@@ -117,6 +121,9 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime
     number: int
     section: str | None
+    row: Row
+    seat: SeatInRow
+    paid_at: datetime
     state: Annotated[
         Literal["valid", "used", "void"],
         Meta(description="valid → used, at check-in; void: no longer a ticket."),

@@ -14,6 +14,15 @@ BEGIN
     ) AS locked;
 END $$;
 
+-- Where a seat is: its section, the row within that and the seat within that, from 1 on.
+CREATE OR REPLACE FUNCTION ticket_seat(p_show uuid, p_number int)
+RETURNS TABLE (section text, "row" int, seat int) LANGUAGE sql STABLE AS $$
+    SELECT e.name, (p_number - e.first_number) / e.seats_per_row + 1,
+        (p_number - e.first_number) % e.seats_per_row + 1
+    FROM show_section AS e
+    WHERE e.show_id = p_show AND p_number BETWEEN e.first_number AND e.last_number
+$$;
+
 -- Lets tickets in. Their codes are genuine; p_keys are the keys that these were signed with.
 -- p_check_ins are the check-ins' own ids; p_gates say where, p_for_shows and p_for_concerts what the gate
 -- is for (each may be NULL).
@@ -27,8 +36,8 @@ CREATE OR REPLACE FUNCTION ticket_check_in(
 )
 RETURNS TABLE (
     item int, outcome text, ticket_id uuid, concert_id uuid, title text, show_id uuid, date date,
-    starts_at timestamptz, number int, section text, checked_in_at timestamptz, gate text,
-    void_reason text
+    starts_at timestamptz, number int, section text, "row" int, seat int, checked_in_at timestamptz,
+    gate text, void_reason text
 )
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
@@ -93,7 +102,7 @@ BEGIN
 
     RETURN QUERY
     SELECT k.item::int, k.outcome, t.ticket_id, s.concert_id, c.title, t.show_id, s.date, s.starts_at,
-        t.number, e.section, t.checked_in_at, t.gate, t.void_reason
+        t.number, e.section, e.row, e.seat, t.checked_in_at, t.gate, t.void_reason
     FROM unnest(p_tickets, outcomes) WITH ORDINALITY AS k (ticket_id, outcome, item)
     LEFT JOIN LATERAL (
         SELECT t.* FROM ticket AS t WHERE t.ticket_id = k.ticket_id OFFSET 0
@@ -104,7 +113,5 @@ BEGIN
     LEFT JOIN LATERAL (
         SELECT c.title FROM concert AS c WHERE c.concert_id = s.concert_id OFFSET 0
     ) AS c ON true
-    LEFT JOIN LATERAL (
-        SELECT e.section FROM seat AS e WHERE e.show_id = t.show_id AND e.number = t.number OFFSET 0
-    ) AS e ON true;
+    LEFT JOIN LATERAL ticket_seat(t.show_id, t.number) AS e ON true;
 END $$;

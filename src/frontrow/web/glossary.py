@@ -238,6 +238,11 @@ EXAMPLES: Mapping[str, Any] = {
     "Status.position": 1043,
     "Status.state": "waiting",
     "Ticket.state": "valid",
+    "TicketKey.crv": "Ed25519",
+    "TicketKey.kid": "21fe31df",
+    "TicketKey.kty": "OKP",
+    "TicketKey.use": "sig",
+    "TicketKey.x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
     "Transfer.amount": 100_000,
     "Transfer.balance": 100_000,
     "Transfer.kind": "payment",
@@ -292,7 +297,7 @@ EXAMPLES: Mapping[str, Any] = {
     "joined_at": "2026-11-22T09:58:12.004211Z",
     "keep": False,
     "key_id": "4f3a9c21",
-    "keys": [
+    "KeyStates.keys": [
         {
             "key_id": "4f3a9c21",
             "purpose": "token",
@@ -338,6 +343,7 @@ EXAMPLES: Mapping[str, Any] = {
     "refunded_at": "2026-11-24T08:15:40.118203Z",
     "reservation_id": RESERVATION,
     "revenue": 21_400_000,
+    "row": 1,
     "sales_end_at": None,
     "SaleChange.sales_end_at": "2027-03-14T17:00:00+09:00",
     "ShowSale.sales_end_at": "2027-03-14T08:00:00Z",
@@ -352,6 +358,7 @@ EXAMPLES: Mapping[str, Any] = {
     "seats_outnumbered": False,
     "seed": SEED,
     "serving": 900,
+    "seat": 7,
     "session_seconds": 600,
     "shortfall": 40_000,
     "show_id": SHOW,

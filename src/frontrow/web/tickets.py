@@ -1,21 +1,107 @@
-"""Calls about tickets."""
+"""Calls about tickets: as data, as a QR code, to print, for a calendar; and the gates' keys."""
 
+import asyncio
 from uuid import UUID
 
-from blacksheep import Response
+from blacksheep import Content, Response
 
-from frontrow.errors import NotFound
+from frontrow.errors import NotFound, TicketVoid
 from frontrow.payments.model import Ticket
+from frontrow.payments.ticket_keys import TicketKeys, jwks
+from frontrow.web import ticket_page
 from frontrow.web.calls import Answer, Ask, Call, Who
-from frontrow.web.endpoint import ok
+from frontrow.web.endpoint import JSON, encode, ok
+from frontrow.web.ticket_calendar import calendar
+
+# Drawing holds the interpreter for two milliseconds: one at a time, beside the loop.
+_drawing = asyncio.Semaphore(1)
+
+
+async def keys(ask: Ask) -> Response:
+    """Shows the keys that gates need."""
+    ring = ask.services.tickets.signer.ring
+    known = jwks(key.public_key for key in ring.keys.values() if key.public_key is not None)
+    return Response(200, [(b"cache-control", b"public, max-age=5")], Content(JSON, encode(known)))
 
 
 async def ticket(ask: Ask) -> Response:
     """Shows a ticket."""
-    return ok(await ask.services.tickets.ticket(ask.user_id, ask.params["ticket_id"]))
+    return ok(await _ticket(ask))
 
+
+async def qr(ask: Ask) -> Response:
+    """Draws a ticket's code."""
+    code = _code(await _ticket(ask))
+    async with _drawing:
+        drawn = await asyncio.to_thread(ticket_page.qr_svg, code)
+    return _file(b"image/svg+xml", drawn, (b"content-security-policy", b"default-src 'none'"))
+
+
+async def printable(ask: Ask) -> Response:
+    """Gives a ticket as a page to print."""
+    shown = await _ticket(ask)
+    code = _code(shown)
+    async with _drawing:
+        page = await asyncio.to_thread(ticket_page.page, shown, code)
+    return _file(
+        b"text/html; charset=utf-8",
+        page.encode(),
+        (b"content-security-policy", ticket_page.POLICY),
+        (b"referrer-policy", b"no-referrer"),
+    )
+
+
+async def entry(ask: Ask) -> Response:
+    """Gives a ticket as an entry of a calendar."""
+    shown = await _ticket(ask)
+    name = f'attachment; filename="ticket-{shown.ticket_id}.ics"'.encode()
+    return _file(b"text/calendar; charset=utf-8", calendar(shown), (b"content-disposition", name))
+
+
+async def _ticket(ask: Ask) -> Ticket:
+    return await ask.services.tickets.ticket(ask.user_id, ask.params["ticket_id"])
+
+
+def _code(shown: Ticket) -> str:
+    """The code of a ticket that has one.
+
+    Raises:
+        TicketVoid: it has none any more.
+    """
+    if shown.code is None:
+        raise TicketVoid(reason=shown.void_reason)
+    return shown.code
+
+
+def _file(media_type: bytes, body: bytes, *headers: tuple[bytes, bytes]) -> Response:
+    """A file that its owner's browser may keep for a while, and nobody else."""
+    kept = [
+        (b"cache-control", b"private, max-age=300"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    return Response(200, [*kept, *headers], Content(media_type, body))
+
+
+_ONE = {"ticket_id": UUID}
+_KEPT = {"Cache-Control": "The owner's browser, for five minutes."}
 
 CALLS = (
+    Call(
+        method="GET",
+        path="/tickets/keys",
+        name="ticket_keys",
+        group="Tickets",
+        summary="Show the public keys of tickets",
+        says=(
+            "A gate verifies codes with them, also without the server. One that meets a key id it "
+            "doesn't know asks again."
+        ),
+        answers=(
+            Answer(200, "A JWK set.", TicketKeys, headers={"Cache-Control": "Five seconds."}),
+        ),
+        stored=False,
+        handler=keys,
+    ),
     Call(
         method="GET",
         path="/tickets/{ticket_id}",
@@ -23,9 +109,68 @@ CALLS = (
         group="Tickets",
         summary="Show a ticket",
         who=Who.USER,
-        params={"ticket_id": UUID},
+        params=_ONE,
         answers=(Answer(200, "The ticket.", Ticket),),
         refusals=(NotFound,),
         handler=ticket,
+    ),
+    Call(
+        method="GET",
+        path="/tickets/{ticket_id}/qr.svg",
+        name="ticket_qr",
+        group="Tickets",
+        summary="Draw a ticket's code",
+        says="A QR code without a size of its own: it fills its frame.",
+        who=Who.USER,
+        params=_ONE,
+        answers=(
+            Answer(
+                200,
+                "An SVG image.",
+                str,
+                "image/svg+xml",
+                example='<svg viewBox="0 0 57 57">…</svg>',
+                headers=_KEPT,
+            ),
+        ),
+        refusals=(NotFound, TicketVoid),
+        handler=qr,
+    ),
+    Call(
+        method="GET",
+        path="/tickets/{ticket_id}/print",
+        name="ticket_print",
+        group="Tickets",
+        summary="Print a ticket",
+        says="A page that needs nothing else: no script, no font, no image from anywhere.",
+        who=Who.USER,
+        params=_ONE,
+        answers=(
+            Answer(200, "A page.", str, "text/html", example="<!doctype html>…", headers=_KEPT),
+        ),
+        refusals=(NotFound, TicketVoid),
+        handler=printable,
+    ),
+    Call(
+        method="GET",
+        path="/tickets/{ticket_id}/calendar.ics",
+        name="ticket_calendar",
+        group="Tickets",
+        summary="Put a ticket into a calendar",
+        says="The code isn't in it. That of a void ticket cancels the entry.",
+        who=Who.USER,
+        params=_ONE,
+        answers=(
+            Answer(
+                200,
+                "An event (RFC 5545).",
+                str,
+                "text/calendar",
+                example="BEGIN:VCALENDAR\r\n…\r\nEND:VCALENDAR\r\n",
+                headers={**_KEPT, "Content-Disposition": "The name of the file."},
+            ),
+        ),
+        refusals=(NotFound,),
+        handler=entry,
     ),
 )

@@ -12,7 +12,7 @@ from frontrow.errors import (
     TicketVoid,
     WrongShow,
 )
-from frontrow.keys.ring import retire, rotate
+from frontrow.keys.ring import end, rotate
 from frontrow.payments.check_in import Scan
 from frontrow.payments.ticket_code import TicketCode, read
 from frontrow.payments.ticket_signing import PURPOSE, new_key
@@ -175,7 +175,7 @@ async def test_codes_of_an_older_key(services: Services, database: Database) -> 
     tickets = await services.tickets.of_user(place.user_id, limit=10)
     assert [ticket.code for ticket in tickets] != [first, second]
     await services.check_ins.check_in(Scan(first), None)
-    await retire(services.pool, PURPOSE, old)
+    await end(services.pool, PURPOSE, old)
     # Even by a process that hasn't heard of it yet.
     assert old in ring.keys
     async with refused(database, NotFound):

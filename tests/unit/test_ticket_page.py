@@ -1,0 +1,165 @@
+"""What a ticket looks like: its QR code, its page, its entry in a calendar."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from html.parser import HTMLParser
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from icalendar import Calendar
+
+from frontrow.payments.model import Ticket
+from frontrow.payments.ticket_code import TicketCode
+from frontrow.web.glossary import CODE
+from frontrow.web.ticket_calendar import calendar
+from frontrow.web.ticket_page import POLICY, page, qr_svg
+from tests.qr import scan
+
+TICKET = Ticket(
+    ticket_id=UUID("2c1f9e4d-6a7b-4c8d-9e0f-1a2b3c4d5e60"),
+    payment_id=UUID(int=1),
+    concert_id=UUID(int=2),
+    title="An evening",
+    venue="The Hall",
+    timezone="Asia/Seoul",
+    show_id=UUID(int=3),
+    date=date(2027, 3, 14),
+    starts_at=datetime(2027, 3, 14, 10, 30, tzinfo=UTC),
+    number=67,
+    section="Stalls",
+    row=4,
+    seat=7,
+    paid_at=datetime(2026, 11, 22, 10, 2, 11, tzinfo=UTC),
+    state="valid",
+    checked_in_at=None,
+    void_at=None,
+    void_reason=None,
+    code=CODE,
+)
+
+
+class _Page(HTMLParser):
+    """The tags of a page with their attributes, and its words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, Mapping[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def event_of(written: bytes) -> Any:
+    """The one event of a calendar without errors."""
+    whole = Calendar.from_ical(written)
+    assert whole.errors == []
+    (event,) = whole.walk("VEVENT")
+    return event
+
+
+def test_a_scanner_reads_the_code() -> None:
+    """Whatever the code, the drawing says just that."""
+    for number in range(100):
+        key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"%d" % number).digest())
+        said = TicketCode("21fe31df", TICKET.ticket_id, TICKET.show_id, number)
+        code = said.signed(key.sign(said.payload()))
+        assert scan(qr_svg(code).decode()) == [code]
+
+
+def test_the_drawing_is_coarse() -> None:
+    """Version 8, 49 modules a side and a margin of four: no finer than it has to be."""
+    assert 'viewBox="0 0 57 57"' in qr_svg(CODE).decode()
+
+
+def test_the_page_says_what_it_is_for() -> None:
+    """The time is the venue's; the code on it is the ticket's."""
+    text = page(TICKET, CODE)
+    words = " ".join(_Page(text).words.split())
+    for said in (
+        "An evening", "Date Sunday, 14 March 2027", "Time 19:30 (Asia/Seoul)", "Venue The Hall",
+        "Section Stalls", "Row 4", "Seat 7", str(TICKET.ticket_id),
+    ):  # fmt: skip
+        name, _, value = said.partition(" ")
+        assert said in words or f"{name}{value}" in words
+    assert scan(re.findall("<svg.*?</svg>", text, re.DOTALL)[0]) == [CODE]
+    assert "Used" not in words
+
+
+def test_the_page_needs_nothing_else() -> None:
+    """No script, nothing fetched, and the style is the one that its policy allows."""
+    text = page(TICKET, CODE)
+    shown = _Page(text)
+    assert {tag for tag, _ in shown.tags}.isdisjoint({"script", "img", "link", "iframe", "object"})
+    for _, attributes in shown.tags:
+        assert not {name for name in attributes if name.startswith("on") or name == "style"}
+        assert not {"src", "href", "srcset"} & set(attributes)
+    (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'".encode() in POLICY
+    assert POLICY.startswith(b"default-src 'none'; ")
+
+
+def test_the_page_is_no_place_for_markup() -> None:
+    """What an operator wrote is text, also where it looks like tags."""
+    evil = "<script>alert(1)</script>\"'&"
+    text = page(msgspec.structs.replace(TICKET, title=evil, venue=evil, section=evil), CODE)
+    assert [tag for tag, _ in _Page(text).tags].count("script") == 0
+    assert _Page(text).words.count(evil) == 4
+
+
+def test_a_used_ticket_says_so() -> None:
+    """With the time at the venue."""
+    used = datetime(2027, 3, 14, 10, 2, tzinfo=UTC)
+    text = page(msgspec.structs.replace(TICKET, state="used", checked_in_at=used), CODE)
+    assert "Used at 19:02 on 14 March 2027." in _Page(text).words
+
+
+def test_what_isnt_known_is_left_out() -> None:
+    """A show without a section or a venue has no empty lines."""
+    text = page(msgspec.structs.replace(TICKET, venue=None, section=None), CODE)
+    assert "Venue" not in text
+    assert "Section" not in text
+
+
+def test_the_calendar_has_the_show() -> None:
+    """One event, at the show's instant, told by programs to be the same again; without the code."""
+    written = calendar(TICKET)
+    assert written == calendar(TICKET)
+    assert CODE.encode()[:20] not in written.replace(b"\r\n ", b"")
+    event = event_of(written)
+    assert event["UID"] == str(TICKET.ticket_id)
+    assert event["DTSTART"].dt == TICKET.starts_at
+    assert b"DTSTART:20270314T103000Z\r\n" in written
+    assert event["DTSTAMP"].dt == TICKET.paid_at
+    assert (event["SUMMARY"], event["LOCATION"]) == ("An evening", "The Hall")
+    assert event["DESCRIPTION"] == "Section Stalls, Row 4, Seat 7"
+    assert (event["STATUS"], event["SEQUENCE"]) == ("CONFIRMED", 0)
+
+
+def test_a_void_ticket_cancels_its_entry() -> None:
+    """The same entry, later and cancelled."""
+    void_at = datetime(2027, 1, 1, tzinfo=UTC)
+    void = msgspec.structs.replace(TICKET, state="void", void_at=void_at, void_reason="refunded")
+    event = event_of(calendar(void))
+    assert event["UID"] == str(TICKET.ticket_id)
+    assert (event["STATUS"], event["SEQUENCE"]) == ("CANCELLED", 1)
+    assert event["DTSTAMP"].dt == void_at
+
+
+@pytest.mark.parametrize("title", ["a\r\nSTATUS:CANCELLED", "a;b,c\\d", "é" * 200, "\u2028"])
+def test_the_calendar_is_no_place_for_lines(title: str) -> None:
+    """What an operator wrote is text, also where it looks like lines of a calendar."""
+    event = event_of(calendar(msgspec.structs.replace(TICKET, title=title)))
+    assert str(event["SUMMARY"]).replace("\r\n", "\n") == title.replace("\r\n", "\n")
+    assert event["STATUS"] == "CONFIRMED"
