@@ -32,15 +32,19 @@ class Hall(NamedTuple):
 async def put_on_sale(services: Services, *, shows: int, seats: int) -> Hall:
     """A concert with so many shows of so many seats, whose line lets everybody in."""
     first = datetime.now(UTC) + timedelta(days=30)
-    room = RoomSettings(policy=OpenPolicy(), session_seconds=86_400, claim_seconds=3_600)
-    new = NewConcert(
-        title="Benchmark",
-        hold_seconds=3_600,
-        shows=[
+    return await open_hall(
+        services,
+        [
             NewShow(starts_at=first + timedelta(days=day), price=PRICE, seats=seats)
             for day in range(shows)
         ],
     )
+
+
+async def open_hall(services: Services, shows: list[NewShow]) -> Hall:
+    """A concert with these shows, whose line lets everybody in."""
+    room = RoomSettings(policy=OpenPolicy(), session_seconds=86_400, claim_seconds=3_600)
+    new = NewConcert(title="Benchmark", hold_seconds=3_600, shows=shows)
     made, _ = await services.concerts.create(new, room, None)
     await services.rooms.snapshot.refresh()
     return Hall(

@@ -138,6 +138,8 @@ async def _hold_alone(pool: asyncpg.Pool, want: Want) -> UUID:
         firsts=[1],
         lasts=[1],
         seats=[want.seat],
+        unpaid_holds=20,
+        unpaid_holds_seconds=600,
     )
     _expect(row["outcome"], "held")
     return reservation_id

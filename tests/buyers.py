@@ -38,7 +38,7 @@ _TIMES = {
     ),
     "show": ("sales_end_at", "cancelled_at"),
     "cancellation": ("started_at", "finished_at"),
-    "show_section": ("searched_at",),
+    "section_search": ("searched_at",),
     "reservation": ("created_at", "held_until", "closed_at"),
     "seat": ("held_until",),
     "seat_change": ("changed_at",),
@@ -186,7 +186,7 @@ async def digest(database: Database) -> dict[str, str | None]:
             f"""SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS content
             FROM {table} AS t{" WHERE entries > 0" if table == "wallet" else ""}"""  # noqa: S608 - names from the catalogue
             for (table,) in tables
-            if table not in {"line_pace", "forecast", "room_load", "seat_change"}
+            if table not in {"line_pace", "forecast", "room_load", "seat_change", "section_search"}
         )
         return {row["name"]: row["content"] for row in await owner.fetch(query)}
     finally:

@@ -8,8 +8,8 @@
         ├── InsufficientBalance
         ├── NotAdmitted, NotAllowed
         ├── NotFound
-        ├── SeatTaken, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed, ShowClosed,
-        │   RefundClosed
+        ├── SeatTaken, SeatsUnavailable, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed,
+        │   ShowClosed, RefundClosed
         ├── WrongShow, TicketVoid, AlreadyCheckedIn
         ├── HoldExpired
         ├── KeyLimit, KeyInUse
@@ -147,6 +147,16 @@ class SeatTaken(DomainError):
 
     code = "seat_taken"
     message = "Somebody has these seats."
+
+
+class SeatsUnavailable(DomainError):
+    """Fewer seats are free than wanted, or not side by side.
+
+    ``available``: how many are; ``together``: the most of them side by side.
+    """
+
+    code = "seats_unavailable"
+    message = "There are not as many seats as wanted."
 
 
 class SeatLimit(DomainError):

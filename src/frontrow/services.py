@@ -21,6 +21,8 @@ from frontrow.payments.refunds import Refunds
 from frontrow.payments.service import Paying
 from frontrow.payments.ticket_signing import load_ticket_signer
 from frontrow.payments.tickets import Tickets
+from frontrow.reservations.best import BestSeats
+from frontrow.reservations.outcomes import UnpaidHolds
 from frontrow.reservations.service import Reservations
 from frontrow.settings import Settings
 from frontrow.users.service import Users
@@ -80,6 +82,7 @@ class Services:
     seat_maps: SeatMaps
     concerts: Concerts
     reservations: Reservations
+    best_seats: BestSeats
     ledger: Ledger
     paying: Paying
     tickets: Tickets
@@ -121,6 +124,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         deadline_seconds=settings.deadline_seconds,
         observe=observe_batch,
     )
+    unpaid = UnpaidHolds(settings.unpaid_holds, settings.unpaid_holds_seconds)
     bell = Bell()
     stopping = asyncio.Event()
     load = Load()
@@ -153,8 +157,15 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         ),
         concerts=Concerts(pool, currency=currency),
         reservations=Reservations(
-            pool, lanes, currency=currency, wake=bell.ring, stopping=stopping, note=load.note
+            pool,
+            lanes,
+            currency=currency,
+            unpaid=unpaid,
+            wake=bell.ring,
+            stopping=stopping,
+            note=load.note,
         ),
+        best_seats=BestSeats(pool, lanes, currency=currency, unpaid=unpaid, note=load.note),
         ledger=Ledger(pool, lanes, currency=currency),
         paying=paying,
         refunds=Refunds(pool, lanes, tell=paying.tell),

@@ -130,6 +130,12 @@ class Settings(BaseSettings):
     deadline_seconds: PositiveSeconds = Field(
         10, description="Longest time a call may wait for its batch; then 503."
     )
+    unpaid_holds: PositiveCount = Field(
+        20, description="Most holds of a concert that a user may let go unpaid; then 429."
+    )
+    unpaid_holds_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        600, description="The time in which they are counted."
+    )
     body_bytes: PositiveCount = Field(65_536, description="Largest request body.")
     cached_credentials: PositiveCount = Field(
         50_000, description="Most verified tokens, and user keys, remembered by one process."

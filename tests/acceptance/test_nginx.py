@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from frontrow.settings import Settings
 from tests.acceptance.front import (
     Front,
     configure,
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 def house() -> Iterator[House]:
     """A server, which some tests stop and start again."""
     program("nginx")
-    with serving() as running:
+    with serving(FRONTROW_TRUSTED_PROXIES="127.0.0.1") as running:
         yield running
 
 
@@ -277,6 +278,32 @@ async def test_metrics_are_for_the_house(house: House, front: Front) -> None:
         check_problem(await http.get("/%6Detrics"), 403, "not_allowed")
         check_problem(await http.get("/%256Detrics"), 404, "not_found")
         assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_limits_are_each_address_s_own(house: House, front: Front) -> None:
+    """Whoever guesses the operator's key is stopped, whatever it says of itself; nobody else is."""
+    allowed = Settings().wrong_operator_keys_per_minute
+
+    async def guess(http: httpx.AsyncClient, number: int) -> httpx.Response:
+        headers = {
+            "Authorization": f"Bearer guess-{number}",
+            "X-Forwarded-For": f"198.51.100.{number}",
+            "Forwarded": f"for=198.51.100.{number}",
+        }
+        return await http.get(f"{front.http.base_url}{BASE}/admin/audit", headers=headers)
+
+    for address in ("127.0.0.3", "127.0.0.4"):
+        elsewhere = httpx.AsyncHTTPTransport(local_address=address)
+        async with httpx.AsyncClient(transport=elsewhere) as http:
+            for number in range(allowed):
+                check_problem(await guess(http, number), 401, "credential_invalid")
+            check_problem(await guess(http, allowed), 429, "rate_limited")
+    # Asked without a proxy, nobody is counted here: that it was the addresses, this shows.
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{house.port}") as direct:
+        for number in range(allowed + 5):
+            headers = {"Authorization": f"Bearer guess-{number}"}
+            answer = await direct.get(f"{BASE}/admin/audit", headers=headers)
+            check_problem(answer, 401, "credential_invalid")
 
 
 async def test_while_the_origin_is_down(house: House, front: Front) -> None:

@@ -12,6 +12,8 @@ INSERT INTO show
 SELECT pg_temp.id('show', n), pg_temp.id('concert', 1), 1, now() + n * interval '1 day',
     current_date + n, now() + n * interval '1 day', 1000, 50000
 FROM generate_series(1, 50) AS n;
+INSERT INTO show_section
+SELECT pg_temp.id('show', n), 1, NULL, 50000, 1, 1000, 40 FROM generate_series(1, 50) AS n;
 INSERT INTO stock SELECT pg_temp.id('show', n), CASE WHEN n <= 10 THEN 1000 ELSE 0 END
 FROM generate_series(1, 50) AS n;
 INSERT INTO waiting_room (concert_id, policy, session_seconds, claim_seconds, issued, serving, called)

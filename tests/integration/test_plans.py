@@ -44,6 +44,7 @@ BATCH = 500
 ROWS_AN_ITEM = 8
 # Enough that a prepared statement and those inside functions settle on one generic plan.
 CALLS_UNTIL_CACHED = 8
+UNPAID = {"unpaid_holds": 20, "unpaid_holds_seconds": 600}
 GROWN = Path(__file__).with_name("grown.sql").read_text()
 TABLES = [
     "admission",
@@ -119,6 +120,24 @@ async def hold(connection: Connection, first: int, items: int) -> Any:
         firsts=list(range(1, items + 1)),
         lasts=list(range(1, items + 1)),
         seats=list(range(1, items + 1)),
+        **UNPAID,
+    )
+
+
+async def hold_best(connection: Connection, items: int) -> Any:
+    """Places hold the best seat of a show each, behind rows that are sold."""
+    return await reservations.hold_best(
+        connection,
+        **places(19_501, items),
+        user_ids=ids("user", 19_501, items),
+        concert_ids=[an_id("concert", 1)] * items,
+        reservation_ids=new_ids(items),
+        request_hashes=[1] * items,
+        show_ids=[an_id("show", 30)] * items,
+        sections=[None] * items,
+        counts=[1] * items,
+        together=[True] * items,
+        **UNPAID,
     )
 
 
@@ -238,6 +257,8 @@ FUNCTIONS = {
     ),
     "hold": Hot(lambda c, n: hold(c, 19_501, n), "held"),
     "hold, first": Hot(lambda c, n: hold(c, 19_901, n), "held", most=100),
+    # Beside what a hold reads: a part of a row, and as much again for what the others take.
+    "hold, best": Hot(hold_best, "held", ROWS_AN_ITEM * BATCH, most=400),
     "release": Hot(
         lambda c, n: reservations.release(
             c,

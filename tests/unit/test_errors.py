@@ -28,6 +28,7 @@ CONTRACT = {
     "not_allowed",
     "not_found",
     "seat_taken",
+    "seats_unavailable",
     "seat_limit",
     "show_ambiguous",
     "reservation_closed",

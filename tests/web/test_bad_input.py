@@ -365,7 +365,7 @@ async def test_a_wrong_parameter_of_an_admitted_call(
         ({"seats": [7, 7]}, ""),
         ({"seats": list(range(1, 102))}, "/seats"),
         ({"seats": 7}, "/seats"),
-        ({"seats": None}, "/seats"),
+        ({"seats": None}, ""),
         ({"seats": ["7"]}, "/seats/0"),
         ({"seats": [7.5]}, "/seats/0"),
         ({"seats": [True]}, "/seats/0"),
@@ -383,6 +383,32 @@ async def test_seats_and_dates_that_are_none(
 ) -> None:
     """Seat 0 or below, none, or one twice, wrong types, malformed dates: 422."""
     body = {"date": sale.concert.date, "seats": [7], **change}
+    await invalid(desk, sale.fan.by_token("POST", "/reservations", json=body), pointer)
+
+
+@pytest.mark.parametrize(
+    ("wish", "pointer"),
+    [
+        ({}, ""),
+        ({"count": 0}, "/count"),
+        ({"count": 101}, "/count"),
+        ({"count": "2"}, "/count"),
+        ({"count": 1.5}, "/count"),
+        ({"count": True}, "/count"),
+        ({"count": 2, "seats": [7, 8]}, ""),
+        ({"seats": [7], "section": "Stalls"}, ""),
+        ({"seats": [7], "together": False}, ""),
+        ({"section": "Stalls"}, ""),
+        ({"count": 2, "section": ""}, "/section"),
+        ({"count": 2, "section": "x" * 101}, "/section"),
+        ({"count": 2, "section": "a\u0000b"}, "/section"),
+        ({"count": 2, "together": "yes"}, "/together"),
+        ({"count": 2, "row": 1}, "/row"),
+    ],
+)
+async def test_best_seats_that_are_none(desk: Desk, sale: Sale, wish: Json, pointer: str) -> None:
+    """No count, a wrong one, one beside named seats, or a section without one: 422."""
+    body = {"date": sale.concert.date, **wish}
     await invalid(desk, sale.fan.by_token("POST", "/reservations", json=body), pointer)
 
 

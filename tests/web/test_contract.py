@@ -699,6 +699,49 @@ async def test_replays_outlive_the_token(desk: Desk) -> None:
         await check_replay(first, await fan.by_token("POST", path, json=body, headers=KEY))
 
 
+async def test_the_best_seats(desk: Desk) -> None:
+    """POST /reservations with a count: the best seats of a section, or of the show."""
+    section = {"price": 90_000, "seats_per_row": 4}
+    sections = [{"name": "Stalls", "rows": 2, **section}, {"name": "Box", "rows": 1, **section}]
+    concert = await desk.concert(
+        shows=[{"starts_at": starts_at(), "sections": sections}], max_seats_per_user=12
+    )
+    fan, other = await desk.buyer(concert), await desk.buyer(concert)
+    path, date = "/reservations", concert.date
+    box = {"date": date, "section": "Box", "count": 2}
+    first = await fan.by_token("POST", path, json=box, headers={"Idempotency-Key": "box"})
+    assert first.status_code == 201
+    assert first.json()["seats"] == [
+        {"number": number, "section": "Box", "price": 90_000} for number in (9, 10)
+    ]
+    again = await fan.by_token("POST", path, json=box, headers={"Idempotency-Key": "box"})
+    assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
+    anywhere = await other.by_token(
+        "POST", path, json={"show_id": concert.shows[0]["show_id"], "count": 3}
+    )
+    assert [seat["number"] for seat in anywhere.json()["seats"]] == [1, 2, 3]
+    few = await fan.by_token("POST", path, json={**box, "count": 3})
+    check_problem(few, 409, "seats_unavailable", available=2, together=2)
+    scattered = await fan.by_token("POST", path, json={"date": date, "count": 5, "together": False})
+    assert [seat["number"] for seat in scattered.json()["seats"]] == [4, 5, 6, 7, 8]
+    nowhere = await fan.by_token("POST", path, json={**box, "section": "Balcony"})
+    check_problem(nowhere, 404, "not_found")
+
+
+async def test_holds_that_are_let_go(desk: Desk) -> None:
+    """More than twenty in ten minutes: 429 with Retry-After."""
+    concert = await desk.concert()
+    fan = await desk.buyer(concert)
+    for _ in range(21):
+        held = await fan.hold(concert, 1)
+        await fan.by_token("DELETE", f"/reservations/{held['reservation_id']}")
+    for wanted in ({"seats": [1]}, {"count": 1}):
+        barred = await fan.by_token("POST", "/reservations", json={"date": concert.date, **wanted})
+        seconds = int(barred.headers["retry-after"])
+        check_problem(barred, 429, "rate_limited")
+        assert 590 <= seconds <= 600
+
+
 async def test_a_key_may_be_tried_again_after_a_refusal(desk: Desk) -> None:
     """Only successes are remembered."""
     concert = await desk.concert()

@@ -19,7 +19,7 @@ SeatLimit: TypeAlias = Annotated[
     int, Meta(ge=1, le=100, description="Most seats that one user may hold and own.")
 ]
 # The database takes every character but NUL.
-_TEXT = "^[^\\u0000]*$"
+TEXT = "^[^\\u0000]*$"
 RefundableUntil: TypeAlias = (
     Annotated[
         datetime,
@@ -27,8 +27,8 @@ RefundableUntil: TypeAlias = (
     ]
     | None
 )
-Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=_TEXT)]
-Name: TypeAlias = Annotated[str, Meta(max_length=200, pattern=_TEXT)]
+Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=TEXT)]
+Name: TypeAlias = Annotated[str, Meta(max_length=200, pattern=TEXT)]
 
 LONGEST_RUN_SHOWS = 400
 LARGEST_REQUEST_SEATS = 200_000
@@ -134,7 +134,7 @@ class NewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     Its size is ``seats``, all in one row, or ``rows`` of ``seats_per_row``; both if they agree.
     """
 
-    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=_TEXT)]
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=TEXT)]
     price: Money
     seats: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] | None = None
     rows: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] | None = None

@@ -1,5 +1,5 @@
 -- Where seats are held. Conventions as in waiting_room/functions.sql; the lock order is room → places
--- → show (shared) → reservations → seats → wallets.
+-- → show (shared) → sections → reservations → seats → wallets.
 
 -- Locks seats, in the documented order. For payments' functions too.
 CREATE OR REPLACE FUNCTION reservation_lock_seats(p_shows uuid[], p_numbers int[])
@@ -116,18 +116,69 @@ BEGIN
     SELECT f.show_id, array_agg(f.number), p_now FROM freed AS f GROUP BY f.show_id;
 END $$;
 
+-- What a user has of a concert: seats held and owned, and until when no further hold is theirs to make
+-- (NULL: they may). More than p_unpaid_holds that were let go in the last p_unpaid_seconds, released or
+-- expired, are too many.
+CREATE OR REPLACE FUNCTION reservation_account(
+    p_user_id uuid, p_concert_id uuid, p_now timestamptz, p_unpaid_holds int, p_unpaid_seconds int
+)
+RETURNS TABLE (seats bigint, barred_until timestamptz) LANGUAGE sql STABLE AS $$
+    SELECT mine.seats, CASE
+        WHEN mine.overdue > p_unpaid_holds OR gone.closed_at IS NOT NULL
+            THEN coalesce(gone.closed_at, p_now) + make_interval(secs => p_unpaid_seconds)
+        END
+    FROM (
+        SELECT coalesce(sum(cardinality(r.seats)) FILTER (
+                WHERE r.state = 'paid' OR r.held_until > p_now
+            ), 0) AS seats,
+            count(*) FILTER (
+                WHERE r.state = 'held' AND r.held_until <= p_now
+                    AND r.held_until > p_now - make_interval(secs => p_unpaid_seconds)
+            ) AS overdue
+        FROM reservation AS r
+        WHERE r.user_id = p_user_id AND r.concert_id = p_concert_id AND r.state IN ('held', 'paid')
+    ) AS mine
+    LEFT JOIN LATERAL (
+        SELECT r.closed_at FROM reservation AS r
+        WHERE r.user_id = p_user_id AND r.concert_id = p_concert_id
+            AND r.state IN ('released', 'expired')
+            AND r.closed_at > p_now - make_interval(secs => p_unpaid_seconds)
+        ORDER BY r.closed_at DESC
+        OFFSET greatest(p_unpaid_holds - mine.overdue, 0) LIMIT 1
+    ) AS gone ON true
+$$;
+
+-- Why a hold can't be made, whatever the seats; NULL: it can. old_hash is of the reservation that has its
+-- id already; missing: what is wanted is no part of the show.
+CREATE OR REPLACE FUNCTION reservation_objection(
+    old_hash bigint, request_hash bigint, standing text, show_concert_id uuid, concert_id uuid,
+    missing boolean, sales_end_at timestamptz, barred_until timestamptz, now timestamptz
+)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN old_hash = request_hash THEN 'replayed'
+    WHEN old_hash IS NOT NULL THEN 'idempotency_key_reused'
+    WHEN standing <> 'admitted' THEN standing
+    WHEN show_concert_id IS NULL THEN 'not_found'
+    WHEN show_concert_id <> concert_id THEN 'not_allowed'
+    WHEN missing THEN 'not_found'
+    WHEN sales_end_at <= now THEN 'show_closed'
+    WHEN barred_until IS NOT NULL THEN 'rate_limited'
+END;
+
 -- Holds seats, all or nothing for each item. p_seats is one flat list; item i wants
 -- p_seats[p_from[i] .. p_to[i]], each number once.
 -- outcome: held; replayed (the row with this id stands already); again (it met an earlier item of
 -- these arrays on the same user, id or seat: run again); idempotency_key_reused, credential_invalid,
 -- token_finished (reason), not_admitted, not_found, not_allowed (a show of another concert),
--- show_closed, seat_taken (taken), seat_limit (seat_limit).
+-- show_closed, rate_limited (retry_after_seconds), seat_taken (taken), seat_limit (seat_limit).
 CREATE OR REPLACE FUNCTION reservation_hold(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
-    p_reservations uuid[], p_hashes bigint[], p_shows uuid[], p_from int[], p_to int[], p_seats int[]
+    p_reservations uuid[], p_hashes bigint[], p_shows uuid[], p_from int[], p_to int[], p_seats int[],
+    p_unpaid_holds int, p_unpaid_seconds int
 )
 RETURNS TABLE (
-    item int, outcome text, reason finish_reason, taken int[], seat_limit int,
+    item int, outcome text, reason finish_reason, taken int[], seat_limit int, retry_after_seconds int,
     amount bigint, prices bigint[], sections text[], created_at timestamptz, held_until timestamptz
 )
 LANGUAGE plpgsql VOLATILE
@@ -166,17 +217,12 @@ BEGIN
                 )
             ) AS held_until,
             CASE
-                WHEN old.request_hash = k.request_hash THEN 'replayed'
-                WHEN old.request_hash IS NOT NULL THEN 'idempotency_key_reused'
-                WHEN standing <> 'admitted' THEN standing
-                WHEN s.concert_id IS NULL THEN 'not_found'
-                WHEN s.concert_id <> k.concert_id THEN 'not_allowed'
-                WHEN w.missing THEN 'not_found'
-                WHEN s.sales_end_at <= now THEN 'show_closed'
+                WHEN objection IS NOT NULL THEN objection
                 WHEN w.taken IS NOT NULL THEN 'seat_taken'
                 WHEN mine.seats + k.last - k.first + 1 > c.max_seats_per_user THEN 'seat_limit'
                 ELSE 'held'
-            END AS outcome
+            END AS outcome,
+            ceil(extract(epoch FROM mine.barred_until - now))::int AS retry_after_seconds
         FROM unnest(
             p_rooms, p_numbers, p_places, p_users, p_concerts, p_reservations, p_hashes, p_shows,
             p_from, p_to
@@ -220,11 +266,13 @@ BEGIN
                 OFFSET 0
             ) AS t ON true
         ) AS w
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(cardinality(r.seats)), 0) AS seats FROM reservation AS r
-            WHERE r.user_id = k.user_id AND r.concert_id = k.concert_id
-                AND r.state IN ('held', 'paid') AND (r.state = 'paid' OR r.held_until > now)
+        CROSS JOIN LATERAL reservation_account(
+            k.user_id, k.concert_id, now, p_unpaid_holds, p_unpaid_seconds
         ) AS mine
+        CROSS JOIN LATERAL reservation_objection(
+            old.request_hash, k.request_hash, standing, s.concert_id, k.concert_id, w.missing,
+            s.sales_end_at, mine.barred_until, now
+        ) AS objection
     ),
     -- Of those who could have their seats, the earlier item goes first wherever two meet. One flag
     -- an item, in their order.
@@ -275,8 +323,8 @@ BEGIN
         FROM held AS h
         WHERE p.ctid = h.place_at AND p.expires_at < h.held_until
     )
-    SELECT s.item::int, s.final, s.reason, s.taken, s.seat_limit, s.amount, s.prices, s.sections,
-        s.created_at, s.held_until
+    SELECT s.item::int, s.final, s.reason, s.taken, s.seat_limit, s.retry_after_seconds, s.amount,
+        s.prices, s.sections, s.created_at, s.held_until
     FROM settled AS s;
 END $$;
 

@@ -1,9 +1,20 @@
 -- name: hold
 -- Holds seats: see the function.
-SELECT outcome, reason, taken, seat_limit, amount, prices, sections, created_at, held_until
+SELECT outcome, reason, taken, seat_limit, retry_after_seconds, amount, prices, sections, created_at,
+    held_until
 FROM reservation_hold(
     :room_ids, :numbers, :place_ids, :user_ids, :concert_ids, :reservation_ids, :request_hashes,
-    :show_ids, :firsts, :lasts, :seats
+    :show_ids, :firsts, :lasts, :seats, :unpaid_holds, :unpaid_holds_seconds
+)
+ORDER BY item;
+
+-- name: hold_best
+-- Holds the best free seats: see the function.
+SELECT outcome, reason, seat_limit, retry_after_seconds, available, together, seats, amount, prices,
+    sections, created_at, held_until
+FROM reservation_hold_best(
+    :room_ids, :numbers, :place_ids, :user_ids, :concert_ids, :reservation_ids, :request_hashes,
+    :show_ids, :sections, :counts, :together, :unpaid_holds, :unpaid_holds_seconds
 )
 ORDER BY item;
 

@@ -11,22 +11,15 @@ import asyncpg
 
 from frontrow.concerts.model import Show
 from frontrow.db.queries import load
-from frontrow.errors import (
-    DomainError,
-    NotFound,
-    ReservationClosed,
-    SeatLimit,
-    SeatTaken,
-    outcome_error,
-)
+from frontrow.errors import NotFound, outcome_error
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, request_hash, write_id
 from frontrow.metrics import count_finished
 from frontrow.reservations.model import Reservation, ReservedSeat
+from frontrow.reservations.outcomes import OPERATION, UnpaidHolds, made, refusal
 
 _queries = load("frontrow.reservations")
 
-_OPERATION = "reservation"
 _EXPIRE_BATCH = 1_000
 _WATCH_SECONDS = 0.25
 
@@ -59,6 +52,7 @@ class Reservations:
     """Where seats are held.
 
     Args:
+        unpaid: how many holds a user may let go.
         wake: told the room where a slot has come free.
         stopping: set when the server drains; those who wait are answered at once.
         note: told how long each hold took, in seconds.
@@ -70,12 +64,14 @@ class Reservations:
         lanes: Lanes,
         *,
         currency: str,
+        unpaid: UnpaidHolds,
         wake: Callable[[int], None] = lambda _: None,
         stopping: asyncio.Event | None = None,
         note: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._pool = pool
         self._currency = currency
+        self._unpaid = unpaid
         self._wake = wake
         self._note = note
         self._stopping = stopping or asyncio.Event()
@@ -100,13 +96,14 @@ class Reservations:
 
         Raises:
             SeatTaken, SeatLimit, ShowClosed, NotFound, NotAllowed: the seats can't be had.
+            RateLimited: the user let too many holds go.
             NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.
             IdempotencyKeyReused: the key made another reservation.
         """
         wanted = sorted(set(seats))
         ask = _Hold(
             place,
-            write_id(place.user_id, _OPERATION, idempotency_key),
+            write_id(place.user_id, OPERATION, idempotency_key),
             request_hash((show.show_id, wanted)),
             show.show_id,
             wanted,
@@ -117,24 +114,8 @@ class Reservations:
         finally:
             self._note(perf_counter() - started)
         if row["outcome"] not in ("held", "replayed"):
-            raise _refusal(row)
-        reservation = Reservation(
-            reservation_id=ask.reservation_id,
-            concert_id=place.concert_id,
-            show_id=show.show_id,
-            date=show.date,
-            starts_at=show.starts_at,
-            seats=[
-                ReservedSeat(*s) for s in zip(wanted, row["sections"], row["prices"], strict=True)
-            ],
-            amount=row["amount"],
-            currency=self._currency,
-            state="held",
-            held_until=row["held_until"],
-            created_at=row["created_at"],
-            payment_id=None,
-        )
-        return reservation, row["outcome"] == "replayed"
+            raise refusal(row)
+        return made(ask.reservation_id, show, wanted, row, currency=self._currency)
 
     async def release(self, reservation_id: UUID, user_id: UUID, place: PlaceRef | None) -> None:
         """Releases a user's hold; its seats are free at once. Doing it twice is fine.
@@ -152,7 +133,7 @@ class Reservations:
         """
         row = await self._releasing.submit(_Release(reservation_id, user_id, place))
         if row["outcome"] != "released":
-            raise _refusal(row)
+            raise refusal(row)
 
     async def leave(self, place: PlaceRef) -> None:
         """Takes a place out of the line and lets its holds go.
@@ -180,7 +161,7 @@ class Reservations:
         """The reservation that a user made with this key, if any."""
         if idempotency_key is None:
             return None
-        reservation_id = write_id(user_id, _OPERATION, idempotency_key)
+        reservation_id = write_id(user_id, OPERATION, idempotency_key)
         return await self._reading.submit((reservation_id, user_id))
 
     async def wait(self, reservation_id: UUID, user_id: UUID, seconds: float) -> Reservation:
@@ -229,6 +210,8 @@ class Reservations:
             firsts=firsts,
             lasts=lasts,
             seats=seats,
+            unpaid_holds=self._unpaid.holds,
+            unpaid_holds_seconds=self._unpaid.seconds,
         )
         return [AGAIN if row["outcome"] == "again" else row for row in rows]
 
@@ -286,16 +269,3 @@ class Reservations:
             created_at=row["created_at"],
             payment_id=row["payment_id"],
         )
-
-
-def _refusal(row: asyncpg.Record) -> DomainError:
-    """The error that an outcome of the database stands for."""
-    match row["outcome"]:
-        case "seat_taken":
-            return SeatTaken(seats=row["taken"])
-        case "seat_limit":
-            return SeatLimit(limit=row["seat_limit"])
-        case "reservation_closed":
-            return ReservationClosed(state=row["state"])
-        case outcome:
-            return outcome_error(outcome, row["reason"])

@@ -125,9 +125,26 @@ DESCRIPTIONS: Mapping[str, str] = {
 
 RULES: Mapping[str, Mapping[str, Any]] = {
     "NewReservation": {
-        "anyOf": [
-            {"required": ["date"], "properties": {"date": {"type": "string"}}},
-            {"required": ["show_id"], "properties": {"show_id": {"type": "string"}}},
+        "allOf": [
+            {
+                "anyOf": [
+                    {"required": ["date"], "properties": {"date": {"type": "string"}}},
+                    {"required": ["show_id"], "properties": {"show_id": {"type": "string"}}},
+                ]
+            },
+            {
+                "oneOf": [
+                    {
+                        "required": ["seats"],
+                        "properties": {
+                            "seats": {"type": "array"},
+                            "section": {"type": "null"},
+                            "together": {"type": "null"},
+                        },
+                    },
+                    {"required": ["count"], "properties": {"count": {"type": "integer"}}},
+                ]
+            },
         ]
     },
     "NewReservation.seats": {"uniqueItems": True},
@@ -188,7 +205,12 @@ EXAMPLES: Mapping[str, Any] = {
     "JoinedStatus.position": 1043,
     "JoinedStatus.state": "waiting",
     "Me.balance": 100_000,
+    "NewReservation.count": 2,
     "NewReservation.seats": [7, 8],
+    "NewReservation.section": "Stalls",
+    "NewReservation.together": True,
+    "SeatsUnavailableProblem.available": 3,
+    "SeatsUnavailableProblem.together": 1,
     "NewConcertWithRoom.waiting_room": {"policy": {"kind": "max_active", "max_active": 100}},
     "NewSection.rows": 3,
     "NewSection.seats": 30,

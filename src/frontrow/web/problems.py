@@ -32,6 +32,7 @@ from frontrow.errors import (
     ReservationClosed,
     RoomClosed,
     SeatLimit,
+    SeatsUnavailable,
     SeatTaken,
     ShowAmbiguous,
     ShowClosed,
@@ -96,6 +97,13 @@ class SeatTakenProblem(Problem, frozen=True, kw_only=True):
     """Somebody has seats of those that are wanted."""
 
     seats: Annotated[list[int], Meta(description="The numbers of those seats.")]
+
+
+class SeatsUnavailableProblem(Problem, frozen=True, kw_only=True):
+    """Fewer seats are free than wanted, or not side by side."""
+
+    available: Annotated[int, Meta(description="Seats that are free where they were wanted.")]
+    together: Annotated[int, Meta(description="Most of them side by side in one row.")]
 
 
 class SeatLimitProblem(Problem, frozen=True, kw_only=True):
@@ -186,6 +194,7 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     NotFound: _Kind(404, "Not found"),
     MethodNotAllowed: _Kind(405, "Method not allowed"),
     SeatTaken: _Kind(409, "Seat taken", SeatTakenProblem),
+    SeatsUnavailable: _Kind(409, "Seats unavailable", SeatsUnavailableProblem),
     SeatLimit: _Kind(409, "Seat limit", SeatLimitProblem),
     ShowAmbiguous: _Kind(409, "Show ambiguous", ShowAmbiguousProblem),
     ReservationClosed: _Kind(409, "Reservation closed", ReservationClosedProblem),

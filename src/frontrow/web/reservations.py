@@ -8,17 +8,19 @@ import msgspec
 from blacksheep import Response
 from msgspec import Meta
 
-from frontrow.concerts.model import Show
+from frontrow.concerts.model import TEXT, Show
 from frontrow.errors import (
     NotAllowed,
     NotFound,
     ReservationClosed,
     SeatLimit,
+    SeatsUnavailable,
     SeatTaken,
     ShowAmbiguous,
     ShowClosed,
     TokenFinished,
 )
+from frontrow.reservations.best import Wish
 from frontrow.reservations.model import Reservation
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
@@ -27,17 +29,54 @@ SeatNumber = Annotated[int, Meta(ge=1, le=2**31 - 1, description="The number of 
 
 
 class NewReservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which seats to hold: of the one show of a date, or of a show."""
+    """Which seats to hold, of the one show of a date or of a show: these, or the best there are."""
 
     date: dt.date | None = None
     show_id: UUID | None = None
-    seats: Annotated[
-        list[SeatNumber], Meta(min_length=1, max_length=100, description="Each number once.")
-    ]
+    seats: (
+        Annotated[
+            list[SeatNumber], Meta(min_length=1, max_length=100, description="Each number once.")
+        ]
+        | None
+    ) = None
+    count: (
+        Annotated[
+            int, Meta(ge=1, le=100, description="How many of the best seats, in place of seats.")
+        ]
+        | None
+    ) = None
+    section: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=100,
+                pattern=TEXT,
+                description="Where the best seats are to be; anywhere in the show if unset.",
+            ),
+        ]
+        | None
+    ) = None
+    together: (
+        Annotated[
+            bool,
+            Meta(
+                description="Whether the best seats must be side by side in one row; true if unset."
+                " With false they are too where they can be."
+            ),
+        ]
+        | None
+    ) = None
 
     def __post_init__(self) -> None:
         if self.date is None and self.show_id is None:
             raise ValueError("give a date or a show_id")
+        if (self.seats is None) == (self.count is None):
+            raise ValueError("give either seats or count")
+        if self.seats is None:
+            return
+        if self.section is not None or self.together is not None:
+            raise ValueError("section and together go with count")
         if len(set(self.seats)) < len(self.seats):
             raise ValueError("a seat is named twice")
 
@@ -53,9 +92,13 @@ class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def hold(ask: Ask) -> Response:
     """Holds seats."""
-    reservation, replayed = await ask.services.reservations.hold(
-        ask.queue_token, await _show(ask), ask.body.seats, ask.idempotency_key
-    )
+    wanted, services, place, key = ask.body, ask.services, ask.queue_token, ask.idempotency_key
+    show = await _show(ask)
+    if wanted.seats is not None:
+        reservation, replayed = await services.reservations.hold(place, show, wanted.seats, key)
+    else:
+        wish = Wish(wanted.count, wanted.section, wanted.together is not False)
+        reservation, replayed = await services.best_seats.hold(place, show, wish, key)
     return created(reservation, replayed=replayed)
 
 
@@ -106,15 +149,24 @@ CALLS = (
         group="Reservations",
         summary="Hold seats",
         says=(
-            "All of them or none. The hold lasts about five minutes, paid or not, and the session "
-            "lasts as long as it."
+            "Those that are named, or so many of the best that are free: front rows first, near "
+            "the middle, side by side. All of them or none. The hold lasts about five minutes, "
+            "paid or not, and the session lasts as long as it."
         ),
         who=Who.ADMITTED,
         body=NewReservation,
         example={"date": "2027-03-14", "seats": [7, 8]},
         idempotent=True,
         answers=(Answer(201, "The seats are held.", Reservation),),
-        refusals=(NotFound, NotAllowed, SeatTaken, SeatLimit, ShowAmbiguous, ShowClosed),
+        refusals=(
+            NotFound,
+            NotAllowed,
+            SeatTaken,
+            SeatsUnavailable,
+            SeatLimit,
+            ShowAmbiguous,
+            ShowClosed,
+        ),
         handler=hold,
     ),
     Call(

@@ -1,0 +1,121 @@
+"""Holds that are let go unpaid: a user may have so many of a concert in a time."""
+
+import asyncio
+from typing import Any
+
+from frontrow.errors import RateLimited
+from frontrow.ids import PlaceRef
+from frontrow.reservations.best import Wish
+from frontrow.services import Services
+from tests.buyers import Made, Owner, buyer, make_concert, pass_time, services_on
+from tests.conftest import Database
+from tests.integration.features.holding import come_back, hold
+
+FEW: dict[str, Any] = {"unpaid_holds": 2, "unpaid_holds_seconds": 100}
+
+
+async def let_go(services: Services, place: PlaceRef, made: Made, times: int) -> None:
+    """Holds a seat and releases it."""
+    for _ in range(times):
+        held = await hold(services, place, made, [1])
+        await services.reservations.release(held.reservation_id, place.user_id, place)
+
+
+async def barred(services: Services, place: PlaceRef, made: Made) -> int:
+    """For how many seconds no hold can be made, however the seats are told."""
+    seconds: set[int] = set()
+    for asking in (
+        services.reservations.hold(place, made.shows[0], [1], None),
+        services.best_seats.hold(place, made.shows[0], Wish(1), None),
+    ):
+        try:
+            await asking
+        except RateLimited as error:
+            seconds.add(error.retry_after_seconds)
+    first = seconds.pop()
+    assert seconds <= {first, first - 1, first + 1}
+    return first
+
+
+async def test_more_than_so_many(database: Database) -> None:
+    """One more than the limit is let go; then there is no hold until the first is old enough."""
+    async with services_on(database, **FEW) as services:
+        made = await make_concert(services, shows=2)
+        place = await buyer(services, made.concert_id)
+        await let_go(services, place, made, 1)
+        await pass_time(database, 30)
+        await let_go(services, place, made, 2)
+        assert await barred(services, place, made) == 70
+        await pass_time(database, 69)
+        assert await barred(services, place, made) == 1
+        await pass_time(database, 1)
+        await hold(services, place, made, [1])
+
+
+async def test_by_user_and_concert(database: Database) -> None:
+    """Others, and the same user elsewhere, are not concerned; another place of the user's is."""
+    async with services_on(database, **FEW) as services:
+        made, other = await make_concert(services), await make_concert(services)
+        place = await buyer(services, made.concert_id)
+        await let_go(services, place, made, 3)
+        await hold(services, await buyer(services, made.concert_id), made, [1])
+        elsewhere = await come_back(
+            services,
+            PlaceRef(place.user_id, other.concert_id, 0, 0, place.place_id, place.issued_at),
+        )
+        await hold(services, elsewhere, other, [1])
+        await services.reservations.leave(place)
+        await barred(services, await come_back(services, place), made)
+
+
+async def test_expired_holds_count_at_once(database: Database, owner: Owner) -> None:
+    """Also those that nobody has written down yet; paid ones never do."""
+    async with services_on(database, **FEW) as services:
+        made = await make_concert(services, hold_seconds=5, max_seats_per_user=100)
+        place = await buyer(services, made.concert_id, 50_000)
+        paid = await hold(services, place, made, [50])
+        await services.paying.pay(place, paid.reservation_id, 50_000, None)
+        place = await come_back(services, place)
+        for seat in (1, 2, 3):
+            await hold(services, place, made, [seat])
+        await pass_time(database, 5)
+        assert await owner.fetchval("SELECT count(*) FROM reservation WHERE state = 'held'") == 3
+        assert await barred(services, place, made) == 100
+        assert await services.reservations.expire() == 3
+        assert await barred(services, place, made) in (99, 100)
+
+
+async def test_a_key_still_finds_what_it_made(database: Database) -> None:
+    """A retry is no further hold."""
+    async with services_on(database, **FEW) as services:
+        made = await make_concert(services)
+        place = await buyer(services, made.concert_id)
+        first = await hold(services, place, made, [2], "key")
+        await services.reservations.release(first.reservation_id, place.user_id, place)
+        await let_go(services, place, made, 2)
+        await barred(services, place, made)
+        assert await services.reservations.hold(place, made.shows[0], [2], "key") == (first, True)
+
+
+async def test_at_once(database: Database) -> None:
+    """One user over two processes: what runs at once when the limit is met, but no more."""
+    async with services_on(database, **FEW) as one, services_on(database, **FEW) as other:
+        made = await make_concert(one)
+        place = await buyer(one, made.concert_id)
+
+        async def once(services: Services, seat: int) -> bool:
+            try:
+                held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
+            except RateLimited:
+                return False
+            await services.reservations.release(held.reservation_id, place.user_id, place)
+            return True
+
+        for round_ in range(4):
+            # Each holds once at most before the other's release: four seats are the user's limit.
+            await asyncio.gather(once(one, 1 + round_), once(other, 11 + round_))
+        assert not await once(one, 21)
+        counted = await one.pool.fetchval(
+            "SELECT count(*) FROM reservation WHERE state = 'released'"
+        )
+        assert counted in (3, 4)

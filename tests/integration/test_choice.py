@@ -1,0 +1,203 @@
+"""The choice of the best seats, against a model that looks at every place there is."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from frontrow.db.server import EmbeddedServer
+from tests.conftest import Database
+from tests.integration.choice_model import House, Section
+from tests.integration.databases import fresh_database
+
+
+class Wish(NamedTuple):
+    """What somebody wants: how many, of which section (none: anywhere), side by side or not."""
+
+    seats: int
+    section: int | None
+    together: bool
+
+
+class Answer(NamedTuple):
+    """What the database says to a wish."""
+
+    outcome: str
+    seats: list[int]
+    available: int | None
+    together: int | None
+
+
+class Booth:
+    """One show whose seats are handed out as they are chosen."""
+
+    def __init__(self, connection: Any, sections: Sequence[Section], house: House) -> None:
+        self.connection = connection
+        self.sections = sections
+        self.house = house
+        self.show_id = uuid4()
+
+    async def open(self) -> None:
+        """Puts the show on sale; the seats that the house has no longer are sold."""
+        await self.connection.execute(
+            "INSERT INTO show VALUES ($1, $2, 0, now(), now()::date, now(), $3, 1)",
+            self.show_id,
+            CONCERT,
+            self.house.seats,
+        )
+        await self.connection.executemany(
+            """INSERT INTO show_section (show_id, ordinal, name, price, first_number, last_number,
+                seats_per_row)
+            VALUES ($1, $2, $3, 1, $4, $5, $6)""",
+            [
+                (self.show_id, at + 1, str(at), rows[0].first, rows[-1].seats[-1], rows[0].width)
+                for at, rows in enumerate(self.house.rows)
+            ],
+        )
+        await self.connection.execute(
+            """INSERT INTO seat (show_id, number, price, reservation_id, held_until)
+            SELECT $1::uuid, n, 1, CASE WHEN taken THEN $1::uuid END,
+                CASE WHEN taken THEN 'infinity'::timestamptz END
+            FROM generate_series(1, $2) AS n
+            CROSS JOIN LATERAL (SELECT n <> ALL ($3)) AS t (taken)""",
+            self.show_id,
+            self.house.seats,
+            sorted(self.house.free),
+        )
+
+    async def choose(self, wishes: Sequence[Wish]) -> list[Answer]:
+        """One batch; what is chosen is sold."""
+        async with self.connection.transaction():
+            row = await self.connection.fetchrow(
+                """WITH a AS (SELECT * FROM reservation_areas($1, $2))
+                SELECT c.* FROM a CROSS JOIN LATERAL reservation_choose(
+                    a.areas, $3, $4, a.area_from, a.area_to, a.members, a.shows, a.ordinals,
+                    clock_timestamp()
+                ) AS c""",
+                [self.show_id] * len(wishes),
+                [None if wish.section is None else str(wish.section) for wish in wishes],
+                [wish.seats for wish in wishes],
+                [wish.together for wish in wishes],
+            )
+            seats: list[list[int]] = [[] for _ in wishes]
+            for item, first, count in zip(
+                row["piece_items"], row["piece_firsts"], row["piece_counts"], strict=True
+            ):
+                seats[item - 1] += range(first, first + count)
+            answers = [
+                Answer(*answer)
+                for answer in zip(
+                    row["outcomes"], seats, row["available"], row["together"], strict=True
+                )
+            ]
+            await self.mark(
+                [n for answer in answers if answer.outcome == "chosen" for n in answer.seats],
+                taken=True,
+            )
+        return answers
+
+    async def mark(self, numbers: Sequence[int], *, taken: bool) -> None:
+        """Sells seats, or gives them back."""
+        await self.connection.execute(
+            """UPDATE seat SET reservation_id = CASE WHEN $3 THEN $1::uuid END,
+                held_until = CASE WHEN $3 THEN 'infinity'::timestamptz END
+            WHERE show_id = $1 AND number = ANY ($2)""",
+            self.show_id,
+            numbers,
+            taken,
+        )
+
+    async def a_second_passes(self) -> None:
+        """What was noted where to begin to search is too old by now."""
+        await self.connection.execute(
+            "UPDATE section_search SET searched_at = searched_at - interval '1 second'"
+        )
+
+
+CONCERT = UUID("00000000-0000-0000-0000-00000000c0c0")
+LONGEST = 300
+ROUNDS = 20
+
+
+@pytest.fixture(scope="module")
+async def connection(engine: EmbeddedServer, template: Database) -> AsyncIterator[Any]:
+    """A connection to a database with one concert."""
+    async with fresh_database(engine, template) as database:
+        owner = await asyncpg.connect(database.owner_url)
+        await owner.execute(
+            "INSERT INTO concert VALUES ($1, 0, 'The Test', NULL, NULL, 'UTC', 'KRW', 1, 1, now())",
+            CONCERT,
+        )
+        yield owner
+        await owner.close()
+
+
+@st.composite
+def houses(draw: st.DrawFn) -> tuple[list[Section], set[int]]:
+    """Sections of short rows, or of few long ones; some of the seats are sold."""
+    short = st.builds(Section, st.integers(1, 4), st.integers(1, 12))
+    long = st.builds(Section, st.integers(1, 2), st.integers(80, LONGEST))
+    sections = draw(st.lists(st.one_of(short, short, long), min_size=1, max_size=4))
+    seats = sum(section.rows * section.seats_per_row for section in sections)
+    random = draw(st.randoms(use_true_random=False))
+    share = draw(st.sampled_from([0, 0, 0.2, 0.5, 0.8, 1]))
+    return sections, {number for number in range(1, seats + 1) if random.random() < share}
+
+
+def wishes(sections: int) -> st.SearchStrategy[list[list[Wish]]]:
+    """Batches of wishes."""
+    count = st.one_of(st.just(2), st.integers(1, 5), st.integers(1, 100))
+    section = st.one_of(st.none(), st.integers(0, sections - 1))
+    wish = st.builds(Wish, count, section, st.booleans())
+    return st.lists(st.lists(wish, min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.data())
+async def test_the_best_seats_are_those_of_the_rule(connection: Any, data: st.DataObject) -> None:
+    """Every choice is the model's, seat for seat, and a refusal says what is left."""
+    sections, taken = data.draw(houses())
+    booth = Booth(connection, sections, House(sections, taken))
+    await booth.open()
+    for batch in data.draw(wishes(len(sections))):
+        if data.draw(st.booleans()):
+            given_back = sorted(set(range(1, booth.house.seats + 1)) - booth.house.free)[::3]
+            await booth.mark(given_back, taken=False)
+            booth.house.free |= set(given_back)
+            await booth.a_second_passes()
+        await _answer_all(booth, batch)
+
+
+async def _answer_all(booth: Booth, batch: Sequence[Wish]) -> None:
+    """Asks until all are answered; whoever is to ask again goes first, as in the lane."""
+    waiting = list(batch)
+    for _ in range(ROUNDS):
+        answers = await booth.choose(waiting)
+        for wish, answer in zip(waiting, answers, strict=True):
+            _check(booth.house, wish, answer)
+        asked = zip(waiting, answers, strict=True)
+        waiting = [wish for wish, answer in asked if answer.outcome == "again"]
+        if not waiting:
+            return
+    raise AssertionError(waiting)
+
+
+def _check(house: House, wish: Wish, answer: Answer) -> None:
+    if answer.outcome == "again":
+        return
+    best = house.choose(wish.section, wish.seats, together=wish.together)
+    if answer.outcome == "chosen":
+        assert sorted(answer.seats) == sorted(best or [])
+    else:
+        assert answer.outcome == "seats_unavailable"
+        assert best is None
+        assert answer.available == house.available(wish.section)
+        assert answer.together == house.longest_run(wish.section)
