@@ -101,7 +101,7 @@ BY_TOKEN = [call for call in CALLS if "token" in call.who.value or "admitted" in
 BY_ADMITTED = [call for call in CALLS if "admitted" in call.who.value]
 BY_KEY = [call for call in CALLS if "key" in call.who.value]
 WITH_BODY = [call for call in CALLS if call.body is not None]
-NOTHING_REQUIRED = {"add_user", "change_concert", "exchange_key", "sign_in"}
+NOTHING_REQUIRED = {"add_user", "change_concert", "exchange_key", "rotate_key", "sign_in"}
 
 
 # Bodies

@@ -980,7 +980,7 @@ async def keys_change(desk: Desk) -> None:
     for method in ("POST", "DELETE"):
         await desk.operate(method, f"/admin/users/{fan.user_id}/keys")
     coming = await desk.operate("POST", "/admin/keys/rotations", json={})
-    await desk.operate("DELETE", f"/admin/keys/{coming.json()['key_id']}")
+    await desk.operate("POST", f"/admin/keys/{coming.json()['key_id']}/retire")
     await desk.operate("GET", "/admin/keys")
 
 

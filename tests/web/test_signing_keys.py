@@ -16,7 +16,7 @@ async def test_tokens_live_through_a_rotation(desk: Desk) -> None:
     concert = await desk.concert()
     fan = await desk.waiting(concert)
     old, old_token = key_id_of(fan.token), fan.token
-    check_problem(await desk.operate("DELETE", f"/admin/keys/{old}"), 409, "key_in_use")
+    check_problem(await desk.operate("POST", f"/admin/keys/{old}/retire"), 409, "key_in_use")
     response = await desk.operate("POST", "/admin/keys/rotations", json={})
     assert response.status_code == 201
     new = response.json()
@@ -33,7 +33,7 @@ async def test_tokens_live_through_a_rotation(desk: Desk) -> None:
         return key_id_of((await desk.waiting(concert)).token) == str(new["key_id"])
 
     await eventually(new_one_signs)
-    assert (await desk.operate("DELETE", f"/admin/keys/{old}")).status_code == 204
+    assert (await desk.operate("POST", f"/admin/keys/{old}/retire")).status_code == 204
     check_problem(await fan.by_token("GET", "/queue/tokens/me"), 401, "credential_invalid")
     again = await fan.join(concert)
     assert (again["number"], key_id_of(fan.token)) == (1, new["key_id"])
@@ -57,11 +57,11 @@ async def test_bad_rotations(desk: Desk) -> None:
     for body in ({"purpose": "operator"}, {"purpose": None}, {"secret": "x"}):
         response = await desk.operate("POST", "/admin/keys/rotations", json=body)
         assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
-    check_problem(await desk.operate("DELETE", "/admin/keys/00000000"), 404, "not_found")
-    response = await desk.operate("DELETE", "/admin/keys/x")
+    check_problem(await desk.operate("POST", "/admin/keys/00000000/retire"), 404, "not_found")
+    response = await desk.operate("POST", f"/admin/keys/{'0' * 65}/retire")
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
     fan = await desk.fan()
-    for method, path in (("GET", ""), ("POST", "/rotations"), ("DELETE", "/00000000")):
+    for method, path in (("GET", ""), ("POST", "/rotations"), ("POST", "/00000000/retire")):
         response = await fan.by_key(method, f"/admin/keys{path}")
         check_problem(response, 401, "credential_invalid")
     after = await desk.digest()

@@ -11,7 +11,7 @@ from frontrow.rotation import KeyState, Purpose, key_states, retire_key, rotate_
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
 
-_KeyId = Annotated[str, Meta(pattern="^[0-9a-f]{8,64}$")]
+_KeyId = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class NewRotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,8 +73,8 @@ CALLS = (
         handler=rotate,
     ),
     Call(
-        method="DELETE",
-        path="/admin/keys/{key_id}",
+        method="POST",
+        path="/admin/keys/{key_id}/retire",
         name="retire_key",
         group="Operator",
         summary="Retire a signing key",
