@@ -264,7 +264,7 @@ def restore(file: Path, **given: object) -> None:
 
 @main.group()
 def keys() -> None:
-    """Show, rotate and retire the keys that sign queue tokens and tickets.
+    """Show, rotate and retire the keys that sign queue tokens, tickets and challenges.
 
     All of it works beside a running server, found by the same option as that.
     """
@@ -280,7 +280,7 @@ def list_keys(**given: object) -> None:
 @keys.command("rotate")
 @click.option(
     "--purpose",
-    type=click.Choice(["token", "ticket"]),
+    type=click.Choice(["token", "ticket", "challenge"]),
     default="token",
     show_default=True,
     help="What the new key is to sign.",

@@ -6,7 +6,7 @@
         ├── Malformed, InvalidRequest, TooLarge, UnsupportedMediaType
         ├── CredentialMissing, CredentialInvalid, TokenFinished
         ├── InsufficientBalance
-        ├── NotAdmitted, NotAllowed
+        ├── NotAdmitted, NotAllowed, ChallengeRequired, ChallengeFailed
         ├── NotFound
         ├── SeatTaken, SeatsUnavailable, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed,
         │   ShowClosed, RefundClosed
@@ -133,6 +133,20 @@ class NotAllowed(DomainError):
 
     code = "not_allowed"
     message = "This token is for another concert."
+
+
+class ChallengeRequired(DomainError):
+    """A guest account is given for proof of work only."""
+
+    code = "challenge_required"
+    message = "Get a challenge (GET /users/challenge), solve it and send it along."
+
+
+class ChallengeFailed(DomainError):
+    """The challenge gives no account. ``reason``: invalid, expired or used."""
+
+    code = "challenge_failed"
+    message = "This challenge isn't solved, has ended, or was used. Get another one."
 
 
 class NotFound(DomainError):

@@ -14,9 +14,10 @@ from msgspec import Meta
 from frontrow.errors import KeyInUse, NotFound
 from frontrow.keys.ring import REFRESH_SECONDS, Database, NewKey, describe, end, rotate
 from frontrow.payments import ticket_signing
+from frontrow.users import challenge
 from frontrow.waiting_room import token
 
-Purpose: TypeAlias = Literal["token", "ticket"]
+Purpose: TypeAlias = Literal["token", "ticket", "challenge"]
 
 LEAD_SECONDS = 5 * REFRESH_SECONDS
 """How long a key is known before it signs: each process reads its rings several times by then."""
@@ -24,6 +25,7 @@ LEAD_SECONDS = 5 * REFRESH_SECONDS
 _NEW: Mapping[Purpose, Callable[[], NewKey]] = {
     "token": token.new_key,
     "ticket": ticket_signing.new_key,
+    "challenge": challenge.new_key,
 }
 
 
@@ -31,7 +33,9 @@ class KeyState(msgspec.Struct, frozen=True):
     """A signing key, without its secret."""
 
     key_id: str
-    purpose: Annotated[Purpose, Meta(description="What it signs: queue tokens or tickets.")]
+    purpose: Annotated[
+        Purpose, Meta(description="What it signs: queue tokens, tickets or guests' challenges.")
+    ]
     state: Annotated[
         Literal["coming", "signing", "accepted", "retired"],
         Meta(

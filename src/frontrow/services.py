@@ -25,6 +25,7 @@ from frontrow.reservations.best import BestSeats
 from frontrow.reservations.outcomes import UnpaidHolds
 from frontrow.reservations.service import Reservations
 from frontrow.settings import Settings
+from frontrow.users.challenge import Challenges, load_challenges
 from frontrow.users.service import Users
 from frontrow.users.sign_in import SignIn, open_sign_in
 from frontrow.waiting_room.draw import Draws
@@ -76,6 +77,8 @@ class Services:
     users: Users
     sign_in: SignIn | None
     """Who signs in elsewhere; ``None`` where no issuer is named."""
+    challenges: Challenges | None
+    """Proof of work before a guest account; ``None`` where none is asked for."""
     rooms: WaitingRooms
     draws: Draws
     catalogue: Catalogue
@@ -132,6 +135,9 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     ticket_signer = await load_ticket_signer(pool)
     users = Users(pool, lanes, remembered_keys=settings.cached_credentials)
     await users.read_revocations()
+    challenges = await load_challenges(
+        pool, tries=settings.guest_challenge, seconds=settings.guest_challenge_seconds
+    )
     sign_in = await opened.enter_async_context(open_sign_in(settings, users))
     snapshot = Snapshot(pool)
     await snapshot.refresh()
@@ -146,6 +152,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         load=load,
         users=users,
         sign_in=sign_in,
+        challenges=challenges,
         rooms=WaitingRooms(pool, lanes, signer, snapshot, wake=bell.ring),
         draws=Draws(pool, snapshot),
         catalogue=Catalogue(pool, lanes),

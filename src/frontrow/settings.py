@@ -171,6 +171,16 @@ class Settings(BaseSettings):
     guests: bool | None = Field(
         None, description="Whether guest accounts are given; by default where no issuer is named."
     )
+    guest_challenge: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+        0,
+        description=(
+            "Proof of work before a guest account: the most tries that it takes, half of them on "
+            "average; 0: none."
+        ),
+    )
+    guest_challenge_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        300, description="How long such a challenge may be solved."
+    )
     streams: PositiveCount = Field(
         20_000, description="Most open streams of one process; more are answered 503."
     )

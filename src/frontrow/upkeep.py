@@ -29,6 +29,7 @@ _CLOSE_SECONDS = 0.5
 _RETIRE_KEYS_SECONDS = 60.0
 _FORGET_SECONDS = 15.0
 _REFUND_SECONDS = 0.5
+_PRUNE_CHALLENGES_SECONDS = 60.0
 # Over all processes once a second: each tries a little more often than that.
 _LOOK_AT_PACE_SECONDS = 0.5
 # That counts all of a line: it may take a hundredth of the time, or less.
@@ -260,6 +261,12 @@ async def running(services: Services) -> AsyncIterator[None]:
             "places", lambda: count_places(services), _COUNT_PLACES_SECONDS, rest=_COUNT_PLACES_REST
         ),
     ]
+    if services.challenges is not None:
+        ring = services.challenges.ring
+        loops += [
+            _loop("challenge_keys", ring.refresh, REFRESH_SECONDS),
+            _loop("challenges", services.users.prune_challenges, _PRUNE_CHALLENGES_SECONDS),
+        ]
     if services.sign_in is not None:
         keys = services.sign_in.keys
         loops.append(_loop("issuer_keys", keys.refresh, settings.oidc_refresh_seconds))

@@ -34,6 +34,8 @@ CONTRACT = {
     "reservation_closed",
     "room_closed",
     "show_closed",
+    "challenge_required",
+    "challenge_failed",
     "key_limit",
     "refund_closed",
     "already_checked_in",

@@ -14,7 +14,17 @@ import pytest
 
 from frontrow.web.openapi import document
 from tests.buyers import pass_time
-from tests.web.fans import OPEN, Concert, Desk, Fan, Json, check_problem, eventually, starts_at
+from tests.web.fans import (
+    OPEN,
+    Concert,
+    Desk,
+    Fan,
+    Json,
+    check_problem,
+    eventually,
+    open_desk,
+    starts_at,
+)
 from tests.web.serving import OPERATOR_KEY
 from tests.web.visitors import visiting
 
@@ -972,6 +982,13 @@ async def test_a_waiting_token_is_told_to_wait(desk: Desk) -> None:
     assert int(refused.headers["retry-after"]) == math.ceil(poll_after_ms / 1000)
 
 
+async def work_is_asked_for(desk: Desk) -> None:
+    """The success that only a server has which asks for proof of work."""
+    async with open_desk(desk.database, guest_challenge=1) as other:
+        other.conformance = desk.conformance
+        await other.ask("GET", "/users/challenge")
+
+
 async def keys_change(desk: Desk) -> None:
     """Every success of the calls about user keys and signing keys."""
     fan = await desk.fan()
@@ -1037,6 +1054,7 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
     scan = {"code": (await buy_again(fan, concert, 3))["tickets"][0]["code"]}
     await desk.operate("POST", "/admin/tickets/check-ins", json=scan)
     await keys_change(desk)
+    await work_is_asked_for(desk)
     await (await desk.waiting(concert)).by_token("DELETE", "/queue/tokens/me")
     await desk.ask("GET", f"{base}/queue")
     drawn = await desk.concert(

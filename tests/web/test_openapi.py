@@ -111,7 +111,11 @@ def test_what_a_call_is_implies_its_refusals() -> None:
     anything = {"malformed", "invalid_request", "rate_limited"}
     assert found["healthz"] == anything
     assert found["readyz"] == anything | {"unavailable"}
-    assert found["add_user"] == anything | body | stored | {"not_allowed"}
+    assert found["add_user"] == anything | body | stored | {
+        "not_allowed",
+        "challenge_required",
+        "challenge_failed",
+    }
     assert found["me"] == anything | credential | stored
     assert found["balance"] == anything | credential | admitted | stored | {"not_found"}
     assert found["charge"] == (

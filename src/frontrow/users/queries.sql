@@ -21,6 +21,25 @@ FROM unnest(:user_ids::uuid[]) AS k (user_id)
 ORDER BY k.user_id
 ON CONFLICT (user_id) DO NOTHING;
 
+-- name: add_solved
+-- Adds guest accounts that solved a challenge: user_add_solved.
+SELECT outcome FROM user_add_solved(
+    :user_ids::uuid[], :key_hashes::bytea[], :nonces::bytea[], :expires::timestamptz[]
+)
+ORDER BY item;
+
+-- name: prune_challenges$
+-- Drops some of the used challenges that have ended a while ago; gives how many.
+WITH pruned AS (
+    DELETE FROM used_challenge WHERE nonce IN (
+        SELECT c.nonce FROM used_challenge AS c
+        WHERE c.expires_at < clock_timestamp() - interval '5 minutes'
+        ORDER BY c.expires_at LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+    RETURNING nonce
+)
+SELECT count(*) FROM pruned;
+
 -- name: users_of_keys
 -- The users whose live keys have these hashes, in their order; NULL where there is none. A key is
 -- looked up before it is judged, or the index of the live ones may be read through for it.

@@ -9,8 +9,9 @@ import asyncpg
 import msgspec
 
 from frontrow.db.queries import load
-from frontrow.errors import CredentialInvalid, KeyLimit, outcome_error
+from frontrow.errors import ChallengeFailed, CredentialInvalid, KeyLimit, outcome_error
 from frontrow.group_commit import Lanes
+from frontrow.users.challenge import Solved
 from frontrow.users.remembered import RememberedKeys
 
 _queries = load("frontrow.users")
@@ -20,6 +21,8 @@ KEY_PREFIX = "frk_"
 
 MOST_KEYS = 10
 """Live keys that a user may ask for."""
+
+_PRUNED_AT_ONCE = 10_000
 
 
 class UserKey(msgspec.Struct, frozen=True):
@@ -39,18 +42,28 @@ class Users:
     def __init__(self, pool: asyncpg.Pool, lanes: Lanes, *, remembered_keys: int) -> None:
         self._pool = pool
         self._adding = lanes.open("user_add", self._add, in_flight=1)
+        self._adding_solved = lanes.open("user_add_solved", self._add_solved, in_flight=1)
         self._adding_accounts = lanes.open("account_add", self._add_accounts, in_flight=1)
         self._finding = lanes.open("user_find", self._find)
         self._known = RememberedKeys(remembered_keys)
         # The last revocation that this process knows of.
         self._revocation: int | None = None
 
-    async def add_guest(self) -> Guest:
-        """Makes a guest account."""
+    async def add_guest(self, solved: Solved | None = None) -> Guest:
+        """Makes a guest account; for a solved challenge, where one is asked for.
+
+        Raises:
+            ChallengeFailed: it gave another account, or has ended by the database's clock.
+        """
         guest = Guest(uuid4(), _new_key())
         key_hash = _hash(guest.user_key)
         moment = self._known.moment
-        await self._adding.submit((guest.user_id, key_hash))
+        if solved is None:
+            await self._adding.submit((guest.user_id, key_hash))
+        else:
+            outcome = await self._adding_solved.submit((guest.user_id, key_hash, solved))
+            if outcome != "added":
+                raise ChallengeFailed(reason=outcome)
         self._known.add(key_hash, guest.user_id, moment)
         return guest
 
@@ -105,6 +118,14 @@ class Users:
         if done["outcome"] != "revoked":
             raise outcome_error(done["outcome"], None)
 
+    async def prune_challenges(self) -> int:
+        """Drops the used challenges that have ended. Returns how many."""
+        pruned = total = await _queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)
+        while pruned == _PRUNED_AT_ONCE:
+            pruned = await _queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)
+            total += pruned
+        return int(total)
+
     async def read_revocations(self) -> None:
         """Forgets the keys that any process has revoked since this was last done."""
         if self._revocation is None:
@@ -136,6 +157,17 @@ class Users:
         user_ids, key_hashes = zip(*guests, strict=True)
         await _queries.add_users(self._pool, user_ids=user_ids, key_hashes=key_hashes)
         return [None] * len(guests)
+
+    async def _add_solved(self, guests: Sequence[tuple[UUID, bytes, Solved]]) -> list[str]:
+        user_ids, key_hashes, solved = zip(*guests, strict=True)
+        rows = await _queries.add_solved(
+            self._pool,
+            user_ids=user_ids,
+            key_hashes=key_hashes,
+            nonces=[one.nonce for one in solved],
+            expires=[one.expires_at for one in solved],
+        )
+        return [row["outcome"] for row in rows]
 
     async def _add_accounts(self, user_ids: Sequence[UUID]) -> list[None]:
         await _queries.add_accounts(self._pool, user_ids=user_ids)

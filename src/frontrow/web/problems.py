@@ -13,6 +13,8 @@ from msgspec import Meta
 from frontrow.errors import (
     AlreadyCheckedIn,
     AmountMismatch,
+    ChallengeFailed,
+    ChallengeRequired,
     CredentialInvalid,
     CredentialMissing,
     DomainError,
@@ -91,6 +93,15 @@ class NotAdmittedProblem(Problem, frozen=True, kw_only=True):
 
     ahead: Annotated[int, Meta(description="How many people are called before this one.")]
     poll_after_ms: Annotated[int, Meta(description="Ask again after this many milliseconds.")]
+
+
+class ChallengeFailedProblem(Problem, frozen=True, kw_only=True):
+    """The challenge gives no account."""
+
+    reason: Annotated[
+        Literal["invalid", "expired", "used"],
+        Meta(description="It isn't solved or not one of ours, has ended, or gave an account."),
+    ]
 
 
 class SeatTakenProblem(Problem, frozen=True, kw_only=True):
@@ -191,6 +202,8 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     InsufficientBalance: _Kind(402, "Insufficient balance", InsufficientBalanceProblem),
     NotAdmitted: _Kind(403, "Not admitted", NotAdmittedProblem),
     NotAllowed: _Kind(403, "Not allowed"),
+    ChallengeRequired: _Kind(403, "Challenge required"),
+    ChallengeFailed: _Kind(403, "Challenge failed", ChallengeFailedProblem),
     NotFound: _Kind(404, "Not found"),
     MethodNotAllowed: _Kind(405, "Method not allowed"),
     SeatTaken: _Kind(409, "Seat taken", SeatTakenProblem),

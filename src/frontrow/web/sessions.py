@@ -13,7 +13,7 @@ from frontrow.web import cookies
 from frontrow.web.auth import SESSION_SECONDS, OperatorKey
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
-from frontrow.web.users import NewUser, new_guest
+from frontrow.web.users import GUEST_REFUSALS, NewUser, new_guest
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ CALLS = (
             Answer(201, "A new guest.", Session, headers=_COOKIE),
             Answer(200, "The user whom the browser has already.", Session, headers=_NOT_KEPT),
         ),
-        refusals=(NotAllowed,),
+        refusals=GUEST_REFUSALS,
         handler=sign_in,
     ),
     Call(

@@ -1,4 +1,4 @@
-"""The operator's calls about the keys that sign queue tokens and tickets."""
+"""The operator's calls about the keys that sign queue tokens, tickets and challenges."""
 
 from typing import Annotated
 
@@ -41,6 +41,8 @@ async def retire(ask: Ask) -> Response:
     await retire_key(ask.services.pool, ask.params["key_id"])
     await ask.services.signer.refresh()
     await ask.services.tickets.signer.ring.refresh()
+    if ask.services.challenges is not None:
+        await ask.services.challenges.ring.refresh()
     return no_content()
 
 

@@ -1,0 +1,71 @@
+"""Proof of work before a guest account, over HTTP."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+
+import altcha
+import pytest
+
+from tests.conftest import Database
+from tests.web.fans import Desk, check_problem, open_desk
+from tests.web.visitors import visiting
+
+
+@pytest.fixture(scope="module")
+async def desk(module_database: Database) -> AsyncIterator[Desk]:
+    """A server that asks for a little work."""
+    async with open_desk(module_database, guest_challenge=20) as made:
+        yield made
+
+
+async def solved(desk: Desk) -> str:
+    """What solves a new challenge."""
+    response = await desk.ask("GET", "/users/challenge")
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    challenge = altcha.Challenge.from_dict(response.json())
+    solution = altcha.solve_challenge(challenge)
+    assert solution is not None
+    return altcha.Payload(challenge, solution).to_base64()
+
+
+async def test_an_account_for_work(desk: Desk) -> None:
+    """Without it 403 challenge_required; with it 201, once."""
+    check_problem(await desk.ask("POST", "/users", json={}), 403, "challenge_required")
+    payload = await solved(desk)
+    assert (await desk.ask("POST", "/users", json={"altcha": payload})).status_code == 201
+    again = await desk.ask("POST", "/users", json={"altcha": payload})
+    check_problem(again, 403, "challenge_failed", reason="used")
+
+
+async def test_a_page_works_too(desk: Desk) -> None:
+    """POST /session asks for the same; who has a user already needs nothing."""
+    async with visiting(desk) as visitor:
+        refused = await visitor.ask("POST", "/session", json={})
+        check_problem(refused, 403, "challenge_required")
+        made = await visitor.ask("POST", "/session", json={"altcha": await solved(desk)})
+        assert made.status_code == 201
+        assert (await visitor.ask("POST", "/session", json={})).status_code == 200
+
+
+async def test_bad_work(desk: Desk) -> None:
+    """Altered, unsolved or no payload at all: 403 or 422, and nobody is made."""
+    before = await desk.digest()
+    said = json.loads(base64.b64decode(await solved(desk)))
+    said["solution"]["derivedKey"] = "00" * 32
+    for payload in (base64.b64encode(json.dumps(said).encode()).decode(), "", "e30=", "~"):
+        response = await desk.ask("POST", "/users", json={"altcha": payload})
+        check_problem(response, 403, "challenge_failed", reason="invalid")
+    for wrong in (7, ["x"], "x" * 4097):
+        response = await desk.ask("POST", "/users", json={"altcha": wrong})
+        assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert await desk.digest() == before
+
+
+async def test_where_none_is_asked_for(module_database: Database) -> None:
+    """GET /users/challenge is 404, POST /users {} is 201, and work that was done is no mistake."""
+    async with open_desk(module_database) as plain:
+        check_problem(await plain.ask("GET", "/users/challenge"), 404, "not_found")
+        for body in ({}, {"altcha": None}, {"altcha": "e30="}):
+            assert (await plain.ask("POST", "/users", json=body)).status_code == 201
