@@ -144,7 +144,9 @@ async def measure_all(url: str, owner_url: str, rounds: int) -> list[Cost]:
         tokens = (await house.fill(pool, PEOPLE, admitted=False)).tokens
     straight = [Request("GET", f"{API}/queue/tokens/me", token) for token in tokens]
     proxied = [
-        msgspec.structs.replace(request, client=f"198.18.{number >> 8}.{number & 255}")
+        msgspec.structs.replace(
+            request, headers=f"X-Forwarded-For: 198.18.{number >> 8}.{number & 255}\r\n"
+        )
         for number, request in enumerate(straight)
     ]
     async with served(url, **ON) as limited, served(url, **OFF) as unlimited:

@@ -23,8 +23,6 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes = b""
     headers: str = ""
     """Further lines of the head, each with its end."""
-    client: str = ""
-    """The address that a proxy would tell of."""
 
     def raw(self, host: str) -> bytes:
         """Its bytes."""
@@ -32,8 +30,6 @@ class Request(msgspec.Struct, frozen=True):
             f"{self.method} {self.path} HTTP/1.1\r\nHost: {host}\r\n"
             f"Authorization: Bearer {self.token}\r\n{self.headers}"
         )
-        if self.client:
-            head += f"X-Forwarded-For: {self.client}\r\n"
         if self.body:
             head += f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n"
         return head.encode() + b"\r\n" + self.body
