@@ -1,0 +1,396 @@
+"""Two users: whatever one of them has isn't there for the other, by any call and any credential.
+
+The calls are those of the OpenAPI document. What another user is told of an object that exists is,
+to the byte, what is told of one that doesn't.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from frontrow.web.openapi import document
+from tests.conftest import Database
+from tests.issuer import AUDIENCE, running_issuer
+from tests.web.fans import Concert, Desk, Fan, Json, open_desk, starts_at
+
+PRIVATE = {"user_id", "reservation_id", "payment_id", "ticket_id", "after", "code"}
+"""Names of parameters that stand for what one user has."""
+PUBLIC = {"concert_id", "show_id"}
+"""Those that stand for what everybody is shown."""
+HOUSE = {"key_id"}
+"""Those that stand for what only the operator has; other credentials never get to them."""
+
+OF_USERS = {
+    "balance": {"user_id"},
+    "transfers": {"user_id"},
+    "charge": {"user_id"},
+    "reservation": {"reservation_id"},
+    "release": {"reservation_id"},
+    "payments": {"after"},
+    "payment": {"payment_id"},
+    "ticket": {"ticket_id"},
+    "ticket_qr": {"ticket_id"},
+    "ticket_print": {"ticket_id"},
+    "ticket_calendar": {"ticket_id"},
+    "refund_own": {"payment_id"},
+    "pay": {"reservation_id"},
+}
+"""The users' calls that name a private object, in an order in which its owner can make them all."""
+OF_THE_OPERATOR = {
+    "reissue_key": {"user_id"},
+    "revoke_keys": {"user_id"},
+    "refund": {"payment_id"},
+    "check_in": {"code"},
+}
+ANYWAY = {"payments"}
+"""Calls that answer all the same, with what the asking user has; as the contract says."""
+
+NOT_THERE = {"queue_events", "draw", "draw_entries"}
+"""Reads that aren't tried: a stream, whose events are what the poll answers, has no end; nobody's
+line is drawn."""
+
+ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
+LASTING: dict[str, Any] = {"hold_seconds": 3600, "refundable_until": starts_at(20)}
+JITTERED = {"poll_after_ms"}
+OWN = {"x-request-id", "date", "retry-after"}
+"""Headers that differ from one answer to the next of the same kind."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the document."""
+
+    method: str
+    path: str
+    described: Json
+
+    @property
+    def name(self) -> str:
+        """Its operationId."""
+        return str(self.described["operationId"])
+
+    @property
+    def schemes(self) -> set[str]:
+        """The kinds of credentials that it takes."""
+        return {scheme for each in self.described["security"] for scheme in each}
+
+    @property
+    def objects(self) -> set[str]:
+        """The parameters, of the path, the query or the body, that name an object."""
+        found = {
+            each["name"]
+            for each in self.described["parameters"]
+            if each["in"] != "header" and names_an_object(each["name"], each["schema"])
+        }
+        if "requestBody" in self.described:
+            content = self.described["requestBody"]["content"]["application/json"]
+            found |= {
+                name for name, schema in fields(content["schema"]) if names_an_object(name, schema)
+            }
+        return found
+
+    def refuses(self, code: str) -> bool:
+        """Whether it is documented to refuse with this code."""
+        return any(
+            code in content.get("examples", {})
+            for answer in self.described["responses"].values()
+            for content in answer.get("content", {}).values()
+        )
+
+
+def fields(schema: Json) -> Iterator[tuple[str, Json]]:
+    """Every field of a body, those of its parts included."""
+    if "$ref" in schema:
+        schema = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    parts = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    for part in parts + [schema[name] for name in ("items",) if name in schema]:
+        yield from fields(part)
+    for name, described in schema.get("properties", {}).items():
+        yield name, described
+        yield from fields(described)
+
+
+def names_an_object(name: str, schema: Json) -> bool:
+    """Whether a parameter's value is something's id, or a secret that stands for it."""
+    formats = {part.get("format") for part in (schema, *schema.get("anyOf", ()))}
+    return "uuid" in formats or name.endswith("_id") or name == "code"
+
+
+OPERATIONS = {
+    operation.name: operation
+    for path, methods in document()["paths"].items()
+    for method, described in methods.items()
+    for operation in [Operation(method.upper(), path, described)]
+}
+
+
+@dataclass(frozen=True)
+class Credential:
+    """One way in which the other user can ask."""
+
+    schemes: set[str]
+    headers: dict[str, str]
+    state: str = "admitted"
+    """Of the place, if it has a queue token."""
+
+    def answers(self, operation: Operation) -> set[tuple[int, str]]:
+        """What it may get from a call that names an object of somebody else.
+
+        Whether the place or the object is looked at first is the call's business.
+        """
+        if not self.schemes & operation.schemes:
+            missing = "Authorization" not in self.headers
+            return {(401, f"credential_{'missing' if missing else 'invalid'}")}
+        if operation.name in ANYWAY:
+            return {(200, "")}
+        found = {(404, "not_found")}
+        if self.state == "finished" and operation.refuses("token_finished"):
+            found.add((401, "token_finished"))
+        if self.state == "waiting" and operation.refuses("not_admitted"):
+            found.add((403, "not_admitted"))
+        return found
+
+
+@dataclass
+class World:
+    """A sale in which both users have one of everything."""
+
+    desk: Desk
+    concert: Concert
+    owner: Fan
+    has: dict[str, str]
+    """What the owner has, by the name of the parameter that stands for it."""
+    secrets: set[str]
+    """What nobody else may ever be told."""
+    amount: int
+    spare_id: str
+    """Another reservation of the owner's, to be released."""
+    own: dict[str, str] = field(default_factory=dict)
+    """What the other user has."""
+    credentials: dict[str, Credential] = field(default_factory=dict)
+
+    async def ask(
+        self,
+        operation: Operation,
+        named: dict[str, str],
+        headers: dict[str, str],
+        *,
+        key: str = "the-owners",
+    ) -> httpx.Response:
+        """Makes a call with these objects; where it takes more, with what is right for them.
+
+        Its Idempotency-Key is by default the one that the owner used for all of theirs.
+        """
+        named = {
+            "concert_id": self.concert.concert_id,
+            "show_id": self.concert.shows[0]["show_id"],
+            "date": self.concert.date,
+            "key_id": "0" * 8,
+            **named,
+        }
+        request: Json = {}
+        parameters = {each["name"]: each["in"] for each in operation.described["parameters"]}
+        query = {
+            name: named[name]
+            for name in operation.objects & set(named)
+            if parameters.get(name) == "query"
+        }
+        if query:
+            request["params"] = query
+        if "Idempotency-Key" in parameters:
+            headers = {**headers, "Idempotency-Key": key}
+        if "requestBody" in operation.described:
+            content = operation.described["requestBody"]["content"]["application/json"]
+            body = {**content["example"]}
+            body |= {name: value for name, value in named.items() if name in body}
+            request["json"] = body | ({"amount": self.amount} if "amount" in body else {})
+        path = operation.path.format_map(named)
+        return await self.desk.ask(operation.method, f"/{path}", headers=headers, **request)
+
+
+def bearer(credential: str) -> dict[str, str]:
+    """The header that brings a credential along."""
+    return {"Authorization": f"Bearer {credential}"}
+
+
+@pytest.fixture(scope="module")
+async def world(module_database: Database) -> AsyncIterator[World]:
+    """The sale, on a server that also takes ID tokens and tidies nothing."""
+    with running_issuer() as issuer:
+        async with open_desk(
+            module_database,
+            oidc_issuer=issuer.address,
+            oidc_audience=AUDIENCE,
+            guests=True,
+            user_requests_per_second=0,
+            stock_seconds=3600,
+            expiry_tick_seconds=3600,
+        ) as desk:
+            concert = await desk.concert(**LASTING)
+            # The other one bought before the owner did, and asks for what came before that.
+            fan = await desk.buyer(concert, 500_000)
+            payment = await fan.pay(await fan.hold(concert, 11))
+            made = await owned(desk, concert)
+            await give_the_rest(made, fan, payment, issuer.token("other").decode())
+            yield made
+
+
+async def owned(desk: Desk, concert: Concert) -> World:
+    """The owner: a purchase, two holds, money left, a place in the line."""
+    fan = await desk.buyer(concert, 500_000)
+    key = {"headers": {"Idempotency-Key": "the-owners"}}
+    payment = await fan.pay(await fan.hold(concert, 1, 2, **key), **key)
+    bought_with = fan.token
+    await fan.join(concert)
+    await fan.until("admitted")
+    held, spare = await fan.hold(concert, 3), await fan.hold(concert, 4)
+    charge = await fan.charge(held["amount"], **key)
+    ticket = payment["tickets"][0]
+    has = {
+        "user_id": fan.user_id,
+        "reservation_id": held["reservation_id"],
+        "payment_id": payment["payment_id"],
+        "after": payment["payment_id"],
+        "ticket_id": ticket["ticket_id"],
+        "code": ticket["code"],
+    }
+    secrets = {
+        *has.values(), fan.user_key, fan.token, bought_with, charge["charge_id"],
+        payment["reservation_id"], spare["reservation_id"],
+        *(str(each[name]) for each in payment["tickets"] for name in ("ticket_id", "code")),
+    }  # fmt: skip
+    return World(desk, concert, fan, has, secrets, held["amount"], spare["reservation_id"])
+
+
+async def give_the_rest(world: World, fan: Fan, payment: Json, id_token: str) -> None:
+    """Who has bought gets all else that the owner has, and every credential that there is."""
+    desk, concert, finished = world.desk, world.concert, fan.token
+    await fan.join(concert)
+    await fan.until("admitted")
+    held = await fan.hold(concert, 12)
+    admitted = fan.token
+    full, elsewhere = await desk.concert(waiting_room=ONE_BY_ONE), await desk.concert()
+    await desk.buyer(full)
+    await fan.join(full)
+    waiting = fan.token
+    await fan.join(elsewhere)
+    await fan.until("admitted")
+    # The first call of an admitted place claims it; from then on nothing is written.
+    await fan.by_token("GET", f"/users/{fan.user_id}/balance")
+    # So does the first call of an ID token.
+    assert (await desk.ask("GET", "/users/me", id_token)).status_code == 200
+    world.own = {
+        "user_id": fan.user_id,
+        "reservation_id": held["reservation_id"],
+        "payment_id": payment["payment_id"],
+        "after": payment["payment_id"],
+        "ticket_id": payment["tickets"][0]["ticket_id"],
+        "code": payment["tickets"][0]["code"],
+    }
+    place = f"frontrow_place_{concert.concert_id.replace('-', '')}"
+    origin = str(desk.http.base_url).rstrip("/")
+    token, key = {"queueToken"}, {"userKey"}
+    world.credentials = {
+        "nothing": Credential(set(), {}),
+        "user key": Credential(key, bearer(fan.user_key)),
+        "ID token": Credential({"idToken"}, bearer(id_token)),
+        "admitted token": Credential(token, bearer(admitted)),
+        "waiting token": Credential(token, bearer(waiting), "waiting"),
+        "finished token": Credential(token, bearer(finished), "finished"),
+        "token of another concert": Credential(token, bearer(fan.token)),
+        "page": Credential(
+            key | token,
+            {
+                "Cookie": f"frontrow_user={fan.user_key}; {place}={admitted}",
+                "Frontrow-Concert": concert.concert_id,
+                "Origin": origin,
+                "Sec-Fetch-Site": "same-origin",
+            },
+        ),
+    }
+
+
+def test_every_object_is_known() -> None:
+    """Each parameter that names an object is one user's, everybody's, or the house's."""
+    named = {name: objects for name, one in OPERATIONS.items() if (objects := one.objects)}
+    assert set().union(*named.values()) <= PRIVATE | PUBLIC | HOUSE
+
+
+def test_every_call_is_asked() -> None:
+    """A new call that names what a user has is added here on purpose, or this fails."""
+    private = {
+        name: objects for name, one in OPERATIONS.items() if (objects := one.objects & PRIVATE)
+    }
+    assert private == OF_USERS | OF_THE_OPERATOR
+    assert {name for name in private if OPERATIONS[name].schemes == {"operatorKey"}} == set(
+        OF_THE_OPERATOR
+    )
+
+
+def told(response: httpx.Response) -> tuple[int, Any, dict[str, str]]:
+    """All that an answer tells, without what no two answers share."""
+    body: Any = response.content
+    if response.headers.get("content-type", "").endswith("json"):
+        body = response.json()
+        body = {name: value for name, value in body.items() if name not in JITTERED}
+    headers = {name: value for name, value in response.headers.items() if name not in OWN}
+    headers.pop("content-length", None)  # of what is jittered
+    return response.status_code, body, headers
+
+
+@pytest.mark.parametrize("name", [*OF_USERS, *OF_THE_OPERATOR])
+async def test_another_user_learns_nothing(world: World, name: str) -> None:
+    """With any credential: the answer for an id that nothing has, to the byte; nothing changes."""
+    operation = OPERATIONS[name]
+    before = await world.desk.digest()
+    for kind, credential in world.credentials.items():
+        wanted = credential.answers(operation)
+        for parameter in (OF_USERS | OF_THE_OPERATOR)[name]:
+            theirs = await world.ask(
+                operation, {parameter: world.has[parameter]}, credential.headers
+            )
+            nobodys = await world.ask(operation, {parameter: str(uuid4())}, credential.headers)
+            code = theirs.json().get("code", "")
+            assert (theirs.status_code, code) in wanted, (kind, theirs.text)
+            assert told(theirs) == told(nobodys), kind
+    assert await world.desk.digest() == before
+
+
+async def test_no_answer_tells_of_another_user(world: World) -> None:
+    """Whatever else may be read by the other user: nothing of the owner's is in it."""
+    answered = set()
+    for operation in OPERATIONS.values():
+        if operation.method != "GET" or operation.name in NOT_THERE:
+            continue
+        for credential in world.credentials.values():
+            response = await world.ask(operation, world.own, credential.headers)
+            if response.is_success:
+                answered.add(operation.name)
+            for secret in world.secrets:
+                assert secret not in response.text, (operation.name, secret)
+    # The control: all but the operator's were answered, with something.
+    assert (
+        answered
+        == {
+            name
+            for name, one in OPERATIONS.items()
+            if one.method == "GET" and one.schemes != {"operatorKey"}
+        }
+        - NOT_THERE
+    )
+
+
+async def test_the_owner_can(world: World) -> None:
+    """The control, and so the last test: what was refused is there, and the requests were right."""
+    for name, parameters in OF_USERS.items():
+        operation = OPERATIONS[name]
+        named = {parameter: world.has[parameter] for parameter in parameters}
+        if name == "release":
+            named = {"reservation_id": world.spare_id}
+        key = world.owner.user_key if "userKey" in operation.schemes else world.owner.token
+        response = await world.ask(operation, named, bearer(key), key="another")
+        assert response.is_success, (name, response.text)
