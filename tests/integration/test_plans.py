@@ -55,6 +55,7 @@ TABLES = [
     "seat_change",
     "ticket",
     "transfer",
+    "used_challenge",
     "user_key",
     "wallet",
 ]
@@ -230,6 +231,16 @@ FUNCTIONS = {
             most=9,
         ),
         "issued",
+    ),
+    "add a guest who solved a challenge": Hot(
+        lambda c, n: users.add_solved(
+            c,
+            user_ids=new_ids(n),
+            key_hashes=[each.bytes * 2 for each in new_ids(n)],
+            nonces=[each.bytes for each in new_ids(n)],
+            expires=[datetime.now(UTC) + timedelta(minutes=5)] * n,
+        ),
+        "added",
     ),
     "revoke keys": Hot(
         lambda c, _: users.revoke_keys(c, user_id=an_id("user", 2), kept=None), "revoked"
