@@ -15,6 +15,7 @@ import msgspec
 from frontrow.concerts.model import NewConcert, NewShow, Show
 from frontrow.concerts.service import Concerts
 from frontrow.ids import PlaceRef
+from frontrow.payments.ticket_signing import load_ticket_signer
 from frontrow.waiting_room.policy import MaxActivePolicy
 from frontrow.waiting_room.settings import RoomSettings
 from frontrow.waiting_room.token import load_signer
@@ -114,6 +115,22 @@ async def add_users(pool: asyncpg.Pool, people: int) -> list[str]:
         [hashlib.sha256(key.encode()).digest() for key in keys],
     )
     return keys
+
+
+async def give_tickets(pool: asyncpg.Pool, house: House, tickets: int) -> list[str]:
+    """Sells seats 1..``tickets`` of the first show, all to one person; gives the tickets' codes."""
+    show_id, payment_id = house.shows[0].show_id, uuid4()
+    ticket_ids = [uuid4() for _ in range(tickets)]
+    await pool.execute(
+        """
+        INSERT INTO ticket (ticket_id, payment_id, user_id, show_id, number)
+        SELECT t, $2, $3, $4, n FROM unnest($1::uuid[]) WITH ORDINALITY AS k (t, n)
+        """,
+        ticket_ids, payment_id, house.places[0].user_id, show_id,
+    )  # fmt: skip
+    await pool.execute("ANALYZE ticket")
+    signer = await load_ticket_signer(pool)
+    return await signer.codes([(t, show_id, n) for n, t in enumerate(ticket_ids, 1)])
 
 
 async def hold_one_each(pool: asyncpg.Pool, house: House) -> list[UUID]:

@@ -41,6 +41,7 @@ FLOORS = {
     "hold": 0.40,
     "hold, refused": 0.55,
     "pay": 0.30,
+    "check-in": 0.40,
 }
 
 
@@ -233,7 +234,30 @@ async def scenarios(
         ]  # fmt: skip
         return Scenario("pay", requests, 460, seen=True, once=True)
 
-    return [poll_seen, *arenas(pool, n(20_000), port), poll_unseen, seats, join, hold, refused, pay]
+    async def check_in() -> Scenario:
+        full = await house.fill(pool, 1, admitted=True)
+        codes = await house.give_tickets(pool, full, n(100_000))
+        requests = [
+            Request(
+                "POST", f"{API}/admin/tickets/check-ins", OPERATOR_KEY,
+                b'{"code":"%b","gate":"North 2","show_id":"%b"}'
+                % (code.encode(), str(full.shows[0].show_id).encode()),
+            )
+            for code in codes
+        ]  # fmt: skip
+        return Scenario("check-in", requests, 390, once=True)
+
+    return [
+        poll_seen,
+        *arenas(pool, n(20_000), port),
+        poll_unseen,
+        seats,
+        join,
+        hold,
+        refused,
+        pay,
+        check_in,
+    ]
 
 
 def main() -> None:

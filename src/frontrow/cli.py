@@ -16,6 +16,7 @@ from typing import IO, Any, Protocol, TypeVar
 from uuid import UUID
 
 import click
+import msgspec
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -25,6 +26,7 @@ from frontrow import launch, logs
 from frontrow.db.connect import connect
 from frontrow.errors import DomainError, SetupError
 from frontrow.settings import Settings
+from frontrow.ticket_commands import tickets
 
 VIOLATION = 1
 USAGE = 2
@@ -148,6 +150,9 @@ def main() -> None:
     Every option can be given as the variable that its help names. `frontrow serve` is all that is
     needed to begin.
     """
+
+
+main.add_command(tickets)
 
 
 @main.command()
@@ -325,6 +330,26 @@ def _print_keys(states: Sequence[Any]) -> None:
     for state in states:
         since = state.retired_at or state.signs_at
         click.echo(f"{state.key_id}  {state.purpose:<9}  {state.state:<8}  {since:%FT%TZ}")
+
+
+@tickets.command("public-key")
+@click.option("--all", "every", is_flag=True, help="All that are accepted, and those to come.")
+@click.option("--jwks", is_flag=True, help="As a JWK set instead of PEM.")
+@database_options
+def public_key(every: bool, jwks: bool, **given: object) -> None:
+    """Print the public key that verifies the codes of tickets; never a private one.
+
+    \b
+    Examples:
+      frontrow tickets public-key
+      frontrow tickets public-key --all --data-dir /srv/frontrow > keys.pem
+    """  # noqa: D301 - click reads the character \b
+    found = _rotate(given, lambda rotation, database: rotation.ticket_keys(database, every=every))
+    forms = import_module("frontrow.payments.ticket_keys")
+    if jwks:
+        click.echo(msgspec.json.encode(forms.jwks(found)))
+    else:
+        click.echo("".join(map(forms.pem, found)), nl=False)
 
 
 @main.command()

@@ -60,6 +60,13 @@ async def key_states(database: Database) -> list[KeyState]:
     ]
 
 
+async def ticket_keys(database: Database, *, every: bool) -> list[bytes]:
+    """The public key that signs tickets; with ``every`` all that are accepted or coming."""
+    rows = await describe(database, ticket_signing.PURPOSE)
+    wanted = {"coming", "signing", "accepted"} if every else {"signing"}
+    return [row["public_key"] for row in rows if row["state"] in wanted]
+
+
 async def rotate_key(database: Database, purpose: Purpose) -> KeyState:
     """Adds a key that takes over in ``LEAD_SECONDS``."""
     new = _NEW[purpose]()

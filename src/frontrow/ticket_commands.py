@@ -1,0 +1,73 @@
+"""The command ``frontrow tickets verify``: a gate without a server, a database or a network."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from frontrow.payments.ticket_code import verify
+from frontrow.payments.ticket_keys import read_keys
+
+NOT_GENUINE = 1
+_LONGEST_LINE = 4096
+
+
+@click.group()
+def tickets() -> None:
+    """Verify tickets' codes offline, and print the public keys for that."""
+
+
+@tickets.command("verify")
+@click.argument("codes", metavar="[CODE]...", nargs=-1)
+@click.option(
+    "--public-key",
+    "files",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=False, path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="The accepted keys: PEM, a JWK or a JWK set. May be given several times.",
+)
+def verify_codes(codes: tuple[str, ...], files: tuple[Path, ...]) -> None:
+    """Tell genuine codes of tickets from others, with the public keys alone.
+
+    Without a CODE, codes are read from the input, one a line, and each is answered at once. Exits
+    with 1 if one of them isn't genuine. Whether a ticket was let in already, or is void, only the
+    server knows.
+
+    \b
+    Examples:
+      frontrow tickets public-key --all > keys.pem
+      frontrow tickets verify ASH-Md8sH55NantM… --public-key keys.pem
+      scanner | frontrow tickets verify --public-key keys.pem
+    """  # noqa: D301 - click reads the character \b
+    keys: dict[str, bytes] = {}
+    for file in files:
+        try:
+            keys |= read_keys(file.read_text("utf-8"))
+        except (ValueError, OSError) as error:
+            raise click.BadParameter(f"{file}: {error}", param_hint="--public-key") from None
+    failed = False
+    for code in codes or _scanned():
+        genuine, said = _judge(code, keys)
+        failed |= not genuine
+        click.echo(said)
+        sys.stdout.flush()
+    if failed:
+        raise SystemExit(NOT_GENUINE)
+
+
+def _scanned() -> Iterator[str]:
+    """The lines of the input, as they come."""
+    while line := sys.stdin.buffer.readline(_LONGEST_LINE):
+        if code := line.decode(errors="replace").strip():
+            yield code
+
+
+def _judge(code: str, keys: dict[str, bytes]) -> tuple[bool, str]:
+    try:
+        said = verify(code, keys)
+    except ValueError as error:
+        return False, f"refused  {error}"
+    return True, f"genuine  ticket {said.ticket_id}  show {said.show_id}  seat {said.number}"

@@ -1,0 +1,47 @@
+"""The command ``frontrow tickets public-key``, on the database of a running installation."""
+
+import asyncio
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from frontrow import cli
+from frontrow.keys.ring import end, rotate
+from frontrow.payments.ticket_code import read
+from frontrow.payments.ticket_keys import read_keys
+from frontrow.payments.ticket_signing import PURPOSE, new_key
+from tests.buyers import make_concert, services_on
+from tests.conftest import Database
+from tests.integration.features.buying import purchase
+
+
+async def run(*arguments: str) -> Result:
+    """The command, in a thread of this process."""
+    return await asyncio.to_thread(CliRunner().invoke, cli.main, ["tickets", *arguments])
+
+
+async def test_a_gate_gets_its_keys(database: Database, tmp_path: Path) -> None:
+    """What the command prints verifies codes offline; what was retired is no longer among it."""
+    at = ("--database-url", database.app_url)
+    file = tmp_path / "keys"
+    async with services_on(database) as services:
+        _, payment = await purchase(services, await make_concert(services), [7])
+        code = str(payment.tickets[0].code)
+        old = read(code)[0].key_id
+        for form in ((), ("--jwks",)):
+            file.write_text((await run("public-key", *form, *at)).output)
+            assert list(read_keys(file.read_text())) == [old]
+            assert (await run("verify", code, "--public-key", str(file))).exit_code == 0
+        new, coming = new_key(), new_key()
+        await rotate(services.pool, PURPOSE, new, lead_seconds=0)
+        await rotate(services.pool, PURPOSE, coming, lead_seconds=60)
+        file.write_text((await run("public-key", *at)).output)
+        assert list(read_keys(file.read_text())) == [new.key_id]
+        refused = await run("verify", code, "--public-key", str(file))
+        assert refused.output == f"refused  signed with an unknown key, {old}\n"
+        printed = (await run("public-key", "--all", *at)).output
+        assert list(read_keys(printed)) == [old, new.key_id, coming.key_id]
+        assert "PRIVATE" not in printed
+        await end(services.pool, PURPOSE, old)
+        printed = (await run("public-key", "--all", "--jwks", *at)).output
+        assert list(read_keys(printed)) == [new.key_id, coming.key_id]
