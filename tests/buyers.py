@@ -53,6 +53,7 @@ _TIMES = {
     "forecast": ("made_at",),
     "concert": ("created_at", "refundable_until"),
     "app_user": ("created_at",),
+    "erasure": ("erased_at", "unlinked_at"),
     "signing_key": ("created_at", "signs_at", "retired_at"),
     "user_key": ("created_at", "revoked_at"),
     "used_challenge": ("expires_at",),

@@ -6,34 +6,37 @@ or variable, 3 the server can't start, the database can't be used or a draw can'
 """
 
 import asyncio
-import contextlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import Any, Protocol
 from uuid import UUID
 
 import click
 import msgspec
-from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from frontrow import launch, logs
+from frontrow import launch, logs, retention_commands
+from frontrow.command import (
+    INTERRUPTED,
+    NOT_DRAWN,
+    USAGE,
+    VIOLATION,
+    Failure,
+    Frontrow,
+    database_options,
+    option,
+    progress,
+    settings_from,
+)
 from frontrow.db.connect import connect
-from frontrow.errors import DomainError, SetupError
-from frontrow.settings import Settings
+from frontrow.errors import DomainError
 from frontrow.ticket_commands import tickets
 
-VIOLATION = 1
-USAGE = 2
-NOT_DRAWN = 4
-INTERRUPTED = 130
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+__all__ = ["INTERRUPTED", "USAGE", "main"]
 
 
 class Finding(Protocol):
@@ -68,80 +71,6 @@ class Commitment(click.ParamType[str]):
         return noted
 
 
-class Failure(click.ClickException):
-    """An error that is told in one line, with its own exit code."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        # click declares it for the class; each of ours has its own.
-        vars(self)["exit_code"] = exit_code
-
-    def show(self, file: IO[str] | None = None) -> None:
-        """Print the one line."""
-        click.echo(f"frontrow: {self.message}", file=file, err=file is None)
-
-
-class Frontrow(click.Group):
-    """The group of commands: no traceback for what the operator can put right."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except SetupError as error:
-            raise Failure(str(error), error.exit_code) from None
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
-
-
-def option(
-    name: str,
-    help_text: str,
-    kind: "click.ParamType[Any] | None" = None,
-    metavar: str | None = None,
-) -> Callable[[Command], Command]:
-    """An option that can also be given as its variable ``FRONTROW_…``."""
-    return click.option(
-        name,
-        type=kind,
-        metavar=metavar,
-        envvar=f"FRONTROW_{name.removeprefix('--').replace('-', '_').upper()}",
-        show_envvar=True,
-        help=help_text,
-    )
-
-
-def database_options(command: Command) -> Command:
-    """The two options that say which database is meant."""
-    by_url = option(
-        "--database-url",
-        "A PostgreSQL (15 or newer) to use instead of the embedded one: "
-        "postgresql://user:password@host/database. Several hosts may be named.",
-        metavar="URL",
-    )
-    by_folder = option(
-        "--data-dir",
-        "Where the embedded database and the operator key are kept "
-        "[default: /var/lib/frontrow for root, the user's data folder otherwise].",
-        kind=click.Path(path_type=Path),
-        metavar="DIR",
-    )
-    return by_folder(by_url(command))
-
-
-def settings_from(**given: object) -> Settings:
-    """The options over the environment over the defaults; one line names what is wrong."""
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    try:
-        return Settings(**chosen)
-    except ValidationError as error:
-        wrong = [
-            f"FRONTROW_{str(found['loc'][0]).upper()}: {found['msg'].lower()}"
-            for found in error.errors(include_input=False)
-        ]
-        raise Failure("; ".join(wrong), USAGE) from None
-
-
 @click.group(cls=Frontrow, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="frontrow", message="frontrow %(version)s")
 def main() -> None:
@@ -153,6 +82,8 @@ def main() -> None:
 
 
 main.add_command(tickets)
+main.add_command(retention_commands.prune)
+main.add_command(retention_commands.users)
 
 
 @main.command()
@@ -352,42 +283,6 @@ def public_key(every: bool, jwks: bool, **given: object) -> None:
         click.echo("".join(map(forms.pem, found)), nl=False)
 
 
-@main.command()
-@click.option(
-    "--older-than-days",
-    type=click.IntRange(1, 36_500),
-    metavar="DAYS",
-    help="What was over for so long goes [default: FRONTROW_RETENTION_DAYS].",
-)
-@click.option("--dry-run", is_flag=True, help="Only count.")
-@database_options
-def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
-    """Drop finished places, and holds that ended unpaid, that are older than the retention.
-
-    Never what the books are made of: transfers, payments, tickets and the reservations that were
-    paid stay. Runs beside a server; interrupted, it goes on the next time.
-
-    \b
-    Examples:
-      frontrow prune --dry-run
-      frontrow prune --older-than-days 30
-    """  # noqa: D301 - click reads the character \b
-    settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
-    days = older_than_days or settings.retention_days
-    if days == 0:
-        click.echo("FRONTROW_RETENTION_DAYS is 0: everything is kept")
-        return
-    pruning = import_module("frontrow.retention.pruning")
-    with launch.live_database(settings) as url, _progress("dropped") as told:
-        work = pruning.prune(url, older_than_days=days, dry_run=dry_run, progress=told)
-        places, reservations = asyncio.run(work)
-    click.echo(
-        f"{'would drop' if dry_run else 'dropped'} {places:,} places and {reservations:,} "
-        f"unpaid reservations that were over for {days} days"
-    )
-
-
 @main.command("cancel-show")
 @click.argument("show_id", type=click.UUID)
 @click.option("--yes", is_flag=True, help="Don't ask first.")
@@ -413,7 +308,7 @@ def cancel_show(show_id: UUID, yes: bool, **given: object) -> None:
         if not yes and stake.cancelled_at is None:
             click.echo(f"{stake.line()}: {stake.seats_sold:,} seats sold for {stake.revenue:,}")
             click.confirm("Cancel it and refund everybody?", abort=True)
-        with _progress("refunded") as told:
+        with progress("refunded") as told:
             done = asyncio.run(cancelling.cancel_show(url, show_id, told=told))
     click.echo(
         f"cancelled: {done.payments_refunded:,} purchases refunded, {done.amount_refunded:,} in "
@@ -449,7 +344,7 @@ def verify_draw(url: str, commitment: str | None, token: str | None) -> None:
         own = None if token is None else verification.read_token(token, concert_id)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--token") from None
-    with _progress("entries") as told:
+    with progress("entries") as told:
         report: DrawReport = verification.verify(
             address, concert_id, commitment=commitment, own=own, fetched=told
         )
@@ -488,18 +383,6 @@ def openapi() -> None:
     """Print the OpenAPI document of the HTTP API as JSON."""
     document = import_module("frontrow.web.openapi").document()
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-
-
-@contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on a terminal, gone when it is over; it is told how many are done, of how many."""
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _banner(lines: Sequence[tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@
         ├── NotAdmitted, NotAllowed, ChallengeRequired, ChallengeFailed
         ├── NotFound
         ├── SeatTaken, SeatsUnavailable, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed,
-        │   ShowClosed, RefundClosed
+        │   ShowClosed, RefundClosed, BalanceRemains
         ├── WrongShow, TicketVoid, AlreadyCheckedIn
         ├── HoldExpired
         ├── KeyLimit, KeyInUse
@@ -192,6 +192,13 @@ class ReservationClosed(DomainError):
 
     code = "reservation_closed"
     message = "This reservation is closed."
+
+
+class BalanceRemains(DomainError):
+    """The user still has money. ``balance`` in minor units."""
+
+    code = "balance_remains"
+    message = "There is money left in the balance. Have it paid out first."
 
 
 class RoomClosed(DomainError):

@@ -24,6 +24,7 @@ from frontrow.payments.tickets import Tickets
 from frontrow.reservations.best import BestSeats
 from frontrow.reservations.outcomes import UnpaidHolds
 from frontrow.reservations.service import Reservations
+from frontrow.retention.erasure import Erasures
 from frontrow.settings import Settings
 from frontrow.users.challenge import Challenges, load_challenges
 from frontrow.users.service import Users
@@ -92,6 +93,7 @@ class Services:
     refunds: Refunds
     check_ins: CheckIns
     cancellations: Cancellations
+    erasures: Erasures
 
 
 @asynccontextmanager
@@ -179,4 +181,5 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         cancellations=Cancellations(pool),
         tickets=Tickets(pool, ticket_signer),
         check_ins=CheckIns(pool, lanes, ticket_signer),
+        erasures=Erasures(pool, users, snapshot, wake=bell.ring),
     )

@@ -32,6 +32,8 @@ _REFUND_SECONDS = 0.5
 _PRUNE_CHALLENGES_SECONDS = 60.0
 # Over all processes once a second: each tries a little more often than that.
 _LOOK_AT_PACE_SECONDS = 0.5
+# A pass over all places, where somebody was erased.
+_UNLINK_SECONDS = 5.0
 # That counts all of a line: it may take a hundredth of the time, or less.
 _COUNT_PLACES_SECONDS = 15.0
 _COUNT_PLACES_REST = 100.0
@@ -256,6 +258,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         _loop("old_keys", lambda: retire_old_keys(services), _RETIRE_KEYS_SECONDS),
         _loop("ticket_keys", services.tickets.signer.ring.refresh, REFRESH_SECONDS),
         _loop("seats", lambda: forget_seats(services), _FORGET_SECONDS),
+        _loop("unlinking", services.erasures.unlink, _UNLINK_SECONDS, rest=_COUNT_PLACES_REST),
         _loop("expiry", lambda: expire_holds(services), settings.expiry_tick_seconds),
         _loop(
             "places", lambda: count_places(services), _COUNT_PLACES_SECONDS, rest=_COUNT_PLACES_REST

@@ -349,9 +349,18 @@ DELETE FROM seat WHERE number = 49;
 -- show_has_its_seats: a price that no seat has
 UPDATE show SET price_from = price_from - 1;
 
+-- erased_user_is_gone: a key that an erased user still has
+INSERT INTO user_key SELECT sha256('x'), user_id, now() FROM erasure;
+
+-- erased_user_is_gone: a place of an erased user
+UPDATE place SET user_id = (SELECT user_id FROM erasure) WHERE room_id = 1 AND number = 9;
+
+-- references_exist: an erasure of nobody
+UPDATE erasure SET user_id = gen_random_uuid();
+
 -- references_exist: a place in no room
 INSERT INTO place (place_id, user_id, joined_at, room_id, number)
-SELECT gen_random_uuid(), user_id, now(), 99, 1 FROM app_user LIMIT 1;
+SELECT gen_random_uuid(), user_id, now(), 99, 1 FROM wallet LIMIT 1;
 
 -- references_exist: a place of nobody
 UPDATE place SET user_id = gen_random_uuid() WHERE room_id = 1 AND number = 9;

@@ -52,7 +52,7 @@ SEATS = 100
 _EMPTY = """
 TRUNCATE ticket, payment, reservation, seat, stock, sold_delta, transfer, wallet, forecast,
     line_pace, room_load, drawn, draw, admission, policy_change, place, waiting_room, show, concert,
-    app_user, user_key CASCADE
+    app_user, erasure, user_key CASCADE
 """
 
 CHOICES = st.integers(0, 99)

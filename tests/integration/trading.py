@@ -18,6 +18,7 @@ async def trade(database: Database) -> None:
     Their rooms are 1 to 4, in this order; room 5 is that of a show which is cancelled.
     """
     async with services_on(database) as services:
+        await services.erasures.erase((await services.users.add_guest()).user_id)
         await _trade_capped(services, database)
         await _trade_paced(services, database)
         await _trade_drawn(services, database)

@@ -53,6 +53,7 @@ CONTRACT = {
 # Codes of calls that came later.
 LATER = {
     "already_checked_in",
+    "balance_remains",
     "ticket_void",
     "wrong_show",
 }

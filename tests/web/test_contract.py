@@ -999,6 +999,9 @@ async def keys_change(desk: Desk) -> None:
     coming = await desk.operate("POST", "/admin/keys/rotations", json={})
     await desk.operate("POST", f"/admin/keys/{coming.json()['key_id']}/retire")
     await desk.operate("GET", "/admin/keys")
+    gone = await desk.fan()
+    await gone.by_key("GET", "/users/me/export")
+    await gone.by_key("DELETE", "/users/me")
 
 
 async def test_every_documented_success_is_seen(desk: Desk) -> None:

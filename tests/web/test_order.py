@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from frontrow.waiting_room.order import order_pages
-from frontrow.web import order
+from frontrow.web import exporting, order
 from tests.web.fans import BASE, Concert, Desk, check_problem, eventually
 from tests.web.serving import OPERATOR_KEY
 
@@ -223,7 +223,7 @@ async def test_only_a_few_at_once(desk: Desk, long: Concert) -> None:
         refused = await desk.operate("GET", path_of(long))
         check_problem(refused, 503, "overloaded")
         assert refused.headers["retry-after"] == "1"
-        assert await reading(desk) == order.EXPORTS_AT_ONCE == 2
+        assert await reading(desk) == exporting.EXPORTS_AT_ONCE == 2
         assert (await desk.ask("GET", "/concerts")).status_code == 200
     await eventually(lambda: none_reads(desk))
     response = await desk.operate("GET", path_of(long), headers=CSV)
@@ -261,7 +261,7 @@ async def test_who_goes_away_is_read_for_no_more(
 
 async def test_a_refused_export_makes_room(desk: Desk, empty: Concert) -> None:
     """What finds no concert counts no longer: as many as one likes, one after the other."""
-    for _ in range(2 * order.EXPORTS_AT_ONCE):
+    for _ in range(2 * exporting.EXPORTS_AT_ONCE):
         unknown = await desk.operate("GET", f"/admin/concerts/{uuid4()}/order")
         check_problem(unknown, 404, "not_found")
         assert (await desk.operate("GET", path_of(empty))).json() == {"places": []}
@@ -271,7 +271,7 @@ async def test_who_stands_still_is_cut_off(
     desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past its time an export gives its connection back; what its client has got shows no end."""
-    monkeypatch.setattr(order, "EXPORT_SECONDS", 0.3)
+    monkeypatch.setattr(exporting, "EXPORT_SECONDS", 0.3)
     async with standing_still(desk, long) as client:
         await eventually(lambda: none_reads(desk))
         assert not (await client.read()).endswith(LAST_CHUNK)

@@ -54,10 +54,11 @@ class World:
     operators_ids: dict[str, str]
     credentials: dict[str, str]
     leaver: str
+    erased_key: str
     finished: str
 
     def credential(self, case: Any) -> str | None:
-        """What a call is made with; who leaves the line has a token for that.
+        """What a call is made with; who leaves the line, or for good, has a credential for that.
 
         The stream of a live place has no end, so it is asked for with a finished one.
         """
@@ -67,6 +68,8 @@ class World:
         match case.operation.definition.raw["operationId"]:
             case "leave_queue":
                 return self.leaver
+            case "erase_user":
+                return self.erased_key
             case "queue_events":
                 return self.finished
         names = [name for scheme in security for name in scheme if name in self.credentials]
@@ -118,6 +121,7 @@ async def world(desk: Desk) -> World:
             "operatorKey": OPERATOR_KEY,
         },
         leaver=(await desk.waiting(concert)).token,
+        erased_key=(await desk.fan()).user_key,
         finished=gone.token,
     )
 

@@ -447,11 +447,12 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: user_has_one_live_place^
--- A user has at most one live place in a line at any time, now and before.
+-- A user has at most one live place in a line at any time, now and before. Of places that are nobody's
+-- any more it isn't known whose they were.
 WITH pair AS (
     SELECT room_id, user_id, number, joined_at, lag(number) OVER line AS before,
         lag(finished_at, 1, '-infinity') OVER line AS finished_before
-    FROM place
+    FROM place WHERE user_id <> retention_nobody()
     WINDOW line AS (PARTITION BY room_id, user_id ORDER BY number)
 ),
 bad AS (
@@ -747,6 +748,26 @@ bad AS (
 SELECT (SELECT coalesce(sum(seats), 0)::bigint FROM seen) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
+-- name: erased_user_is_gone^
+-- A user who was erased, a minute ago or more, has no live key, place or hold.
+WITH gone AS (
+    SELECT user_id FROM erasure WHERE erased_at < :now::timestamptz - interval '1 minute'
+),
+bad AS (
+    SELECT format('user %s: has a live key', user_id) AS what
+    FROM gone JOIN user_key USING (user_id) WHERE revoked_at IS NULL
+    UNION ALL
+    SELECT format('user %s: is at number %s of room %s', user_id, number, room_id)
+    FROM gone JOIN place USING (user_id)
+    WHERE state <> 'finished' AND coalesce(expires_at > :now::timestamptz, true)
+    UNION ALL
+    SELECT format('user %s: holds seats with %s', user_id, reservation_id)
+    FROM gone JOIN reservation USING (user_id)
+    WHERE state = 'held' AND held_until > :now::timestamptz
+)
+SELECT (SELECT count(*) FROM gone) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
 -- name: references_exist^
 -- Whatever a row names exists: what foreign keys would check on the tables that have none.
 WITH bad AS (
@@ -754,10 +775,14 @@ WITH bad AS (
     WHERE NOT EXISTS (SELECT FROM waiting_room AS r WHERE r.room_id = p.room_id)
     UNION ALL
     SELECT format('place %s of room %s: no such user', number, room_id) FROM place AS p
-    WHERE NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = p.user_id)
+    WHERE p.user_id <> retention_nobody()
+        AND NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = p.user_id)
     UNION ALL
     SELECT format('user_key %s: no such user', encode(key_hash, 'hex')) FROM user_key AS k
     WHERE NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = k.user_id)
+    UNION ALL
+    SELECT format('erasure %s: no such user', user_id) FROM erasure AS e
+    WHERE NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = e.user_id)
     UNION ALL
     SELECT format('wallet %s: no such user', user_id) FROM wallet AS w
     WHERE NOT EXISTS (SELECT FROM app_user AS u WHERE u.user_id = w.user_id)

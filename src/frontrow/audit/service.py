@@ -42,6 +42,7 @@ INVARIANTS = (
     "leavers_are_counted",
     "stock_counts_sales",
     "show_has_its_seats",
+    "erased_user_is_gone",
     "references_exist",
 )
 """The names of all invariants, in the order of a report: seats, sales, money, lines, the rest."""

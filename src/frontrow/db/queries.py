@@ -28,7 +28,7 @@ def load(package: str, file: str = "queries.sql") -> Any:  # noqa: ANN401 - meth
 
     Each takes a pool or a connection, then its parameters by name. The mark behind its name in the
     file says what it gives: none, a list of rows; ``^``, one row or ``None``; ``$``, one value;
-    ``!``, what PostgreSQL says was done.
+    ``!``, what PostgreSQL says was done. ``.sql`` is the text, its parameters in order of mention.
     """
     adapter = _FetchingAdapter()  # type: ignore[no-untyped-call]
     text = files(package).joinpath(file).read_text(encoding="utf-8")
@@ -48,4 +48,5 @@ def _fetch_all(adapter: _FetchingAdapter, query: Any) -> Any:  # noqa: ANN401 - 
     async def fetch_all(pool: asyncpg.Pool, **parameters: Any) -> list[asyncpg.Record]:  # noqa: ANN401
         return await adapter.select_all(pool, query.__name__, query.sql, parameters)
 
+    vars(fetch_all)["sql"] = query.sql
     return fetch_all

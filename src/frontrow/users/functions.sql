@@ -40,7 +40,7 @@ $$;
 -- Gives a user a new key, p_key_hash. p_asked_with is the key that the user asks with: it is revoked,
 -- unless p_keep; NULL: the operator asks, and all of the user's keys are revoked.
 -- outcome: issued (also where the key stands already: the same call, sent again); not_found (no such
--- user); credential_invalid (p_asked_with was revoked meanwhile); key_limit (p_limit keys are live).
+-- user, or an erased one); credential_invalid (p_asked_with was revoked meanwhile); key_limit (p_limit keys are live).
 -- revoked: the hashes of the keys that ended.
 CREATE OR REPLACE FUNCTION user_key_issue(
     p_user_id uuid, p_key_hash bytea, p_asked_with bytea, p_keep boolean, p_limit int,
@@ -53,7 +53,7 @@ AS $$
 BEGIN
     revoked := '{}';
     PERFORM FROM app_user AS u WHERE u.user_id = p_user_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR EXISTS (SELECT FROM erasure AS e WHERE e.user_id = p_user_id) THEN
         outcome := 'not_found';
     ELSIF user_key_is_live(p_user_id, p_key_hash) THEN
         outcome := 'issued';

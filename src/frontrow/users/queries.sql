@@ -13,13 +13,22 @@ FROM unnest(:user_ids::uuid[], :key_hashes::bytea[]) AS k (user_id, key_hash)
 ORDER BY k.key_hash
 ON CONFLICT (key_hash) DO NOTHING;
 
--- name: add_accounts!
--- Adds accounts without a key; those that stand already stay as they are.
-INSERT INTO app_user (user_id, created_at)
-SELECT k.user_id, clock_timestamp()
-FROM unnest(:user_ids::uuid[]) AS k (user_id)
-ORDER BY k.user_id
-ON CONFLICT (user_id) DO NOTHING;
+-- name: add_accounts
+-- Adds accounts without a key; those that stand already stay as they are. Tells, in their order, which
+-- have been erased.
+WITH added AS (
+    INSERT INTO app_user (user_id, created_at)
+    SELECT k.user_id, clock_timestamp()
+    FROM unnest(:user_ids::uuid[]) AS k (user_id)
+    ORDER BY k.user_id
+    ON CONFLICT (user_id) DO NOTHING
+)
+SELECT e.user_id IS NOT NULL AS erased
+FROM unnest(:user_ids::uuid[]) WITH ORDINALITY AS k (user_id, item)
+LEFT JOIN LATERAL (
+    SELECT e.user_id FROM erasure AS e WHERE e.user_id = k.user_id OFFSET 0
+) AS e ON true
+ORDER BY k.item;
 
 -- name: add_solved
 -- Adds guest accounts that solved a challenge: user_add_solved.
@@ -65,5 +74,12 @@ SELECT outcome, revoked FROM user_key_revoke(:user_id::uuid, :kept::bytea);
 SELECT revocations FROM installation;
 
 -- name: revoked_since
--- The keys that ended with a later revocation than this one.
-SELECT key_hash, revocation FROM user_key WHERE revocation > :after::bigint ORDER BY revocation;
+-- The keys that ended, and the users who were erased, with a later revocation than this one.
+SELECT key_hash, NULL::uuid AS erased_user, revocation FROM user_key WHERE revocation > :after::bigint
+UNION ALL
+SELECT NULL, user_id, revocation FROM erasure WHERE revocation > :after::bigint
+ORDER BY revocation;
+
+-- name: erased_users
+-- Every user who was erased.
+SELECT user_id FROM erasure;

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -48,6 +48,8 @@ class Users:
         self._known = RememberedKeys(remembered_keys)
         # The last revocation that this process knows of.
         self._revocation: int | None = None
+        # Few, for good: whatever else still speaks for them is refused.
+        self._erased: set[UUID] = set()
 
     async def add_guest(self, solved: Solved | None = None) -> Guest:
         """Makes a guest account; for a solved challenge, where one is asked for.
@@ -68,8 +70,22 @@ class Users:
         return guest
 
     async def add_account(self, user_id: UUID) -> None:
-        """Makes an account without a key, unless it is there: who signs in elsewhere needs none."""
-        await self._adding_accounts.submit(user_id)
+        """Makes an account without a key, unless it is there: who signs in elsewhere needs none.
+
+        Raises:
+            CredentialInvalid: the user has been erased.
+        """
+        if await self._adding_accounts.submit(user_id):
+            raise CredentialInvalid
+
+    def check_not_erased(self, user_id: UUID) -> None:
+        """Refuses a user who has been erased, as far as this process has heard.
+
+        Raises:
+            CredentialInvalid: the user has.
+        """
+        if user_id in self._erased:
+            raise CredentialInvalid
 
     async def user_of(self, user_key: str) -> UUID:
         """The user whose key this is.
@@ -126,14 +142,22 @@ class Users:
             total += pruned
         return int(total)
 
+    def forget_erased(self, user_id: UUID, key_hashes: Iterable[bytes]) -> None:
+        """Forgets a user who has been erased, and the keys that ended with that."""
+        self._erased.add(user_id)
+        self._known.forget(key_hashes)
+
     async def read_revocations(self) -> None:
-        """Forgets the keys that any process has revoked since this was last done."""
+        """Forgets keys revoked, and users erased, by any process since this was last done."""
         if self._revocation is None:
             self._revocation = await _queries.revocations(self._pool)
+            erased = await _queries.erased_users(self._pool)
+            self._erased.update(row["user_id"] for row in erased)
             return
         rows = await _queries.revoked_since(self._pool, after=self._revocation)
         if rows:
-            self._known.forget(row["key_hash"] for row in rows)
+            self._known.forget(row["key_hash"] for row in rows if row["key_hash"])
+            self._erased.update(row["erased_user"] for row in rows if row["erased_user"])
             self._revocation = rows[-1]["revocation"]
 
     async def _issue(self, user_id: UUID, asked_with: bytes | None, *, keep: bool) -> UserKey:
@@ -169,9 +193,9 @@ class Users:
         )
         return [row["outcome"] for row in rows]
 
-    async def _add_accounts(self, user_ids: Sequence[UUID]) -> list[None]:
-        await _queries.add_accounts(self._pool, user_ids=user_ids)
-        return [None] * len(user_ids)
+    async def _add_accounts(self, user_ids: Sequence[UUID]) -> list[bool]:
+        rows = await _queries.add_accounts(self._pool, user_ids=user_ids)
+        return [row["erased"] for row in rows]
 
     async def _find(self, key_hashes: Sequence[bytes]) -> list[UUID | None]:
         rows = await _queries.users_of_keys(self._pool, key_hashes=key_hashes)

@@ -55,7 +55,7 @@ class SignIn:
         """The user whom an ID token names.
 
         Raises:
-            CredentialInvalid: it isn't valid here, or not any more.
+            CredentialInvalid: it isn't valid here, or not any more, or the user has been erased.
             Unavailable: its key isn't known, and the issuer can't be asked.
         """
         if self._losses != self.keys.losses:
@@ -67,6 +67,7 @@ class SignIn:
             signed_in = await self._tokens.read(token)
             await self._users.add_account(signed_in.user_id)
             self._remember(digest, signed_in)
+        self._users.check_not_erased(signed_in.user_id)
         return signed_in.user_id
 
     def _remember(self, digest: bytes, signed_in: SignedIn) -> None:

@@ -79,7 +79,7 @@ RETURN CASE WHEN state = 'admitted' AND expires_at <= now THEN 'expired' ELSE re
 -- Gives each user a place in one line: the live one, or the next number. Numbers are gapless and in
 -- order of commit: the room row is locked from before the first number is given until the commit.
 -- outcome: new, live, again (the user stands twice in these arrays: run again), room_closed,
--- not_found (no such room).
+-- credential_invalid (the user has been erased), not_found (no such room).
 CREATE OR REPLACE FUNCTION waiting_room_join(p_room_id int, p_users uuid[], p_places uuid[])
 RETURNS TABLE (
     item int, outcome text, place_id uuid, number int, state place_state, joined_at timestamptz,
@@ -136,7 +136,7 @@ BEGIN
     RETURN QUERY
     WITH asked AS MATERIALIZED (
         SELECT a.*, p.number AS live, p.place_id AS live_place, p.state, p.joined_at, p.admitted_at,
-            p.claimed_at, p.expires_at,
+            p.claimed_at, p.expires_at, e.erased IS NOT NULL AS erased,
             row_number() OVER (PARTITION BY a.user_id ORDER BY a.item) AS turn
         FROM unnest(p_users, p_places) WITH ORDINALITY AS a (user_id, place_id, item)
         LEFT JOIN LATERAL (
@@ -144,12 +144,16 @@ BEGIN
             WHERE p.room_id = p_room_id AND p.user_id = a.user_id AND p.state <> 'finished'
             OFFSET 0
         ) AS p ON true
+        LEFT JOIN LATERAL (
+            SELECT true AS erased FROM erasure AS e WHERE e.user_id = a.user_id OFFSET 0
+        ) AS e ON true
     ),
     numbered AS MATERIALIZED (
         SELECT a.*,
-            CASE WHEN a.live IS NULL AND a.turn = 1 AND NOT closed THEN
-                room.issued + count(*) FILTER (WHERE a.live IS NULL AND a.turn = 1)
-                    OVER (ORDER BY a.item)
+            CASE WHEN a.live IS NULL AND a.turn = 1 AND NOT a.erased AND NOT closed THEN
+                room.issued
+                    + count(*) FILTER (WHERE a.live IS NULL AND a.turn = 1 AND NOT a.erased)
+                        OVER (ORDER BY a.item)
             END::int AS given
         FROM asked AS a
     ),
@@ -166,6 +170,7 @@ BEGIN
     )
     SELECT n.item::int,
         CASE
+            WHEN n.erased THEN 'credential_invalid'
             WHEN n.live IS NOT NULL THEN CASE WHEN n.live_place = n.place_id THEN 'new' ELSE 'live' END
             WHEN n.given IS NOT NULL THEN 'new'
             WHEN closed THEN 'room_closed'

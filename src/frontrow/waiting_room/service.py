@@ -108,16 +108,21 @@ class WaitingRooms:
         if line is not None and line.is_waiting(place.number):
             return waiting_status(place, line)
         stands = await self._reading.submit(place)
-        if stands.place_id is None and self.is_pruned(place):
+        if stands.place_id is None and await self.is_pruned(place):
             stands = pruned(place.place_id)
         if stands.place_id != place.place_id:
             raise CredentialInvalid
         return status_of(place, line or await self._line_of(place.concert_id), stands)
 
-    def is_pruned(self, place: PlaceRef) -> bool:
-        """Whether a place was over for so long that it is no longer kept."""
-        line = self.snapshot.lines.get(place.room_id)
-        return line is not None and place.number <= line.pruned_to
+    async def is_pruned(self, place: PlaceRef) -> bool:
+        """Whether a place that isn't there was over for so long that it is no longer kept."""
+        for looked in (False, True):
+            line = self.snapshot.lines.get(place.room_id)
+            if line is not None and place.number <= line.pruned_to:
+                return True
+            if not looked:
+                await self.snapshot.refresh()
+        return False
 
     async def check_live(self, place: PlaceRef) -> None:
         """Refuses a place that is finished.

@@ -58,7 +58,7 @@ def endpoint(
             except NotAdmitted as error:
                 raise await _with_place(ask, error) from None  # or whatever that fails with
             except CredentialInvalid as error:
-                raise _if_pruned(ask, error) from None
+                raise await _if_pruned(ask, error) from None
         except DomainError as error:
             response = problem(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
@@ -186,9 +186,9 @@ def _fault(error: Exception, call: Call, identity: bytes) -> DomainError:
     return InternalError()
 
 
-def _if_pruned(ask: Ask, error: CredentialInvalid) -> DomainError:
+async def _if_pruned(ask: Ask, error: CredentialInvalid) -> DomainError:
     """A token whose place is no longer kept has ended: that much is still known of it."""
-    if ask.place is None or not ask.services.rooms.is_pruned(ask.place):
+    if ask.place is None or not await ask.services.rooms.is_pruned(ask.place):
         return error
     return TokenFinished(reason=PRUNED_REASON)
 

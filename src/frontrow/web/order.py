@@ -1,103 +1,43 @@
 """The order of a line as an export: a long answer, streamed, as JSON or as CSV."""
 
-import asyncio
 import re
-import threading
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from urllib.request import parse_http_list
 from uuid import UUID
 
-from blacksheep import Request, Response, StreamedContent
+from blacksheep import Request, Response
 
-from frontrow.errors import NotFound, Overloaded
+from frontrow.errors import NotFound
 from frontrow.waiting_room.order import CSV, JSON, LineOrder, order_pages
+from frontrow.web import exporting
 from frontrow.web.calls import Answer, Ask, Call, Who
 
-EXPORTS_AT_ONCE = 2
-EXPORT_SECONDS = 300.0
-"""Longest time for an export, its reader's pace included; then it is cut off."""
-
-_free = threading.BoundedSemaphore(EXPORTS_AT_ONCE)  # of the process, whatever loops it runs
-_TOO_SLOW = "the export took too long"
 _JSON = b"application/json"
 _CSV = b"text/csv; charset=utf-8; header=present"
 _VARY = (b"vary", b"accept")
 _WEIGHT = re.compile(r";\s*q\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?)\s*(?:;|$)", re.IGNORECASE)
 
 
-class _Export:
-    """Reads a page ahead of the answer, in a task that ends with the request, however that ends.
-
-    A reader that stands still would keep the connection for ever, and neither the server nor the
-    framework tells the answer that it is given up: only the end of the request's task is sure.
-    """
-
-    def __init__(self, pages: AsyncGenerator[bytes, None]) -> None:
-        self._pages = pages
-        self._ahead: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(maxsize=1)
-
-    def start(self) -> None:
-        """Starts to read, for the request that the present task answers.
-
-        Raises:
-            Overloaded: as many exports as there may be run already.
-        """
-        request = asyncio.current_task()
-        if request is None or not _free.acquire(blocking=False):
-            raise Overloaded
-        reading = asyncio.create_task(self._read())
-        reading.add_done_callback(lambda _: _free.release())
-        cut = asyncio.get_running_loop().call_later(EXPORT_SECONDS, request.cancel, _TOO_SLOW)
-        request.add_done_callback(lambda _: cut.cancel())
-        request.add_done_callback(lambda _: reading.cancel())
-
-    async def next_page(self) -> bytes | None:
-        """The next page; ``None`` after the last. Raises what reading it fails with."""
-        page = await self._ahead.get()
-        if isinstance(page, Exception):
-            raise page
-        return page
-
-    async def _read(self) -> None:
-        end: Exception | None = None
-        try:
-            async with aclosing(self._pages) as pages:
-                async for page in pages:
-                    await self._ahead.put(page)
-        except Exception as error:  # noqa: BLE001 - the request, which waits for it, gets it
-            end = error
-        await self._ahead.put(end)
-
-
 async def order(ask: Ask) -> Response:
     """Writes a line down as it was served."""
     request, concert_id = ask.request, ask.params["concert_id"]
     form = CSV if prefers_csv(request) else JSON
-    export = _Export(
+    export = exporting.Export(
         order_pages(
             ask.services.pool,
             concert_id,
             form,
             connect_seconds=ask.services.settings.deadline_seconds,
-            reader_seconds=EXPORT_SECONDS,
+            reader_seconds=exporting.EXPORT_SECONDS,
         )
     )
     export.start()
     first = await export.next_page()  # what it is refused with can be told only now
 
-    async def pages() -> AsyncGenerator[bytes, None]:
-        page = first
-        # Sending to a client that has gone away fails for nobody: one has to ask.
-        while page is not None and not await request.is_disconnected():
-            yield page
-            page = await export.next_page()
-
     if form is JSON:
-        return Response(200, [_VARY], StreamedContent(_JSON, pages))
+        return Response(200, [_VARY], export.content(request, _JSON, first))
     name = f'attachment; filename="order-{concert_id}.csv"'.encode()
     headers = [_VARY, (b"content-disposition", name)]
-    return Response(200, headers, StreamedContent(_CSV, pages))
+    return Response(200, headers, export.content(request, _CSV, first))
 
 
 def prefers_csv(request: Request) -> bool:

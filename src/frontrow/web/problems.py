@@ -13,6 +13,7 @@ from msgspec import Meta
 from frontrow.errors import (
     AlreadyCheckedIn,
     AmountMismatch,
+    BalanceRemains,
     ChallengeFailed,
     ChallengeRequired,
     CredentialInvalid,
@@ -172,6 +173,12 @@ class AmountMismatchProblem(Problem, frozen=True, kw_only=True):
     expected: Annotated[int, Meta(description="What it costs, in the currency's minor unit.")]
 
 
+class BalanceRemainsProblem(Problem, frozen=True, kw_only=True):
+    """The user still has money."""
+
+    balance: Annotated[int, Meta(description="What the user has, in the minor unit.")]
+
+
 class FieldError(msgspec.Struct, frozen=True):
     """One thing that is wrong in a request."""
 
@@ -219,6 +226,7 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     TicketVoid: _Kind(409, "Ticket void", TicketVoidProblem),
     AlreadyCheckedIn: _Kind(409, "Already checked in", AlreadyCheckedInProblem),
     KeyInUse: _Kind(409, "Key in use"),
+    BalanceRemains: _Kind(409, "Balance remains", BalanceRemainsProblem),
     HoldExpired: _Kind(410, "Hold expired"),
     TooLarge: _Kind(413, "Too large"),
     UnsupportedMediaType: _Kind(415, "Unsupported media type"),

@@ -9,6 +9,7 @@ from frontrow.web import (
     concerts,
     events,
     order,
+    own_data,
     payments,
     queue,
     refunds,
@@ -44,6 +45,7 @@ CALLS: tuple[Call, ...] = tuple(
         admin.CALLS,
         order.CALLS,
         shows.CALLS,
+        own_data.CALLS,
     )
 )
 """The contract's calls, below ``BASE``; hot ones first."""

@@ -1,0 +1,151 @@
+-- The erasure of a user's data. Conventions as in waiting_room/functions.sql; the account comes last in
+-- the order of locks, with its keys behind it (users/functions.sql).
+
+-- Whose the places and holds of erased users are: nobody's. No account has this id.
+CREATE OR REPLACE FUNCTION retention_nobody()
+RETURNS uuid LANGUAGE sql IMMUTABLE
+RETURN '00000000-0000-0000-0000-0000000000ee'::uuid;
+
+-- The live places of a user, in order of room.
+CREATE OR REPLACE FUNCTION retention_live_places(p_user_id uuid)
+RETURNS TABLE (room_id int, number int, place_id uuid)
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT w.room_id, p.number, p.place_id FROM waiting_room AS w
+    CROSS JOIN LATERAL (
+        SELECT p.number, p.place_id FROM place AS p
+        WHERE p.room_id = w.room_id AND p.user_id = p_user_id AND p.state <> 'finished'
+        OFFSET 0
+    ) AS p
+    ORDER BY w.room_id;
+END $$;
+
+-- Erases a user: leaves all lines, lets all holds go, revokes all keys; from then on nobody joins as this
+-- user (waiting_room_join). A balance is in the way unless p_force. What a purchase is made of stays.
+-- outcome: erased (also when it was before); not_found; balance_remains (balance).
+-- rooms: where a slot or a place has come free. revoked: the hashes of the keys that ended.
+CREATE OR REPLACE FUNCTION retention_erase(
+    p_user_id uuid, p_force boolean,
+    OUT outcome text, OUT balance bigint, OUT rooms int[], OUT revoked bytea[]
+)
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off
+AS $$
+DECLARE
+    numbers int[];
+    places uuid[];
+    number bigint;
+BEGIN
+    revoked := '{}';
+    -- Who joins another line meanwhile is taken out of it by retention_sweep.
+    rooms := ARRAY(SELECT p.room_id FROM retention_live_places(p_user_id) AS p);
+    PERFORM FROM (SELECT r FROM unnest(rooms) AS r ORDER BY r) AS k (room_id)
+    CROSS JOIN LATERAL (
+        SELECT FROM waiting_room AS w WHERE w.room_id = k.room_id FOR NO KEY UPDATE
+    ) AS locked;
+    SELECT coalesce(array_agg(p.room_id ORDER BY p.room_id), '{}'),
+        coalesce(array_agg(p.number ORDER BY p.room_id), '{}'),
+        coalesce(array_agg(p.place_id ORDER BY p.room_id), '{}')
+    INTO rooms, numbers, places FROM retention_live_places(p_user_id) AS p
+    WHERE p.room_id = ANY (rooms);
+    PERFORM waiting_room_lock(rooms, numbers);
+    PERFORM reservation_lock(reservation_held_by(rooms, numbers));
+    PERFORM wallet_lock(ARRAY[p_user_id]);
+    PERFORM FROM app_user AS u WHERE u.user_id = p_user_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        outcome := 'not_found';
+        RETURN;
+    END IF;
+    outcome := 'erased';
+    IF EXISTS (SELECT FROM erasure AS e WHERE e.user_id = p_user_id) THEN
+        RETURN;
+    END IF;
+    SELECT w.balance INTO balance FROM wallet AS w WHERE w.user_id = p_user_id;
+    IF balance > 0 AND NOT p_force THEN
+        outcome := 'balance_remains';
+        RETURN;
+    END IF;
+    PERFORM FROM reservation_leave(rooms, numbers, places);
+    revoked := user_key_end(p_user_id, NULL, NULL);
+    UPDATE installation SET revocations = revocations + 1 RETURNING revocations INTO number;
+    INSERT INTO erasure (user_id, erased_at, revocation)
+    VALUES (p_user_id, clock_timestamp(), number);
+END $$;
+
+-- Takes an erased user out of one line. A join that was on its way when the user was erased has committed
+-- by the time that the room's lock is had, and whoever joins later sees the erasure: behind this the user
+-- has no live place there. Returns whether there was one.
+CREATE OR REPLACE FUNCTION retention_sweep(p_room_id int, p_user_id uuid)
+RETURNS boolean LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+DECLARE
+    mine place;
+BEGIN
+    PERFORM FROM waiting_room AS w WHERE w.room_id = p_room_id FOR NO KEY UPDATE;
+    SELECT * INTO mine FROM place AS p
+    WHERE p.room_id = p_room_id AND p.user_id = p_user_id AND p.state <> 'finished';
+    IF NOT FOUND OR NOT EXISTS (SELECT FROM erasure AS e WHERE e.user_id = p_user_id) THEN
+        RETURN false;
+    END IF;
+    PERFORM FROM reservation_leave(ARRAY[p_room_id], ARRAY[mine.number], ARRAY[mine.place_id]);
+    RETURN true;
+END $$;
+
+-- Makes the places of erased users that ended without a purchase nobody's, with their holds: one pass
+-- over the places for up to p_limit users. A user with a place that is still to be finished waits. One at
+-- a time: a second one at the same moment does nothing.
+CREATE OR REPLACE FUNCTION retention_unlink(
+    p_limit int, OUT users int, OUT places int, OUT reservations int
+)
+LANGUAGE plpgsql VOLATILE
+SET enable_mergejoin = off
+AS $$
+DECLARE
+    due uuid[];
+    rooms int[];
+    numbers int[];
+    live uuid[];
+    holds uuid[];
+BEGIN
+    users := 0;
+    places := 0;
+    reservations := 0;
+    SELECT array_agg(e.user_id) INTO due FROM (
+        SELECT e.user_id FROM erasure AS e WHERE e.unlinked_at IS NULL
+        ORDER BY e.erased_at LIMIT p_limit
+    ) AS e;
+    -- "UNLK"
+    IF due IS NULL OR NOT pg_try_advisory_xact_lock(x'554E4C4B'::int) THEN
+        RETURN;
+    END IF;
+    SELECT coalesce(array_agg(p.room_id) FILTER (WHERE p.state = 'finished'), '{}'),
+        coalesce(array_agg(p.number) FILTER (WHERE p.state = 'finished'), '{}'),
+        coalesce(array_agg(p.user_id) FILTER (WHERE p.state <> 'finished'), '{}')
+    INTO rooms, numbers, live
+    FROM place AS p WHERE p.user_id = ANY (due) AND p.reason IS DISTINCT FROM 'paid';
+    PERFORM waiting_room_lock(rooms, numbers);
+    SELECT array_agg(r.reservation_id) INTO holds
+    FROM reservation AS r
+    JOIN unnest(rooms, numbers) AS k (room_id, number)
+        ON r.room_id = k.room_id AND r.place_number = k.number
+    WHERE r.user_id = ANY (due);
+    PERFORM FROM reservation AS r WHERE r.reservation_id = ANY (holds)
+    ORDER BY r.reservation_id FOR NO KEY UPDATE;
+
+    UPDATE place AS p SET user_id = retention_nobody()
+    FROM unnest(rooms, numbers) AS k (room_id, number)
+    WHERE p.room_id = k.room_id AND p.number = k.number;
+    GET DIAGNOSTICS places = ROW_COUNT;
+    UPDATE reservation AS r SET user_id = retention_nobody() WHERE r.reservation_id = ANY (holds);
+    GET DIAGNOSTICS reservations = ROW_COUNT;
+    UPDATE erasure AS e SET unlinked_at = clock_timestamp()
+    WHERE e.user_id = ANY (due) AND e.user_id <> ALL (live);
+    GET DIAGNOSTICS users = ROW_COUNT;
+END $$;

@@ -1,0 +1,92 @@
+"""`frontrow prune` and `frontrow users` on a database that a server could be using."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from click.testing import CliRunner, Result
+
+from frontrow import cli
+from tests.buyers import buyer, make_concert, pass_time, services_on
+from tests.conftest import Database
+from tests.integration.features.holding import hold
+
+
+async def run(database: Database, *arguments: str, answer: str = "") -> Result:
+    """The command on a database, with what is typed."""
+    environment = {"FRONTROW_DATABASE_URL": database.app_url}
+
+    def invoke() -> Result:
+        return CliRunner().invoke(cli.main, arguments, env=environment, input=answer)
+
+    return await asyncio.to_thread(invoke)
+
+
+async def lines(database: Database, *arguments: str) -> Sequence[str]:
+    """What a command prints that succeeds."""
+    result = await run(database, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
+
+
+async def test_export_and_erase(database: Database, tmp_path: Path) -> None:
+    """To the output or to a file of one's own; erased only when that is meant."""
+    async with services_on(database) as services:
+        made = await make_concert(services)
+        place = await buyer(services, made.concert_id, 50_000)
+        await hold(services, place, made, [1])
+    who = str(place.user_id)
+    (written,) = await lines(database, "users", "export", who)
+    assert json.loads(written)["user_id"] == who
+
+    file = tmp_path / "export.json"
+    assert await lines(database, "users", "export", who, "--output", str(file)) == []
+    assert json.loads(file.read_text()) == json.loads(written)
+    assert file.stat().st_mode & 0o777 == 0o600
+    again = await run(database, "users", "export", who, "--output", str(file))
+    assert (again.exit_code, again.stderr) == (2, f"frontrow: {file}: file exists\n")
+
+    assert (await run(database, "users", "erase", who, answer="n\n")).exit_code == 1
+    refused = await run(database, "users", "erase", who, "--yes")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"frontrow: {who} has 50,000 KRW left: have it paid out, or add --force\n",
+    )
+    assert (await lines(database, "users", "export", who))[0] == written
+    assert await lines(database, "users", "erase", who, "--yes", "--force") == [f"erased {who}"]
+    assert await lines(database, "users", "erase", who, "--yes") == [f"erased {who}"]
+    left = json.loads((await lines(database, "users", "export", who))[0])
+    assert (left["balance"], left["places"], left["reservations"]) == (50_000, [], [])
+    assert left["erased_at"] is not None
+
+
+async def test_a_user_that_is_not_there(database: Database, tmp_path: Path) -> None:
+    """One line, and no file."""
+    who, file = str(uuid4()), tmp_path / "export.json"
+    for arguments in (("export", who, "--output", str(file)), ("erase", who, "--yes")):
+        result = await run(database, "users", *arguments)
+        assert (result.exit_code, result.stderr) == (2, f"frontrow: there is no user {who}\n")
+    assert not file.exists()
+    assert (await run(database, "users", "erase", "somebody")).exit_code == 2
+
+
+async def test_prune(database: Database) -> None:
+    """It counts, then drops; what it says is what there was."""
+    async with services_on(database) as services:
+        made = await make_concert(services)
+        place = await buyer(services, made.concert_id)
+        await hold(services, place, made, [1])
+        await services.reservations.leave(place)
+    await pass_time(database, 3 * 86_400)
+    assert _counts(await lines(database, "prune")) == ["0", "0"]
+    for option, did in (("--dry-run", "would drop"), ("--older-than-days=2", "dropped")):
+        printed = await lines(database, "prune", "--older-than-days=2", option)
+        assert printed[0] == f"{did} what was over for 2 days"
+        assert _counts(printed) == ["1", "1"]
+    assert (await run(database, "audit")).exit_code == 0
+
+
+def _counts(printed: Sequence[str]) -> list[str]:
+    return [line.split()[-1] for line in printed[1:]]
