@@ -311,8 +311,8 @@ def cancel_show(show_id: UUID, yes: bool, **given: object) -> None:
         with progress("refunded") as told:
             done = asyncio.run(cancelling.cancel_show(url, show_id, told=told))
     click.echo(
-        f"cancelled: {done.payments_refunded:,} purchases refunded, {done.amount_refunded:,} in "
-        f"all; {done.seats_freed:,} seats"
+        f"cancelled: {done.payments_refunded:,} of {done.payments_total:,} purchases refunded, "
+        f"{done.amount_refunded:,} in all; {done.seats_freed:,} seats"
     )
 
 

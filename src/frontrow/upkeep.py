@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -23,6 +25,8 @@ from frontrow.waiting_room.policy import AdaptivePolicy, bounds
 from frontrow.waiting_room.snapshot import Line
 
 _log = structlog.get_logger(__name__)
+
+Thing = TypeVar("Thing")
 
 _IDLE_LOOK_SECONDS = 1.0
 _CLOSE_SECONDS = 0.5
@@ -114,9 +118,12 @@ async def retire_old_keys(services: Services) -> int:
 
 async def refund_cancelled(services: Services) -> None:
     """Refunds what is left of cancelled shows, unless another process is at it."""
-    for show_id in await services.cancellations.running():
+
+    async def refund_all(show_id: UUID) -> None:
         while await services.cancellations.step(show_id) == "running":
             pass
+
+    await _each(await services.cancellations.running(), refund_all)
 
 
 async def draw(services: Services) -> None:
@@ -192,16 +199,16 @@ async def count_places(services: Services) -> None:
     await _each(services.rooms.snapshot.lines.values(), count)
 
 
-async def _each(lines: Iterable[Line], do: Callable[[Line], Awaitable[None]]) -> None:
-    """Does something for each line: one that fails stops none of the others.
+async def _each(things: Iterable[Thing], do: Callable[[Thing], Awaitable[None]]) -> None:
+    """Does something for each line, or show: one that fails stops none of the others.
 
     Raises:
         Exception: the first failure, once all are done; at once where the database is away.
     """
     failures = []
-    for line in list(lines):
+    for thing in list(things):
         try:
-            await do(line)
+            await do(thing)
         except Exception as error:
             if classify(error) is Fault.LOST:
                 raise

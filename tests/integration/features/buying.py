@@ -1,5 +1,6 @@
 """Buys seats."""
 
+import asyncio
 from collections.abc import Sequence
 
 from frontrow.ids import PlaceRef
@@ -7,7 +8,9 @@ from frontrow.payments.model import Payment
 from frontrow.services import Services
 from tests.buyers import (
     Made,
+    admit_all,
     buyer,
+    join,
 )
 from tests.integration.features.holding import hold
 
@@ -24,3 +27,20 @@ async def purchase(
         place, reservation.reservation_id, reservation.amount, None
     )
     return place, payment
+
+
+async def purchases(services: Services, made: Made, buyers: int) -> list[Payment]:
+    """So many guests buy a seat each of the first show, at once."""
+    places = await asyncio.gather(*[join(services, made.concert_id) for _ in range(buyers)])
+    await admit_all(services, made.concert_id)
+    await asyncio.gather(*[services.ledger.charge(place, PRICE, None) for place in places])
+    holds = await asyncio.gather(
+        *[hold(services, place, made, [seat]) for seat, place in enumerate(places, 1)]
+    )
+    paid = await asyncio.gather(
+        *[
+            services.paying.pay(place, held.reservation_id, PRICE, None)
+            for place, held in zip(places, holds, strict=True)
+        ]
+    )
+    return [payment for payment, _ in paid]

@@ -1,37 +1,20 @@
 """A show is cancelled: at once nothing of it is sold, and then everybody is refunded, once."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from frontrow.errors import NotFound, RefundClosed, ShowClosed
 from frontrow.payments import cancellations
-from frontrow.payments.model import Cancellation, Payment
+from frontrow.payments.model import Cancellation
 from frontrow.services import Services
 from frontrow.upkeep import refund_cancelled
-from tests.buyers import Made, Owner, admit_all, buyer, digest, join, make_concert, refused
+from tests.buyers import Made, Owner, buyer, digest, make_concert, refused
 from tests.conftest import Database
-from tests.integration.features.buying import PRICE, purchase
+from tests.integration.features.buying import PRICE, purchase, purchases
 from tests.integration.features.holding import come_back, hold, taken
-
-
-async def sold(services: Services, made: Made, buyers: int) -> list[Payment]:
-    """So many guests buy a seat each of the first show."""
-    places = await asyncio.gather(*[join(services, made.concert_id) for _ in range(buyers)])
-    await admit_all(services, made.concert_id)
-    await asyncio.gather(*[services.ledger.charge(place, PRICE, None) for place in places])
-    holds = await asyncio.gather(
-        *[hold(services, place, made, [seat]) for seat, place in enumerate(places, 1)]
-    )
-    paid = await asyncio.gather(
-        *[
-            services.paying.pay(place, held.reservation_id, PRICE, None)
-            for place, held in zip(places, holds, strict=True)
-        ]
-    )
-    return [payment for payment, _ in paid]
 
 
 def first(made: Made) -> UUID:
@@ -119,7 +102,7 @@ async def test_in_steps(services: Services, owner: Owner, monkeypatch: pytest.Mo
     """Many buyers, few at a time: progress grows, and whoever goes on ends it."""
     monkeypatch.setattr(cancellations, "_STEP_TICKETS", 7)
     made = await make_concert(services)
-    await sold(services, made, 35)
+    await purchases(services, made, 35)
     await services.cancellations.cancel(first(made))
     seen = []
     while await services.cancellations.step(first(made)) == "running":
@@ -150,7 +133,7 @@ async def test_a_refund_in_the_midst(services: Services, monkeypatch: pytest.Mon
     """Of a cancelled show every refund is due, let in or not; it counts, and isn't made twice."""
     monkeypatch.setattr(cancellations, "_STEP_TICKETS", 2)
     made = await make_concert(services)
-    payments = await sold(services, made, 5)
+    payments = await purchases(services, made, 5)
     await services.cancellations.cancel(first(made))
     last = payments[-1]
     refunded, how = await services.refunds.refund(last.payment_id, last.user_id, None)
@@ -162,6 +145,21 @@ async def test_a_refund_in_the_midst(services: Services, monkeypatch: pytest.Mon
     done = await services.cancellations.progress(first(made))
     assert (done.state, done.payments_refunded) == ("cancelled", 5)
     assert (await services.refunds.refund(last.payment_id, None, None)) == (refunded, "existing")
+
+
+async def test_a_show_that_fails_stops_no_other(services: Services, owner: Owner) -> None:
+    """One can't be refunded; the one behind it is, and the failure is told."""
+    broken, well = await make_concert(services), await make_concert(services)
+    for made in (broken, well):
+        await purchase(services, made, [1])
+        await services.cancellations.cancel(first(made))
+    await owner.execute(
+        "UPDATE cancellation SET payments_total = 0 WHERE show_id = $1", first(broken)
+    )
+    with pytest.raises(asyncpg.CheckViolationError):
+        await refund_cancelled(services)
+    assert (await services.cancellations.progress(first(well))).state == "cancelled"
+    assert await services.cancellations.running() == [first(broken)]
 
 
 async def test_those_who_were_let_in(services: Services, owner: Owner) -> None:

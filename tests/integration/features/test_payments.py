@@ -20,7 +20,7 @@ from tests.buyers import (
     pass_time,
 )
 from tests.conftest import Database
-from tests.integration.features.buying import PRICE
+from tests.integration.features.buying import PRICE, purchases
 from tests.integration.features.holding import hold
 
 
@@ -179,19 +179,8 @@ async def test_two_holds_of_one_token_at_once(services: Services, owner: Owner) 
 async def test_many_buyers_at_once(services: Services, owner: Owner) -> None:
     """Fifty buyers pay in one batch: fifty sales, all the money there."""
     made = await make_concert(services)
-    places = [await join(services, made.concert_id) for _ in range(50)]
-    await admit_all(services, made.concert_id)
-    await asyncio.gather(*[services.ledger.charge(place, PRICE, None) for place in places])
-    holds = await asyncio.gather(
-        *[hold(services, place, made, [seat]) for seat, place in enumerate(places, 1)]
-    )
-    paid = await asyncio.gather(
-        *[
-            services.paying.pay(place, held.reservation_id, PRICE, None)
-            for place, held in zip(places, holds, strict=True)
-        ]
-    )
-    assert [payment.seats for payment, _ in paid] == [[seat] for seat in range(1, 51)]
+    paid = await purchases(services, made, 50)
+    assert [payment.seats for payment in paid] == [[seat] for seat in range(1, 51)]
     assert await owner.fetchval("SELECT sum(balance) FROM wallet") == 0
     assert await owner.fetchval("SELECT sum(amount) FROM sold_delta") == 50 * PRICE
     assert await owner.fetchval("SELECT count(*) FROM ticket") == 50
