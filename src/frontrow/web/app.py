@@ -87,9 +87,9 @@ def _route(app: Application, services: Services) -> list[CallTally]:
     """Fills the router; gives what counts the calls."""
     operator, limits = operator_key(services), Limits(services.settings)
     tallies = []
-    for path, handler, tally in pages.routes(Files()):
-        app.router.add("GET", path, _limited(handler, services, limits))
-        tallies.append(tally)
+    for route in pages.routes(Files(), services):
+        app.router.add(route.method, route.path, _limited(route.handler, services, limits))
+        tallies.append(route.tally)
     for base, calls in ((BASE, CALLS), ("", system.CALLS + openapi.CALLS)):
         for call in calls:
             tally = CallTally(call.name)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from blacksheep import Request
 
 from frontrow.errors import CredentialInvalid, CredentialMissing
+from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.users.id_token import read_header
 from frontrow.users.service import KEY_PREFIX
@@ -89,10 +90,7 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
     elif ask.services.sign_in is not None and _is_for_a_user(credential, who):
         ask.user = await ask.services.sign_in.user_of(credential)
     elif who in _TAKES_TOKEN:
-        try:
-            ask.place = ask.services.signer.verify(credential)
-        except UnknownKey as unknown:
-            ask.place = await ask.services.signer.verify_unknown(credential, unknown)
+        ask.place = await place_of(ask.services, credential)
     else:
         raise CredentialInvalid
 
@@ -106,6 +104,18 @@ def _is_for_a_user(credential: bytes, who: Who) -> bool:
     # No ID token has this algorithm: it would mean a secret that both sides know.
     header = read_header(credential)
     return header is not None and header.get("alg") != ALGORITHM
+
+
+async def place_of(services: Services, token: bytes) -> PlaceRef:
+    """The place that a queue token names.
+
+    Raises:
+        CredentialInvalid: it is no token of ours.
+    """
+    try:
+        return services.signer.verify(token)
+    except UnknownKey as unknown:
+        return await services.signer.verify_unknown(token, unknown)
 
 
 def bearer(request: Request) -> bytes:

@@ -6,6 +6,8 @@ import each other by relative paths need no build step, and nothing in a cache i
 
 import gzip
 import hashlib
+import posixpath
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -25,6 +27,7 @@ _MEDIA_TYPES = {
 _FOR_GOOD = b"public, max-age=31536000, immutable"
 _ASK_AGAIN = b"public, no-cache"
 _WORTH_PACKING = 512  # bytes
+_IMPORT = re.compile(r"""^(?:import|export)\b[^;]*?from\s+"(\.[^"]+)";""", re.MULTILINE)
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -81,7 +84,20 @@ class Files:
 
     def url(self, path: str) -> str:
         """Where a file is."""
+        if path not in self.sources:
+            raise KeyError(path)
         return f"/site/{self.version}/{path}"
+
+    def modules(self, path: str) -> list[str]:
+        """A script and all that it imports, directly or not; itself first."""
+        found = [path]
+        for module in found:
+            source = self.sources[module].decode()
+            for relative in _IMPORT.findall(source):
+                imported = posixpath.normpath(posixpath.join(posixpath.dirname(module), relative))
+                if imported not in found:
+                    found.append(imported)
+        return found
 
     def answer(self, request: Request, version: str, path: str) -> Response | None:
         """A file; ``None`` where there is none.

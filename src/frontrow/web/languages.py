@@ -46,3 +46,15 @@ def catalog(sources: Mapping[str, bytes], language: str, *parts: str) -> dict[st
             sources[f"catalogs/{language}/{part}.json"], type=dict[str, str]
         )
     return texts
+
+
+def text(texts: Mapping[str, str], key: str, **values: object) -> str:
+    """A text with its values; with a ``count`` the plural's form, as the scripts choose it."""
+    if key not in texts:
+        form = "one" if values.get("count") == 1 and f"{key}.one" in texts else "other"
+        key = f"{key}.{form}"
+    written = {
+        name: f"{value:,}" if isinstance(value, int) else str(value)
+        for name, value in values.items()
+    }
+    return texts[key].format_map(written)

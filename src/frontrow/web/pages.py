@@ -1,14 +1,12 @@
 """The pages: HTML that is made once for each language, with the headers that keep it safe.
 
-A page is a file of ``site/`` in which ``{{key}}`` is a text of its catalogs, ``{{@path}}`` the
-address of another file, and ``{{#catalog}}`` the catalog itself, for the page's scripts.
+In their templates ``{{#modules}}`` are a page's scripts, ``{{#catalog}}`` is its catalog for them,
+and ``{{#without}}`` what a browser does that runs none.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Iterator
-from html import escape
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -16,11 +14,15 @@ from blacksheep import Request, Response
 
 from frontrow.errors import NotFound
 from frontrow.metrics import CallTally
+from frontrow.services import Services
 from frontrow.web.cookies import is_https
 from frontrow.web.endpoint import request_id
 from frontrow.web.files import Body, Files
 from frontrow.web.languages import COOKIE, LANGUAGES, catalog, language_of
+from frontrow.web.page_headers import HTML, SCRIPTED, protect
+from frontrow.web.plain_page import PlainPage
 from frontrow.web.problems import problem
+from frontrow.web.templates import fill
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -30,91 +32,80 @@ class Page(msgspec.Struct, frozen=True):
 
     name: str
     file: str
+    script: str
     catalogs: tuple[str, ...]
     paths: tuple[str, ...]
+    without: str = ""
+    """Where a browser without scripts is led."""
     features: str = ""
     """What the page may use of the browser (Permissions-Policy)."""
 
 
-PAGES = (Page("fan", "fan.html", ("common", "fan"), ("/", "/concerts/{concert_id}", "/tickets")),)
-
-SCRIPTED = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self'; media-src 'self' blob:; manifest-src 'self'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
+_FAN = ("common", "fan")
+PAGES = (
+    Page("concerts", "fan.html", "fan/concerts.js", _FAN, ("/",)),
+    Page(
+        "concert",
+        "fan.html",
+        "fan/concert.js",
+        (*_FAN, "line"),
+        ("/concerts/{concert_id}",),
+        "?plain=1",
+    ),
+    Page("seats", "fan.html", "fan/shop.js", (*_FAN, "shop"), ("/concerts/{concert_id}/seats",)),
+    Page("tickets", "fan.html", "fan/tickets.js", (*_FAN, "tickets"), ("/tickets",)),
 )
-"""What a page may load: this server's own files. Nothing is written in line."""
 
-_DENIED = (
-    "accelerometer",
-    "camera",
-    "display-capture",
-    "geolocation",
-    "gyroscope",
-    "magnetometer",
-    "microphone",
-    "midi",
-    "payment",
-    "usb",
-)
-_HSTS = b"max-age=31536000"
-_SLOT = re.compile(r"\{\{(?P<kind>[@#]?)(?P<name>[\w./-]+)\}\}")
+_WITHOUT = '<noscript><meta http-equiv="refresh" content="0; url={}"></noscript>'
 
 
-def routes(files: Files) -> Iterator[tuple[str, Handler, CallTally]]:
-    """The pages and their files: path, handler, and what counts its requests."""
+class Route(NamedTuple):
+    """A path of the pages, and what counts its requests."""
+
+    method: str
+    path: str
+    handler: Handler
+    tally: CallTally
+
+
+def routes(files: Files, services: Services) -> Iterator[Route]:
+    """The pages and their files."""
+    plain = PlainPage(files, services)
     for page in PAGES:
         tally = CallTally(f"page_{page.name}")
         bodies = {language: render(files, page, language) for language in LANGUAGES}
+        show = _shows(page, bodies, plain.show if page.without else None)
         for path in page.paths:
-            yield path, _counted(_shows(page, bodies), tally), tally
+            yield Route("GET", path, _counted(show, tally), tally)
+    tally = CallTally("page_plain")
+    yield Route("POST", "/concerts/{concert_id}", _counted(plain.act, tally), tally)
     tally = CallTally("page_file")
 
     async def file(request: Request) -> Response:
         version, _, path = _tail(request).partition("/")
         return files.answer(request, version, path) or problem(NotFound())
 
-    yield "/site/*", _counted(file, tally), tally
+    yield Route("GET", "/site/*", _counted(file, tally), tally)
 
 
 def render(files: Files, page: Page, language: str) -> Body:
     """The page in one language."""
     texts = catalog(files.sources, language, *page.catalogs)
-    # In a data block; nothing in it may end the block.
-    encoded = msgspec.json.encode(texts).decode().replace("<", "\\u003c")
-    values = {"lang": language, "other": LANGUAGES[1 - LANGUAGES.index(language)]}
-
-    def fill(slot: "re.Match[str]") -> str:
-        name = slot["name"]
-        if slot["kind"] == "@":
-            if name not in files.sources:
-                raise KeyError(name)
-            return files.url(name)
-        if slot["kind"] == "#":
-            return encoded
-        return escape(values.get(name) or texts[name])
-
-    html = _SLOT.sub(fill, files.sources[page.file].decode())
-    return Body.of(html.encode(), b"text/html; charset=utf-8")
-
-
-def protect(request: Request, response: Response, *, policy: str, features: str = "") -> None:
-    """Adds the headers that every page has."""
-    allowed = features.split()
-    permissions = ", ".join(
-        f"{feature}=({'self' if feature in allowed else ''})" for feature in _DENIED
-    )
-    for name, value in (
-        (b"content-security-policy", policy.encode()),
-        (b"permissions-policy", permissions.encode()),
-        # Not no-referrer: then forms would be sent without their origin.
-        (b"referrer-policy", b"same-origin"),
-        (b"cross-origin-opener-policy", b"same-origin"),
-        (b"x-frame-options", b"DENY"),
-    ):
-        response.add_header(name, value)
-    if is_https(request):
-        response.add_header(b"strict-transport-security", _HSTS)
+    script, *imported = (files.url(module) for module in files.modules(page.script))
+    made = {
+        # In a data block; nothing in it may end the block.
+        "catalog": msgspec.json.encode(texts).decode().replace("<", "\\u003c"),
+        # All at once, instead of each when the one that imports it has come.
+        "modules": "\n".join(
+            [
+                f'<script type="module" src="{script}"></script>',
+                *(f'<link rel="modulepreload" href="{module}">' for module in imported),
+            ]
+        ),
+        "without": page.without and _WITHOUT.format(page.without),
+    }
+    html = fill(files, page.file, language, texts, made)
+    return Body.of(html, HTML)
 
 
 def choose_language(request: Request) -> Response | None:
@@ -141,11 +132,13 @@ def choose_language(request: Request) -> Response | None:
     )
 
 
-def _shows(page: Page, bodies: dict[str, Body]) -> Handler:
+def _shows(page: Page, bodies: dict[str, Body], plain: Handler | None) -> Handler:
     async def show(request: Request) -> Response:
         chosen = choose_language(request)
         if chosen is not None:
             return chosen
+        if plain is not None and "plain" in request.query:
+            return await plain(request)
         response = bodies[language_of(request)].answer(request, b"private, no-cache")
         response.add_header(b"vary", b"accept-language, cookie")
         protect(request, response, policy=SCRIPTED, features=page.features)

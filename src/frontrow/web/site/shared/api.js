@@ -48,7 +48,7 @@ export async function call(method, path, options = {}) {
 
 /** The answer itself, for streams; `done` ends the patience. */
 export async function send(method, path, options = {}) {
-  const { body, concert, key, etag, signal, bearer, patience = PATIENCE_MS } = options;
+  const { body, concert, key, etag, signal, bearer, cache = "no-store", patience = PATIENCE_MS } = options;
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (concert) headers["Frontrow-Concert"] = concert;
@@ -65,7 +65,7 @@ export async function send(method, path, options = {}) {
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, timeout.signal]) : timeout.signal,
-      cache: "no-store",
+      cache,
     });
     hear(response.headers.get("date"), sent, Date.now());
     return { response, done };

@@ -15,7 +15,7 @@ export function hear(date, sent, received) {
   const [from, to] = [told - received, told + 1000 - sent];
   if (from > latest || to < earliest) [earliest, latest] = [from, to]; // a clock was set
   else [earliest, latest] = [Math.max(from, earliest), Math.min(to, latest)];
-  offset = (earliest + latest) / 2;
+  offset = latest; // of what may be, the latest: no countdown shows time that isn't there
 }
 
 /** The server's time now, in milliseconds since 1970. */

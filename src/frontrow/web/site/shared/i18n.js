@@ -49,6 +49,14 @@ export function day(date, options = { weekday: "short", month: "long", day: "num
   return moment(`${date}T00:00:00Z`, "UTC", options);
 }
 
+/** The days from one to another. */
+export function days(first, last) {
+  const format = new Intl.DateTimeFormat(language, {
+    timeZone: "UTC", weekday: "short", month: "long", day: "numeric",
+  });
+  return format.formatRange(new Date(`${first}T00:00:00Z`), new Date(`${last}T00:00:00Z`));
+}
+
 /** A length of time in seconds, as roughly as people say it. */
 export function roughly(seconds) {
   if (seconds < 60) return t("time.under_a_minute");

@@ -1,0 +1,8 @@
+// What changes with the seconds.
+
+/** Does something now and each second, until the signal is aborted. */
+export function everySecond(signal, action) {
+  action();
+  const timer = setInterval(action, 1000);
+  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+}

@@ -1,0 +1,123 @@
+"""What a fan does on the pages, step by step, in either language."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.async_api import Locator, Page, expect
+
+from frontrow.web.files import Files
+from frontrow.web.languages import catalog, text
+from tests.pages.browser import Window, accessible
+from tests.web.fans import Concert, Desk, eventually
+
+_SOURCES = Files().sources
+PARTS = ("common", "fan", "line", "shop", "tickets")
+
+
+@dataclass
+class Visit:
+    """A fan at a concert's page."""
+
+    page: Page
+    window: Window
+    concert: Concert
+    language: str = "en"
+
+    def says(self, key: str, **values: object) -> str:
+        """A text of the pages."""
+        return text(catalog(_SOURCES, self.language, *PARTS), key, **values)
+
+    def button(self, key: str, **values: object) -> Locator:
+        """The button with a text."""
+        return self.page.get_by_role("button", name=self.says(key, **values), exact=True)
+
+    async def sees(self, key: str, **values: object) -> None:
+        """Waits until a heading says this."""
+        heading = self.page.get_by_role("heading", level=1)
+        await expect(heading).to_have_text(self.says(key, **values))
+
+    async def hears(self, words: str) -> None:
+        """Waits until a notice has these words."""
+        await expect(self.page.locator("#notices")).to_contain_text(words)
+
+    async def join(self) -> None:
+        """Presses the button."""
+        await self.button("join").click()
+
+    async def wait(self) -> None:
+        """Joins, and comes back later: then the turn is no answer to a press any more."""
+        await self.join()
+        await self.sees("wait.heading")
+        await self.survives_reload("wait.heading")
+
+    async def choose(self, *numbers: int) -> None:
+        """Chooses seats on the map, with the keyboard, from seat 1 on."""
+        chart = self.page.get_by_role("application")
+        await chart.focus()
+        at = 1
+        for number in numbers:
+            for _ in range(number - at):
+                await chart.press("ArrowRight")
+            await chart.press("Enter")
+            at = number
+
+    async def tap(self, number: int, seats: int = 50) -> None:
+        """Taps a seat on the map of a show without sections."""
+        hall = [{"first_number": 1, "last_number": seats, "seats_per_row": seats}]
+        point: dict[str, float] = await self.page.evaluate(
+            """async ([sections, number]) => {
+                const { href } = document.querySelector('link[href$="/seatlayout.js"]');
+                const { layOut, centreOf } = await import(href);
+                const { clientWidth } = document.querySelector(".map");
+                const { x, y } = centreOf(layOut(sections, clientWidth), number);
+                return { x, y };
+            }""",
+            [hall, number],
+        )
+        await self.page.locator(".map").click(position=point)  # type: ignore[arg-type]
+
+    async def pay(self) -> None:
+        """Adds what is missing and pays."""
+        await self.page.locator("button.add").click()
+        await self.page.locator("button.pay").click()
+        await self.page.wait_for_url("**/tickets?paid=*")
+
+    async def is_well(self) -> None:
+        """Nothing to scroll sideways; no serious fault in either theme."""
+        fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        assert await self.page.evaluate(fits)
+        for scheme in ("light", "dark"):
+            await self.page.emulate_media(color_scheme=scheme)
+            await accessible(self.page)
+
+    async def survives_reload(self, key: str, **values: object) -> None:
+        """Reloads, and is where it was."""
+        await self.page.reload()
+        await self.sees(key, **values)
+
+
+async def visit(window: Window, concert: Concert, language: str = "en") -> Visit:
+    """A fan who has opened a concert's page."""
+    page = await window.open(f"/concerts/{concert.concert_id}")
+    return Visit(page, window, concert, language)
+
+
+async def enter(window: Window, concert: Concert) -> Visit:
+    """A fan who is choosing seats, of a concert with one show that lets everybody in."""
+    there = await visit(window, concert)
+    await there.join()
+    await there.sees("seats.heading")
+    await expect(there.page.locator(".section").first).to_be_visible()
+    return there
+
+
+async def has_paid(desk: Desk, concert: Concert, seats: int) -> None:
+    """Waits until so many seats are sold."""
+
+    async def sold() -> bool:
+        stats: Any = (
+            await desk.operate("GET", f"/admin/concerts/{concert.concert_id}/stats")
+        ).json()
+        return bool(stats["seats"]["sold"] == seats)
+
+    await eventually(sold)

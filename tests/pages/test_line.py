@@ -1,0 +1,196 @@
+"""Waiting in a real browser: without a network, asleep, in two tabs, and without scripts."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from playwright.async_api import Browser, expect
+
+from tests.pages.browser import DESKTOP, PHONE, Window, window
+from tests.pages.fans import visit
+from tests.web.fans import OPEN, SOON, Concert, Desk, Fan
+
+ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
+
+
+async def line(desk: Desk, **room: Any) -> tuple[Concert, Fan]:
+    """A concert whose line lets in one, and who that is."""
+    concert = await desk.concert(title="The Line", waiting_room={**ONE_BY_ONE, **room})
+    return concert, await desk.buyer(concert)
+
+
+async def make_way(inside: Fan) -> None:
+    """The one who is in leaves."""
+    assert (await inside.by_token("DELETE", "/queue/tokens/me")).status_code == 204
+
+
+async def test_the_network_is_cut_and_comes_back(browser: Browser, desk: Desk) -> None:
+    """The page says that it is out of touch; back in touch it has what happened meanwhile."""
+    concert, inside = await line(desk)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        here.expected = ("ERR_INTERNET_DISCONNECTED", "ERR_NETWORK")
+        fan = await visit(here, concert)
+        await fan.wait()
+        lost = fan.page.locator(".hint.bad")
+        await expect(lost).to_be_hidden()
+        await here.context.set_offline(True)
+        await expect(lost).to_be_visible()
+        await fan.is_well()
+        await make_way(inside)
+        await here.context.set_offline(False)
+        await fan.sees("turn.title")
+
+
+async def test_called_in_while_the_tab_sleeps(browser: Browser, desk: Desk) -> None:
+    """Nothing runs in a frozen tab; when it wakes it says at once that the turn has come."""
+    concert, inside = await line(desk)
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_NETWORK_IO_SUSPENDED", "ERR_")
+        fan = await visit(here, concert)
+        await fan.wait()
+        session = await here.context.new_cdp_session(fan.page)
+        await session.send("Page.setWebLifecycleState", {"state": "frozen"})
+        await make_way(inside)
+        await session.send("Page.setWebLifecycleState", {"state": "active"})
+        await fan.sees("turn.title")
+        await fan.button("turn.enter").click()
+        await fan.sees("seats.heading")
+
+
+async def test_the_turn_passed_while_the_tab_slept(browser: Browser, desk: Desk) -> None:
+    """Who didn't come in time is told so, and can join again."""
+    concert, inside = await line(desk, claim_seconds=1)
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await visit(here, concert)
+        await fan.wait()
+        await make_way(inside)
+        await fan.sees("turn.title")
+        await fan.sees("finished.expired")
+        await fan.is_well()
+        await expect(fan.button("join_again")).to_be_visible()
+
+
+async def test_a_second_tab_has_the_same_place(browser: Browser, desk: Desk) -> None:
+    """Both tell the same number; who leaves in one has left in both."""
+    concert, _ = await line(desk)
+    await desk.waiting(concert)
+    async with window(browser, str(desk.http.base_url)) as here:
+        first = await visit(here, concert)
+        await first.join()
+        second = await visit(here, concert)
+        for tab in (first, second):
+            await tab.sees("wait.heading")
+            await expect(tab.page.locator(".facts dd").first).to_have_text("3")
+            await expect(tab.page.locator(".ahead")).to_have_text("1")
+        await second.button("leave").click()
+        await (
+            second.page.get_by_role("dialog")
+            .get_by_role("button", name=second.says("leave"))
+            .click()
+        )
+        for tab in (second, first):
+            await tab.sees("finished.left")
+
+
+async def test_before_a_draw(browser: Browser, desk: Desk) -> None:
+    """Nobody has a place yet: the page says when the draw is, and then what came of it."""
+    opens = datetime.now(UTC) + timedelta(seconds=4)
+    concert = await desk.concert(
+        waiting_room={"policy": OPEN, "order": "draw", "opens_at": opens.isoformat()}
+    )
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await visit(here, concert)
+        await fan.join()
+        await expect(fan.page.locator(".ahead-label")).to_have_text(fan.says("wait.before_draw"))
+        await expect(fan.page.locator(".facts dd").first).to_have_text(
+            fan.says("wait.entry", number=1)
+        )
+        await fan.is_well()
+        await fan.sees("turn.title")
+
+
+async def test_a_waiting_tab_costs_little(browser: Browser, desk: Desk) -> None:
+    """Near the front it has one stream and asks for nothing else."""
+    concert, _ = await line(desk)
+    async with window(browser, str(desk.http.base_url)) as here:
+        asked: list[str] = []
+        fan = await visit(here, concert)
+        fan.page.on("request", lambda request: asked.append(request.url))
+        await fan.join()
+        async with asyncio.timeout(SOON):
+            while not any(url.endswith("/events") for url in asked):
+                await fan.page.wait_for_timeout(50)
+        asked.clear()
+        await fan.page.wait_for_timeout(2500)
+        assert asked == []
+
+
+async def test_the_alert_is_on_request(browser: Browser, desk: Desk) -> None:
+    """Only who asks for it is called by a notification; nobody is asked for permission before."""
+    concert, inside = await line(desk)
+    options: dict[str, Any] = {"permissions": ["notifications"]}
+    async with window(browser, str(desk.http.base_url), **options) as here:
+        await here.context.add_init_script(
+            "window.shown = []; window.Notification = class extends EventTarget {"
+            "static permission = 'granted'; constructor(title) { super(); shown.push(title); } }"
+        )
+        fan = await visit(here, concert)
+        await fan.wait()
+        alert = fan.button("wait.alert")
+        await expect(alert).to_have_attribute("aria-pressed", "false")
+        await alert.click()
+        await expect(alert).to_have_attribute("aria-pressed", "true")
+        await make_way(inside)
+        await fan.sees("turn.title")
+        assert await fan.page.evaluate("shown") == [fan.says("turn.title")]
+
+
+async def without_scripts(here: Window, concert: Concert) -> Any:
+    """The page that a browser without scripts is led to."""
+    page = await here.open(f"/concerts/{concert.concert_id}")
+    await page.wait_for_url("**?plain=1")
+    return page
+
+
+async def test_without_scripts(browser: Browser, desk: Desk) -> None:
+    """The page tells the place, refreshes itself, says when the turn has come; one can leave."""
+    concert, inside = await line(desk)
+    address = str(desk.http.base_url)
+    async with window(
+        browser, address, java_script_enabled=False, locale="ko-KR", viewport=PHONE
+    ) as here:
+        page = await without_scripts(here, concert)
+        await page.get_by_role("button", name="대기열 참여하기").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("대기 중입니다")
+        await expect(page.get_by_text("바로 다음 차례입니다.")).to_be_visible()
+        assert await page.locator("meta[http-equiv=refresh]").get_attribute("content") == "10"
+        await make_way(inside)
+        await expect(page.get_by_role("heading", level=1)).to_have_text(
+            "입장할 차례입니다", timeout=15_000
+        )
+        await page.get_by_role("button", name="대기열 나가기").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("The Line")
+
+
+async def test_every_state_of_a_line(browser: Browser, desk: Desk) -> None:
+    """Before the line: what is going on, and whether one can join."""
+    address = str(desk.http.base_url)
+    paused = await desk.concert(title="Paused")
+    await desk.operate("POST", f"/admin/concerts/{paused.concert_id}/waiting-room/pause")
+    soon = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    scheduled = await desk.concert(title="Soon", waiting_room={"policy": OPEN, "opens_at": soon})
+    past = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    closed = await desk.concert(title="Over", waiting_room={"policy": OPEN, "closes_at": past})
+    async with window(browser, address, viewport=DESKTOP) as here:
+        for concert, key, can_join in (
+            (paused, "paused", 1),
+            (scheduled, "scheduled", 1),
+            (closed, "closed", 0),
+        ):
+            fan = await visit(here, concert)
+            badge = fan.page.locator(".badge")
+            while await badge.text_content() != fan.says(f"room.{key}"):
+                await fan.page.reload()
+            await expect(fan.button("join")).to_have_count(can_join)
+            await fan.is_well()
+            await fan.page.close()

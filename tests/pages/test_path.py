@@ -1,0 +1,195 @@
+"""A fan's whole path in a real browser: in both languages, on a phone and on a desktop."""
+
+import re
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.pages.browser import DESKTOP, PHONE, window
+from tests.pages.fans import Visit, enter, has_paid
+from tests.web.fans import Desk, Fan
+
+ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
+
+
+@pytest.mark.parametrize(
+    ("language", "locale", "viewport"),
+    [("en", "en-GB", DESKTOP), ("ko", "ko-KR", PHONE)],
+    ids=["english-desktop", "korean-phone"],
+)
+async def test_the_whole_path(
+    browser: Browser, desk: Desk, language: str, locale: str, viewport: dict[str, int]
+) -> None:
+    """From the list to the ticket; each screen is well in both themes and survives a reload."""
+    concert = await desk.concert(
+        title="An evening", venue="The Hall", shows=2, waiting_room=ONE_BY_ONE
+    )
+    first = await desk.buyer(concert)
+    address = str(desk.http.base_url)
+    async with window(browser, address, locale=locale, viewport=viewport) as here:
+        fan = Visit(await here.open(), here, concert, language)
+        await goes_to_the_concert(fan)
+        await waits(fan, first)
+        await chooses(fan)
+        await buys(fan)
+        await has_paid(desk, concert, 1)
+        await fan.page.goto(f"{here.address}/concerts/{concert.concert_id}")
+        await fan.sees("finished.paid")
+        await fan.is_well()
+
+
+async def goes_to_the_concert(fan: Visit) -> None:
+    """From the list of concerts to one of them."""
+    await fan.sees("concerts")
+    await fan.is_well()
+    link = fan.page.locator(f"a[href='/concerts/{fan.concert.concert_id}']")
+    await expect(link).to_have_text("An evening")
+    await link.click()
+    await expect(fan.page.get_by_role("heading", level=1)).to_have_text("An evening")
+    await fan.is_well()
+
+
+async def waits(fan: Visit, inside: Fan) -> None:
+    """Joins the line, waits until the one who is in has left, and comes in."""
+    await fan.join()
+    await fan.sees("wait.heading")
+    await expect(fan.page.locator(".ahead-label")).to_have_text(fan.says("wait.next_up"))
+    await expect(fan.page).to_have_title(re.compile("0.*An evening"))
+    await fan.is_well()
+    await fan.survives_reload("wait.heading")
+    await inside.by_token("DELETE", "/queue/tokens/me")
+    await fan.sees("turn.title")
+    await fan.is_well()
+    await fan.survives_reload("turn.title")
+    await fan.button("turn.enter").click()
+
+
+async def chooses(fan: Visit) -> None:
+    """A date and a seat."""
+    await fan.sees("dates.heading")
+    await fan.is_well()
+    await fan.survives_reload("dates.heading")
+    await fan.page.locator("button.show").first.click()
+    await fan.sees("seats.heading")
+    await fan.survives_reload("seats.heading")
+    await expect(fan.page.locator(".section")).to_contain_text("₩50,000")
+    await fan.tap(8)
+    await expect(fan.page.locator(".bar .chosen")).to_contain_text("₩50,000")
+    await fan.is_well()
+    await fan.button("seats.hold").click()
+
+
+async def buys(fan: Visit) -> None:
+    """Adds money, pays, and has a ticket."""
+    await fan.sees("pay.heading")
+    await expect(fan.page.locator(".left")).to_have_text(re.compile(r"^4:\d\d$"))
+    await fan.is_well()
+    await fan.survives_reload("pay.heading")
+    await fan.button("pay.add", amount="₩50,000").click()
+    await fan.button("pay.pay", amount="₩50,000").click()
+    await fan.sees("paid.heading")
+    await expect(fan.page.locator(".ticket h3")).to_contain_text("8")
+    code = fan.page.locator("img.qr")
+    assert await code.evaluate("(image) => image.decode().then(() => image.naturalWidth > 0)")
+    await fan.is_well()
+    await fan.survives_reload("paid.heading")
+
+
+async def test_the_ticket_is_printed_and_in_the_calendar(browser: Browser, desk: Desk) -> None:
+    """The page to print needs no script; the calendar file is one; both by the cookie alone."""
+    concert = await desk.concert(title="To print")
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        await fan.choose(2)
+        await fan.button("seats.hold").click()
+        await fan.sees("pay.heading")
+        await fan.pay()
+        async with fan.page.expect_popup() as opened:
+            await fan.page.get_by_role("link", name=fan.says("tickets.print")).click()
+        await expect((await opened.value).get_by_text("To print").first).to_be_visible()
+        async with fan.page.expect_download() as download:
+            await fan.page.get_by_role("link", name=fan.says("tickets.calendar")).click()
+        assert (await (await download.value).path()).read_text().startswith("BEGIN:VCALENDAR")
+
+
+async def test_pressed_twice(browser: Browser, desk: Desk) -> None:
+    """Adding money and paying, each pressed twice at once, happen once."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        await fan.choose(1, 2)
+        await fan.button("seats.hold").click()
+        await fan.page.locator("button.add").dblclick()
+        await fan.page.locator("button.pay").dblclick()
+        await fan.sees("paid.heading")
+        await expect(fan.page.locator(".ticket")).to_have_count(2)
+        await expect(fan.page.locator(".panel strong")).to_have_text("₩0")
+        me = await fan.page.evaluate("fetch('/api/v1/users/me').then((a) => a.json())")
+        assert [payment["amount"] for payment in me["payments"]] == [100_000]
+
+
+async def test_no_secret_is_in_reach(browser: Browser, desk: Desk) -> None:
+    """No script can read the key or the token; no URL has them."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        cookies = {cookie["name"]: cookie for cookie in await here.context.cookies()}
+        assert all(c["httpOnly"] and c["sameSite"] == "Strict" for c in cookies.values())
+        secrets = [cookie["value"] for cookie in cookies.values()]
+        assert len(secrets) == 2
+        readable = await fan.page.evaluate(
+            """JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage },
+                location.href, performance.getEntries().map((entry) => entry.name)])"""
+        )
+        assert not any(secret in readable for secret in secrets)
+
+
+async def test_giving_back(browser: Browser, desk: Desk) -> None:
+    """Where the concert allows it the buyer gives a purchase back, after a question."""
+    concert = await desk.concert(refundable_until="2126-01-01T00:00:00Z")
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        await fan.choose(1)
+        await fan.button("seats.hold").click()
+        await fan.pay()
+        await fan.button("refund.ask").click()
+        await fan.button("cancel").click()
+        await expect(fan.page.locator(".ticket.valid")).to_have_count(1)
+        await fan.button("refund.ask").click()
+        await (
+            fan.page.get_by_role("dialog")
+            .get_by_role("button", name=fan.says("refund.ask"))
+            .click()
+        )
+        await fan.hears("₩50,000")
+        await expect(fan.page.locator(".ticket.void")).to_contain_text(
+            fan.says("tickets.void.refunded")
+        )
+        await fan.is_well()
+
+
+async def test_signing_out(browser: Browser, desk: Desk) -> None:
+    """After a question nothing of the fan is left in the browser."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        await fan.page.goto(f"{here.address}/tickets")
+        await fan.button("tickets.forget").click()
+        await (
+            fan.page.get_by_role("dialog")
+            .get_by_role("button", name=fan.says("tickets.forget"))
+            .click()
+        )
+        await fan.sees("concerts")
+        assert await here.context.cookies() == []
+
+
+async def test_the_language_switch(browser: Browser, desk: Desk) -> None:
+    """It is remembered, and leads back to where one was."""
+    async with window(browser, str(desk.http.base_url), locale="ko-KR") as here:
+        page = await here.open("/tickets")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("내 티켓")
+        await page.get_by_role("link", name="English").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("My tickets")
+        await page.reload()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("My tickets")

@@ -1,0 +1,161 @@
+"""Choosing seats in a real browser: against others, against time, and without a mouse."""
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.pages.browser import PHONE, window
+from tests.pages.fans import enter, has_paid
+from tests.web.fans import Concert, Desk
+
+
+@pytest.fixture(scope="module")
+async def concert(desk: Desk) -> Concert:
+    """A concert that lets everybody in."""
+    return await desk.concert(title="The Rush")
+
+
+async def test_two_fans_race_for_one_seat(browser: Browser, desk: Desk) -> None:
+    """One gets it; the other is told, keeps the place, sees the new map and gets another seat."""
+    concert, address = await desk.concert(), str(desk.http.base_url)
+    async with window(browser, address) as one, window(browser, address, viewport=PHONE) as two:
+        first, second = await enter(one, concert), await enter(two, concert)
+        for fan in (first, second):
+            await fan.choose(5)
+        # So that nobody hears of the other's seat before pressing the button.
+        await second.page.route("**/seats?*", lambda route: route.abort())
+        await first.button("seats.hold").click()
+        await first.sees("pay.heading")
+        await second.page.unroute("**/seats?*")
+        await second.button("seats.hold").click()
+        await second.hears(second.says("refusal.seat_taken"))
+        await second.sees("seats.heading")
+        await expect(second.page.locator(".bar .chosen")).to_have_text(
+            second.says("seats.none_chosen")
+        )
+        await second.tap(5)
+        await second.hears(second.says("seats.is_held", seat="seat 5"))
+        await second.tap(6)
+        await second.button("seats.hold").click()
+        for fan in (first, second):
+            await fan.pay()
+        await has_paid(desk, concert, 2)
+        two.expected = ("ERR_FAILED",)
+
+
+async def test_taken_while_looking(browser: Browser, desk: Desk, concert: Concert) -> None:
+    """A chosen seat that somebody else gets is shown as taken at once, and no longer chosen."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        await fan.choose(10, 11)
+        other = await desk.buyer(concert)
+        await other.hold(concert, 11)
+        await fan.hears(fan.says("seats.lost", count=1, seats="seat 11"))
+        await expect(fan.page.locator(".bar .chosen")).to_contain_text(
+            fan.says("seats.chosen", count=1)
+        )
+
+
+async def test_a_hold_runs_out(browser: Browser, desk: Desk) -> None:
+    """The page says so by itself and shows the seats again."""
+    concert = await desk.concert(hold_seconds=2)
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        await fan.choose(1)
+        await fan.button("seats.hold").click()
+        await fan.sees("pay.heading")
+        await fan.hears(fan.says("refusal.hold_expired"))
+        await fan.sees("seats.heading")
+        await expect(fan.page.locator(".section")).to_contain_text(
+            fan.says("section.left", count=50)
+        )
+
+
+async def test_giving_a_hold_back(browser: Browser, desk: Desk, concert: Concert) -> None:
+    """The seats are free again and others can be chosen."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        await fan.choose(20)
+        await fan.button("seats.hold").click()
+        await fan.button("pay.release").click()
+        await fan.sees("seats.heading")
+
+
+async def test_too_many_seats(browser: Browser, desk: Desk, concert: Concert) -> None:
+    """The sentence names the limit."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        await fan.choose(30, 31, 32, 33, 34)
+        await fan.button("seats.hold").click()
+        await fan.hears(fan.says("refusal.seat_limit", limit=4))
+        await fan.sees("seats.heading")
+
+
+async def test_best_seats_together(browser: Browser, desk: Desk) -> None:
+    """Two seats side by side by one press; where there are none, a sentence with what there is."""
+    hall = [{"name": "Stalls", "price": 90_000, "rows": 2, "seats_per_row": 3}]
+    show = {"starts_at": "2126-03-14T10:00:00Z", "sections": hall}
+    concert = await desk.concert(shows=[show], max_seats_per_user=6)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await enter(here, concert)
+        await fan.page.get_by_label(fan.says("best.count")).select_option("5")
+        await fan.button("best.take").click()
+        await fan.hears(fan.says("refusal.seats_unavailable", available=6, together=3))
+        await fan.page.get_by_label(fan.says("best.count")).select_option("2")
+        await fan.page.get_by_label(fan.says("best.where")).select_option("Stalls")
+        await fan.button("best.take").click()
+        await fan.sees("pay.heading")
+        await expect(fan.page.locator("ul.lines > li")).to_have_count(2)
+
+
+async def test_by_keyboard_and_by_list(browser: Browser, desk: Desk) -> None:
+    """Arrows go from seat to seat and row to row, each is said aloud; the list has the same."""
+    hall = [
+        {"name": "Stalls", "price": 90_000, "rows": 2, "seats_per_row": 3},
+        {"name": "Circle", "price": 60_000, "rows": 2, "seats_per_row": 5},
+    ]
+    concert = await desk.concert(shows=[{"starts_at": "2126-03-14T10:00:00Z", "sections": hall}])
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await enter(here, concert)
+        chart, said = fan.page.get_by_role("application"), fan.page.locator("#announcer")
+        await chart.focus()
+        for key, words in (
+            ("ArrowDown", "Stalls, row 2, seat 1, ₩90,000, free"),
+            ("ArrowRight", "Stalls, row 2, seat 2, ₩90,000, free"),
+            ("ArrowDown", "Circle, row 1, seat 3, ₩60,000, free"),
+            ("ArrowUp", "Stalls, row 2, seat 2, ₩90,000, free"),
+            ("ArrowUp", "Stalls, row 1, seat 2, ₩90,000, free"),
+            ("ArrowUp", "Stalls, row 1, seat 2, ₩90,000, free"),
+            ("Enter", "Stalls, row 1, seat 2, ₩90,000, chosen"),
+        ):
+            await chart.press(key)
+            await expect(said).to_have_text(words)
+        await fan.page.get_by_text(fan.says("list.heading")).click()
+        await fan.page.get_by_label(fan.says("list.section")).select_option("Circle")
+        await fan.page.get_by_label(fan.says("list.row"), exact=True).select_option("2")
+        seat = fan.page.get_by_role("button", name="Circle, row 2, seat 1, ₩60,000, free")
+        await seat.focus()
+        await seat.press("Enter")
+        await expect(fan.page.locator(".bar .chosen")).to_contain_text("₩150,000")
+        await fan.is_well()
+        await fan.button("seats.hold").press("Enter")
+        await fan.sees("pay.heading")
+
+
+async def test_an_arena(browser: Browser, desk: Desk) -> None:
+    """20,000 seats: only what is in view is drawn, and the last one is in reach."""
+    hall = [
+        {"name": f"Block {n}", "price": 50_000 + n, "rows": 20, "seats_per_row": 50}
+        for n in range(1, 21)
+    ]
+    concert = await desk.concert(shows=[{"starts_at": "2126-03-14T10:00:00Z", "sections": hall}])
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await enter(here, concert)
+        canvas = await fan.page.locator("canvas").bounding_box()
+        assert canvas is not None
+        assert canvas["width"] <= PHONE["width"]
+        assert canvas["height"] <= PHONE["height"]
+        await fan.page.locator(".section").last.click()
+        chart = fan.page.get_by_role("application")
+        await chart.press("Enter")
+        await expect(fan.page.locator(".bar .chosen")).to_contain_text("₩50,020")
+        assert await chart.evaluate("(map) => map.scrollTop > 10000")
