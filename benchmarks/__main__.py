@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 codes = []
-for measurement in ("database", "http", "line", "latency", "slots", "cancellation"):
+for measurement in ("database", "http", "seat_maps", "line", "latency", "slots", "cancellation"):
     print(f"\n{measurement}\n", flush=True)
     command = [sys.executable, "-m", f"benchmarks.{measurement}"]
     codes.append(subprocess.run(command, check=False).returncode)

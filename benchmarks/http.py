@@ -284,7 +284,7 @@ def main() -> None:
 
 
 async def _measure_all(options: argparse.Namespace) -> list[Measured]:
-    ports = (_free_port(), _free_port())
+    ports = (free_port(), free_port())
     measured = []
     with (
         tempfile.TemporaryDirectory(prefix="frontrow-bench-") as folder,
@@ -333,7 +333,8 @@ def traversable(folder: Path) -> Iterator[Path]:
     yield folder / "data"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

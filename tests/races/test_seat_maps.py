@@ -27,6 +27,8 @@ async def _hold(connection: Any, pair: Pair, made: Made, seat: int) -> None:
         firsts=[1],
         lasts=[1],
         seats=[seat],
+        unpaid_holds=20,
+        unpaid_holds_seconds=600,
     )
     assert row["outcome"] == "held"
 

@@ -163,8 +163,11 @@ def tagged(
 def knows(request: Request, etag: bytes) -> bool:
     """Whether ``If-None-Match`` names this tag, by the weak comparison (RFC 9110, 13.1.2)."""
     known = request.headers.get_first(b"if-none-match")
-    return known is not None and not {etag.removeprefix(b"W/"), b"*"}.isdisjoint(
-        tag.strip().removeprefix(b"W/") for tag in known.split(b",")
+    return known is not None and (
+        known == etag
+        or not {etag.removeprefix(b"W/"), b"*"}.isdisjoint(
+            tag.strip().removeprefix(b"W/") for tag in known.split(b",")
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,7 @@ _STEP = re.compile(r"\[(?P<index>[^\]]*)\]|\.?(?P<name>[^.\[]+)")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _LONGEST_KEY = 255
 _MOST_PARAMETERS = 20
+_LONGEST_REMEMBERED_QUERY = 200
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,12 +118,18 @@ def decode_body(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:  # no
 
 
 def read_query(query: bytes, kind: Any) -> Any:  # noqa: ANN401 - the table says
-    """The query parameters as their type.
+    """The query parameters as their type, which is frozen: many ask the same.
 
     Raises:
         Malformed: they can't be read.
         InvalidRequest: an unknown one, one given twice, or a wrong value.
     """
+    if len(query) > _LONGEST_REMEMBERED_QUERY:
+        return _read_query(query, kind)
+    return _remembered_query(query, kind)
+
+
+def _read_query(query: bytes, kind: Any) -> Any:  # noqa: ANN401 - the table says
     single: dict[str, str] = {}
     try:
         given = parse_qsl(
@@ -142,6 +150,9 @@ def read_query(query: bytes, kind: Any) -> Any:  # noqa: ANN401 - the table says
         return msgspec.convert(single, kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error, query=True) from None
+
+
+_remembered_query = lru_cache(maxsize=4_096)(_read_query)
 
 
 def read_param(name: str, value: str | None, kind: Any) -> Any:  # noqa: ANN401 - the table says

@@ -1,12 +1,11 @@
 """The seats of a show as everybody sees them: read once, then followed."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from gzip import decompress
 from random import Random
 
 import pytest
+from prometheus_client import REGISTRY
 
 from frontrow.concerts import seat_maps
 from frontrow.concerts.seat_documents import Wanted
@@ -88,28 +87,6 @@ async def test_forms(services: Services) -> None:
         assert changes["seats_available"] == 58
 
 
-async def test_sizes(services: Services) -> None:
-    """50,000 seats in disorder compressed, and a change of ten: facts, whatever the machine."""
-    made = await make_concert(services, seats=50_000, max_seats_per_user=100)
-    show, place = made.shows[0], await buyer(services, made.concert_id)
-    kept = await services.seat_maps.read(place, show)
-    random = Random(1)  # noqa: S311 - no secret
-    kept.seats.states[:] = bytes(random.choice(b"ahs") for _ in range(50_000))
-    compact = kept.document(Wanted(form="compact"))
-    body = await compact.gzipped()
-    assert body is not None
-    assert len(body) < 30_000
-    assert decompress(body) == compact.body
-    version = json.loads(compact.body)["version"]
-    await hold(services, place, made, list(range(49_991, 50_001)))
-    found = await services.seat_maps.read(place, show)
-    for form in ("compact", "plain"):
-        change = found.document(Wanted(form=form, since=version))
-        assert json.loads(change.body)["complete"] is False
-        assert len(change.body) < 1_000
-        assert await change.gzipped() is None
-
-
 async def test_answers_are_made_once(services: Services) -> None:
     """Until a seat changes all readers get the same bytes, compressed once."""
     made = await make_concert(services)
@@ -122,6 +99,27 @@ async def test_answers_are_made_once(services: Services) -> None:
     await hold(services, place, made, [1])
     again = await services.seat_maps.read(place, show)
     assert again.document(Wanted()) is not first
+
+
+async def test_readers_share_one_statement(services: Services) -> None:
+    """Two hundred who ask at the same moment, for three shows, are one call of the database."""
+    made = await make_concert(services, shows=3)
+    places = [await buyer(services, made.concert_id) for _ in range(10)]
+    for show in made.shows:
+        await look(services, show, places[0])
+
+    def batches() -> tuple[float, float]:
+        counts = [
+            REGISTRY.get_sample_value(f"frontrow_batch_items_{what}", {"lane": "seat_map"}) or 0.0
+            for what in ("count", "sum")
+        ]
+        return counts[0], counts[1]
+
+    calls, items = batches()
+    await asyncio.gather(
+        *[services.seat_maps.read(places[n % 10], made.shows[n % 3]) for n in range(200)]
+    )
+    assert batches() == (calls + 1, items + 200)
 
 
 async def test_a_hold_is_in_the_next_map(services: Services, other: Services) -> None:

@@ -1,0 +1,71 @@
+"""Answers about an arena: how long they are, which is a fact and no matter of the machine."""
+
+import json
+from datetime import UTC, date, datetime
+from gzip import decompress
+from random import Random
+from uuid import UUID
+
+import pytest
+
+from frontrow.concerts.model import Section, Show
+from frontrow.concerts.seat_documents import Documents, Form, Wanted
+from frontrow.concerts.seats_now import HELD, Changed, Reading, SeatsNow
+
+START = datetime(2026, 11, 22, 10, tzinfo=UTC)
+SEATS = 50_000
+SHOW = Show(UUID(int=1), UUID(int=2), date(2027, 1, 1), START, START, SEATS)
+BLOCKS = [
+    Section(f"Block {n}", 50_000 + 1_000 * n, 1 + 500 * n, 500 * (n + 1), 25) for n in range(100)
+]
+LOG = "0a1b2c3d"
+
+
+@pytest.fixture
+def arena() -> SeatsNow:
+    """50,000 seats in 100 blocks, available, held and sold without any order."""
+    random = Random(1)  # noqa: S311 - no secret
+    states = bytes(random.choice(b"ahs") for _ in range(SEATS))
+    return SeatsNow(SHOW, BLOCKS, states, [], Reading([], [], LOG, START), kept_seconds=500)
+
+
+@pytest.mark.parametrize(("form", "most"), [("compact", 15_000), ("plain", 150_000)])
+async def test_a_whole_arena(arena: SeatsNow, form: Form, most: int) -> None:
+    """All seats, compressed, however they are sold."""
+    document = Documents().get(arena, Wanted(form=form))
+    zipped = await document.gzipped()
+    assert zipped is not None
+    assert len(zipped) < most
+    assert decompress(zipped) == document.body
+
+
+@pytest.mark.parametrize("form", ["compact", "plain"])
+async def test_ten_seats_of_an_arena(arena: SeatsNow, form: Form) -> None:
+    """A change of ten is at most 1 KB, and goes without compression."""
+    version = arena.version
+    changes = [Changed(9, number, HELD, None) for number in range(SEATS - 9, SEATS + 1)]
+    arena.take(Reading(changes, [], LOG, START))
+    document = Documents().get(arena, Wanted(form=form, since=version))
+    assert json.loads(document.body)["complete"] is False
+    assert len(document.body) < 1_000
+    assert await document.gzipped() is None
+
+
+async def test_a_version_that_leads_nowhere(arena: SeatsNow) -> None:
+    """Who can't be told the changes gets the answer with all seats, the same for everybody."""
+    documents = Documents()
+    whole = documents.get(arena, Wanted(form="compact"))
+    for first in (5, 6):
+        stale = Wanted(form="compact", since=f"{LOG}-{first}-0")
+        assert documents.get(arena, stale) is whole
+
+
+def test_answers_are_bounded(arena: SeatsNow) -> None:
+    """However many versions are asked from, few answers are kept, and the whole one among them."""
+    documents = Documents()
+    whole = documents.get(arena, Wanted(form="compact"))
+    log, first, ms = arena.version.split("-")
+    for earlier in range(300):
+        documents.get(arena, Wanted(form="compact", since=f"{log}-{first}-{int(ms) - earlier}"))
+    assert documents.kept <= 66
+    assert documents.get(arena, Wanted(form="compact")) is whole
