@@ -55,6 +55,16 @@ async def test_two_gates_scan_one_ticket(pair: Pair, database: Database) -> None
     assert rows[0][0] == tickets
 
 
+async def test_forged_codes_among_genuine_ones(pair: Pair) -> None:
+    """In one crowd of scans each forged code is refused, and each genuine one let in."""
+    bought = await codes(pair[0], 40)
+    forged = [code[:-4] + bought[at - 1][-4:] for at, code in enumerate(bought)]
+    scans = [code for two in zip(forged, bought, strict=True) for code in two]
+    found = await answers(pair[0].check_ins.check_in(Scan(code), None) for code in scans)
+    assert [refusal.code for refusal in refused(found)] == ["not_found"] * 40
+    assert len(granted(found[1::2])) == 40
+
+
 async def test_one_scan_sent_many_times(pair: Pair) -> None:
     """The same scan under one key, 20 times at once over two processes: one answer for all."""
     (code,) = await codes(pair[0], 1)

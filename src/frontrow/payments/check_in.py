@@ -1,5 +1,6 @@
 """Check-in: a ticket is let in once, ever, however many gates scan it at the same moment."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, NamedTuple
@@ -10,12 +11,19 @@ import msgspec
 from msgspec import Meta
 
 from frontrow.db.queries import load
-from frontrow.errors import AlreadyCheckedIn, DomainError, TicketVoid, WrongShow, outcome_error
+from frontrow.errors import (
+    AlreadyCheckedIn,
+    DomainError,
+    NotFound,
+    TicketVoid,
+    WrongShow,
+    outcome_error,
+)
 from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import OPERATOR, write_id
 from frontrow.metrics import CHECK_INS
 from frontrow.payments.model import Row, SeatInRow
-from frontrow.payments.ticket_signing import TicketSigner
+from frontrow.payments.ticket_signing import TicketSigner, Unchecked
 
 _queries = load("frontrow.payments", "ticket_queries.sql")
 
@@ -47,8 +55,7 @@ class Scan(NamedTuple):
 
 
 class _Item(NamedTuple):
-    ticket_id: UUID
-    key_id: str
+    code: Unchecked
     check_in_id: UUID
     scan: Scan
 
@@ -75,30 +82,58 @@ class CheckIns:
             IdempotencyKeyReused: the key let another ticket in, or this one elsewhere.
         """
         try:
-            said = await self._signer.check(scan.code)
-            check_in_id = write_id(OPERATOR, "check_in", idempotency_key)
-            row = await self._checking.submit(_Item(said.ticket_id, said.key_id, check_in_id, scan))
-            outcome = row["outcome"]
-            if outcome not in ("checked_in", "replayed"):
-                raise _refusal(row)
-        except DomainError as error:
-            CHECK_INS.labels(error.code).inc()
+            code = await self._signer.read(scan.code)
+        except NotFound:
+            CHECK_INS.labels(NotFound.code).inc()
             raise
-        CHECK_INS.labels(outcome).inc()
-        checked = CheckIn(**{name: row[name] for name in CheckIn.__struct_fields__})
-        return checked, outcome == "replayed"
+        check_in_id = write_id(OPERATOR, "check_in", idempotency_key)
+        row = await self._checking.submit(_Item(code, check_in_id, scan))
+        if row is None:
+            raise NotFound
+        if row["outcome"] not in ("checked_in", "replayed"):
+            raise _refusal(row)
+        return _told(row), row["outcome"] == "replayed"
 
-    async def _check_in(self, items: Sequence[_Item]) -> list[asyncpg.Record | Again]:
-        rows = await _queries.check_in(
+    async def _check_in(self, items: Sequence[_Item]) -> list[asyncpg.Record | Again | None]:
+        """Each item's row; ``None`` for a code that isn't genuine."""
+        genuine = await self._signer.genuine([item.code for item in items])
+        asked = [item for item, is_genuine in zip(items, genuine, strict=True) if is_genuine]
+        rows = iter(await self._let_in(asked) if asked else [])
+        found = [next(rows) if is_genuine else None for is_genuine in genuine]
+        outcomes = Counter(NotFound.code if row is None else row["outcome"] for row in found)
+        del outcomes["again"]
+        for outcome, times in outcomes.items():
+            CHECK_INS.labels(outcome).inc(times)
+        return [AGAIN if row is not None and row["outcome"] == "again" else row for row in found]
+
+    async def _let_in(self, items: Sequence[_Item]) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await _queries.check_in(
             self._pool,
-            ticket_ids=[item.ticket_id for item in items],
-            key_ids=[item.key_id for item in items],
+            ticket_ids=[item.code.said.ticket_id for item in items],
+            key_ids=[item.code.said.key_id for item in items],
             check_in_ids=[item.check_in_id for item in items],
             gates=[item.scan.gate for item in items],
             for_shows=[item.scan.show_id for item in items],
             for_concerts=[item.scan.concert_id for item in items],
         )
-        return [AGAIN if row["outcome"] == "again" else row for row in rows]
+        return rows
+
+
+def _told(row: asyncpg.Record) -> CheckIn:
+    return CheckIn(
+        ticket_id=row["ticket_id"],
+        concert_id=row["concert_id"],
+        title=row["title"],
+        show_id=row["show_id"],
+        date=row["date"],
+        starts_at=row["starts_at"],
+        number=row["number"],
+        section=row["section"],
+        row=row["row"],
+        seat=row["seat"],
+        checked_in_at=row["checked_in_at"],
+        gate=row["gate"],
+    )
 
 
 def _refusal(row: asyncpg.Record) -> DomainError:

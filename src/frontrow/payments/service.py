@@ -20,7 +20,7 @@ from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import PlaceRef, place_arrays, write_id
 from frontrow.metrics import count_finished
 from frontrow.payments.model import PaidTicket, Payment, Payments, Refund, Sales, SeatCounts
-from frontrow.payments.ticket_signing import TicketSigner
+from frontrow.payments.ticket_signing import SignedSeat, TicketSigner
 
 _queries = load("frontrow.payments")
 
@@ -160,6 +160,8 @@ class Paying:
             reservation_ids=[ask.reservation_id for ask in asks],
             amounts=[ask.amount for ask in asks],
         )
+        # All together: each payment finds its codes signed.
+        await self._signer.codes([seat for row in rows for seat in _signed_seats(row)])
         paid = zip(asks, rows, strict=True)
         count_finished((a.place.concert_id for a, r in paid if r["outcome"] == "paid"), "paid")
         return [AGAIN if row["outcome"] == "again" else row for row in rows]
@@ -182,13 +184,20 @@ class Paying:
 
     async def _tickets(self, row: asyncpg.Record, *, void: bool = False) -> list[PaidTicket]:
         """The tickets of a payment; void ones, of one that was refunded, have no codes."""
-        show_id, tickets, seats = row["show_id"], row["tickets"], row["seats"]
+        seats = _signed_seats(row)
         codes: Sequence[str | None] = [None] * len(seats)
         if not void:
-            codes = await self._signer.codes(
-                [(ticket, show_id, seat) for ticket, seat in zip(tickets, seats, strict=True)]
-            )
-        return [PaidTicket(*each) for each in zip(tickets, seats, codes, strict=True)]
+            codes = await self._signer.codes(seats)
+        return [
+            PaidTicket(ticket_id, number, code)
+            for (ticket_id, _, number), code in zip(seats, codes, strict=True)
+        ]
+
+
+def _signed_seats(row: asyncpg.Record) -> list[SignedSeat]:
+    """What the tickets of a payment are for; none where there is none."""
+    numbered = zip(row["tickets"] or (), row["seats"] or (), strict=True)
+    return [(ticket_id, row["show_id"], number) for ticket_id, number in numbered]
 
 
 def _refund(row: asyncpg.Record) -> Refund | None:

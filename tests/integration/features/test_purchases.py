@@ -67,8 +67,9 @@ async def test_tickets(services: Services, database: Database) -> None:
     assert (first.number, first.section, first.title, first.venue) == (7, None, "The Test", None)
     assert (first.state, first.checked_in_at, first.void_at) == ("valid", None, None)
     assert [ticket.code for ticket in tickets] == [one.code for one in payment.tickets]
-    said = await services.tickets.signer.check(str(first.code))
-    assert said[1:] == (first.ticket_id, first.show_id, first.number)
+    read = await services.tickets.signer.read(str(first.code))
+    assert await services.tickets.signer.genuine([read]) == [True]
+    assert read.said[1:] == (first.ticket_id, first.show_id, first.number)
     assert await services.tickets.of_user(place.user_id, limit=1) == [first]
     assert await services.tickets.ticket(place.user_id, first.ticket_id) == first
     assert await services.tickets.of_user(uuid4(), limit=10) == []
