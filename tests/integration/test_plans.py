@@ -36,6 +36,7 @@ concerts = load("frontrow.concerts")
 seat_maps = load("frontrow.concerts", "seat_queries.sql")
 users = load("frontrow.users")
 pruning = load("frontrow.retention", "prune_queries.sql")
+erasing = load("frontrow.retention", "erase_queries.sql")
 
 ROOM = 1
 SOON = datetime.now(UTC) + timedelta(minutes=1)
@@ -303,6 +304,12 @@ FUNCTIONS = {
             for_concerts=[an_id("concert", 1)] * n,
         ),
         "checked_in",
+    ),
+    "erase": Hot(
+        lambda c, _: erasing.erase(c, user_id=an_id("user", 17_001), force=True), "erased", 8
+    ),
+    "sweep": Hot(
+        lambda c, _: erasing.sweep(c, room_id=ROOM, user_id=an_id("user", 17_001)), False, 2
     ),
     # Found, locked and dropped. It goes on from where it was, in lines of any length.
     "prune places": Hot(
