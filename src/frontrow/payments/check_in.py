@@ -92,7 +92,8 @@ class CheckIns:
             raise NotFound
         if row["outcome"] not in ("checked_in", "replayed"):
             raise _refusal(row)
-        return _told(row), row["outcome"] == "replayed"
+        checked = CheckIn(**{name: row[name] for name in CheckIn.__struct_fields__})
+        return checked, row["outcome"] == "replayed"
 
     async def _check_in(self, items: Sequence[_Item]) -> list[asyncpg.Record | Again | None]:
         """Each item's row; ``None`` for a code that isn't genuine."""
@@ -117,23 +118,6 @@ class CheckIns:
             for_concerts=[item.scan.concert_id for item in items],
         )
         return rows
-
-
-def _told(row: asyncpg.Record) -> CheckIn:
-    return CheckIn(
-        ticket_id=row["ticket_id"],
-        concert_id=row["concert_id"],
-        title=row["title"],
-        show_id=row["show_id"],
-        date=row["date"],
-        starts_at=row["starts_at"],
-        number=row["number"],
-        section=row["section"],
-        row=row["row"],
-        seat=row["seat"],
-        checked_in_at=row["checked_in_at"],
-        gate=row["gate"],
-    )
 
 
 def _refusal(row: asyncpg.Record) -> DomainError:
