@@ -57,7 +57,7 @@ nginx: $(READY)
 promtool: $(READY)
 	@requirements/program.sh promtool prometheus
 chromium: $(READY)
-	@requirements/program.sh chromium chromium
+	@requirements/chromium.sh
 wrk: $(READY)
 	@requirements/program.sh wrk wrk libluajit-5.1-2
 mermaid: $(READY)

@@ -2,14 +2,18 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from time import monotonic
 from typing import Any
 
 from playwright.async_api import Browser, expect
 
+from tests.conftest import Database
 from tests.pages.browser import DESKTOP, PHONE, Window, window
 from tests.pages.fans import visit
-from tests.web.fans import OPEN, SOON, Concert, Desk, Fan
+from tests.web.fans import OPEN, SOON, Concert, Desk, Fan, open_desk
 
+FAR = 203  # ahead: more than a stream is held for
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
 
 
@@ -165,11 +169,39 @@ async def test_without_scripts(browser: Browser, desk: Desk) -> None:
         await expect(page.get_by_text("바로 다음 차례입니다.")).to_be_visible()
         assert await page.locator("meta[http-equiv=refresh]").get_attribute("content") == "10"
         await make_way(inside)
-        await expect(page.get_by_role("heading", level=1)).to_have_text(
-            "입장할 차례입니다", timeout=15_000
-        )
+        while await page.get_by_role("heading", level=1).text_content() != "입장할 차례입니다":
+            await page.reload()
         await page.get_by_role("button", name="대기열 나가기").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("The Line")
+
+
+async def test_an_account_for_work(browser: Browser, database: Database) -> None:
+    """Where the server asks for proof of work before it makes an account, the page does it."""
+    async with open_desk(database, guest_challenge=200) as desk:
+        concert = await desk.concert()
+        async with window(browser, str(desk.http.base_url)) as here:
+            fan = await visit(here, concert)
+            await fan.join()
+            await fan.sees("seats.heading")
+
+
+async def test_far_back(browser: Browser, desk: Desk) -> None:
+    """From far back a tab asks for the line's document only, no oftener than every 2 s."""
+    concert, inside = await line(desk)
+    second = await desk.waiting(concert)
+    await asyncio.gather(*(desk.waiting(concert) for _ in range(FAR - 1)))
+    async with window(browser, str(desk.http.base_url)) as here:
+        asked: list[tuple[str, float]] = []
+        fan = await visit(here, concert)
+        await fan.wait()
+        await expect(fan.page.locator(".ahead")).to_have_text(str(FAR))
+        fan.page.on("request", lambda request: asked.append((request.url, monotonic())))
+        await make_way(inside)
+        await expect(fan.page.locator(".ahead")).to_have_text(str(FAR - 1))
+        await make_way(second)
+        await expect(fan.page.locator(".ahead")).to_have_text(str(FAR - 2))
+        assert {url.rpartition("/")[2] for url, _ in asked} == {"queue"}
+        assert all(b - a >= 1.9 for (_, a), (_, b) in pairwise(asked))
 
 
 async def test_every_state_of_a_line(browser: Browser, desk: Desk) -> None:

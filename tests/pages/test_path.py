@@ -13,20 +13,23 @@ ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds"
 
 
 @pytest.mark.parametrize(
-    ("language", "locale", "viewport"),
-    [("en", "en-GB", DESKTOP), ("ko", "ko-KR", PHONE)],
-    ids=["english-desktop", "korean-phone"],
+    ("language", "options"),
+    [
+        ("en", {"locale": "en-GB", "viewport": DESKTOP, "color_scheme": "light"}),
+        ("ko", {"locale": "ko-KR", "viewport": PHONE, "color_scheme": "dark"}),
+    ],
+    ids=["english-desktop-light", "korean-phone-dark"],
 )
 async def test_the_whole_path(
-    browser: Browser, desk: Desk, language: str, locale: str, viewport: dict[str, int]
+    browser: Browser, desk: Desk, language: str, options: dict[str, object]
 ) -> None:
-    """From the list to the ticket; each screen is well in both themes and survives a reload."""
+    """From the list to the ticket; each screen is well and survives a reload."""
     concert = await desk.concert(
         title="An evening", venue="The Hall", shows=2, waiting_room=ONE_BY_ONE
     )
     first = await desk.buyer(concert)
     address = str(desk.http.base_url)
-    async with window(browser, address, locale=locale, viewport=viewport) as here:
+    async with window(browser, address, **options) as here:
         fan = Visit(await here.open(), here, concert, language)
         await goes_to_the_concert(fan)
         await waits(fan, first)

@@ -87,7 +87,7 @@ def _route(app: Application, services: Services) -> list[CallTally]:
     """Fills the router; gives what counts the calls."""
     operator, limits = operator_key(services), Limits(services.settings)
     tallies = []
-    for route in pages.routes(Files(), services):
+    for route in pages.routes(Files(), services, limits):
         app.router.add(route.method, route.path, _limited(route.handler, services, limits))
         tallies.append(route.tally)
     for base, calls in ((BASE, CALLS), ("", system.CALLS + openapi.CALLS)):

@@ -19,6 +19,7 @@ from frontrow.web.cookies import is_https
 from frontrow.web.endpoint import request_id
 from frontrow.web.files import Body, Files
 from frontrow.web.languages import COOKIE, LANGUAGES, catalog, language_of
+from frontrow.web.limits import Limits
 from frontrow.web.page_headers import HTML, SCRIPTED, protect
 from frontrow.web.plain_page import PlainPage
 from frontrow.web.problems import problem
@@ -68,9 +69,9 @@ class Route(NamedTuple):
     tally: CallTally
 
 
-def routes(files: Files, services: Services) -> Iterator[Route]:
+def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
     """The pages and their files."""
-    plain = PlainPage(files, services)
+    plain = PlainPage(files, services, limits)
     for page in PAGES:
         tally = CallTally(f"page_{page.name}")
         bodies = {language: render(files, page, language) for language in LANGUAGES}

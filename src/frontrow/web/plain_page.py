@@ -20,12 +20,13 @@ from frontrow.web.auth import place_of
 from frontrow.web.calls import Ask
 from frontrow.web.files import Files
 from frontrow.web.languages import catalog, language_of, text
+from frontrow.web.limits import Limits
 from frontrow.web.page_headers import HTML, PLAIN, protect
 from frontrow.web.plain_words import Words, of_line, of_place
 from frontrow.web.problems import KINDS
 from frontrow.web.reading import read_body
 from frontrow.web.templates import fill
-from frontrow.web.users import new_guest
+from frontrow.web.users import NewUser, new_guest
 
 REFRESH_SECONDS = 10
 _LARGEST_FORM_BYTES = 1024
@@ -34,9 +35,10 @@ _LARGEST_FORM_BYTES = 1024
 class PlainPage:
     """A concert's line in plain HTML."""
 
-    def __init__(self, files: Files, services: Services) -> None:
+    def __init__(self, files: Files, services: Services, limits: Limits) -> None:
         self._files = files
         self._services = services
+        self._limits = limits
 
     async def show(self, request: Request) -> Response:
         """The place, or how to get one."""
@@ -77,6 +79,11 @@ class PlainPage:
         try:
             user_id = await users.user_of(cookies.user_key(ask) or "")
         except CredentialInvalid:
+            self._limits.count_request(
+                ask
+            )  # once more, as it costs more; this also finds the address
+            self._limits.count_guest(ask)
+            ask.body = NewUser()
             guest = await new_guest(ask)
             user_id = guest.user_id
             cookies.set_user(ask, response, guest.user_key)

@@ -1,0 +1,137 @@
+"""The waiting page without scripts, as the server renders it."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from frontrow.web.page_headers import PLAIN
+from tests.conftest import Database
+from tests.web.fans import OPEN, Concert, Desk, open_desk
+from tests.web.visitors import Visitor, visiting
+
+ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
+
+
+@pytest.fixture
+async def visitor(desk: Desk) -> AsyncIterator[Visitor]:
+    """A browser at a page of the server."""
+    async with visiting(desk) as made:
+        yield made
+
+
+async def look(visitor: Visitor, concert: Concert | str, language: str = "en") -> httpx.Response:
+    """The page as it is now."""
+    concert_id = concert if isinstance(concert, str) else concert.concert_id
+    response = await visitor.http.get(
+        f"/concerts/{concert_id}?plain=1", headers={"Accept-Language": language}
+    )
+    assert response.headers["content-security-policy"] == PLAIN
+    assert response.headers["cache-control"] == "no-store"
+    assert "<script" not in response.text
+    return response
+
+
+async def send(visitor: Visitor, concert: Concert, do: str, **headers: str) -> None:
+    """Sends the page's form."""
+    response = await visitor.http.post(
+        f"/concerts/{concert.concert_id}?plain=1",
+        data={"do": do},
+        headers={"Origin": visitor.origin, "Sec-Fetch-Site": "same-origin", **headers},
+    )
+    assert (response.status_code, response.headers["location"]) == (303, "?plain=1")
+
+
+def heading(response: httpx.Response) -> str:
+    """What the page says first."""
+    return str(re.findall("<h1>(.*)</h1>", response.text)[0])
+
+
+async def test_joining_waiting_and_leaving(desk: Desk, visitor: Visitor) -> None:
+    """The forms join and leave; the page tells the place, and refreshes itself meanwhile."""
+    concert = await desk.concert(title="Them & <b>us</b>", waiting_room=ONE_BY_ONE)
+    inside = await desk.buyer(concert)
+    before = await look(visitor, concert)
+    assert heading(before) == "Them &amp; &lt;b&gt;us&lt;/b&gt;"
+    assert 'http-equiv="refresh"' not in before.text
+    await send(visitor, concert, "join")
+    waiting = await look(visitor, concert)
+    assert heading(waiting) == "You are in line"
+    assert "You are next." in waiting.text
+    assert "Your place: 2" in waiting.text
+    assert '<meta http-equiv="refresh" content="10">' in waiting.text
+    assert "바로 다음 차례입니다." in (await look(visitor, concert, "ko")).text
+    await inside.by_token("DELETE", "/queue/tokens/me")
+    while heading(turn := await look(visitor, concert)) != "It is your turn":
+        pass
+    assert 'http-equiv="refresh"' in turn.text
+    await send(visitor, concert, "leave")
+    assert list(visitor.secrets()) == ["frontrow_user"]
+    assert (await look(visitor, concert)).text == before.text
+
+
+async def test_the_same_place_as_on_the_other_page(desk: Desk, visitor: Visitor) -> None:
+    """Both know it by the same cookies; a finished place is told with its reason."""
+    concert = await desk.concert()
+    await visitor.sign_in()
+    number = (await visitor.join(concert))["number"]
+    await send(visitor, concert, "join")
+    assert (await visitor.call(concert, "GET", "/queue/tokens/me")).json()["number"] == number
+    token = visitor.secrets()[f"frontrow_place_{concert.concert_id.replace('-', '')}"]
+    await desk.ask("DELETE", "/queue/tokens/me", token)
+    assert heading(await look(visitor, concert)) == "You left the line"
+
+
+async def test_before_a_draw(desk: Desk, visitor: Visitor) -> None:
+    """Nobody has a place yet; the time is the venue's."""
+    opens = datetime.now(UTC).replace(hour=10, minute=0, microsecond=0) + timedelta(days=2)
+    room = {"policy": OPEN, "order": "draw", "opens_at": opens.isoformat()}
+    concert = await desk.concert(waiting_room=room)
+    await send(visitor, concert, "join")
+    shown = (await look(visitor, concert)).text
+    assert "Your place: entry 1" in shown
+    assert f"Sales open {opens:%Y-%m-%d} 19:00." in shown
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+async def test_a_form_of_another_site(
+    desk: Desk, visitor: Visitor, headers: dict[str, str]
+) -> None:
+    """It neither joins nor leaves."""
+    concert = await desk.concert()
+    await send(visitor, concert, "join", **headers)
+    assert visitor.secrets() == {}
+    await send(visitor, concert, "join")
+    await send(visitor, concert, "leave", **headers)
+    assert len(visitor.secrets()) == 2
+
+
+@pytest.mark.parametrize("do", ["", "pay", "j" * 2000])
+async def test_a_form_that_is_none_of_ours(desk: Desk, visitor: Visitor, do: str) -> None:
+    """It does nothing."""
+    concert = await desk.concert()
+    await send(visitor, concert, do)
+    assert visitor.secrets() == {}
+
+
+async def test_no_concert(visitor: Visitor) -> None:
+    """404, in words."""
+    for unknown in ("0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d", "x", "%00", "%ff"):
+        response = await look(visitor, unknown)
+        assert response.status_code == 404
+        assert "There is nothing here any more." in response.text
+
+
+async def test_guests_may_need_more_than_a_form(database: Database) -> None:
+    """Where proof of work is asked for, a form makes no account; the page stays as it is."""
+    settings: dict[str, Any] = {"guest_challenge": 10}
+    async with open_desk(database, **settings) as desk, visiting(desk) as visitor:
+        concert = await desk.concert()
+        await send(visitor, concert, "join")
+        assert visitor.secrets() == {}
+        assert heading(await look(visitor, concert)) == "The Test"
