@@ -274,7 +274,7 @@ async def test_it_stops(services: Services) -> None:
     """When the block ends nothing of it runs any more."""
     before = asyncio.all_tasks()
     async with running(services):
-        assert len(asyncio.all_tasks() - before) == 16
+        assert len(asyncio.all_tasks() - before) == 17
     assert asyncio.all_tasks() - before == set()
 
 
