@@ -33,6 +33,7 @@ wallet = load("frontrow.wallet")
 payments = load("frontrow.payments")
 tickets = load("frontrow.payments", "ticket_queries.sql")
 concerts = load("frontrow.concerts")
+sales = load("frontrow.payments", "sales_queries.sql")
 seat_maps = load("frontrow.concerts", "seat_queries.sql")
 users = load("frontrow.users")
 pruning = load("frontrow.retention", "prune_queries.sql")
@@ -358,6 +359,25 @@ QUERIES = {
     "payments of a user": Hot(
         lambda c, _: payments.payments_of_user(c, user_id=an_id("user", 1), after=None, limit=10), 1
     ),
+    "payments of a concert": Hot(
+        lambda c, _: sales.payments_of_concert(
+            c, concert_id=an_id("concert", 1), after=an_id("payment", 5_000), limit=100
+        ),
+        100,
+        ROWS_AN_ITEM * 100,
+        most=1,
+    ),
+    "payments of an id": Hot(
+        lambda c, _: sales.payments_of_id(c, any_id=an_id("user", 1), limit=100), 1
+    ),
+    "live holds of a concert": Hot(
+        lambda c, _: reservations.live_holds_of_concert(
+            c, concert_id=an_id("concert", 1), limit=50
+        ),
+        SOMETHING,
+        2_600,
+    ),
+    "let in": Hot(lambda c, _: sales.let_in(c, show_id=an_id("show", 1)), SOMETHING, 2_600),
     "tickets of a user": Hot(
         lambda c, _: tickets.tickets_of_user(c, user_id=an_id("user", 1), limit=9),
         1,

@@ -1069,13 +1069,17 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
     await desk.ask("GET", f"/concerts/{drawn.concert_id}/queue/draw/entries")
     room = f"/admin{base}/waiting-room"
     await desk.operate("PUT", room, json={"policy": OPEN})
-    await desk.operate("PATCH", f"/admin{base}", json={})
     for method, path in (
         ("GET", room),
         ("POST", f"{room}/pause"),
         ("POST", f"{room}/resume"),
         ("GET", f"/admin{base}/stats"),
         ("GET", f"/admin{base}/order"),
+        ("GET", f"/admin{base}/shows"),
+        ("GET", f"/admin{base}/payments"),
+        ("GET", f"/admin{base}/holds"),
+        ("GET", f"/admin{base}/history"),
+        ("GET", f"/admin/lookups/{fan.user_id}"),
         ("GET", "/admin/audit"),
     ):
         await desk.operate(method, path)
@@ -1086,6 +1090,7 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         await desk.operate(method, cancellation)
     sale = f"/admin/shows/{concert.shows[0]['show_id']}"
     await desk.operate("PATCH", sale, json={"sales_end_at": None})
+    await look_at(desk, sale)
     await sign_in_and_out(desk)
     assert seen == {
         (operation["operationId"], int(status))
@@ -1094,6 +1099,14 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         for status in operation["responses"]
         if int(status) < 400
     }
+
+
+async def look_at(desk: Desk, show: str) -> None:
+    """The operator looks at a show: how many were let in, its seats, and whether they changed."""
+    await desk.operate("GET", f"{show}/check-ins")
+    seats = await desk.operate("GET", f"{show}/seats")
+    known = {"If-None-Match": seats.headers["etag"]}
+    await desk.operate("GET", f"{show}/seats", headers=known)
 
 
 async def sign_in_and_out(desk: Desk) -> None:

@@ -57,6 +57,16 @@ class Catalogue:
             raise ShowAmbiguous(shows=[show.show_id for show in found])
         return found[0]
 
+    async def check_concert(self, concert_id: UUID) -> None:
+        """Refuses a concert that isn't there.
+
+        Raises:
+            NotFound: no such concert.
+        """
+        run = await self.shows(concert_id)
+        if not run.shows and not (await self.shows(concert_id, fresh=True)).shows:
+            raise NotFound
+
     async def concert_of(self, show_id: UUID) -> UUID | None:
         """The concert that a show belongs to; none for an unknown show."""
         concert_id: UUID | None = await _queries.concert_of_show(self._pool, show_id=show_id)

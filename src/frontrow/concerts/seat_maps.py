@@ -81,8 +81,10 @@ class SeatMaps:
         self._following = lanes.open("seat_map", self._follow, in_flight=1)
         self._loading = lanes.open("seat_map_load", self._load)
 
-    async def read(self, place: PlaceRef, show: Show) -> LiveMap:
+    async def read(self, place: PlaceRef | None, show: Show) -> LiveMap:
         """The seats of a show as they are now, for an admitted place; claims it at its first call.
+
+        Without a place, for the operator: nobody is judged.
 
         Raises:
             NotAdmitted, TokenFinished, CredentialInvalid: it may not look.
@@ -116,7 +118,7 @@ class SeatMaps:
         return forgotten
 
     async def _follow(
-        self, asked: Sequence[tuple[PlaceRef, UUID]]
+        self, asked: Sequence[tuple[PlaceRef | None, UUID]]
     ) -> list["LiveMap | _Refused | None"]:
         """Takes the maps that are asked for to the present; None for one that isn't there yet."""
         shows = dict.fromkeys(show_id for _, show_id in asked)
@@ -127,9 +129,10 @@ class SeatMaps:
             firsts.append(len(running) + 1)
             running += one.seats.running
             lasts.append(len(running))
+        judged_items = [item for item, (place, _) in enumerate(asked) if place is not None]
         rows = await _queries.follow_seats(
             self._pool,
-            **place_arrays([place for place, _ in asked]),
+            **place_arrays([place for place, _ in asked if place is not None]),
             show_ids=[show_id for show_id, _ in kept],
             newest=[one.seats.newest for _, one in kept],
             firsts=firsts,
@@ -137,12 +140,12 @@ class SeatMaps:
             running=running,
         )
         judged = rows[0]
-        if judged["judged"] != len(asked):
-            message = f"{judged['judged']} places judged of {len(asked)}"
+        if judged["judged"] != len(judged_items):
+            message = f"{judged['judged']} places judged of {len(judged_items)}"
             raise RuntimeError(message)
         refused = {
-            item: _Refused(outcome, reason)
-            for item, outcome, reason in zip(
+            judged_items[number - 1]: _Refused(outcome, reason)
+            for number, outcome, reason in zip(
                 judged["refused"] or (), judged["outcomes"] or (), judged["reasons"] or (),
                 strict=True,
             )
@@ -153,7 +156,7 @@ class SeatMaps:
             if self._go_on(show_id, one, _reading(row))
         }
         return [
-            refused.get(item) or present.get(show_id) for item, (_, show_id) in enumerate(asked, 1)
+            refused.get(item) or present.get(show_id) for item, (_, show_id) in enumerate(asked)
         ]
 
     def _go_on(self, show_id: UUID, one: LiveMap, reading: Reading) -> bool:

@@ -69,3 +69,15 @@ SELECT r.reservation_id FROM (
     WHERE y.user_id = :user_id AND y.state = 'refunded'
 ) AS r
 ORDER BY r.created_at DESC LIMIT :limit;
+
+-- name: live_holds_of_concert
+-- The holds of a concert that run, the next to end first. Goes through the live holds of all concerts
+-- in that order until there are enough: of no other index would less be read.
+SELECT reservation_id, user_id, show_id, seats, amount, created_at, held_until
+FROM (
+    SELECT * FROM reservation
+    WHERE state = 'held' AND held_until > statement_timestamp()
+    ORDER BY held_until
+    OFFSET 0
+) AS r
+WHERE concert_id = :concert_id LIMIT :limit;

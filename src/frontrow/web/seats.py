@@ -5,25 +5,23 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from blacksheep import Content, Response
+from blacksheep import Content, Request, Response
 from msgspec import Meta
 
 from frontrow.concerts.model import SeatMap, Show
 from frontrow.concerts.seat_documents import Form, Wanted
+from frontrow.concerts.seat_maps import LiveMap
 from frontrow.concerts.seats_now import VERSION_PATTERN
 from frontrow.errors import DomainError, NotAllowed, NotFound, ShowAmbiguous, ShowClosed
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, knows, takes_gzip
 
 
-class SeatsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which seats, and how they are told."""
+class MapQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which seats of a show, and how they are told."""
 
     available: Annotated[bool, Meta(description="Only seats that are free; in the plain form.")] = (
         False
-    )
-    show_id: Annotated[UUID | None, Meta(description="Which show, where a date has several.")] = (
-        None
     )
     form: Annotated[
         Form, Meta(description="`compact`: the states as one string instead of all the seats.")
@@ -42,6 +40,14 @@ class SeatsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(message)
 
 
+class SeatsQuery(MapQuery, frozen=True, forbid_unknown_fields=True):
+    """Which seats of a date, and how they are told."""
+
+    show_id: Annotated[UUID | None, Meta(description="Which show, where a date has several.")] = (
+        None
+    )
+
+
 async def seats(ask: Ask) -> Response:
     """Shows the seats of a date."""
     wanted = ask.query or _ALL
@@ -52,17 +58,21 @@ async def seats(ask: Ask) -> Response:
         await ask.services.rooms.enter(ask.queue_token)
         raise
     found = await ask.services.seat_maps.read(ask.queue_token, show)
-    etag = found.etag
-    if knows(ask.request, etag):
+    return await map_answer(ask.request, found, wanted)
+
+
+async def map_answer(request: Request, found: LiveMap, wanted: MapQuery) -> Response:
+    """The seats in the form that is wanted, or 304 to a caller who has them."""
+    if knows(request, found.etag):
         response = Response(304)
     else:
         document = found.document(Wanted(wanted.form, wanted.available, wanted.since))
-        zipped = await document.gzipped() if takes_gzip(ask.request) else None
+        zipped = await document.gzipped() if takes_gzip(request) else None
         if zipped is None:
             response = Response(200, None, Content(JSON, document.body))
         else:
             response = Response(200, [(b"content-encoding", b"gzip")], Content(JSON, zipped))
-    response.add_header(b"etag", etag)
+    response.add_header(b"etag", found.etag)
     response.add_header(b"cache-control", b"private, no-cache")
     response.add_header(b"vary", b"accept-encoding")
     return response
@@ -81,6 +91,13 @@ async def _show(ask: Ask, wanted: SeatsQuery) -> Show:
 
 _ALL = SeatsQuery()
 
+MAP_HEADERS = {
+    "ETag": "Names the states of all seats, for If-None-Match.",
+    "Cache-Control": "To be asked for again each time.",
+    "Vary": "By Accept-Encoding: gzip is given to those who take it.",
+}
+UNCHANGED = Answer(304, "No seat has changed since the answer that If-None-Match names.")
+
 CALLS = (
     Call(
         method="GET",
@@ -98,19 +115,7 @@ CALLS = (
         who=Who.ADMITTED,
         params={"concert_id": UUID, "date": date},
         query=SeatsQuery,
-        answers=(
-            Answer(
-                200,
-                "The seats.",
-                SeatMap,
-                headers={
-                    "ETag": "Names the states of all seats, for If-None-Match.",
-                    "Cache-Control": "To be asked for again each time.",
-                    "Vary": "By Accept-Encoding: gzip is given to those who take it.",
-                },
-            ),
-            Answer(304, "No seat has changed since the answer that If-None-Match names."),
-        ),
+        answers=(Answer(200, "The seats.", SeatMap, headers=MAP_HEADERS), UNCHANGED),
         refusals=(NotAllowed, NotFound, ShowAmbiguous, ShowClosed),
         handler=seats,
     ),

@@ -14,6 +14,7 @@ from frontrow.web import (
     queue,
     refunds,
     reservations,
+    sales,
     seats,
     sessions,
     shows,
@@ -45,6 +46,7 @@ CALLS: tuple[Call, ...] = tuple(
         admin.CALLS,
         order.CALLS,
         shows.CALLS,
+        sales.CALLS,
         own_data.CALLS,
     )
 )

@@ -1,0 +1,176 @@
+"""What was sold, as the operator sees it: by payment, by show, at the gate. Without any code."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Meta
+
+from frontrow.db.queries import load
+from frontrow.errors import NotFound
+from frontrow.payments.model import RefundReason, SeatCounts
+
+_queries = load("frontrow.payments", "sales_queries.sql")
+
+LOOKED_UP = 100
+"""So many payments of a user are looked up."""
+
+
+class SoldTicket(msgspec.Struct, frozen=True, gc=False):
+    """A ticket of a payment, without its code."""
+
+    ticket_id: UUID
+    number: int
+    state: Annotated[
+        Literal["valid", "used", "void"],
+        Meta(description="valid → used, at check-in; void: no longer a ticket."),
+    ]
+    checked_in_at: Annotated[datetime | None, Meta(description="When it was let in.")]
+    gate: Annotated[str | None, Meta(description="Where it was let in.")]
+
+
+class SoldPayment(msgspec.Struct, frozen=True):
+    """A payment, whoever's it is."""
+
+    payment_id: UUID
+    reservation_id: UUID
+    user_id: UUID
+    concert_id: UUID
+    show_id: UUID
+    starts_at: datetime
+    amount: int
+    currency: str
+    state: Literal["paid", "refunded"]
+    tickets: list[SoldTicket]
+    paid_at: datetime
+    refunded_at: datetime | None
+    refund_reason: Annotated[
+        RefundReason | None,
+        Meta(description="Who asked for the refund, or that the show was cancelled."),
+    ]
+
+
+class SoldPayments(msgspec.Struct, frozen=True):
+    """A page of payments, newest first; ``next`` is the ``after`` of the next page."""
+
+    payments: list[SoldPayment]
+    next: str | None
+
+
+class FoundPayments(msgspec.Struct, frozen=True):
+    """The payments that an id stands for."""
+
+    payments: list[SoldPayment]
+
+
+class ShowSales(msgspec.Struct, frozen=True):
+    """A show and how its sale is doing."""
+
+    show_id: UUID
+    date: date
+    starts_at: datetime
+    sales_end_at: Annotated[datetime, Meta(description="From then on no seat can be held.")]
+    cancelled_at: Annotated[datetime | None, Meta(description="Since when it is cancelled.")]
+    seats: SeatCounts
+    revenue: Annotated[int, Meta(description="In the currency's minor unit.")]
+
+
+class ConcertShows(msgspec.Struct, frozen=True):
+    """The shows of a concert."""
+
+    shows: list[ShowSales]
+
+
+class LetIn(msgspec.Struct, frozen=True):
+    """How far the gates of a show are."""
+
+    show_id: UUID
+    tickets: Annotated[int, Meta(description="Valid tickets, those that were let in included.")]
+    checked_in: Annotated[int, Meta(description="How many of them were let in.")]
+
+
+async def payments_of_concert(
+    pool: asyncpg.Pool, concert_id: UUID, *, currency: str, limit: int, after: UUID | None
+) -> SoldPayments:
+    """A page of a concert's payments, newest first; ``after`` is ``next`` of the page before."""
+    rows = await _queries.payments_of_concert(
+        pool, concert_id=concert_id, after=after, limit=limit + 1
+    )
+    page = [_sold(row, currency) for row in rows[:limit]]
+    return SoldPayments(page, str(page[-1].payment_id) if len(rows) > limit else None)
+
+
+async def payments_of_id(pool: asyncpg.Pool, any_id: UUID, *, currency: str) -> FoundPayments:
+    """The payments that an id stands for: of a payment, a reservation, a ticket, or a user.
+
+    Raises:
+        NotFound: for none.
+    """
+    rows = await _queries.payments_of_id(pool, any_id=any_id, limit=LOOKED_UP)
+    if not rows:
+        raise NotFound
+    return FoundPayments([_sold(row, currency) for row in rows])
+
+
+async def shows_of_concert(pool: asyncpg.Pool, concert_id: UUID) -> ConcertShows:
+    """The shows of a concert, in order of time.
+
+    Raises:
+        NotFound: no such concert.
+    """
+    rows = await _queries.shows_of_concert(pool, concert_id=concert_id)
+    if not rows:
+        raise NotFound
+    return ConcertShows([_show(row) for row in rows])
+
+
+async def let_in(pool: asyncpg.Pool, show_id: UUID) -> LetIn:
+    """How many tickets of a show were let in. Reads all of them: for one show, now and then."""
+    return LetIn(show_id, **await _queries.let_in(pool, show_id=show_id))
+
+
+def _show(row: asyncpg.Record) -> ShowSales:
+    total, held, sold = row["total"], row["held"], row["sold"]
+    available = 0 if row["cancelled_at"] is not None else total - held - sold
+    return ShowSales(
+        show_id=row["show_id"],
+        date=row["date"],
+        starts_at=row["starts_at"],
+        sales_end_at=row["sales_end_at"],
+        cancelled_at=row["cancelled_at"],
+        seats=SeatCounts(total=total, available=available, held=held, sold=sold),
+        revenue=row["revenue"],
+    )
+
+
+def _sold(row: asyncpg.Record, currency: str) -> SoldPayment:
+    tickets = zip(
+        row["ticket_ids"] or (), row["numbers"] or (), row["voids"] or (),
+        row["checked_in_ats"] or (), row["gates"] or (), strict=True,
+    )  # fmt: skip
+    return SoldPayment(
+        payment_id=row["payment_id"],
+        reservation_id=row["reservation_id"],
+        user_id=row["user_id"],
+        concert_id=row["concert_id"],
+        show_id=row["show_id"],
+        starts_at=row["starts_at"],
+        amount=row["amount"],
+        currency=currency,
+        state=row["state"],
+        tickets=[
+            SoldTicket(ticket_id, number, _state(void, used_at), used_at, gate)
+            for ticket_id, number, void, used_at, gate in tickets
+        ],
+        paid_at=row["paid_at"],
+        refunded_at=row["refunded_at"],
+        refund_reason=row["refund_reason"],
+    )
+
+
+def _state(void: bool, used_at: datetime | None) -> Literal["valid", "used", "void"]:
+    if void:
+        return "void"
+    return "valid" if used_at is None else "used"
