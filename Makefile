@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench soak lock clean nginx promtool wrk mermaid chromium
+.PHONY: help install run test check format bench soak strategies lock clean nginx promtool wrk mermaid chromium
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -51,6 +51,11 @@ bench: $(READY) wrk  ## measure; writes a table and a JSON file
 soak: $(READY)  ## let everything happen to a line for two minutes, then check the books
 	$(BIN)/python -m benchmarks.soak
 
+strategies: $(READY)  ## simulate a sale under each strategy of the line; plots into docs/strategies
+	$(UV_INSTALL) --require-hashes -r requirements/plots.txt \
+		|| $(UV_INSTALL) --system-certs --require-hashes -r requirements/plots.txt
+	$(BIN)/python -m benchmarks.strategies --plots
+
 # Where the system has none; without one, what needs it says so.
 nginx: $(READY)
 	@requirements/program.sh nginx nginx nginx-core
@@ -66,6 +71,8 @@ mermaid: $(READY)
 lock: $(READY)  ## lock the newest allowed dependencies, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-header -c requirements/dev.txt --group plots -o requirements/plots.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header - -o requirements/uv.txt
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from benchmarks.sale_model import adapted_cap
 from frontrow.audit import audit
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
@@ -77,6 +78,9 @@ async def test_the_next_cap(owner: Owner) -> None:
         else:
             assert found == cap
         assert least <= found <= most
+        # The rule as the simulated sales of docs/strategies.md have it.
+        policy = AdaptivePolicy(min_active=least, max_active=most, target_p95_ms=TARGET_MS)
+        assert found == adapted_cap(cap, p95, used_up=used_up, policy=policy)
 
 
 @pytest.mark.parametrize(
