@@ -3,7 +3,7 @@
 --
 -- Room 1 is capped: 1 paid, 2 left, 3 left while waiting, 4 and 5 expired, 6 holds a seat, 7 was called,
 -- 8 is 4 again, 9 waits. Room 2 is paced: 1 and 2 paid, 3 waits. Room 3 was drawn: 3 left before that,
--- three of the other four were called, 6 came later. In room 4 a purchase was refunded, and one of its
+-- three of the other eleven were called, 13 came later. In room 4 a purchase was refunded, and one of its
 -- seats sold again. In room 5 1 paid and 2 held seats, then the show was cancelled.
 
 -- seat_has_one_holder: seats taken for nobody

@@ -114,13 +114,16 @@ async def _trade_paced(services: Services, database: Database) -> None:
 
 
 async def _trade_drawn(services: Services, database: Database) -> None:
-    """Five are drawn, of whom one has left, and one comes later; three are called."""
+    """Twelve are drawn, of whom one has left, and one comes later; three are called.
+
+    So many that two seeds never give one order by chance.
+    """
     opens_at = datetime.now(UTC) + timedelta(seconds=3)
     made = await make_concert(
         services, policy=MaxActivePolicy(max_active=3), opens_at=opens_at, order="draw"
     )
     line = services.rooms.snapshot.by_concert[made.concert_id]
-    entrants = [await join(services, made.concert_id) for _ in range(5)]
+    entrants = [await join(services, made.concert_id) for _ in range(12)]
     await services.reservations.leave(entrants[2])
     await pass_time(database, 3)
     await join(services, made.concert_id)
