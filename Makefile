@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench soak strategies lock clean nginx promtool wrk mermaid chromium
+.PHONY: help install run test check format bench docs soak strategies lock clean nginx promtool wrk mermaid chromium
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,9 @@ format: $(READY)  ## put the code into the house format
 
 bench: $(READY) wrk  ## measure; writes a table and a JSON file
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks
+
+docs: $(READY)  ## write the documents that follow from the code
+	$(BIN)/python -m tools
 
 soak: $(READY)  ## let everything happen to a line for two minutes, then check the books
 	$(BIN)/python -m benchmarks.soak

@@ -49,6 +49,8 @@ class Conformance:
         ]
         self.successes: set[tuple[str, int]] = set()
         """(operationId, status)"""
+        self.seen: dict[tuple[str, int], httpx.Response] = {}
+        """The first answer of each of those, for the documents."""
 
     def check(self, response: httpx.Response) -> None:
         """Fails for an answer outside the document."""
@@ -77,6 +79,7 @@ class Conformance:
         self._check_body(name, documented, response)
         if response.status_code < 400:
             self.successes.add((name, response.status_code))
+            self.seen.setdefault((name, response.status_code), response)
 
     def _check_body(self, name: str, documented: Json, response: httpx.Response) -> None:
         content = documented.get("content")

@@ -1,0 +1,96 @@
+"""The entity-relationship diagram of the real schema, read from a migrated database."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import asyncpg
+
+# Rows that name rows of a table without a foreign key: the audit (references_exist) checks them.
+UNCHECKED = (
+    ("waiting_room", "place", "room_id"),
+    ("app_user", "place", "user_id"),
+    ("app_user", "wallet", "user_id"),
+    ("app_user", "reservation", "user_id"),
+    ("show", "seat", "show_id"),
+    ("show", "reservation", "show_id"),
+    ("place", "reservation", "room_id"),
+    ("reservation", "seat", "reservation_id"),
+    ("reservation", "payment", "reservation_id"),
+    ("wallet", "transfer", "user_id"),
+    ("payment", "transfer", "reference"),
+    ("payment", "ticket", "payment_id"),
+    ("seat", "ticket", "number"),
+    ("show", "sold_delta", "show_id"),
+    ("draw", "drawn", "room_id"),
+    ("waiting_room", "line_pace", "room_id"),
+    ("waiting_room", "forecast", "room_id"),
+)
+
+_COLUMNS = """
+SELECT c.relname AS table, a.attname AS column, format_type(a.atttypid, a.atttypmod) AS type,
+    a.attnotnull AS required,
+    EXISTS (SELECT FROM pg_constraint AS k
+            WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)) AS key,
+    EXISTS (SELECT FROM pg_constraint AS k
+            WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attnum = ANY (k.conkey)) AS foreign
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+    AND NOT a.attisdropped AND NOT starts_with(c.relname, '_')
+ORDER BY c.relname, a.attnum
+"""
+_FOREIGN_KEYS = """
+SELECT k.confrelid::regclass::text AS of, k.conrelid::regclass::text AS in, a.attname AS by
+FROM pg_constraint AS k
+JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
+WHERE k.contype = 'f' AND k.connamespace = 'public'::regnamespace
+ORDER BY 1, 2, 3
+"""
+_INTRODUCTION = """\
+# The schema
+
+Made from a migrated database by `make docs`; a test compares. Solid lines are foreign keys.
+Dashed ones have none, to spare the hot path a look-up and a lock for each row; `frontrow audit`
+checks them ([why](architecture.md#lock-then-decide)). The tables, each with a word on it, are in
+`src/frontrow/db/migrations/`.
+
+```mermaid
+erDiagram
+"""
+
+
+async def page(connection: "asyncpg.Connection[Any]") -> str:
+    """The page, as Markdown with one Mermaid diagram."""
+    columns = await connection.fetch(_COLUMNS)
+    keys = [tuple(row) for row in await connection.fetch(_FOREIGN_KEYS)]
+    known = {(row["table"], row["column"]) for row in columns}
+    missing = [link for link in UNCHECKED if link[1:] not in known]
+    if missing:
+        raise ValueError(f"no such columns: {missing}")
+    lines = [
+        *(_relation(*key, line="--") for key in keys),
+        *(_relation(*link, line="..") for link in UNCHECKED if link not in keys),
+        *_tables(columns),
+    ]
+    return _INTRODUCTION + "".join(f"    {line}\n" for line in lines) + "```\n"
+
+
+def _relation(one: str, many: str, by: str, *, line: str) -> str:
+    return f"{one} ||{line}o{{ {many} : {by}"
+
+
+def _tables(columns: Iterable[Any]) -> Iterable[str]:
+    table = None
+    for row in columns:
+        if row["table"] != table:
+            if table is not None:
+                yield "}"
+            table = row["table"]
+            yield f"{table} {{"
+        # A type is one word in Mermaid.
+        kind = row["type"].replace("timestamp with time zone", "timestamptz").replace(" ", "_")
+        marks = ", ".join(
+            mark for mark, there in (("PK", row["key"]), ("FK", row["foreign"])) if there
+        )
+        optional = "" if row["required"] else ' "optional"'
+        yield f"    {kind} {row['column']}{' ' + marks if marks else ''}{optional}"
+    yield "}"
