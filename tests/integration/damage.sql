@@ -76,7 +76,7 @@ UPDATE place SET finished_at = joined_at - interval '1 second' WHERE left_seq IS
 -- amount_is_the_price: a hold of another amount
 UPDATE reservation SET amount = amount + 1 WHERE state = 'released';
 
--- amount_is_the_price: a seat of another price
+-- amount_is_the_price, seats_fit_their_sections: a seat of another price
 UPDATE seat SET price = price + 1 WHERE number = 4;
 
 -- sale_closes_its_reservation: at another instant
@@ -358,6 +358,15 @@ UPDATE place SET user_id = (SELECT user_id FROM erasure) WHERE room_id = 1 AND n
 -- references_exist: an erasure of nobody
 UPDATE erasure SET user_id = gen_random_uuid();
 
+-- seats_fit_their_sections: one that ends too early
+UPDATE show_section SET last_number = last_number - 1, seats_per_row = 1;
+
+-- seats_fit_their_sections: another name
+UPDATE show_section SET name = 'Balcony';
+
+-- seats_fit_their_sections: a show without any
+DELETE FROM show_section;
+
 -- references_exist: a place in no room
 INSERT INTO place (place_id, user_id, joined_at, room_id, number)
 SELECT gen_random_uuid(), user_id, now(), 99, 1 FROM wallet LIMIT 1;
@@ -372,7 +381,7 @@ WHERE key_hash = (SELECT min(key_hash) FROM user_key);
 -- references_exist: a wallet of nobody
 INSERT INTO wallet VALUES (gen_random_uuid());
 
--- references_exist: a seat of no show
+-- references_exist, seats_fit_their_sections: a seat of no show
 INSERT INTO seat VALUES (gen_random_uuid(), 1, 1);
 
 -- references_exist: a hold of no place

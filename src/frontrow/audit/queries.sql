@@ -768,6 +768,26 @@ bad AS (
 SELECT (SELECT count(*) FROM gone) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
+-- name: seats_fit_their_sections^
+-- A show's sections cover its numbers, each once, and a seat has the name and the price of its section.
+WITH numbered AS (
+    SELECT c.show_id, c.name, c.price, generate_series(c.first_number, c.last_number) AS number
+    FROM show_section AS c
+),
+bad AS (
+    SELECT format('show %s: %s seats, its sections have %s', s.show_id, s.seats_total, c.seats) AS what
+    FROM show AS s
+    LEFT JOIN (SELECT show_id, count(*) AS seats FROM numbered GROUP BY show_id) AS c USING (show_id)
+    WHERE c.seats IS DISTINCT FROM s.seats_total
+    UNION ALL
+    SELECT format('seat %s of show %s: %s for %s, its section is %s for %s', number, show_id, e.section,
+        e.price, n.name, n.price)
+    FROM seat AS e LEFT JOIN numbered AS n USING (show_id, number)
+    WHERE (e.section, e.price) IS DISTINCT FROM (n.name, n.price)
+)
+SELECT (SELECT count(*) FROM numbered) AS checked, (SELECT count(*) FROM bad) AS violations,
+    ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
+
 -- name: references_exist^
 -- Whatever a row names exists: what foreign keys would check on the tables that have none.
 WITH bad AS (

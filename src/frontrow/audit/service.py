@@ -42,6 +42,7 @@ INVARIANTS = (
     "leavers_are_counted",
     "stock_counts_sales",
     "show_has_its_seats",
+    "seats_fit_their_sections",
     "erased_user_is_gone",
     "references_exist",
 )
