@@ -93,13 +93,13 @@ DECLARE
 BEGIN
     PERFORM waiting_room_lock(p_rooms, p_numbers);
     PERFORM reservation_lock_shows(p_shows);
-    -- Which sections a show has never changes, so they may be read before they are locked.
-    SELECT * INTO wanted FROM reservation_areas(p_shows, p_sections);
-    PERFORM reservation_lock_sections(wanted.shows, wanted.ordinals);
     now := clock_timestamp();
     PERFORM waiting_room_claim(p_rooms, p_numbers, p_places, now);
+    -- Which sections a show has never changes, so they may be read before they are locked.
+    SELECT * INTO wanted FROM reservation_areas(p_shows, p_sections);
 
-    -- Who can have no seats anyway is told here; seats are chosen for the others.
+    -- Who can have no seats anyway is told here, before anybody has to wait for a section; seats are
+    -- chosen for the others.
     WITH judgement AS MATERIALIZED (
         SELECT k.item, k.user_id, c.max_seats_per_user AS seat_limit,
             waiting_room_reason(p.state, p.reason, p.expires_at, now) AS reason,
@@ -186,11 +186,13 @@ BEGIN
         RETURN;
     END IF;
 
+    PERFORM reservation_lock_sections(wanted.shows, wanted.ordinals);
     SELECT * INTO choice FROM reservation_choose(
         ARRAY(SELECT wanted.areas[i] FROM unnest(judged.items) AS i),
         ARRAY(SELECT p_counts[i] FROM unnest(judged.items) AS i),
         ARRAY(SELECT p_together[i] FROM unnest(judged.items) AS i),
-        wanted.area_from, wanted.area_to, wanted.members, wanted.shows, wanted.ordinals, now
+        wanted.area_from, wanted.area_to, wanted.members, wanted.shows, wanted.ordinals,
+        clock_timestamp()
     );
     RETURN QUERY
     SELECT judged.items[k.i], k.outcome, NULL::finish_reason, NULL::int, NULL::int, k.available, k.together,
@@ -231,7 +233,7 @@ BEGIN
             ARRAY(SELECT p_reservations[i] FROM unnest(chosen.items) AS i),
             ARRAY(SELECT p_hashes[i] FROM unnest(chosen.items) AS i),
             ARRAY(SELECT p_shows[i] FROM unnest(chosen.items) AS i),
-            chosen.first, chosen.last, chosen.seats, p_unpaid_holds, p_unpaid_seconds
+            chosen.first, chosen.last, chosen.seats, p_unpaid_holds, p_unpaid_seconds, true
         )
     LOOP
         item := chosen.items[one.item];

@@ -73,8 +73,8 @@ BEGIN
     WHERE r.rank >= p_from AND r.rank < p_until;
 END $$;
 
--- Where in a run of seats, which spans the middle of its row or is at one side of it, so many are best:
--- the nearest to the middle that leaves no lone seat, if any; else the nearest. middle: twice its number.
+-- Where in a run of seats that spans the middle of its row so many are best: the nearest to the middle
+-- that leaves no lone seat, if any; else the nearest. middle: twice its number.
 CREATE OR REPLACE FUNCTION reservation_best_start(p_first int, p_last int, p_middle int, p_count int)
 RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -82,11 +82,6 @@ DECLARE
     ideal int;
     best int;
 BEGIN
-    IF 2 * p_first > p_middle OR last_start = p_first THEN
-        RETURN p_first;
-    ELSIF 2 * p_last < p_middle THEN
-        RETURN last_start;
-    END IF;
     ideal := least(greatest((p_middle - p_count + 1) / 2, p_first), last_start);
     -- Two starts leave a lone seat: the second and the last but one.
     FOR start IN greatest(ideal - 1, p_first) .. least(ideal + 2, last_start) LOOP
@@ -107,73 +102,6 @@ RETURN ARRAY(
     SELECT a.first FROM unnest(p_area_from) WITH ORDINALITY AS a (first, area)
     CROSS JOIN generate_series(1, p_each) ORDER BY a.area
 );
-
--- The hints of sections, by section, mode and count, where they are young enough to go by: seats that
--- were let go since are overlooked. 0: search from the front.
-CREATE OR REPLACE FUNCTION reservation_hints(
-    p_shows uuid[], p_ordinals int[], p_counts int[], p_now timestamptz
-)
-RETURNS int[] LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
-BEGIN
-    RETURN (
-        SELECT array_agg(
-            coalesce(CASE mode WHEN 0 THEN h.best_from ELSE h.any_from END, 0) ORDER BY h.i, mode, h.x
-        )
-        FROM (
-            SELECT k.i, c.x, h.best_from, h.any_from
-            FROM unnest(p_shows, p_ordinals) WITH ORDINALITY AS k (show_id, ordinal, i)
-            CROSS JOIN unnest(p_counts) WITH ORDINALITY AS c (count, x)
-            LEFT JOIN LATERAL (
-                SELECT h.best_from, h.any_from FROM section_search AS h
-                WHERE h.show_id = k.show_id AND h.ordinal = k.ordinal AND h.count = c.count
-                    AND h.searched_at > p_now - interval '1 second'
-                OFFSET 0
-            ) AS h ON true
-            OFFSET 0
-        ) AS h
-        CROSS JOIN generate_series(0, 1) AS mode
-    );
-END $$;
-
--- Writes down the hints that have changed, and for other counts that a run has become shorter. Where
--- they misled a search, the next one goes without.
-CREATE OR REPLACE FUNCTION reservation_keep_hints(
-    p_shows uuid[], p_ordinals int[], p_counts int[], p_before int[], p_after int[], p_touched int[],
-    p_misled boolean[], p_now timestamptz
-)
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
-DECLARE
-    n int := cardinality(p_counts);
-BEGIN
-    INSERT INTO section_search AS h (show_id, ordinal, count, best_from, any_from, searched_at)
-    SELECT k.show_id, k.ordinal, c.count, p_after[at], p_after[at + n], p_now
-    FROM unnest(p_shows, p_ordinals) WITH ORDINALITY AS k (show_id, ordinal, i)
-    CROSS JOIN unnest(p_counts) WITH ORDINALITY AS c (count, x)
-    CROSS JOIN LATERAL (VALUES ((k.i - 1)::int * 2 * n + c.x::int)) AS v (at)
-    WHERE p_after[at] <> p_before[at] OR p_after[at + n] <> p_before[at + n]
-    ORDER BY k.show_id, k.ordinal, c.count
-    ON CONFLICT (show_id, ordinal, count) DO UPDATE
-    SET best_from = excluded.best_from, any_from = excluded.any_from,
-        searched_at = CASE WHEN h.searched_at > p_now - interval '1 second' THEN h.searched_at
-            ELSE p_now END;
-    UPDATE section_search AS h
-    SET best_from = least(h.best_from, k.touched),
-        searched_at = CASE WHEN k.misled THEN '-infinity' ELSE h.searched_at END
-    FROM unnest(p_shows, p_ordinals, p_touched, p_misled) AS k (show_id, ordinal, touched, misled)
-    CROSS JOIN LATERAL (
-        SELECT h.ctid AS at FROM section_search AS h
-        WHERE h.show_id = k.show_id AND h.ordinal = k.ordinal
-            AND (k.misled OR (h.best_from > k.touched AND h.count <> ALL (p_counts)))
-        OFFSET 0
-    ) AS l
-    WHERE h.ctid = l.at;
-END $$;
 
 -- Chooses seats for items, one after the other; each sees what those before it took. The sections are
 -- locked: nobody else chooses there. p_areas: of each item, which area it wants; area a is the sections
@@ -346,6 +274,14 @@ BEGIN
                     END LOOP;
                     passed[key] := last_passed;
                     EXIT modes WHEN best > 0;
+                    IF mode = 0 AND hints[key] < sizes[s] AND began[s] <= hints[key + n] THEN
+                        -- All of the section was seen, so also where a lone seat would be left.
+                        run := heads[s];
+                        WHILE run > 0 AND run_last[run] - run_first[run] + 1 < want LOOP
+                            run := run_next[run];
+                        END LOOP;
+                        hints[key + n] := CASE run WHEN 0 THEN sizes[s] ELSE run_rank[run] END;
+                    END IF;
                     hints[key] := sizes[s];
                     j := j + 1;
                     at_section[((area - 1) * 2 + mode) * n + x] := j;
@@ -353,9 +289,13 @@ BEGIN
             END LOOP;
 
             IF best > 0 THEN
-                start := reservation_best_start(
-                    run_first[best], run_last[best], run_middle[best], want
-                );
+                start := CASE
+                    WHEN 2 * run_first[best] > run_middle[best] THEN run_first[best]
+                    WHEN 2 * run_last[best] < run_middle[best] THEN run_last[best] - want + 1
+                    ELSE reservation_best_start(
+                        run_first[best], run_last[best], run_middle[best], want
+                    )
+                END;
                 piece_items := piece_items || item;
                 piece_firsts := piece_firsts || start;
                 piece_counts := piece_counts || want;

@@ -167,7 +167,7 @@ RETURN CASE
 END;
 
 -- Holds seats, all or nothing for each item. p_seats is one flat list; item i wants
--- p_seats[p_from[i] .. p_to[i]], each number once.
+-- p_seats[p_from[i] .. p_to[i]], each number once. p_locked: the caller has locked places and shows.
 -- outcome: held; replayed (the row with this id stands already); again (it met an earlier item of
 -- these arrays on the same user, id or seat: run again); idempotency_key_reused, credential_invalid,
 -- token_finished (reason), not_admitted, not_found, not_allowed (a show of another concert),
@@ -175,7 +175,7 @@ END;
 CREATE OR REPLACE FUNCTION reservation_hold(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_reservations uuid[], p_hashes bigint[], p_shows uuid[], p_from int[], p_to int[], p_seats int[],
-    p_unpaid_holds int, p_unpaid_seconds int
+    p_unpaid_holds int, p_unpaid_seconds int, p_locked boolean
 )
 RETURNS TABLE (
     item int, outcome text, reason finish_reason, taken int[], seat_limit int, retry_after_seconds int,
@@ -191,8 +191,10 @@ DECLARE
     seat_shows uuid[];
     seat_numbers int[];
 BEGIN
-    PERFORM waiting_room_lock(p_rooms, p_numbers);
-    PERFORM reservation_lock_shows(p_shows);
+    IF NOT p_locked THEN
+        PERFORM waiting_room_lock(p_rooms, p_numbers);
+        PERFORM reservation_lock_shows(p_shows);
+    END IF;
     SELECT array_agg(k.show_id), array_agg(s) INTO seat_shows, seat_numbers
     FROM unnest(p_shows, p_from, p_to) AS k (show_id, first, last)
     CROSS JOIN LATERAL unnest(p_seats[k.first:k.last]) AS s;

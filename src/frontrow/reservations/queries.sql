@@ -4,7 +4,7 @@ SELECT outcome, reason, taken, seat_limit, retry_after_seconds, amount, prices, 
     held_until
 FROM reservation_hold(
     :room_ids, :numbers, :place_ids, :user_ids, :concert_ids, :reservation_ids, :request_hashes,
-    :show_ids, :firsts, :lasts, :seats, :unpaid_holds, :unpaid_holds_seconds
+    :show_ids, :firsts, :lasts, :seats, :unpaid_holds, :unpaid_holds_seconds, false
 )
 ORDER BY item;
 

@@ -1,6 +1,5 @@
 """Holds that are let go unpaid: a user may have so many of a concert in a time."""
 
-import asyncio
 from typing import Any
 
 from frontrow.errors import RateLimited
@@ -95,27 +94,3 @@ async def test_a_key_still_finds_what_it_made(database: Database) -> None:
         await let_go(services, place, made, 2)
         await barred(services, place, made)
         assert await services.reservations.hold(place, made.shows[0], [2], "key") == (first, True)
-
-
-async def test_at_once(database: Database) -> None:
-    """One user over two processes: what runs at once when the limit is met, but no more."""
-    async with services_on(database, **FEW) as one, services_on(database, **FEW) as other:
-        made = await make_concert(one)
-        place = await buyer(one, made.concert_id)
-
-        async def once(services: Services, seat: int) -> bool:
-            try:
-                held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
-            except RateLimited:
-                return False
-            await services.reservations.release(held.reservation_id, place.user_id, place)
-            return True
-
-        for round_ in range(4):
-            # Each holds once at most before the other's release: four seats are the user's limit.
-            await asyncio.gather(once(one, 1 + round_), once(other, 11 + round_))
-        assert not await once(one, 21)
-        counted = await one.pool.fetchval(
-            "SELECT count(*) FROM reservation WHERE state = 'released'"
-        )
-        assert counted in (3, 4)
