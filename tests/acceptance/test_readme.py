@@ -44,6 +44,20 @@ def same(printed: Any, real: Any, where: str = "") -> None:
         assert printed == real, where
 
 
+def test_the_other_commands_are_those_that_run_below() -> None:
+    """``make run`` starts what the path is tried against, and the audit stands as it is run."""
+    before, _, path = README.read_text().partition("\n## A buyer's path\n")
+    rest = before + path.partition("\n## ")[2]
+    assert re.findall(r"^```\n(.+)\n```$", rest, re.MULTILINE) == [
+        "make run",
+        ".venv/bin/frontrow audit",
+    ]
+    told = subprocess.run(
+        ["make", "-n", "run"], cwd=README.parent, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.splitlines()[-1].endswith("/frontrow serve --demo")
+
+
 def test_buyers_path_works_as_printed() -> None:
     """Against ``frontrow serve --demo``, on another port; and the audit beside it is clean."""
     for program in ("bash", "curl", "python3"):

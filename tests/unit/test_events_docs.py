@@ -1,0 +1,88 @@
+"""docs/logs.md and the stream in docs/waiting-room.md: every event that the code writes."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "frontrow"
+LEVELS = {"exception": "error"}
+ITSELF = "*the error itself*"
+# Not facts but what is written with the event.
+STACK = {"exc_info"}
+
+
+class Event(NamedTuple):
+    """A kind of line in the log."""
+
+    name: str
+    level: str
+    facts: frozenset[str]
+
+
+def written(text: str) -> Iterator[Event]:
+    """The events that a module writes."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(
+                    value=ast.Name(id="log" | "_log"),
+                    attr="debug" | "info" | "warning" | "error" | "exception" | "critical" as level,
+                ),
+                args=[event, *_],
+            ):
+                told = isinstance(event, ast.Constant)
+                name = f"`{ast.literal_eval(event)}`" if told else ITSELF
+                facts = frozenset(one.arg for one in node.keywords if one.arg) - STACK
+                yield Event(name, LEVELS.get(level, level), facts)
+
+
+def test_every_event_of_the_log_is_documented() -> None:
+    """With its level and its facts, once; and no other."""
+    code = {event for file in SOURCE.rglob("*.py") for event in written(file.read_text())}
+    rows = re.findall(
+        r"^\| (`.+?`|\*.+?\*) \| ([a-z]+) \| (.*?) ?\| (\S.*) \|$",
+        (ROOT / "docs" / "logs.md").read_text(),
+        re.MULTILINE,
+    )
+    told = [
+        Event(name, level, frozenset(re.findall(r"`(.+?)`", facts)))
+        for name, level, facts, _ in rows
+    ]
+    assert sorted(told) == sorted(code)
+
+
+def test_loggers_are_found_by_their_name() -> None:
+    """No module calls its logger something else: its events would not be compared."""
+    made = {
+        name
+        for file in SOURCE.rglob("*.py")
+        for name in re.findall(r"^(.*)structlog\.get_logger\(.*\)$", file.read_text(), re.MULTILINE)
+    }
+    assert made == {"log = ", "_log = "}
+
+
+def test_an_event_is_found() -> None:
+    """Its level is the one it is shown with; the stack is no fact."""
+    lines = (
+        "log.exception('a', one=1)",
+        "_log.error('b', exc_info=error)",
+        "other.info('c')",
+        "log.error(str(error))",
+    )
+    assert set(written("\n".join(lines))) == {
+        Event("`a`", "error", frozenset({"one"})),
+        Event("`b`", "error", frozenset()),
+        Event(ITSELF, "error", frozenset()),
+    }
+
+
+def test_every_event_of_a_stream_is_documented() -> None:
+    """Of all streams that the server has."""
+    sources = "".join(file.read_text() for file in sorted((SOURCE / "web").glob("*.py")))
+    sent = set(re.findall(r"b\"event: (\w+)\\n", sources))
+    page = (ROOT / "docs" / "waiting-room.md").read_text()
+    table = page.partition("| event | when | `data` |\n")[2].partition("\n\n")[0]
+    assert sent == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {"status"}
