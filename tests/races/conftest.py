@@ -1,6 +1,7 @@
 """Two processes on one database, as far as the database can tell; audited when the race is over."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -12,11 +13,21 @@ from tests.conftest import Database
 Pair = tuple[Services, Services]
 
 
+@asynccontextmanager
+async def two_services(database: Database) -> AsyncIterator[Pair]:
+    """Services of two processes. A race holds and lets go far more often than a fan may."""
+    async with (
+        services_on(database, unpaid_holds=1_000_000) as one,
+        services_on(database, unpaid_holds=1_000_000) as other,
+    ):
+        yield one, other
+
+
 @pytest.fixture
 async def pair(database: Database) -> AsyncIterator[Pair]:
     """Two sets of services with their own pools, lanes and snapshots."""
-    async with services_on(database) as one, services_on(database) as other:
-        yield one, other
+    async with two_services(database) as both:
+        yield both
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,11 @@ from frontrow.db.pool import classify
 from frontrow.errors import Fault, SeatTaken
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from tests.buyers import make_concert, services_on
+from tests.buyers import make_concert
 from tests.conftest import Database
+from tests.races.conftest import Pair, two_services
 from tests.races.crowds import crowd
 from tests.races.rivals import fetch, rivals
-
-Pair = tuple[Services, Services]
 
 WIDTH = 8
 ROUNDS = 400
@@ -34,7 +33,7 @@ async def deadlocks(database: Database) -> int:
 
 async def test_opposite_orders_never_deadlock(database: Database) -> None:
     """3,200 batches over the same rows, forwards and backwards: no deadlock, nothing lost."""
-    async with services_on(database) as one, services_on(database) as other:
+    async with two_services(database) as (one, other):
         made = await make_concert(one, seats=WIDTH, price=PRICE)
         places = await crowd(one, made.concert_id, WIDTH)
         seats = dict(zip(places, range(1, WIDTH + 1), strict=True))

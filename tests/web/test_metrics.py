@@ -24,7 +24,7 @@ from tests.web.fans import BASE, SOON, Concert, Desk, eventually, open_desk
 ONE: Any = {"policy": {"kind": "max_active", "max_active": 1}}
 TASKS = {
     "admission", "snapshot", "draw", "closing", "adaptation", "pace", "counts", "fold", "expiry",
-    "places", "ticket_keys",
+    "places", "ticket_keys", "token_keys", "credentials", "refunds",
 }  # fmt: skip
 
 Told: TypeAlias = dict[str, float]
@@ -237,7 +237,7 @@ async def test_upkeep_tells_its_time(quick_desk: Desk) -> None:
     await eventually(all_ran)
     found = await told(desk)
     names = [name.split()[1] for name in found if name.startswith("frontrow_upkeep_seconds_count")]
-    assert set(names) == TASKS
+    assert set(names) >= TASKS  # slower ones too, and those of other servers in this process
     seen = found["frontrow_snapshot_timestamp_seconds"]
     # The slack is for a machine that is busy with other tests.
     assert datetime.now(UTC).timestamp() - 5 < seen <= datetime.now(UTC).timestamp()

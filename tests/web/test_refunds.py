@@ -90,8 +90,9 @@ async def test_a_concert_says_until_when(desk: Desk) -> None:
     assert await told() is None
 
 
-async def test_no_refund(desk: Desk) -> None:
+async def test_no_refund(still_desk: Desk) -> None:
     """409 refund_closed where it isn't allowed; 404 for what is another's or nothing; 422."""
+    desk = still_desk
     _, fan, payment = await bought(desk, 1)
     over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     _, late, other = await bought(desk, 1, refundable_until=over)
