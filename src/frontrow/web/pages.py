@@ -43,6 +43,14 @@ class Page(msgspec.Struct, frozen=True):
 
 
 _FAN = ("common", "fan")
+
+
+def _console(name: str, script: str, path: str, *parts: str, features: str = "") -> Page:
+    """A page of the operator's console."""
+    catalogs = (*_FAN, "console", *(f"console_{part}" for part in parts))
+    return Page(f"console_{name}", "console.html", script, catalogs, (path,), features=features)
+
+
 PAGES = (
     Page("concerts", "fan.html", "fan/concerts.js", _FAN, ("/",)),
     Page(
@@ -55,6 +63,18 @@ PAGES = (
     ),
     Page("seats", "fan.html", "fan/shop.js", (*_FAN, "shop"), ("/concerts/{concert_id}/seats",)),
     Page("tickets", "fan.html", "fan/tickets.js", (*_FAN, "tickets"), ("/tickets",)),
+    _console("concerts", "console/concerts.js", "/console"),
+    _console("new", "console/create.js", "/console/new", "create", "house", "policy"),
+    _console("room", "console/room.js", "/console/concerts/{concert_id}", "policy", "room"),
+    _console(
+        "seats", "console/seats.js", "/console/concerts/{concert_id}/seats", "house", "seating"
+    ),
+    _console(
+        "sales", "console/sales.js", "/console/concerts/{concert_id}/sales", "payment", "sales"
+    ),
+    _console("lookup", "console/lookup.js", "/console/lookup", "payment", "lookup"),
+    _console("gate", "console/gate.js", "/console/gate", "gate", features="camera"),
+    _console("audit", "console/audit.js", "/console/audit", "audit"),
 )
 
 _WITHOUT = '<noscript><meta http-equiv="refresh" content="0; url={}"></noscript>'

@@ -48,12 +48,13 @@ export async function call(method, path, options = {}) {
 
 /** The answer itself, for streams; `done` ends the patience. */
 export async function send(method, path, options = {}) {
-  const { body, concert, key, etag, signal, bearer, cache = "no-store", patience = PATIENCE_MS } = options;
+  const { body, concert, key, etag, signal, bearer, accept, cache = "no-store", patience = PATIENCE_MS } = options;
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (concert) headers["Frontrow-Concert"] = concert;
   if (key) headers["Idempotency-Key"] = key;
   if (etag) headers["If-None-Match"] = etag;
+  if (accept) headers.Accept = accept;
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(), patience);

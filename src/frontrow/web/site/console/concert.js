@@ -1,0 +1,35 @@
+// What the pages of one concert share: which it is, its name, and the way between them.
+
+import { insist, Refused } from "../shared/api.js";
+import { h } from "../shared/dom.js";
+import { t } from "../shared/i18n.js";
+
+const [, , , ID, PAGE = ""] = location.pathname.split("/");
+const PAGES = ["", "seats", "sales"];
+
+export const concertId = ID;
+
+/** The concert of this page's address. */
+export async function thisConcert() {
+  const { body } = await insist("GET", "/concerts");
+  const found = body.concerts.find(({ concert_id: id }) => id === concertId);
+  if (!found) throw new Refused(404, { code: "not_found" });
+  return found;
+}
+
+/** The heading of a concert's page, with the ways to the others. */
+export function concertHeading(concert) {
+  return [
+    h("div", {},
+      h("h1", { tabIndex: -1 }, concert.title),
+      h("p", { class: "soft" }, [concert.artist, concert.venue].filter(Boolean).join(" · "))),
+    h("nav", { class: "tabs", "aria-label": concert.title }, PAGES.map((page) =>
+      h("a", { href: `/console/concerts/${concertId}${page && `/${page}`}`, "aria-current": page === PAGE ? "page" : null },
+        t(`tab.${page || "room"}`)))),
+  ];
+}
+
+/** A figure with what it counts. */
+export function fact(label, ...value) {
+  return h("div", {}, h("dt", {}, label), h("dd", { class: "figures" }, value));
+}

@@ -1,0 +1,29 @@
+// Asks before what changes a sale; what can't be taken back has to be typed.
+
+import { h } from "../shared/dom.js";
+import { t } from "../shared/i18n.js";
+
+/**
+ * Whether the operator wants it. `typed`: words that have to be typed first. `kind`: the class of
+ * the button that does it.
+ */
+export function sure({ title, text, action, typed = null, kind = "danger" }) {
+  return new Promise((resolve) => {
+    const yes = h("button", { type: "submit", value: "yes", class: kind, disabled: typed !== null }, action);
+    const no = h("button", { type: "submit", value: "", autofocus: typed === null, formNoValidate: true }, t("cancel"));
+    const field = h("input", { id: "typed", autocomplete: "off", autofocus: true });
+    field.addEventListener("input", () => (yes.disabled = field.value.trim() !== typed));
+    const dialog = h("dialog", { "aria-labelledby": "sure-title" },
+      h("form", { method: "dialog", class: "stack" },
+        h("h2", { id: "sure-title" }, title),
+        [text].flat().map((line) => h("p", {}, line)),
+        typed !== null && h("div", { class: "field" }, h("label", { for: "typed" }, t("type_this", { typed })), field),
+        h("div", { class: "row end" }, no, yes)));
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

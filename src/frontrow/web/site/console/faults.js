@@ -1,0 +1,49 @@
+// What the server found wrong in a form, at the fields that it named.
+
+import { h } from "../shared/dom.js";
+import { t } from "../shared/i18n.js";
+import { sentence } from "../shared/refusals.js";
+
+/** Takes away what was shown. */
+export function clearFaults(form) {
+  for (const shown of form.querySelectorAll(".wrong")) shown.remove();
+  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+}
+
+/**
+ * Shows an error: each of its faults at the field whose data-pointer is the longest beginning of
+ * its JSON pointer, and what has no field at the top. The first one gets the focus.
+ */
+export function showFaults(form, error) {
+  clearFaults(form);
+  const faults = error.problem?.errors ?? [];
+  const rest = [];
+  let first = null;
+  for (const { pointer, detail } of faults) {
+    const place = placeOf(form, pointer);
+    if (!place) rest.push(`${pointer} ${detail}`.trim());
+    else {
+      place.append(h("p", { class: "wrong", role: "alert" }, t("fault", { detail })));
+      const input = place.querySelector("input, select, button");
+      input?.setAttribute("aria-invalid", "true");
+      first ??= input;
+    }
+  }
+  if (!faults.length || rest.length) {
+    form.prepend(h("p", { class: "wrong", role: "alert", tabIndex: -1 },
+      rest.length ? t("fault", { detail: rest.join("; ") }) : sentence(error)));
+    first ??= form.querySelector(".wrong");
+  }
+  first?.focus();
+}
+
+function placeOf(form, pointer) {
+  // All shows have the same sections: a fault of one is a fault of all.
+  const steps = pointer.replace(/^\/shows\/\d+\/sections/, "/sections").split("/");
+  while (steps.length > 1) {
+    const place = form.querySelector(`[data-pointer="${CSS.escape(steps.join("/")).replaceAll("\\/", "/")}"]`);
+    if (place) return place;
+    steps.pop();
+  }
+  return null;
+}

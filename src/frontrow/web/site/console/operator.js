@@ -1,0 +1,77 @@
+// The operator's calls, and the sign-in that they need.
+
+import { call, insist } from "../shared/api.js";
+import { busy, button, h, show } from "../shared/dom.js";
+import { t } from "../shared/i18n.js";
+import { sentence } from "../shared/refusals.js";
+import { heading, showView } from "../shared/view.js";
+
+const LEAVE = document.getElementById("sign-out");
+
+/** A call below /admin. All that the console does may be asked again until it is answered. */
+export function operate(method, path, options) {
+  return insist(method, `/admin${path}`, options);
+}
+
+/** Starts a page; who isn't signed in does that first, in its place. Who is, stays so. */
+export async function run(start) {
+  try {
+    await operate("POST", "/session");
+    await start();
+    show(LEAVE, true);
+  } catch (error) {
+    if (isSignedOut(error)) showSignIn(() => run(start));
+    else showFailure(error, () => run(start));
+  }
+}
+
+/** Whether an error means that nobody is signed in any more. */
+export function isSignedOut(error) {
+  return error.code === "credential_missing" || error.code === "credential_invalid";
+}
+
+/** A write's own key: asked again, it is done once. */
+export function newKey() {
+  return crypto.randomUUID();
+}
+
+function showSignIn(next) {
+  show(LEAVE, false);
+  const key = h("input", { id: "key", type: "password", autocomplete: "current-password", required: true });
+  const wrong = h("p", { class: "wrong", role: "alert", id: "key-wrong" });
+  const go = h("button", { type: "submit", class: "primary" }, t("signin.go"));
+  key.setAttribute("aria-describedby", "key-help key-wrong");
+  const form = h(
+    "form",
+    { class: "card stack narrow" },
+    h("div", { class: "field" },
+      h("label", { for: "key" }, t("signin.key")), key,
+      h("p", { class: "soft small", id: "key-help" }, t("signin.help")), wrong),
+    h("p", {}, go),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    busy(go, async () => {
+      try {
+        await call("POST", "/admin/session", { bearer: key.value.trim() });
+      } catch (error) {
+        wrong.textContent = isSignedOut(error) ? t("signin.wrong") : sentence(error);
+        key.select();
+        return;
+      }
+      await next();
+    });
+  });
+  showView("signin", t("signin.heading"), heading(t("signin.heading")), form);
+  key.focus();
+}
+
+function showFailure(error, again) {
+  showView("failed", t("failed"), heading(t("failed")), h("p", { role: "alert" }, sentence(error)),
+    h("p", {}, button(t("try_again"), again, { class: "primary" })));
+}
+
+LEAVE.addEventListener("click", () => busy(LEAVE, async () => {
+  await call("DELETE", "/admin/session");
+  location.assign("/console");
+}));

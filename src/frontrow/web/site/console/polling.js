@@ -1,0 +1,34 @@
+// Looks again and again while somebody looks at the page, and says so when nobody answers.
+
+import { pause } from "../shared/api.js";
+import { clearNotice, notify } from "../shared/notice.js";
+import { sentence } from "../shared/refusals.js";
+import { isSignedOut } from "./operator.js";
+
+/** Does something every so many seconds until the view is over. */
+export async function poll(seconds, look, signal) {
+  let isLost = false;
+  for (;;) {
+    await pause(seconds * 1000, signal);
+    if (document.hidden) await seen(signal);
+    if (signal.aborted) return;
+    try {
+      await look();
+      if (isLost) clearNotice();
+      isLost = false;
+    } catch (error) {
+      if (signal.aborted) return;
+      if (isSignedOut(error)) return location.reload();
+      if (!isLost) notify(sentence(error), "bad");
+      isLost = true;
+    }
+  }
+}
+
+function seen(signal) {
+  return new Promise((resolve) => {
+    const options = { once: true, signal };
+    document.addEventListener("visibilitychange", resolve, options);
+    signal.addEventListener("abort", resolve, { once: true });
+  });
+}

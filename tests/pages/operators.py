@@ -1,0 +1,82 @@
+"""What an operator does at the console, step by step, in either language."""
+
+from dataclasses import dataclass
+
+from playwright.async_api import Locator, Page, expect
+
+from frontrow.web.files import Files
+from frontrow.web.languages import catalog, text
+from tests.pages.browser import Window, accessible
+from tests.web.serving import OPERATOR_KEY
+
+_SOURCES = Files().sources
+PARTS = (
+    "common",
+    "fan",
+    "console",
+    *sorted(
+        path.removeprefix("catalogs/en/").removesuffix(".json")
+        for path in _SOURCES
+        if path.startswith("catalogs/en/console_")
+    ),
+)
+
+
+@dataclass
+class Shift:
+    """An operator at a browser."""
+
+    page: Page
+    window: Window
+    language: str = "en"
+
+    def says(self, key: str, **values: object) -> str:
+        """A text of the console."""
+        return text(catalog(_SOURCES, self.language, *PARTS), key, **values)
+
+    def button(self, key: str, **values: object) -> Locator:
+        """The button with a text; while a dialog is open, its own."""
+        named = self.page.get_by_role("button", name=self.says(key, **values), exact=True)
+        # A dialog comes last in the page, and what lies behind it can't be reached.
+        return named.last
+
+    def field(self, key: str) -> Locator:
+        """The field with a label."""
+        return self.page.get_by_label(self.says(key), exact=True)
+
+    def figure(self, key: str) -> Locator:
+        """The figure that stands by a label."""
+        term = self.page.locator("dt").get_by_text(self.says(key), exact=True)
+        return self.page.locator(".facts > div").filter(has=term).locator("dd").first
+
+    async def go(self, path: str) -> None:
+        """Opens a page of the console."""
+        await self.page.goto(f"{self.window.address}/console{path}")
+
+    async def sees(self, heading: str) -> None:
+        """Waits until the heading says this."""
+        await expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
+
+    async def hears(self, key: str, **values: object) -> None:
+        """Waits until a notice has these words."""
+        await expect(self.page.locator("#notices")).to_contain_text(self.says(key, **values))
+
+    async def sign_in(self, key: str = OPERATOR_KEY) -> None:
+        """Types a key and presses Enter."""
+        await self.field("signin.key").fill(key)
+        await self.page.keyboard.press("Enter")
+
+    async def is_well(self) -> None:
+        """Nothing to scroll sideways; no serious fault that axe-core finds."""
+        fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        assert await self.page.evaluate(fits)
+        await accessible(self.page)
+
+
+async def begin(window: Window, path: str = "", language: str = "en") -> Shift:
+    """An operator who has signed in on the way to a page of the console."""
+    shift = Shift(await window.open(f"/console{path}"), window, language)
+    await shift.sees(shift.says("signin.heading"))
+    await shift.sign_in()
+    await expect(shift.field("signin.key")).to_have_count(0)
+    return shift

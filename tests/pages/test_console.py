@@ -1,0 +1,250 @@
+"""The operator's console in a real browser: it drives a whole sale, and each screen is well."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from playwright.async_api import Browser, expect
+
+from tests.pages.browser import DESKTOP, PHONE, window
+from tests.pages.operators import Shift, begin
+from tests.web.fans import Concert, Desk, Fan, Json, eventually
+
+TITLE = "Winter Songs"
+
+
+async def test_a_whole_sale(browser: Browser, desk: Desk) -> None:
+    """From the key to a cancelled show: what the console does is done, what happens it shows."""
+    async with window(browser, str(desk.http.base_url), viewport=DESKTOP) as here:
+        shift = Shift(await here.open("/console"), here)
+        await signs_in(shift)
+        concert = await creates(shift, desk)
+        fans = await runs_the_line(shift, desk, concert)
+        payments = await watches_the_sale(shift, concert, fans)
+        await gives_back(shift, desk, concert, payments[0])
+        await lets_in(shift, payments)
+        await audits(shift)
+        await cancels(shift, desk, concert)
+
+
+async def signs_in(shift: Shift) -> None:
+    """With a wrong key first; what is refused is said where it was typed."""
+    await shift.sees(shift.says("signin.heading"))
+    await shift.is_well()
+    await shift.sign_in("not-the-key")
+    await expect(shift.page.locator("#key-wrong")).to_have_text(shift.says("signin.wrong"))
+    await shift.sign_in()
+    await shift.sees(shift.says("nav.concerts"))
+    await shift.is_well()
+
+
+async def creates(shift: Shift, desk: Desk) -> Concert:
+    """A concert in two sections; a fault that only the server finds stands at its field."""
+    await shift.page.get_by_role("link", name=shift.says("concerts.new")).click()
+    await shift.field("new.title").fill(TITLE)
+    await shift.field("house.price").fill("50000")
+    await shift.button("house.add").click()
+    for key, value in (("name", "Balcony"), ("price", "30000"), ("seats_per_row", "6")):
+        await shift.field(f"house.{key}").last.fill(value)
+    summary = shift.says("house.summary", count=206, worth="₩10,180,000")
+    await expect(shift.page.locator("#house-summary")).to_have_text(summary)
+    await shift.page.locator("#max_active").fill("1")
+    gone = datetime.now(UTC) - timedelta(days=2)
+    await shift.field("new.opens").fill(gone.strftime("%Y-%m-%dT%H:%M"))
+    await shift.is_well()
+    await shift.button("new.create").click()
+    fault = shift.page.locator("[data-pointer='/waiting_room/opens_at'] .wrong")
+    await expect(fault).to_contain_text("it has passed")
+    await expect(shift.field("new.opens")).to_be_focused()
+    await shift.field("new.opens").fill("")
+    await shift.button("new.create").click()
+    await shift.sees(TITLE)
+    concert_id = shift.page.url.rpartition("/")[2]
+    shows: Json = (await desk.operate("GET", f"/admin/concerts/{concert_id}/shows")).json()
+    return Concert(concert_id, shows["shows"])
+
+
+async def runs_the_line(shift: Shift, desk: Desk, concert: Concert) -> list[Fan]:
+    """Sees who waits, pauses and resumes, and lets the others in by another policy."""
+    fans = [await desk.buyer(concert, 100_000)]
+    fans += [await desk.waiting(concert) for _ in range(2)]
+    await expect(shift.figure("fact.waiting")).to_have_text("2")
+    await expect(shift.figure("fact.in")).to_have_text(shift.says("of", some=1, all=1))
+    await expect(shift.page.locator(".chart canvas")).to_have_count(2)
+    await shift.is_well()
+    await shift.button("pause").click()
+    await expect(shift.page.locator("dialog")).to_contain_text(shift.says("pause.meaning"))
+    await shift.is_well()
+    await shift.button("cancel").click()
+    await expect(shift.page.locator("dialog")).to_have_count(0)
+    await shift.button("pause").click()
+    await shift.button("pause").click()
+    await shift.hears("pause.done")
+    await expect(shift.page.locator(".badge").first).to_have_text(shift.says("room.paused"))
+    queue = f"/concerts/{concert.concert_id}/queue"
+    assert (await desk.ask("GET", queue)).json()["state"] == "paused"
+    await shift.button("resume").click()
+    await shift.hears("resume.done")
+    await shift.page.locator("#max_active").fill("3")
+    await shift.button("policy.apply").click()
+    await shift.button("policy.apply").click()
+    await shift.hears("policy.done")
+    for fan in fans[1:]:
+        await fan.until("admitted")
+        await fan.by_token("GET", f"/concerts/{concert.concert_id}/dates")
+        await fan.charge(100_000)
+    await expect(shift.figure("fact.waiting")).to_have_text("0")
+    return fans
+
+
+async def watches_the_sale(shift: Shift, concert: Concert, fans: list[Fan]) -> list[Json]:
+    """The map shows a hold and a payment as they happen; a seat says what it is."""
+    await shift.page.get_by_role("link", name=shift.says("tab.seats")).click()
+    await expect(shift.figure("free")).to_have_text("206")
+    held = [await fan.hold(concert, number) for number, fan in enumerate(fans, 1)]
+    await expect(shift.figure("held")).to_have_text("3")
+    payments = [await fan.pay(hold) for fan, hold in zip(fans[:2], held[:2], strict=True)]
+    await expect(shift.figure("sold")).to_have_text("2")
+    chart = shift.page.get_by_role("application")
+    await chart.focus()
+    await chart.press("ArrowRight")
+    await expect(shift.page.locator(".seat-line")).to_contain_text(shift.says("sold"))
+    await shift.is_well()
+    return payments
+
+
+async def gives_back(shift: Shift, desk: Desk, concert: Concert, payment: Json) -> None:
+    """A refund among the sales; the hold that is left is about to end."""
+    await shift.page.get_by_role("link", name=shift.says("tab.sales")).click()
+    await expect(shift.figure("revenue")).to_have_text("₩100,000")
+    await expect(shift.page.locator("tbody").nth(1).locator("tr")).to_have_count(1)
+    await expect(shift.page.locator("tbody").nth(1)).to_contain_text(re.compile(r"[34]:\d\d"))
+    await shift.is_well()
+    item = shift.page.locator(".payment").filter(has_text=payment["payment_id"])
+    await item.get_by_role("button").click()
+    await shift.button("refund").click()
+    await shift.hears("refund.done", amount="₩50,000")
+    await expect(item.locator(".badge")).to_have_text(shift.says("payment.refunded"))
+    stats = await desk.operate("GET", f"/admin/concerts/{concert.concert_id}/stats")
+    assert stats.json()["revenue"] == 50_000
+    await shift.go(f"/lookup?id={payment['user_id']}")
+    await expect(shift.page.locator(".payment")).to_contain_text(payment["payment_id"])
+    await shift.is_well()
+
+
+async def lets_in(shift: Shift, payments: list[Json]) -> None:
+    """By typing: once; then already in, void, forged. Each is said in large letters."""
+    await shift.go("/gate")
+    refunded, good = (payment["tickets"][0]["code"] for payment in payments)
+    await shift.field("gate.concert").select_option(TITLE)
+    await shift.field("show").select_option(index=1)
+    counted = shift.figure("gate.in")
+    await expect(counted).to_have_text(shift.says("of", some=0, all=1))
+    for code, verdict in (
+        (good, "gate.let_in"),
+        (good, "gate.already"),
+        (refunded, "gate.void"),
+        (good[:-1] + ("A" if good[-1] != "A" else "B"), "gate.forged"),
+    ):
+        await shift.field("gate.code").fill(code)
+        await shift.page.keyboard.press("Enter")
+        await expect(shift.page.locator(".verdict")).to_contain_text(shift.says(verdict))
+        await expect(shift.field("gate.code")).to_be_focused()
+    await expect(counted).to_have_text(shift.says("of", some=1, all=1))
+    await shift.is_well()
+
+
+async def audits(shift: Shift) -> None:
+    """Everything holds, and how much was looked at."""
+    await shift.page.get_by_role("link", name=shift.says("nav.audit")).click()
+    await shift.button("audit.run").click()
+    await expect(shift.page.locator(".answer.good")).to_be_visible()
+    assert await shift.page.locator("tbody tr").count() > 20
+    await shift.is_well()
+
+
+async def cancels(shift: Shift, desk: Desk, concert: Concert) -> None:
+    """Only by typing the title; then it is told how far the refunds are."""
+    await shift.go(f"/concerts/{concert.concert_id}/seats")
+    await shift.button("cancel_show").click()
+    await expect(shift.button("cancel_show")).to_be_disabled()
+    await shift.is_well()
+    await shift.page.locator("#typed").fill("Winter")
+    await expect(shift.button("cancel_show")).to_be_disabled()
+    await shift.page.locator("#typed").fill(TITLE)
+    await shift.button("cancel_show").click()
+    told = shift.says("cancelled.so_far", some=1, all=1, seats=1, amount="₩50,000")
+    await expect(shift.page.get_by_role("status").filter(has_text=told)).to_be_visible()
+    await expect(shift.figure("free")).to_have_text("206")
+
+    async def is_given_back() -> bool:
+        path = f"/admin/concerts/{concert.concert_id}/stats"
+        return bool((await desk.operate("GET", path)).json()["revenue"] == 0)
+
+    await eventually(is_given_back)
+
+
+async def test_every_screen_on_a_phone(browser: Browser, desk: Desk) -> None:
+    """In Korean, by night, 360 pixels wide: nothing scrolls sideways, nothing is inaccessible."""
+    concert = await desk.concert(title=TITLE, venue="블루스퀘어")
+    buyer = await desk.buyer(concert, 50_000)
+    payment = await buyer.pay(await buyer.hold(concert, 1))
+    await (await desk.buyer(concert)).hold(concert, 2)
+    options = {"locale": "ko-KR", "viewport": PHONE, "color_scheme": "dark"}
+    async with window(browser, str(desk.http.base_url), **options) as here:
+        shift = await begin(here, language="ko")
+        base = f"/concerts/{concert.concert_id}"
+        for path, title, sign in (
+            ("", shift.says("nav.concerts"), ".facts dd"),
+            ("/new", shift.says("new.heading"), ".map"),
+            (base, TITLE, ".chart canvas"),
+            (f"{base}/seats", TITLE, ".map"),
+            (f"{base}/sales", TITLE, ".payment"),
+            (f"/lookup?id={payment['payment_id']}", shift.says("nav.lookup"), ".payment"),
+            ("/gate", shift.says("nav.gate"), "#code"),
+            ("/audit", shift.says("nav.audit"), "button.primary"),
+        ):
+            await shift.go(path)
+            await shift.sees(title)
+            await expect(shift.page.locator(sign).first).to_be_visible()
+            await shift.is_well()
+
+
+async def test_who_is_not_signed_in(browser: Browser, desk: Desk) -> None:
+    """Each page asks for the key first and then goes on; signing out ends it, in each tab."""
+    concert = await desk.concert(title="Signed")
+    path = f"/concerts/{concert.concert_id}"
+    async with window(browser, str(desk.http.base_url)) as here:
+        shift = await begin(here, path)
+        await shift.sees("Signed")
+        other = Shift(await here.open("/console/gate"), here)
+        await other.sees(other.says("nav.gate"))
+        await other.button("sign_out").click()
+        await other.sees(other.says("signin.heading"))
+        # The tab that looks again and again finds out by itself.
+        await shift.sees(shift.says("signin.heading"))
+        await shift.sign_in()
+        await shift.sees("Signed")
+        assert "frontrow_operator" not in await shift.page.evaluate("document.cookie")
+
+
+async def test_the_order_is_saved(browser: Browser, desk: Desk) -> None:
+    """As CSV and as JSON, under the name of the concert's line."""
+    concert = await desk.concert(title="In order")
+    await desk.buyer(concert)
+    async with window(browser, str(desk.http.base_url)) as here:
+        shift = await begin(here, f"/concerts/{concert.concert_id}")
+        for kind, start in (("csv", "number,"), ("json", '{"places":[{')):
+            async with shift.page.expect_download() as download:
+                await shift.button(f"order.{kind}").click()
+            saved = await download.value
+            assert saved.suggested_filename == f"order-{concert.concert_id}.{kind}"
+            assert (await saved.path()).read_text().startswith(start)
+
+
+async def test_a_concert_that_is_not_there(browser: Browser, desk: Desk) -> None:
+    """It says so, in a sentence."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        shift = await begin(here, "/concerts/0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d/seats")
+        await shift.sees(shift.says("failed"))
+        told = shift.page.get_by_text(shift.says("refusal.not_found"))
+        await expect(told).to_be_visible()
