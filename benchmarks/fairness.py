@@ -9,6 +9,7 @@ import msgspec
 from benchmarks.sale_model import P95_OF_MEAN, Outcome
 
 GROUPS = 100
+LATE_MS = 500
 
 
 class Measures(msgspec.Struct, frozen=True):
@@ -29,6 +30,8 @@ class Measures(msgspec.Struct, frozen=True):
     """Of all calls, taking the times at each moment as exponential."""
     slow: float
     """The share of the calls that took longer than a second."""
+    late_s: float
+    """For how long 5 of 100 answers took longer than half a second."""
     sold_out_s: float | None
     """None: never."""
     sold: float
@@ -68,6 +71,7 @@ def measure(outcome: Outcome) -> Measures:
         mean_in=taken / len(active),
         answer_p95_ms=answer_quantile(calls, 0.95),
         slow=slower(calls, 1000),
+        late_s=sum(mean * P95_OF_MEAN > LATE_MS for _, mean in calls),
         sold_out_s=outcome.sold_out_at,
         sold=sum(outcome.bought.values()) / outcome.seats,
         empty=sum(second.absent for second in outcome.seconds) / slots,

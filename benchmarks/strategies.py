@@ -47,8 +47,8 @@ SERVERS = {
 
 HEADINGS = (
     "strategy", "called after, p50 / p90 / p99", "seats held after, p50 / p90", "in, peak / mean",
-    "answer p95", "over 1 s", "sold out after", "slots empty", "in vain", "tau, calls / seats",
-    "to scripts", "Gini",
+    "answer p95", "over 1 s", "p95 over 0.5 s for", "sold out after", "slots empty", "in vain",
+    "tau, calls / seats", "to scripts", "Gini",
 )  # fmt: skip
 
 
@@ -61,6 +61,7 @@ def cells(name: str, of: Measures) -> list[str]:
         f"{of.peak_in:,.0f} / {of.mean_in:,.0f}",
         f"{of.answer_p95_ms / 1000:,.2f} s",
         f"{of.slow:.0%}",
+        f"{of.late_s:,.0f} s",
         f"never, {of.sold:.0%}" if of.sold_out_s is None else f"{of.sold_out_s:,.0f} s",
         f"{of.empty:.0%}",
         f"{of.in_vain:.0%}",
