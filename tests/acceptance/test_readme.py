@@ -7,10 +7,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.acceptance.house import PATIENCE_SECONDS, serving
+from tests.acceptance.house import PATIENCE_SECONDS, House, frontrow, serving
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```(sh|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -42,6 +43,26 @@ def same(printed: Any, real: Any, where: str = "") -> None:
             same(one, other, f"{where}.{index}")
     else:
         assert printed == real, where
+
+
+def other_commands(house: House, folder: Path) -> None:
+    """More of the README's table, beside the server: the keys, and the ticket just bought."""
+    for arguments, says in ((["keys", "list"], "token"), (["prune", "--dry-run"], "would drop")):
+        done = house.frontrow(*arguments)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+        assert says in done.stdout
+    keys = folder / "keys.pem"
+    keys.write_text(house.frontrow("tickets", "public-key").stdout)
+    user = json.loads((folder / "user.json").read_text())
+    request = Request(
+        f"http://127.0.0.1:{house.port}/api/v1/users/me",
+        headers={"Authorization": f"Bearer {user['user_key']}"},
+    )
+    with urlopen(request) as answer:  # noqa: S310 - this machine
+        code = json.load(answer)["tickets"][0]["code"]
+    assert frontrow("tickets", "verify", code, "--public-key", str(keys)).returncode == 0
+    forged = code[:-1] + ("A" if code[-1] != "A" else "B")
+    assert frontrow("tickets", "verify", forged, "--public-key", str(keys)).returncode == 1
 
 
 def test_the_other_commands_are_those_that_run_below() -> None:
@@ -81,6 +102,7 @@ def test_buyers_path_works_as_printed() -> None:
         audit = house.frontrow("audit")
         assert audit.returncode == 0, audit.stdout + audit.stderr
         assert "0 of " in audit.stdout
+        other_commands(house, Path(folder))
     told = done.stdout.split("\0")
     assert len(told) == len(commands)
     checked = 0
