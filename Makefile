@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench docs soak strategies lock clean nginx promtool wrk mermaid chromium
+.PHONY: help install run test check format bench docs soak screenshots strategies lock clean nginx promtool wrk mermaid chromium
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -50,6 +50,9 @@ bench: $(READY) wrk  ## measure; writes a table and a JSON file
 
 docs: $(READY)  ## write the documents that follow from the code
 	$(BIN)/python -m tools
+
+screenshots: $(READY) chromium  ## take the pictures of the pages that stand in docs/screens
+	$(BIN)/pytest -q -n 0 tests/pages/screens_console.py
 
 soak: $(READY)  ## let everything happen to a line for two minutes, then check the books
 	$(BIN)/python -m benchmarks.soak

@@ -227,6 +227,44 @@ async def test_who_is_not_signed_in(browser: Browser, desk: Desk) -> None:
         assert "frontrow_operator" not in await shift.page.evaluate("document.cookie")
 
 
+CAMERA = """() => {
+    window.BarcodeDetector = class {
+        async detect() { return window.shown ? [{ rawValue: window.shown }] : []; }
+    };
+    const view = document.createElement("canvas");
+    const pen = view.getContext("2d");
+    setInterval(() => pen.fillRect(0, 0, 10, 10), 50);
+    navigator.mediaDevices.getUserMedia = async () => view.captureStream(20);
+}"""
+"""A browser that reads codes, and a camera: what this one has neither of."""
+
+
+async def test_the_camera(browser: Browser, desk: Desk) -> None:
+    """A code before it is checked once, however long it stays there; closing it ends the stream."""
+    concert = await desk.concert(title="On camera")
+    buyer = await desk.buyer(concert, 50_000)
+    payment = await buyer.pay(await buyer.hold(concert, 1))
+    async with window(browser, str(desk.http.base_url)) as here:
+        await here.context.add_init_script(f"({CAMERA})()")
+        shift = await begin(here, "/gate")
+        asked: list[str] = []
+        shift.page.on("request", lambda sent: asked.append(sent.url))
+        await shift.button("camera.start").click()
+        await expect(shift.page.locator("video")).to_be_visible()
+        await shift.is_well()
+        await shift.page.evaluate("(code) => (window.shown = code)", payment["tickets"][0]["code"])
+        await expect(shift.page.locator(".verdict")).to_contain_text(shift.says("gate.let_in"))
+        looks = "new Promise((done) => setTimeout(done, 600))"  # it looks four times meanwhile
+        await shift.page.evaluate(looks)
+        await expect(shift.page.locator(".verdict")).to_contain_text(shift.says("gate.let_in"))
+        assert sum(url.endswith("/check-ins") and "/tickets/" in url for url in asked) == 1
+        await shift.button("camera.stop").click()
+        await expect(shift.page.locator("video")).to_be_hidden()
+        assert (
+            await shift.page.evaluate("document.querySelector('video').srcObject.active") is False
+        )
+
+
 async def test_the_order_is_saved(browser: Browser, desk: Desk) -> None:
     """As CSV and as JSON, under the name of the concert's line."""
     concert = await desk.concert(title="In order")

@@ -179,11 +179,16 @@ async def test_who_may_look(services: Services, other: Services) -> None:
     waiting = await join(services, made.concert_id)
     await look(services, show, place)
     found = await asyncio.gather(
-        *[services.seat_maps.read(who, show) for who in (place, waiting, forged(place), place)],
+        *[
+            services.seat_maps.read(who, show)
+            for who in (None, place, waiting, None, forged(place), place)
+        ],
         return_exceptions=True,
     )
+    # The operator, who has no place, is judged for nobody's and takes nobody's refusal.
+    looked = seat_maps.LiveMap
     assert [type(one) for one in found] == [
-        seat_maps.LiveMap, NotAdmitted, CredentialInvalid, seat_maps.LiveMap,
+        looked, looked, NotAdmitted, looked, CredentialInvalid, looked,
     ]  # fmt: skip
     await other.reservations.leave(place)
     with pytest.raises(TokenFinished) as caught:

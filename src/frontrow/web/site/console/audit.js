@@ -30,7 +30,7 @@ function result({ violations, findings }) {
   announce(verdict, { now: true });
   return [
     h("p", { class: `answer ${isClean ? "good" : "bad"}` }, h("strong", { class: "verdict" }, verdict)),
-    h("div", { class: "card scroll", tabIndex: 0, role: "region", "aria-label": t("nav.audit") }, h("table", {},
+    h("div", { class: "card scroll whole", tabIndex: 0, role: "region", "aria-label": t("nav.audit") }, h("table", {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("audit.invariant")),
         h("th", { scope: "col", class: "number" }, t("audit.checked")), h("th", { scope: "col", class: "number" }, t("audit.violations")))),
       h("tbody", {}, findings.map((finding) => h("tr", { class: finding.violations ? "broken" : null },

@@ -20,7 +20,7 @@ export class Chart {
       h("h2", {}, title),
       this.place,
       h("details", {}, h("summary", {}, t("chart.table")),
-        h("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": title }, h("table", {},
+        h("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": title }, h("table", { class: "rows" },
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("chart.time")),
             names.map((name) => h("th", { scope: "col", class: "number" }, t(`history.${name}`))))),
           this.rows))));
@@ -82,7 +82,7 @@ export class Chart {
 }
 
 function timeOf(at) {
-  return new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" }).format(new Date(at));
+  return new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(new Date(at));
 }
 
 function library() {

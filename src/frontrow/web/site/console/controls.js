@@ -13,7 +13,7 @@ import { PolicyForm } from "./policy.js";
 /** The buttons and the form of one line. `changed`: called after a change. */
 export class Controls {
   constructor(concert, settings, changed) {
-    Object.assign(this, { settings, changed, waiting: 0 });
+    Object.assign(this, { changed, waiting: 0 });
     this.path = `/concerts/${concert.concert_id}/waiting-room`;
     this.pausing = button(t("pause"), () => this.pause(), { class: "danger" });
     this.resuming = button(t("resume"), () => this.resume(), { class: "primary" });
@@ -66,8 +66,9 @@ export class Controls {
     if (opens && this.waiting) text.unshift(t("policy.lets_all_in", { count: this.waiting, n: number(this.waiting) }));
     if (!(await sure({ title: t("policy.sure"), text, action: t("policy.apply"), kind: opens ? "danger" : "primary" }))) return;
     try {
-      const { body } = await operate("PUT", this.path, { body: { ...this.settings, policy } });
-      this.settings = body;
+      // The rest stays as it is by now, whoever changed it meanwhile.
+      const { body: settings } = await operate("GET", this.path);
+      await operate("PUT", this.path, { body: { ...settings, policy } });
       await this.changed();
       notify(t("policy.done"), "good");
     } catch (error) {

@@ -116,7 +116,7 @@ class Gate {
 
 function refusal(error) {
   const { problem, code } = error;
-  const already = () => [t("gate.already"), [t("gate.already.when", { time: moment(problem.checked_in_at) }), problem.gate]];
+  const already = () => [t("gate.already"), [t("gate.already.when", { time: moment(problem.checked_in_at, undefined, { dateStyle: "medium", timeStyle: "medium" }) }), problem.gate]];
   const answers = {
     already_checked_in: already,
     ticket_void: () => [t("gate.void"), [t(`gate.void.${problem.reason}`)]],

@@ -41,7 +41,7 @@ class Sales {
   content() {
     const region = (title, ...content) => h("section", { class: "card stack" }, h("h2", {}, title), content);
     const table = (label, names, body) => h("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": label },
-      h("table", {}, h("thead", {}, h("tr", {}, names.map(([name, kind]) =>
+      h("table", { class: "rows" }, h("thead", {}, h("tr", {}, names.map(([name, kind]) =>
         h("th", { scope: "col", class: kind ?? null }, t(name))))), body));
     return [
       h("section", { class: "card" }, this.facts),

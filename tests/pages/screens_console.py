@@ -1,0 +1,122 @@
+"""Takes the pictures of the console that stand in the documents: make screenshots.
+
+They show a sale that has run for an hour, which is driven here; no test, so pytest finds it only
+where it is named.
+"""
+
+from pathlib import Path
+from random import Random
+
+from playwright.async_api import Browser, expect
+
+from tests.buyers import pass_time
+from tests.pages.browser import DESKTOP, PHONE, Window, window
+from tests.pages.operators import Shift, begin
+from tests.web.fans import Concert, Desk, Fan, Json, starts_at
+
+SCREENS = Path(__file__).parents[2] / "docs" / "screens"
+MINUTES = 50
+STALLS = {"name": "Stalls", "price": 90_000, "rows": 8, "seats_per_row": 20}
+BALCONY = {"name": "Balcony", "price": 60_000, "rows": 4, "seats_per_row": 24}
+
+
+async def test_pictures(browser: Browser, desk: Desk) -> None:
+    """Each screen on a desktop by day; some on a phone by night, in Korean."""
+    SCREENS.mkdir(exist_ok=True)
+    shows = [{"starts_at": starts_at(30 + day), "sections": [STALLS, BALCONY]} for day in range(2)]
+    await desk.concert(title="Chamber Nights", venue="The Hall, Busan")
+    concert = await desk.concert(
+        title="Winter Songs",
+        artist="The Night Trains",
+        venue="Blue Square, Seoul",
+        shows=shows,
+        waiting_room={"policy": {"kind": "max_active", "max_active": 12}},
+    )
+    payments = await an_hour(desk, concert)
+    address = str(desk.http.base_url)
+    async with window(browser, address, viewport=DESKTOP) as here:
+        await on_a_desktop(here, concert, payments)
+    night = {"viewport": PHONE, "locale": "ko-KR", "color_scheme": "dark"}
+    async with window(browser, address, **night) as here:
+        await on_a_phone(here, concert, payments)
+
+
+async def an_hour(desk: Desk, concert: Concert) -> list[Json]:
+    """A rush that ebbs away: people join, come in, hold, buy or leave, minute by minute."""
+    dice = Random(7)  # noqa: S311 - no secret
+    free, inside, waiting = list(range(1, 257)), list[Fan](), list[Fan]()
+    payments: list[Json] = []
+    dice.shuffle(free)
+    for minute in range(MINUTES):
+        joining = max(1, 9 - minute // 6 + dice.randint(-1, 2))
+        waiting += [await desk.waiting(concert) for _ in range(joining)]
+        for _ in range(min(len(inside), dice.randint(1, 3))):
+            fan = inside.pop(0)
+            if dice.random() < 0.25:
+                await fan.by_token("DELETE", "/queue/tokens/me")
+            else:
+                payments.append(await buy(fan, concert, free))
+        while waiting and (await waiting[0].status())["state"] != "waiting":
+            inside.append(waiting.pop(0))
+            await inside[-1].by_token("GET", f"/concerts/{concert.concert_id}/dates")
+        if minute < MINUTES - 1:
+            await pass_time(desk.database, 60)
+    for fan in inside[:6]:
+        await fan.hold(concert, free.pop(), free.pop())
+    await desk.operate("POST", f"/admin/payments/{payments[-2]['payment_id']}/refunds")
+    return payments
+
+
+async def buy(fan: Fan, concert: Concert, free: list[int]) -> Json:
+    """Two seats somewhere."""
+    await fan.charge(180_000)
+    return await fan.pay(await fan.hold(concert, free.pop(), free.pop()))
+
+
+async def on_a_desktop(here: Window, concert: Concert, payments: list[Json]) -> None:
+    """Every screen."""
+    shift = Shift(await here.open("/console"), here)
+    await shift.sees(shift.says("signin.heading"))
+    await shift.sign_in()
+    await take(shift, "concerts", "", ".facts dd")
+    base = f"/concerts/{concert.concert_id}"
+    await take(shift, "room", base, ".chart canvas", whole=True)
+    await take(shift, "seats", f"{base}/seats", ".map", whole=True)
+    await take(shift, "sales", f"{base}/sales", ".payment")
+    await shift.go("/new")
+    await shift.field("new.title").fill("Summer Songs")
+    await shift.field("house.price").fill("90000")
+    await shift.page.evaluate("document.activeElement.blur()")
+    await take(shift, "new", None, ".map", whole=True)
+    await shift.go("/audit")
+    await shift.button("audit.run").click()
+    await take(shift, "audit", None, ".answer.good")
+    await shift.go("/gate")
+    await check_in(shift, payments[0])
+    await take(shift, "gate", None, ".answer.good")
+
+
+async def on_a_phone(here: Window, concert: Concert, payments: list[Json]) -> None:
+    """The live room, and the gate with a ticket that is already in."""
+    shift = await begin(here, language="ko")
+    await take(shift, "room-phone", f"/concerts/{concert.concert_id}", ".chart canvas")
+    await shift.go("/gate")
+    await check_in(shift, payments[0])
+    await take(shift, "gate-phone", None, ".answer.bad")
+
+
+async def check_in(shift: Shift, payment: Json) -> None:
+    """Types a code and presses Enter."""
+    await shift.field("gate.code").fill(payment["tickets"][0]["code"])
+    await shift.page.keyboard.press("Enter")
+
+
+async def take(
+    shift: Shift, name: str, path: str | None, sign: str, *, whole: bool = False
+) -> None:
+    """A picture of a page, once a sign of its being ready is there."""
+    if path is not None:
+        await shift.go(path)
+    await expect(shift.page.locator(sign).first).to_be_visible()
+    await shift.page.wait_for_timeout(300)  # of what is drawn in the frame after
+    await shift.page.screenshot(path=SCREENS / f"console-{name}.png", full_page=whole)
