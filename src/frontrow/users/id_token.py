@@ -90,11 +90,12 @@ class IdTokens:
         try:
             claims = jwt.decode(token, key, registry=self._registry).claims
             self._claims.validate(claims)
+            user_id = user_id_of(self._issuer, claims["sub"])
         except (JoseError, ValueError, TypeError, RecursionError) as error:
             raise CredentialInvalid from error
         if not 1 <= len(claims["sub"]) <= LONGEST_SUBJECT:
             raise CredentialInvalid
-        return SignedIn(user_id_of(self._issuer, claims["sub"]), claims["exp"] + SKEW_SECONDS)
+        return SignedIn(user_id, claims["exp"] + SKEW_SECONDS)
 
 
 def user_id_of(issuer: str, subject: str) -> UUID:

@@ -12,12 +12,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from frontrow.errors import CredentialInvalid, Unavailable
 from frontrow.services import Services
 from frontrow.users.id_token import SKEW_SECONDS, user_id_of
+from frontrow.users.service import Users
 from frontrow.users.sign_in import SignIn
 from tests.buyers import Owner, services_on
 from tests.conftest import Database
@@ -136,6 +137,25 @@ async def test_a_withdrawn_key_is_forgotten(sign_in: SignIn, issuer: Issuer) -> 
     await sign_in.user_of(issuer.token())
 
 
+async def test_a_key_is_withdrawn_while_its_token_is_read(
+    sign_in: SignIn, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was being verified when its key went away isn't remembered."""
+    old, adding = issuer.token(), Users.add_account
+
+    async def meanwhile(users: Users, user_id: UUID) -> None:
+        await adding(users, user_id)
+        issuer.keys = [RSAKey.generate_key(2048, {"kid": "two"})]
+        await sign_in.keys.refresh()
+        monkeypatch.undo()
+        await sign_in.user_of(issuer.token())  # another call, which forgets what was verified
+
+    monkeypatch.setattr(Users, "add_account", meanwhile)
+    await sign_in.user_of(old)
+    with pytest.raises(CredentialInvalid):
+        await sign_in.user_of(old)
+
+
 async def test_an_outage_stops_nobody_who_is_known(sign_in: SignIn, issuer: Issuer) -> None:
     """Tokens of known keys are taken, of others it can't be said."""
     await sign_in.user_of(issuer.token("a"))
@@ -176,6 +196,9 @@ async def test_good_claims(sign_in: SignIn, issuer: Issuer, claims: dict[str, An
     await sign_in.user_of(issuer.token(**at_once(claims)))
 
 
+HALF = "\ud800"
+"""Half of a surrogate pair: JSON may have it, UTF-8 may not."""
+
 REFUSED: list[dict[str, Any]] = [
     {"exp": FromNow(-SKEW_SECONDS - 1)},
     {"exp": None},
@@ -197,6 +220,7 @@ REFUSED: list[dict[str, Any]] = [
     {"sub": ""},
     {"sub": 7},
     {"sub": "x" * 256},
+    {"sub": HALF},
 ]
 
 
@@ -205,9 +229,9 @@ async def test_bad_claims(
     sign_in: SignIn, issuer: Issuer, owner: Owner, claims: dict[str, Any]
 ) -> None:
     """Signed by the right key and still not for here, not for now, or nobody's."""
-    token = jwt.encode(
-        {"alg": "RS256", "kid": "one"}, issuer.claims(**at_once(claims)), issuer.keys[0]
-    ).encode()
+    payload = json.dumps(issuer.claims(**at_once(claims)))
+    header = {"alg": "RS256", "kid": "one"}
+    token = jws.serialize_compact(header, payload, issuer.keys[0]).encode()
     with pytest.raises(CredentialInvalid):
         await sign_in.user_of(token)
     assert await owner.fetchval("SELECT count(*) FROM app_user") == 0
