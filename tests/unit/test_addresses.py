@@ -1,5 +1,6 @@
 """Whose a request is: who may say so, in which words, and what becomes of garbage."""
 
+import tracemalloc
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -73,6 +74,18 @@ def test_a_list_over_several_lines() -> None:
 def test_what_cannot_be_read(told: str) -> None:
     """Garbage in the place that counts: the request is the proxy's own."""
     assert read(PROXY, told) == PROXY
+
+
+def test_garbage_is_not_remembered() -> None:
+    """What is too long for an address costs no memory, however much of it comes."""
+    addresses = ClientAddresses(Settings(trusted_proxies="10.0.0.0/8"))
+    tracemalloc.start()
+    for number in range(200):
+        headers = [(b"x-forwarded-for", b"%d" % number + b"x" * 50_000)]
+        assert addresses.of({"client": (PROXY, 4711), "headers": headers}) == PROXY
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
 
 
 def test_a_long_chain() -> None:

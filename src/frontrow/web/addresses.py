@@ -39,7 +39,7 @@ class ClientAddresses:
         self._trusted = networks(settings.trusted_proxies or "")
         self._header = settings.forwarded_header.encode()
         self._hop_of = _for if settings.forwarded_header == "forwarded" else str
-        self._hop = lru_cache(_REMEMBERED)(self._read)
+        self._remembered = lru_cache(_REMEMBERED)(self._read)
 
     def of(self, scope: Mapping[str, Any]) -> str | None:
         """The address that a request is counted to; an IPv6 one stands for its /64.
@@ -74,6 +74,10 @@ class ClientAddresses:
                 return hop.site
         return hop.site if hop is not None else None
 
+    def _hop(self, text: str) -> _Hop | None:
+        # Whatever is longer is no address, and not worth the memory.
+        return self._remembered(text) if len(text) <= _LONGEST_HOP else None
+
     def _read(self, text: str) -> _Hop | None:
         address = _address(text)
         if address is None:
@@ -99,8 +103,6 @@ def _for(element: str) -> str:
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     """An address, with or without a port; IPv6 then, and in ``Forwarded``, in brackets."""
-    if len(text) > _LONGEST_HOP:
-        return None
     text = text.strip()
     if text[:1] == text[-1:] == '"':
         text = text[1:-1]
