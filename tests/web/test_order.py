@@ -225,6 +225,8 @@ async def test_only_a_few_at_once(desk: Desk, long: Concert) -> None:
         assert refused.headers["retry-after"] == "1"
         assert await reading(desk) == exporting.EXPORTS_AT_ONCE == 2
         assert (await desk.ask("GET", "/concerts")).status_code == 200
+        # What users export takes no room of this.
+        assert (await (await desk.fan()).by_key("GET", "/users/me/export")).status_code == 200
     await eventually(lambda: none_reads(desk))
     response = await desk.operate("GET", path_of(long), headers=CSV)
     assert response.text.count("\r\n") == LONG + 1

@@ -10,11 +10,16 @@ from blacksheep import Request, StreamedContent
 from frontrow.errors import Overloaded
 
 EXPORTS_AT_ONCE = 2
+"""Of one kind, in one process."""
 EXPORT_SECONDS = 300.0
 """Longest time for an export, its reader's pace included; then it is cut off."""
 
-_free = threading.BoundedSemaphore(EXPORTS_AT_ONCE)  # of the process, whatever loops it runs
 _TOO_SLOW = "the export took too long"
+
+
+def room() -> threading.BoundedSemaphore:
+    """Room for one kind of export: no kind takes another's. Of the process, whatever loops."""
+    return threading.BoundedSemaphore(EXPORTS_AT_ONCE)
 
 
 class Export:
@@ -22,23 +27,30 @@ class Export:
 
     A reader that stands still would keep the connection for ever, and neither the server nor the
     framework tells the answer that it is given up: only the end of the request's task is sure.
+
+    Args:
+        pages: what is read.
+        room: where it takes its place.
     """
 
-    def __init__(self, pages: AsyncGenerator[bytes, None]) -> None:
+    def __init__(
+        self, pages: AsyncGenerator[bytes, None], room: threading.BoundedSemaphore
+    ) -> None:
         self._pages = pages
+        self._room = room
         self._ahead: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(maxsize=1)
 
     def start(self) -> None:
         """Starts to read, for the request that the present task answers.
 
         Raises:
-            Overloaded: as many exports as there may be run already.
+            Overloaded: as many exports of its kind as there may be run already.
         """
         request = asyncio.current_task()
-        if request is None or not _free.acquire(blocking=False):
+        if request is None or not self._room.acquire(blocking=False):
             raise Overloaded
         reading = asyncio.create_task(self._read())
-        reading.add_done_callback(lambda _: _free.release())
+        reading.add_done_callback(lambda _: self._room.release())
         cut = asyncio.get_running_loop().call_later(EXPORT_SECONDS, request.cancel, _TOO_SLOW)
         request.add_done_callback(lambda _: cut.cancel())
         request.add_done_callback(lambda _: reading.cancel())

@@ -14,6 +14,7 @@ from frontrow.web.calls import Answer, Ask, Call, Who
 _JSON = b"application/json"
 _CSV = b"text/csv; charset=utf-8; header=present"
 _VARY = (b"vary", b"accept")
+_room = exporting.room()
 _WEIGHT = re.compile(r";\s*q\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?)\s*(?:;|$)", re.IGNORECASE)
 
 
@@ -28,7 +29,8 @@ async def order(ask: Ask) -> Response:
             form,
             connect_seconds=ask.services.settings.deadline_seconds,
             reader_seconds=exporting.EXPORT_SECONDS,
-        )
+        ),
+        _room,
     )
     export.start()
     first = await export.next_page()  # what it is refused with can be told only now

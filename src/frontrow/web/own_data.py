@@ -9,6 +9,8 @@ from frontrow.web import exporting
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, no_content
 
+_room = exporting.room()
+
 
 async def export(ask: Ask) -> Response:
     """Gives a user all that is stored of them."""
@@ -18,7 +20,8 @@ async def export(ask: Ask) -> Response:
             ask.user_id,
             connect_seconds=ask.services.settings.deadline_seconds,
             reader_seconds=exporting.EXPORT_SECONDS,
-        )
+        ),
+        _room,
     )
     running.start()
     first = await running.next_page()  # what it is refused with can be told only now
