@@ -159,6 +159,7 @@ async def test_a_ticket_in_every_form(desk: Desk) -> None:
     assert str(event["UID"]) == bought.ticket["ticket_id"]
     for response in (qr, printed, calendar):
         assert response.headers["cache-control"] == "private, max-age=300"
+        assert response.headers["vary"] == "authorization, cookie"
         assert response.headers["x-content-type-options"] == "nosniff"
 
 

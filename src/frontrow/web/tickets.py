@@ -77,13 +77,17 @@ def _file(media_type: bytes, body: bytes, *headers: tuple[bytes, bytes]) -> Resp
     """A file that its owner's browser may keep for a while, and nobody else."""
     kept = [
         (b"cache-control", b"private, max-age=300"),
+        (b"vary", b"authorization, cookie"),
         (b"x-content-type-options", b"nosniff"),
     ]
     return Response(200, [*kept, *headers], Content(media_type, body))
 
 
 _ONE = {"ticket_id": UUID}
-_KEPT = {"Cache-Control": "The owner's browser, for five minutes."}
+_KEPT = {
+    "Cache-Control": "The owner's browser, for five minutes.",
+    "Vary": "By whatever may be the credential.",
+}
 
 CALLS = (
     Call(
