@@ -936,10 +936,10 @@ async def test_an_unknown_path(desk: Desk, path: str) -> None:
     ("method", "path", "allow"),
     [
         ("PUT", "/users", "POST"),
-        ("POST", "/queue/tokens/me", "DELETE, GET"),
-        ("OPTIONS", "/concerts", "GET"),
-        ("DELETE", "//healthz", "GET"),
-        ("TRACE", "//metrics", "GET"),
+        ("POST", "/queue/tokens/me", "DELETE, GET, HEAD"),
+        ("OPTIONS", "/concerts", "GET, HEAD"),
+        ("DELETE", "//healthz", "GET, HEAD"),
+        ("TRACE", "//metrics", "GET, HEAD"),
     ],
 )
 async def test_a_method_that_is_not_there(desk: Desk, method: str, path: str, allow: str) -> None:

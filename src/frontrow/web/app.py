@@ -7,10 +7,11 @@ shutdown answers those who wait, lets running batches end, and closes.
 import asyncio
 import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 from blacksheep import Application, Request, Response, Router
+from blacksheep.contents import StreamedContent
 
 from frontrow.errors import NotFound, RateLimited
 from frontrow.metrics import CallTally
@@ -88,25 +89,46 @@ def _route(app: Application, services: Services) -> list[CallTally]:
     operator, limits = operator_key(services), Limits(services.settings)
     tallies = []
     for route in pages.routes(Files(), services, limits):
-        app.router.add(route.method, route.path, _limited(route.handler, services, limits))
+        add_route(app, route.method, route.path, _limited(route.handler, services, limits))
         tallies.append(route.tally)
     for base, calls in ((BASE, CALLS), ("", system.CALLS + openapi.CALLS)):
         for call in calls:
             tally = CallTally(call.name)
             tallies.append(tally)
-            app.router.add(
-                call.method,
-                base + call.path,
-                endpoint(call, services, operator, limits, tally),
-            )
+            handler = endpoint(call, services, operator, limits, tally)
+            add_route(app, call.method, base + call.path, handler)
     app.router.apply_routes()
     app.router.fallback = _limited(nothing_here(app), services, limits)
     return tallies
 
 
+def add_route(app: Application, method: str, path: str, handler: Handler) -> None:
+    """Adds a route; what answers GET answers HEAD too (RFC 9110, section 9.3.2)."""
+    app.router.add(method, path, handler)
+    if method == "GET":
+        app.router.add("HEAD", path, _head(handler))
+
+
+def _head(handler: Handler) -> Handler:
+    """What GET would answer, without the body: the server leaves that out, but reads a stream."""
+
+    async def respond(request: Request) -> Response:
+        response = await handler(request)
+        content = response.content
+        if isinstance(content, StreamedContent):
+            response.content = StreamedContent(content.type, _nothing)
+        return response
+
+    return respond
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
 def nothing_here(app: Application) -> Handler:
     """The answer where no call matches: 405 if another method would, 404 otherwise."""
-    methods = sorted({call.method for call in CALLS})
+    methods = sorted({call.method for call in CALLS} | {"HEAD"})
 
     async def respond(request: Request) -> Response:
         path = request.url.path

@@ -15,7 +15,7 @@ from blacksheep import Application, Content, Request, Response, Router
 
 from frontrow.errors import DomainError, InvalidRequest
 from frontrow.web import openapi, system
-from frontrow.web.app import nothing_here
+from frontrow.web.app import add_route, nothing_here
 from frontrow.web.auth import bearer
 from frontrow.web.calls import Call, Who
 from frontrow.web.endpoint import request_id
@@ -32,7 +32,7 @@ _ANY_ORIGIN = [
 ]
 _PREFLIGHT = [
     *_ANY_ORIGIN,
-    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
     (b"access-control-allow-headers", b"*, Authorization"),
     (b"access-control-max-age", b"600"),
 ]
@@ -66,9 +66,9 @@ def create_mock() -> Application:
     for base, call in calls:
         operation = document["paths"][base + call.path][call.method.lower()]
         examples = list(_examples(operation, document))
-        application.router.add(call.method, base + call.path, _endpoint(call, examples))
+        add_route(application, call.method, base + call.path, _endpoint(call, examples))
     for path, page in (("/openapi.json", openapi.published), ("/docs", openapi.readable)):
-        application.router.add("GET", path, _page(page))
+        add_route(application, "GET", path, _page(page))
     application.router.apply_routes()
     application.router.fallback = _nothing_here(application)
     return application

@@ -23,7 +23,8 @@ hold seats (`POST /reservations`), charge the balance, pay (`POST /payments`).
 
 JSON in and out; an unknown field or parameter is an error. Times are RFC 3339, given in UTC and \
 taken with any offset; dates are those of the venue's time zone. Money is an integer in the \
-currency's minor unit (KRW has none: 50000 is ₩50,000). A request body is at most 64 KiB.
+currency's minor unit (KRW has none: 50000 is ₩50,000). A request body is at most 64 KiB. \
+What answers GET answers HEAD too.
 
 `Idempotency-Key` makes asking again safe: same key, same request, same answer, marked with \
 `Idempotency-Replayed: true`. Only successes are remembered.

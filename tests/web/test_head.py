@@ -1,0 +1,82 @@
+"""HEAD: what GET would answer, without the body (RFC 9110, section 9.3.2)."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from frontrow.waiting_room.following import STREAMS_OF_A_PLACE
+from tests.web.fans import BASE, SOON, Desk, eventually
+from tests.web.serving import OPERATOR_KEY
+
+OWN = {"date", "x-request-id"}
+"""What no two answers have in common."""
+
+
+def headers_of(response: httpx.Response) -> dict[str, str]:
+    """The headers, but for those of this one answer."""
+    return {name: value for name, value in response.headers.items() if name not in OWN}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/concerts", 200),
+        ("/concerts/{concert}/dates/{date}/seats", 200),
+        ("/users/me", 401),
+        ("/concerts/nothing/dates", 422),
+        ("/admin/concerts/{concert}/order", 401),
+        ("//healthz", 200),
+        ("//openapi.json", 200),
+        ("//", 200),
+        ("//concerts/{concert}?plain=1", 200),
+        ("//nothing", 404),
+        ("//concerts/nothing?plain=1", 404),
+    ],
+)
+async def test_the_same_without_a_body(desk: Desk, path: str, status: int) -> None:
+    """Calls, pages and refusals: status and headers of GET, the length of its body included."""
+    concert = await desk.concert()
+    fan = await desk.buyer(concert)
+    path = path.format(concert=concert.concert_id, date=concert.date)
+    url = path[1:] if path.startswith("//") else BASE + path
+    credential = {"Authorization": f"Bearer {fan.token}"}
+    whole, head = [
+        await desk.http.request(method, url, headers=credential) for method in ("GET", "HEAD")
+    ]
+    assert whole.status_code == head.status_code == status
+    assert headers_of(head) == headers_of(whole)
+    assert (len(whole.content) > 0, head.content) == (True, b"")
+
+
+async def test_an_unchanged_poll(desk: Desk) -> None:
+    """A tag is told and known."""
+    fan = await desk.buyer(await desk.concert())
+    tag = (await fan.by_token("HEAD", "/queue/tokens/me")).headers["etag"]
+    known = await fan.by_token("HEAD", "/queue/tokens/me", headers={"If-None-Match": tag})
+    assert known.status_code == 304
+
+
+@pytest.mark.parametrize("path", ["/queue/tokens/me/events", "/users/me/export", "order"])
+async def test_a_stream_is_not_begun(desk: Desk, path: str) -> None:
+    """What GET would stream is answered at once, as often as one likes; nothing goes on."""
+    concert = await desk.concert()
+    fan = await desk.buyer(concert)
+    credential = fan.token if "queue" in path else fan.user_key
+    if path == "order":
+        path, credential = f"/admin/concerts/{concert.concert_id}/order", OPERATOR_KEY
+
+    async def asked() -> bool:
+        head = await desk.ask("HEAD", path, credential)
+        assert head.content == b""
+        return head.status_code == 200
+
+    async with asyncio.timeout(SOON):
+        for _ in range(2 * STREAMS_OF_A_PLACE):
+            await eventually(asked)  # the one before may be about to end
+
+
+async def test_what_has_no_get_has_no_head(desk: Desk) -> None:
+    """405, as for any other method."""
+    refused = await desk.ask("HEAD", "/users")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
