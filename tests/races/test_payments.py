@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 
@@ -52,6 +53,47 @@ async def test_one_payment_sent_twenty_times(
     assert [tuple(row) for row in rows] == [(payments[0].payment_id, 2 * PRICE)]
     assert len(await fetch(database, "SELECT FROM payment")) == 1
     assert (await pair[1].ledger.balance(place.user_id)).balance == PRICE
+
+
+async def test_four_payments_with_any_keys(pair: Pair, database: Database) -> None:
+    """Four payments of one reservation at once, whatever their keys: one sale, one answer for all.
+
+    No key, one key for all or each its own: all 81 mixtures, over two processes in any halves.
+    """
+    mixtures = list(product((None, "k", "own"), repeat=4))
+    halves = list(product((0, 1), repeat=4))
+    made = await make_concert(pair[0], seats=len(mixtures), price=PRICE)
+    places = await crowd(pair[0], made.concert_id, len(mixtures), balance=4 * PRICE)
+    held = await asyncio.gather(
+        *(
+            pair[0].reservations.hold(place, made.shows[0], [seat], None)
+            for seat, place in enumerate(places, 1)
+        )
+    )
+
+    for turn, (keys, place, (reservation, _)) in enumerate(
+        zip(mixtures, places, held, strict=True)
+    ):
+        found = await asyncio.gather(
+            *(
+                pair[side].paying.pay(
+                    place, reservation.reservation_id, PRICE, f"{key}{at}" if key == "own" else key
+                )
+                for at, (key, side) in enumerate(zip(keys, halves[turn % len(halves)], strict=True))
+            )
+        )
+        assert [payment for payment, _ in found] == [found[0][0]] * 4
+        assert [how for _, how in found].count("paid") == 1
+
+    rows = await fetch(
+        database,
+        """SELECT count(*), count(DISTINCT reservation_id), (
+            SELECT count(*) FROM transfer WHERE kind = 'payment'
+        ), (SELECT count(*) FROM ticket), (SELECT count(*) FROM wallet WHERE balance = $1)
+        FROM payment""",
+        3 * PRICE,
+    )
+    assert tuple(rows[0]) == (len(mixtures),) * 5
 
 
 async def test_control_asking_before_paying_debits_twice(database: Database) -> None:
