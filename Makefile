@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench docs soak screenshots strategies lock clean nginx promtool wrk mermaid chromium
+.PHONY: help install run test check format bench docs soak screenshots strategies buyers lock clean nginx promtool wrk mermaid chromium
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -73,6 +73,9 @@ wrk: $(READY)
 	@requirements/program.sh wrk wrk libluajit-5.1-2
 mermaid: $(READY)
 	@requirements/mermaid.sh
+
+buyers: $(READY)  ## let buyers do anything, a thousand times and otherwise each time, beside a model
+	FRONTROW_TEST_BUYER_RUNS=1000 $(BIN)/pytest tests/integration/test_buyer_model.py
 
 lock: $(READY)  ## lock the newest allowed dependencies, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -1,4 +1,4 @@
-"""Databases that outlive one test, for what is dear to fill."""
+"""Databases that outlive one test or one run: for what is dear to fill, and to be emptied."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -8,7 +8,15 @@ import asyncpg
 
 from frontrow.db.cluster import APP, OWNER
 from frontrow.db.server import EmbeddedServer
+from tests.buyers import Owner
 from tests.conftest import Database
+
+# All that buyers and lines leave behind; what every process needs stays.
+_EMPTY = """
+TRUNCATE ticket, payment, reservation, seat, seat_change, stock, sold_delta, transfer, wallet,
+    forecast, line_pace, room_load, drawn, draw, admission, policy_change, place, waiting_room,
+    cancellation, section_search, show_section, show, concert, app_user, erasure, user_key CASCADE
+"""
 
 
 @asynccontextmanager
@@ -22,3 +30,10 @@ async def fresh_database(engine: EmbeddedServer, template: Database) -> AsyncIte
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await admin.close()
+
+
+async def empty(owner: Owner) -> None:
+    """Empties a database for the next run."""
+    async with owner.transaction():
+        await owner.execute("SET LOCAL session_replication_role = replica")
+        await owner.execute(_EMPTY)

@@ -30,6 +30,7 @@ from frontrow.waiting_room.settings import LineOrder
 from frontrow.waiting_room.snapshot import Line, Snapshot
 from tests.buyers import Made, Owner, join, make_concert, pass_time, services_on
 from tests.conftest import Database
+from tests.integration.databases import empty
 from tests.integration.line_model import (
     CLAIM_SECONDS,
     CLOSES_AFTER_SECONDS,
@@ -47,13 +48,6 @@ pruning = load("frontrow.retention", "prune_queries.sql")
 
 PRICE = 1_000
 SEATS = 100
-
-# All that a run leaves behind; what every process needs stays.
-_EMPTY = """
-TRUNCATE ticket, payment, reservation, seat, stock, sold_delta, transfer, wallet, forecast,
-    line_pace, room_load, drawn, draw, admission, policy_change, place, waiting_room, show, concert,
-    app_user, erasure, user_key CASCADE
-"""
 
 CHOICES = st.integers(0, 99)
 
@@ -111,9 +105,7 @@ class LineMachine(RuleBasedStateMachine):
     async def _set_up(self, policy: Policy, order: LineOrder) -> None:
         self.owner = await asyncpg.connect(self.database.owner_url)
         self.stack.push_async_callback(self.owner.close)
-        async with self.owner.transaction():
-            await self.owner.execute("SET LOCAL session_replication_role = replica")
-            await self.owner.execute(_EMPTY)
+        await empty(self.owner)
         self.services = await self.stack.enter_async_context(
             services_on(self.database, pool_connections=4)
         )

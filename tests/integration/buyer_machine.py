@@ -1,0 +1,316 @@
+"""What buyers may do, and what they must be told: two processes' services beside a naive model."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
+
+from frontrow.audit import audit
+from frontrow.payments.check_in import Scan
+from frontrow.reservations.best import Wish
+from frontrow.reservations.model import Reservation
+from frontrow.retention.pruning import prune
+from frontrow.waiting_room.policy import MaxActiveAndRatePolicy, MaxActivePolicy, OpenPolicy, Policy
+from frontrow.waiting_room.settings import LineOrder
+from tests.integration.buyer_looks import check_books, check_concert, check_show, check_user
+from tests.integration.buyer_seats import LONG_SECONDS, PRICE, SEAT_LIMIT, SEATS, TURN_SECONDS
+from tests.integration.buyer_stage import CHOICES, PLAY_SECONDS, RARELY, BuyerStage, pick
+from tests.integration.buyer_world import Hold, Place, Sale, Show, Ticket, User
+
+KEYS = st.sampled_from([None, "a", "a", "b"])
+POLICIES: st.SearchStrategy[Policy] = st.sampled_from(
+    [OpenPolicy(), MaxActivePolicy(1), MaxActivePolicy(3), MaxActiveAndRatePolicy(2, 50, 1)]
+)
+WISHES = st.builds(
+    Wish, st.integers(1, 4), st.sampled_from([None] * 9 + ["Moon"]), together=st.booleans()
+)
+
+
+class BuyerMachine(BuyerStage):
+    """Buyers of two concerts, as the services of two processes keep them and as a model does."""
+
+    @initialize(
+        policy=POLICIES, order=st.sampled_from(["arrival", "draw"]), people=st.integers(1, 5)
+    )
+    def set_up(self, policy: Policy, order: LineOrder, people: int) -> None:
+        """Two concerts are put on sale; some join the line of one; of those called, one buys."""
+        self.open_lines(policy, order, people)
+        self.buy(choice=0, at=0, count=2)
+
+    # Events: seats ------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.model.places)
+    @rule(
+        choice=CHOICES,
+        at=CHOICES,
+        seats=st.sets(st.integers(1, SEATS), min_size=1, max_size=4),
+        beyond=RARELY,
+        key=KEYS,
+    )
+    def hold(self, choice: int, at: int, seats: set[int], beyond: bool, key: str | None) -> None:
+        """Somebody wants seats by their numbers."""
+        place = self.pick_place(choice)
+        show = self.pick_show(at, place)
+        self.do(self._hold, place, show, sorted(seats | ({SEATS + 1} if beyond else set())), key)
+
+    def _hold(self, place: Place, show: Show, wanted: list[int], key: str | None) -> None:
+        expected = self.model.hold(place, show, wanted, key)
+        made = self.ask(expected, lambda s: s.reservations.hold(place.ref, show.show, wanted, key))
+        self._held(place, show, wanted, (key, wanted), made)
+
+    @precondition(lambda self: self.model.places)
+    @rule(choice=CHOICES, at=CHOICES, wish=WISHES, key=KEYS)
+    def hold_best(self, choice: int, at: int, wish: Wish, key: str | None) -> None:
+        """Somebody wants the best seats."""
+        place = self.pick_place(choice)
+        self.do(self._hold_best, place, self.pick_show(at, place), wish, key)
+
+    def _hold_best(self, place: Place, show: Show, wish: Wish, key: str | None) -> Hold | None:
+        expected, seats = self.model.hold_best(place, show, wish, key)
+        made = self.ask(expected, lambda s: s.best_seats.hold(place.ref, show.show, wish, key))
+        return self._held(place, show, seats, (key, wish), made)
+
+    def _held(
+        self,
+        place: Place,
+        show: Show,
+        seats: Sequence[int],
+        asked: tuple[str | None, object],
+        answer: tuple[Reservation, bool] | None,
+    ) -> Hold | None:
+        """The model's hold, new or made before with its key; none where it was refused."""
+        key, wanted = asked
+        self.somebody = place.user
+        if answer is None:
+            return None
+        made, replayed = answer
+        if replayed:
+            hold = self.model.made_with(place.user, key)
+        else:
+            hold = self.model.add_hold(made.reservation_id, place, show, seats)
+            self.model.remember(place.user, "reservation", key, (show, wanted), hold)
+            lasts = (made.held_until - made.created_at).total_seconds()
+            assert abs(lasts - (hold.ends - self.model.clock)) < PLAY_SECONDS
+        assert made.reservation_id == hold.reservation_id
+        assert ([seat.number for seat in made.seats], made.amount) == (hold.seats, hold.amount)
+        return hold
+
+    @precondition(lambda self: self.model.holds)
+    @rule(choice=CHOICES, whose=CHOICES, other=RARELY, with_token=st.booleans())
+    def release(self, choice: int, whose: int, other: bool, with_token: bool) -> None:
+        """A hold is let go, with a token or a key; now and then by somebody else."""
+        hold = self.pick_hold(choice)
+        place = self.pick_place(whose) if other else hold.place
+        user = self.somebody = place.user
+        token = place if with_token else None
+        self.ask(
+            self.model.release(hold, user, token),
+            lambda s: s.reservations.release(
+                hold.reservation_id, user.user_id, place.ref if with_token else None
+            ),
+        )
+
+    @precondition(lambda self: self.model.places)
+    @rule(choice=CHOICES)
+    def see_seats(self, choice: int) -> None:
+        """Somebody looks at the seats of a show."""
+        place = self.pick_place(choice)
+        show = pick(place.concert.shows, choice)
+        seen = self.ask(self.model.enter(place), lambda s: s.seat_maps.read(place.ref, show.show))
+        if seen is not None:
+            assert seen.seats.states.decode() == self.model.states(show)
+
+    # Events: money ------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.model.places)
+    @rule(choice=CHOICES, seats=st.integers(1, 5), key=KEYS)
+    def charge(self, choice: int, seats: int, key: str | None) -> None:
+        """Somebody puts the price of so many seats into the wallet."""
+        self.do(self._charge, self.pick_place(choice), seats * PRICE, key)
+
+    def _charge(self, place: Place, amount: int, key: str | None) -> None:
+        self.somebody = place.user
+        expected = self.model.charge(place, amount, key)
+        answer = self.ask(expected, lambda s: s.ledger.charge(place.ref, amount, key))
+        if expected[0] == "done":
+            assert answer[0].balance == place.user.balance
+
+    @rule(choice=CHOICES, other=RARELY, seats=st.integers(1, 5))
+    def come_in(self, choice: int, other: bool, seats: int) -> None:
+        """Somebody joins, and brings money as soon as there is room."""
+        place = self.join_line(choice, self.model.concerts[other])
+        self.admit()
+        if place is not None and self.model.objection(place) is None:
+            self._charge(place, seats * PRICE, None)
+
+    @precondition(lambda self: self.model.holds)
+    @rule(
+        choice=CHOICES,
+        payer=CHOICES,
+        other=RARELY,
+        less=st.sampled_from([0, 0, 0, 0, 1, -1]),
+        key=KEYS,
+    )
+    def pay(self, choice: int, payer: int, other: bool, less: int, key: str | None) -> None:
+        """A reservation is to be paid; now and then by another place, or not the right amount."""
+        hold = self.pick_hold(choice)
+        place = self.pick_place(payer) if other else hold.place
+        self.do(self._pay, place, hold, hold.amount - less, key)
+
+    def _pay(self, place: Place, hold: Hold, amount: int, key: str | None) -> None:
+        self.somebody = place.user
+        expected = self.model.pay(place, hold, amount, key)
+        answer = self.ask(
+            expected, lambda s: s.paying.pay(place.ref, hold.reservation_id, amount, key)
+        )
+        if answer is None:
+            return
+        payment, _ = answer
+        if expected[0] == "done":
+            tickets = [(t.ticket_id, t.number, str(t.code)) for t in payment.tickets]
+            self.model.add_sale(payment.payment_id, hold, tickets)
+            self.model.remember(place.user, "payment", key, (hold, amount))
+        sale = hold.sale
+        assert sale is not None
+        assert payment.payment_id == sale.payment_id
+        assert (payment.amount, payment.balance) == (sale.amount, sale.balance)
+        assert [t.ticket_id for t in payment.tickets] == [t.ticket_id for t in sale.tickets]
+
+    @precondition(lambda self: self.model.acting())
+    @rule(choice=CHOICES, at=CHOICES, count=st.integers(1, SEAT_LIMIT))
+    def buy(self, choice: int, at: int, count: int) -> None:
+        """Somebody who was called holds the best seats and pays them."""
+        place = pick(self.model.acting(), choice)
+        hold = self._hold_best(place, pick(place.concert.shows, at), Wish(count), None)
+        if hold is not None:
+            self._charge(place, hold.amount, None)
+            self.do(self._pay, place, hold, hold.amount, None)
+
+    @precondition(lambda self: self.model.sales)
+    @rule(choice=CHOICES, by=st.sampled_from(["operator", "buyer", "buyer", "anybody"]), key=KEYS)
+    def refund(self, choice: int, by: str, key: str | None) -> None:
+        """A purchase is given back: by the operator, its buyer, or somebody who tries."""
+        sale = pick(self.model.sales, choice)
+        anybody = pick(self.model.users, choice)
+        buyer = {"operator": None, "buyer": sale.user, "anybody": anybody}[by]
+        self.do(self._refund, sale, buyer, key)
+
+    def _refund(self, sale: Sale, buyer: User | None, key: str | None) -> None:
+        self.somebody = sale.user
+        expected = self.model.refund(sale, buyer, key)
+        answer = self.ask(
+            expected,
+            lambda s: s.refunds.refund(sale.payment_id, buyer.user_id if buyer else None, key),
+        )
+        if answer is not None:
+            assert sale.refund is not None
+            given = answer[0].refund
+            assert (given.reason, given.balance, given.amount) == (*sale.refund, sale.amount)
+
+    @precondition(lambda self: self.asked)
+    @rule(choice=st.integers(0, 5))
+    def ask_again(self, choice: int) -> None:
+        """Somebody who got no answer asks the same again, of the other process or of this one."""
+        pick(self.asked[-6:], choice)()
+
+    # More often than most other events, as in a server.
+    come_in_again, buy_again, hold_again, pay_again = come_in, buy, hold, pay
+    ask_again_and_again = ask_again
+
+    # Events: shows, gates, time -----------------------------------------------------------------
+
+    @precondition(lambda self: self.model.tickets)
+    @rule(choice=CHOICES, gate=st.sampled_from([None, "North"]), elsewhere=RARELY, key=KEYS)
+    def check_in(self, choice: int, gate: str | None, elsewhere: bool, key: str | None) -> None:
+        """A ticket is scanned; now and then at the gate of some show."""
+        ticket = pick(self.model.tickets, choice)
+        show = pick(self.model.shows, choice) if elsewhere else None
+        self.do(self._check_in, ticket, gate, show, key)
+
+    def _check_in(
+        self, ticket: Ticket, gate: str | None, show: Show | None, key: str | None
+    ) -> None:
+        self.somebody = ticket.sale.user
+        scan = Scan(ticket.code, gate, show.show.show_id if show else None)
+        answer = self.ask(
+            self.model.check_in(ticket, gate, show, key), lambda s: s.check_ins.check_in(scan, key)
+        )
+        if answer is not None:
+            assert (answer[0].ticket_id, answer[0].gate) == (ticket.ticket_id, gate)
+
+    @precondition(lambda self: self.model.tickets)
+    @rule(choice=CHOICES, at=st.integers(0, 138))
+    def forge(self, choice: int, at: int) -> None:
+        """A code is scanned in which one character is another."""
+        code = pick(self.model.tickets, choice).code
+        other = "A" if code[at] != "A" else "B"
+        forged = Scan(code[:at] + other + code[at + 1 :])
+        self.ask(("not_found", {}), lambda s: s.check_ins.check_in(forged, None))
+
+    @precondition(lambda self: self.model.sales)
+    @rule(choice=CHOICES, ends=st.sampled_from(["its sale", "it", "it"]), really=RARELY)
+    def end(self, choice: int, ends: str, really: bool) -> None:
+        """A show is cancelled, or its sale ends before its time: what is held may still be paid."""
+        show = pick([sale.hold.show for sale in self.model.sales], choice)
+        if not really:
+            return
+        show_id = show.show.show_id
+        if ends == "it":
+            self.ask(self.model.cancel(show), lambda s: s.cancellations.cancel(show_id))
+        else:
+            at = datetime.now(UTC) - timedelta(minutes=1)
+            self.ask(self.model.end_sale(show), lambda s: s.concerts.end_sale(show_id, at))
+
+    @precondition(lambda self: any(show.cancelled for show in self.model.shows))
+    @rule(choice=CHOICES)
+    def step(self, choice: int) -> None:
+        """Some more buyers of a cancelled show are refunded."""
+        show = pick([show for show in self.model.shows if show.cancelled], choice)
+        self.ask(self.model.step(show), lambda s: s.cancellations.step(show.show.show_id))
+
+    @rule()
+    def pass_time(self) -> None:
+        """Time passes."""
+        self.let_pass(TURN_SECONDS)
+
+    @rule()
+    def keep_up(self) -> None:
+        """The upkeep of some process writes down which holds have ended, and counts the stock."""
+        assert self.run(self.process().reservations.expire()) == self.model.expire()
+        self.run(self.process().paying.fold_stock())
+
+    @precondition(lambda self: self.model.clock < LONG_SECONDS)
+    @rule(really=RARELY)
+    def prune(self, really: bool) -> None:
+        """Much later, what was over for long is dropped."""
+        if really:
+            self.let_pass(LONG_SECONDS)
+            dropped = self.run(prune(self.database.app_url, older_than_days=1))
+            assert tuple(dropped) == self.model.prune()
+
+    # Laws ---------------------------------------------------------------------------------------
+
+    @invariant()
+    def somebody_sees_what_is(self) -> None:
+        """Whoever did something last sees all of it in the other process."""
+        if self.somebody is not None:
+            self.run(check_user(self.other_process(), self.model, self.somebody))
+
+    def teardown(self) -> None:
+        """At the end everybody sees what the model says, and no invariant is broken."""
+        self.run(self._end())
+
+    async def _end(self) -> None:
+        async with self.stack:
+            for user in self.model.users:
+                await check_user(self.process(), self.model, user)
+                await check_books(self.process(), user)
+            for concert in self.model.concerts:
+                await check_concert(self.process(), self.model, concert)
+            for show in self.model.shows:
+                await check_show(self.process(), self.owner, self.model, show)
+            findings = await audit(self.owner)
+            assert [found for found in findings if found.violations] == []
+            for found in findings:
+                self.looked(found.invariant, found.checked)

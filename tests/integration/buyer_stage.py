@@ -1,0 +1,274 @@
+"""The stage for buyers, with its lines: two processes' services beside a naive model."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import asyncpg
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from frontrow.errors import DomainError, RateLimited
+from frontrow.services import Services
+from frontrow.waiting_room.policy import OpenPolicy, Policy
+from frontrow.waiting_room.settings import LineOrder
+from tests.buyers import Made, Owner, join, make_concert, pass_time, services_on
+from tests.conftest import Database
+from tests.integration.buyer_model import REFUNDABLE_SECONDS, BuyerModel
+from tests.integration.buyer_seats import (
+    CLAIM_SECONDS,
+    HOLD_SECONDS,
+    OPENS_SECONDS,
+    PRICE,
+    SEAT_LIMIT,
+    SEATS,
+    SESSION_SECONDS,
+    TURN_SECONDS,
+    UNPAID_HOLDS,
+    UNPAID_SECONDS,
+    Told,
+)
+from tests.integration.buyer_world import Concert, Hold, Place, Show, User
+from tests.integration.databases import empty
+
+CHOICES = st.integers(0, 99)
+RARELY = st.sampled_from([False] * 5 + [True])
+MOSTLY = 8
+"""How much more often than any other one that lives is picked."""
+Answer = TypeVar("Answer")
+Thing = TypeVar("Thing")
+
+# Within this of each other the model's times and the database's agree.
+PLAY_SECONDS = 100
+
+
+class BuyerStage(RuleBasedStateMachine):
+    """Buyers of two concerts, as the services of two processes keep them and as a model does.
+
+    Args:
+        run: waits for a coroutine.
+        database: an empty one, or with what is left of the run before.
+        model: an empty one.
+        looked: told how many rows each invariant of the audit has looked at.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Coroutine[Any, Any, Any]], Any],
+        database: Database,
+        model: BuyerModel,
+        looked: Callable[[str, int], None] = lambda _name, _rows: None,
+    ) -> None:
+        super().__init__()
+        self.run = run
+        self.database = database
+        self.model = model
+        self.looked = looked
+        self.stack = AsyncExitStack()
+        self.turn = 0
+        self.somebody: User | None = None
+        """Whoever did something last."""
+        self.asked: list[Callable[[], object]] = []
+        """The questions so far."""
+        self.processes: list[Services] = []
+        self.owner: Owner
+
+    # Asking -------------------------------------------------------------------------------------
+
+    def process(self) -> Services:
+        """The services of the process whose turn it is: never twice the same one."""
+        self.turn += 1
+        return self.processes[self.turn % 2]
+
+    def other_process(self) -> Services:
+        """The services of the one that has just been asked nothing."""
+        return self.processes[(self.turn + 1) % 2]
+
+    def ask(self, expected: Told, call: Callable[[Services], Awaitable[Any]]) -> Any:
+        """Asks one process, which must answer as the model does. Returns what a success gives."""
+        (code, fields), answer = self.run(_answer(call(self.process())))
+        expected_code, expected_fields = expected
+        retry = "retry_after_seconds"
+        if retry in fields:
+            assert abs(fields.pop(retry) - expected_fields.get(retry, 0)) < PLAY_SECONDS
+            expected_fields = {k: v for k, v in expected_fields.items() if k != retry}
+        assert (code, fields) == (expected_code, expected_fields)
+        return answer
+
+    def do(self, question: Callable[..., Answer], *arguments: object) -> Answer:
+        """Asks a question, which may be asked again."""
+        self.asked.append(partial(question, *arguments))
+        return question(*arguments)
+
+    def pick_place(self, choice: int) -> Place:
+        """Some place, most often one that may act."""
+        return pick([*self.model.acting() * MOSTLY, *self.model.places], choice)
+
+    def pick_show(self, choice: int, place: Place) -> Show:
+        """Some show, most often of the place's concert."""
+        return pick([*place.concert.shows * MOSTLY, *self.model.shows], choice)
+
+    def pick_hold(self, choice: int) -> Hold:
+        """Some reservation, most often one that lives."""
+        live = [h for h in self.model.holds if h.state_at(self.model.clock) == "held"]
+        return pick([*live * MOSTLY, *self.model.holds], choice)
+
+    def let_pass(self, seconds: float) -> None:
+        """So much time passes."""
+        self.run(pass_time(self.database, seconds))
+        self.model.clock += seconds
+
+    # Events: the line ---------------------------------------------------------------------------
+
+    def open_lines(self, policy: Policy, order: LineOrder, people: int) -> None:
+        """Two concerts are put on sale; some join the line of one, and are called."""
+        self.run(self._set_up(policy, order))
+        for _ in range(people):
+            self.come(choice=len(self.model.users), other=False)
+        if order == "draw":
+            self.let_pass(TURN_SECONDS)
+            self.run(self._draw(self.model.concerts[0]))
+        self.admit()
+
+    async def _set_up(self, policy: Policy, order: LineOrder) -> None:
+        self.owner = await asyncpg.connect(self.database.owner_url)
+        self.stack.push_async_callback(self.owner.close)
+        await empty(self.owner)
+        for _ in range(2):
+            opening = services_on(
+                self.database,
+                pool_connections=2,
+                unpaid_holds=UNPAID_HOLDS,
+                unpaid_holds_seconds=UNPAID_SECONDS,
+            )
+            self.processes.append(await self.stack.enter_async_context(opening))
+        now = datetime.now(UTC)
+        for with_line in (True, False):
+            refundable = now + timedelta(seconds=REFUNDABLE_SECONDS)
+            opens_at = now + timedelta(seconds=OPENS_SECONDS)
+            made = await make_concert(
+                self.processes[0],
+                policy=policy if with_line else OpenPolicy(),
+                order=order if with_line else "arrival",
+                opens_at=opens_at if with_line and order == "draw" else None,
+                refundable_until=refundable if with_line else None,
+                shows=2 if with_line else 1,
+                seats=SEATS,
+                price=PRICE,
+                hold_seconds=HOLD_SECONDS,
+                claim_seconds=CLAIM_SECONDS,
+                session_seconds=SESSION_SECONDS,
+                max_seats_per_user=SEAT_LIMIT,
+            )
+            self._add_concert(made, policy if with_line else OpenPolicy(), refundable=with_line)
+
+    def _add_concert(self, made: Made, policy: Policy, *, refundable: bool) -> None:
+        concert = Concert(
+            made.concert_id,
+            cap=getattr(policy, "max_active", float("inf")),
+            exact=not hasattr(policy, "admit"),
+            refundable_until=REFUNDABLE_SECONDS if refundable else 0,
+        )
+        concert.shows = [Show(show, concert) for show in made.shows]
+        self.model.concerts.append(concert)
+
+    async def _draw(self, concert: Concert) -> None:
+        rooms = self.process().rooms
+        await rooms.snapshot.refresh()
+        assert await rooms.draw(rooms.snapshot.by_concert[concert.concert_id])
+        rows = await self.owner.fetch("SELECT number FROM drawn ORDER BY position")
+        concert.drawn = [row["number"] for row in rows]
+        assert sorted(concert.drawn) == [place.ref.number for place in concert.places]
+
+    @rule(choice=CHOICES, other=RARELY)
+    def come(self, choice: int, other: bool) -> None:
+        """Somebody new joins a line, or somebody known: for the place that lives, or a new one."""
+        self.join_line(choice, self.model.concerts[other])
+
+    def join_line(self, choice: int, concert: Concert) -> Place | None:
+        """Somebody joins a line. Returns the place; none where nobody may."""
+        known = choice % (len(self.model.users) + 1)
+        if known == len(self.model.users):
+            guest = self.run(self.process().users.add_guest())
+            self.model.users.append(User(guest.user_id))
+        user = self.somebody = self.model.users[known]
+        told, place = self.model.join(user, concert)
+        ref = self.ask(told, lambda s: join(s, concert.concert_id, user.user_id))
+        if place is not None:
+            assert ref.place_id == place.ref.place_id
+        elif ref is not None:
+            assert ref.number == len(concert.places) + 1
+            place = Place(ref, user, concert)
+            concert.places.append(place)
+        return place
+
+    @rule()
+    def admit(self) -> None:
+        """In both lines, whoever is over is finished and whoever may come in is called."""
+        for concert in self.model.concerts:
+            self.model.end_what_is_over(concert)
+            at_most = self.model.may_come(concert)
+            called = self.run(self._admit(concert))
+            assert called == at_most[: len(called)]
+            assert not concert.exact or len(called) == len(at_most)
+            self.model.call(called)
+
+    async def _admit(self, concert: Concert) -> list[Place]:
+        rooms = self.process().rooms
+        await rooms.snapshot.refresh()
+        line = rooms.snapshot.by_concert[concert.concert_id]
+        quiet = 0
+        # Where the last of those drawn have left, one look only steps over them.
+        while quiet < 2:
+            quiet = 0 if (await rooms.admit(line)).admitted else quiet + 1
+        await rooms.snapshot.refresh()
+        waited = concert.waiting()
+        stands = await asyncio.gather(*(rooms.status(place.ref) for place in waited))
+        return [p for p, status in zip(waited, stands, strict=True) if status.state == "admitted"]
+
+    @precondition(lambda self: self.model.places)
+    @rule(choice=CHOICES)
+    def leave(self, choice: int) -> None:
+        """Somebody gives a place up, waiting or called."""
+        there = [place for place in self.model.places if place.state != "finished"]
+        place = pick([*there * MOSTLY, *self.model.places], choice)
+        self.somebody = place.user
+        self.ask(self.model.leave(place), lambda s: s.reservations.leave(place.ref))
+
+    @precondition(lambda self: self.model.users)
+    @rule(choice=CHOICES, really=st.booleans())
+    def erase(self, choice: int, really: bool) -> None:
+        """Somebody wants to be forgotten; most often somebody who has money left."""
+        users = [u for u in self.model.users if (really or u.balance) and not u.erased]
+        if users:
+            user = self.somebody = pick(users, choice)
+            self.ask(self.model.erase(user), lambda s: s.erasures.erase(user.user_id))
+
+
+def pick(those: Sequence[Thing], choice: int) -> Thing:
+    """One of those."""
+    return those[choice % len(those)]
+
+
+async def _answer(call: Awaitable[Any]) -> tuple[tuple[str, dict[str, Any]], Any]:
+    """What a call was answered: a code and its fields, and what a success gave."""
+    try:
+        answer = await call
+    except DomainError as error:
+        # When a ticket was let in is a time, and those pass.
+        fields = {name: value for name, value in error.fields.items() if name != "checked_in_at"}
+        if isinstance(error, RateLimited):
+            fields["retry_after_seconds"] = error.retry_after_seconds
+        return (error.code, fields), None
+    how = answer[1] if isinstance(answer, tuple) else answer
+    match how:
+        case "replayed" | "existing" | "running" | "finished":
+            code = how
+        case True:
+            code = "replayed"
+        case _:
+            code = "done"
+    return (code, {}), answer
