@@ -4,14 +4,7 @@ SELECT y.payment_id, y.reservation_id, y.user_id, y.concert_id, y.show_id, s.sta
     y.state::text, y.paid_at, y.refunded_at, y.refund_reason::text, t.*
 FROM payment AS y
 JOIN show AS s ON s.show_id = y.show_id
-CROSS JOIN LATERAL (
-    SELECT array_agg(t.ticket_id ORDER BY t.number) AS ticket_ids,
-        array_agg(t.number ORDER BY t.number) AS numbers,
-        array_agg(t.void_at IS NOT NULL ORDER BY t.number) AS voids,
-        array_agg(t.checked_in_at ORDER BY t.number) AS checked_in_ats,
-        array_agg(t.gate ORDER BY t.number) AS gates
-    FROM ticket AS t WHERE t.payment_id = y.payment_id
-) AS t
+CROSS JOIN LATERAL ticket_of_payment(y.payment_id) AS t
 WHERE y.concert_id = :concert_id
     -- Two values and not a condition beside them, so that the index begins where the page does.
     AND (y.paid_at, y.payment_id) < (
@@ -38,14 +31,7 @@ FROM (
 ) AS f
 CROSS JOIN LATERAL (SELECT * FROM payment AS y WHERE y.payment_id = f.payment_id OFFSET 0) AS y
 JOIN show AS s ON s.show_id = y.show_id
-CROSS JOIN LATERAL (
-    SELECT array_agg(t.ticket_id ORDER BY t.number) AS ticket_ids,
-        array_agg(t.number ORDER BY t.number) AS numbers,
-        array_agg(t.void_at IS NOT NULL ORDER BY t.number) AS voids,
-        array_agg(t.checked_in_at ORDER BY t.number) AS checked_in_ats,
-        array_agg(t.gate ORDER BY t.number) AS gates
-    FROM ticket AS t WHERE t.payment_id = y.payment_id
-) AS t
+CROSS JOIN LATERAL ticket_of_payment(y.payment_id) AS t
 ORDER BY y.paid_at DESC, y.payment_id DESC;
 
 -- name: shows_of_concert

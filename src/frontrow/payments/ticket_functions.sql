@@ -23,6 +23,18 @@ RETURNS TABLE (section text, "row" int, seat int) LANGUAGE sql STABLE AS $$
     WHERE e.show_id = p_show AND p_number BETWEEN e.first_number AND e.last_number
 $$;
 
+-- The tickets of a payment, by number.
+CREATE OR REPLACE FUNCTION ticket_of_payment(p_payment uuid)
+RETURNS TABLE (
+    ticket_ids uuid[], numbers int[], voids boolean[], checked_in_ats timestamptz[], gates text[]
+)
+LANGUAGE sql STABLE AS $$
+    SELECT array_agg(t.ticket_id ORDER BY t.number), array_agg(t.number ORDER BY t.number),
+        array_agg(t.void_at IS NOT NULL ORDER BY t.number),
+        array_agg(t.checked_in_at ORDER BY t.number), array_agg(t.gate ORDER BY t.number)
+    FROM ticket AS t WHERE t.payment_id = p_payment
+$$;
+
 -- Lets tickets in. Their codes are genuine; p_keys are the keys that these were signed with.
 -- p_check_ins are the check-ins' own ids; p_gates say where, p_for_shows and p_for_concerts what the gate
 -- is for (each may be NULL).

@@ -38,7 +38,7 @@ export class Cancelling {
     }
     const isOver = progress.state === "cancelled";
     this.element.replaceChildren(
-      h("h2", {}, t(isOver ? "cancelled" : "cancelling")),
+      h("h2", { tabIndex: -1 }, t(isOver ? "cancelled" : "cancelling")),
       h("progress", { class: "track", max: Math.max(1, progress.payments_total), value: isOver ? Math.max(1, progress.payments_total) : progress.payments_refunded,
         "aria-label": t("cancelled.refunds") }),
       h("p", { role: "status" }, t("cancelled.so_far", {
@@ -62,6 +62,7 @@ export class Cancelling {
       this.shown.cancelled_at = progress.started_at;
       this.progress = progress;
       this.draw();
+      this.element.querySelector("h2").focus();
     } catch (error) {
       notify(sentence(error), "bad");
     }

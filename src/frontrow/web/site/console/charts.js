@@ -1,5 +1,6 @@
 // The last hour as charts. The library is loaded when the first one is drawn.
 
+import { OutOfTouch } from "../shared/api.js";
 import { h } from "../shared/dom.js";
 import { language, t } from "../shared/i18n.js";
 import { number } from "./format.js";
@@ -89,7 +90,7 @@ function library() {
   loading ??= new Promise((resolve, reject) => {
     const script = h("script", { src: LIBRARY });
     script.addEventListener("load", resolve);
-    script.addEventListener("error", reject);
+    script.addEventListener("error", () => reject(new OutOfTouch()));
     document.head.append(h("link", { rel: "stylesheet", href: STYLE }), script);
   });
   return loading;

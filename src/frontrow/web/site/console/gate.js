@@ -3,6 +3,7 @@
 import { insist } from "../shared/api.js";
 import { busy, h, show } from "../shared/dom.js";
 import { moment, t } from "../shared/i18n.js";
+import { notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
 import { heading, showView } from "../shared/view.js";
 import { seatName } from "../fan/names.js";
@@ -18,7 +19,7 @@ const COUNT_SECONDS = 5;
 
 run(async () => {
   const { body } = await insist("GET", "/concerts");
-  new Gate(body.concerts).open();
+  await new Gate(body.concerts).open();
 });
 
 class Gate {
@@ -36,7 +37,7 @@ class Gate {
     this.camera = new Camera((code) => this.check(code));
   }
 
-  open() {
+  async open() {
     const form = h("form", { class: "card stack" },
       h("div", { class: "field" }, h("label", { for: "code" }, t("gate.code")), this.code,
         h("p", { class: "soft small", id: "code-help" }, t("gate.help"))),
@@ -52,13 +53,14 @@ class Gate {
         h("div", { class: "fields" }, field(this.concert, "gate.concert"), field(this.shown, "show"), field(this.name, "gate.name")),
         this.counts));
     signal.addEventListener("abort", () => this.camera.stop());
-    this.concert.addEventListener("change", () => this.choose());
-    this.shown.addEventListener("change", () => this.keep());
-    this.name.addEventListener("change", () => this.keep());
+    const told = (action) => () => action().catch((error) => notify(sentence(error), "bad"));
+    this.concert.addEventListener("change", told(() => this.choose()));
+    this.shown.addEventListener("change", told(() => this.keep()));
+    this.name.addEventListener("change", told(() => this.keep()));
     this.concert.value = [...this.concert.options].some(({ value }) => value === this.kept.concert) ? this.kept.concert : "";
-    this.choose(this.kept.show);
-    poll(COUNT_SECONDS, () => this.count(), signal);
     this.code.focus();
+    await this.choose(this.kept.show);
+    poll(COUNT_SECONDS, () => this.count(), signal);
   }
 
   async choose(show_id = "") {

@@ -30,7 +30,7 @@ export class HouseForm {
     const item = h("li", { class: "fields" });
     const field = (key, properties) => {
       const id = `section-${key}-${Math.random().toString(36).slice(2, 8)}`;
-      return h("div", { class: `field ${key}`, "data-key": key },
+      return h("div", { class: "field", "data-key": key },
         h("label", { for: id }, t(`house.${key}`)), h("input", { id, required: true, ...properties }));
     };
     item.append(

@@ -3,6 +3,7 @@
 import { call, insist } from "../shared/api.js";
 import { busy, button, h, show } from "../shared/dom.js";
 import { t } from "../shared/i18n.js";
+import { notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
 import { heading, showView } from "../shared/view.js";
 
@@ -72,6 +73,10 @@ function showFailure(error, again) {
 }
 
 LEAVE.addEventListener("click", () => busy(LEAVE, async () => {
-  await call("DELETE", "/admin/session");
-  location.assign("/console");
+  try {
+    await call("DELETE", "/admin/session");
+    location.assign("/console");
+  } catch (error) {
+    notify(sentence(error), "bad");
+  }
 }));

@@ -11,8 +11,13 @@ const SHORT = { dateStyle: "short", timeStyle: "medium" };
 
 /** A payment as an item of a list. */
 export function paymentItem(payment) {
-  const item = h("li", { class: "payment" });
-  const draw = (now) => item.replaceChildren(...content(now, async () => draw({ ...now, ...(await refund(now)) })));
+  const item = h("li", { class: "payment", tabIndex: -1 });
+  const draw = (now) => item.replaceChildren(...content(now, async () => {
+    const then = await refund(now);
+    if (!then) return;
+    draw(then);
+    item.focus(); // its button is gone
+  }));
   draw(payment);
   return item;
 }
@@ -36,7 +41,7 @@ function content(payment, giveBack) {
 async function refund(payment) {
   const amount = money(payment.amount, payment.currency);
   const wanted = await sure({ title: t("refund.sure", { amount }), text: t("refund.meaning"), action: t("refund") });
-  if (!wanted) return {};
+  if (!wanted) return null;
   try {
     await operate("POST", `/payments/${payment.payment_id}/refunds`, { key: newKey() });
     const { body } = await operate("GET", `/lookups/${payment.payment_id}`);
@@ -44,6 +49,6 @@ async function refund(payment) {
     return body.payments[0];
   } catch (error) {
     notify(sentence(error), "bad");
-    return {};
+    return null;
   }
 }
