@@ -27,8 +27,8 @@ END $$;
 -- Refunds payments. p_refunds are the new refunds' ids, p_users whose payments they must be: NULL for
 -- the operator, who may refund anybody's at any time. Once a show is cancelled, everybody's refund is due.
 -- outcome: refunded; replayed (the refund with this id stands already, for this payment); existing (the
--- payment is refunded, under another id); again (the payment stands earlier in these arrays: run
--- again); idempotency_key_reused, not_found, refund_closed, already_checked_in (checked_in_at, gate).
+-- payment is refunded, under another id); again (the payment or the id stands earlier in these arrays:
+-- run again); idempotency_key_reused, not_found, refund_closed, already_checked_in (checked_in_at, gate).
 CREATE OR REPLACE FUNCTION payment_refund(p_refunds uuid[], p_payments uuid[], p_users uuid[])
 RETURNS TABLE (
     item int, outcome text, payment_id uuid, reservation_id uuid, user_id uuid, amount bigint,
@@ -75,7 +75,7 @@ BEGIN
     now := clock_timestamp();
 
     WITH judged AS MATERIALIZED (
-        SELECT k.item, k.payment_id, CASE
+        SELECT k.item, k.payment_id, k.refund_id, CASE
             WHEN k.payment_id IS NULL THEN 'not_found'
             WHEN old.reference = k.payment_id THEN 'replayed'
             WHEN old.reference IS NOT NULL THEN 'idempotency_key_reused'
@@ -110,8 +110,10 @@ BEGIN
     ),
     settled AS (
         SELECT j.item, j.cancelled, j.checked_in_at, j.gate, CASE
-            WHEN j.outcome = 'refunded' AND j.item > min(j.item) FILTER (WHERE j.outcome = 'refunded')
-                OVER (PARTITION BY j.payment_id) THEN 'again'
+            WHEN j.outcome = 'refunded' AND j.item > least(
+                min(j.item) FILTER (WHERE j.outcome = 'refunded') OVER (PARTITION BY j.payment_id),
+                min(j.item) FILTER (WHERE j.outcome = 'refunded') OVER (PARTITION BY j.refund_id)
+            ) THEN 'again'
             ELSE j.outcome
         END AS final
         FROM judged AS j

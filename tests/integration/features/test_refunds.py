@@ -118,6 +118,25 @@ async def test_a_key_refunds_one_payment(services: Services, database: Database)
     assert (await services.refunds.refund(third.payment_id, other.user_id, "key"))[1] == "refunded"
 
 
+async def test_one_key_for_two_payments_at_once(services: Services, owner: Owner) -> None:
+    """In one batch: one is refunded, the other refused, and neighbours don't wait for it."""
+    made = await make_concert(services)
+    bought = [(await purchase(services, made, [seat]))[1] for seat in (1, 2, 3)]
+    first, second, third = await asyncio.gather(
+        *[
+            services.refunds.refund(payment.payment_id, None, key)
+            for payment, key in zip(bought, ("key", "key", None), strict=True)
+        ],
+        return_exceptions=True,
+    )
+    assert isinstance(first, tuple)
+    assert first[1] == "refunded"
+    assert type(second) is IdempotencyKeyReused
+    assert isinstance(third, tuple)
+    assert third[1] == "refunded"
+    assert await owner.fetchval("SELECT count(*) FROM transfer WHERE kind = 'refund'") == 2
+
+
 @pytest.mark.parametrize("key", [None, "key"])
 async def test_the_same_refund_at_once(services: Services, owner: Owner, key: str | None) -> None:
     """Twenty times in one batch: one transfer, twenty equal answers."""
