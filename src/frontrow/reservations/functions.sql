@@ -118,7 +118,8 @@ END $$;
 
 -- What a user has of a concert: seats held and owned, and until when no further hold is theirs to make
 -- (NULL: they may). More than p_unpaid_holds that were let go in the last p_unpaid_seconds, released or
--- expired, are too many.
+-- expired, are too many. Those don't count that ended with their show or by a payment: the user let
+-- nothing go.
 CREATE OR REPLACE FUNCTION reservation_account(
     p_user_id uuid, p_concert_id uuid, p_now timestamptz, p_unpaid_holds int, p_unpaid_seconds int
 )
@@ -143,6 +144,15 @@ RETURNS TABLE (seats bigint, barred_until timestamptz) LANGUAGE sql STABLE AS $$
         WHERE r.user_id = p_user_id AND r.concert_id = p_concert_id
             AND r.state IN ('released', 'expired')
             AND r.closed_at > p_now - make_interval(secs => p_unpaid_seconds)
+            AND (
+                r.state = 'released' AND r.closed_at IN (
+                    (SELECT s.cancelled_at FROM show AS s WHERE s.show_id = r.show_id),
+                    (
+                        SELECT p.finished_at FROM place AS p
+                        WHERE p.room_id = r.room_id AND p.number = r.place_number AND p.reason = 'paid'
+                    )
+                )
+            ) IS NOT TRUE
         ORDER BY r.closed_at DESC
         OFFSET greatest(p_unpaid_holds - mine.overdue, 0) LIMIT 1
     ) AS gone ON true

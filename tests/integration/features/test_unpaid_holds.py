@@ -13,10 +13,12 @@ from tests.integration.features.holding import come_back, hold
 FEW: dict[str, Any] = {"unpaid_holds": 2, "unpaid_holds_seconds": 100}
 
 
-async def let_go(services: Services, place: PlaceRef, made: Made, times: int) -> None:
+async def let_go(
+    services: Services, place: PlaceRef, made: Made, times: int, *, seat: int = 1
+) -> None:
     """Holds a seat and releases it."""
     for _ in range(times):
-        held = await hold(services, place, made, [1])
+        held = await hold(services, place, made, [seat])
         await services.reservations.release(held.reservation_id, place.user_id, place)
 
 
@@ -82,6 +84,35 @@ async def test_expired_holds_count_at_once(database: Database, owner: Owner) -> 
         assert await barred(services, place, made) == 100
         assert await services.reservations.expire() == 3
         assert await barred(services, place, made) in (99, 100)
+
+
+async def test_only_what_the_user_let_go_counts(database: Database) -> None:
+    """Holds that end with their show, or by a payment, are not let go by anybody."""
+    async with services_on(database, **FEW) as services:
+        made = await make_concert(services, shows=2, max_seats_per_user=100)
+        place = await buyer(services, made.concert_id, 50_000)
+        for seat in (1, 2, 3):
+            await services.reservations.hold(place, made.shows[1], [seat], None)
+        await services.cancellations.cancel(made.shows[1].show_id)
+        paid = await hold(services, place, made, [1])
+        for seat in (2, 3, 4):
+            await hold(services, place, made, [seat])
+        await services.paying.pay(place, paid.reservation_id, 50_000, None)
+        place = await come_back(services, place)
+        await let_go(services, place, made, 3, seat=5)
+        assert await barred(services, place, made) == 100
+
+
+async def test_a_hold_that_ended_before_its_show_was_cancelled(database: Database) -> None:
+    """It counts: the user let it go by."""
+    async with services_on(database, **FEW) as services:
+        made = await make_concert(services, shows=2, hold_seconds=5, max_seats_per_user=100)
+        place = await buyer(services, made.concert_id)
+        for seat in (1, 2, 3):
+            await services.reservations.hold(place, made.shows[1], [seat], None)
+        await pass_time(database, 5)
+        await services.cancellations.cancel(made.shows[1].show_id)
+        await barred(services, place, made)
 
 
 async def test_a_key_still_finds_what_it_made(database: Database) -> None:
