@@ -95,8 +95,13 @@ async def test_a_join_on_its_way_is_waited_for(pair: Pair, database: Database) -
             # Control: nobody sees the place yet.
             live = "SELECT count(*) FROM place WHERE state <> 'finished'"
             assert await those.other.fetchval(live) == 0
+            assert await pair[1].erasures.unlink() == 1
             sweep = "SELECT retention_sweep($1, $2)"
             async with those.other_waits(sweep, room_id, guest.user_id) as sweeping:
                 await those.one.execute("COMMIT; BEGIN")
                 assert await sweeping
         assert await those.other.fetchval(live) == 0
+        # What it left behind becomes nobody's too, though the user's traces had been gone through.
+        assert await pair[1].erasures.unlink() == 1
+        theirs = "SELECT count(*) FROM place WHERE user_id = $1"
+        assert await those.other.fetchval(theirs, guest.user_id) == 0

@@ -95,6 +95,9 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM FROM reservation_leave(ARRAY[p_room_id], ARRAY[mine.number], ARRAY[mine.place_id]);
+    -- What the user left behind may have been made nobody's before this place was seen.
+    UPDATE erasure AS e SET unlinked_at = NULL
+    WHERE e.user_id = p_user_id AND e.unlinked_at IS NOT NULL;
     RETURN true;
 END $$;
 
