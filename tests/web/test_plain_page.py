@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from frontrow.db.server import EmbeddedServer
 from frontrow.web.page_headers import PLAIN
 from tests.conftest import Database
-from tests.web.fans import OPEN, Concert, Desk, open_desk
+from tests.web.fans import OPEN, Concert, Desk, eventually, open_desk
+from tests.web.test_trouble import unreachable
 from tests.web.visitors import Visitor, visiting
 
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
@@ -31,6 +33,8 @@ async def look(visitor: Visitor, concert: Concert | str, language: str = "en") -
     )
     assert response.headers["content-security-policy"] == PLAIN
     assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert len(response.headers.get_list("x-request-id")) == 1
     assert "<script" not in response.text
     return response
 
@@ -125,6 +129,29 @@ async def test_no_concert(visitor: Visitor) -> None:
         response = await look(visitor, unknown)
         assert response.status_code == 404
         assert "There is nothing here any more." in response.text
+
+
+async def test_no_database(engine: EmbeddedServer, database: Database) -> None:
+    """The page says so and goes on refreshing, so that the place is back when the database is."""
+    async with open_desk(database, deadline_seconds=0.3) as desk, visiting(desk) as visitor:
+        concert = await desk.concert(waiting_room=ONE_BY_ONE)
+        await desk.buyer(concert)
+        await send(visitor, concert, "join")
+        with unreachable(engine):
+            await desk.owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            away = await look(visitor, concert)
+            assert away.status_code == 503
+            assert "nothing is done twice" in away.text
+            assert 'http-equiv="refresh"' in away.text
+            await send(visitor, concert, "leave")
+
+        async def is_back() -> bool:
+            return heading(await look(visitor, concert)) == "You are in line"
+
+        await eventually(is_back)
 
 
 async def test_guests_may_need_more_than_a_form(database: Database) -> None:

@@ -62,7 +62,7 @@ def endpoint(
         except DomainError as error:
             response = problem(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-            response = problem(_fault(error, call, identity))
+            response = problem(fault(error, call.name, identity))
         response.add_header(b"x-request-id", identity)
         if ask.rate_limit is not None:
             tell_rate_limit(response, ask.rate_limit)
@@ -181,11 +181,11 @@ def takes_gzip(request: Request) -> bool:
     return False
 
 
-def _fault(error: Exception, call: Call, identity: bytes) -> DomainError:
+def fault(error: Exception, call: str, identity: bytes) -> DomainError:
     """What an error means to the caller that none of the call's refusals foresaw."""
     if classify(error) is Fault.LOST:
         return Unavailable()
-    _log.error("a call failed", call=call.name, request_id=identity.decode(), exc_info=error)
+    _log.error("a call failed", call=call, request_id=identity.decode(), exc_info=error)
     return InternalError()
 
 

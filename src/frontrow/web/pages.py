@@ -172,7 +172,8 @@ def _counted(handler: Handler, tally: CallTally) -> Handler:
     async def counted(request: Request) -> Response:
         started = perf_counter()
         response = await handler(request)
-        response.add_header(b"x-request-id", request_id(request))
+        if not response.headers.contains(b"x-request-id"):
+            response.add_header(b"x-request-id", request_id(request))
         tally.note(response.status, perf_counter() - started)
         return response
 

@@ -18,6 +18,7 @@ from frontrow.services import Services
 from frontrow.web import cookies
 from frontrow.web.auth import place_of
 from frontrow.web.calls import Ask
+from frontrow.web.endpoint import fault, request_id
 from frontrow.web.files import Files
 from frontrow.web.languages import catalog, language_of, text
 from frontrow.web.limits import Limits
@@ -30,6 +31,7 @@ from frontrow.web.users import NewUser, new_guest
 
 REFRESH_SECONDS = 10
 _LARGEST_FORM_BYTES = 1024
+_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 class PlainPage:
@@ -42,18 +44,21 @@ class PlainPage:
 
     async def show(self, request: Request) -> Response:
         """The place, or how to get one."""
-        language = language_of(request)
+        language, identity = language_of(request), request_id(request)
         texts = catalog(self._files.sources, language, "common", "fan", "line")
         status, title = 200, ""
         try:
             concert = await self._concert(request)
             title = concert.title
             words = await self._look(Ask(request, self._services), concert, texts)
-        except DomainError as error:
-            status = KINDS[type(error)].status
-            words = Words(texts["failed"], [text(texts, f"refusal.{error.code}", **error.fields)])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and goes on
+            refusal = _refusal(error, identity)
+            status = KINDS[type(refusal)].status
+            says = text(texts, f"refusal.{refusal.code}", **refusal.fields)
+            words = Words(texts["failed"], [says], refreshes=not isinstance(refusal, NotFound))
         html = fill(self._files, "plain.html", language, texts, _slots(words, title, texts))
-        response = Response(status, [(b"cache-control", b"no-store")], Content(HTML, html))
+        response = Response(status, list(_HEADERS), Content(HTML, html))
+        response.add_header(b"x-request-id", identity)
         protect(request, response, policy=PLAIN)
         return response
 
@@ -62,9 +67,9 @@ class PlainPage:
 
         So it does also when that was refused.
         """
-        ask = Ask(request, self._services)
-        response = Response(303, [(b"location", b"?plain=1")])
-        with contextlib.suppress(DomainError):
+        ask, identity = Ask(request, self._services), request_id(request)
+        response = Response(303, [(b"location", b"?plain=1"), (b"x-request-id", identity)])
+        try:
             cookies.check_same_origin(ask)
             form = parse_qs((await read_body(request, _LARGEST_FORM_BYTES)).decode("latin-1"))
             concert_id = (await self._concert(request)).concert_id
@@ -72,6 +77,8 @@ class PlainPage:
                 await self._join(ask, concert_id, response)
             elif form.get("do") == ["leave"]:
                 await self._leave(ask, concert_id, response)
+        except Exception as error:  # noqa: BLE001 - the page tells it
+            _refusal(error, identity)
         return response
 
     async def _join(self, ask: Ask, concert_id: UUID, response: Response) -> None:
@@ -122,6 +129,11 @@ class PlainPage:
         with contextlib.suppress(CredentialInvalid):
             return await place_of(self._services, token.encode("latin-1"))
         return None
+
+
+def _refusal(error: Exception, identity: bytes) -> DomainError:
+    """What an error means to the fan."""
+    return error if isinstance(error, DomainError) else fault(error, "page_plain", identity)
 
 
 def _slots(words: Words, title: str, texts: dict[str, str]) -> dict[str, str]:
