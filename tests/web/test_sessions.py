@@ -53,8 +53,9 @@ async def test_a_guest_by_cookie(visitor: Visitor) -> None:
     again = await visitor.ask("POST", "/session", json={})
     assert (again.status_code, again.json()) == (200, made.json())
     assert (await visitor.ask("GET", "/session")).json() == made.json()
-    mine = (await visitor.ask("GET", "/users/me")).json()
-    assert mine["user_id"] == made.json()["user_id"]
+    mine = await visitor.ask("GET", "/users/me")
+    assert mine.json()["user_id"] == made.json()["user_id"]
+    assert mine.headers["cache-control"] == "private, no-cache"
     assert visitor.secrets()["frontrow_user"] not in made.text + again.text
     refused = await visitor.ask("POST", "/users/me/keys", json={})
     check_problem(refused, 401, "credential_missing")

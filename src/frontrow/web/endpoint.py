@@ -34,6 +34,9 @@ JSON = b"application/json"
 encode = msgspec.json.Encoder().encode
 """The one JSON encoder of the answers."""
 
+# Shared caches keep no answer to Authorization by themselves (RFC 9111, section 3.5), but one to a
+# cookie.
+_FOR_NOBODY_ELSE = (b"cache-control", b"private, no-cache")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _NO_WEIGHT = re.compile(rb"q=0(\.0*)?")
 _process = secrets.token_hex(4)
@@ -66,6 +69,8 @@ def endpoint(
         response.add_header(b"x-request-id", identity)
         if ask.rate_limit is not None:
             tell_rate_limit(response, ask.rate_limit)
+        if ask.by_cookie and not response.headers.contains(b"cache-control"):
+            response.add_header(*_FOR_NOBODY_ELSE)
         tally.note(response.status, perf_counter() - started)
         return response
 
