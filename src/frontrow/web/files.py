@@ -15,6 +15,8 @@ from importlib.resources.abc import Traversable
 import msgspec
 from blacksheep import Content, Request, Response
 
+from frontrow.web.endpoint import knows, takes_gzip
+
 _MEDIA_TYPES = {
     "css": b"text/css; charset=utf-8",
     "html": b"text/html; charset=utf-8",
@@ -47,12 +49,10 @@ class Body(msgspec.Struct, frozen=True):
 
     def answer(self, request: Request, cache_control: bytes) -> Response:
         """200 in the form that the caller takes, or 304 to one who has it."""
-        headers = request.headers
-        packed = self.packed and b"gzip" in (headers.get_first(b"accept-encoding") or b"")
+        packed = self.packed and takes_gzip(request)
         # Two forms of one content are two versions (RFC 9110, 8.8.1).
         etag = self.etag[:-1] + b'-gz"' if packed else self.etag
-        known = headers.get_first(b"if-none-match") or b""
-        if etag in (tag.strip().removeprefix(b"W/") for tag in known.split(b",")):
+        if knows(request, etag):
             response = Response(304)
         else:
             content = Content(self.media_type, self.packed if packed else self.plain)
