@@ -116,6 +116,9 @@ class Concerts:
                 raise IdempotencyKeyReused
             zone = ZoneInfo(timezone)
             added = await _add(connection, concert_id, namespace, shows, zone=zone, asked=asked)
+            # Another request with this key may have added its own meanwhile.
+            if await _queries.request_hash_of_show(connection, show_id=first) != asked:
+                raise IdempotencyKeyReused
         return CreatedConcert(concert_id, added), stands is not None
 
     async def change(self, concert_id: UUID, change: ConcertChange) -> None:

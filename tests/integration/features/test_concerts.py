@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -253,6 +254,19 @@ async def test_add_shows(services: Services, database: Database) -> None:
         await services.concerts.add_shows(other.concert_id, added, "key")
     async with refused(database, NotFound):
         await services.concerts.add_shows(uuid4(), added, None)
+
+
+async def test_one_key_for_other_shows_at_once(services: Services, owner: Owner) -> None:
+    """Of two different requests with one key one adds its shows, the other none."""
+    made = await make_concert(services)
+    asked = [[NewShow(starts_at=START, price=1, seats=5_000)] * shows for shows in (1, 2)]
+    found = await asyncio.gather(
+        *[services.concerts.add_shows(made.concert_id, shows, "key") for shows in asked],
+        return_exceptions=True,
+    )
+    assert Counter(type(one) for one in found) == {tuple: 1, IdempotencyKeyReused: 1}
+    (done,) = (len(one[0].shows) for one in found if isinstance(one, tuple))
+    assert await owner.fetchval("SELECT count(*) FROM show") == 1 + done
 
 
 async def test_the_key_of_a_concert_is_not_the_key_of_its_shows(services: Services) -> None:
