@@ -10,10 +10,15 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from frontrow.db.cluster import APP, DATABASE, OWNER
 from frontrow.db.migrate import migrate
 from frontrow.db.server import EmbeddedServer
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Nothing here survives the test run, so that nothing needs to reach the disk. Killed processes
 # still lose nothing: only a crash of the machine would.
