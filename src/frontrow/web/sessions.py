@@ -8,7 +8,7 @@ import msgspec
 from blacksheep import Response
 from msgspec import Meta
 
-from frontrow.errors import CredentialInvalid, NotAllowed
+from frontrow.errors import CredentialInvalid, CredentialMissing, NotAllowed
 from frontrow.web import cookies
 from frontrow.web.auth import SESSION_SECONDS, OperatorKey
 from frontrow.web.calls import Answer, Ask, Call, Who
@@ -28,7 +28,7 @@ class Session(msgspec.Struct, frozen=True):
 class OperatorSession(msgspec.Struct, frozen=True):
     """A browser's right to make the operator's calls."""
 
-    expires_at: Annotated[datetime, Meta(description="When it ends; signing in again renews it.")]
+    expires_at: Annotated[datetime, Meta(description="When it ends; then sign in again.")]
 
 
 async def session(ask: Ask) -> Response:
@@ -69,6 +69,8 @@ async def _user(ask: Ask) -> UUID | None:
 
 async def operator_session(ask: Ask) -> Response:
     """Lets the browser make the operator's calls for some hours."""
+    if ask.by_cookie:
+        raise CredentialMissing("A session can't renew itself: sign in with the operator's key.")
     cookies.check_same_origin(ask)
     key = ask.services.settings.operator_key
     if key is None:
@@ -144,7 +146,7 @@ CALLS = (
         group="Sessions",
         summary="Sign a browser in as the operator",
         says=(
-            "With the operator's key, or with a session, which renews it. For pages of this server "
+            "With the operator's key; a session doesn't renew itself. For pages of this server "
             "only: the Origin is checked."
         ),
         who=Who.OPERATOR,
