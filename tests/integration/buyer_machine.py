@@ -52,9 +52,10 @@ class BuyerMachine(BuyerStage):
         """Somebody wants seats by their numbers."""
         place = self.pick_place(choice)
         show = self.pick_show(at, place)
-        self.do(self._hold, place, show, sorted(seats | ({SEATS + 1} if beyond else set())), key)
+        self.do(self.ask_hold, place, show, sorted(seats | ({SEATS + 1} if beyond else set())), key)
 
-    def _hold(self, place: Place, show: Show, wanted: list[int], key: str | None) -> None:
+    def ask_hold(self, place: Place, show: Show, wanted: list[int], key: str | None) -> None:
+        """Seats are asked for by their numbers."""
         expected = self.model.hold(place, show, wanted, key)
         made = self.ask(expected, lambda s: s.reservations.hold(place.ref, show.show, wanted, key))
         self._held(place, show, wanted, (key, wanted), made)
@@ -64,9 +65,10 @@ class BuyerMachine(BuyerStage):
     def hold_best(self, choice: int, at: int, wish: Wish, key: str | None) -> None:
         """Somebody wants the best seats."""
         place = self.pick_place(choice)
-        self.do(self._hold_best, place, self.pick_show(at, place), wish, key)
+        self.do(self.ask_best, place, self.pick_show(at, place), wish, key)
 
-    def _hold_best(self, place: Place, show: Show, wish: Wish, key: str | None) -> Hold | None:
+    def ask_best(self, place: Place, show: Show, wish: Wish, key: str | None) -> Hold | None:
+        """The best seats are asked for. Returns the hold, if there is one."""
         expected, seats = self.model.hold_best(place, show, wish, key)
         made = self.ask(expected, lambda s: s.best_seats.hold(place.ref, show.show, wish, key))
         return self._held(place, show, seats, (key, wish), made)
@@ -102,12 +104,15 @@ class BuyerMachine(BuyerStage):
         """A hold is let go, with a token or a key; now and then by somebody else."""
         hold = self.pick_hold(choice)
         place = self.pick_place(whose) if other else hold.place
-        user = self.somebody = place.user
-        token = place if with_token else None
+        self.do(self.ask_release, hold, place.user, place if with_token else None)
+
+    def ask_release(self, hold: Hold, user: User, token: Place | None) -> None:
+        """A hold is let go by a user, with a token or without."""
+        self.somebody = user
         self.ask(
             self.model.release(hold, user, token),
             lambda s: s.reservations.release(
-                hold.reservation_id, user.user_id, place.ref if with_token else None
+                hold.reservation_id, user.user_id, token.ref if token else None
             ),
         )
 
@@ -127,9 +132,10 @@ class BuyerMachine(BuyerStage):
     @rule(choice=CHOICES, seats=st.integers(1, 5), key=KEYS)
     def charge(self, choice: int, seats: int, key: str | None) -> None:
         """Somebody puts the price of so many seats into the wallet."""
-        self.do(self._charge, self.pick_place(choice), seats * PRICE, key)
+        self.do(self.ask_charge, self.pick_place(choice), seats * PRICE, key)
 
-    def _charge(self, place: Place, amount: int, key: str | None) -> None:
+    def ask_charge(self, place: Place, amount: int, key: str | None) -> None:
+        """Money is put into a wallet."""
         self.somebody = place.user
         expected = self.model.charge(place, amount, key)
         answer = self.ask(expected, lambda s: s.ledger.charge(place.ref, amount, key))
@@ -142,7 +148,7 @@ class BuyerMachine(BuyerStage):
         place = self.join_line(choice, self.model.concerts[other])
         self.admit()
         if place is not None and self.model.objection(place) is None:
-            self._charge(place, seats * PRICE, None)
+            self.ask_charge(place, seats * PRICE, None)
 
     @precondition(lambda self: self.model.holds)
     @rule(
@@ -156,9 +162,10 @@ class BuyerMachine(BuyerStage):
         """A reservation is to be paid; now and then by another place, or not the right amount."""
         hold = self.pick_hold(choice)
         place = self.pick_place(payer) if other else hold.place
-        self.do(self._pay, place, hold, hold.amount - less, key)
+        self.do(self.ask_pay, place, hold, hold.amount - less, key)
 
-    def _pay(self, place: Place, hold: Hold, amount: int, key: str | None) -> None:
+    def ask_pay(self, place: Place, hold: Hold, amount: int, key: str | None) -> None:
+        """A reservation is paid."""
         self.somebody = place.user
         expected = self.model.pay(place, hold, amount, key)
         answer = self.ask(
@@ -182,10 +189,10 @@ class BuyerMachine(BuyerStage):
     def buy(self, choice: int, at: int, count: int) -> None:
         """Somebody who was called holds the best seats and pays them."""
         place = pick(self.model.acting(), choice)
-        hold = self._hold_best(place, pick(place.concert.shows, at), Wish(count), None)
+        hold = self.ask_best(place, pick(place.concert.shows, at), Wish(count), None)
         if hold is not None:
-            self._charge(place, hold.amount, None)
-            self.do(self._pay, place, hold, hold.amount, None)
+            self.ask_charge(place, hold.amount, None)
+            self.do(self.ask_pay, place, hold, hold.amount, None)
 
     @precondition(lambda self: self.model.sales)
     @rule(choice=CHOICES, by=st.sampled_from(["operator", "buyer", "buyer", "anybody"]), key=KEYS)
@@ -194,9 +201,10 @@ class BuyerMachine(BuyerStage):
         sale = pick(self.model.sales, choice)
         anybody = pick(self.model.users, choice)
         buyer = {"operator": None, "buyer": sale.user, "anybody": anybody}[by]
-        self.do(self._refund, sale, buyer, key)
+        self.do(self.ask_refund, sale, buyer, key)
 
-    def _refund(self, sale: Sale, buyer: User | None, key: str | None) -> None:
+    def ask_refund(self, sale: Sale, buyer: User | None, key: str | None) -> None:
+        """A purchase is given back, by the operator where no buyer asks."""
         self.somebody = sale.user
         expected = self.model.refund(sale, buyer, key)
         answer = self.ask(
@@ -226,11 +234,12 @@ class BuyerMachine(BuyerStage):
         """A ticket is scanned; now and then at the gate of some show."""
         ticket = pick(self.model.tickets, choice)
         show = pick(self.model.shows, choice) if elsewhere else None
-        self.do(self._check_in, ticket, gate, show, key)
+        self.do(self.ask_check_in, ticket, gate, show, key)
 
-    def _check_in(
+    def ask_check_in(
         self, ticket: Ticket, gate: str | None, show: Show | None, key: str | None
     ) -> None:
+        """A ticket is scanned at a gate, which may be for one show only."""
         self.somebody = ticket.sale.user
         scan = Scan(ticket.code, gate, show.show.show_id if show else None)
         answer = self.ask(
@@ -310,7 +319,14 @@ class BuyerMachine(BuyerStage):
                 await check_concert(self.process(), self.model, concert)
             for show in self.model.shows:
                 await check_show(self.process(), self.owner, self.model, show)
-            findings = await audit(self.owner)
-            assert [found for found in findings if found.violations] == []
-            for found in findings:
-                self.looked(found.invariant, found.checked)
+            await self._audit()
+
+    def audit(self) -> None:
+        """No invariant of the books is broken."""
+        self.run(self._audit())
+
+    async def _audit(self) -> None:
+        findings = await audit(self.owner)
+        assert [found for found in findings if found.violations] == []
+        for found in findings:
+            self.seen.looked[found.invariant] += found.checked

@@ -1,11 +1,12 @@
 """The stage for buyers, with its lines: two processes' services beside a naive model."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 from hypothesis import strategies as st
@@ -45,6 +46,13 @@ Thing = TypeVar("Thing")
 PLAY_SECONDS = 100
 
 
+class Seen(NamedTuple):
+    """How often each answer was given, and how many rows each invariant of the audit looked at."""
+
+    told: Counter[str]
+    looked: Counter[str]
+
+
 class BuyerStage(RuleBasedStateMachine):
     """Buyers of two concerts, as the services of two processes keep them and as a model does.
 
@@ -52,7 +60,7 @@ class BuyerStage(RuleBasedStateMachine):
         run: waits for a coroutine.
         database: an empty one, or with what is left of the run before.
         model: an empty one.
-        looked: told how many rows each invariant of the audit has looked at.
+        seen: what has happened so far, over all runs.
     """
 
     def __init__(
@@ -60,13 +68,13 @@ class BuyerStage(RuleBasedStateMachine):
         run: Callable[[Coroutine[Any, Any, Any]], Any],
         database: Database,
         model: BuyerModel,
-        looked: Callable[[str, int], None] = lambda _name, _rows: None,
+        seen: Seen,
     ) -> None:
         super().__init__()
         self.run = run
         self.database = database
         self.model = model
-        self.looked = looked
+        self.seen = seen
         self.stack = AsyncExitStack()
         self.turn = 0
         self.somebody: User | None = None
@@ -96,6 +104,7 @@ class BuyerStage(RuleBasedStateMachine):
             assert abs(fields.pop(retry) - expected_fields.get(retry, 0)) < PLAY_SECONDS
             expected_fields = {k: v for k, v in expected_fields.items() if k != retry}
         assert (code, fields) == (expected_code, expected_fields)
+        self.seen.told[code] += 1
         return answer
 
     def do(self, question: Callable[..., Answer], *arguments: object) -> Answer:

@@ -1,6 +1,7 @@
-"""What the tests of the features share: the services of one process, without upkeep."""
+"""What the tests share: the services of one process, without upkeep; a loop for state machines."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
@@ -23,3 +24,10 @@ async def owner(database: Database) -> AsyncIterator[Owner]:
     connection = await asyncpg.connect(database.owner_url)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    """An event loop of its own, for a test that is no coroutine: a state machine's."""
+    with asyncio.Runner() as made:
+        yield made

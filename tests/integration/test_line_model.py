@@ -1,7 +1,7 @@
 """A line against a naive model of it: any sequence of events, under every policy and order."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,13 +25,6 @@ RUNS = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-
-
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    """An event loop of its own: the machine is no coroutine."""
-    with asyncio.Runner() as made:
-        yield made
 
 
 def test_any_sequence_of_events(runner: asyncio.Runner, database: Database) -> None:
