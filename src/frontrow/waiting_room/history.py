@@ -4,6 +4,7 @@ Nothing is kept for it: the places tell when each of these was. How many waited 
 end of a minute is what there is now less what has happened since.
 """
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -50,15 +51,19 @@ async def line_history(pool: asyncpg.Pool, concert_id: UUID, *, minutes: int) ->
     if not rows:
         raise NotFound
     as_of: datetime = rows[0]["as_of"]
-    counts = {(row["minute"], row["kind"]): row["places"] for row in rows}
-    waiting, admitted = counts.get((0, "waiting"), 0), counts.get((0, "admitted"), 0)
     this_minute = as_of.replace(second=0, microsecond=0)
+    counts: Counter[tuple[str, datetime | None]] = Counter()
+    for row in rows:
+        # What was committed a moment after that clock was read is of this minute too.
+        minute = row["minute"] and min(row["minute"], this_minute)
+        counts[row["kind"], minute] += row["places"] or 0
+    waiting, admitted = counts["waiting", None], counts["admitted", None]
     told = []
     for ago in range(minutes):
-        joined, called, paid, gone, gave_up = (
-            counts.get((ago, kind), 0) for kind in ("joined", "called", "paid", "gone", "gave_up")
-        )
         at = this_minute - timedelta(minutes=ago)
+        joined, called, paid, gone, gave_up = (
+            counts[kind, at] for kind in ("joined", "called", "paid", "gone", "gave_up")
+        )
         told.append(Minute(at, joined, called, paid, gone, gave_up, waiting, admitted))
         waiting -= joined - called - gave_up
         admitted -= called - paid - gone

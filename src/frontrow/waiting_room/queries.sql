@@ -145,26 +145,32 @@ FROM waiting_room WHERE concert_id = :concert_id;
 UPDATE waiting_room SET paused = :paused WHERE concert_id = :concert_id RETURNING room_id;
 
 -- name: line_history
--- What has happened in a concert's line, by kind and by how many minutes ago, the present minute being
--- 0; and how many places wait and are in now. One row of no kind in any case, if there is the concert.
-SELECT now AS as_of, e.minute, e.kind, count(e.kind)::int AS places
+-- What has happened in a concert's line, by kind and minute, from the beginning of a minute on; and how
+-- many places wait and are in now, without a minute. One row of no kind in any case, if there is the
+-- concert. All of it is of one moment. Whole minutes are cut out in integers: a long line is counted
+-- as quickly as for the statistics.
+SELECT c.now AS as_of, e.kind, e.minute, e.places
 FROM waiting_room AS w
-CROSS JOIN LATERAL (SELECT statement_timestamp() AS now) AS clock
+CROSS JOIN LATERAL (
+    SELECT statement_timestamp() AS now, date_bin('1 minute', statement_timestamp(), 'epoch')
+        - make_interval(mins => :minutes - 1) AS since
+) AS c
 LEFT JOIN LATERAL (
-    SELECT e.kind,
-        -- What was committed a moment after that clock was read is of this minute too.
-        greatest(0, extract(epoch FROM date_trunc('minute', now, 'UTC') - date_trunc('minute', e.at, 'UTC'))
-            / 60)::int AS minute
-    FROM place AS p
-    CROSS JOIN LATERAL (VALUES
-        ('joined', p.joined_at),
-        ('called', p.admitted_at),
-        (CASE WHEN p.reason = 'paid' THEN 'paid' WHEN p.admitted_at IS NULL THEN 'gave_up' ELSE 'gone' END,
-            p.finished_at),
-        (CASE WHEN p.state <> 'finished' THEN p.state::text END, now)
-    ) AS e (kind, at)
-    WHERE p.room_id = w.room_id AND e.kind IS NOT NULL
-        AND e.at >= date_trunc('minute', now, 'UTC') - make_interval(mins => :minutes - 1)
+    SELECT p.state::text AS kind, NULL::timestamptz AS minute, count(*)::int AS places
+    FROM place AS p WHERE p.room_id = w.room_id AND p.state <> 'finished'
+    GROUP BY 1
+    UNION ALL
+    SELECT 'joined', date_bin('1 minute', p.joined_at, 'epoch') AS minute, count(*)::int
+    FROM place AS p WHERE p.room_id = w.room_id AND p.joined_at >= c.since
+    GROUP BY 2
+    UNION ALL
+    SELECT 'called', date_bin('1 minute', p.admitted_at, 'epoch') AS minute, count(*)::int
+    FROM place AS p WHERE p.room_id = w.room_id AND p.admitted_at >= c.since
+    GROUP BY 2
+    UNION ALL
+    SELECT CASE WHEN p.reason = 'paid' THEN 'paid' WHEN p.admitted_at IS NULL THEN 'gave_up' ELSE 'gone' END,
+        date_bin('1 minute', p.finished_at, 'epoch') AS minute, count(*)::int
+    FROM place AS p WHERE p.room_id = w.room_id AND p.finished_at >= c.since
+    GROUP BY 1, 2
 ) AS e ON true
-WHERE w.concert_id = :concert_id
-GROUP BY 1, 2, 3;
+WHERE w.concert_id = :concert_id;
