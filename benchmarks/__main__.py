@@ -16,6 +16,7 @@ for measurement in (
     "slots",
     "cancellation",
     "best_seats",
+    "pages",
 ):
     print(f"\n{measurement}\n", flush=True)
     command = [sys.executable, "-m", f"benchmarks.{measurement}"]

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 
+def find(name: str) -> str | None:
+    """Where it is, if it can be had."""
+    places = [os.environ["PATH"], str(Path(sys.executable).parent), "/usr/sbin", "/usr/local/sbin"]
+    return shutil.which(name, path=os.pathsep.join(places))
+
+
 def program(name: str) -> str:
     """Where it is; skips the test where it can't be had."""
-    places = [os.environ["PATH"], str(Path(sys.executable).parent), "/usr/sbin", "/usr/local/sbin"]
-    found = shutil.which(name, path=os.pathsep.join(places))
+    found = find(name)
     if found is None:
         pytest.skip(f"there is no {name} here: make {name}")
     return found

@@ -11,7 +11,7 @@ from tests.pages.browser import Window, accessible
 from tests.web.fans import Concert, Desk, eventually
 
 _SOURCES = Files().sources
-PARTS = ("common", "fan", "line", "shop", "tickets")
+PARTS = ("common", "fan", "list", "line", "shop", "tickets")
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 from playwright.async_api import Browser, expect
 
 from tests.conftest import Database
-from tests.pages.browser import DESKTOP, PHONE, Window, window
+from tests.pages.browser import DESKTOP, PHONE, window
 from tests.pages.fans import visit
 from tests.web.fans import OPEN, SOON, Concert, Desk, Fan, open_desk
 
@@ -149,13 +149,6 @@ async def test_the_alert_is_on_request(browser: Browser, desk: Desk) -> None:
         assert await fan.page.evaluate("shown") == [fan.says("turn.title")]
 
 
-async def without_scripts(here: Window, concert: Concert) -> Any:
-    """The page that a browser without scripts is led to."""
-    page = await here.open(f"/concerts/{concert.concert_id}")
-    await page.wait_for_url("**?plain=1")
-    return page
-
-
 async def test_without_scripts(browser: Browser, desk: Desk) -> None:
     """The page tells the place, refreshes itself, says when the turn has come; one can leave."""
     concert, inside = await line(desk)
@@ -163,7 +156,7 @@ async def test_without_scripts(browser: Browser, desk: Desk) -> None:
     async with window(
         browser, address, java_script_enabled=False, locale="ko-KR", viewport=PHONE
     ) as here:
-        page = await without_scripts(here, concert)
+        page = await here.open(f"/concerts/{concert.concert_id}")
         await page.get_by_role("button", name="대기열 참여하기").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("대기 중입니다")
         await expect(page.get_by_text("바로 다음 차례입니다.")).to_be_visible()

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from frontrow.concerts.model import Concert, Dates
 from frontrow.errors import NotAllowed, NotFound
+from frontrow.services import Services
 from frontrow.waiting_room.model import RoomState
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import ok
@@ -32,21 +33,19 @@ class DatesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     all: Annotated[bool, Meta(description="Also dates without a seat.")] = False
 
 
+async def on_sale(services: Services) -> list[ListedConcert]:
+    """The concerts, each with the state of its line."""
+    lines = services.rooms.snapshot.by_concert
+    return [
+        ListedConcert(**msgspec.structs.asdict(concert), state=lines[concert.concert_id].state)
+        for concert in await services.catalogue.concerts()
+        if concert.concert_id in lines
+    ]
+
+
 async def concerts(ask: Ask) -> Response:
     """Lists what is on sale."""
-    listed = await ask.services.catalogue.concerts()
-    lines = ask.services.rooms.snapshot.by_concert
-    return ok(
-        Concerts(
-            [
-                ListedConcert(
-                    **msgspec.structs.asdict(concert), state=lines[concert.concert_id].state
-                )
-                for concert in listed
-                if concert.concert_id in lines
-            ]
-        )
-    )
+    return ok(Concerts(await on_sale(ask.services)))
 
 
 async def dates(ask: Ask) -> Response:

@@ -62,7 +62,6 @@ class Body(msgspec.Struct, frozen=True):
         response.add_header(b"etag", etag)
         response.add_header(b"cache-control", cache_control)
         response.add_header(b"vary", b"accept-encoding")
-        response.add_header(b"x-content-type-options", b"nosniff")
         response.add_header(b"cross-origin-resource-policy", b"same-origin")
         return response
 
@@ -108,7 +107,9 @@ class Files:
         body = self._bodies.get(path)
         if body is None:
             return None
-        return body.answer(request, _FOR_GOOD if version == self.version else _ASK_AGAIN)
+        response = body.answer(request, _FOR_GOOD if version == self.version else _ASK_AGAIN)
+        response.add_header(b"x-content-type-options", b"nosniff")
+        return response
 
 
 def _walk(folder: Traversable, below: str) -> list[tuple[str, bytes]]:

@@ -45,6 +45,7 @@ def protect(request: Request, response: Response, *, policy: str, features: str 
         # Not no-referrer: then forms would be sent without their origin.
         (b"referrer-policy", b"same-origin"),
         (b"cross-origin-opener-policy", b"same-origin"),
+        (b"x-content-type-options", b"nosniff"),
         (b"x-frame-options", b"DENY"),
     ):
         response.add_header(name, value)

@@ -1,7 +1,7 @@
 """The pages: HTML that is made once for each language, with the headers that keep it safe.
 
-In their templates ``{{#modules}}`` are a page's scripts, ``{{#catalog}}`` is its catalog for them,
-and ``{{#without}}`` what a browser does that runs none.
+In their templates ``{{#modules}}`` are a page's scripts, ``{{#catalog}}`` is its catalog for them.
+The list and a concert's line are rendered for each request, in modules of their own.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,15 +15,16 @@ from blacksheep import Request, Response
 from frontrow.errors import NotFound
 from frontrow.metrics import CallTally
 from frontrow.services import Services
+from frontrow.web.concert_page import ConcertPage
 from frontrow.web.cookies import is_https
 from frontrow.web.endpoint import request_id
 from frontrow.web.files import Body, Files
 from frontrow.web.languages import COOKIE, LANGUAGES, catalog, language_of
 from frontrow.web.limits import Limits
+from frontrow.web.list_page import ListPage
 from frontrow.web.page_headers import HTML, SCRIPTED, protect
-from frontrow.web.plain_page import PlainPage
 from frontrow.web.problems import problem
-from frontrow.web.templates import fill
+from frontrow.web.templates import data_block, fill, scripts
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -36,8 +37,6 @@ class Page(msgspec.Struct, frozen=True):
     script: str
     catalogs: tuple[str, ...]
     paths: tuple[str, ...]
-    without: str = ""
-    """Where a browser without scripts is led."""
     features: str = ""
     """What the page may use of the browser (Permissions-Policy)."""
 
@@ -52,15 +51,6 @@ def _console(name: str, script: str, path: str, *parts: str, features: str = "")
 
 
 PAGES = (
-    Page("concerts", "fan.html", "fan/concerts.js", _FAN, ("/",)),
-    Page(
-        "concert",
-        "fan.html",
-        "fan/concert.js",
-        (*_FAN, "line"),
-        ("/concerts/{concert_id}",),
-        "?plain=1",
-    ),
     Page("seats", "fan.html", "fan/shop.js", (*_FAN, "shop"), ("/concerts/{concert_id}/seats",)),
     Page("tickets", "fan.html", "fan/tickets.js", (*_FAN, "tickets"), ("/tickets",)),
     _console("concerts", "console/concerts.js", "/console"),
@@ -77,8 +67,6 @@ PAGES = (
     _console("audit", "console/audit.js", "/console/audit", "audit"),
 )
 
-_WITHOUT = '<noscript><meta http-equiv="refresh" content="0; url={}"></noscript>'
-
 
 class Route(NamedTuple):
     """A path of the pages, and what counts its requests."""
@@ -91,15 +79,22 @@ class Route(NamedTuple):
 
 def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
     """The pages and their files."""
-    plain = PlainPage(files, services, limits)
+    concert = ConcertPage(files, services, limits)
+    rendered: dict[str, Handler] = {
+        "/": ListPage(files, services).show,
+        "/concerts/{concert_id}": concert.show,
+    }
+    for (path, show), name in zip(rendered.items(), ("concerts", "concert"), strict=True):
+        tally = CallTally(f"page_{name}")
+        yield Route("GET", path, _counted(_choosable(show), tally), tally)
+    tally = CallTally("page_form")
+    yield Route("POST", "/concerts/{concert_id}", _counted(concert.act, tally), tally)
     for page in PAGES:
         tally = CallTally(f"page_{page.name}")
         bodies = {language: render(files, page, language) for language in LANGUAGES}
-        show = _shows(page, bodies, plain.show if page.without else None)
+        show = _shows(page, bodies)
         for path in page.paths:
             yield Route("GET", path, _counted(show, tally), tally)
-    tally = CallTally("page_plain")
-    yield Route("POST", "/concerts/{concert_id}", _counted(plain.act, tally), tally)
     tally = CallTally("page_file")
 
     async def file(request: Request) -> Response:
@@ -112,19 +107,7 @@ def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
 def render(files: Files, page: Page, language: str) -> Body:
     """The page in one language."""
     texts = catalog(files.sources, language, *page.catalogs)
-    script, *imported = (files.url(module) for module in files.modules(page.script))
-    made = {
-        # In a data block; nothing in it may end the block.
-        "catalog": msgspec.json.encode(texts).decode().replace("<", "\\u003c"),
-        # All at once, instead of each when the one that imports it has come.
-        "modules": "\n".join(
-            [
-                f'<script type="module" src="{script}"></script>',
-                *(f'<link rel="modulepreload" href="{module}">' for module in imported),
-            ]
-        ),
-        "without": page.without and _WITHOUT.format(page.without),
-    }
+    made = {"catalog": data_block(texts), "modules": scripts(files, page.script)}
     html = fill(files, page.file, language, texts, made)
     return Body.of(html, HTML)
 
@@ -153,19 +136,23 @@ def choose_language(request: Request) -> Response | None:
     )
 
 
-def _shows(page: Page, bodies: dict[str, Body], plain: Handler | None) -> Handler:
+def _choosable(show: Handler) -> Handler:
+    """A page whose language can be chosen."""
+
+    async def respond(request: Request) -> Response:
+        return choose_language(request) or await show(request)
+
+    return respond
+
+
+def _shows(page: Page, bodies: dict[str, Body]) -> Handler:
     async def show(request: Request) -> Response:
-        chosen = choose_language(request)
-        if chosen is not None:
-            return chosen
-        if plain is not None and "plain" in request.query:
-            return await plain(request)
         response = bodies[language_of(request)].answer(request, b"private, no-cache")
         response.add_header(b"vary", b"accept-language, cookie")
         protect(request, response, policy=SCRIPTED, features=page.features)
         return response
 
-    return show
+    return _choosable(show)
 
 
 def _counted(handler: Handler, tally: CallTally) -> Handler:

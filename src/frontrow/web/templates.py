@@ -8,10 +8,31 @@ import re
 from collections.abc import Mapping
 from html import escape
 
+import msgspec
+
 from frontrow.web.files import Files
 from frontrow.web.languages import LANGUAGES
 
+REFRESH_SECONDS = 10
+REFRESH = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
+"""Loads the page again, for a browser without scripts."""
+
 _SLOT = re.compile(r"\{\{(?P<kind>[@#]?)(?P<name>[\w./-]+)\}\}")
+
+
+def data_block(value: object) -> str:
+    """JSON for a data block of a page; nothing in it can end the block."""
+    return msgspec.json.encode(value).decode().replace("<", "\\u003c")
+
+
+def scripts(files: Files, script: str) -> str:
+    """A page's script and all that it imports.
+
+    These are fetched at once, instead of each when the one that needs it has come.
+    """
+    first, *imported = (files.url(module) for module in files.modules(script))
+    links = (f'<link rel="modulepreload" href="{module}">' for module in imported)
+    return "\n".join([f'<script type="module" src="{first}"></script>', *links])
 
 
 def fill(

@@ -1,13 +1,12 @@
 // One concert before its seats: its line, as the server says this browser stands in it.
 
 import { insist } from "../shared/api.js";
-import { button, h } from "../shared/dom.js";
-import { beSomebody, session } from "../shared/guest.js";
-import { days, moment, money, t } from "../shared/i18n.js";
+import { busy, button, h } from "../shared/dom.js";
+import { beSomebody } from "../shared/guest.js";
+import { t } from "../shared/i18n.js";
 import { notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
-import { announce, heading, setTitle, showView, viewName } from "../shared/view.js";
-import { roomBadge } from "./badge.js";
+import { adoptView, announce, heading, setTitle, showView, viewName } from "../shared/view.js";
 import { follow } from "./follow.js";
 import { showTurn } from "./turnview.js";
 import { leaveLine } from "./leave.js";
@@ -17,68 +16,28 @@ import { showWaiting } from "./waiting.js";
 const JUST_NOW_MS = 2500;
 const id = location.pathname.split("/")[2];
 
-let concert; // what is on sale
-let line; // its line, as everybody sees it
+// What the page came with: what is on sale, its line as everybody sees it, whether one is in it.
+const known = JSON.parse(document.getElementById("known").textContent);
+const { concert, line, has_place: hasPlace } = known;
 let following = new AbortController();
 let joinedAt = -Infinity; // when the fan pressed the button, if that was just now
 
-start().catch(fail);
+if (hasPlace) followPlace();
+else if (location.hash === "#left") showFinished("left");
+else adoptLanding();
 
-async function start() {
-  const [listed, document_, mine] = await Promise.all([
-    insist("GET", "/concerts"),
-    insist("GET", `/concerts/${id}/queue`),
-    session(),
-  ]);
-  concert = listed.body.concerts.find((each) => each.concert_id === id);
-  line = document_.body;
-  if (!concert) throw Object.assign(new Error(), { code: "not_found" });
-  if (mine.places.includes(id)) followPlace();
-  else if (location.hash === "#left") showFinished("left");
-  else showLanding();
-}
-
-function fail(error) {
-  showView(
-    "failed",
-    t("site"),
-    heading(t("failed")),
-    h("p", { role: "alert" }, sentence(error)),
-    h("div", { class: "row" }, button(t("try_again"), () => location.reload(), { class: "primary" }), allConcerts()),
-  );
+/** The page came with how to join: here the form does it without a new page. */
+function adoptLanding() {
+  adoptView("landing");
+  const form = document.querySelector("form");
+  form?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    busy(event.submitter, join);
+  });
 }
 
 function allConcerts() {
   return h("a", { class: "button", href: "/" }, t("all_concerts"));
-}
-
-// Before the line
-
-function showLanding() {
-  const { state, opens_at: opensAt } = line;
-  const when = { dateStyle: "full", timeStyle: "short" };
-  const next = opensAt && state === "scheduled" ? moment(opensAt, concert.timezone, when) : "";
-  showView(
-    "landing",
-    concert.title,
-    h("p", {}, roomBadge(state)),
-    heading(concert.title),
-    ...facts(),
-    h("p", {}, t(`landing.${state}`, { opens: next, waiting: line.waiting })),
-    state === "closed"
-      ? h("p", {}, allConcerts())
-      : h("div", { class: "row" }, button(t("join"), join, { class: "primary large" })),
-    h("p", { class: "soft small" }, t("landing.fair")),
-  );
-}
-
-function facts() {
-  const when = concert.first_date && days(concert.first_date, concert.last_date);
-  return [
-    concert.artist && h("p", { class: "lead" }, concert.artist),
-    h("p", { class: "soft" }, [when, concert.venue].filter(Boolean).join(" · ")),
-    concert.price_from && h("p", {}, t("concert.from", { price: money(concert.price_from, concert.currency) })),
-  ];
 }
 
 async function join() {
@@ -118,7 +77,7 @@ function followPlace() {
       if (viewName() === "waiting") waiting?.touch(...told);
     },
     // Another tab has left the line, or this browser has forgotten the place.
-    onLost: () => (latest ? showFinished("left") : showLanding()),
+    onLost: () => (latest ? showFinished("left") : location.reload()),
   });
 }
 

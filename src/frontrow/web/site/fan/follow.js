@@ -23,6 +23,11 @@ export function follow(concert, { onStatus, onTouch, onLost, signal }) {
   return nap.wake;
 }
 
+/** The time between two looks at the document. */
+function untilNext() {
+  return DOCUMENT_MS * (1 + Math.random() / 4);
+}
+
 class Following {
   constructor(concert, parts) {
     Object.assign(this, { concert, status: null, askedAt: 0, failures: 0, noStreamUntil: 0 }, parts);
@@ -61,7 +66,8 @@ class Following {
   async askOwn() {
     const { body } = await call("GET", "/queue/tokens/me", this.as());
     this.tell(body);
-    return this.suitsStream() ? 0 : Math.max(body.poll_after_ms, DOCUMENT_MS);
+    if (this.suitsStream()) return 0;
+    return body.state === "admitted" ? Math.max(body.poll_after_ms, DOCUMENT_MS) : untilNext();
   }
 
   async askDocument() {
@@ -77,7 +83,7 @@ class Following {
       seats_available: body.seats_available,
       estimated: true,
     });
-    return DOCUMENT_MS * (1 + Math.random() / 4);
+    return untilNext();
   }
 
   /** Reads the stream until it ends, the tab is hidden, or nothing comes any more. */

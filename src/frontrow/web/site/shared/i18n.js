@@ -4,8 +4,14 @@ const catalog = JSON.parse(document.getElementById("catalog").textContent);
 
 export const language = document.documentElement.lang;
 
-const plurals = new Intl.PluralRules(language);
-const numbers = new Intl.NumberFormat(language);
+// Made when first needed, and once: each takes a phone some milliseconds.
+const formats = new Map();
+
+function format(kind, options = {}) {
+  const key = kind.name + JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new kind(language, options));
+  return formats.get(key);
+}
 
 /** Whether the catalog has a text. */
 export function has(key) {
@@ -19,24 +25,23 @@ export function has(key) {
 export function t(key, values = {}) {
   let text = catalog[key];
   if (text === undefined && "count" in values) {
-    text = catalog[`${key}.${plurals.select(values.count)}`] ?? catalog[`${key}.other`];
+    text = catalog[`${key}.${format(Intl.PluralRules).select(values.count)}`] ?? catalog[`${key}.other`];
   }
   if (text === undefined) throw new Error(`no text: ${key}`);
   return text.replace(/\{(\w+)\}/g, (_, name) =>
-    typeof values[name] === "number" ? numbers.format(values[name]) : String(values[name]),
+    typeof values[name] === "number" ? format(Intl.NumberFormat).format(values[name]) : String(values[name]),
   );
 }
 
 /** An amount in the currency's minor unit. */
 export function money(amount, currency) {
-  const format = new Intl.NumberFormat(language, { style: "currency", currency });
-  const digits = format.resolvedOptions().maximumFractionDigits;
-  return format.format(amount / 10 ** digits);
+  const written = format(Intl.NumberFormat, { style: "currency", currency });
+  return written.format(amount / 10 ** written.resolvedOptions().maximumFractionDigits);
 }
 
 /** A moment, as the clocks at the venue show it. */
 export function moment(iso, timeZone, options = { dateStyle: "full", timeStyle: "short" }) {
-  return new Intl.DateTimeFormat(language, { timeZone, ...options }).format(new Date(iso));
+  return format(Intl.DateTimeFormat, { timeZone, ...options }).format(new Date(iso));
 }
 
 /** A moment's time of day, at the venue or here. */
@@ -51,10 +56,9 @@ export function day(date, options = { weekday: "short", month: "long", day: "num
 
 /** The days from one to another. */
 export function days(first, last) {
-  const format = new Intl.DateTimeFormat(language, {
-    timeZone: "UTC", weekday: "short", month: "long", day: "numeric",
-  });
-  return format.formatRange(new Date(`${first}T00:00:00Z`), new Date(`${last}T00:00:00Z`));
+  const options = { timeZone: "UTC", weekday: "short", month: "long", day: "numeric" };
+  const [from, to] = [first, last].map((date) => new Date(`${date}T00:00:00Z`));
+  return format(Intl.DateTimeFormat, options).formatRange(from, to);
 }
 
 /** A length of time in seconds, as roughly as people say it. */

@@ -27,6 +27,11 @@ export function showView(name, title, ...content) {
   return current.controller.signal;
 }
 
+/** Takes over what the page came with as a view. */
+export function adoptView(name) {
+  current = { name, controller: new AbortController() };
+}
+
 /** The name of the view that is shown. */
 export function viewName() {
   return current?.name;

@@ -1,0 +1,109 @@
+"""The line of a concert in HTML, as it is when the page is opened.
+
+A browser without scripts gets on with that; the page's script takes over where one runs.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from html import escape
+from zoneinfo import ZoneInfo
+
+from frontrow.waiting_room.model import Eta, QueueDocument, Status
+from frontrow.web.concerts import ListedConcert
+from frontrow.web.languages import text
+from frontrow.web.list_page import badge, facts
+from frontrow.web.written import moment
+
+Texts = Mapping[str, str]
+
+
+def landing(concert: ListedConcert, line: QueueDocument, texts: Texts) -> str:
+    """For one who has no place: what it is, and how to get one."""
+    opens = _opens(concert, line.opens_at, texts)
+    said = text(texts, f"landing.{line.state}", opens=opens)
+    parts = [
+        f"<p>{badge(line.state, texts)}</p>",
+        f'<h1 tabindex="-1">{escape(concert.title)}</h1>',
+        *facts(concert, texts),
+        f"<p>{escape(said)}</p>",
+        "" if line.state == "closed" else _form("join", texts["join"], "primary large"),
+        f'<p class="soft small">{escape(texts["landing.fair"])}</p>',
+    ]
+    return _view("landing", parts)
+
+
+def place(concert: ListedConcert, line: QueueDocument, status: Status, texts: Texts) -> str:
+    """For one who has a place."""
+    if status.state == "finished":
+        heading, said = f"finished.{status.reason}", [texts[f"finished.{status.reason}.next"]]
+        form = _form("join", texts["join_again"], "primary")
+    elif status.state == "admitted":
+        heading, said = "turn.title", [texts["turn.plain"]]
+        form = _form("leave", texts["leave"])
+    else:
+        heading = "wait.heading"
+        said = _waiting(status, _opens(concert, line.opens_at, texts), texts)
+        form = _form("leave", texts["leave"])
+    parts = [
+        f'<h1 tabindex="-1">{escape(texts[heading])}</h1>',
+        f'<p class="soft">{escape(concert.title)}</p>',
+        f'<section class="card stack">{"".join(f"<p>{escape(one)}</p>" for one in said)}</section>',
+        f"<noscript>{form}</noscript>",
+    ]
+    return _view("line", parts)
+
+
+def _view(name: str, parts: list[str]) -> str:
+    return f'<div class="stack view-{name}">{"".join(parts)}</div>'
+
+
+def _form(do: str, label: str, look: str = "") -> str:
+    """A form of one button. It works without the script, which does the same without a new page."""
+    return (
+        f'<form method="post"><button class="{look}" name="do" value="{do}">'
+        f"{escape(label)}</button></form>"
+    )
+
+
+def _opens(concert: ListedConcert, opens_at: datetime | None, texts: Texts) -> str:
+    if opens_at is None:
+        return ""
+    return moment(opens_at.astimezone(ZoneInfo(concert.timezone)), texts)
+
+
+def _waiting(status: Status, opens: str, texts: Texts) -> list[str]:
+    is_drawn = status.position is not None
+    state = status.room_state if is_drawn or status.room_state != "scheduled" else "draw"
+    return [
+        _ahead(status, texts),
+        f"{texts['wait.number']}: {_number(status, texts)}",
+        f"{texts['wait.forecast']}: {_band(status.eta_seconds, texts)}",
+        f"{texts['wait.seats']}: {text(texts, 'wait.seats_left', count=status.seats_available)}",
+        text(texts, f"wait.next.{state}", opens=opens),
+    ]
+
+
+def _ahead(status: Status, texts: Texts) -> str:
+    if status.position is None:
+        return texts["wait.before_draw"]
+    if not status.ahead:
+        return texts["wait.next_up"]
+    return text(texts, "wait.ahead", count=status.ahead)
+
+
+def _number(status: Status, texts: Texts) -> str:
+    if status.position is None:
+        return text(texts, "wait.entry", number=status.number)
+    return text(texts, "number", number=status.position)
+
+
+def _band(eta: Eta | None, texts: Texts) -> str:
+    """A forecast as a band, in whole minutes."""
+    if eta is None:
+        return texts["wait.unknown"]
+    first, last = (
+        text(texts, "time.minutes", count=max(1, math.ceil(seconds / 60)))
+        for seconds in (eta.p50, eta.p90)
+    )
+    return first if first == last else text(texts, "wait.band", **{"from": first, "to": last})

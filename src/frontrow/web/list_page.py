@@ -1,0 +1,87 @@
+"""The list of concerts, rendered here: it is what most people load first, and needs no script."""
+
+from collections.abc import Mapping
+from html import escape
+from http import HTTPStatus
+
+from blacksheep import Content, Request, Response
+
+from frontrow.services import Services
+from frontrow.waiting_room.model import RoomState
+from frontrow.web.concerts import ListedConcert, on_sale
+from frontrow.web.endpoint import request_id
+from frontrow.web.files import Body, Files
+from frontrow.web.languages import LANGUAGES, catalog, language_of, text
+from frontrow.web.page_headers import HTML, PLAIN, protect
+from frontrow.web.page_trouble import trouble_of
+from frontrow.web.templates import REFRESH, fill
+from frontrow.web.written import days, money
+
+_BADGES = {"open": "good", "scheduled": "warn", "paused": "warn", "sold_out": "bad", "closed": ""}
+
+
+class ListPage:
+    """What is on sale, in plain HTML."""
+
+    def __init__(self, files: Files, services: Services) -> None:
+        self._files = files
+        self._services = services
+        self._texts = {
+            language: catalog(files.sources, language, "common", "fan", "list")
+            for language in LANGUAGES
+        }
+
+    async def show(self, request: Request) -> Response:
+        """The page as it is now."""
+        language, identity = language_of(request), request_id(request)
+        texts = self._texts[language]
+        made, status = {"refresh": ""}, 200
+        try:
+            made["content"] = _list(await on_sale(self._services), texts)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and goes on
+            trouble = trouble_of(error, "page_concerts", identity, texts)
+            made, status = {"refresh": REFRESH, "content": trouble.content}, trouble.status
+        html = fill(self._files, "list.html", language, texts, made)
+        if status == HTTPStatus.OK:
+            response = Body.of(html, HTML).answer(request, b"private, no-cache")
+            response.add_header(b"vary", b"accept-language, cookie")
+        else:
+            response = Response(status, [(b"cache-control", b"no-store")], Content(HTML, html))
+        response.add_header(b"x-request-id", identity)
+        protect(request, response, policy=PLAIN)
+        return response
+
+
+def _list(concerts: list[ListedConcert], texts: Mapping[str, str]) -> str:
+    said = f"<p>{escape(texts['concerts.none'])}</p>"
+    if concerts:
+        said = f'<ul class="concerts">{"".join(_card(each, texts) for each in concerts)}</ul>'
+    return f'<div class="stack"><h1>{escape(texts["concerts"])}</h1>{said}</div>'
+
+
+def badge(state: RoomState, texts: Mapping[str, str]) -> str:
+    """How a line stands, in a word."""
+    return f'<span class="badge {_BADGES[state]}">{escape(texts[f"room.{state}"])}</span>'
+
+
+def facts(concert: ListedConcert, texts: Mapping[str, str]) -> list[str]:
+    """Who plays, when, where, and from which price on."""
+    found = []
+    if concert.artist:
+        found.append(f'<p class="artist">{escape(concert.artist)}</p>')
+    if concert.first_date and concert.last_date:
+        found.append(f'<p class="soft">{days(concert.first_date, concert.last_date, texts)}</p>')
+    if concert.venue:
+        found.append(f'<p class="soft">{escape(concert.venue)}</p>')
+    if concert.price_from is not None:
+        price = text(texts, "concert.from", price=money(concert.price_from, concert.currency))
+        found.append(f'<p class="price">{escape(price)}</p>')
+    return found
+
+
+def _card(concert: ListedConcert, texts: Mapping[str, str]) -> str:
+    return (
+        f'<li><article class="card concert"><p>{badge(concert.state, texts)}</p><h2>'
+        f'<a href="/concerts/{concert.concert_id}">{escape(concert.title)}</a></h2>'
+        f"{''.join(facts(concert, texts))}</article></li>"
+    )
