@@ -52,7 +52,7 @@ docs: $(READY)  ## write the documents that follow from the code
 	$(BIN)/python -m tools
 
 screenshots: $(READY) chromium  ## take the pictures of the pages that stand in docs/screens
-	$(BIN)/pytest -q -n 0 tests/pages/screens_console.py
+	$(BIN)/pytest -q -n 0 tests/pages/screens_console.py tests/pages/screens_fan.py
 
 soak: $(READY)  ## let everything happen to a line for two minutes, then check the books
 	$(BIN)/python -m benchmarks.soak

@@ -54,6 +54,7 @@ _NOTE_WHEN = """
     observer.observe(document, { childList: true, subtree: true });
 })()
 """
+_FIRST_PAINT = 'performance.getEntriesByName("first-contentful-paint")[0]?.startTime'
 _SCROLL = """
 ([frames, step]) => new Promise((resolve) => {
     const map = document.querySelector(".map");
@@ -139,10 +140,15 @@ async def tab(context: BrowserContext, *, slowdown: float = 1) -> Page:
 async def drawn_at(page: Page, url: str) -> float:
     """Opens a page; when it was drawn, in ms from the start of its navigation."""
     await page.goto(url)
+    return await until_known(page, "window.drawnAt")
+
+
+async def until_known(page: Page, expression: str) -> float:
+    """What an expression is, once it is something."""
     milliseconds: float | None = None
     while milliseconds is None:  # the pages' policy lets no function wait for it inside
         await asyncio.sleep(0.05)
-        milliseconds = await page.evaluate("window.drawnAt")
+        milliseconds = await page.evaluate(expression)
     return milliseconds
 
 
@@ -152,12 +158,17 @@ def watch(selector: str, frames: int) -> str:
 
 
 async def first_loads(browser: Browser, page: Opened, loads: int) -> Figure:
-    """Until a page can be used, with nothing kept from before."""
+    """Until a page can be used, with nothing kept from before.
+
+    What is rendered by the server can be used when it is first painted: links and forms.
+    """
     times = []
     for _ in range(loads):
         context = await browser.new_context(viewport=PHONE)
-        await context.add_init_script(watch(page.selector, 2))
-        times.append(await drawn_at(await tab(context, slowdown=SLOWDOWN), page.url))
+        opened = await tab(context, slowdown=SLOWDOWN)
+        await opened.goto(page.url)
+        await opened.locator(page.selector).first.wait_for()
+        times.append(await until_known(opened, _FIRST_PAINT))
         await context.close()
     return figure(page.what, times, "ms", page.goal)
 

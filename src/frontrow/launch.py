@@ -310,6 +310,7 @@ def _lines(
     base = _base_url(settings.host, settings.port)
     lines = [
         ("Frontrow", version("frontrow")),
+        ("Pages", f"{base}/ and {base}/console"),
         ("API", f"{base}/docs"),
         ("Metrics", f"{base}/metrics"),
         ("Data", access.description),

@@ -386,6 +386,7 @@ def test_addresses_can_be_opened(host: str, base: str) -> None:
     access = launch.Access("", "", "here")
     durability = Durability("all of it", risky=False)
     lines = launch._lines(Settings(host=host), access, durability, None)
+    assert ("Pages", f"{base}/ and {base}/console") in lines
     assert ("API", f"{base}/docs") in lines
     assert "Operator key" not in dict(lines)
     assert ("Operator key", "k") in launch._lines(Settings(host=host), access, durability, "k")

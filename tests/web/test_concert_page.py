@@ -95,7 +95,7 @@ async def test_before_a_draw(desk: Desk, visitor: Visitor) -> None:
     await send(visitor, concert, "join")
     shown = (await look(visitor, concert)).text
     assert "Your place: entry 1" in shown
-    assert f"Sales open {opens:%a, %B} {opens.day}, 19:00." in shown
+    assert f"Sales open {opens:%a, %B}\N{NO-BREAK SPACE}{opens.day}, 19:00." in shown
 
 
 @pytest.mark.parametrize(

@@ -179,9 +179,14 @@ def test_money_and_days() -> None:
     assert money(1_234_567, "USD") == "$12,345.67"
     assert money(1_234_567, "BHD") == "BHD 1,234.567"
     first, last = date(2027, 3, 14), date(2027, 4, 2)
-    assert days(first, first, english) == "Sun, March 14"
-    assert days(first, last, english) == "Sun, March 14 – Fri, April 2"
-    assert days(first, last, korean) == "3월 14일 (일) ~ 4월 2일 (금)"
+    assert days(first, first, english) == "Sun, March\N{NO-BREAK SPACE}14"
+    assert (
+        days(first, last, english)
+        == "Sun, March\N{NO-BREAK SPACE}14 – Fri, April\N{NO-BREAK SPACE}2"
+    )
+    assert days(first, last, korean) == "3월 14일 (일) ~ 4월 2일 (금)".replace(
+        "월 ", "월\xa0"
+    ).replace("일 (", "일\xa0(")
 
 
 async def test_files_are_kept_for_good(desk: Desk) -> None:

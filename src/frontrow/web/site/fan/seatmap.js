@@ -38,11 +38,18 @@ export class SeatMap {
   /** Lays the map out anew: it has other seats, or another width. */
   resize() {
     if (!this.model.sections.length || !this.element.clientWidth) return;
+    const isFirst = !this.layout;
     this.layout = layOut(this.model.sections, this.element.clientWidth);
     this.spacer.style.width = `${this.layout.width}px`;
     this.spacer.style.height = `${this.layout.height}px`;
     this.element.classList.toggle("is-wide", this.layout.width > this.element.clientWidth);
+    if (isFirst) this.element.scrollLeft = this.middle();
     this.restyle();
+  }
+
+  /** How far to scroll sideways to have the middle of the rows in the middle. */
+  middle() {
+    return Math.max(0, (this.layout.width - this.element.clientWidth) / 2);
   }
 
   restyle() {
@@ -214,7 +221,7 @@ export class SeatMap {
     const block = this.layout.blocks[index];
     this.cursor = block.first_number;
     this.element.scrollTop = Math.max(0, block.top - 8);
-    this.element.scrollLeft = Math.max(0, (this.layout.width - this.element.clientWidth) / 2);
+    this.element.scrollLeft = this.middle();
     this.later();
   }
 }

@@ -4,15 +4,16 @@ let earliest = -Infinity;
 let latest = Infinity;
 let offset = 0;
 
+const LAG_MS = 2000; // a Date is cut to its second, and the server writes it once a second
+
 /**
- * Takes note of an answer's Date, which is cut to a second: at some moment between sending and
- * receiving the server's clock stood within that second. Each answer narrows what the two clocks
- * differ by.
+ * Takes note of an answer's Date: at some moment between sending and receiving the server's clock
+ * stood at most so much later. Each answer narrows what the two clocks differ by.
  */
 export function hear(date, sent, received) {
   const told = Date.parse(date);
   if (Number.isNaN(told)) return;
-  const [from, to] = [told - received, told + 1000 - sent];
+  const [from, to] = [told - received, told + LAG_MS - sent];
   if (from > latest || to < earliest) [earliest, latest] = [from, to]; // a clock was set
   else [earliest, latest] = [Math.max(from, earliest), Math.min(to, latest)];
   offset = latest; // of what may be, the latest: no countdown shows time that isn't there
