@@ -40,7 +40,7 @@ ANSWERS = {
 # `make buyers` asks for many more, and for other ones each time.
 MORE = int(os.environ.get("FRONTROW_TEST_BUYER_RUNS", "0"))
 RUNS = settings(
-    max_examples=MORE or 18,
+    max_examples=MORE or 10,
     stateful_step_count=40,
     derandomize=not MORE,
     database=None,

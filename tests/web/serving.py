@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from frontrow.settings import Settings
 from frontrow.web.app import create_app
+from frontrow.web.serve import DrainingServer
 from tests.conftest import Database
 
 OPERATOR_KEY = "the-operator-key-of-the-tests"
@@ -34,7 +35,7 @@ async def listening_at(application: Application) -> AsyncIterator[str]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(1024)
-        server = uvicorn.Server(
+        server = DrainingServer(
             uvicorn.Config(
                 application,
                 http="httptools",
@@ -43,7 +44,10 @@ async def listening_at(application: Application) -> AsyncIterator[str]:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-            )
+                proxy_headers=False,
+            ),
+            None,
+            linger_seconds=0,
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -103,7 +103,7 @@ def _spread(listening: socket.socket, count: int) -> list[socket.socket]:
     return [sockets[index % len(sockets)] for index in range(count)]
 
 
-class _Server(uvicorn.Server):
+class DrainingServer(uvicorn.Server):
     """A uvicorn server that tells the parent of its start and the application of its end."""
 
     def __init__(
@@ -114,11 +114,13 @@ class _Server(uvicorn.Server):
         self._linger_seconds = linger_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does; then the parent may know."""
         await super().startup(sockets)
         if self.started and self._ready is not None:
             self._ready.value = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drains the application and lets go of its connections; then as uvicorn does."""
         drain = getattr(self.config.loaded_app, "drain", None)
         if drain is not None:
             drain()
@@ -191,7 +193,7 @@ def _serve(
         backlog=BACKLOG,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
-    server = _Server(config, ready, linger_seconds=settings.linger_seconds)
+    server = DrainingServer(config, ready, linger_seconds=settings.linger_seconds)
     try:
         with _hang_up_ends(server):
             server.run(sockets=[listening])
