@@ -61,7 +61,7 @@ async def test_called_in_while_the_tab_sleeps(browser: Browser, desk: Desk) -> N
         await fan.sees("seats.heading")
 
 
-async def test_the_turn_passed_while_the_tab_slept(browser: Browser, desk: Desk) -> None:
+async def test_the_turn_passed(browser: Browser, desk: Desk) -> None:
     """Who didn't come in time is told so, and can join again."""
     concert, inside = await line(desk, claim_seconds=1)
     async with window(browser, str(desk.http.base_url)) as here:
@@ -78,8 +78,13 @@ async def test_a_second_tab_has_the_same_place(browser: Browser, desk: Desk) -> 
     concert, _ = await line(desk)
     await desk.waiting(concert)
     async with window(browser, str(desk.http.base_url)) as here:
+        before = await visit(here, concert)
         first = await visit(here, concert)
         await first.join()
+        await first.sees("wait.heading")
+        await before.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await before.sees("wait.heading")
+        await before.page.close()
         second = await visit(here, concert)
         for tab in (first, second):
             await tab.sees("wait.heading")

@@ -53,41 +53,37 @@ class ConcertPage:
         self._files = files
         self._services = services
         self._limits = limits
+        parts = {each: catalog(files.sources, each, *CATALOGS) for each in LANGUAGES}
+        self._scripts = {each: scripts(files, SCRIPT, parts[each]) for each in LANGUAGES}
+        # Dates are written here, not by the script: it needs no names of days.
         self._texts = {
-            # Dates are written here, not by the script: it needs no names of days.
-            language: (
-                catalog(files.sources, language, *CATALOGS),
-                catalog(files.sources, language, *CATALOGS, "list"),
-            )
-            for language in LANGUAGES
+            each: parts[each] | catalog(files.sources, each, "list") for each in LANGUAGES
         }
-        self._scripts = scripts(files, SCRIPT)
 
     async def show(self, request: Request) -> Response:
         """The page as it is now."""
         language, identity = language_of(request), request_id(request)
-        scripts_texts, texts = self._texts[language]
-        status, made = 200, {"catalog": data_block(scripts_texts)}
+        texts, status = self._texts[language], 200
         try:
-            made |= await self._look(Ask(request, self._services), texts)
+            made = await self._look(Ask(request, self._services), language)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and goes on
             trouble = trouble_of(error, "page_concert", identity, texts)
             status = trouble.status
-            made |= {
+            made = {
                 "title": escape(texts["site"]),
                 "content": trouble.content,
                 "refresh": REFRESH if trouble.passes else "",
-                "known": "null",
-                "modules": "",
+                "scripts": "",
             }
-        html = fill(self._files, "concert.html", language, texts, made)
+        html = fill(self._files, "fan.html", language, texts, made)
         headers = [(b"cache-control", b"no-store"), (b"x-request-id", identity)]
         response = Response(status, headers, Content(HTML, html))
         protect(request, response, policy=SCRIPTED)
         return response
 
-    async def _look(self, ask: Ask, texts: dict[str, str]) -> dict[str, str]:
+    async def _look(self, ask: Ask, language: str) -> dict[str, str]:
         """What fills the template."""
+        texts = self._texts[language]
         concert = await self._concert(ask.request)
         line = await self._services.rooms.document(concert.concert_id)
         mine = await self._place(ask, concert.concert_id)
@@ -99,9 +95,9 @@ class ConcertPage:
         return {
             "title": escape(f"{concert.title} · {texts['site']}"),
             "content": content,
-            "known": data_block(Known(concert, line, mine is not None)),
             "refresh": "" if mine is None else f"<noscript>{REFRESH}</noscript>",
-            "modules": self._scripts,
+            "scripts": self._scripts[language]
+            + data_block("known", Known(concert, line, mine is not None)),
         }
 
     async def act(self, request: Request) -> Response:

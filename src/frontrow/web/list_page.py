@@ -35,13 +35,15 @@ class ListPage:
         """The page as it is now."""
         language, identity = language_of(request), request_id(request)
         texts = self._texts[language]
-        made, status = {"refresh": ""}, 200
+        title = escape(f"{texts['concerts']} · {texts['site']}")
+        made, status = {"title": title, "refresh": "", "scripts": ""}, 200
         try:
             made["content"] = _list(await on_sale(self._services), texts)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and goes on
             trouble = trouble_of(error, "page_concerts", identity, texts)
-            made, status = {"refresh": REFRESH, "content": trouble.content}, trouble.status
-        html = fill(self._files, "list.html", language, texts, made)
+            made |= {"refresh": REFRESH, "content": trouble.content}
+            status = trouble.status
+        html = fill(self._files, "fan.html", language, texts, made)
         if status == HTTPStatus.OK:
             response = Body.of(html, HTML).answer(request, b"private, no-cache")
             response.add_header(b"vary", b"accept-language, cookie")

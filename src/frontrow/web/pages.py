@@ -1,10 +1,10 @@
 """The pages: HTML that is made once for each language, with the headers that keep it safe.
 
-In their templates ``{{#modules}}`` are a page's scripts, ``{{#catalog}}`` is its catalog for them.
 The list and a concert's line are rendered for each request, in modules of their own.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
+from html import escape
 from time import perf_counter
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -24,7 +24,7 @@ from frontrow.web.limits import Limits
 from frontrow.web.list_page import ListPage
 from frontrow.web.page_headers import HTML, SCRIPTED, protect
 from frontrow.web.problems import problem
-from frontrow.web.templates import data_block, fill, scripts
+from frontrow.web.templates import fill, scripts
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -107,7 +107,13 @@ def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
 def render(files: Files, page: Page, language: str) -> Body:
     """The page in one language."""
     texts = catalog(files.sources, language, *page.catalogs)
-    made = {"catalog": data_block(texts), "modules": scripts(files, page.script)}
+    made = {
+        "title": escape(texts["site"]),
+        "refresh": "",
+        "content": f'<p class="soft">{escape(texts["loading"])}</p>'
+        f'<noscript><p class="card">{escape(texts["noscript"])}</p></noscript>',
+        "scripts": scripts(files, page.script, texts),
+    }
     html = fill(files, page.file, language, texts, made)
     return Body.of(html, HTML)
 

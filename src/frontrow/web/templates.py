@@ -1,7 +1,7 @@
 """The pages' templates: HTML files with slots.
 
-``{{key}}`` is a text of the page's catalogs, ``{{@path}}`` the address of another file, and
-``{{#name}}`` HTML that the page makes.
+``{{key}}`` is a text of the page's catalogs, ``{{@path}}`` the address of another file,
+``{{>path}}`` what is in it, and ``{{#name}}`` HTML that the page makes.
 """
 
 import re
@@ -17,22 +17,24 @@ REFRESH_SECONDS = 10
 REFRESH = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
 """Loads the page again, for a browser without scripts."""
 
-_SLOT = re.compile(r"\{\{(?P<kind>[@#]?)(?P<name>[\w./-]+)\}\}")
+_SLOT = re.compile(r"\{\{(?P<kind>[@#>]?)(?P<name>[\w./-]+)\}\}")
 
 
-def data_block(value: object) -> str:
-    """JSON for a data block of a page; nothing in it can end the block."""
-    return msgspec.json.encode(value).decode().replace("<", "\\u003c")
+def data_block(name: str, value: object) -> str:
+    """JSON for a page's script; nothing in it can end the block."""
+    encoded = msgspec.json.encode(value).decode().replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{encoded}</script>'
 
 
-def scripts(files: Files, script: str) -> str:
-    """A page's script and all that it imports.
+def scripts(files: Files, script: str, texts: Mapping[str, str]) -> str:
+    """A page's script, all that it imports, and its texts.
 
-    These are fetched at once, instead of each when the one that needs it has come.
+    What it imports is fetched at once, instead of each when the one that needs it has come.
     """
     first, *imported = (files.url(module) for module in files.modules(script))
     links = (f'<link rel="modulepreload" href="{module}">' for module in imported)
-    return "\n".join([f'<script type="module" src="{first}"></script>', *links])
+    lines = [f'<script type="module" src="{first}"></script>', *links, data_block("catalog", texts)]
+    return "\n".join(lines)
 
 
 def fill(
@@ -51,6 +53,8 @@ def fill(
             return files.url(name)
         if found["kind"] == "#":
             return made[name]
+        if found["kind"] == ">":
+            return files.sources[name].decode().rstrip()
         return escape(values.get(name) or texts[name])
 
     return _SLOT.sub(slot, files.sources[template].decode()).encode()

@@ -2,7 +2,7 @@
 
 import { insist } from "../shared/api.js";
 import { busy, button, h } from "../shared/dom.js";
-import { beSomebody } from "../shared/guest.js";
+import { beSomebody, session } from "../shared/guest.js";
 import { t } from "../shared/i18n.js";
 import { notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
@@ -33,6 +33,11 @@ function adoptLanding() {
   form?.addEventListener("submit", (event) => {
     event.preventDefault();
     busy(event.submitter, join);
+  });
+  document.addEventListener("visibilitychange", async () => {
+    if (document.visibilityState !== "visible" || viewName() !== "landing") return;
+    const { places } = await session(); // another tab may have joined meanwhile
+    if (places.includes(id)) followPlace();
   });
 }
 
