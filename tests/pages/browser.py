@@ -24,7 +24,7 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-PATIENCE_MS = 10_000
+PATIENCE_MS = 20_000
 """For what takes a moment on a machine that has nothing else to do."""
 
 
