@@ -34,7 +34,7 @@ async def _from_a_server(server: EmbeddedServer) -> dict[str, str]:
     database = Database(DATABASE, server.owner_url, server.app_url)
     async with open_desk(database) as desk:
         await go_through_everything(desk)
-        pages = api_pages.pages(desk.conformance.seen)
+        pages = api_pages.pages(desk.conformance.successes)
     return {"schema.md": schema} | {f"api/{name}.md": text for name, text in pages.items()}
 
 

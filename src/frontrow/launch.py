@@ -90,23 +90,14 @@ def mock(settings: Settings, *, announce: Callable[[Sequence[tuple[str, str]]], 
 
 def migrate_database(settings: Settings) -> list[str]:
     """Migrate the database that the settings mean, running or not; the migrations that ran."""
-    with contextlib.ExitStack() as stack:
-        running = None if settings.database_url else running_urls(settings.data_dir)
-        if running is None:
-            access = stack.enter_context(_database(settings))
-        else:
-            access = Access(owner_url=running[0], app_url=running[1], description="")
+    with _found(settings, make=True) as access:
         return asyncio.run(_migrate(access, settings))
 
 
 def back_up(settings: Settings, file: Path) -> int:
     """Write the database that is meant, running or not, into a file; how many bytes it takes."""
-    with contextlib.ExitStack() as stack:
-        running = None if settings.database_url else running_urls(settings.data_dir)
-        if running is not None:
-            return backup.dump(running[0], file)
-        _check_there(settings)
-        return backup.dump(stack.enter_context(_database(settings)).owner_url, file)
+    with _found(settings, make=False) as access:
+        return backup.dump(access.owner_url, file)
 
 
 @contextlib.contextmanager
@@ -127,15 +118,22 @@ def restored(settings: Settings, file: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def live_database(settings: Settings) -> Iterator[str]:
     """The URL of the migrated database that is meant; the embedded one started if need be."""
-    with contextlib.ExitStack() as stack:
-        running = None if settings.database_url else running_urls(settings.data_dir)
-        if running is not None:
-            url = running[1]
-        else:
+    with _found(settings, make=False) as access:
+        asyncio.run(_check_current(access.app_url, settings))
+        yield access.app_url
+
+
+@contextlib.contextmanager
+def _found(settings: Settings, *, make: bool) -> Iterator[Access]:
+    """The database that is meant: as it runs already, or started; made only where that is asked."""
+    running = None if settings.database_url else running_urls(settings.data_dir)
+    if running is not None:
+        yield Access(owner_url=running[0], app_url=running[1], description="")
+    else:
+        if not make:
             _check_there(settings)
-            url = stack.enter_context(_database(settings)).app_url
-        asyncio.run(_check_current(url, settings))
-        yield url
+        with _database(settings) as access:
+            yield access
 
 
 def _check_there(settings: Settings) -> None:
