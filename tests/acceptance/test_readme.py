@@ -74,7 +74,11 @@ def test_the_other_commands_are_those_that_run_below() -> None:
         ".venv/bin/frontrow audit",
     ]
     told = subprocess.run(
-        ["make", "-n", "run"], cwd=README.parent, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "run"],
+        cwd=README.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert told.stdout.splitlines()[-1].endswith("/frontrow serve --demo")
 
