@@ -189,7 +189,7 @@ async def cancel(connection: Connection, items: int) -> Any:
 
 async def admit(connection: Connection, **bounds: Any) -> Any:
     """Whoever may come in is called."""
-    return await rooms.admit(connection, room_id=ROOM, policy_version=1, **bounds)
+    return await rooms.admit(connection, room_id=ROOM, policy_version=1, tidy=True, **bounds)
 
 
 async def prune_holds(connection: Connection, items: int) -> bool:

@@ -7,9 +7,15 @@ SELECT * FROM waiting_room_join(:room_id, :user_ids, :place_ids) ORDER BY item;
 SELECT outcome, reason FROM waiting_room_enter(:room_ids, :numbers, :place_ids) ORDER BY item;
 
 -- name: admit^
--- Calls the next people of one line: see the function.
-SELECT outcome, admitted, expired, active, more
-FROM waiting_room_admit(:room_id, :policy_version, :cap, :rate, :rate_seconds);
+-- Calls the next people of one line: see the function. Nothing where nobody waits, if that is all that is
+-- asked for: the function counts those who are in and finishes the overdue even then.
+SELECT a.outcome, a.admitted, a.expired, a.active, a.more
+FROM waiting_room AS w
+CROSS JOIN LATERAL waiting_room_admit(
+    w.room_id, :policy_version, :cap, :rate, :rate_seconds
+) AS a
+WHERE w.room_id = :room_id
+    AND (:tidy OR waiting_room_waiting(w.issued, w.serving, w.left_count, w.left_passed) > 0);
 
 -- name: close$
 -- Ends those who still wait in a line that has closed: see the function.

@@ -145,8 +145,13 @@ class WaitingRooms:
         if outcome != "admitted":
             raise outcome_error(outcome, reason)
 
-    async def admit(self, line: Line) -> Admitted:
-        """Calls the next people of one line, as far as its policy allows. Safe in every process."""
+    async def admit(self, line: Line, *, tidy: bool = True) -> Admitted:
+        """Calls the next people of one line, as far as its policy allows. Safe in every process.
+
+        Args:
+            line: which.
+            tidy: also where nobody waits: then those who are in are counted and the overdue end.
+        """
         allowed = bounds(line.policy)
         row = await _queries.admit(
             self._pool,
@@ -155,7 +160,10 @@ class WaitingRooms:
             cap=allowed.cap,
             rate=allowed.rate,
             rate_seconds=allowed.rate_seconds,
+            tidy=tidy,
         )
+        if row is None:
+            return Admitted(0, 0, line.active, more=False)
         if row["outcome"] == "stale_policy":
             await self.snapshot.refresh()
         else:

@@ -94,6 +94,23 @@ async def test_a_slot_is_free_only_once_its_place_is_finished(
     assert await services.rooms.admit(line) == (1, 1, 1, False)
 
 
+async def test_where_nobody_waits_nobody_is_counted_for_a_ring(
+    services: Services, database: Database
+) -> None:
+    """A payment asks who may come in: without anybody who waits, that reads one row."""
+    made = await make_concert(services, policy=ONE)
+    await buyer(services, made.concert_id)
+    await pass_time(database, 121)
+    line = services.rooms.snapshot.by_concert[made.concert_id]
+    line.active = 7  # told again only by who counts
+    assert await services.rooms.admit(line, tidy=False) == (0, 0, 7, False)
+    await join(services, made.concert_id)
+    assert await services.rooms.admit(line, tidy=False) == (1, 1, 1, False)
+    await pass_time(database, 121)
+    assert await services.rooms.admit(line, tidy=False) == (0, 0, 1, False)
+    assert await services.rooms.admit(line) == (0, 1, 0, False)
+
+
 async def test_everybody_of_an_open_line(services: Services) -> None:
     """An open line takes all, some thousands at a time."""
     made = await make_concert(services)
