@@ -1,5 +1,6 @@
 """Pays reservations, and tells what was bought."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import NamedTuple
@@ -32,6 +33,13 @@ class _Pay(NamedTuple):
     payment_id: UUID
     reservation_id: UUID
     amount: int
+
+
+class _Paid(NamedTuple):
+    """What came of an item: its row, and the signing of all codes of its batch."""
+
+    row: asyncpg.Record
+    signing: asyncio.Task[list[str]]
 
 
 class Paying:
@@ -87,9 +95,10 @@ class Paying:
         payment_id = write_id(place.user_id, "payment", idempotency_key)
         started = perf_counter()
         try:
-            row = await self._paying.submit(_Pay(place, payment_id, reservation_id, amount))
+            paid = await self._paying.submit(_Pay(place, payment_id, reservation_id, amount))
         finally:
             self._note(perf_counter() - started)
+        row = paid.row
         outcome = row["outcome"]
         if outcome not in ("paid", "replayed", "existing"):
             raise _refusal(row, amount)
@@ -97,6 +106,7 @@ class Paying:
             return await self.payment(place.user_id, row["payment_id"]), outcome
         if outcome == "paid":
             self._wake(place.room_id)
+        await asyncio.shield(paid.signing)  # its whole batch waits for it
         payment = Payment(
             payment_id=row["payment_id"],
             reservation_id=reservation_id,
@@ -150,7 +160,7 @@ class Paying:
         folded: int = await _queries.fold_stock(self._pool, limit=_FOLD_BATCH)
         return folded
 
-    async def _pay(self, asks: Sequence[_Pay]) -> list[asyncpg.Record | Again]:
+    async def _pay(self, asks: Sequence[_Pay]) -> list[_Paid | Again]:
         rows = await _queries.pay(
             self._pool,
             **place_arrays([ask.place for ask in asks]),
@@ -160,11 +170,12 @@ class Paying:
             reservation_ids=[ask.reservation_id for ask in asks],
             amounts=[ask.amount for ask in asks],
         )
-        # All together: each payment finds its codes signed.
-        await self._signer.codes([seat for row in rows for seat in _signed_seats(row)])
         paid = zip(asks, rows, strict=True)
         count_finished((a.place.concert_id for a, r in paid if r["outcome"] == "paid"), "paid")
-        return [AGAIN if row["outcome"] == "again" else row for row in rows]
+        # All together, so that each payment finds its codes signed; and beside the next batch.
+        seats = [seat for row in rows for seat in _signed_seats(row)]
+        signing = asyncio.create_task(self._signer.codes(seats))
+        return [AGAIN if row["outcome"] == "again" else _Paid(row, signing) for row in rows]
 
     async def tell(self, row: asyncpg.Record) -> Payment:
         """A payment as a row of the database has it."""
