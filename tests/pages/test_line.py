@@ -6,7 +6,7 @@ from itertools import pairwise
 from time import monotonic
 from typing import Any
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.conftest import Database
 from tests.pages.browser import DESKTOP, PHONE, window
@@ -170,6 +170,26 @@ async def test_without_scripts(browser: Browser, desk: Desk) -> None:
             await page.reload()
         await page.get_by_role("button", name="대기열 나가기").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("The Line")
+
+
+async def test_pressed_before_the_script_is_there(browser: Browser, desk: Desk) -> None:
+    """The script comes after the page is painted; a press meanwhile waits for it, and counts."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url)) as here:
+        asked, may_come = asyncio.Event(), asyncio.Event()
+
+        async def late(route: Route) -> None:
+            asked.set()
+            await may_come.wait()
+            await route.continue_()
+
+        await here.context.route("**/fan/concert.js", late)
+        fan = await visit(here, concert)
+        await asked.wait()
+        await fan.join()
+        await expect(fan.button("join")).to_be_visible()
+        may_come.set()
+        await fan.sees("seats.heading")
 
 
 async def test_an_account_for_work(browser: Browser, database: Database) -> None:

@@ -33,7 +33,8 @@ def text(path: str) -> str:
 def loaded(html: str) -> dict[str, int]:
     """What a page loads, and its sizes: what its HTML names, and what that imports."""
     sizes = {"html": len(html.encode())}
-    found = re.findall(rf"/site/{files.version}/([^\"]+)", html)
+    named = re.findall(rf"/site/{files.version}/([^\"]+)", html)
+    found = [path for joined in named for path in joined.split("+")]
     while found:
         path = found.pop()
         if path in sizes:
@@ -187,6 +188,18 @@ def test_money_and_days() -> None:
     assert days(first, last, korean) == "3월 14일 (일) ~ 4월 2일 (금)".replace(
         "월 ", "월\xa0"
     ).replace("일 (", "일\xa0(")
+
+
+async def test_styles_come_as_one_file(desk: Desk) -> None:
+    """What a page names with a plus between is all of it, in that order."""
+    (link,) = re.findall(r'rel="stylesheet" href="([^"]+)"', await open_page(desk, "/tickets"))
+    parts = ("base", "fan", "shop")
+    expected = b"\n".join(files.sources[f"styles/{part}.css"] for part in parts)
+    served = await desk.http.get(link)
+    assert served.content == expected
+    assert served.headers["content-type"] == "text/css; charset=utf-8"
+    assert served.headers["cache-control"] == "public, max-age=31536000, immutable"
+    check_problem(await desk.http.get(link.replace("fan", "no")), 404, "not_found")
 
 
 async def test_files_are_kept_for_good(desk: Desk) -> None:

@@ -25,10 +25,11 @@ from frontrow.web.files import Files
 from frontrow.web.languages import LANGUAGES, catalog, language_of
 from frontrow.web.limits import Limits
 from frontrow.web.line_words import landing, place
+from frontrow.web.list_page import STYLES
 from frontrow.web.page_headers import HTML, SCRIPTED, protect
 from frontrow.web.page_trouble import trouble_of
 from frontrow.web.reading import read_body
-from frontrow.web.templates import REFRESH, data_block, fill, scripts
+from frontrow.web.templates import REFRESH, data_block, fill, scripts_once_painted, styles
 from frontrow.web.users import NewUser, new_guest
 
 SCRIPT = "fan/concert.js"
@@ -54,7 +55,10 @@ class ConcertPage:
         self._services = services
         self._limits = limits
         parts = {each: catalog(files.sources, each, *CATALOGS) for each in LANGUAGES}
-        self._scripts = {each: scripts(files, SCRIPT, parts[each]) for each in LANGUAGES}
+        self._scripts = {
+            each: scripts_once_painted(files, SCRIPT, parts[each]) for each in LANGUAGES
+        }
+        self._styles = styles(files, *STYLES)
         # Dates are written here, not by the script: it needs no names of days.
         self._texts = {
             each: parts[each] | catalog(files.sources, each, "list") for each in LANGUAGES
@@ -75,6 +79,7 @@ class ConcertPage:
                 "refresh": REFRESH if trouble.passes else "",
                 "scripts": "",
             }
+        made["styles"] = self._styles
         html = fill(self._files, "fan.html", language, texts, made)
         headers = [(b"cache-control", b"no-store"), (b"x-request-id", identity)]
         response = Response(status, headers, Content(HTML, html))

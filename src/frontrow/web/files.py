@@ -82,9 +82,10 @@ class Files:
         }
 
     def url(self, path: str) -> str:
-        """Where a file is."""
-        if path not in self.sources:
-            raise KeyError(path)
+        """Where a file is; ``a.css+b.css`` is both as one."""
+        if path not in self._bodies:
+            whole = b"\n".join(self.sources[part] for part in path.split("+"))
+            self._bodies[path] = Body.of(whole, _MEDIA_TYPES[path.rpartition(".")[2]])
         return f"/site/{self.version}/{path}"
 
     def modules(self, path: str) -> list[str]:

@@ -14,8 +14,11 @@ from frontrow.web.files import Body, Files
 from frontrow.web.languages import LANGUAGES, catalog, language_of, text
 from frontrow.web.page_headers import HTML, PLAIN, protect
 from frontrow.web.page_trouble import trouble_of
-from frontrow.web.templates import REFRESH, fill
+from frontrow.web.templates import REFRESH, fill, styles
 from frontrow.web.written import days, money
+
+STYLES = ("base", "fan")
+"""What the pages that are rendered here need."""
 
 _BADGES = {"open": "good", "scheduled": "warn", "paused": "warn", "sold_out": "bad", "closed": ""}
 
@@ -30,13 +33,14 @@ class ListPage:
             language: catalog(files.sources, language, "common", "fan", "list")
             for language in LANGUAGES
         }
+        self._styles = styles(files, *STYLES)
 
     async def show(self, request: Request) -> Response:
         """The page as it is now."""
         language, identity = language_of(request), request_id(request)
         texts = self._texts[language]
         title = escape(f"{texts['concerts']} · {texts['site']}")
-        made, status = {"title": title, "refresh": "", "scripts": ""}, 200
+        made, status = {"title": title, "styles": self._styles, "refresh": "", "scripts": ""}, 200
         try:
             made["content"] = _list(await on_sale(self._services), texts)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and goes on

@@ -24,7 +24,7 @@ from frontrow.web.limits import Limits
 from frontrow.web.list_page import ListPage
 from frontrow.web.page_headers import HTML, SCRIPTED, protect
 from frontrow.web.problems import problem
-from frontrow.web.templates import fill, scripts
+from frontrow.web.templates import fill, scripts, styles
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -37,6 +37,7 @@ class Page(msgspec.Struct, frozen=True):
     script: str
     catalogs: tuple[str, ...]
     paths: tuple[str, ...]
+    styles: tuple[str, ...] = ("base", "fan", "shop")
     features: str = ""
     """What the page may use of the browser (Permissions-Policy)."""
 
@@ -47,7 +48,8 @@ _FAN = ("common", "fan")
 def _console(name: str, script: str, path: str, *parts: str, features: str = "") -> Page:
     """A page of the operator's console."""
     catalogs = (*_FAN, "console", *(f"console_{part}" for part in parts))
-    return Page(f"console_{name}", "console.html", script, catalogs, (path,), features=features)
+    sheets = ("base", "fan", "shop", "console")
+    return Page(f"console_{name}", "console.html", script, catalogs, (path,), sheets, features)
 
 
 PAGES = (
@@ -112,6 +114,7 @@ def render(files: Files, page: Page, language: str) -> Body:
         "refresh": "",
         "content": f'<p class="soft">{escape(texts["loading"])}</p>'
         f'<noscript><p class="card">{escape(texts["noscript"])}</p></noscript>',
+        "styles": styles(files, *page.styles),
         "scripts": scripts(files, page.script, texts),
     }
     html = fill(files, page.file, language, texts, made)

@@ -26,6 +26,12 @@ def data_block(name: str, value: object) -> str:
     return f'<script type="application/json" id="{name}">{encoded}</script>'
 
 
+def styles(files: Files, *names: str) -> str:
+    """A page's styles. They come as one file: each more is one more wait before the first paint."""
+    url = files.url("+".join(f"styles/{name}.css" for name in names))
+    return f'<link rel="stylesheet" href="{url}">'
+
+
 def scripts(files: Files, script: str, texts: Mapping[str, str]) -> str:
     """A page's script, all that it imports, and its texts.
 
@@ -33,8 +39,18 @@ def scripts(files: Files, script: str, texts: Mapping[str, str]) -> str:
     """
     first, *imported = (files.url(module) for module in files.modules(script))
     links = (f'<link rel="modulepreload" href="{module}">' for module in imported)
-    lines = [f'<script type="module" src="{first}"></script>', *links, data_block("catalog", texts)]
-    return "\n".join(lines)
+    return "\n".join((_module(first), *links, data_block("catalog", texts)))
+
+
+def scripts_once_painted(files: Files, script: str, texts: Mapping[str, str]) -> str:
+    """The same for a page that is usable without its script, which comes after the first paint."""
+    first, *imported = (files.url(module) for module in files.modules(script))
+    boot = data_block("boot", {"script": first, "imports": imported})
+    return "\n".join((boot, data_block("catalog", texts), _module(files.url("shared/boot.js"))))
+
+
+def _module(url: str) -> str:
+    return f'<script type="module" src="{url}"></script>'
 
 
 def fill(

@@ -1,0 +1,27 @@
+// Brings the script of a page that can be used without it once the page has been painted: what is
+// fetched and run earlier only delays the paint.
+
+const LATEST_MS = 500; // a tab that nobody looks at paints nothing
+
+const { script, imports } = JSON.parse(document.getElementById("boot").textContent);
+let sent = null; // a form, by one who was faster than the script
+
+addEventListener("submit", keep);
+await new Promise((resolve) => {
+  requestAnimationFrame(() => setTimeout(resolve)); // a task later the frame is on its way
+  setTimeout(resolve, LATEST_MS);
+});
+for (const href of imports) {
+  document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href }));
+}
+try {
+  await import(script);
+} finally {
+  removeEventListener("submit", keep);
+  sent?.target.requestSubmit(sent.submitter); // the script takes it, or else the server
+}
+
+function keep(event) {
+  event.preventDefault();
+  sent = event;
+}
