@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from frontrow.audit import audit
 from frontrow.payments.check_in import Scan
@@ -17,6 +17,7 @@ from tests.integration.buyer_looks import check_books, check_concert, check_show
 from tests.integration.buyer_seats import LONG_SECONDS, PRICE, SEAT_LIMIT, SEATS, TURN_SECONDS
 from tests.integration.buyer_stage import CHOICES, PLAY_SECONDS, RARELY, BuyerStage, pick
 from tests.integration.buyer_world import Hold, Place, Sale, Show, Ticket, User
+from tests.integration.steps import only_if
 
 KEYS = st.sampled_from([None, "a", "a", "b"])
 POLICIES: st.SearchStrategy[Policy] = st.sampled_from(
@@ -40,7 +41,6 @@ class BuyerMachine(BuyerStage):
 
     # Events: seats ------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.model.places)
     @rule(
         choice=CHOICES,
         at=CHOICES,
@@ -48,6 +48,7 @@ class BuyerMachine(BuyerStage):
         beyond=RARELY,
         key=KEYS,
     )
+    @only_if(lambda self: self.model.places)
     def hold(self, choice: int, at: int, seats: set[int], beyond: bool, key: str | None) -> None:
         """Somebody wants seats by their numbers."""
         place = self.pick_place(choice)
@@ -60,8 +61,8 @@ class BuyerMachine(BuyerStage):
         made = self.ask(expected, lambda s: s.reservations.hold(place.ref, show.show, wanted, key))
         self._held(place, show, wanted, (key, wanted), made)
 
-    @precondition(lambda self: self.model.places)
     @rule(choice=CHOICES, at=CHOICES, wish=WISHES, key=KEYS)
+    @only_if(lambda self: self.model.places)
     def hold_best(self, choice: int, at: int, wish: Wish, key: str | None) -> None:
         """Somebody wants the best seats."""
         place = self.pick_place(choice)
@@ -98,8 +99,8 @@ class BuyerMachine(BuyerStage):
         assert ([seat.number for seat in made.seats], made.amount) == (hold.seats, hold.amount)
         return hold
 
-    @precondition(lambda self: self.model.holds)
     @rule(choice=CHOICES, whose=CHOICES, other=RARELY, with_token=st.booleans())
+    @only_if(lambda self: self.model.holds)
     def release(self, choice: int, whose: int, other: bool, with_token: bool) -> None:
         """A hold is let go, with a token or a key; now and then by somebody else."""
         hold = self.pick_hold(choice)
@@ -116,8 +117,8 @@ class BuyerMachine(BuyerStage):
             ),
         )
 
-    @precondition(lambda self: self.model.places)
     @rule(choice=CHOICES)
+    @only_if(lambda self: self.model.places)
     def see_seats(self, choice: int) -> None:
         """Somebody looks at the seats of a show."""
         place = self.pick_place(choice)
@@ -128,8 +129,8 @@ class BuyerMachine(BuyerStage):
 
     # Events: money ------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.model.places)
     @rule(choice=CHOICES, seats=st.integers(1, 5), key=KEYS)
+    @only_if(lambda self: self.model.places)
     def charge(self, choice: int, seats: int, key: str | None) -> None:
         """Somebody puts the price of so many seats into the wallet."""
         self.do(self.ask_charge, self.pick_place(choice), seats * PRICE, key)
@@ -150,7 +151,6 @@ class BuyerMachine(BuyerStage):
         if place is not None and self.model.objection(place) is None:
             self.ask_charge(place, seats * PRICE, None)
 
-    @precondition(lambda self: self.model.holds)
     @rule(
         choice=CHOICES,
         payer=CHOICES,
@@ -158,6 +158,7 @@ class BuyerMachine(BuyerStage):
         less=st.sampled_from([0, 0, 0, 0, 1, -1]),
         key=KEYS,
     )
+    @only_if(lambda self: self.model.holds)
     def pay(self, choice: int, payer: int, other: bool, less: int, key: str | None) -> None:
         """A reservation is to be paid; now and then by another place, or not the right amount."""
         hold = self.pick_hold(choice)
@@ -184,8 +185,8 @@ class BuyerMachine(BuyerStage):
         assert (payment.amount, payment.balance) == (sale.amount, sale.balance)
         assert [t.ticket_id for t in payment.tickets] == [t.ticket_id for t in sale.tickets]
 
-    @precondition(lambda self: self.model.acting())
     @rule(choice=CHOICES, at=CHOICES, count=st.integers(1, SEAT_LIMIT))
+    @only_if(lambda self: self.model.acting())
     def buy(self, choice: int, at: int, count: int) -> None:
         """Somebody who was called holds the best seats and pays them."""
         place = pick(self.model.acting(), choice)
@@ -194,8 +195,8 @@ class BuyerMachine(BuyerStage):
             self.ask_charge(place, hold.amount, None)
             self.do(self.ask_pay, place, hold, hold.amount, None)
 
-    @precondition(lambda self: self.model.sales)
     @rule(choice=CHOICES, by=st.sampled_from(["operator", "buyer", "buyer", "anybody"]), key=KEYS)
+    @only_if(lambda self: self.model.sales)
     def refund(self, choice: int, by: str, key: str | None) -> None:
         """A purchase is given back: by the operator, its buyer, or somebody who tries."""
         sale = pick(self.model.sales, choice)
@@ -216,8 +217,8 @@ class BuyerMachine(BuyerStage):
             given = answer[0].refund
             assert (given.reason, given.balance, given.amount) == (*sale.refund, sale.amount)
 
-    @precondition(lambda self: self.asked)
     @rule(choice=st.integers(0, 5))
+    @only_if(lambda self: self.asked)
     def ask_again(self, choice: int) -> None:
         """Somebody who got no answer asks the same again, of the other process or of this one."""
         pick(self.asked[-6:], choice)()
@@ -228,8 +229,8 @@ class BuyerMachine(BuyerStage):
 
     # Events: shows, gates, time -----------------------------------------------------------------
 
-    @precondition(lambda self: self.model.tickets)
     @rule(choice=CHOICES, gate=st.sampled_from([None, "North"]), elsewhere=RARELY, key=KEYS)
+    @only_if(lambda self: self.model.tickets)
     def check_in(self, choice: int, gate: str | None, elsewhere: bool, key: str | None) -> None:
         """A ticket is scanned; now and then at the gate of some show."""
         ticket = pick(self.model.tickets, choice)
@@ -248,8 +249,8 @@ class BuyerMachine(BuyerStage):
         if answer is not None:
             assert (answer[0].ticket_id, answer[0].gate) == (ticket.ticket_id, gate)
 
-    @precondition(lambda self: self.model.tickets)
     @rule(choice=CHOICES, at=st.integers(0, 138))
+    @only_if(lambda self: self.model.tickets)
     def forge(self, choice: int, at: int) -> None:
         """A code is scanned in which one character is another."""
         code = pick(self.model.tickets, choice).code
@@ -257,8 +258,8 @@ class BuyerMachine(BuyerStage):
         forged = Scan(code[:at] + other + code[at + 1 :])
         self.ask(("not_found", {}), lambda s: s.check_ins.check_in(forged, None))
 
-    @precondition(lambda self: self.model.sales)
     @rule(choice=CHOICES, ends=st.sampled_from(["its sale", "it", "it"]), really=RARELY)
+    @only_if(lambda self: self.model.sales)
     def end(self, choice: int, ends: str, really: bool) -> None:
         """A show is cancelled, or its sale ends before its time: what is held may still be paid."""
         show = pick([sale.hold.show for sale in self.model.sales], choice)
@@ -271,8 +272,8 @@ class BuyerMachine(BuyerStage):
             at = datetime.now(UTC) - timedelta(minutes=1)
             self.ask(self.model.end_sale(show), lambda s: s.concerts.end_sale(show_id, at))
 
-    @precondition(lambda self: any(show.cancelled for show in self.model.shows))
     @rule(choice=CHOICES)
+    @only_if(lambda self: any(show.cancelled for show in self.model.shows))
     def step(self, choice: int) -> None:
         """Some more buyers of a cancelled show are refunded."""
         show = pick([show for show in self.model.shows if show.cancelled], choice)
@@ -289,8 +290,8 @@ class BuyerMachine(BuyerStage):
         assert self.run(self.process().reservations.expire()) == self.model.expire()
         self.run(self.process().paying.fold_stock())
 
-    @precondition(lambda self: self.model.clock < LONG_SECONDS)
     @rule(really=RARELY)
+    @only_if(lambda self: self.model.clock < LONG_SECONDS)
     def prune(self, really: bool) -> None:
         """Much later, what was over for long is dropped."""
         if really:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from frontrow.errors import DomainError, RateLimited
 from frontrow.services import Services
@@ -34,6 +34,7 @@ from tests.integration.buyer_seats import (
 )
 from tests.integration.buyer_world import Concert, Hold, Place, Show, User
 from tests.integration.databases import empty
+from tests.integration.steps import only_if
 
 CHOICES = st.integers(0, 99)
 RARELY = st.sampled_from([False] * 5 + [True])
@@ -238,8 +239,8 @@ class BuyerStage(RuleBasedStateMachine):
         stands = await asyncio.gather(*(rooms.status(place.ref) for place in waited))
         return [p for p, status in zip(waited, stands, strict=True) if status.state == "admitted"]
 
-    @precondition(lambda self: self.model.places)
     @rule(choice=CHOICES)
+    @only_if(lambda self: self.model.places)
     def leave(self, choice: int) -> None:
         """Somebody gives a place up, waiting or called."""
         there = [place for place in self.model.places if place.state != "finished"]
@@ -247,7 +248,6 @@ class BuyerStage(RuleBasedStateMachine):
         self.somebody = place.user
         self.ask(self.model.leave(place), lambda s: s.reservations.leave(place.ref))
 
-    @precondition(lambda self: self.model.users)
     @rule(choice=CHOICES, really=st.booleans())
     def erase(self, choice: int, really: bool) -> None:
         """Somebody wants to be forgotten; most often somebody who has money left."""

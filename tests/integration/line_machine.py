@@ -14,7 +14,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
 )
 from msgspec.structs import replace
@@ -43,6 +42,7 @@ from tests.integration.line_model import (
     LineModel,
     Person,
 )
+from tests.integration.steps import only_if
 
 pruning = load("frontrow.retention", "prune_queries.sql")
 
@@ -132,8 +132,8 @@ class LineMachine(RuleBasedStateMachine):
         places = self.run(_all(join(self.services, self.made.concert_id) for _ in range(people)))
         self.model.people += [Person(place) for place in sorted(places, key=lambda p: p.number)]
 
-    @precondition(lambda self: self.model.people and not self.model.is_closed())
     @rule(choice=CHOICES)
+    @only_if(lambda self: self.model.people and not self.model.is_closed())
     def come_back(self, choice: int) -> None:
         """Somebody asks again: for the place that lives, or after it for a new one."""
         last = self.model.latest_of(self.model.people[choice % len(self.model.people)])
@@ -146,24 +146,24 @@ class LineMachine(RuleBasedStateMachine):
             last.finish("expired", self.model.clock)
         self.model.people.append(Person(place))
 
-    @precondition(lambda self: self.model.in_time("waiting", "admitted"))
     @rule(choices=st.lists(CHOICES, min_size=1, max_size=4))
+    @only_if(lambda self: self.model.in_time("waiting", "admitted"))
     def leave(self, choices: Sequence[int]) -> None:
         """Some leave at once, waiting or called."""
         people = list({self.pick(choice, "waiting", "admitted") for choice in choices})
         self.run(_all(self.services.reservations.leave(person.place) for person in people))
         self.model.leave(people)
 
-    @precondition(lambda self: self.model.in_time("admitted"))
     @rule(choice=CHOICES)
+    @only_if(lambda self: self.model.in_time("admitted"))
     def claim(self, choice: int) -> None:
         """A called one comes."""
         person = self.pick(choice, "admitted")
         self.run(self.services.rooms.enter(person.place))
         self.model.claim(person)
 
-    @precondition(lambda self: self.model.in_time("admitted") and self.sold < SEATS - 1)
     @rule(choice=CHOICES)
+    @only_if(lambda self: self.model.in_time("admitted") and self.sold < SEATS - 1)
     def pay(self, choice: int) -> None:
         """A called one buys a seat."""
         person = self.pick(choice, "admitted")
@@ -223,8 +223,8 @@ class LineMachine(RuleBasedStateMachine):
         self.run(self.services.rooms.pause(self.made.concert_id, paused=paused))
         self.model.paused = paused
 
-    @precondition(lambda self: isinstance(self.model.policy, AdaptivePolicy))
     @rule(milliseconds=st.sampled_from([None, 1, TARGET_MS * 2]))
+    @only_if(lambda self: isinstance(self.model.policy, AdaptivePolicy))
     def measure(self, milliseconds: int | None) -> None:
         """The server answers nine holds so fast, or none; the cap takes a step."""
         calls = [0] * (len(BOUNDS_MS) + 1)
