@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, async_playwright
 
 from frontrow.db.server import EmbeddedServer
 from tests.conftest import Database, fresh_database
-from tests.pages.browser import ARGUMENTS, PATIENCE_MS
+from tests.pages.browser import ARGUMENTS
 from tests.programs import program
 from tests.web.fans import Desk, open_desk
 
@@ -15,7 +15,6 @@ from tests.web.fans import Desk, open_desk
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Chromium, without a window."""
-    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(
             executable_path=program("chromium"), args=ARGUMENTS

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page
 
 from frontrow.web.files import Files
 from frontrow.web.languages import catalog, text
-from tests.pages.browser import Window, accessible
+from tests.pages.browser import Window, accessible, expect
 from tests.web.fans import Concert, Desk, eventually
 
 _SOURCES = Files().sources
@@ -49,6 +49,11 @@ class Visit:
         await self.join()
         await self.sees("wait.heading")
         await self.survives_reload("wait.heading")
+        await self.follows()
+
+    async def follows(self) -> None:
+        """Waits until the script has the line, which the server has told at first."""
+        await expect(self.page.locator(".view-waiting")).to_be_visible()
 
     async def choose(self, *numbers: int) -> None:
         """Chooses seats on the map, with the keyboard, from seat 1 on."""

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page
 
 from frontrow.web.files import Files
 from frontrow.web.languages import catalog, text
-from tests.pages.browser import Window, accessible
+from tests.pages.browser import Window, accessible, expect
 from tests.web.serving import OPERATOR_KEY
 
 _SOURCES = Files().sources

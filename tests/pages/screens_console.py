@@ -7,10 +7,10 @@ where it is named.
 from pathlib import Path
 from random import Random
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
 from tests.buyers import pass_time
-from tests.pages.browser import DESKTOP, PHONE, Window, window
+from tests.pages.browser import DESKTOP, PHONE, Window, expect, window
 from tests.pages.operators import Shift, begin
 from tests.web.fans import Concert, Desk, Fan, Json, starts_at
 

@@ -7,9 +7,9 @@ is named.
 from pathlib import Path
 from random import Random
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
-from tests.pages.browser import PHONE, Window, window
+from tests.pages.browser import PHONE, Window, expect, window
 from tests.pages.fans import Visit, visit
 from tests.web.fans import OPEN, Concert, Desk, Fan, starts_at
 

@@ -3,9 +3,9 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
-from tests.pages.browser import DESKTOP, PHONE, window
+from tests.pages.browser import DESKTOP, PHONE, expect, window
 from tests.pages.operators import Shift, begin
 from tests.web.fans import Concert, Desk, Fan, Json, eventually
 

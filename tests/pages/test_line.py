@@ -6,14 +6,15 @@ from itertools import pairwise
 from time import monotonic
 from typing import Any
 
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, Route
 
+from frontrow.web.files import Files
 from tests.conftest import Database
-from tests.pages.browser import DESKTOP, PHONE, window
+from tests.pages.browser import DESKTOP, PHONE, expect, window
 from tests.pages.fans import visit
 from tests.web.fans import OPEN, SOON, Concert, Desk, Fan, open_desk
 
-FAR = 203  # ahead: more than a stream is held for
+FAR = 8  # ahead, where a stream is held for 5
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
 
 
@@ -120,7 +121,7 @@ async def test_before_a_draw(browser: Browser, desk: Desk) -> None:
 async def test_a_waiting_tab_costs_little(browser: Browser, desk: Desk) -> None:
     """Near the front it has one stream and asks for nothing else."""
     concert, _ = await line(desk)
-    async with window(browser, str(desk.http.base_url)) as here:
+    async with window(browser, str(desk.http.base_url), hurried=False) as here:
         asked: list[str] = []
         fan = await visit(here, concert)
         fan.page.on("request", lambda request: asked.append(request.url))
@@ -192,6 +193,23 @@ async def test_pressed_before_the_script_is_there(browser: Browser, desk: Desk) 
         await fan.sees("seats.heading")
 
 
+async def test_the_script_does_not_come(browser: Browser, desk: Desk) -> None:
+    """The page says how things are as it was rendered, and is loaded again until a script comes."""
+    concert, inside = await line(desk)
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_FAILED", "Failed to fetch dynamically imported module")
+        fan = await visit(here, concert)
+        await fan.wait()
+        await here.context.route("**/fan/*.js", lambda route: route.abort())
+        await fan.page.reload()
+        await expect(fan.page.locator(".view-line")).to_be_visible()
+        await make_way(inside)
+        await fan.sees("turn.title")
+        await expect(fan.page.locator(".view-line")).to_be_visible()
+        await here.context.unroute("**/fan/*.js")
+        await expect(fan.button("turn.enter")).to_be_visible()
+
+
 async def test_an_account_for_work(browser: Browser, database: Database) -> None:
     """Where the server asks for proof of work before it makes an account, the page does it."""
     async with open_desk(database, guest_challenge=200) as desk:
@@ -205,9 +223,16 @@ async def test_an_account_for_work(browser: Browser, database: Database) -> None
 async def test_far_back(browser: Browser, desk: Desk) -> None:
     """From far back a tab asks for the line's document only, no oftener than every 2 s."""
     concert, inside = await line(desk)
-    second = await desk.waiting(concert)
-    await asyncio.gather(*(desk.waiting(concert) for _ in range(FAR - 1)))
-    async with window(browser, str(desk.http.base_url)) as here:
+    second, *_ = [await desk.waiting(concert) for _ in range(FAR)]
+    source = Files().sources["fan/follow.js"].decode()
+    near = source.replace("const NEAR = 200;", f"const NEAR = {FAR - 3};")
+    assert near != source
+    async with window(browser, str(desk.http.base_url), hurried=False) as here:
+
+        async def answer(route: Route) -> None:
+            await route.fulfill(body=near, content_type="text/javascript")
+
+        await here.context.route("**/fan/follow.js", answer)
         asked: list[tuple[str, float]] = []
         fan = await visit(here, concert)
         await fan.wait()

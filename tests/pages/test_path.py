@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
-from tests.pages.browser import DESKTOP, PHONE, window
+from tests.pages.browser import DESKTOP, PHONE, expect, window
 from tests.pages.fans import Visit, enter, has_paid
 from tests.web.fans import Desk, Fan
 

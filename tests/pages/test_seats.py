@@ -1,9 +1,9 @@
 """Choosing seats in a real browser: against others, against time, and without a mouse."""
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
-from tests.pages.browser import PHONE, window
+from tests.pages.browser import PHONE, expect, window
 from tests.pages.fans import enter, has_paid
 from tests.web.fans import Concert, Desk
 

@@ -2,6 +2,7 @@
 // fetched and run earlier only delays the paint.
 
 const LATEST_MS = 500; // a tab that nobody looks at paints nothing
+const AGAIN_MS = 5000;
 
 const { script, imports } = JSON.parse(document.getElementById("boot").textContent);
 let sent = null; // a form, by one who was faster than the script
@@ -16,9 +17,18 @@ for (const href of imports) {
 }
 try {
   await import(script);
+} catch (error) {
+  again();
+  throw error;
 } finally {
   removeEventListener("submit", keep);
   sent?.target.requestSubmit(sent.submitter); // the script takes it, or else the server
+}
+
+/** The network went away in between: as it is, the page would never tell anything new. */
+async function again() {
+  if (!navigator.onLine) await new Promise((resolve) => addEventListener("online", resolve, { once: true }));
+  setTimeout(() => location.reload(), AGAIN_MS);
 }
 
 function keep(event) {
