@@ -55,7 +55,7 @@ _TIMES = {
     "app_user": ("created_at",),
     "erasure": ("erased_at", "unlinked_at"),
     "signing_key": ("created_at", "signs_at", "retired_at"),
-    "user_key": ("created_at", "revoked_at"),
+    "user_key": ("created_at", "revoked_at", "expires_at"),
     "used_challenge": ("expires_at",),
 }
 

@@ -2,6 +2,7 @@
 
     FrontrowError
     ├── SetupError            the server can't start; one line says why
+    ├── SignInFailed          a page's sign-in came to nothing; ``reason``
     └── DomainError           a call is refused; ``code`` and ``fields`` are the contract's
         ├── Malformed, InvalidRequest, TooLarge, UnsupportedMediaType
         ├── CredentialMissing, CredentialInvalid, TokenFinished
@@ -22,7 +23,7 @@
 
 import enum
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class Fault(enum.Enum):
@@ -46,6 +47,18 @@ class SetupError(FrontrowError):
     def __init__(self, message: str, *, exit_code: int = 3) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class SignInFailed(FrontrowError):
+    """A page's sign-in at the issuer has come to nothing; it can be begun again.
+
+    ``reason``: refused (the issuer, or the user there, said no), expired (too late, used already,
+    or begun in another browser), failed (what came back from the issuer isn't right).
+    """
+
+    def __init__(self, reason: Literal["refused", "expired", "failed"]) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class DomainError(FrontrowError):

@@ -29,6 +29,11 @@ FROM generate_series(1, 50000) AS n;
 INSERT INTO user_key
 SELECT sha256(('old' || n)::bytea), pg_temp.id('user', n), now() - interval '2 days', now(), n
 FROM generate_series(1, 1000) AS n;
+-- And some are signed in.
+INSERT INTO user_key
+SELECT sha256(('session' || n)::bytea), pg_temp.id('user', n), now() - interval '1 day', NULL, NULL,
+    now() + interval '1 day', sha256(('sign in' || n)::bytea)
+FROM generate_series(1, 10000) AS n;
 INSERT INTO used_challenge
 SELECT substr(sha256(n::text::bytea), 1, 16), pg_temp.id('user', n), now() + n * interval '1 ms'
 FROM generate_series(1, 20000) AS n;

@@ -247,6 +247,21 @@ FUNCTIONS = {
     "revoke keys": Hot(
         lambda c, _: users.revoke_keys(c, user_id=an_id("user", 2), kept=None), "revoked"
     ),
+    "open sessions": Hot(
+        lambda c, n: users.open_sessions(
+            c,
+            user_ids=ids("user", 1, n),
+            key_hashes=[each.bytes * 2 for each in new_ids(n)],
+            sign_ins=[each.bytes * 2 for each in new_ids(n)],
+            seconds=[600] * n,
+            most=9,
+        ),
+        "opened",
+    ),
+    "end a session": Hot(
+        lambda c, _: users.end_session(c, key_hash=hashlib.sha256(b"session3").digest()),
+        1,
+    ),
     "join, new": Hot(
         lambda c, n: rooms.join_room(c, room_id=ROOM, user_ids=new_ids(n), place_ids=new_ids(n)),
         "new",

@@ -13,7 +13,7 @@ WHERE u.user_id = :user_id;
 
 -- name: keys
 -- A user's keys, by age.
-SELECT created_at, revoked_at FROM user_key WHERE user_id = :user_id ORDER BY created_at;
+SELECT created_at, revoked_at, expires_at FROM user_key WHERE user_id = :user_id ORDER BY created_at;
 
 -- name: places
 -- A user's places. There is no index for that: all places are looked at.

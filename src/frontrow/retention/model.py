@@ -16,6 +16,7 @@ class ExportedKey(msgspec.Struct, frozen=True):
 
     created_at: datetime
     revoked_at: Annotated[datetime | None, Meta(description="When it was revoked.")]
+    expires_at: Annotated[datetime | None, Meta(description="When it ends by itself.")]
 
 
 class ExportedPlace(msgspec.Struct, frozen=True):

@@ -25,20 +25,22 @@ BEGIN
     RETURN ended;
 END $$;
 
--- Whether a key is one of this user's that hasn't been revoked.
+-- Whether a key is one of this user's that hasn't ended: neither revoked nor past its time.
 CREATE OR REPLACE FUNCTION user_key_is_live(p_user_id uuid, p_key_hash bytea)
 RETURNS boolean LANGUAGE sql VOLATILE AS $$
     SELECT coalesce(
         (
-            SELECT k.user_id = p_user_id AND k.revoked_at IS NULL FROM user_key AS k
-            WHERE k.key_hash = p_key_hash
+            SELECT k.user_id = p_user_id AND k.revoked_at IS NULL
+                AND coalesce(k.expires_at > clock_timestamp(), true)
+            FROM user_key AS k WHERE k.key_hash = p_key_hash
         ),
         false
     )
 $$;
 
 -- Gives a user a new key, p_key_hash. p_asked_with is the key that the user asks with: it is revoked,
--- unless p_keep; NULL: the operator asks, and all of the user's keys are revoked.
+-- unless p_keep; the new one ends when that one would. NULL: the operator asks, and all of the user's keys
+-- are revoked.
 -- outcome: issued (also where the key stands already: the same call, sent again); not_found (no such
 -- user, or an erased one); credential_invalid (p_asked_with was revoked meanwhile); key_limit (p_limit keys are live).
 -- revoked: the hashes of the keys that ended.
@@ -63,13 +65,18 @@ BEGIN
         IF NOT p_keep THEN
             revoked := user_key_end(p_user_id, p_asked_with, NULL);
         ELSIF p_limit <= (
-            SELECT count(*) FROM user_key AS k WHERE k.user_id = p_user_id AND k.revoked_at IS NULL
+            SELECT count(*) FROM user_key AS k
+            WHERE k.user_id = p_user_id AND k.revoked_at IS NULL
+                AND coalesce(k.expires_at > clock_timestamp(), true)
         ) THEN
             outcome := 'key_limit';
             RETURN;
         END IF;
-        INSERT INTO user_key (key_hash, user_id, created_at)
-        VALUES (p_key_hash, p_user_id, clock_timestamp());
+        INSERT INTO user_key (key_hash, user_id, created_at, expires_at)
+        VALUES (
+            p_key_hash, p_user_id, clock_timestamp(),
+            (SELECT k.expires_at FROM user_key AS k WHERE k.key_hash = p_asked_with)
+        );
         outcome := 'issued';
     END IF;
 END $$;

@@ -50,14 +50,28 @@ WITH pruned AS (
 SELECT count(*) FROM pruned;
 
 -- name: users_of_keys
--- The users whose live keys have these hashes, in their order; NULL where there is none. A key is
--- looked up before it is judged, or the index of the live ones may be read through for it.
-SELECT u.user_id
+-- The users whose live keys have these hashes, in their order, and how long these keys last; NULL where
+-- there is none, or no end. A key is looked up before it is judged, or the index of the live ones may be
+-- read through for it.
+SELECT u.user_id, u.seconds_left
 FROM unnest(:key_hashes::bytea[]) WITH ORDINALITY AS k (key_hash, item)
 LEFT JOIN LATERAL (
-    SELECT u.user_id, u.revoked_at FROM user_key AS u WHERE u.key_hash = k.key_hash OFFSET 0
-) AS u ON u.revoked_at IS NULL
+    SELECT u.user_id, u.revoked_at,
+        extract(epoch FROM u.expires_at - clock_timestamp())::float8 AS seconds_left
+    FROM user_key AS u WHERE u.key_hash = k.key_hash OFFSET 0
+) AS u ON u.revoked_at IS NULL AND coalesce(u.seconds_left > 0, true)
 ORDER BY k.item;
+
+-- name: open_sessions
+-- Opens sessions for those who have signed in: user_session_open.
+SELECT outcome FROM user_session_open(
+    :user_ids::uuid[], :key_hashes::bytea[], :sign_ins::bytea[], :seconds::int[], :most::int
+)
+ORDER BY item;
+
+-- name: end_session$
+-- Ends a session: user_session_end.
+SELECT user_session_end(:key_hash::bytea);
 
 -- name: issue_key^
 -- Gives a user a new key: user_key_issue.

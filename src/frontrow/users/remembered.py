@@ -2,10 +2,12 @@
 
 What is remembered must not outlive a revocation. The process reads every so often which keys have
 been revoked since (``Users.read_revocations``), and a look-up that was under way while it learnt of
-one isn't remembered: it may have read what stood before.
+one isn't remembered: it may have read what stood before. Nor does it outlive the key's own end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from math import inf
+from time import monotonic
 from uuid import UUID
 
 
@@ -16,11 +18,13 @@ class RememberedKeys:
 
     Args:
         limit: most keys remembered.
+        now: a clock that never goes back, in seconds.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, now: Callable[[], float] = monotonic) -> None:
         self._limit = limit
-        self._users: dict[bytes, UUID] = {}
+        self._now = now
+        self._users: dict[bytes, tuple[UUID, float]] = {}
         self._forgettings = 0
 
     def __len__(self) -> int:
@@ -33,16 +37,22 @@ class RememberedKeys:
         return self._forgettings
 
     def user_of(self, key_hash: bytes) -> UUID | None:
-        """The user, if the key is remembered."""
-        return self._users.get(key_hash)
+        """The user, if the key is remembered and hasn't ended."""
+        user_id, until = self._users.get(key_hash, (None, inf))
+        if until != inf and until <= self._now():
+            del self._users[key_hash]
+            return None
+        return user_id
 
-    def add(self, key_hash: bytes, user_id: UUID, moment: int) -> None:
-        """Remembers a key that the database knew after ``moment``."""
+    def add(
+        self, key_hash: bytes, user_id: UUID, moment: int, seconds: float | None = None
+    ) -> None:
+        """Remembers a key that the database knew after ``moment``, for as long as it lasts."""
         if moment != self._forgettings:
             return
         while len(self._users) >= self._limit:
             del self._users[next(iter(self._users))]
-        self._users[key_hash] = user_id
+        self._users[key_hash] = user_id, inf if seconds is None else self._now() + seconds
 
     def forget(self, key_hashes: Iterable[bytes]) -> None:
         """Forgets keys that have been revoked."""

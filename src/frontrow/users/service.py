@@ -9,7 +9,13 @@ import asyncpg
 import msgspec
 
 from frontrow.db.queries import load
-from frontrow.errors import ChallengeFailed, CredentialInvalid, KeyLimit, outcome_error
+from frontrow.errors import (
+    ChallengeFailed,
+    CredentialInvalid,
+    KeyLimit,
+    SignInFailed,
+    outcome_error,
+)
 from frontrow.group_commit import Lanes
 from frontrow.users.challenge import Solved
 from frontrow.users.remembered import RememberedKeys
@@ -19,8 +25,11 @@ _queries = load("frontrow.users")
 KEY_PREFIX = "frk_"
 """What every user key begins with, so that it is told from a queue token at a glance."""
 
+SESSION_PREFIX = KEY_PREFIX + "session_"
+"""What the key of a session begins with."""
+
 MOST_KEYS = 10
-"""Live keys that a user may ask for."""
+"""Live keys that a user may ask for; so many sessions a user may have too."""
 
 _PRUNED_AT_ONCE = 10_000
 
@@ -44,6 +53,7 @@ class Users:
         self._adding = lanes.open("user_add", self._add, in_flight=1)
         self._adding_solved = lanes.open("user_add_solved", self._add_solved, in_flight=1)
         self._adding_accounts = lanes.open("account_add", self._add_accounts, in_flight=1)
+        self._opening = lanes.open("session_open", self._open_sessions, in_flight=1)
         self._finding = lanes.open("user_find", self._find)
         self._known = RememberedKeys(remembered_keys)
         # The last revocation that this process knows of.
@@ -78,6 +88,35 @@ class Users:
         if await self._adding_accounts.submit(user_id):
             raise CredentialInvalid
 
+    async def open_session(self, user_id: UUID, sign_in: bytes, seconds: int) -> UserKey:
+        """Opens a session for who has signed in elsewhere: a key that ends by itself.
+
+        Of more than ``MOST_KEYS`` sessions of a user the oldest are ended.
+
+        Args:
+            user_id: the user, whose account is made if it isn't there.
+            sign_in: the digest of the sign-in, which gives one session: 32 bytes.
+            seconds: how long the session lasts.
+
+        Raises:
+            CredentialInvalid: the user has been erased.
+            SignInFailed: that sign-in gave another session.
+        """
+        issued = UserKey(user_id, _new_key(SESSION_PREFIX))
+        key_hash = _hash(issued.user_key)
+        outcome = await self._opening.submit((user_id, key_hash, sign_in, seconds))
+        if outcome == "used":
+            raise SignInFailed("expired")
+        if outcome != "opened":
+            raise outcome_error(outcome, None)
+        return issued
+
+    async def end_session(self, user_key: str) -> None:
+        """Ends the session that has this key; a key without an end stays."""
+        if not user_key.startswith(SESSION_PREFIX):
+            return
+        self._known.forget(await _queries.end_session(self._pool, key_hash=_hash(user_key)))
+
     def check_not_erased(self, user_id: UUID) -> None:
         """Refuses a user who has been erased, as far as this process has heard.
 
@@ -97,10 +136,11 @@ class Users:
         user_id = self._known.user_of(key_hash)
         if user_id is None:
             moment = self._known.moment
-            user_id = await self._finding.submit(key_hash)
-            if user_id is None:
+            found = await self._finding.submit(key_hash)
+            if found is None:
                 raise CredentialInvalid
-            self._known.add(key_hash, user_id, moment)
+            user_id, seconds_left = found
+            self._known.add(key_hash, user_id, moment, seconds_left)
         return user_id
 
     async def exchange_key(self, user_id: UUID, user_key: str, *, keep: bool) -> UserKey:
@@ -197,13 +237,25 @@ class Users:
         rows = await _queries.add_accounts(self._pool, user_ids=user_ids)
         return [row["erased"] for row in rows]
 
-    async def _find(self, key_hashes: Sequence[bytes]) -> list[UUID | None]:
+    async def _open_sessions(self, items: Sequence[tuple[UUID, bytes, bytes, int]]) -> list[str]:
+        user_ids, key_hashes, sign_ins, seconds = zip(*items, strict=True)
+        rows = await _queries.open_sessions(
+            self._pool,
+            user_ids=user_ids,
+            key_hashes=key_hashes,
+            sign_ins=sign_ins,
+            seconds=seconds,
+            most=MOST_KEYS,
+        )
+        return [row["outcome"] for row in rows]
+
+    async def _find(self, key_hashes: Sequence[bytes]) -> list[tuple[UUID, float | None] | None]:
         rows = await _queries.users_of_keys(self._pool, key_hashes=key_hashes)
-        return [row["user_id"] for row in rows]
+        return [(row["user_id"], row["seconds_left"]) if row["user_id"] else None for row in rows]
 
 
-def _new_key() -> str:
-    return KEY_PREFIX + secrets.token_urlsafe(32)
+def _new_key(prefix: str = KEY_PREFIX) -> str:
+    return prefix + secrets.token_urlsafe(32)
 
 
 def _hash(user_key: str) -> bytes:

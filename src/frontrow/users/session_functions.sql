@@ -1,0 +1,98 @@
+-- Sessions: user keys with an end, for those who sign in at an issuer. Locks as in functions.sql: the
+-- accounts first, in their order, the installation last.
+
+-- Opens sessions of so many seconds, one for each sign-in (p_sign_ins), with these keys; makes accounts that
+-- aren't there. Of a user the newest p_most sessions stay; those before are revoked.
+-- outcome: opened (also where this very key stands already: a batch sent again), used (the sign-in gave
+-- another session), credential_invalid (the user has been erased).
+CREATE OR REPLACE FUNCTION user_session_open(
+    p_users uuid[], p_key_hashes bytea[], p_sign_ins bytea[], p_seconds int[], p_most int
+)
+RETURNS TABLE (item int, outcome text)
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    users uuid[] := ARRAY(SELECT DISTINCT k FROM unnest(p_users) AS k ORDER BY k);
+    now timestamptz;
+    ended bytea[];
+    number bigint;
+BEGIN
+    INSERT INTO app_user (user_id, created_at)
+    SELECT k.user_id, clock_timestamp() FROM unnest(users) AS k (user_id) ORDER BY k.user_id
+    ON CONFLICT (user_id) DO NOTHING;
+    PERFORM FROM (SELECT k FROM unnest(users) AS k ORDER BY k) AS k (user_id)
+    CROSS JOIN LATERAL (
+        SELECT FROM app_user AS u WHERE u.user_id = k.user_id FOR NO KEY UPDATE
+    ) AS locked;
+    now := clock_timestamp();
+
+    -- No process remembers them any more, and the sign-ins that gave them have ended too.
+    ended := ARRAY(
+        SELECT s.key_hash FROM unnest(users) AS k (user_id)
+        CROSS JOIN LATERAL (
+            SELECT s.key_hash FROM user_key AS s
+            WHERE s.user_id = k.user_id AND s.expires_at < now - interval '1 hour'
+            OFFSET 0
+        ) AS s
+    );
+    DELETE FROM user_key AS k WHERE k.key_hash = ANY (ended);
+
+    INSERT INTO user_key (key_hash, user_id, created_at, expires_at, sign_in)
+    SELECT k.key_hash, k.user_id, now, now + make_interval(secs => k.seconds), k.sign_in
+    FROM unnest(p_users, p_key_hashes, p_sign_ins, p_seconds) WITH ORDINALITY
+        AS k (user_id, key_hash, sign_in, seconds, item)
+    LEFT JOIN LATERAL (
+        SELECT e.user_id FROM erasure AS e WHERE e.user_id = k.user_id OFFSET 0
+    ) AS e ON true
+    WHERE e.user_id IS NULL
+    ORDER BY k.sign_in, k.item
+    ON CONFLICT DO NOTHING;
+
+    ended := ARRAY(
+        SELECT s.key_hash FROM unnest(users) AS k (user_id)
+        CROSS JOIN LATERAL (
+            SELECT s.key_hash FROM user_key AS s
+            WHERE s.user_id = k.user_id AND s.expires_at > now AND s.revoked_at IS NULL
+            ORDER BY s.created_at DESC, s.key_hash OFFSET p_most
+        ) AS s
+    );
+    IF ended <> '{}' THEN
+        UPDATE installation SET revocations = revocations + 1 RETURNING revocations INTO number;
+        UPDATE user_key AS k SET revoked_at = now, revocation = number WHERE k.key_hash = ANY (ended);
+    END IF;
+
+    RETURN QUERY
+    SELECT k.item::int, CASE
+        WHEN s.user_id = k.user_id THEN 'opened'
+        WHEN e.user_id IS NOT NULL THEN 'credential_invalid'
+        ELSE 'used'
+    END
+    FROM unnest(p_users, p_key_hashes) WITH ORDINALITY AS k (user_id, key_hash, item)
+    LEFT JOIN LATERAL (
+        SELECT s.user_id FROM user_key AS s WHERE s.key_hash = k.key_hash OFFSET 0
+    ) AS s ON true
+    LEFT JOIN LATERAL (
+        SELECT e.user_id FROM erasure AS e WHERE e.user_id = k.user_id OFFSET 0
+    ) AS e ON true;
+END $$;
+
+-- Ends the session that has this key; any other key stays. Gives the hashes of the keys that ended.
+CREATE OR REPLACE FUNCTION user_session_end(p_key_hash bytea)
+RETURNS bytea[] LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    owner uuid;
+BEGIN
+    SELECT k.user_id INTO owner FROM user_key AS k
+    WHERE k.key_hash = p_key_hash AND k.expires_at IS NOT NULL;
+    IF owner IS NULL THEN
+        RETURN '{}';
+    END IF;
+    PERFORM FROM app_user AS u WHERE u.user_id = owner FOR NO KEY UPDATE;
+    RETURN user_key_end(owner, p_key_hash, NULL);
+END $$;

@@ -1,0 +1,176 @@
+"""Sessions of those who sign in elsewhere: they end by themselves, and each sign-in gives one."""
+
+import asyncio
+import secrets
+from uuid import UUID, uuid4
+
+from frontrow.errors import CredentialInvalid, SignInFailed
+from frontrow.services import Services
+from frontrow.users.remembered import RememberedKeys
+from frontrow.users.service import KEY_PREFIX, MOST_KEYS, SESSION_PREFIX, Users
+from tests.buyers import Owner, pass_time, refused, services_on
+from tests.conftest import Database
+
+WEEK = 604_800
+
+
+def a_sign_in() -> bytes:
+    """The digest of one that nobody has used."""
+    return secrets.token_bytes(32)
+
+
+async def opened(users: Users, user_id: UUID, seconds: int = WEEK) -> str:
+    """The key of a new session."""
+    return (await users.open_session(user_id, a_sign_in(), seconds)).user_key
+
+
+async def is_known(users: Users, user_key: str) -> bool:
+    """Whether a process takes this key."""
+    try:
+        await users.user_of(user_key)
+    except CredentialInvalid:
+        return False
+    return True
+
+
+async def test_a_session(services: Services, database: Database) -> None:
+    """Its account is made once; its key is taken on every process until its time is over."""
+    user_id = uuid4()
+    keys = [await opened(services.users, user_id, 600) for _ in range(2)]
+    assert all(key.startswith(SESSION_PREFIX) for key in keys)
+    async with services_on(database) as other:
+        assert {await other.users.user_of(key) for key in keys} == {user_id}
+    await pass_time(database, 599)
+    async with services_on(database) as other:
+        assert await is_known(other.users, keys[0])
+    await pass_time(database, 2)
+    async with services_on(database) as later:
+        assert not await is_known(later.users, keys[0])
+
+
+async def test_what_is_remembered_ends(services: Services, database: Database) -> None:
+    """A process that has verified a session's key forgets it at its end."""
+    user_id, now = uuid4(), [0.0]
+    known = RememberedKeys(10, now=lambda: now[0])
+    services.users._known = known
+    key = await opened(services.users, user_id, 600)
+    guest = await services.users.add_guest()
+    assert await services.users.user_of(key) == user_id
+    assert len(known) == 2
+    now[0] = 599
+    await pass_time(database, 601)
+    assert await is_known(services.users, key)  # the control: remembered, the database isn't asked
+    now[0] = 601
+    assert not await is_known(services.users, key)
+    assert await is_known(services.users, guest.user_key)
+    assert len(known) == 1
+
+
+async def test_a_sign_in_gives_one(services: Services, database: Database, owner: Owner) -> None:
+    """Of many at once, on two processes and for two users, one gets a session."""
+    sign_in, users = a_sign_in(), [uuid4(), uuid4()]
+    async with services_on(database) as other:
+        done = await asyncio.gather(
+            *(
+                process.users.open_session(user_id, sign_in, WEEK)
+                for process in (services, other)
+                for user_id in users * 5
+            ),
+            return_exceptions=True,
+        )
+    refusals = [one for one in done if isinstance(one, SignInFailed)]
+    assert [refusal.reason for refusal in refusals] == ["expired"] * 19
+    assert len(done) - len(refusals) == 1
+    assert await owner.fetchval("SELECT count(*) FROM user_key") == 1
+
+
+async def test_a_batch_sent_again_is_answered_again(services: Services, owner: Owner) -> None:
+    """After a lost connection: the session stands, and no second one."""
+    item = (uuid4(), secrets.token_bytes(32), a_sign_in(), WEEK)
+    another = (item[0], secrets.token_bytes(32), item[2], WEEK)
+    for _ in range(2):
+        assert await services.users._open_sessions([another[:1] + item[1:], another]) == [
+            "opened", "used",
+        ]  # fmt: skip
+    assert await owner.fetchval("SELECT count(*) FROM user_key") == 1
+
+
+async def test_the_oldest_make_room(services: Services, database: Database) -> None:
+    """Of too many the oldest end, on every process; other users', and keys without an end, stay."""
+    user_id = uuid4()
+    others = await opened(services.users, uuid4())
+    lasting = (
+        await services.users.reissue_key((await services.users.add_guest()).user_id)
+    ).user_key
+    await services.users.add_account(user_id)
+    reissued = (await services.users.reissue_key(user_id)).user_key
+    keys = [await opened(services.users, user_id) for _ in range(MOST_KEYS)]
+    async with services_on(database) as other:
+        assert await is_known(other.users, keys[0])
+        keys.append(await opened(services.users, user_id))
+        assert await is_known(other.users, keys[0])  # the control: it hasn't heard yet
+        await other.users.read_revocations()
+        assert not await is_known(other.users, keys[0])
+        for key in (*keys[1:], others, lasting, reissued):
+            assert await is_known(other.users, key)
+
+
+async def test_signing_out_ends_it(services: Services, database: Database) -> None:
+    """On the process that did it at once, on others within their next look; of a guest, nothing."""
+    user_id = uuid4()
+    key, kept = [await opened(services.users, user_id) for _ in range(2)]
+    guest = await services.users.add_guest()
+    async with services_on(database) as other:
+        assert await is_known(other.users, key)
+        for _ in range(2):
+            await services.users.end_session(key)
+        for nobodys in (guest.user_key, SESSION_PREFIX + "nobody's"):
+            await services.users.end_session(nobodys)
+        await other.users.read_revocations()
+        for process in (services, other):
+            known = [await is_known(process.users, each) for each in (key, kept, guest.user_key)]
+            assert known == [False, True, True]
+
+
+async def test_no_key_outlives_the_session_it_came_of(
+    services: Services, database: Database
+) -> None:
+    """Exchanged, kept beside it or not: it ends when the session would; ended ones get none."""
+    user_id = uuid4()
+    key = await opened(services.users, user_id, 600)
+    second = await services.users.exchange_key(user_id, key, keep=True)
+    third = await services.users.exchange_key(user_id, second.user_key, keep=False)
+    assert third.user_key.startswith(KEY_PREFIX)
+    await pass_time(database, 601)
+    async with services_on(database) as later:
+        assert not await is_known(later.users, third.user_key)
+    async with refused(database, CredentialInvalid):
+        await services.users.exchange_key(user_id, key, keep=True)
+    assert await is_known(services.users, (await services.users.reissue_key(user_id)).user_key)
+
+
+async def test_the_erased_get_none(services: Services, database: Database) -> None:
+    """Nor do their sessions go on."""
+    user_id = uuid4()
+    key = await opened(services.users, user_id)
+    await services.erasures.erase(user_id)
+    assert not await is_known(services.users, key)
+    async with refused(database, CredentialInvalid):
+        await opened(services.users, user_id)
+
+
+async def test_ended_ones_are_dropped(services: Services, database: Database, owner: Owner) -> None:
+    """When the user signs in again, some time later; neither others' nor keys without an end."""
+    user_id, other = uuid4(), uuid4()
+    await services.users.end_session(await opened(services.users, user_id, 600))
+    await opened(services.users, user_id, 600)
+    await services.users.reissue_key(user_id)
+    await opened(services.users, other, 600)
+    counts = "SELECT count(*) FROM user_key WHERE user_id = $1"
+    await pass_time(database, 3_600)
+    await opened(services.users, user_id)
+    assert await owner.fetchval(counts, user_id) == 4
+    await pass_time(database, 1_200)
+    await opened(services.users, user_id)
+    assert await owner.fetchval(counts, user_id) == 3
+    assert await owner.fetchval(counts, other) == 1
