@@ -168,6 +168,22 @@ class Settings(BaseSettings):
     oidc_stale_seconds: PositiveSeconds = Field(
         86_400, description="How long it goes on with the keys it has when they can't be read."
     )
+    oidc_client_secret: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="The secret that it knows this server by when people sign in on the pages; "
+        "without one, by PKCE alone.",
+    )
+    oidc_authorization_url: str | None = Field(
+        None, description="Where people sign in; by default where its discovery document says."
+    )
+    oidc_token_url: str | None = Field(
+        None,
+        description="Where a code is exchanged; by default where its discovery document says.",
+    )
+    oidc_session_seconds: Annotated[int, Field(ge=600, le=34_560_000)] = Field(
+        604_800, description="How long somebody who signed in on the pages stays signed in."
+    )
     guests: bool | None = Field(
         None, description="Whether guest accounts are given; by default where no issuer is named."
     )
@@ -220,7 +236,7 @@ class Settings(BaseSettings):
         15, description="Longest wait for running calls when the server stops."
     )
 
-    @field_validator("oidc_issuer", "oidc_jwks_url")
+    @field_validator("oidc_issuer", "oidc_jwks_url", "oidc_authorization_url", "oidc_token_url")
     @classmethod
     def _is_safe(cls, url: str | None) -> str | None:
         if url is not None and not is_safe_url(url):

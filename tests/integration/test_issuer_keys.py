@@ -12,6 +12,7 @@ from joserfc.util import urlsafe_b64encode
 
 from frontrow.errors import Unavailable
 from frontrow.users import issuer_keys as module
+from frontrow.users.issuer_document import LARGEST_BYTES, IssuerDocument
 from frontrow.users.issuer_keys import IssuerKeys, read_keys
 from tests.issuer import DISCOVERY, JWKS, Issuer, running_issuer
 
@@ -53,8 +54,7 @@ def clock() -> Clock:
 def keys(issuer: Issuer, http: httpx.AsyncClient, clock: Clock) -> IssuerKeys:
     """The keys of the issuer, none of them fetched yet."""
     return IssuerKeys(
-        http,
-        issuer=issuer.address,
+        IssuerDocument(http, issuer.address),
         jwks_url=None,
         algorithm="RS256",
         stale_seconds=STALE_SECONDS,
@@ -159,7 +159,7 @@ async def test_an_issuer_that_hangs_is_left(
         (JWKS, b'{"keys": []}'),
         (JWKS, b'{"keys": [null, {}, {"kty": "RSA"}, {"kty": 7}]}'),
         (JWKS, b'{"keys": [' + b"{}, " * 100 + b"{}]}"),
-        (JWKS, b'{"keys": [], "more": "' + b"x" * module.LARGEST_BYTES + b'"}'),
+        (JWKS, b'{"keys": [], "more": "' + b"x" * LARGEST_BYTES + b'"}'),
         (JWKS, b"[" * 100_000),
     ],
 )

@@ -34,8 +34,12 @@ def test_each_field_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_secrets_do_not_show() -> None:
     """Neither in a log line nor in a traceback."""
-    settings = Settings(database_url="postgresql://u:secret@h/db", operator_key="k" * 16)
-    assert "secret" not in repr(settings)
+    settings = Settings(
+        database_url="postgresql://u:hidden@h/db",
+        operator_key="k" * 16,
+        oidc_client_secret="hidden too",
+    )
+    assert "hidden" not in repr(settings)
     assert "kkkk" not in str(settings)
 
 
@@ -58,6 +62,10 @@ def test_secrets_do_not_show() -> None:
         ("oidc_algorithm", "none"),
         ("oidc_jwks_url", "http://login.example/keys"),
         ("oidc_jwks_url", "http://["),
+        ("oidc_authorization_url", "http://login.example/authorize"),
+        ("oidc_token_url", "//login.example/token"),
+        ("oidc_client_secret", ""),
+        ("oidc_session_seconds", 599),
         ("token_key_overlap_seconds", -1),
     ],
 )

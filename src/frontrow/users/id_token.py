@@ -4,6 +4,7 @@ The algorithm is fixed. The user's id is derived from issuer and subject, so the
 stored nowhere.
 """
 
+import hmac
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -70,8 +71,12 @@ class IdTokens:
             azp={"value": audience},
         )
 
-    async def read(self, token: bytes) -> SignedIn:
+    async def read(self, token: bytes, *, nonce: str | None = None) -> SignedIn:
         """Who a token names.
+
+        Args:
+            token: the token.
+            nonce: what its ``nonce`` has to be, where the token was asked for with one.
 
         Raises:
             CredentialInvalid: it isn't a token of this issuer for this audience at this time.
@@ -95,12 +100,18 @@ class IdTokens:
             raise CredentialInvalid from error
         if not 1 <= len(claims["sub"]) <= LONGEST_SUBJECT:
             raise CredentialInvalid
+        if nonce is not None and not _is(claims.get("nonce"), nonce):
+            raise CredentialInvalid
         return SignedIn(user_id, claims["exp"] + SKEW_SECONDS)
 
 
 def user_id_of(issuer: str, subject: str) -> UUID:
     """The user of a subject of an issuer (RFC 9562, version 5)."""
     return uuid5(uuid5(NAMESPACE_URL, issuer), subject)
+
+
+def _is(claim: object, expected: str) -> bool:
+    return isinstance(claim, str) and hmac.compare_digest(claim.encode(), expected.encode())
 
 
 def read_header(token: bytes) -> dict[str, Any] | None:

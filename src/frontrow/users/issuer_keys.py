@@ -10,14 +10,12 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, TypeAlias
 
-import httpx
-import msgspec
 import structlog
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, JWKRegistry, RSAKey
 
 from frontrow.errors import Unavailable
-from frontrow.settings import is_safe_url
+from frontrow.users.issuer_document import PROBLEMS, IssuerDocument, endpoint_of
 
 PublicKey: TypeAlias = RSAKey | ECKey
 
@@ -25,8 +23,6 @@ LOOK_SECONDS = 10.0
 """Between two looks for a key that isn't there, or after a fetch that failed."""
 FETCH_SECONDS = 10.0
 """Longest time of one fetch, discovery included."""
-LARGEST_BYTES = 262_144
-"""Of a document; a larger one is refused unread."""
 MOST_KEYS = 100
 LEAST_RSA_BITS = 2048
 """RFC 7518, sections 3.3 and 3.5."""
@@ -38,8 +34,7 @@ class IssuerKeys:
     """The keys of one issuer that sign ID tokens with one algorithm.
 
     Args:
-        http: the client.
-        issuer: its address, as its tokens name it.
+        document: the issuer's.
         jwks_url: where its keys are; ``None``: where its discovery document says.
         algorithm: the one that its tokens are signed with.
         stale_seconds: how long keys are kept while they can't be fetched again.
@@ -48,16 +43,14 @@ class IssuerKeys:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        document: IssuerDocument,
         *,
-        issuer: str,
         jwks_url: str | None,
         algorithm: str,
         stale_seconds: float,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._http = http
-        self._issuer = issuer
+        self._document = document
         self._jwks_url = jwks_url
         self._algorithm = algorithm
         self._stale_seconds = stale_seconds
@@ -113,10 +106,11 @@ class IssuerKeys:
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                keys = read_keys(await self._get(await self._address()), self._algorithm)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+                keys = read_keys(await self._document.get(await self._address()), self._algorithm)
+        except PROBLEMS as error:
             self._failing = True
-            _log.warning("the issuer's keys can't be read", issuer=self._issuer, error=repr(error))
+            issuer = self._document.issuer
+            _log.warning("the issuer's keys can't be read", issuer=issuer, error=repr(error))
         else:
             self._failing = False
             self._read_at = self._now()
@@ -127,32 +121,10 @@ class IssuerKeys:
             self._fetching = None
 
     async def _address(self) -> str:
-        """Where the keys are (OpenID Connect Discovery 1.0, sections 4 and 4.3)."""
+        """Where the keys are."""
         if self._jwks_url is not None:
             return self._jwks_url
-        found = await self._get(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
-        if found.get("issuer") != self._issuer:
-            raise ValueError("the discovery document is another issuer's")
-        address = found.get("jwks_uri")
-        if not isinstance(address, str) or not is_safe_url(address):
-            raise ValueError("the discovery document names no address of keys that is safe")
-        return address
-
-    async def _get(self, url: str) -> dict[str, Any]:
-        """A JSON object at an address; never more of it than is allowed is read."""
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        body = bytearray()
-        async with self._http.stream("GET", url, headers=headers) as response:
-            if response.status_code != httpx.codes.OK:
-                raise ValueError(f"{url} answers {response.status_code}")
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > LARGEST_BYTES:
-                    raise ValueError(f"{url} answers with more than {LARGEST_BYTES} bytes")
-        try:
-            return msgspec.json.decode(body, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise ValueError(f"{url} gives no JSON object") from error
+        return endpoint_of(await self._document.read(), "jwks_uri")
 
 
 def read_keys(jwks: Mapping[str, Any], algorithm: str) -> dict[str | None, PublicKey]:

@@ -12,7 +12,9 @@ from uuid import UUID
 import httpx
 
 from frontrow.settings import Settings, is_loopback
+from frontrow.users.code_flow import CodeFlow
 from frontrow.users.id_token import IdTokens, SignedIn
+from frontrow.users.issuer_document import IssuerDocument
 from frontrow.users.issuer_keys import IssuerKeys
 from frontrow.users.service import Users
 
@@ -26,6 +28,7 @@ class SignIn:
         tokens: reads them.
         keys: the issuer's keys, as ``tokens`` uses them.
         users: where the accounts are.
+        pages: leads browsers to the issuer and back.
         remembered_tokens: most verified tokens remembered.
         now: the Unix time.
     """
@@ -35,11 +38,13 @@ class SignIn:
         tokens: IdTokens,
         keys: IssuerKeys,
         users: Users,
+        pages: CodeFlow,
         *,
         remembered_tokens: int,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.keys = keys
+        self.pages = pages
         self._tokens = tokens
         self._users = users
         self._remembered_tokens = remembered_tokens
@@ -89,12 +94,13 @@ async def open_sign_in(settings: Settings, users: Users) -> AsyncIterator[SignIn
     # A proxy of the environment is for the world outside.
     outside = not is_loopback(settings.oidc_jwks_url or issuer)
     async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=outside) as http:
+        document = IssuerDocument(http, issuer)
         keys = IssuerKeys(
-            http,
-            issuer=issuer,
+            document,
             jwks_url=settings.oidc_jwks_url,
             algorithm=algorithm,
             stale_seconds=settings.oidc_stale_seconds,
         )
         tokens = IdTokens(keys, issuer=issuer, audience=audience, algorithm=algorithm)
-        yield SignIn(tokens, keys, users, remembered_tokens=settings.cached_credentials)
+        pages = CodeFlow(document, tokens, users, settings)
+        yield SignIn(tokens, keys, users, pages, remembered_tokens=settings.cached_credentials)

@@ -17,6 +17,7 @@ from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.waiting_room.model import QueueDocument
 from frontrow.web import cookies
+from frontrow.web.account import account, sign_in_path, standing
 from frontrow.web.auth import place_of
 from frontrow.web.calls import Ask
 from frontrow.web.concerts import ListedConcert, on_sale
@@ -24,11 +25,12 @@ from frontrow.web.endpoint import fault, request_id
 from frontrow.web.files import Files
 from frontrow.web.languages import LANGUAGES, catalog, language_of
 from frontrow.web.limits import Limits
-from frontrow.web.line_words import landing, place
+from frontrow.web.line_words import Ways, landing, place
 from frontrow.web.list_page import STYLES
 from frontrow.web.page_headers import HTML, SCRIPTED, protect
 from frontrow.web.page_trouble import trouble_of
 from frontrow.web.reading import read_body
+from frontrow.web.sessions import user_of
 from frontrow.web.templates import REFRESH, data_block, fill, scripts_once_painted, styles
 from frontrow.web.users import NewUser, new_guest
 
@@ -45,6 +47,8 @@ class Known(msgspec.Struct, frozen=True):
     concert: ListedConcert
     line: QueueDocument
     has_place: bool
+    sign_in: str | None
+    """Where one signs in, who needs an account to join."""
 
 
 class ConcertPage:
@@ -68,8 +72,9 @@ class ConcertPage:
         """The page as it is now."""
         language, identity = language_of(request), request_id(request)
         texts, status = self._texts[language], 200
+        ask = Ask(request, self._services)
         try:
-            made = await self._look(Ask(request, self._services), language)
+            made = await self._look(ask, language)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and goes on
             trouble = trouble_of(error, "page_concert", identity, texts)
             status = trouble.status
@@ -80,6 +85,7 @@ class ConcertPage:
                 "scripts": "",
             }
         made["styles"] = self._styles
+        made["account"] = account(standing(ask), texts)
         html = fill(self._files, "fan.html", language, texts, made)
         headers = [(b"cache-control", b"no-store"), (b"x-request-id", identity)]
         response = Response(status, headers, Content(HTML, html))
@@ -92,8 +98,11 @@ class ConcertPage:
         concert = await self._concert(ask.request)
         line = await self._services.rooms.document(concert.concert_id)
         mine = await self._place(ask, concert.concert_id)
+        sign_in = None
+        if self._services.sign_in is not None:
+            sign_in = sign_in_path(f"/concerts/{concert.concert_id}")
         if mine is None:
-            content = landing(concert, line, texts)
+            content = landing(concert, line, texts, await self._ways_in(ask, sign_in))
         else:
             standing = await self._services.rooms.status(mine)
             content = place(concert, line, standing, texts)
@@ -102,8 +111,14 @@ class ConcertPage:
             "content": content,
             "refresh": "" if mine is None else f"<noscript>{REFRESH}</noscript>",
             "scripts": self._scripts[language]
-            + data_block("known", Known(concert, line, mine is not None)),
+            + data_block("known", Known(concert, line, mine is not None, sign_in)),
         }
+
+    async def _ways_in(self, ask: Ask, sign_in: str | None) -> Ways:
+        """How one comes to a place: by joining, by signing in before, or by either."""
+        if sign_in is None or await user_of(ask) is not None:
+            return Ways(join=True, sign_in=None)
+        return Ways(join=self._services.settings.guests_allowed, sign_in=sign_in)
 
     async def act(self, request: Request) -> Response:
         """Joins or leaves the line, then leads back to the page, which says how things are.

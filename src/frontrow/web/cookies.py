@@ -1,10 +1,12 @@
 """The pages' credentials: cookies that no script can read and that count on same-origin calls only.
 
-Three of them: who one is (a user key), one's place in the line of each concert (its queue token),
-and an operator's session. ``Authorization`` goes before all of them. Under https their names begin
-with ``__Host-``, so that no other site of the domain can set them (RFC 6265bis, 4.1.3.2).
+Who one is (a user key), one's place in the line of each concert (its queue token), an operator's
+session; and a sign-in on its way. ``Authorization`` goes before all of them. Under https their
+names begin with ``__Host-``, so that no other site of the domain can set them (RFC 6265bis,
+4.1.3.2).
 """
 
+import re
 from uuid import UUID
 
 from blacksheep import Request, Response
@@ -15,7 +17,9 @@ from frontrow.web.calls import Ask, Who
 USER = "frontrow_user"
 OPERATOR = "frontrow_operator"
 _PLACE = "frontrow_place_"
+_ATTEMPT = "frontrow_sign_in"
 _HOST = "__Host-"
+_HOST_NAME = re.compile(r"[a-z0-9.:\[\]-]{1,255}")
 
 CONCERT_HEADER = b"frontrow-concert"
 """Says whose concert's place makes a call that has no concert in its path."""
@@ -77,9 +81,14 @@ def check_same_origin(ask: Ask) -> None:
         raise NotAllowed("Only a page of this server may do that: send its Origin.")
 
 
-def set_user(ask: Ask, response: Response, user_key: str) -> None:
+def set_user(ask: Ask, response: Response, user_key: str, seconds: int = _USER_SECONDS) -> None:
     """Lets the browser make its calls as this user."""
-    _set(ask, response, USER, user_key, _USER_SECONDS)
+    _set(ask, response, USER, user_key, seconds)
+
+
+def set_attempt(ask: Ask, response: Response, kept: str, seconds: int) -> None:
+    """Lets the browser keep a sign-in that is on its way."""
+    _set(ask, response, _ATTEMPT, kept, seconds)
 
 
 def set_place(ask: Ask, response: Response, concert_id: UUID, token: str) -> None:
@@ -111,6 +120,16 @@ def drop_user(ask: Ask, response: Response) -> None:
 def drop_operator(ask: Ask, response: Response) -> None:
     """Makes the browser forget the operator."""
     _set(ask, response, OPERATOR, "", 0)
+
+
+def drop_attempt(ask: Ask, response: Response) -> None:
+    """Makes the browser forget a sign-in."""
+    _set(ask, response, _ATTEMPT, "", 0)
+
+
+def attempt(ask: Ask) -> str | None:
+    """The sign-in that the browser has on its way, if the call comes from a page of this server."""
+    return _read(ask, _ATTEMPT) if is_same_origin(ask) else None
 
 
 def user_key(ask: Ask) -> str | None:
@@ -166,6 +185,16 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def own_origin(ask: Ask) -> str | None:
+    """The origin at which the browser has this server; ``None`` where its Host is none."""
+    told = ask.services.settings.public_origin
+    if told is not None:
+        return told
+    host = (ask.request.headers.get_first(b"host") or b"").decode("latin-1").lower()
+    scheme = "https" if is_https(ask.request) else "http"
+    return f"{scheme}://{host}" if _HOST_NAME.fullmatch(host) else None
 
 
 def _own_origins(ask: Ask) -> tuple[bytes, ...]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from html import escape
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from frontrow.waiting_room.model import Eta, QueueDocument, Status
@@ -18,7 +19,16 @@ from frontrow.web.written import moment
 Texts = Mapping[str, str]
 
 
-def landing(concert: ListedConcert, line: QueueDocument, texts: Texts) -> str:
+class Ways(NamedTuple):
+    """How somebody without a place may get one."""
+
+    join: bool
+    """At once: as whom the browser has, or as a guest."""
+    sign_in: str | None
+    """After signing in there."""
+
+
+def landing(concert: ListedConcert, line: QueueDocument, texts: Texts, ways: Ways) -> str:
     """For one who has no place: what it is, and how to get one."""
     opens = _opens(concert, line.opens_at, texts)
     said = text(texts, f"landing.{line.state}", opens=opens)
@@ -27,7 +37,7 @@ def landing(concert: ListedConcert, line: QueueDocument, texts: Texts) -> str:
         f'<h1 tabindex="-1">{escape(concert.title)}</h1>',
         *facts(concert, texts),
         f"<p>{escape(said)}</p>",
-        "" if line.state == "closed" else _form("join", texts["join"], "primary large"),
+        "" if line.state == "closed" else _ways(ways, texts),
         f'<p class="soft small">{escape(texts["landing.fair"])}</p>',
     ]
     return _view("landing", parts)
@@ -56,6 +66,17 @@ def place(concert: ListedConcert, line: QueueDocument, status: Status, texts: Te
 
 def _view(name: str, parts: list[str]) -> str:
     return f'<div class="stack view-{name}">{"".join(parts)}</div>'
+
+
+def _ways(ways: Ways, texts: Texts) -> str:
+    join = _form("join", texts["join"], "primary large") if ways.join else ""
+    if ways.sign_in is None:
+        return join
+    look, said = (
+        ("button", "account.sign_in") if ways.join else ("button primary large", "landing.sign_in")
+    )
+    link = f'<a class="{look}" href="{escape(ways.sign_in)}">{escape(texts[said])}</a>'
+    return f'<div class="row">{join}{link}</div>'
 
 
 def _form(do: str, label: str, look: str = "") -> str:

@@ -8,6 +8,8 @@ from blacksheep import Content, Request, Response
 
 from frontrow.services import Services
 from frontrow.waiting_room.model import RoomState
+from frontrow.web.account import account, standing
+from frontrow.web.calls import Ask
 from frontrow.web.concerts import ListedConcert, on_sale
 from frontrow.web.endpoint import request_id
 from frontrow.web.files import Body, Files
@@ -41,6 +43,7 @@ class ListPage:
         texts = self._texts[language]
         title = escape(f"{texts['concerts']} · {texts['site']}")
         made, status = {"title": title, "styles": self._styles, "refresh": "", "scripts": ""}, 200
+        made["account"] = account(standing(Ask(request, self._services)), texts)
         try:
             made["content"] = _list(await on_sale(self._services), texts)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and goes on

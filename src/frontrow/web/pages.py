@@ -15,6 +15,8 @@ from blacksheep import Request, Response
 from frontrow.errors import NotFound
 from frontrow.metrics import CallTally
 from frontrow.services import Services
+from frontrow.web.account import SIGN_IN, SIGN_OUT, Standing, account, standing
+from frontrow.web.calls import Ask
 from frontrow.web.concert_page import ConcertPage
 from frontrow.web.cookies import is_https
 from frontrow.web.endpoint import request_id
@@ -24,6 +26,7 @@ from frontrow.web.limits import Limits
 from frontrow.web.list_page import ListPage
 from frontrow.web.page_headers import HTML, SCRIPTED, protect
 from frontrow.web.problems import problem
+from frontrow.web.sign_in_pages import CALLBACK, FINISH, SignInPages
 from frontrow.web.templates import fill, scripts, styles
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -93,10 +96,10 @@ def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
     yield Route("POST", "/concerts/{concert_id}", _counted(concert.act, tally), tally)
     for page in PAGES:
         tally = CallTally(f"page_{page.name}")
-        bodies = {language: render(files, page, language) for language in LANGUAGES}
-        show = _shows(page, bodies)
+        show = _shows(page, files, services)
         for path in page.paths:
             yield Route("GET", path, _counted(show, tally), tally)
+    yield from _signing_in(files, services, limits)
     tally = CallTally("page_file")
 
     async def file(request: Request) -> Response:
@@ -106,8 +109,24 @@ def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
     yield Route("GET", "/site/*", _counted(file, tally), tally)
 
 
-def render(files: Files, page: Page, language: str) -> Body:
-    """The page in one language."""
+def _signing_in(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
+    """Signing in and out, where there is an issuer."""
+    if services.sign_in is None:
+        return
+    signing = SignInPages(files, services, limits, services.sign_in)
+    for path, show in (
+        (SIGN_IN, signing.start),
+        (CALLBACK, signing.callback),
+        (FINISH, signing.finish),
+    ):
+        tally = CallTally("page_sign_in")
+        yield Route("GET", path, _counted(_choosable(show), tally), tally)
+    tally = CallTally("page_sign_out")
+    yield Route("POST", SIGN_OUT, _counted(signing.sign_out, tally), tally)
+
+
+def render(files: Files, page: Page, language: str, found: Standing) -> Body:
+    """The page in one language, for those who stand so."""
     texts = catalog(files.sources, language, *page.catalogs)
     made = {
         "title": escape(texts["site"]),
@@ -116,6 +135,7 @@ def render(files: Files, page: Page, language: str) -> Body:
         f'<noscript><p class="card">{escape(texts["noscript"])}</p></noscript>',
         "styles": styles(files, *page.styles),
         "scripts": scripts(files, page.script, texts),
+        "account": account(found, texts),
     }
     html = fill(files, page.file, language, texts, made)
     return Body.of(html, HTML)
@@ -154,9 +174,17 @@ def _choosable(show: Handler) -> Handler:
     return respond
 
 
-def _shows(page: Page, bodies: dict[str, Body]) -> Handler:
+def _shows(page: Page, files: Files, services: Services) -> Handler:
+    seen = (Standing.UNASKED,) if services.sign_in is None else tuple(Standing)
+    bodies = {
+        (language, found): render(files, page, language, found)
+        for language in LANGUAGES
+        for found in seen
+    }
+
     async def show(request: Request) -> Response:
-        response = bodies[language_of(request)].answer(request, b"private, no-cache")
+        body = bodies[language_of(request), standing(Ask(request, services))]
+        response = body.answer(request, b"private, no-cache")
         response.add_header(b"vary", b"accept-language, cookie")
         protect(request, response, policy=SCRIPTED, features=page.features)
         return response

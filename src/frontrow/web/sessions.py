@@ -33,13 +33,13 @@ class OperatorSession(msgspec.Struct, frozen=True):
 
 async def session(ask: Ask) -> Response:
     """Tells whom the browser's cookies stand for."""
-    return _private(ok(Session(await _user(ask), cookies.places(ask))))
+    return _private(ok(Session(await user_of(ask), cookies.places(ask))))
 
 
 async def sign_in(ask: Ask) -> Response:
     """Makes a guest and keeps its key in a cookie; the user whom the browser has stays."""
     cookies.check_same_origin(ask)
-    user_id = await _user(ask)
+    user_id = await user_of(ask)
     if user_id is not None:
         return _private(ok(Session(user_id, cookies.places(ask))))
     guest = await new_guest(ask)
@@ -50,14 +50,18 @@ async def sign_in(ask: Ask) -> Response:
 
 
 async def sign_out(ask: Ask) -> Response:
-    """Makes the browser forget its user and all places."""
+    """Makes the browser forget its user and all places; ends the session of who has signed in."""
     cookies.check_same_origin(ask)
+    key = cookies.user_key(ask)
+    if key is not None:
+        await ask.services.users.end_session(key)
     response = no_content()
     cookies.drop_user(ask, response)
     return response
 
 
-async def _user(ask: Ask) -> UUID | None:
+async def user_of(ask: Ask) -> UUID | None:
+    """The user whom the browser's cookie names, if it does."""
     key = cookies.user_key(ask)
     if key is None:
         return None
@@ -133,10 +137,12 @@ CALLS = (
         name="sign_out",
         group="Sessions",
         summary="Make the browser forget its user and places",
-        says="Places in lines are kept; they end by themselves.",
+        says=(
+            "Places in lines are kept; they end by themselves. A session of a user who signed in "
+            "at the issuer ends."
+        ),
         answers=(Answer(204, "It has no cookies of ours any more."),),
         refusals=(NotAllowed,),
-        stored=False,
         handler=sign_out,
     ),
     Call(

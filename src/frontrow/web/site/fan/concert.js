@@ -18,7 +18,7 @@ const id = location.pathname.split("/")[2];
 
 // What the page came with: what is on sale, its line as everybody sees it, whether one is in it.
 const known = JSON.parse(document.getElementById("known").textContent);
-const { concert, line, has_place: hasPlace } = known;
+const { concert, line, has_place: hasPlace, sign_in: signIn } = known;
 let following = new AbortController();
 let joinedAt = -Infinity; // when the fan pressed the button, if that was just now
 
@@ -29,7 +29,7 @@ else adoptLanding();
 /** The page came with how to join: here the form does it without a new page. */
 function adoptLanding() {
   adoptView("landing");
-  const form = document.querySelector("form");
+  const form = document.querySelector("main form");
   form?.addEventListener("submit", (event) => {
     event.preventDefault();
     busy(event.submitter, join);
@@ -52,7 +52,8 @@ async function join() {
     joinedAt = performance.now();
     followPlace();
   } catch (error) {
-    notify(sentence(error), "bad");
+    if (signIn && error.code === "not_allowed") location.assign(signIn); // there are no guests here
+    else notify(sentence(error), "bad");
   }
 }
 

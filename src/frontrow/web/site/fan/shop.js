@@ -1,6 +1,7 @@
 // The page of those who are in: dates, then seats, then a hold and its payment. A hold that is already
 // there comes first, whatever the address says: so a reload, or another tab, goes on where it was.
 
+import { signInLink } from "../shared/account.js";
 import { insist } from "../shared/api.js";
 import { button, h, setText } from "../shared/dom.js";
 import { secondsUntil } from "../shared/clock.js";
@@ -155,7 +156,9 @@ class Shop {
 
   /** What is refused here: where the place is over, its status tells the rest. */
   refused(error) {
-    if (error.code === "token_finished" || error.code === "credential_missing") this.ask();
+    const signIn = error.code === "credential_missing" && signInLink();
+    if (signIn) location.replace(signIn); // the session has ended, the place hasn't
+    else if (error.code === "token_finished" || error.code === "credential_missing") this.ask();
     else if (error.code === "not_admitted") backToLine();
     else {
       notify(sentence(error), "bad");

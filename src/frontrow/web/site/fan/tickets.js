@@ -2,6 +2,7 @@
 
 import { insist } from "../shared/api.js";
 import { button, h } from "../shared/dom.js";
+import { isSignedIn, signInLink } from "../shared/account.js";
 import { session, signOut } from "../shared/guest.js";
 import { moment, money, t } from "../shared/i18n.js";
 import { notify } from "../shared/notice.js";
@@ -32,8 +33,11 @@ async function load() {
 }
 
 function showNothing() {
+  const signIn = signInLink();
   showView("tickets", t("my_tickets"), heading(t("my_tickets")), h("p", {}, t("tickets.none")),
-    h("p", {}, h("a", { class: "button primary", href: "/" }, t("all_concerts"))));
+    h("p", { class: "row" },
+      signIn && h("a", { class: "button primary", href: signIn }, t("account.sign_in")),
+      h("a", { class: signIn ? "button" : "button primary", href: "/" }, t("all_concerts"))));
 }
 
 function showTickets(me, concerts) {
@@ -52,7 +56,7 @@ function showTickets(me, concerts) {
     groups.length ? groups.map((group) => purchase(group, concerts)) : h("p", {}, t("tickets.none")),
     h("section", { class: "panel row spread" },
       h("p", {}, t("tickets.balance"), " ", h("strong", { class: "figures" }, money(me.balance, me.currency))),
-      button(t("tickets.forget"), forget, { class: "plain" }),
+      !isSignedIn() && button(t("tickets.forget"), forget, { class: "plain" }),
     ),
   );
 }

@@ -1,0 +1,88 @@
+"""Signing in at an issuer in a real browser, which is of another site: the cookies are Strict."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from frontrow.db.server import EmbeddedServer
+from frontrow.users.id_token import user_id_of
+from tests.conftest import Database, fresh_database
+from tests.issuer import AUDIENCE, Issuer, running_issuer
+from tests.pages.browser import PHONE, Window, accessible, window
+from tests.pages.fans import visit
+from tests.web.fans import Desk, open_desk
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    """One by another name than the server's: to the browser it is another site."""
+    with running_issuer("localhost") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def desk(engine: EmbeddedServer, template: Database, issuer: Issuer) -> AsyncIterator[Desk]:
+    """A server where everybody signs in."""
+    async with (
+        fresh_database(engine, template) as database,
+        open_desk(database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE) as made,
+    ):
+        yield made
+
+
+async def answer(page: Page, issuer: Issuer, name: str) -> None:
+    """Says at the issuer who one is."""
+    await expect(page).to_have_title("Issuer")
+    assert page.url.startswith(f"{issuer.address}/")
+    await page.get_by_role("link", name=name).click()
+
+
+def expect_the_issuer(here: Window, issuer: Issuer) -> None:
+    """Its pages are of another host, and have no picture for the tab."""
+    here.expected = (issuer.address,)
+
+
+async def test_signing_in_and_out(browser: Browser, desk: Desk, issuer: Issuer) -> None:
+    """From the line to the issuer and back, refused first; then the tickets; then out."""
+    concert = await desk.concert(title="The Line")
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        expect_the_issuer(here, issuer)
+        fan = await visit(here, concert)
+        page = fan.page
+        await expect(fan.button("join")).to_have_count(0)
+        await fan.is_well()
+        await page.get_by_role("link", name=fan.says("landing.sign_in")).click()
+        await answer(page, issuer, "Nobody")
+        await expect(page.get_by_role("alert")).to_contain_text("cancelled or refused")
+        await accessible(page)
+        await page.get_by_role("link", name="Sign in", exact=True).click()
+        await answer(page, issuer, "A fan")
+        await page.wait_for_url(f"**/concerts/{concert.concert_id}")
+        # The page that one comes back to has the session already, however one came.
+        await expect(fan.button("account.sign_out")).to_be_visible()
+        me = await page.evaluate("fetch('/api/v1/users/me').then((answer) => answer.json())")
+        assert me["user_id"] == str(user_id_of(issuer.address, "fan"))
+        await fan.is_well()
+        await fan.join()
+        await fan.sees("seats.heading")
+        await page.goto(f"{here.address}/tickets")
+        await fan.button("account.sign_out").click()
+        await expect(page.get_by_role("link", name="Sign in", exact=True)).to_be_visible()
+        assert await here.context.cookies() == []
+
+
+async def test_without_scripts(browser: Browser, desk: Desk, issuer: Issuer) -> None:
+    """Links, redirects and forms do it too, in Korean."""
+    concert = await desk.concert(title="The Line")
+    async with window(
+        browser, str(desk.http.base_url), java_script_enabled=False, locale="ko-KR"
+    ) as here:
+        expect_the_issuer(here, issuer)
+        page = await here.open(f"/concerts/{concert.concert_id}")
+        await page.get_by_role("link", name="로그인하고 대기열 참여하기").click()
+        await answer(page, issuer, "A fan")
+        await page.get_by_role("button", name="대기열 참여하기").click()
+        await expect(page.get_by_role("button", name="대기열 나가기")).to_be_visible()
+        await page.get_by_role("button", name="로그아웃").click()
+        await expect(page.get_by_role("link", name="로그인", exact=True)).to_be_visible()

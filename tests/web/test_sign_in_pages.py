@@ -1,0 +1,561 @@
+"""Signing in on the pages: to the issuer and back, and all that may come back instead."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from uuid import UUID
+
+import httpx
+import pytest
+from joserfc.jwk import RSAKey
+from structlog.testing import capture_logs
+
+from frontrow.users import attempt as attempts
+from frontrow.users import code_flow
+from frontrow.users.id_token import user_id_of
+from tests.conftest import Database
+from tests.issuer import AUDIENCE, AUTHORIZE, DISCOVERY, TOKEN, Issuer, running_issuer
+from tests.web.fans import Desk, check_problem, eventually, open_desk
+from tests.web.visitors import Visitor, visiting
+
+FAN = "fan"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Issuer]:
+    """The issuer of the module."""
+    with running_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def issuer(running: Issuer) -> Iterator[Issuer]:
+    """An issuer that is as at its start."""
+    running.asked.clear()
+    keys = list(running.keys)
+    yield running
+    running.keys, running.away, running.claims_given = keys, False, {}
+    running.secret, running.auth_methods = None, None
+    running.documents.clear()
+    running.answering.set()
+
+
+@pytest.fixture(scope="module")
+async def desk(module_database: Database, running: Issuer) -> AsyncIterator[Desk]:
+    """A server where one signs in at the issuer, and that gives no guest accounts."""
+    async with open_desk(
+        module_database, oidc_issuer=running.address, oidc_audience=AUDIENCE
+    ) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def both(module_database: Database, running: Issuer) -> AsyncIterator[Desk]:
+    """A server that takes guests beside."""
+    async with open_desk(
+        module_database, oidc_issuer=running.address, oidc_audience=AUDIENCE, guests=True
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+async def visitor(desk: Desk) -> AsyncIterator[Visitor]:
+    """A browser at a page of the server."""
+    async with visiting(desk) as made:
+        yield made
+
+
+async def get(
+    visitor: Visitor, path: str, site: str = "same-origin", **headers: str
+) -> httpx.Response:
+    """A page that the browser opens, as a link or a redirect leads there."""
+    return await visitor.http.get(path, headers={"Sec-Fetch-Site": site, **headers})
+
+
+async def start(visitor: Visitor, back: str = "/tickets") -> str:
+    """Begins to sign in: where the browser is sent."""
+    response = await get(visitor, f"/sign-in?{urlencode({'to': back})}")
+    assert response.status_code == 303, response.text
+    return response.headers["location"]
+
+
+async def come_back(visitor: Visitor, address: str) -> httpx.Response:
+    """Follows the issuer's answer: the page that leads on, then what it leads to."""
+    path = address.removeprefix(visitor.origin)
+    assert path.startswith("/sign-in/callback")
+    page = await get(visitor, path, "cross-site")
+    assert page.status_code == 200
+    assert "set-cookie" not in page.headers
+    assert page.headers["cache-control"] == "no-store"
+    refresh = re.search(r'http-equiv="refresh" content="0;url=([^"]*)"', page.text)
+    assert refresh
+    assert f'href="{refresh[1]}"' in page.text
+    return await get(visitor, unescape(refresh[1]))
+
+
+async def sign_in(
+    visitor: Visitor, issuer: Issuer, subject: str = FAN, back: str = "/tickets"
+) -> httpx.Response:
+    """The whole way."""
+    return await come_back(visitor, issuer.grant(await start(visitor, back), subject))
+
+
+async def is_signed_in(visitor: Visitor) -> bool:
+    """Whether the browser has a user."""
+    return (await visitor.ask("GET", "/session")).json()["user_id"] is not None
+
+
+async def check_refused(visitor: Visitor, response: httpx.Response, status: int, said: str) -> None:
+    """A calm page with a way to try again; nobody is signed in."""
+    assert response.status_code == status, response.text
+    assert said in response.text
+    assert 'href="/sign-in?to=' in response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert not await is_signed_in(visitor)
+
+
+async def test_the_whole_way(desk: Desk, visitor: Visitor, issuer: Issuer) -> None:
+    """A redirect with all that OpenID Connect asks for; then a session, and back where one was."""
+    address = await start(visitor, "/concerts/1?show=2&x=%C3%A4")
+    assert address.startswith(f"{issuer.address}{AUTHORIZE}?")
+    asked = dict(parse_qsl(urlsplit(address).query))
+    assert asked["redirect_uri"] == f"{visitor.origin}/sign-in/callback"
+    kept = visitor.secrets()["frontrow_sign_in"]
+    assert len({asked["state"], asked["nonce"], asked["code_challenge"]}) == 3
+    assert kept not in address
+    response = await come_back(visitor, issuer.grant(address, FAN))
+    assert (response.status_code, response.text) == (303, "")
+    assert response.headers["location"] == "/concerts/1?show=2&x=%C3%A4"
+    cookies = response.headers.get_list("set-cookie")
+    assert [re.sub("=[^;]*", "", cookie, count=1) for cookie in cookies] == [
+        "frontrow_user; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict",
+        "frontrow_sign_in; Path=/; Max-Age=0; HttpOnly; SameSite=Strict",
+    ]
+    me = (await visitor.ask("GET", "/users/me")).json()
+    assert me["user_id"] == str(user_id_of(issuer.address, FAN))
+    assert list(visitor.secrets()) == ["frontrow_user"]
+    assert issuer.asked.count(TOKEN) == 1
+    row = await desk.owner.fetchrow(
+        "SELECT * FROM user_key WHERE user_id = $1", UUID(me["user_id"])
+    )
+    assert (row["expires_at"] - row["created_at"]).total_seconds() == 604_800
+
+
+async def test_over_https(visitor: Visitor) -> None:
+    """Behind a proxy that ends TLS: an https redirect URI, __Host- cookies that are Secure."""
+    response = await get(visitor, "/sign-in", **{"X-Forwarded-Proto": "https"})
+    asked = dict(parse_qsl(urlsplit(response.headers["location"]).query))
+    assert asked["redirect_uri"].startswith("https://127.0.0.1:")
+    assert re.fullmatch(
+        r"__Host-frontrow_sign_in=[\w.-]+; Path=/; Max-Age=600; HttpOnly; SameSite=Strict; Secure",
+        response.headers["set-cookie"],
+    )
+    odd = await get(visitor, "/sign-in", Host="evil.example/?")
+    assert odd.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("to", "referer", "back"),
+    [
+        ("/tickets", "/", "/tickets"),
+        (None, "/concerts/1/seats?show=2", "/concerts/1/seats?show=2"),
+        (None, None, "/"),
+        ("//evil.example", None, "/"),
+        ("/\\evil.example", None, "/"),
+        ("https://evil.example/", None, "/"),
+        ("javascript:alert(1)", None, "/"),
+        ("/%0d%0aset-cookie:x", None, "/%0d%0aset-cookie:x"),
+        ("/\r\nset-cookie: x=y", None, "/"),
+        ("/\t/evil.example", None, "/"),
+        ("evil.example", None, "/"),
+        ("/" + "x" * 600, None, "/"),
+        ("/ä", None, "/"),
+    ],
+)
+async def test_only_paths_of_this_server(
+    visitor: Visitor, issuer: Issuer, to: str | None, referer: str | None, back: str
+) -> None:
+    """Whatever one is said to come back to: it is a path of ours, or the list."""
+    headers = {"Referer": visitor.origin + referer} if referer else {}
+    query = f"?{urlencode({'to': to})}" if to else ""
+    response = await get(visitor, f"/sign-in{query}", **headers)
+    done = await come_back(visitor, issuer.grant(response.headers["location"]))
+    assert done.headers["location"] == back
+
+
+async def test_an_altered_cookie_leads_nowhere(visitor: Visitor, issuer: Issuer) -> None:
+    """Its path, its time, or what it is at all: it doesn't fit the state any more."""
+    address = issuer.grant(await start(visitor))
+    kept = visitor.secrets()["frontrow_sign_in"]
+    begun, secret, _ = kept.split(".")
+    for altered in (
+        f"{begun}.{secret}.Ly9ldmlsLmV4YW1wbGU",  # //evil.example
+        f"{int(begun) + 1}.{secret}.L3RpY2tldHM",
+        f"{begun}.{secret[:-1]}.L3RpY2tldHM",
+        f"{begun}.{secret}._____",
+        "",
+        "nonsense",
+        "x" * 3000,
+    ):
+        visitor.http.cookies.set("frontrow_sign_in", altered, domain="127.0.0.1", path="/")
+        await check_refused(visitor, await come_back(visitor, address), 400, "took too long")
+    assert TOKEN not in issuer.asked
+
+
+@pytest.mark.parametrize("state", [None, "", "another", "x" * 5000, "ä"])
+async def test_a_wrong_state(visitor: Visitor, issuer: Issuer, state: str | None) -> None:
+    """Missing, altered, another one's: refused before the issuer is asked; the right one works."""
+    address = issuer.grant(await start(visitor))
+    parts = dict(parse_qsl(urlsplit(address).query))
+    wrong = {name: value for name, value in (parts | {"state": state}).items() if value is not None}
+    response = await come_back(visitor, f"{visitor.origin}/sign-in/callback?{urlencode(wrong)}")
+    await check_refused(visitor, response, 400, "took too long")
+    assert TOKEN not in issuer.asked
+    assert (await come_back(visitor, address)).status_code == 303
+
+
+async def test_another_browser_gets_nothing(desk: Desk, visitor: Visitor, issuer: Issuer) -> None:
+    """Who is sent an answer that was meant for somebody else isn't signed in as that one."""
+    address = issuer.grant(await start(visitor))
+    async with visiting(desk) as other:
+        await check_refused(other, await come_back(other, address), 400, "took too long")
+        await start(other)
+        await check_refused(other, await come_back(other, address), 400, "took too long")
+    assert TOKEN not in issuer.asked
+
+
+async def test_too_late(visitor: Visitor, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who took longer than ten minutes begins again."""
+    address = issuer.grant(await start(visitor))
+    monkeypatch.setattr(attempts, "ATTEMPT_SECONDS", -1)
+    await check_refused(visitor, await come_back(visitor, address), 400, "took too long")
+
+
+async def test_once(desk: Desk, visitor: Visitor, issuer: Issuer) -> None:
+    """Asked for again: one is signed in already. With the cookie put back, and a new code: no."""
+    address = await start(visitor)
+    kept = visitor.secrets()["frontrow_sign_in"]
+    assert (await come_back(visitor, issuer.grant(address, "once"))).status_code == 303
+    again = await come_back(visitor, issuer.grant(address, "once"))
+    assert (again.status_code, again.headers["location"]) == (303, "/")
+    assert issuer.asked.count(TOKEN) == 1
+    async with visiting(desk) as thief:
+        thief.http.cookies.set("frontrow_sign_in", kept, domain="127.0.0.1", path="/")
+        response = await come_back(thief, issuer.grant(address, "once"))
+        await check_refused(thief, response, 400, "took too long")
+        assert "frontrow_sign_in" not in thief.secrets()
+    user_id = user_id_of(issuer.address, "once")
+    query = "SELECT count(*) FROM user_key WHERE user_id = $1"
+    assert await desk.owner.fetchval(query, user_id) == 1
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"nonce": "another"},
+        {"nonce": None},
+        {"nonce": 7},
+        {"aud": "another"},
+        {"iss": "https://other.example"},
+        {"exp": 1},
+        {"sub": ""},
+    ],
+)
+async def test_an_id_token_that_is_not_right(
+    visitor: Visitor, issuer: Issuer, claims: dict[str, Any]
+) -> None:
+    """Of another nonce, audience, issuer or time: nobody is signed in, and no account is made."""
+    before = await visitor.desk.digest()
+    issuer.claims_given = claims
+    response = await sign_in(visitor, issuer, "wrong")
+    await check_refused(visitor, response, 400, "what came back didn&#x27;t fit")
+    assert await visitor.desk.digest() == before
+
+
+async def test_a_token_of_a_foreign_key(visitor: Visitor, issuer: Issuer) -> None:
+    """The issuer's own answer is checked like any other token."""
+    issuer.documents[DISCOVERY] = b"{}"  # it doesn't learn of the key
+    issuer.keys = [RSAKey.generate_key(2048, {"kid": "one"})]
+    response = await sign_in(visitor, issuer)
+    await check_refused(visitor, response, 400, "what came back didn&#x27;t fit")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        (b"<html>", 503, "can&#x27;t answer just now"),
+        (b"[]", 503, "can&#x27;t answer just now"),
+        (b"{}", 400, "didn&#x27;t fit"),
+        (b'{"id_token": 7}', 400, "didn&#x27;t fit"),
+        (b'{"id_token": "e30.e30.e30"}', 400, "didn&#x27;t fit"),
+        (b'{"id_token": "' + b"x" * 300_000 + b'"}', 503, "can&#x27;t answer just now"),
+    ],
+)
+async def test_answers_to_a_code(
+    visitor: Visitor, issuer: Issuer, answer: bytes, status: int, said: str
+) -> None:
+    """Whatever the issuer says, the page stays calm."""
+    issuer.documents[TOKEN] = answer
+    await check_refused(visitor, await sign_in(visitor, issuer), status, said)
+
+
+async def test_a_code_that_is_refused(visitor: Visitor, issuer: Issuer) -> None:
+    """A made-up one; the log says what the issuer said, and neither code nor verifier."""
+    parts = dict(parse_qsl(urlsplit(issuer.grant(await start(visitor))).query))
+    wrong = urlencode(parts | {"code": "made-up"})
+    with capture_logs() as logs:
+        response = await come_back(visitor, f"{visitor.origin}/sign-in/callback?{wrong}")
+    await check_refused(visitor, response, 400, "didn&#x27;t fit")
+    assert logs == [
+        {
+            "event": "the issuer refuses a code",
+            "log_level": "warning",
+            "status": 400,
+            "error": "invalid_grant",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [("access_denied", 403, "cancelled or refused"), ("server_error", 400, "didn&#x27;t fit")],
+)
+async def test_the_issuer_says_no(
+    visitor: Visitor, issuer: Issuer, error: str, status: int, said: str
+) -> None:
+    """Cancelled there, or it failed there: said so; the way back isn't lost."""
+    address = issuer.refuse(await start(visitor), error)
+    response = await come_back(visitor, address)
+    await check_refused(visitor, response, status, said)
+    assert 'href="/sign-in?to=/tickets"' in response.text
+    korean = await visitor.http.get("/sign-in/finish", headers={"Accept-Language": "ko"})
+    assert "다시 로그인해 주세요" in korean.text
+
+
+async def test_the_answer_of_another_issuer(visitor: Visitor, issuer: Issuer) -> None:
+    """RFC 9207: an answer that names another one isn't exchanged."""
+    parts = dict(parse_qsl(urlsplit(issuer.grant(await start(visitor))).query))
+    wrong = urlencode(parts | {"iss": "https://other.example"})
+    response = await come_back(visitor, f"{visitor.origin}/sign-in/callback?{wrong}")
+    await check_refused(visitor, response, 400, "didn&#x27;t fit")
+    assert TOKEN not in issuer.asked
+
+
+async def test_an_issuer_that_is_slow(
+    visitor: Visitor, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page answers in bounded time."""
+    address = issuer.grant(await start(visitor))
+    monkeypatch.setattr(code_flow, "FETCH_SECONDS", 0.05)
+    issuer.answering.clear()
+    response = await come_back(visitor, address)
+    await check_refused(visitor, response, 503, "can&#x27;t answer just now")
+
+
+async def test_an_issuer_that_is_away(
+    module_database: Database, visitor: Visitor, issuer: Issuer
+) -> None:
+    """When it is needed first: looked for once, however many ask. When a code is exchanged."""
+    address = issuer.grant(await start(visitor))
+    issuer.away = True
+    response = await come_back(visitor, address)
+    await check_refused(visitor, response, 503, "can&#x27;t answer just now")
+    assert "frontrow_sign_in" not in visitor.secrets()
+    async with (
+        open_desk(module_database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE) as made,
+        visiting(made) as early,
+    ):
+        response = await get(early, "/sign-in?to=/tickets")
+        await check_refused(early, response, 503, "can&#x27;t answer just now")
+        asked = issuer.asked.count(DISCOVERY)
+        await asyncio.gather(*(get(early, "/sign-in") for _ in range(5)))
+        assert issuer.asked.count(DISCOVERY) == asked
+
+
+async def test_addresses_and_a_secret_of_ones_own(
+    module_database: Database, issuer: Issuer
+) -> None:
+    """Both endpoints set, and a client with a secret: no discovery is needed to sign in."""
+    issuer.secret = "p/q r"
+    async with (
+        open_desk(
+            module_database,
+            oidc_issuer=issuer.address,
+            oidc_audience=AUDIENCE,
+            oidc_jwks_url=f"{issuer.address}/keys",
+            oidc_authorization_url=f"{issuer.address}{AUTHORIZE}?tenant=1",
+            oidc_token_url=f"{issuer.address}{TOKEN}",
+            oidc_client_secret="p/q r",
+            oidc_session_seconds=600,
+        ) as made,
+        visiting(made) as visitor,
+    ):
+        address = await start(visitor)
+        assert address.startswith(f"{issuer.address}{AUTHORIZE}?tenant=1&")
+        response = await come_back(visitor, issuer.grant(address.replace("tenant=1&", "")))
+        assert "Max-Age=600;" in response.headers["set-cookie"]
+        assert await is_signed_in(visitor)
+    assert DISCOVERY not in issuer.asked
+
+
+async def test_a_secret_in_the_form(module_database: Database, issuer: Issuer) -> None:
+    """Where the issuer takes it in no other way."""
+    issuer.secret, issuer.auth_methods = "hidden", ["client_secret_post"]
+    async with (
+        open_desk(
+            module_database,
+            oidc_issuer=issuer.address,
+            oidc_audience=AUDIENCE,
+            oidc_client_secret="hidden",
+        ) as made,
+        visiting(made) as visitor,
+    ):
+        assert (await sign_in(visitor, issuer)).status_code == 303
+        issuer.secret = "changed"
+        async with visiting(made) as other:
+            await check_refused(other, await sign_in(other, issuer), 400, "didn&#x27;t fit")
+
+
+async def test_no_other_site_signs_one_in(visitor: Visitor, issuer: Issuer) -> None:
+    """Led to the start from elsewhere, one is asked; nothing of the end works from there."""
+    asked = await get(visitor, "/sign-in?to=/tickets", "cross-site")
+    assert (asked.status_code, visitor.secrets()) == (200, {})
+    assert 'href="/sign-in?to=/"' in asked.text
+    address = issuer.grant(await start(visitor))
+    finish = address.removeprefix(visitor.origin).replace("callback", "finish")
+    assert (await get(visitor, finish, "cross-site")).status_code == 403
+    assert (await get(visitor, finish, "same-site")).status_code == 403
+    assert TOKEN not in issuer.asked
+    assert (await get(visitor, finish)).status_code == 303
+
+
+@pytest.mark.parametrize("by", ["form", "call"])
+async def test_signing_out(visitor: Visitor, issuer: Issuer, by: str) -> None:
+    """The session ends, for whoever has a copy of it too; other sites can't do that."""
+    await sign_in(visitor, issuer)
+    key = visitor.secrets()["frontrow_user"]
+    foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    assert (await visitor.http.post("/sign-out", headers=foreign)).status_code == 403
+    assert await is_signed_in(visitor)
+    if by == "form":
+        own = {"Origin": visitor.origin, "Sec-Fetch-Site": "same-origin"}
+        out = await visitor.http.post("/sign-out", headers=own)
+        assert (out.status_code, out.headers["location"]) == (303, "/")
+    else:
+        assert (await visitor.ask("DELETE", "/session")).status_code == 204
+    assert visitor.secrets() == {}
+    check_problem(await visitor.ask("GET", "/users/me", key), 401, "credential_invalid")
+
+
+async def test_a_key_from_a_session_ends_with_it(visitor: Visitor, issuer: Issuer) -> None:
+    """Who takes the key out of the cookie gets no other that lasts longer."""
+    await sign_in(visitor, issuer, "exchanger")
+    key = visitor.secrets()["frontrow_user"]
+    issued = await visitor.ask("POST", "/users/me/keys", key, json={})
+    assert issued.status_code == 201
+    ends = await visitor.desk.owner.fetch(
+        "SELECT DISTINCT expires_at FROM user_key WHERE user_id = $1",
+        user_id_of(issuer.address, "exchanger"),
+    )
+    assert len(ends) == 1
+    assert ends[0]["expires_at"] is not None
+
+
+async def test_whom_the_browser_has_stays(both: Desk, issuer: Issuer) -> None:
+    """A guest's tickets hang on the cookie alone: nothing signs in over it, or out of it."""
+    async with visiting(both) as visitor:
+        address = issuer.grant(await start(visitor))
+        guest = await visitor.sign_in()
+        done = await come_back(visitor, address)
+        assert done.headers["location"] == "/tickets"
+        started = await get(visitor, "/sign-in?to=/tickets")
+        assert started.headers["location"] == "/tickets"
+        own = {"Origin": visitor.origin, "Sec-Fetch-Site": "same-origin"}
+        assert (await visitor.http.post("/sign-out", headers=own)).status_code == 303
+        assert (await visitor.ask("GET", "/session")).json() == guest
+        assert list(visitor.secrets()) == ["frontrow_user"]
+        assert TOKEN not in issuer.asked
+
+
+async def test_places_of_others_are_forgotten(
+    desk: Desk, both: Desk, visitor: Visitor, issuer: Issuer
+) -> None:
+    """A place that the browser had as a guest isn't the user's; the user's own is kept."""
+    mine, guests = await desk.concert(), await desk.concert()
+    await sign_in(visitor, issuer)
+    await visitor.join(mine)
+    del visitor.http.cookies["frontrow_user"]
+    async with visiting(both) as guest:
+        await guest.sign_in()
+        await guest.join(guests)
+        for name, value in guest.secrets().items():
+            if name.startswith("frontrow_place_"):
+                visitor.http.cookies.set(name, value, domain="127.0.0.1", path="/")
+    visitor.http.cookies.set("frontrow_place_" + "0" * 32, "x", domain="127.0.0.1", path="/")
+    await sign_in(visitor, issuer)
+    places = (await visitor.ask("GET", "/session")).json()["places"]
+    assert places == [mine.concert_id]
+
+
+async def test_too_often(module_database: Database, issuer: Issuer) -> None:
+    """Counted like the making of guests, before the issuer is asked."""
+    async with (
+        open_desk(
+            module_database,
+            oidc_issuer=issuer.address,
+            oidc_audience=AUDIENCE,
+            guests_per_minute=1,
+            trusted_proxies="127.0.0.1",
+        ) as made,
+        visiting(made) as visitor,
+    ):
+        visitor.http.headers["X-Forwarded-For"] = "192.0.2.1"
+        assert (await sign_in(visitor, issuer)).status_code == 303
+        async with visiting(made) as other:
+            other.http.headers["X-Forwarded-For"] = "192.0.2.1"
+            await check_refused(other, await sign_in(other, issuer), 429, "at once")
+        assert issuer.asked.count(TOKEN) == 1
+
+
+async def test_a_page_says_who_is_signed_in(desk: Desk, both: Desk, issuer: Issuer) -> None:
+    """A link for who isn't, a form for who is, nothing for guests; what joining needs."""
+    concert = (await desk.concert()).concert_id
+    line = f"/concerts/{concert}"
+    paths = ("/", line, f"{line}/seats", "/tickets")
+    link, form = 'href="/sign-in" data-account="out"', 'action="/sign-out" data-account="in"'
+    join, to_join = 'value="join"', f'href="/sign-in?to={line}"'
+    async with visiting(desk) as visitor, visiting(both) as guest:
+
+        async def is_on_sale() -> bool:
+            return (await get(guest, line)).status_code == 200
+
+        await eventually(is_on_sale)  # also on the other server
+        for path in paths:
+            html = (await get(visitor, path)).text
+            assert (link in html, form in html) == (True, False)
+        html = (await get(visitor, line)).text
+        assert (join in html, to_join in html) == (False, True)
+        assert f'"sign_in":"/sign-in?to={line}"' in html
+        html = (await get(guest, line)).text
+        assert (join in html, to_join in html) == (True, True)
+        await sign_in(visitor, issuer)
+        await guest.sign_in()
+        for path in paths:
+            html = (await get(visitor, path)).text
+            assert (link in html, form in html) == (False, True)
+            html = (await get(guest, path)).text
+            assert (link in html, form in html) == (False, False)
+        for each in (visitor, guest):
+            html = (await get(each, line)).text
+            assert (join in html, to_join in html) == (True, False)
+
+
+async def test_where_nobody_signs_in(module_database: Database) -> None:
+    """Without an issuer there is nothing of it."""
+    async with open_desk(module_database) as plain:
+        for path in ("/sign-in", "/sign-in/callback", "/sign-in/finish"):
+            check_problem(await plain.http.get(path), 404, "not_found")
+        assert "data-account" not in (await plain.http.get("/tickets")).text
