@@ -2,17 +2,19 @@
 
 Starts an embedded PostgreSQL in a temporary folder with a hundred thousand user keys, of which a
 thousand are revoked, and measures in one process, without HTTP: the look for revocations and for
-signing keys that each process takes again and again, ID tokens, and proof of work.
+signing keys that each process takes again and again, ID tokens, sessions, and proof of work.
 """
 
 import argparse
 import asyncio
 import hashlib
+import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import altcha
 import asyncpg
@@ -66,9 +68,15 @@ async def measure(services: Services, issuer: Issuer, calls: int) -> list[Figure
     found += [
         await drive("ID token (RS256), never seen", tokens, sign_in.user_of, callers=1),
         await drive("ID token, seen before", tokens, sign_in.user_of, callers=1),
+        await drive("open a session", range(calls), _opening(services), callers=1),
         await drive("check a solution", payloads * (calls // 10), challenges.check, callers=1),
     ]
     return found
+
+
+def _opening(services: Services) -> Callable[[int], Awaitable[object]]:
+    """Each for another user, who has none yet."""
+    return lambda _: services.users.open_session(uuid4(), secrets.token_bytes(32), 604_800)
 
 
 def _ignoring(call: Callable[[], Awaitable[object]]) -> Callable[[int], Awaitable[object]]:

@@ -72,6 +72,22 @@ async def test_signing_in_and_out(browser: Browser, desk: Desk, issuer: Issuer) 
         assert await here.context.cookies() == []
 
 
+async def test_a_session_that_ends(browser: Browser, desk: Desk, issuer: Issuer) -> None:
+    """Who is in when it does signs in again, and is where the seats are chosen."""
+    concert = await desk.concert(title="The Line")
+    async with window(browser, str(desk.http.base_url)) as here:
+        expect_the_issuer(here, issuer)
+        fan = await visit(here, concert)
+        await fan.page.get_by_role("link", name=fan.says("landing.sign_in")).click()
+        await answer(fan.page, issuer, "A fan")
+        await fan.join()
+        await fan.sees("seats.heading")
+        await here.context.clear_cookies(name="frontrow_user")
+        await fan.page.reload()
+        await answer(fan.page, issuer, "A fan")
+        await fan.sees("seats.heading")
+
+
 async def test_without_scripts(browser: Browser, desk: Desk, issuer: Issuer) -> None:
     """Links, redirects and forms do it too, in Korean."""
     concert = await desk.concert(title="The Line")

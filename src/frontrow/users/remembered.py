@@ -6,7 +6,6 @@ one isn't remembered: it may have read what stood before. Nor does it outlive th
 """
 
 from collections.abc import Callable, Iterable
-from math import inf
 from time import monotonic
 from uuid import UUID
 
@@ -24,7 +23,7 @@ class RememberedKeys:
     def __init__(self, limit: int, *, now: Callable[[], float] = monotonic) -> None:
         self._limit = limit
         self._now = now
-        self._users: dict[bytes, tuple[UUID, float]] = {}
+        self._users: dict[bytes, tuple[UUID, float | None]] = {}
         self._forgettings = 0
 
     def __len__(self) -> int:
@@ -38,8 +37,11 @@ class RememberedKeys:
 
     def user_of(self, key_hash: bytes) -> UUID | None:
         """The user, if the key is remembered and hasn't ended."""
-        user_id, until = self._users.get(key_hash, (None, inf))
-        if until != inf and until <= self._now():
+        known = self._users.get(key_hash)
+        if known is None:
+            return None
+        user_id, until = known
+        if until is not None and until <= self._now():
             del self._users[key_hash]
             return None
         return user_id
@@ -52,7 +54,7 @@ class RememberedKeys:
             return
         while len(self._users) >= self._limit:
             del self._users[next(iter(self._users))]
-        self._users[key_hash] = user_id, inf if seconds is None else self._now() + seconds
+        self._users[key_hash] = user_id, None if seconds is None else self._now() + seconds
 
     def forget(self, key_hashes: Iterable[bytes]) -> None:
         """Forgets keys that have been revoked."""

@@ -10,6 +10,7 @@ from frontrow.users.remembered import RememberedKeys
 from frontrow.users.service import KEY_PREFIX, MOST_KEYS, SESSION_PREFIX, Users
 from tests.buyers import Owner, pass_time, refused, services_on
 from tests.conftest import Database
+from tests.integration.features.keys import is_known
 
 WEEK = 604_800
 
@@ -22,15 +23,6 @@ def a_sign_in() -> bytes:
 async def opened(users: Users, user_id: UUID, seconds: int = WEEK) -> str:
     """The key of a new session."""
     return (await users.open_session(user_id, a_sign_in(), seconds)).user_key
-
-
-async def is_known(users: Users, user_key: str) -> bool:
-    """Whether a process takes this key."""
-    try:
-        await users.user_of(user_key)
-    except CredentialInvalid:
-        return False
-    return True
 
 
 async def test_a_session(services: Services, database: Database) -> None:

@@ -7,18 +7,10 @@ import pytest
 
 from frontrow.errors import CredentialInvalid, KeyLimit, NotFound
 from frontrow.services import Services
-from frontrow.users.service import MOST_KEYS, Users
+from frontrow.users.service import MOST_KEYS
 from tests.buyers import Owner, refused, services_on
 from tests.conftest import Database
-
-
-async def is_known(users: Users, user_key: str) -> bool:
-    """Whether a process takes this key."""
-    try:
-        await users.user_of(user_key)
-    except CredentialInvalid:
-        return False
-    return True
+from tests.integration.features.keys import is_known
 
 
 async def test_a_key_is_exchanged(services: Services) -> None:

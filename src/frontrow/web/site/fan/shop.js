@@ -156,7 +156,8 @@ class Shop {
 
   /** What is refused here: where the place is over, its status tells the rest. */
   refused(error) {
-    const signIn = error.code === "credential_missing" && signInLink();
+    const isOut = error.code === "credential_missing" || error.code === "credential_invalid";
+    const signIn = isOut && signInLink();
     if (signIn) location.replace(signIn); // the session has ended, the place hasn't
     else if (error.code === "token_finished" || error.code === "credential_missing") this.ask();
     else if (error.code === "not_admitted") backToLine();

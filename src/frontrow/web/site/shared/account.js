@@ -7,8 +7,7 @@ export function isSignedIn() {
   return shown?.dataset.account === "in";
 }
 
-/** Where one signs in and comes back from to this page; null for who is signed in, or a guest. */
+/** Where one signs in, and comes back from to this page; null for guests, and where nobody does. */
 export function signInLink() {
-  if (shown?.dataset.account !== "out") return null;
-  return `/sign-in?to=${encodeURIComponent(location.pathname + location.search)}`;
+  return shown && `/sign-in?to=${encodeURIComponent(location.pathname + location.search)}`;
 }
