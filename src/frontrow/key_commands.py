@@ -81,18 +81,20 @@ def _print_keys(states: Sequence[Any]) -> None:
 
 
 @tickets.command("public-key")
-@click.option("--all", "every", is_flag=True, help="All that are accepted, and those to come.")
 @click.option("--jwks", is_flag=True, help="As a JWK set instead of PEM.")
 @database_options
-def public_key(every: bool, jwks: bool, **given: object) -> None:
-    """Print the public key that verifies the codes of tickets; never a private one.
+def public_key(jwks: bool, **given: object) -> None:
+    """Print every public key that a genuine ticket may bear; never a private one.
+
+    One behind another: the keys before that aren't retired, the one that signs, and any that is
+    coming. Print them again after each rotation.
 
     \b
     Examples:
-      frontrow tickets public-key
-      frontrow tickets public-key --all --data-dir /srv/frontrow > keys.pem
+      frontrow tickets public-key > keys.pem
+      frontrow tickets public-key --jwks --data-dir /srv/frontrow > keys.json
     """  # noqa: D301 - click reads the character \b
-    found = _rotate(given, lambda rotation, database: rotation.ticket_keys(database, every=every))
+    found = _rotate(given, lambda rotation, database: rotation.ticket_keys(database))
     forms = import_module("frontrow.payments.ticket_keys")
     if jwks:
         click.echo(msgspec.json.encode(forms.jwks(found)))

@@ -60,11 +60,13 @@ async def key_states(database: Database) -> list[KeyState]:
     ]
 
 
-async def ticket_keys(database: Database, *, every: bool) -> list[bytes]:
-    """The public key that signs tickets; with ``every`` all that are accepted or coming."""
+async def ticket_keys(database: Database) -> list[bytes]:
+    """The public keys of genuine tickets: those that signed before, the one that does, any coming.
+
+    What a retired key has signed is no longer genuine, so those aren't among them.
+    """
     rows = await describe(database, ticket_signing.PURPOSE)
-    wanted = {"coming", "signing", "accepted"} if every else {"signing"}
-    return [row["public_key"] for row in rows if row["state"] in wanted]
+    return [row["public_key"] for row in rows if row["state"] != "retired"]
 
 
 async def rotate_key(database: Database, purpose: Purpose) -> KeyState:

@@ -38,7 +38,7 @@ def verify_codes(codes: tuple[str, ...], files: tuple[Path, ...]) -> None:
 
     \b
     Examples:
-      frontrow tickets public-key --all > keys.pem
+      frontrow tickets public-key > keys.pem
       frontrow tickets verify ASH-Md8sH55NantM… --public-key keys.pem
       scanner | frontrow tickets verify --public-key keys.pem
     """  # noqa: D301 - click reads the character \b
