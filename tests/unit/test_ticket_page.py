@@ -16,7 +16,7 @@ from icalendar import Calendar
 
 from frontrow.payments.model import Ticket
 from frontrow.payments.ticket_code import TicketCode
-from frontrow.web.glossary import CODE
+from frontrow.web.story import CODE
 from frontrow.web.ticket_calendar import calendar
 from frontrow.web.ticket_page import POLICY, page, qr_svg
 from tests.qr import scan

@@ -67,15 +67,14 @@ async def test_every_answer_on_demand(mock: httpx.AsyncClient) -> None:
     """Each documented status by its code, each documented error by its name."""
     seen = 0
     for method, path, operation in operations():
-        if path in ("/openapi.json", "/docs"):
-            continue
         for status, described in operation["responses"].items():
             answer = await ask(mock, method, path, operation, f"code={status}")
             assert answer.status_code == int(status)
             for content in described.get("content", {}).values():
                 for code in content.get("examples", {}):
-                    answer = await ask(mock, method, path, operation, f'example="{code}"')
-                    assert (answer.status_code, answer.json()["code"]) == (int(status), code)
+                    for prefer in (f'example="{code}"', f"code={status}, example={code}"):
+                        answer = await ask(mock, method, path, operation, prefer)
+                        assert (answer.status_code, answer.json()["code"]) == (int(status), code)
                     seen += 1
     assert seen > 200
 
@@ -85,11 +84,25 @@ async def test_what_is_not_documented(mock: httpx.AsyncClient) -> None:
     for prefer, known in [
         ("code=418", "codes are: 200"),
         ("example=seat_taken", "examples are: invalid_request"),
+        ("example=malformed, code=422", "examples of 422 are: invalid_request"),
     ]:
         answer = await mock.get(f"{BASE}/concerts", headers={"prefer": prefer})
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["pointer"] == "Prefer"
         assert known in answer.json()["detail"]
+
+
+async def test_the_pages_of_the_document(mock: httpx.AsyncClient) -> None:
+    """They are the server's own, and refuse what that refuses."""
+    told = (await mock.get("/openapi.json", headers={"prefer": "code=200"})).json()
+    assert told == document()
+    assert "call-hold" in (await mock.get("/docs")).text
+    assert (await mock.get("/docs?all=true")).status_code == 422
+
+
+async def test_it_is_ready_as_the_server_is(mock: httpx.AsyncClient) -> None:
+    """What waits for a server by its word waits for the mock too."""
+    assert (await mock.get("/readyz")).json() == {"status": "ready"}
 
 
 async def test_other_preferences_are_passed_over(mock: httpx.AsyncClient) -> None:

@@ -11,7 +11,7 @@ from frontrow.errors import AlreadyCheckedIn, NotFound, TicketVoid, WrongShow
 from frontrow.payments.check_in import CheckIn, Scan
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import ok
-from frontrow.web.glossary import CODE
+from frontrow.web.story import CODE
 
 
 class NewCheckIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -98,7 +98,7 @@ CALLS = (
                 "Events named `status`.",
                 str,
                 "text/event-stream",
-                example='retry: 2143\nevent: status\ndata: {"number":1043,"state":"waiting",…}\n\n',
+                example='retry: 2143\nevent: status\ndata: {"number":496,"state":"waiting",…}\n\n',
                 headers={"Cache-Control": "Nobody may keep it."},
             ),
         ),

@@ -2,7 +2,8 @@
 
 Requests are read and checked as the real server does, from the same table; nothing is remembered
 between them. ``Prefer`` (RFC 7240) asks for any documented answer: ``Prefer: code=409`` for a
-status, ``Prefer: example=seat_taken`` for an error by its code. Pages of any origin may call it.
+status, ``Prefer: example=seat_taken`` for an error by its code, or both at once. Pages of any
+origin may call it.
 """
 
 import json
@@ -37,6 +38,9 @@ _PREFLIGHT = [
     (b"access-control-max-age", b"600"),
 ]
 
+_PAGES = {"/openapi.json": openapi.published, "/docs": openapi.readable}
+"""What is the same without a database, and answered as it is."""
+
 
 class Example(NamedTuple):
     """One documented answer of a call, ready to be sent."""
@@ -47,6 +51,10 @@ class Example(NamedTuple):
     media_type: str | None
     body: bytes | None
     headers: Sequence[tuple[bytes, bytes]]
+
+    def is_called(self, kind: str) -> str:
+        """What ``Prefer`` calls it: its ``code`` or its ``example``."""
+        return str(self.status) if kind == "code" else self.name or ""
 
     def response(self) -> Response:
         """The answer."""
@@ -62,27 +70,19 @@ def create_mock() -> Application:
     """The application that answers with examples."""
     application = Application(router=Router(), show_error_details=False)
     document = openapi.document()
-    calls = [*((BASE, call) for call in CALLS), *(("", call) for call in system.CALLS)]
+    calls = [(BASE, call) for call in CALLS] + [("", call) for call in system.CALLS + openapi.CALLS]
     for base, call in calls:
         operation = document["paths"][base + call.path][call.method.lower()]
         examples = list(_examples(operation, document))
         add_route(application, call.method, base + call.path, _endpoint(call, examples))
-    for path, page in (("/openapi.json", openapi.published), ("/docs", openapi.readable)):
-        add_route(application, "GET", path, _page(page))
     application.router.apply_routes()
     application.router.fallback = _nothing_here(application)
     return application
 
 
-def _page(page: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
-    async def respond(request: Request) -> Response:
-        return _for_any_origin(page(), request)
-
-    return respond
-
-
 def _endpoint(call: Call, examples: Sequence[Example]) -> Callable[[Request], Awaitable[Response]]:
     read = reader(call, BODY_BYTES)
+    page = _PAGES.get(call.path)
 
     async def respond(request: Request) -> Response:
         try:
@@ -91,9 +91,10 @@ def _endpoint(call: Call, examples: Sequence[Example]) -> Callable[[Request], Aw
                 if call.who is not Who.NOBODY:
                     bearer(request)
                 await read(request)
-                response = _accepted(request, examples).response()
-            else:
-                response = wanted.response()
+                wanted = _accepted(request, examples)
+            response = wanted.response()
+            if page is not None and response.status == HTTPStatus.OK:
+                response = page()
         except DomainError as error:
             response = problem(error)
         return _for_any_origin(response, request)
@@ -114,19 +115,23 @@ def _preferred(request: Request, examples: Sequence[Example]) -> Example | None:
     Raises:
         InvalidRequest: this call has no such answer; the error says which it has.
     """
+    asked: dict[str, str] = {}
     for value in request.headers.get(b"prefer"):
         for part in value.decode("latin-1").split(","):
-            asked = _PREFERENCE.fullmatch(part)
-            if asked is None:
-                continue  # RFC 7240: what isn't known is passed over
-            kind, wanted = asked.groups()
-            for example in examples:
-                if wanted == (str(example.status) if kind == "code" else example.name):
-                    return example
-            known = sorted({str(e.status) if kind == "code" else e.name or "" for e in examples})
-            listed = ", ".join(name for name in known if name)
-            raise InvalidRequest.at("Prefer", f"this call's {kind}s are: {listed}")
-    return None
+            found = _PREFERENCE.fullmatch(part)
+            if found is not None:  # RFC 7240: what isn't known is passed over
+                asked.setdefault(found[1], found[2])  # and the first of several counts
+    if not asked:
+        return None
+    left = examples
+    for kind in sorted(asked):
+        fitting = [example for example in left if example.is_called(kind) == asked[kind]]
+        if not fitting:
+            known = ", ".join(sorted({example.is_called(kind) for example in left} - {""}))
+            of = f" of {asked['code']}" if left is not examples else ""
+            raise InvalidRequest.at("Prefer", f"this call's {kind}s{of} are: {known}")
+        left = fitting
+    return left[0]
 
 
 def _accepted(request: Request, examples: Sequence[Example]) -> Example:

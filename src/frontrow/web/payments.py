@@ -20,6 +20,7 @@ from frontrow.errors import (
 from frontrow.payments.model import Payment, Payments
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, ok
+from frontrow.web.story import AMOUNT, RESERVATION
 
 
 class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +72,7 @@ CALLS = (
         ),
         who=Who.ADMITTED,
         body=NewPayment,
-        example={"reservation_id": "0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d", "amount": 100000},
+        example={"reservation_id": RESERVATION, "amount": AMOUNT},
         idempotent=True,
         answers=(
             Answer(201, "Paid.", Payment),

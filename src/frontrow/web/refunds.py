@@ -8,6 +8,7 @@ from frontrow.errors import AlreadyCheckedIn, NotFound, RefundClosed
 from frontrow.payments.model import Cancellation, Payment
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import accepted, created, ok
+from frontrow.web.story import refunded
 
 
 async def refund(ask: Ask) -> Response:
@@ -39,10 +40,13 @@ async def cancellation(ask: Ask) -> Response:
     return ok(await ask.services.cancellations.progress(ask.params["show_id"]))
 
 
-_ANSWERS = (
-    Answer(201, "Refunded.", Payment),
-    Answer(200, "It had been refunded already.", Payment),
-)
+def _answers(reason: str) -> tuple[Answer, ...]:
+    example = refunded(reason)
+    return (
+        Answer(201, "Refunded.", Payment, example=example),
+        Answer(200, "It had been refunded already.", Payment, example=example),
+    )
+
 
 CALLS = (
     Call(
@@ -58,7 +62,7 @@ CALLS = (
         who=Who.USER,
         params={"payment_id": UUID},
         idempotent=True,
-        answers=_ANSWERS,
+        answers=_answers("buyer"),
         refusals=(NotFound, RefundClosed, AlreadyCheckedIn),
         handler=refund_own,
     ),
@@ -75,7 +79,7 @@ CALLS = (
         who=Who.OPERATOR,
         params={"payment_id": UUID},
         idempotent=True,
-        answers=_ANSWERS,
+        answers=_answers("operator"),
         refusals=(NotFound, AlreadyCheckedIn),
         handler=refund,
     ),

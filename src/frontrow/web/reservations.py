@@ -24,6 +24,7 @@ from frontrow.reservations.best import Wish
 from frontrow.reservations.model import Reservation
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
+from frontrow.web.story import DATE, SEATS
 
 SeatNumber = Annotated[int, Meta(ge=1, le=2**31 - 1, description="The number of a seat.")]
 
@@ -155,7 +156,7 @@ CALLS = (
         ),
         who=Who.ADMITTED,
         body=NewReservation,
-        example={"date": "2027-03-14", "seats": [7, 8]},
+        example={"date": DATE, "seats": SEATS},
         idempotent=True,
         answers=(Answer(201, "The seats are held.", Reservation),),
         refusals=(

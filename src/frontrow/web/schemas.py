@@ -94,14 +94,15 @@ class Schemas:
         return schema
 
     def _example_of_component(self, name: str, component: Json) -> Json:
-        return {
+        """The example of a whole type, or one put together of its fields'."""
+        return EXAMPLES.get(name) or {
             field: self._example(schema, name, field)
             for field, schema in component["properties"].items()
         }
 
     def _example(self, schema: Json, owner: str, field: str) -> Any:  # noqa: ANN401 - as the schema says
         """The glossary's example of a field; of what isn't one, an example put together."""
-        known = _look_up(EXAMPLES, owner, field)
+        known = _example_of_field(owner, field)
         if known is not None:
             return known[0]
         if "$ref" in schema:
@@ -138,7 +139,7 @@ def _explain(owner: str, component: Json) -> None:
             for part in (schema, *schema.get("anyOf", ())):
                 if part.get("type") == "string":
                     part["format"] = "date-time"
-        example = _look_up(EXAMPLES, owner, field)
+        example = _example_of_field(owner, field)
         if example is not None:
             schema["examples"] = example
 
@@ -148,6 +149,12 @@ def _lift_description(schema: Json) -> None:
     for part in schema.get("anyOf", ()):
         if "description" in part and "$ref" not in part:
             schema.setdefault("description", part.pop("description"))
+
+
+def _example_of_field(owner: str, field: str) -> list[Any] | None:
+    """The field as the whole type's example has it; or else its own, in a list."""
+    whole = EXAMPLES.get(owner, {})
+    return [whole[field]] if field in whole else _look_up(EXAMPLES, owner, field)
 
 
 def _look_up(words: Mapping[str, Any], owner: str, field: str) -> list[Any] | None:

@@ -58,7 +58,7 @@ CALLS = (
         name="readyz",
         group="Around it",
         summary="Whether the database answers and is migrated",
-        answers=(Answer(200, "It does, and is.", Health),),
+        answers=(Answer(200, "It does, and is.", Health, example={"status": "ready"}),),
         refusals=(Unavailable,),
         stored=False,
         handler=readyz,

@@ -1,0 +1,204 @@
+"""The examples of the API agree with each other: what a client adds up of them comes out right."""
+
+import copy
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from frontrow.payments.ticket_code import verify
+from frontrow.payments.ticket_keys import read_keys
+from frontrow.web import story
+from frontrow.web.openapi import document
+
+Json = dict[str, Any]
+
+
+def told(value: object, at: str) -> Iterator[tuple[str, Json]]:
+    """Each object in an example, with its place."""
+    if isinstance(value, dict):
+        yield at, value
+        for name, part in value.items():
+            yield from told(part, f"{at}/{name}")
+    elif isinstance(value, list):
+        for part in value:
+            yield from told(part, at)
+
+
+def operations() -> Iterator[tuple[str, Json]]:
+    """Each operation, by its name."""
+    for methods in document()["paths"].values():
+        for operation in methods.values():
+            yield operation["operationId"], operation
+
+
+def examples() -> Iterator[tuple[str, object]]:
+    """Each example of the document, of requests, answers and types."""
+    for name, operation in operations():
+        bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
+        for place, described in bodies.items():
+            for content in described.get("content", {}).values():
+                yield f"{name} {place}", content.get("example")
+    for name, schema in document()["components"]["schemas"].items():
+        for example in schema["examples"]:
+            yield name, example
+    for name, example in document()["components"]["examples"].items():
+        yield name, example["value"]
+
+
+OBJECTS = [found for at, example in examples() for found in told(example, at)]
+
+
+def numbers(seats: list[Any]) -> list[int]:
+    """Seats' numbers, of seats told in full too."""
+    return [seat["number"] if isinstance(seat, dict) else seat for seat in seats]
+
+
+def check_purchase(one: Json) -> None:
+    """A hold or a payment: its seats, its tickets, its amount, its refund."""
+    if isinstance(one.get("seats"), list) and "amount" in one:
+        assert one["amount"] == story.PRICE * len(one["seats"])
+        for seat in one["seats"]:
+            assert isinstance(seat, int) or seat["price"] == story.PRICE
+    if "tickets" in one and "payment_id" in one:
+        assert one["amount"] == story.PRICE * len(one["tickets"])
+        assert numbers(one["tickets"]) == one.get("seats", numbers(one["tickets"]))
+    if "refund" in one:
+        assert (one["refund"] is not None) == (one["state"] == "refunded")
+        assert all((t["code"] is None) == (one["state"] == "refunded") for t in one["tickets"])
+        if one["refund"] is not None:
+            assert one["refund"]["amount"] == one["amount"]
+            assert one["refund"]["balance"] == one["balance"] + one["amount"]
+    if "held_until" in one and "payment_id" in one:
+        assert (one["payment_id"] is None) == (one["state"] == "held")
+
+
+def check_account(one: Json) -> None:
+    """What a user has follows from the transfers, and from what was bought."""
+    transfers = sorted(one.get("transfers", []), key=lambda each: str(each["created_at"]))
+    balance = 0
+    for transfer in transfers:
+        balance += transfer["amount"] * (-1 if transfer["kind"] == "payment" else 1)
+        assert transfer["balance"] == balance
+    if transfers and "balance" in one:
+        assert one["balance"] == balance
+    if "payments" in one and "balance" in one:
+        (payment,) = one["payments"]
+        (reservation,) = one["reservations"]
+        assert one["balance"] == payment["balance"]
+        assert payment["reservation_id"] == reservation["reservation_id"]
+        assert payment["state"] == reservation["state"]
+        assert numbers(one["tickets"]) == payment["seats"] == numbers(reservation["seats"])
+    if "shortfall" in one:
+        assert one["shortfall"] == one["amount"] - one["balance"]
+
+
+def check_house(one: Json) -> None:
+    """Seats, sales and the line add up."""
+    if {"total", "available", "held", "sold"} <= one.keys():
+        assert one["total"] == one["available"] + one["held"] + one["sold"] == story.SEATS_TOTAL
+    if "revenue" in one:
+        assert one["revenue"] == story.PRICE * one["seats"]["sold"]
+    if "seats_freed" in one:
+        assert one["payments_refunded"] <= one["payments_total"]
+        assert one["amount_refunded"] == story.PRICE * one["seats_freed"]
+        assert (one["finished_at"] is None) == (one["state"] == "cancelling")
+    if "issued" in one:
+        assert one["waiting"] == one["issued"] - one["serving"]
+        assert one["admitted"] <= one["serving"]
+    if {"called", "claimed", "finished"} <= one.keys():
+        assert one["claimed"] <= one["called"] <= one["cap"]
+    if "sections" in one and "seats_available" in one:
+        assert one["sections"][-1]["last_number"] == story.SEATS_TOTAL
+    if "seats_total" in one:
+        assert one["seats_total"] == story.SEATS_TOTAL >= one["seats_available"]
+
+
+def keep_all(one: Json) -> None:
+    """All laws at once."""
+    for law in LAWS:
+        law(one)
+
+
+LAWS = (check_purchase, check_account, check_house)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_the_laws(law: Any) -> None:
+    """Each object of each example keeps them."""
+    for at, one in OBJECTS:
+        try:
+            law(one)
+        except (AssertionError, KeyError) as error:
+            raise AssertionError(f"{at}: {one}") from error
+
+
+def test_what_breaks_a_law_is_noticed() -> None:
+    """The control: a seat, a ticket or a transfer less, another sum."""
+    whole = {at: one for at, one in OBJECTS if at in ("Me", "Transfers", "Payment", "Reservation")}
+    for at, part in (
+        ("Reservation", "seats"),
+        ("Payment", "tickets"),
+        ("Me", "tickets"),
+        ("Transfers", "transfers"),
+    ):
+        damaged = copy.deepcopy(whole[at])
+        damaged[part].pop()
+        with pytest.raises((AssertionError, ValueError)):
+            keep_all(damaged)
+    with pytest.raises(AssertionError):
+        check_house({"total": 1550, "available": 1087, "held": 36, "sold": 428})
+
+
+def test_one_thing_is_told_the_same_everywhere() -> None:
+    """One payment or reservation has one amount and one set of seats, one ticket one seat."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for _, one in OBJECTS:
+        for key, says in (
+            ("payment_id", ("amount",)),
+            ("reservation_id", ("amount",)),
+            ("ticket_id", ("number",)),
+        ):
+            if one.get(key) and set(says) <= one.keys():
+                found.setdefault((key, one[key]), set()).add(str([one[say] for say in says]))
+    assert len(found) == 4
+    assert all(len(different) == 1 for different in found.values()), found
+
+
+def test_every_code_is_the_tickets() -> None:
+    """Codes are genuine: signed with the key of the example, for their ticket and seat."""
+    (keys,) = document()["components"]["schemas"]["TicketKeys"]["examples"]
+    known = read_keys(str(keys).replace("'", '"'))
+    seen = set()
+    for at, one in OBJECTS:
+        code = one.get("code")
+        if "ticket_id" in one and code is not None:
+            said = verify(code, known)
+            assert (str(said.ticket_id), said.number) == (one["ticket_id"], one["number"]), at
+            assert str(said.show_id) == story.SHOW
+            seen.add(code)
+    assert len(seen) == len(story.SEATS)
+
+
+def test_answers_echo_their_requests() -> None:
+    """A field that stands in a request and in the first success has one value in both."""
+    compared = 0
+    for name, operation in operations():
+        body = operation.get("requestBody")
+        answer = next(iter(operation["responses"].values()))
+        if body is None or "application/json" not in answer.get("content", {}):
+            continue
+        asked = body["content"]["application/json"]["example"]
+        got = answer["content"]["application/json"]["example"]
+        for field in asked.keys() & got.keys():
+            left, right = asked[field], got[field]
+            if field == "shows":
+                continue  # what is asked for, and what it became
+            if field == "seats":
+                left, right = numbers(left), numbers(right)
+            elif field.endswith("_at"):
+                left, right = datetime.fromisoformat(left), datetime.fromisoformat(right)
+            assert left == right, (name, field)
+            compared += 1
+    assert compared >= 8
