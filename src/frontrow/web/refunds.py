@@ -73,8 +73,8 @@ CALLS = (
         group="Operator",
         summary="Refund a payment",
         says=(
-            "At any time. The whole amount goes back to the balance, the seats are free at once, "
-            "the tickets void."
+            "Until somebody of the purchase was let in. The whole amount goes back to the balance, "
+            "the seats are free at once, the tickets void."
         ),
         who=Who.OPERATOR,
         params={"payment_id": UUID},
