@@ -220,6 +220,19 @@ async def test_an_account_for_work(browser: Browser, database: Database) -> None
             await fan.sees("seats.heading")
 
 
+async def test_work_without_scripts(browser: Browser, database: Database) -> None:
+    """Where joining takes work and nothing can do it, there is a sentence instead of the button."""
+    async with open_desk(database, guest_challenge=200) as desk:
+        concert = await desk.concert()
+        options = {"java_script_enabled": False, "viewport": PHONE}
+        async with window(browser, str(desk.http.base_url), **options) as here:
+            fan = await visit(here, concert)
+            said = fan.page.locator("noscript .hint")  # what finds texts finds none of these
+            await expect(said).to_have_text(fan.says("landing.needs_script"))
+            await expect(said).to_be_visible()
+            await expect(fan.button("join")).to_have_count(0)
+
+
 async def test_far_back(browser: Browser, desk: Desk) -> None:
     """From far back a tab asks for the line's document only, no oftener than every 2 s."""
     concert, inside = await line(desk)

@@ -163,3 +163,16 @@ async def test_guests_may_need_more_than_a_form(database: Database) -> None:
         await send(visitor, concert, "join")
         assert visitor.secrets() == {}
         assert heading(await look(visitor, concert)) == "The Test"
+
+
+async def test_where_joining_takes_work(module_database: Database) -> None:
+    """Who has no account is told that it takes a script; who has one joins by the form."""
+    async with open_desk(module_database, guest_challenge=20) as desk, visiting(desk) as visitor:
+        concert = await desk.concert()
+        told = r'<noscript><p class="hint warn">(.*?)</p></noscript><div class="scripted"><form'
+        shown = await look(visitor, concert)
+        assert re.findall(told, shown.text)[0].startswith("Joining needs JavaScript here")
+        korean = await look(visitor, concert, "ko")
+        assert "JavaScript가 필요합니다" in re.findall(told, korean.text)[0]
+        await send(visitor, concert, "join")
+        assert list(visitor.secrets()) == []

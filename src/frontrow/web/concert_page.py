@@ -116,9 +116,11 @@ class ConcertPage:
 
     async def _ways_in(self, ask: Ask, sign_in: str | None) -> Ways:
         """How one comes to a place: by joining, by signing in before, or by either."""
-        if sign_in is None or await user_of(ask) is not None:
-            return Ways(join=True, sign_in=None)
-        return Ways(join=self._services.settings.guests_allowed, sign_in=sign_in)
+        works = self._services.challenges is not None
+        if (sign_in is None and not works) or await user_of(ask) is not None:
+            return Ways(join=True, works=False, sign_in=None)
+        join = sign_in is None or self._services.settings.guests_allowed
+        return Ways(join=join, works=works, sign_in=sign_in)
 
     async def act(self, request: Request) -> Response:
         """Joins or leaves the line, then leads back to the page, which says how things are.

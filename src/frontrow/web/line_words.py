@@ -24,6 +24,8 @@ class Ways(NamedTuple):
 
     join: bool
     """At once: as whom the browser has, or as a guest."""
+    works: bool
+    """Joining takes proof of work first, which only the script can do."""
     sign_in: str | None
     """After signing in there."""
 
@@ -70,13 +72,18 @@ def _view(name: str, parts: list[str]) -> str:
 
 def _ways(ways: Ways, texts: Texts) -> str:
     join = _form("join", texts["join"], "primary large") if ways.join else ""
+    told = ""
+    if join and ways.works:
+        said = escape(texts["landing.needs_script"])
+        told = f'<noscript><p class="hint warn">{said}</p></noscript>'
+        join = f'<div class="scripted">{join}</div>'
     if ways.sign_in is None:
-        return join
+        return told + join
     look, said = (
         ("button", "account.sign_in") if ways.join else ("button primary large", "landing.sign_in")
     )
     link = f'<a class="{look}" href="{escape(ways.sign_in)}">{escape(texts[said])}</a>'
-    return f'<div class="row">{join}{link}</div>'
+    return f'{told}<div class="row">{join}{link}</div>'
 
 
 def _form(do: str, label: str, look: str = "") -> str:
