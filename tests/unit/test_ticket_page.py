@@ -74,17 +74,17 @@ def test_a_scanner_reads_the_code() -> None:
         key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"%d" % number).digest())
         said = TicketCode("21fe31df", TICKET.ticket_id, TICKET.show_id, number)
         code = said.signed(key.sign(said.payload()))
-        assert scan(qr_svg(code).decode()) == [code]
+        assert scan(qr_svg(code, "Code").decode()) == [code]
 
 
 def test_the_drawing_is_coarse() -> None:
     """Version 8, 49 modules a side and a margin of four: no finer than it has to be."""
-    assert 'viewBox="0 0 57 57"' in qr_svg(CODE).decode()
+    assert 'viewBox="0 0 57 57"' in qr_svg(CODE, "Code").decode()
 
 
 def test_the_page_says_what_it_is_for() -> None:
     """The time is the venue's; the code on it is the ticket's."""
-    text = page(TICKET, CODE)
+    text = page(TICKET, CODE, "en")
     words = " ".join(_Page(text).words.split())
     for said in (
         "An evening", "Date Sunday, 14 March 2027", "Time 19:30 (Asia/Seoul)", "Venue The Hall",
@@ -98,7 +98,7 @@ def test_the_page_says_what_it_is_for() -> None:
 
 def test_the_page_needs_nothing_else() -> None:
     """No script, nothing fetched, and the style is the one that its policy allows."""
-    text = page(TICKET, CODE)
+    text = page(TICKET, CODE, "en")
     shown = _Page(text)
     assert {tag for tag, _ in shown.tags}.isdisjoint({"script", "img", "link", "iframe", "object"})
     for _, attributes in shown.tags:
@@ -113,7 +113,7 @@ def test_the_page_needs_nothing_else() -> None:
 def test_the_page_is_no_place_for_markup() -> None:
     """What an operator wrote is text, also where it looks like tags."""
     evil = "<script>alert(1)</script>\"'&"
-    text = page(msgspec.structs.replace(TICKET, title=evil, venue=evil, section=evil), CODE)
+    text = page(msgspec.structs.replace(TICKET, title=evil, venue=evil, section=evil), CODE, "en")
     assert [tag for tag, _ in _Page(text).tags].count("script") == 0
     assert _Page(text).words.count(evil) == 4
 
@@ -121,21 +121,40 @@ def test_the_page_is_no_place_for_markup() -> None:
 def test_a_used_ticket_says_so() -> None:
     """With the time at the venue."""
     used = datetime(2027, 3, 14, 10, 2, tzinfo=UTC)
-    text = page(msgspec.structs.replace(TICKET, state="used", checked_in_at=used), CODE)
-    assert "Used at 19:02 on 14 March 2027." in _Page(text).words
+    text = page(msgspec.structs.replace(TICKET, state="used", checked_in_at=used), CODE, "en")
+    assert "Used at 19:02 on Sunday, 14 March 2027." in _Page(text).words
+
+
+def test_the_page_in_korean() -> None:
+    """All that isn't the organiser's own words; and no English is left."""
+    used = datetime(2027, 3, 14, 10, 2, tzinfo=UTC)
+    ticket = msgspec.structs.replace(
+        TICKET, title="저녁", venue="극장", section="나", state="used", checked_in_at=used
+    )
+    text = page(ticket, CODE, "ko")
+    words = _Page(text).words
+    for said in (
+        "저녁: 티켓", "날짜", "2027년 3월 14일 일요일", "19:30 (Asia/Seoul)", "장소", "극장",
+        "구역", "열", "좌석", "2027년 3월 14일 일요일 19:02에 입장한 티켓입니다.", "티켓 QR 코드",
+    ):  # fmt: skip
+        assert said in words
+    assert '<html lang="ko">' in text
+    shown = re.sub(r"<style>.*?</style>|Asia/Seoul|QR", "", text, flags=re.DOTALL)
+    left = _Page(shown).words.replace(str(TICKET.ticket_id), "")
+    assert re.findall("[A-Za-z]+", left) == []
 
 
 def test_what_isnt_known_is_left_out() -> None:
     """A show without a section or a venue has no empty lines."""
-    text = page(msgspec.structs.replace(TICKET, venue=None, section=None), CODE)
+    text = page(msgspec.structs.replace(TICKET, venue=None, section=None), CODE, "en")
     assert "Venue" not in text
     assert "Section" not in text
 
 
 def test_the_calendar_has_the_show() -> None:
     """One event, at the show's instant, told by programs to be the same again; without the code."""
-    written = calendar(TICKET)
-    assert written == calendar(TICKET)
+    written = calendar(TICKET, "en")
+    assert written == calendar(TICKET, "en")
     assert CODE.encode()[:20] not in written.replace(b"\r\n ", b"")
     event = event_of(written)
     assert event["UID"] == str(TICKET.ticket_id)
@@ -147,11 +166,20 @@ def test_the_calendar_has_the_show() -> None:
     assert (event["STATUS"], event["SEQUENCE"]) == ("CONFIRMED", 0)
 
 
+def test_the_calendar_in_korean() -> None:
+    """The place in its words; the rest is the organiser's, and the same entry."""
+    event = event_of(calendar(TICKET, "ko"))
+    assert event["DESCRIPTION"] == "Stalls 4열 7번"
+    plain = event_of(calendar(msgspec.structs.replace(TICKET, section=None), "ko"))
+    assert plain["DESCRIPTION"] == "4열 7번"
+    assert event["UID"] == str(TICKET.ticket_id)
+
+
 def test_a_void_ticket_cancels_its_entry() -> None:
     """The same entry, later and cancelled."""
     void_at = datetime(2027, 1, 1, tzinfo=UTC)
     void = msgspec.structs.replace(TICKET, state="void", void_at=void_at, void_reason="refunded")
-    event = event_of(calendar(void))
+    event = event_of(calendar(void, "en"))
     assert event["UID"] == str(TICKET.ticket_id)
     assert (event["STATUS"], event["SEQUENCE"]) == ("CANCELLED", 1)
     assert event["DTSTAMP"].dt == void_at
@@ -160,6 +188,6 @@ def test_a_void_ticket_cancels_its_entry() -> None:
 @pytest.mark.parametrize("title", ["a\r\nSTATUS:CANCELLED", "a;b,c\\d", "é" * 200, "\u2028"])
 def test_the_calendar_is_no_place_for_lines(title: str) -> None:
     """What an operator wrote is text, also where it looks like lines of a calendar."""
-    event = event_of(calendar(msgspec.structs.replace(TICKET, title=title)))
+    event = event_of(calendar(msgspec.structs.replace(TICKET, title=title), "en"))
     assert str(event["SUMMARY"]).replace("\r\n", "\n") == title.replace("\r\n", "\n")
     assert event["STATUS"] == "CONFIRMED"

@@ -159,7 +159,7 @@ async def test_a_ticket_in_every_form(desk: Desk) -> None:
     assert str(event["UID"]) == bought.ticket["ticket_id"]
     for response in (qr, printed, calendar):
         assert response.headers["cache-control"] == "private, max-age=300"
-        assert response.headers["vary"] == "authorization, cookie"
+        assert response.headers["vary"] == "authorization, cookie, accept-language"
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
@@ -193,6 +193,23 @@ async def test_a_void_ticket_has_no_code(desk: Desk) -> None:
         check_problem(response, 409, "ticket_void", reason="refunded")
     calendar = await bought.fan.by_key("GET", bought.path + "/calendar.ics")
     assert "STATUS:CANCELLED" in calendar.text
+
+
+async def test_a_ticket_in_both_languages(desk: Desk) -> None:
+    """As the browser asks, but for what was chosen on a page; each is kept by itself."""
+    bought = await buy(desk)
+    korean = {"Accept-Language": "ko-KR,ko;q=0.9,en;q=0.8"}
+    chosen = {**korean, "Cookie": "frontrow_language=en"}
+    for form, words, sentence in (
+        ("/print", "Show this code at the door.", "입장할 때 이 코드를 보여 주세요."),
+        ("/calendar.ics", "Row 1\\, Seat 7", "1열 7번"),
+        ("/qr.svg", "QR code of the ticket", "티켓 QR 코드"),
+    ):
+        for headers, language in (({}, "en"), (korean, "ko"), (chosen, "en")):
+            shown = await bought.fan.by_key("GET", bought.path + form, headers=headers)
+            assert (words if language == "en" else sentence) in shown.text
+            assert shown.headers["content-language"] == language
+            assert shown.headers["vary"] == "authorization, cookie, accept-language"
 
 
 async def test_a_ticket_is_its_owners(desk: Desk) -> None:

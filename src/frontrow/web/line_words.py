@@ -74,8 +74,8 @@ def _ways(ways: Ways, texts: Texts) -> str:
     join = _form("join", texts["join"], "primary large") if ways.join else ""
     told = ""
     if join and ways.works:
-        said = escape(texts["landing.needs_script"])
-        told = f'<noscript><p class="hint warn">{said}</p></noscript>'
+        needed = escape(texts["landing.needs_script"])
+        told = f'<noscript><p class="hint warn">{needed}</p></noscript>'
         join = f'<div class="scripted">{join}</div>'
     if ways.sign_in is None:
         return told + join

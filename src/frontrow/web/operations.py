@@ -86,6 +86,12 @@ HEADERS: dict[str, Json] = {
         "schema": {"type": "string"},
         "example": "accept",
     },
+    "Content-Language": {
+        "description": "What it is written in.",
+        "required": True,
+        "schema": {"type": "string", "enum": ["en", "ko"]},
+        "example": "en",
+    },
     "Content-Disposition": {
         "description": "The name to keep it under.",
         "schema": {"type": "string"},

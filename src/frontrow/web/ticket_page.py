@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 import segno
 
 from frontrow.payments.model import Ticket
+from frontrow.web.languages import text
+from frontrow.web.ticket_words import full_day, texts_of
 
 _TEMPLATE = Template(files("frontrow.web").joinpath("ticket.html").read_text("utf-8"))
 _STYLE = files("frontrow.web").joinpath("ticket.css").read_text("utf-8")
@@ -28,7 +30,7 @@ POLICY = (
 
 
 @lru_cache(maxsize=_REMEMBERED_DRAWINGS)
-def qr_svg(code: str) -> bytes:
+def qr_svg(code: str, title: str) -> bytes:
     """The QR code (ISO/IEC 18004) of a ticket's code as an SVG image, as large as its frame.
 
     A seventh of it may be unreadable (error correction M).
@@ -41,35 +43,43 @@ def qr_svg(code: str) -> bytes:
         omitsize=True,
         border=4,
         light="#fff",
-        title="QR code of the ticket",
+        title=title,
         svgclass=None,
         lineclass=None,
     )
     return drawn.getvalue()
 
 
-def page(ticket: Ticket, code: str) -> str:
+def page(ticket: Ticket, code: str, language: str) -> str:
     """A ticket as a page; the time is the venue's."""
+    texts = texts_of(language)
     starts_at = ticket.starts_at.astimezone(ZoneInfo(ticket.timezone))
     details = [
-        ("Date", f"{starts_at:%A}, {starts_at.day} {starts_at:%B %Y}"),
-        ("Time", f"{starts_at:%H:%M} ({ticket.timezone})"),
-        ("Venue", ticket.venue),
-        ("Section", ticket.section),
-        ("Row", str(ticket.row)),
-        ("Seat", str(ticket.seat)),
+        ("date", full_day(starts_at.date(), texts)),
+        ("time", f"{starts_at:%H:%M} ({ticket.timezone})"),
+        ("venue", ticket.venue),
+        ("section", ticket.section),
+        ("row", str(ticket.row)),
+        ("seat", str(ticket.seat)),
     ]
     notice = ""
     if ticket.checked_in_at is not None:
         used_at = ticket.checked_in_at.astimezone(ZoneInfo(ticket.timezone))
-        notice = f'<p class="notice">Used at {used_at:%H:%M on %d %B %Y}.</p>'
+        day = full_day(used_at.date(), texts)
+        said = text(texts, "ticket.used", time=f"{used_at:%H:%M}", date=day)
+        notice = f'<p class="notice">{escape(said)}</p>'
     return _TEMPLATE.substitute(
+        language=language,
+        head=escape(text(texts, "ticket.head", title=ticket.title)),
         title=escape(ticket.title),
         style=_STYLE,
         notice=notice,
         details="\n".join(
-            f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in details if value
+            f"<dt>{escape(texts[f'ticket.label.{name}'])}</dt><dd>{escape(value)}</dd>"
+            for name, value in details
+            if value
         ),
-        code_drawing=qr_svg(code).decode(),
-        ticket_id=ticket.ticket_id,
+        code_drawing=qr_svg(code, texts["ticket.qr"]).decode(),
+        show=escape(texts["ticket.show"]),
+        id=escape(text(texts, "ticket.id", id=ticket.ticket_id)),
     )

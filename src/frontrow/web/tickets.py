@@ -11,7 +11,9 @@ from frontrow.payments.ticket_keys import TicketKeys, jwks
 from frontrow.web import ticket_page
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, encode, ok
+from frontrow.web.languages import language_of
 from frontrow.web.ticket_calendar import calendar
+from frontrow.web.ticket_words import texts_of
 
 # Drawing holds the interpreter for two milliseconds: one at a time, beside the loop.
 _drawing = asyncio.Semaphore(1)
@@ -31,20 +33,23 @@ async def ticket(ask: Ask) -> Response:
 
 async def qr(ask: Ask) -> Response:
     """Draws a ticket's code."""
-    code = _code(await _ticket(ask))
+    code, language = _code(await _ticket(ask)), language_of(ask.request)
+    title = texts_of(language)["ticket.qr"]
     async with _drawing:
-        drawn = await asyncio.to_thread(ticket_page.qr_svg, code)
-    return _file(b"image/svg+xml", drawn, (b"content-security-policy", b"default-src 'none'"))
+        drawn = await asyncio.to_thread(ticket_page.qr_svg, code, title)
+    policy = (b"content-security-policy", b"default-src 'none'")
+    return _file(b"image/svg+xml", language, drawn, policy)
 
 
 async def printable(ask: Ask) -> Response:
     """Gives a ticket as a page to print."""
     shown = await _ticket(ask)
-    code = _code(shown)
+    code, language = _code(shown), language_of(ask.request)
     async with _drawing:
-        page = await asyncio.to_thread(ticket_page.page, shown, code)
+        page = await asyncio.to_thread(ticket_page.page, shown, code, language)
     return _file(
         b"text/html; charset=utf-8",
+        language,
         page.encode(),
         (b"content-security-policy", ticket_page.POLICY),
         (b"referrer-policy", b"no-referrer"),
@@ -54,8 +59,11 @@ async def printable(ask: Ask) -> Response:
 async def entry(ask: Ask) -> Response:
     """Gives a ticket as an entry of a calendar."""
     shown = await _ticket(ask)
+    language = language_of(ask.request)
     name = f'attachment; filename="ticket-{shown.ticket_id}.ics"'.encode()
-    return _file(b"text/calendar; charset=utf-8", calendar(shown), (b"content-disposition", name))
+    written = calendar(shown, language)
+    kind = b"text/calendar; charset=utf-8"
+    return _file(kind, language, written, (b"content-disposition", name))
 
 
 async def _ticket(ask: Ask) -> Ticket:
@@ -73,11 +81,12 @@ def _code(shown: Ticket) -> str:
     return shown.code
 
 
-def _file(media_type: bytes, body: bytes, *headers: tuple[bytes, bytes]) -> Response:
+def _file(media_type: bytes, language: str, body: bytes, *headers: tuple[bytes, bytes]) -> Response:
     """A file that its owner's browser may keep for a while, and nobody else."""
     kept = [
         (b"cache-control", b"private, max-age=300"),
-        (b"vary", b"authorization, cookie"),
+        (b"content-language", language.encode()),
+        (b"vary", b"authorization, cookie, accept-language"),
         (b"x-content-type-options", b"nosniff"),
     ]
     return Response(200, [*kept, *headers], Content(media_type, body))
@@ -86,7 +95,8 @@ def _file(media_type: bytes, body: bytes, *headers: tuple[bytes, bytes]) -> Resp
 _ONE = {"ticket_id": UUID}
 _KEPT = {
     "Cache-Control": "The owner's browser, for five minutes.",
-    "Vary": "By whatever may be the credential.",
+    "Content-Language": "`en` or `ko`: as chosen on a page, else as Accept-Language says.",
+    "Vary": "By whatever may be the credential, and the language.",
 }
 
 CALLS = (
