@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 Thing = TypeVar("Thing")
 
 _IDLE_LOOK_SECONDS = 1.0
-_LONGEST_ADMISSION_REST_SECONDS = 0.05
+_ADMISSION_REST_SECONDS = (0.01, 0.05)
 _CLOSE_SECONDS = 0.5
 _RETIRE_KEYS_SECONDS = 60.0
 _FORGET_SECONDS = 15.0
@@ -249,7 +249,8 @@ async def running(services: Services) -> AsyncIterator[None]:
         with metrics.UPKEEP_SECONDS.labels("admission").time():
             await admission.run_once(rung)
         # In a rush each payment rings, and each look counts all who are in.
-        await asyncio.sleep(min(monotonic() - started, _LONGEST_ADMISSION_REST_SECONDS))
+        shortest, longest = _ADMISSION_REST_SECONDS
+        await asyncio.sleep(min(max(monotonic() - started, shortest), longest))
 
     async def adapt() -> None:
         await services.rooms.adapt(services.load.take(), settings.adaptive_step_seconds)
