@@ -119,6 +119,7 @@ class Booth:
 
 
 CONCERT = UUID("00000000-0000-0000-0000-00000000c0c0")
+SEATS_READ = "SELECT pg_stat_get_xact_tuples_fetched('seat_pkey'::regclass)"
 LONGEST = 300
 ROUNDS = 20
 
@@ -201,3 +202,22 @@ def _check(house: House, wish: Wish, answer: Answer) -> None:
         assert best is None
         assert answer.available == house.available(wish.section)
         assert answer.together == house.longest_run(wish.section)
+
+
+async def test_full_sections_are_not_read_again(connection: Any) -> None:
+    """Also where one batch began a section and the next one filled it."""
+    sections = [Section(1, 10)] * 12
+    booth = Booth(connection, sections, House(sections, set()))
+    pair = Wish(2, None, together=True)
+    read = []
+    async with connection.transaction():
+        await booth.open()
+        for _ in range(5 * len(sections) // 3):
+            await connection.execute("UPDATE section_search SET searched_at = clock_timestamp()")
+            before = await connection.fetchval(SEATS_READ)
+            await _answer_all(booth, [pair] * 3)
+            read.append(await connection.fetchval(SEATS_READ) - before)
+    assert booth.house.free == set()
+    # Each batch marks six seats, and is in two sections at most.
+    assert min(read) > 6, read
+    assert max(read) <= 6 + 2 * 10, read

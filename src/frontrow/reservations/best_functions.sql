@@ -89,7 +89,6 @@ DECLARE
     judged record;
     choice record;
     chosen record;
-    one record;
 BEGIN
     PERFORM waiting_room_lock(p_rooms, p_numbers);
     PERFORM reservation_lock_shows(p_shows);
@@ -223,30 +222,20 @@ BEGIN
     END IF;
 
     -- Somebody who named a seat may have taken it meanwhile: then choose again.
-    FOR one IN
-        SELECT * FROM reservation_hold(
-            ARRAY(SELECT p_rooms[i] FROM unnest(chosen.items) AS i),
-            ARRAY(SELECT p_numbers[i] FROM unnest(chosen.items) AS i),
-            ARRAY(SELECT p_places[i] FROM unnest(chosen.items) AS i),
-            ARRAY(SELECT p_users[i] FROM unnest(chosen.items) AS i),
-            ARRAY(SELECT p_concerts[i] FROM unnest(chosen.items) AS i),
-            ARRAY(SELECT p_reservations[i] FROM unnest(chosen.items) AS i),
-            ARRAY(SELECT p_hashes[i] FROM unnest(chosen.items) AS i),
-            ARRAY(SELECT p_shows[i] FROM unnest(chosen.items) AS i),
-            chosen.first, chosen.last, chosen.seats, p_unpaid_holds, p_unpaid_seconds, true
-        )
-    LOOP
-        item := chosen.items[one.item];
-        outcome := CASE one.outcome WHEN 'seat_taken' THEN 'again' ELSE one.outcome END;
-        reason := one.reason;
-        seat_limit := one.seat_limit;
-        retry_after_seconds := one.retry_after_seconds;
-        seats := chosen.seats[chosen.first[one.item]:chosen.last[one.item]];
-        amount := one.amount;
-        prices := one.prices;
-        sections := one.sections;
-        created_at := one.created_at;
-        held_until := one.held_until;
-        RETURN NEXT;
-    END LOOP;
+    RETURN QUERY
+    SELECT chosen.items[h.item], CASE h.outcome WHEN 'seat_taken' THEN 'again' ELSE h.outcome END,
+        h.reason, h.seat_limit, h.retry_after_seconds, NULL::int, NULL::int,
+        chosen.seats[chosen.first[h.item]:chosen.last[h.item]],
+        h.amount, h.prices, h.sections, h.created_at, h.held_until
+    FROM reservation_hold(
+        ARRAY(SELECT p_rooms[i] FROM unnest(chosen.items) AS i),
+        ARRAY(SELECT p_numbers[i] FROM unnest(chosen.items) AS i),
+        ARRAY(SELECT p_places[i] FROM unnest(chosen.items) AS i),
+        ARRAY(SELECT p_users[i] FROM unnest(chosen.items) AS i),
+        ARRAY(SELECT p_concerts[i] FROM unnest(chosen.items) AS i),
+        ARRAY(SELECT p_reservations[i] FROM unnest(chosen.items) AS i),
+        ARRAY(SELECT p_hashes[i] FROM unnest(chosen.items) AS i),
+        ARRAY(SELECT p_shows[i] FROM unnest(chosen.items) AS i),
+        chosen.first, chosen.last, chosen.seats, p_unpaid_holds, p_unpaid_seconds, true
+    ) AS h;
 END $$;

@@ -223,6 +223,11 @@ BEGIN
                 WHILE j <= p_area_to[area] LOOP
                     s := p_area_sections[j];
                     key := ((s - 1) * 2 + mode) * n + x;
+                    IF hints[key] = sizes[s] THEN -- nothing there
+                        j := j + 1;
+                        at_section[((area - 1) * 2 + mode) * n + x] := j;
+                        CONTINUE;
+                    END IF;
                     -- Whether a run that leaves a lone seat lies before the search is not known.
                     EXIT modes WHEN mode = 1 AND began[s] > hints[key] AND began[s] < sizes[s];
                     last_passed := passed[key];
@@ -274,7 +279,7 @@ BEGIN
                     END LOOP;
                     passed[key] := last_passed;
                     EXIT modes WHEN best > 0;
-                    IF mode = 0 AND hints[key] < sizes[s] AND began[s] <= hints[key + n] THEN
+                    IF mode = 0 AND began[s] <= hints[key + n] THEN
                         -- All of the section was seen, so also where a lone seat would be left.
                         run := heads[s];
                         WHILE run > 0 AND run_last[run] - run_first[run] + 1 < want LOOP
@@ -334,20 +339,20 @@ BEGIN
             END IF;
 
             -- Nothing was found. That is an answer if all of the area was searched, as it is in the
-            -- database. What the hints skipped altogether is searched now.
+            -- database. What the hints skipped is searched now, unless the search began in its middle.
             known := true;
             taken := false;
             FOR j IN p_area_from[area] .. p_area_to[area] LOOP
                 s := p_area_sections[j];
                 taken := taken OR touched[s] IS NOT NULL;
-                IF began[s] = 0 THEN
+                IF began[s] = 0 AND searched[s] = sizes[s] THEN
                     NULL;
-                ELSIF began[s] < sizes[s] THEN
+                ELSIF began[s] BETWEEN 1 AND sizes[s] - 1 THEN
                     known := false;
                     misled[s] := true;
                 ELSIF NOT restarted THEN
+                    searched[s] := CASE began[s] WHEN 0 THEN searched[s] ELSE 0 END;
                     began[s] := 0;
-                    searched[s] := 0;
                     hints[(s - 1) * 2 * n + 1 : s * 2 * n] := array_fill(0, ARRAY[2 * n]);
                 END IF;
             END LOOP;

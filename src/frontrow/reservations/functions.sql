@@ -177,7 +177,9 @@ RETURN CASE
 END;
 
 -- Holds seats, all or nothing for each item. p_seats is one flat list; item i wants
--- p_seats[p_from[i] .. p_to[i]], each number once. p_locked: the caller has locked places and shows.
+-- p_seats[p_from[i] .. p_to[i]], each number once. p_locked: the caller has locked places and shows, has
+-- claimed the places, and has found since that no item is a replay, exceeds the user's limit or is barred:
+-- nothing of that can change under these locks.
 -- outcome: held; replayed (the row with this id stands already); again (it met an earlier item of
 -- these arrays on the same user, id or seat: run again); idempotency_key_reused, credential_invalid,
 -- token_finished (reason), not_admitted, not_found, not_allowed (a show of another concert),
@@ -210,7 +212,9 @@ BEGIN
     CROSS JOIN LATERAL unnest(p_seats[k.first:k.last]) AS s;
     PERFORM reservation_lock_seats(seat_shows, seat_numbers);
     now := clock_timestamp();
-    PERFORM waiting_room_claim(p_rooms, p_numbers, p_places, now);
+    IF NOT p_locked THEN
+        PERFORM waiting_room_claim(p_rooms, p_numbers, p_places, now);
+    END IF;
 
     RETURN QUERY
     WITH judged AS MATERIALIZED (
@@ -262,7 +266,7 @@ BEGIN
         ) AS s ON true
         LEFT JOIN LATERAL (
             SELECT r.request_hash, r.created_at, r.held_until FROM reservation AS r
-            WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id
+            WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id AND NOT p_locked
             OFFSET 0
         ) AS old ON true
         CROSS JOIN LATERAL (
@@ -278,9 +282,13 @@ BEGIN
                 OFFSET 0
             ) AS t ON true
         ) AS w
-        CROSS JOIN LATERAL reservation_account(
-            k.user_id, k.concert_id, now, p_unpaid_holds, p_unpaid_seconds
-        ) AS mine
+        LEFT JOIN LATERAL (
+            SELECT a.seats, a.barred_until FROM reservation_account(
+                k.user_id, k.concert_id, now, p_unpaid_holds, p_unpaid_seconds
+            ) AS a
+            WHERE NOT p_locked
+            OFFSET 0
+        ) AS mine ON true
         CROSS JOIN LATERAL reservation_objection(
             old.request_hash, k.request_hash, standing, s.concert_id, k.concert_id, w.missing,
             s.sales_end_at, mine.barred_until, now

@@ -59,7 +59,11 @@ BEGIN
     UPDATE section_search AS h
     SET best_from = least(h.best_from, k.touched),
         searched_at = CASE WHEN k.misled THEN '-infinity' ELSE h.searched_at END
-    FROM unnest(p_shows, p_ordinals, p_touched, p_misled) AS k (show_id, ordinal, touched, misled)
+    FROM (
+        SELECT * FROM unnest(p_shows, p_ordinals, p_touched, p_misled)
+            AS k (show_id, ordinal, touched, misled)
+        WHERE k.touched IS NOT NULL OR k.misled
+    ) AS k
     CROSS JOIN LATERAL (
         SELECT h.ctid AS at FROM section_search AS h
         WHERE h.show_id = k.show_id AND h.ordinal = k.ordinal
