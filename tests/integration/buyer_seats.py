@@ -21,7 +21,7 @@ CLAIM_SECONDS = 900
 SESSION_SECONDS = 1_500
 # Pruned is what was over a day before.
 LONG_SECONDS = 288 * TURN_SECONDS
-UNPAID_HOLDS = 1
+UNPAID_HOLDS = 2
 UNPAID_SECONDS = 1_500
 SEATS = 6
 SEAT_LIMIT = 3
@@ -272,10 +272,10 @@ class SeatModel:
         closed = sorted(
             (h.closed_at for h in mine if h.state in ("released", "expired")), reverse=True
         )
-        spare = max(UNPAID_HOLDS - len(unwritten), 0)
+        spare = max(UNPAID_HOLDS - 1 - len(unwritten), 0)
         if spare < len(closed) and closed[spare] > since:
             return closed[spare] + UNPAID_SECONDS
-        return self.clock + UNPAID_SECONDS if len(unwritten) > UNPAID_HOLDS else -inf
+        return self.clock + UNPAID_SECONDS if len(unwritten) >= UNPAID_HOLDS else -inf
 
     def add_hold(
         self, reservation_id: UUID, place: Place, show: Show, seats: Sequence[int]

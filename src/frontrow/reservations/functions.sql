@@ -117,15 +117,14 @@ BEGIN
 END $$;
 
 -- What a user has of a concert: seats held and owned, and until when no further hold is theirs to make
--- (NULL: they may). More than p_unpaid_holds that were let go in the last p_unpaid_seconds, released or
--- expired, are too many. Those don't count that ended with their show or by a payment: the user let
--- nothing go.
+-- (NULL: they may). That is so once p_unpaid_holds were let go in the last p_unpaid_seconds, released or
+-- expired. Those don't count that ended with their show or by a payment: the user let nothing go.
 CREATE OR REPLACE FUNCTION reservation_account(
     p_user_id uuid, p_concert_id uuid, p_now timestamptz, p_unpaid_holds int, p_unpaid_seconds int
 )
 RETURNS TABLE (seats bigint, barred_until timestamptz) LANGUAGE sql STABLE AS $$
     SELECT mine.seats, CASE
-        WHEN mine.overdue > p_unpaid_holds OR gone.closed_at IS NOT NULL
+        WHEN mine.overdue >= p_unpaid_holds OR gone.closed_at IS NOT NULL
             THEN coalesce(gone.closed_at, p_now) + make_interval(secs => p_unpaid_seconds)
         END
     FROM (
@@ -154,7 +153,7 @@ RETURNS TABLE (seats bigint, barred_until timestamptz) LANGUAGE sql STABLE AS $$
                 )
             ) IS NOT TRUE
         ORDER BY r.closed_at DESC
-        OFFSET greatest(p_unpaid_holds - mine.overdue, 0) LIMIT 1
+        OFFSET greatest(p_unpaid_holds - 1 - mine.overdue, 0) LIMIT 1
     ) AS gone ON true
 $$;
 
