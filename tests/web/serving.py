@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from frontrow.settings import Settings
 from frontrow.web.app import create_app
-from frontrow.web.serve import DrainingServer
+from frontrow.web.serve import PROTOCOL, DrainingServer
 from tests.conftest import Database
 
 OPERATOR_KEY = "the-operator-key-of-the-tests"
@@ -38,7 +38,7 @@ async def listening_at(application: Application) -> AsyncIterator[str]:
         server = DrainingServer(
             uvicorn.Config(
                 application,
-                http="httptools",
+                http=PROTOCOL,
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -117,6 +117,11 @@ def request_id(request: Request) -> bytes:
     given = request.headers.get_first(b"x-request-id")
     if given and _REQUEST_ID.fullmatch(given):
         return given
+    return new_request_id()
+
+
+def new_request_id() -> bytes:
+    """An id that no other request has."""
     return f"{_process}{next(_numbers):x}".encode()
 
 

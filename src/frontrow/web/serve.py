@@ -29,6 +29,7 @@ from frontrow.settings import Settings
 
 APPLICATION = "frontrow.web.app:create_app"
 MOCK = "frontrow.web.mock:create_mock"
+PROTOCOL = "frontrow.web.protocol:Protocol"
 BACKLOG = 4096
 FAILURE = 1  # a worker's exit code when the application doesn't start
 RESTART_SECONDS = 0.5  # pause before a worker that couldn't start tries again
@@ -183,7 +184,7 @@ def _serve(
         application,
         factory=True,
         loop="auto",  # uvloop where there is one
-        http="httptools",
+        http=PROTOCOL,
         ws="none",
         lifespan="on",
         log_config=None,
