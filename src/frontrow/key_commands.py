@@ -44,7 +44,8 @@ def rotate_key(purpose: str, **given: object) -> None:
 
     What the key before has signed goes on working until that one is retired.
     """
-    _print_keys([_rotate(given, lambda rotation, database: rotation.rotate_key(database, purpose))])
+    key, _ = _rotate(given, lambda rotation, database: rotation.rotate_key(database, purpose))
+    _print_keys([key])
 
 
 @keys.command("retire")

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from frontrow.errors import KeyInUse, NotFound
+from frontrow.ids import OPERATOR, write_id
 from frontrow.keys.ring import REFRESH_SECONDS, Database, NewKey, describe, end, rotate
 from frontrow.payments import ticket_signing
 from frontrow.users import challenge
@@ -69,11 +70,24 @@ async def ticket_keys(database: Database) -> list[bytes]:
     return [row["public_key"] for row in rows if row["state"] != "retired"]
 
 
-async def rotate_key(database: Database, purpose: Purpose) -> KeyState:
-    """Adds a key that takes over in ``LEAD_SECONDS``."""
-    new = _NEW[purpose]()
-    signs_at = await rotate(database, purpose, new, lead_seconds=LEAD_SECONDS)
-    return KeyState(new.key_id, purpose, "coming", signs_at, None)
+async def rotate_key(
+    database: Database, purpose: Purpose, idempotency_key: str | None = None
+) -> tuple[KeyState, bool]:
+    """Adds a key that takes over in ``LEAD_SECONDS``.
+
+    Returns the key, and whether it had been added before.
+
+    Raises:
+        IdempotencyKeyReused: the key came with another request.
+    """
+    done = await rotate(
+        database,
+        purpose,
+        _NEW[purpose](),
+        write_id(OPERATOR, "rotate_key", idempotency_key),
+        lead_seconds=LEAD_SECONDS,
+    )
+    return KeyState(done.key_id, purpose, "coming", done.signs_at, None), done.replayed
 
 
 async def retire_key(database: Database, key_id: str) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from frontrow.errors import CredentialInvalid, KeyInUse, NotFound
+from frontrow.errors import CredentialInvalid, IdempotencyKeyReused, KeyInUse, NotFound
 from frontrow.ids import PlaceRef
 from frontrow.keys import ring
 from frontrow.keys.ring import retire_old, rotate
@@ -122,6 +122,20 @@ async def test_a_retired_key_is_forgotten(pair: tuple[Services, Services]) -> No
     assert other.signer.verify(token_of(one)) == PLACE
     with pytest.raises(NotFound):
         await retire_key(one.pool, "0" * 8)
+
+
+async def test_a_rotation_asked_again_adds_no_key(pair: tuple[Services, Services]) -> None:
+    """Also by another process at the same moment; another purpose with its key is refused."""
+    found = await asyncio.gather(
+        *(rotate_key(services.pool, "token", "key") for services in pair for _ in range(4))
+    )
+    assert len({key.key_id for key, _ in found}) == 1
+    assert sorted(replayed for _, replayed in found) == [False] + [True] * 7
+    with pytest.raises(IdempotencyKeyReused):
+        await rotate_key(pair[0].pool, "ticket", "key")
+    other, replayed = await rotate_key(pair[0].pool, "token", "another")
+    assert (other.state, replayed) == ("coming", False)
+    assert other.key_id != found[0][0].key_id
 
 
 async def test_old_keys_end_by_themselves(database: Database) -> None:

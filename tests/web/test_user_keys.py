@@ -54,6 +54,24 @@ async def test_the_operator_reissues_a_key(desk: Desk) -> None:
         check_problem(unknown, 404, "not_found")
 
 
+async def test_a_lost_answer_is_given_again(desk: Desk) -> None:
+    """The same Idempotency-Key gives the same user key, and revokes none."""
+    fan, other = await desk.fan(), await desk.fan()
+    headers = {"Idempotency-Key": f"lost-{fan.user_id}"}
+    first, again = [
+        await desk.operate("POST", f"/admin/users/{fan.user_id}/keys", headers=headers)
+        for _ in range(2)
+    ]
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (await desk.ask("GET", "/users/me", first.json()["user_key"])).status_code == 200
+    others = await desk.operate("POST", f"/admin/users/{other.user_id}/keys", headers=headers)
+    check_problem(others, 422, "idempotency_key_reused")
+    assert (await other.by_key("GET", "/users/me")).status_code == 200
+
+
 async def test_a_revocation_elsewhere_is_heard_of(desk: Desk) -> None:
     """A key that another process revoked is refused soon, though it was remembered here."""
     fan = await desk.fan()

@@ -16,26 +16,36 @@ RETURNS void LANGUAGE sql VOLATILE AS $$
 $$;
 
 -- Adds a key that signs p_lead_seconds from now on. With p_first only where its purpose has no key in
--- use. Returns when it signs; NULL if it wasn't added.
+-- use.
+-- outcome: added; unneeded (p_first, and there is one); replayed (this very write was done before: the
+-- other two tell of the key that it added); idempotency_key_reused (for another purpose).
 CREATE OR REPLACE FUNCTION signing_key_add(
-    p_purpose text, p_key_id text, p_secret bytea, p_public_key bytea, p_lead_seconds double precision,
-    p_first boolean
+    p_write_id uuid, p_purpose text, p_key_id text, p_secret bytea, p_public_key bytea,
+    p_lead_seconds double precision, p_first boolean,
+    OUT outcome text, OUT key_id text, OUT signs_at timestamptz
 )
-RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
 DECLARE
     now timestamptz;
-    starts timestamptz;
+    old signing_key;
 BEGIN
     PERFORM signing_key_lock();
     now := clock_timestamp();
-    IF p_first AND signing_key_in_use(p_purpose, now) IS NOT NULL THEN
-        RETURN NULL;
+    SELECT * INTO old FROM signing_key AS k WHERE k.write_id = p_write_id;
+    IF FOUND THEN
+        outcome := CASE old.purpose WHEN p_purpose THEN 'replayed' ELSE 'idempotency_key_reused' END;
+        key_id := old.key_id;
+        signs_at := old.signs_at;
+    ELSIF p_first AND signing_key_in_use(p_purpose, now) IS NOT NULL THEN
+        outcome := 'unneeded';
+    ELSE
+        outcome := 'added';
+        key_id := p_key_id;
+        signs_at := now + make_interval(secs => p_lead_seconds);
+        INSERT INTO signing_key (write_id, key_id, purpose, secret, public_key, created_at, signs_at)
+        VALUES (p_write_id, key_id, p_purpose, p_secret, p_public_key, now, signs_at);
     END IF;
-    INSERT INTO signing_key (key_id, purpose, secret, public_key, created_at, signs_at)
-    VALUES (p_key_id, p_purpose, p_secret, p_public_key, now,
-        now + make_interval(secs => p_lead_seconds))
-    RETURNING signs_at INTO starts;
-    RETURN starts;
 END $$;
 
 -- Ends the keys of a purpose whose successor has signed for p_overlap_seconds or longer. Returns how

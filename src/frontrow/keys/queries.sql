@@ -1,6 +1,8 @@
--- name: add_key$
+-- name: add_key^
 -- Adds a key of a purpose: see the function.
-SELECT signing_key_add(:purpose, :key_id, :secret, :public_key, :lead_seconds, :first);
+SELECT outcome, key_id, signs_at FROM signing_key_add(
+    :write_id, :purpose, :key_id, :secret, :public_key, :lead_seconds, :first
+);
 
 -- name: retire_key$
 -- Ends a key: see the function.

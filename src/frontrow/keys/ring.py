@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
+from uuid import UUID
 
 import asyncpg
 
 from frontrow.db.queries import load
+from frontrow.errors import outcome_error
+from frontrow.ids import new_id
 
 REFRESH_SECONDS = 1.0
 """How often a process reads a ring again, and the shortest time between two looks for a key."""
@@ -100,16 +103,39 @@ class KeyRing:
 
 async def open_ring(pool: asyncpg.Pool, purpose: str, first: NewKey) -> KeyRing:
     """The ring of a purpose; the first process to ask puts ``first`` on it, to sign at once."""
-    await _add(pool, purpose, first, lead_seconds=0, first=True)
+    await _add(pool, purpose, first, new_id(), lead_seconds=0, first=True)
     ring = KeyRing(pool, purpose)
     await ring.refresh()
     return ring
 
 
-async def rotate(database: Database, purpose: str, new: NewKey, *, lead_seconds: float) -> datetime:
-    """Adds a key that takes over in ``lead_seconds``. Returns when that is."""
-    signs_at: datetime = await _add(database, purpose, new, lead_seconds=lead_seconds, first=False)
-    return signs_at
+class Rotated(NamedTuple):
+    """The key that a rotation added, and whether it had been added before."""
+
+    key_id: str
+    signs_at: datetime
+    replayed: bool
+
+
+async def rotate(
+    database: Database,
+    purpose: str,
+    new: NewKey,
+    write_id: UUID | None = None,
+    *,
+    lead_seconds: float,
+) -> Rotated:
+    """Adds a key that takes over in ``lead_seconds``, once for each ``write_id``.
+
+    Raises:
+        IdempotencyKeyReused: that id added a key of another purpose.
+    """
+    done = await _add(
+        database, purpose, new, write_id or new_id(), lead_seconds=lead_seconds, first=False
+    )
+    if done["outcome"] not in ("added", "replayed"):
+        raise outcome_error(done["outcome"], None)
+    return Rotated(done["key_id"], done["signs_at"], done["outcome"] == "replayed")
 
 
 async def end(
@@ -137,10 +163,17 @@ async def describe(database: Database, purpose: str) -> list[asyncpg.Record]:
 
 
 async def _add(
-    database: Database, purpose: str, key: NewKey, *, lead_seconds: float, first: bool
-) -> Any:  # noqa: ANN401 - a time, or nothing where a first one is not the first
-    return await _queries.add_key(
+    database: Database,
+    purpose: str,
+    key: NewKey,
+    write_id: UUID,
+    *,
+    lead_seconds: float,
+    first: bool,
+) -> asyncpg.Record:
+    done: asyncpg.Record = await _queries.add_key(
         database,
+        write_id=write_id,
         purpose=purpose,
         key_id=key.key_id,
         secret=key.secret,
@@ -148,3 +181,4 @@ async def _add(
         lead_seconds=lead_seconds,
         first=first,
     )
+    return done

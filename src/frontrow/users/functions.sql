@@ -41,8 +41,9 @@ $$;
 -- Gives a user a new key, p_key_hash. p_asked_with is the key that the user asks with: it is revoked,
 -- unless p_keep; the new one ends when that one would. NULL: the operator asks, and all of the user's keys
 -- are revoked.
--- outcome: issued (also where the key stands already: the same call, sent again); not_found (no such
--- user, or an erased one); credential_invalid (p_asked_with was revoked meanwhile); key_limit (p_limit keys are live).
+-- outcome: issued; replayed (the same call was done before: nothing changes); idempotency_key_reused (it
+-- gave the key to another user); not_found (no such user, or an erased one); credential_invalid
+-- (p_asked_with was revoked meanwhile); key_limit (p_limit keys are live).
 -- revoked: the hashes of the keys that ended.
 CREATE OR REPLACE FUNCTION user_key_issue(
     p_user_id uuid, p_key_hash bytea, p_asked_with bytea, p_keep boolean, p_limit int,
@@ -52,19 +53,24 @@ LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
 SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 AS $$
+DECLARE
+    given_to uuid;
 BEGIN
     revoked := '{}';
     PERFORM FROM app_user AS u WHERE u.user_id = p_user_id FOR NO KEY UPDATE;
     IF NOT FOUND OR EXISTS (SELECT FROM erasure AS e WHERE e.user_id = p_user_id) THEN
         outcome := 'not_found';
-    ELSIF user_key_is_live(p_user_id, p_key_hash) THEN
-        outcome := 'issued';
+        RETURN;
+    END IF;
+    SELECT k.user_id INTO given_to FROM user_key AS k WHERE k.key_hash = p_key_hash;
+    IF given_to = p_user_id THEN
+        outcome := 'replayed';
+    ELSIF given_to IS NOT NULL THEN
+        outcome := 'idempotency_key_reused';
     ELSIF p_asked_with IS NOT NULL AND NOT user_key_is_live(p_user_id, p_asked_with) THEN
         outcome := 'credential_invalid';
     ELSE
-        IF NOT p_keep THEN
-            revoked := user_key_end(p_user_id, p_asked_with, NULL);
-        ELSIF p_limit <= (
+        IF p_keep AND p_limit <= (
             SELECT count(*) FROM user_key AS k
             WHERE k.user_id = p_user_id AND k.revoked_at IS NULL
                 AND coalesce(k.expires_at > clock_timestamp(), true)
@@ -76,7 +82,16 @@ BEGIN
         VALUES (
             p_key_hash, p_user_id, clock_timestamp(),
             (SELECT k.expires_at FROM user_key AS k WHERE k.key_hash = p_asked_with)
-        );
+        )
+        ON CONFLICT (key_hash) DO NOTHING;
+        IF NOT FOUND THEN
+            -- Given just now to a user whose row somebody else had locked.
+            outcome := 'idempotency_key_reused';
+            RETURN;
+        END IF;
+        IF NOT p_keep THEN
+            revoked := user_key_end(p_user_id, p_asked_with, p_key_hash);
+        END IF;
         outcome := 'issued';
     END IF;
 END $$;

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid4
 
@@ -67,7 +68,7 @@ class Users:
         Raises:
             ChallengeFailed: it gave another account, or has ended by the database's clock.
         """
-        guest = Guest(uuid4(), _new_key())
+        guest = Guest(uuid4(), new_key())
         key_hash = _hash(guest.user_key)
         moment = self._known.moment
         if solved is None:
@@ -102,7 +103,7 @@ class Users:
             CredentialInvalid: the user has been erased.
             SignInFailed: that sign-in gave another session.
         """
-        issued = UserKey(user_id, _new_key(SESSION_PREFIX))
+        issued = UserKey(user_id, new_key(prefix=SESSION_PREFIX))
         key_hash = _hash(issued.user_key)
         outcome = await self._opening.submit((user_id, key_hash, sign_in, seconds))
         if outcome == "used":
@@ -150,15 +151,21 @@ class Users:
             CredentialInvalid: that key has been revoked meanwhile.
             KeyLimit: it is kept, and the user has as many as there may be.
         """
-        return await self._issue(user_id, _hash(user_key), keep=keep)
+        issued = UserKey(user_id, new_key())
+        await self._issue(issued, _hash(user_key), keep=keep)
+        return issued
 
-    async def reissue_key(self, user_id: UUID) -> UserKey:
-        """Gives a user, who has lost the old one, a new key; all others are revoked.
+    async def reissue_key(self, user_id: UUID, user_key: str) -> tuple[UserKey, bool]:
+        """Gives a user, who has lost the old one, this new key; all others are revoked.
+
+        Returns the key, and whether it had been given before: then nothing was revoked.
 
         Raises:
             NotFound: no such user.
+            IdempotencyKeyReused: it was given to another user.
         """
-        return await self._issue(user_id, None, keep=False)
+        issued = UserKey(user_id, user_key)
+        return issued, await self._issue(issued, None, keep=False)
 
     async def revoke_keys(self, user_id: UUID, *, kept: str | None = None) -> None:
         """Revokes a user's keys, all but ``kept``, the one that is asked with.
@@ -200,11 +207,10 @@ class Users:
             self._erased.update(row["erased_user"] for row in rows if row["erased_user"])
             self._revocation = rows[-1]["revocation"]
 
-    async def _issue(self, user_id: UUID, asked_with: bytes | None, *, keep: bool) -> UserKey:
-        issued = UserKey(user_id, _new_key())
+    async def _issue(self, issued: UserKey, asked_with: bytes | None, *, keep: bool) -> bool:
         done = await _queries.issue_key(
             self._pool,
-            user_id=user_id,
+            user_id=issued.user_id,
             key_hash=_hash(issued.user_key),
             asked_with=asked_with,
             keep=keep,
@@ -213,9 +219,9 @@ class Users:
         self._known.forget(done["revoked"])
         if done["outcome"] == KeyLimit.code:
             raise KeyLimit(limit=MOST_KEYS)
-        if done["outcome"] != "issued":
+        if done["outcome"] not in ("issued", "replayed"):
             raise outcome_error(done["outcome"], None)
-        return issued
+        return bool(done["outcome"] == "replayed")
 
     async def _add(self, guests: Sequence[tuple[UUID, bytes]]) -> list[None]:
         user_ids, key_hashes = zip(*guests, strict=True)
@@ -254,8 +260,10 @@ class Users:
         return [(row["user_id"], row["seconds_left"]) if row["user_id"] else None for row in rows]
 
 
-def _new_key(prefix: str = KEY_PREFIX) -> str:
-    return prefix + secrets.token_urlsafe(32)
+def new_key(secret: bytes | None = None, prefix: str = KEY_PREFIX) -> str:
+    """A user key: of these 32 bytes, or of random ones."""
+    secret = secrets.token_bytes(32) if secret is None else secret
+    return prefix + urlsafe_b64encode(secret).decode().rstrip("=")
 
 
 def _hash(user_key: str) -> bytes:

@@ -12,7 +12,7 @@ from frontrow.errors import CredentialInvalid, CredentialMissing
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.users.id_token import read_header
-from frontrow.users.service import KEY_PREFIX
+from frontrow.users.service import KEY_PREFIX, new_key
 from frontrow.waiting_room.token import ALGORITHM, UnknownKey
 from frontrow.web import cookies
 from frontrow.web.calls import Ask, Who
@@ -39,6 +39,7 @@ class OperatorKey:
     def __init__(self, key: str) -> None:
         self._digest = _digest(key.encode())
         self._session_key = hmac.digest(key.encode(), b"frontrow operator session", "sha256")
+        self._user_keys_key = hmac.digest(key.encode(), b"frontrow reissued user keys", "sha256")
 
     def new_session(self) -> tuple[str, int]:
         """A session, and when it ends (Unix time)."""
@@ -59,6 +60,15 @@ class OperatorKey:
 
     def _signature(self, signed: str) -> str:
         return hmac.digest(self._session_key, signed.encode(), "sha256").hex()
+
+    def user_key(self, idempotency_key: str | None) -> str:
+        """A user key to be given out: a random one, or that of this Idempotency-Key.
+
+        So an answer that was lost can be given again, though a key is stored only as a hash.
+        """
+        if idempotency_key is None:
+            return new_key()
+        return new_key(hmac.digest(self._user_keys_key, idempotency_key.encode(), "sha256"))
 
     def check(self, credential: bytes) -> None:
         """Compares in constant time.

@@ -33,7 +33,8 @@ async def list_keys(ask: Ask) -> Response:
 
 async def rotate(ask: Ask) -> Response:
     """Adds a key that takes over."""
-    return created(await rotate_key(ask.services.pool, ask.body.purpose))
+    key, replayed = await rotate_key(ask.services.pool, ask.body.purpose, ask.idempotency_key)
+    return created(key, replayed=replayed)
 
 
 async def retire(ask: Ask) -> Response:
@@ -66,11 +67,13 @@ CALLS = (
         summary="Let another key sign",
         says=(
             "The new key signs in a few seconds, when every process knows it. What the key before "
-            "has signed goes on working until that is retired. Asked again, it adds one more."
+            "has signed goes on working until that is retired. Asked again without an "
+            "`Idempotency-Key`, it adds one more."
         ),
         who=Who.OPERATOR,
         body=NewRotation,
         example={"purpose": "token"},
+        idempotent=True,
         answers=(Answer(201, "The new key.", KeyState),),
         handler=rotate,
     ),

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from frontrow.errors import CredentialMissing, KeyLimit, NotFound
 from frontrow.users.service import MOST_KEYS, UserKey
+from frontrow.web.auth import operator_key
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content
 
@@ -39,7 +40,10 @@ async def revoke_other_keys(ask: Ask) -> Response:
 
 async def reissue_key(ask: Ask) -> Response:
     """Gives a user, who lost the old one, a new key."""
-    return created(await ask.services.users.reissue_key(ask.params["user_id"]))
+    issued, replayed = await ask.services.users.reissue_key(
+        ask.params["user_id"], operator_key(ask.services).user_key(ask.idempotency_key)
+    )
+    return created(issued, replayed=replayed)
 
 
 async def revoke_keys(ask: Ask) -> Response:
@@ -89,10 +93,12 @@ CALLS = (
         summary="Give a user a new key",
         says=(
             "For one who lost the old key, or whose key somebody else has: all keys before it are "
-            "revoked. Asked again, it gives another key and revokes this one."
+            "revoked. Asked again without an `Idempotency-Key`, it gives another key and revokes "
+            "this one."
         ),
         who=Who.OPERATOR,
         params=_USER,
+        idempotent=True,
         answers=(Answer(201, "The new key, shown this once.", UserKey),),
         refusals=(NotFound,),
         handler=reissue_key,

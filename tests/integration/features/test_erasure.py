@@ -18,6 +18,7 @@ from frontrow.retention import erasure
 from frontrow.retention.export import export_pages
 from frontrow.retention.model import UserExport
 from frontrow.services import Services
+from frontrow.users.service import new_key
 from tests.buyers import (
     Made,
     Owner,
@@ -150,7 +151,7 @@ async def test_erase(services: Services, database: Database, owner: Owner) -> No
         with pytest.raises(CredentialInvalid):
             await services.rooms.join(place.user_id, made.concert_id)
     with pytest.raises(NotFound):
-        await services.users.reissue_key(place.user_id)
+        await services.users.reissue_key(place.user_id, new_key())
     await join(services, made.concert_id, guest.user_id)
     await pass_time(database, 61)
     assert await broken(database) == []

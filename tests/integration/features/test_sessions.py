@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from frontrow.errors import CredentialInvalid, SignInFailed
 from frontrow.services import Services
 from frontrow.users.remembered import RememberedKeys
-from frontrow.users.service import KEY_PREFIX, MOST_KEYS, SESSION_PREFIX, Users
+from frontrow.users.service import KEY_PREFIX, MOST_KEYS, SESSION_PREFIX, Users, new_key
 from tests.buyers import Owner, pass_time, refused, services_on
 from tests.conftest import Database
 from tests.integration.features.keys import is_known
@@ -91,11 +91,10 @@ async def test_the_oldest_make_room(services: Services, database: Database) -> N
     """Of too many the oldest end, on every process; other users', and keys without an end, stay."""
     user_id = uuid4()
     others = await opened(services.users, uuid4())
-    lasting = (
-        await services.users.reissue_key((await services.users.add_guest()).user_id)
-    ).user_key
+    lasting = (await services.users.add_guest()).user_key
     await services.users.add_account(user_id)
-    reissued = (await services.users.reissue_key(user_id)).user_key
+    reissued = new_key()
+    await services.users.reissue_key(user_id, reissued)
     keys = [await opened(services.users, user_id) for _ in range(MOST_KEYS)]
     async with services_on(database) as other:
         assert await is_known(other.users, keys[0])
@@ -138,7 +137,8 @@ async def test_no_key_outlives_the_session_it_came_of(
         assert not await is_known(later.users, third.user_key)
     async with refused(database, CredentialInvalid):
         await services.users.exchange_key(user_id, key, keep=True)
-    assert await is_known(services.users, (await services.users.reissue_key(user_id)).user_key)
+    reissued, _ = await services.users.reissue_key(user_id, new_key())
+    assert await is_known(services.users, reissued.user_key)
 
 
 async def test_the_erased_get_none(services: Services, database: Database) -> None:
@@ -156,7 +156,7 @@ async def test_ended_ones_are_dropped(services: Services, database: Database, ow
     user_id, other = uuid4(), uuid4()
     await services.users.end_session(await opened(services.users, user_id, 600))
     await opened(services.users, user_id, 600)
-    await services.users.reissue_key(user_id)
+    await services.users.reissue_key(user_id, new_key())
     await opened(services.users, other, 600)
     counts = "SELECT count(*) FROM user_key WHERE user_id = $1"
     await pass_time(database, 3_600)

@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from frontrow.errors import CredentialInvalid, KeyLimit, NotFound
+from frontrow.errors import CredentialInvalid, IdempotencyKeyReused, KeyLimit, NotFound
 from frontrow.services import Services
-from frontrow.users.service import MOST_KEYS
+from frontrow.users.service import MOST_KEYS, new_key
 from tests.buyers import Owner, refused, services_on
 from tests.conftest import Database
 from tests.integration.features.keys import is_known
@@ -46,13 +46,13 @@ async def test_a_lost_key_is_reissued(services: Services, database: Database) ->
     """All keys before it end, those of others don't; nobody gets none."""
     guest, other = [await services.users.add_guest() for _ in range(2)]
     kept = await services.users.exchange_key(guest.user_id, guest.user_key, keep=True)
-    issued = await services.users.reissue_key(guest.user_id)
+    issued, _ = await services.users.reissue_key(guest.user_id, new_key())
     assert await is_known(services.users, issued.user_key)
     assert not await is_known(services.users, guest.user_key)
     assert not await is_known(services.users, kept.user_key)
     assert await is_known(services.users, other.user_key)
     async with refused(database, NotFound):
-        await services.users.reissue_key(uuid4())
+        await services.users.reissue_key(uuid4(), new_key())
 
 
 async def test_all_keys_are_revoked(services: Services, database: Database) -> None:
@@ -60,7 +60,7 @@ async def test_all_keys_are_revoked(services: Services, database: Database) -> N
     guest = await services.users.add_guest()
     await services.users.revoke_keys(guest.user_id)
     assert not await is_known(services.users, guest.user_key)
-    issued = await services.users.reissue_key(guest.user_id)
+    issued, _ = await services.users.reissue_key(guest.user_id, new_key())
     assert await services.users.user_of(issued.user_key) == guest.user_id
     async with refused(database, NotFound):
         await services.users.revoke_keys(uuid4())
@@ -139,3 +139,32 @@ async def test_exchanged_once(services: Services, database: Database, owner: Own
     live = await owner.fetchval("SELECT count(*) FROM user_key WHERE revoked_at IS NULL")
     assert live == 1
     assert await is_known(services.users, issued[0].user_key)
+
+
+async def test_a_key_that_was_given_is_given_again(services: Services, database: Database) -> None:
+    """It revokes nothing then, also where the user has let it go since; nobody else gets it."""
+    guest, other = [await services.users.add_guest() for _ in range(2)]
+    key = new_key()
+    first = await services.users.reissue_key(guest.user_id, key)
+    assert first[1] is False
+    kept = await services.users.exchange_key(guest.user_id, key, keep=True)
+    assert await services.users.reissue_key(guest.user_id, key) == (first[0], True)
+    assert await is_known(services.users, kept.user_key)
+    await services.users.revoke_keys(guest.user_id)
+    assert await services.users.reissue_key(guest.user_id, key) == (first[0], True)
+    assert not await is_known(services.users, key)
+    async with refused(database, IdempotencyKeyReused):
+        await services.users.reissue_key(other.user_id, key)
+
+
+async def test_one_key_for_two_users_at_once(services: Services) -> None:
+    """One gets it; the other keeps what it has."""
+    guests = [await services.users.add_guest() for _ in range(8)]
+    key = new_key()
+    found = await asyncio.gather(
+        *(services.users.reissue_key(guest.user_id, key) for guest in guests),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in found].count(IdempotencyKeyReused) == len(guests) - 1
+    known = [await is_known(services.users, guest.user_key) for guest in guests]
+    assert known == [isinstance(one, IdempotencyKeyReused) for one in found]
