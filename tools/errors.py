@@ -41,6 +41,8 @@ def _calls(error: type[DomainError]) -> str:
     refusing = [(base, call) for base, call in everything if error in refusals(call)]
     if len(refusing) == len(everything):
         return "Any call."
+    if refusing == [(base, call) for base, call in everything if call.method != "GET"]:
+        return "Any call but a `GET`."
     if not refusing:
         return "Outside of the calls: a path or method that there isn't, or a fault of the server."
     return " · ".join(f"`{call.method} {base}{call.path}`" for base, call in refusing)

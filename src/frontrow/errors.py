@@ -80,6 +80,14 @@ class Malformed(DomainError):
     message = "The request can't be read."
 
 
+LONGEST_TEXT = 500
+"""Characters of what an error says of one field."""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+
+
 class InvalidRequest(DomainError):
     """The request is readable but breaks the contract. ``errors``: [{pointer, detail}]."""
 
@@ -88,7 +96,11 @@ class InvalidRequest(DomainError):
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> "InvalidRequest":
-        """One field is wrong; ``pointer`` is its JSON pointer or its parameter's name."""
+        """One field is wrong; ``pointer`` is its JSON pointer or its parameter's name.
+
+        What the caller sent, and is in them, may be long: it isn't said back in full.
+        """
+        pointer, detail = _shortened(pointer), _shortened(detail)
         return cls(detail, errors=[{"pointer": pointer, "detail": detail}])
 
 

@@ -101,6 +101,8 @@ BY_TOKEN = [call for call in CALLS if "token" in call.who.value or "admitted" in
 BY_ADMITTED = [call for call in CALLS if "admitted" in call.who.value]
 BY_KEY = [call for call in CALLS if "key" in call.who.value]
 WITH_BODY = [call for call in CALLS if call.body is not None]
+# Also where a call has nothing to say: a field that it would leave unread is an error too.
+TAKES_BODY = [call for call in CALLS if call.method != "GET"]
 NOTHING_REQUIRED = {"add_user", "change_concert", "exchange_key", "rotate_key", "sign_in"}
 
 
@@ -147,12 +149,12 @@ async def test_a_body_that_is_no_object(desk: Desk, sale: Sale, body: str) -> No
     await invalid(desk, asking, "")
 
 
-@pytest.mark.parametrize("call", WITH_BODY, ids=named)
+@pytest.mark.parametrize("call", TAKES_BODY, ids=named)
 async def test_an_unknown_field(desk: Desk, sale: Sale, call: Call) -> None:
     """An unknown field in a body is an error, in every call."""
     credential = credential_for(call, sale.fan)
     path = real_path(call, sale)
-    body = {**call.example, "a/b~c": 1}
+    body = {**(call.example or {}), "a/b~c": 1}
     await invalid(desk, desk.ask(call.method, path, credential, json=body), "/a~1b~0c")
 
 
@@ -248,7 +250,28 @@ async def chunks(size: int) -> AsyncIterator[bytes]:
         yield b" " * 10_000
 
 
-@pytest.mark.parametrize("call", WITH_BODY, ids=named)
+async def test_a_body_where_none_is_needed(desk: Desk, sale: Sale) -> None:
+    """Nothing and {} are the same; what is no JSON, or doesn't say so, is refused as elsewhere."""
+    path = f"/admin/concerts/{sale.concert.concert_id}/waiting-room/resume"
+    bodies: list[Json] = [{}, {"content": b""}, {"json": {}}]
+    for body in bodies:
+        assert (await desk.operate("POST", path, **body)).status_code == 200
+    malformed = desk.operate("POST", path, content=b"{{{", headers=JSON)
+    await refused(desk, malformed, 400, "malformed")
+    as_text = desk.operate("POST", path, content=b"{}", headers={"Content-Type": "text/plain"})
+    await refused(desk, as_text, 415, "unsupported_media_type")
+    await invalid(desk, desk.operate("POST", path, json=None, content=b"[]", headers=JSON), "")
+
+
+async def test_long_names_are_not_said_back(desk: Desk) -> None:
+    """What is unknown is named, but not in all its length."""
+    asking = desk.ask("POST", "/users", json={"x" * 60_000: 1})
+    for response in (await asking, await desk.ask("GET", "/concerts", params={"x" * 50_000: 1})):
+        assert response.status_code == 422
+        assert len(response.content) < 2_000
+
+
+@pytest.mark.parametrize("call", TAKES_BODY, ids=named)
 async def test_a_body_of_10_mb(desk: Desk, sale: Sale, call: Call) -> None:
     """10 MB are 413, declared or in chunks, in every call; the server stays usable."""
     credential = credential_for(call, sale.fan)
@@ -813,6 +836,7 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
         ({"title": ""}, "/title"),
         ({"title": "x" * 201}, "/title"),
         ({"title": "a\u0000b"}, "/title"),
+        ({"title": " \t"}, "/title"),
         ({"title": 5}, "/title"),
         ({"artist": "x" * 201}, "/artist"),
         ({"venue": "\u0000"}, "/venue"),
@@ -839,6 +863,11 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
         ({"shows": [{**SHOW, "starts_at": "9999-12-31T23:59:59-12:00"}]}, "/shows/0"),
         ({"shows": [{**SHOW, "starts_at": "0001-01-01T00:00:00+12:00"}]}, "/shows/0"),
         ({"shows": [{"starts_at": SHOW["starts_at"], "sections": []}]}, "/shows/0/sections"),
+        ({"shows": [{"starts_at": SHOW["starts_at"], "sections": [SECTION] * 2}]}, "/shows/0"),
+        (
+            {"shows": [{"starts_at": SHOW["starts_at"], "sections": [SECTION], "seats": 2}]},
+            "/shows/0",
+        ),
         (
             {"shows": [{"starts_at": SHOW["starts_at"], "sections": [{**SECTION, "price": 0}]}]},
             "/shows/0/sections/0/price",
@@ -848,7 +877,10 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
                 "shows": [
                     {
                         "starts_at": SHOW["starts_at"],
-                        "sections": [{**SECTION, "seats": 60_000}] * 2,
+                        "sections": [
+                            {**SECTION, "seats": 60_000},
+                            {**SECTION, "name": "Circle", "seats": 60_000},
+                        ],
                     }
                 ]
             },

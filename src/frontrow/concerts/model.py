@@ -27,12 +27,15 @@ RefundableUntil: TypeAlias = (
     ]
     | None
 )
-Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=TEXT)]
+# The same, with one at least that isn't white space.
+WORDS = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"
+Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=WORDS)]
 Name: TypeAlias = Annotated[str, Meta(max_length=200, pattern=TEXT)]
 
 LONGEST_RUN_SHOWS = 400
 LARGEST_REQUEST_SEATS = 200_000
 LARGEST_SHOW_SEATS = 100_000
+PLAIN_SHOW_SEATS = 50
 
 
 class Concert(msgspec.Struct, frozen=True):
@@ -134,7 +137,7 @@ class NewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     Its size is ``seats``, all in one row, or ``rows`` of ``seats_per_row``; both if they agree.
     """
 
-    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=TEXT)]
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=WORDS)]
     price: Money
     seats: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] | None = None
     rows: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] | None = None
@@ -172,12 +175,22 @@ class NewShow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ) = None
     sections: Annotated[list[NewSection], Meta(min_length=1, max_length=200)] | None = None
     price: Money | None = None
-    seats: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] = 50
+    seats: (
+        Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS, description="50 at one price, if unset.")]
+        | None
+    ) = None
 
     def __post_init__(self) -> None:
         if (self.sections is None) == (self.price is None):
             message = "give either sections or price"
             raise ValueError(message)
+        if self.sections is not None:
+            if self.seats not in {None, self.seats_total}:
+                message = "seats is not the sum of the sections"
+                raise ValueError(message)
+            if len({section.name for section in self.sections}) < len(self.sections):
+                message = "each section has a name of its own"
+                raise ValueError(message)
         if self.seats_total > LARGEST_SHOW_SEATS:
             message = f"a show has at most {LARGEST_SHOW_SEATS} seats"
             raise ValueError(message)
@@ -188,7 +201,8 @@ class NewShow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         """The seats, in the order of their numbers."""
         if self.price is None:
             return [section.block for section in self.sections or ()]
-        return [Block(None, self.price, self.seats, self.seats)]
+        seats = PLAIN_SHOW_SEATS if self.seats is None else self.seats
+        return [Block(None, self.price, seats, seats)]
 
     @property
     def seats_total(self) -> int:

@@ -27,7 +27,8 @@ currency's minor unit (KRW has none: 50000 is ₩50,000). A request body is at m
 What answers GET answers HEAD too.
 
 `Idempotency-Key` makes asking again safe: same key, same request, same answer, marked with \
-`Idempotency-Replayed: true`. Only successes are remembered.
+`Idempotency-Replayed: true`. Only successes are remembered. Calls that change nothing when they \
+are asked again, such as to pause, to cancel a show or to retire a key, need none.
 
 What is refused is refused as a problem (RFC 9457) with a stable `code`, and has changed nothing.\
 """

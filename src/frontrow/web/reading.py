@@ -25,6 +25,10 @@ class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A call that takes no query parameters."""
 
 
+class NoBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that takes no body: ``{}`` says as little."""
+
+
 class Read(NamedTuple):
     """What a request says, as the table types it."""
 
@@ -39,7 +43,9 @@ def reader(call: Call, limit_bytes: int) -> Callable[[Request], Awaitable[Read]]
 
     What comes back raises Malformed, InvalidRequest, TooLarge and UnsupportedMediaType.
     """
-    decoder = None if call.body is None else msgspec.json.Decoder(call.body)
+    decoder = msgspec.json.Decoder(call.body or NoBody)
+    # The body of a GET means nothing (RFC 9110, 9.3.1).
+    needs_body, takes_none = call.body is not None, call.method == "GET"
     query_type = call.query or NoQuery
     params, idempotent = call.params, call.idempotent
 
@@ -52,13 +58,23 @@ def reader(call: Call, limit_bytes: int) -> Callable[[Request], Awaitable[Read]]
         query = read_query(query_string, query_type) if query_string else None
         key = read_idempotency_key(request) if idempotent else None
         body = None
-        if decoder is not None:
+        if needs_body or not (takes_none or has_no_body(request)):
             content = await read_body(request, limit_bytes)
-            check_json(request)
-            body = decode_body(decoder, content)
+            if needs_body or content:
+                check_json(request)
+                body = decode_body(decoder, content)
         return Read(given, query, key, body)
 
     return read
+
+
+def has_no_body(request: Request) -> bool:
+    """Whether a request says that nothing follows its headers (RFC 9112, 6.3)."""
+    headers = request.headers
+    return not headers.contains(b"transfer-encoding") and headers.get_first(b"content-length") in {
+        None,
+        b"0",
+    }
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
