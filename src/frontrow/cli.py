@@ -1,8 +1,9 @@
 """The command ``frontrow``: its options, what it prints and its exit codes.
 
 Exit codes: 0 fine, 1 the audit found a violation or a draw isn't as it should be, 2 a wrong option
-or variable, 3 the server can't start, the database can't be used or a draw can't be fetched
-(``SetupError``), 4 a line hasn't been drawn yet. What starts what is in ``launch``.
+or variable (``WrongUse`` too), 3 the server can't start, the database or a file can't be used, or
+a draw can't be fetched (``SetupError``), 4 a line hasn't been drawn yet. What starts what is in
+``launch``.
 """
 
 import asyncio

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from frontrow.errors import SetupError
+from frontrow.setting_words import in_words
 from frontrow.settings import Settings
 
 VIOLATION = 1
@@ -88,11 +89,7 @@ def settings_from(**given: object) -> Settings:
     try:
         return Settings(**chosen)
     except ValidationError as error:
-        wrong = [
-            f"FRONTROW_{str(found['loc'][0]).upper()}: {found['msg'].lower()}"
-            for found in error.errors(include_input=False)
-        ]
-        raise Failure("; ".join(wrong), USAGE) from None
+        raise Failure("; ".join(in_words(error)), USAGE) from None
 
 
 @contextlib.contextmanager

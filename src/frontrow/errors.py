@@ -2,6 +2,7 @@
 
     FrontrowError
     ├── SetupError            the server can't start; one line says why
+    │   └── WrongUse          and it is what it was told
     ├── SignInFailed          a page's sign-in came to nothing; ``reason``
     └── DomainError           a call is refused; ``code`` and ``fields`` are the contract's
         ├── Malformed, InvalidRequest, TooLarge, UnsupportedMediaType
@@ -47,6 +48,13 @@ class SetupError(FrontrowError):
     def __init__(self, message: str, *, exit_code: int = 3) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class WrongUse(SetupError):
+    """An option, an argument or a variable is wrong, as only the work itself has shown."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=2)
 
 
 class SignInFailed(FrontrowError):

@@ -11,7 +11,7 @@ import msgspec
 from frontrow import launch, logs
 from frontrow.command import USAGE, Failure, database_options, settings_from
 from frontrow.db.connect import connect
-from frontrow.errors import DomainError
+from frontrow.errors import KeyInUse, NotFound
 from frontrow.ticket_commands import tickets
 
 
@@ -55,7 +55,9 @@ def retire_key(key_id: str, **given: object) -> None:
     """Retire a key: what it has signed is refused within a second."""
     try:
         _rotate(given, lambda rotation, database: rotation.retire_key(database, key_id))
-    except DomainError as error:
+    except NotFound:
+        raise Failure(f"there is no key {key_id}", USAGE) from None
+    except KeyInUse as error:
         raise Failure(f"{key_id}: {error.detail}", USAGE) from None
 
 

@@ -55,7 +55,7 @@ def serve(
 ) -> None:
     """Start everything, serve until a signal, stop everything. Raises SetupError.
 
-    ``announce`` is told (name, value) lines for the operator once the address is open.
+    ``announce`` is told (name, value) lines for the operator once the application answers.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -67,9 +67,10 @@ def serve(
             settings = stack.enter_context(
                 _environment(settings, access.app_url, key, listening.getsockname()[1])
             )
-            announce(_lines(settings, access, durability, key if made else None))
+            lines = _lines(settings, access, durability, key if made else None)
             # Not at the top: the metrics library looks at the environment when it is imported.
-            import_module("frontrow.web.serve").run(settings, listening)
+            run = import_module("frontrow.web.serve").run
+            run(settings, listening, lambda: announce(lines))
         except KeyboardInterrupt:
             log.info("stopping")
 
@@ -222,13 +223,16 @@ async def _migrate(access: Access, settings: Settings) -> list[str]:
 
 async def _prepare(access: Access, settings: Settings, *, demo: bool) -> Durability:
     await _migrate(access, settings)
-    if demo:
-        await import_module("frontrow.demo").seed(access.app_url, currency=settings.currency)
     connection = await connect(access.app_url, timeout_seconds=settings.connect_timeout_seconds)
     try:
+        # Each worker sees to it too, where it would be a traceback.
+        agree = import_module("frontrow.concerts.service").agree_on_currency
+        await agree(connection, settings.currency)
         durability = await read_durability(connection)
     finally:
         await connection.close()
+    if demo:
+        await import_module("frontrow.demo").seed(access.app_url, currency=settings.currency)
     if durability.risky:
         log.warning("acknowledged payments may be lost", because=durability.says)
     return durability

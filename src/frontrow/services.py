@@ -10,7 +10,7 @@ import asyncpg
 
 from frontrow.concerts.catalogue import Catalogue
 from frontrow.concerts.seat_maps import SeatMaps
-from frontrow.concerts.service import Concerts, claim_currency
+from frontrow.concerts.service import Concerts, agree_on_currency
 from frontrow.db.pool import classify, open_pool
 from frontrow.errors import SetupError
 from frontrow.group_commit import Lanes
@@ -101,7 +101,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """The services on the database of the settings, until the block ends.
 
     Raises:
-        SetupError: the installation sells in another currency.
+        SetupError: no database is named, or the installation sells in another currency.
         OSError, asyncpg.PostgresError: the database can't be reached or isn't migrated.
     """
     if settings.database_url is None:
@@ -118,10 +118,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) -> Services:
-    currency = await claim_currency(pool, settings.currency)
-    if currency != settings.currency:
-        message = f"this installation sells in {currency}, not in {settings.currency}"
-        raise SetupError(message)
+    currency = settings.currency
+    await agree_on_currency(pool, currency)
     lanes = Lanes(
         classify=classify,
         batch_items=settings.batch_items,

@@ -4,9 +4,10 @@ Nothing is read at import: the command builds one ``Settings``, hands it on, and
 the environment of its worker processes with ``Settings.to_environment``.
 """
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
@@ -18,6 +19,7 @@ PositiveSeconds = Annotated[float, Field(gt=0)]
 PositiveCount = Annotated[int, Field(ge=1)]
 RatePerSecond = Annotated[float, Field(ge=0, le=1_000_000)]
 RatePerMinute = Annotated[int, Field(ge=0, le=1_000_000)]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 Burst = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -31,8 +33,24 @@ def networks(text: str) -> list[IPv4Network | IPv6Network]:
 
 
 def _check_networks(text: str) -> str:
-    networks(text)
+    try:
+        networks(text)
+    except ValueError:
+        msg = "it must be addresses and networks with commas between, such as 10.0.0.0/8"
+        raise ValueError(msg) from None
     return text
+
+
+def _check_currency(code: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", code):
+        raise ValueError("it must be three capital letters (ISO 4217), such as KRW")
+    return code
+
+
+def _check_origin(origin: str) -> str:
+    if not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin):
+        raise ValueError("it must be an origin, such as https://tickets.example.org")
+    return origin
 
 
 def is_loopback(url: str) -> bool:
@@ -57,7 +75,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port to listen on.")
-    public_origin: Annotated[str, Field(pattern=r"^https?://[a-z0-9.:\[\]-]+$")] | None = Field(
+    public_origin: Annotated[str, AfterValidator(_check_origin)] | None = Field(
         None,
         description="The origin of the pages, such as https://tickets.example.org, where a proxy "
         "doesn't pass the Host on.",
@@ -75,14 +93,14 @@ class Settings(BaseSettings):
     operator_key: SecretStr | None = Field(
         None, min_length=16, description="The operator's key; made and stored where unset."
     )
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
+    currency: Annotated[str, AfterValidator(_check_currency)] = Field(
         "KRW",
         description="The one currency of this installation (ISO 4217), fixed at its first start.",
     )
-    log_format: Annotated[str, Field(pattern="^(console|json)$")] = Field(
+    log_format: Literal["console", "json"] = Field(
         "console", description="How log lines are written: console or json."
     )
-    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field(
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."
     )
     metrics_dir: Path | None = Field(
@@ -94,7 +112,7 @@ class Settings(BaseSettings):
         description="Addresses and networks of the proxies that may say whose a request is, with "
         "commas between.",
     )
-    forwarded_header: Annotated[str, Field(pattern="^(x-forwarded-for|forwarded)$")] = Field(
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
         "x-forwarded-for",
         description="Where these proxies say it: x-forwarded-for or forwarded.",
     )
@@ -159,7 +177,7 @@ class Settings(BaseSettings):
     oidc_jwks_url: str | None = Field(
         None, description="Where its keys are; by default where its discovery document says."
     )
-    oidc_algorithm: Annotated[str, Field(pattern="^(RS|PS|ES)(256|384|512)$")] = Field(
+    oidc_algorithm: Algorithm = Field(
         "RS256", description="The one algorithm that its ID tokens are signed with."
     )
     oidc_refresh_seconds: PositiveSeconds = Field(

@@ -41,8 +41,9 @@ def test_a_file_is_never_written_over(tmp_path: Path) -> None:
     """One that is there stays as it is."""
     file = tmp_path / "kept.dump"
     file.write_text("kept")
-    with pytest.raises(SetupError, match="exists"):
+    with pytest.raises(SetupError, match="exists") as refused:
         backup.dump("postgresql://nobody@127.0.0.1:1/none", file)
+    assert refused.value.exit_code == 2
     assert file.read_text() == "kept"
 
 

@@ -33,7 +33,11 @@ async def test_keys_are_listed_rotated_and_retired(database: Database) -> None:
         )
         await pass_time(database, 6)
         assert (await run(database, "retire", old)).exit_code == 0
-        assert (await run(database, "retire", "00000000")).exit_code == cli.USAGE
+        missing = await run(database, "retire", "00000000")
+        assert (missing.exit_code, missing.output) == (
+            cli.USAGE,
+            "frontrow: there is no key 00000000\n",
+        )
         ticket = await run(database, "rotate", "--purpose", "ticket")
         assert ticket.output.split()[1:3] == ["ticket", "coming"]
         after = await run(database, "list")

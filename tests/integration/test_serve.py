@@ -239,7 +239,24 @@ def test_application_that_cannot_start_ends_the_command(
     command = Command(folder, port, workers, log, STANDIN_FAILS="1")
     assert command.process.wait(PATIENCE_SECONDS) == 3
     assert "frontrow: the application didn't start" in log.read_text()
+    assert "Pages" not in log.read_text()
     assert PidFile.read(command.directory) is None
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_another_currency_is_one_line(folder: Path, port: int, log: Path, workers: int) -> None:
+    """What the installation sells in was fixed at its first start; nothing is said to be up."""
+    with served(folder, port, log):
+        pass
+    log.unlink()
+    refused = Command(folder, port, workers, log, FRONTROW_CURRENCY="USD")
+    assert refused.process.wait(PATIENCE_SECONDS) == 2
+    told = log.read_text()
+    assert told.endswith(
+        "frontrow: FRONTROW_CURRENCY: this installation sells in KRW, not in USD\n"
+    )
+    assert "Pages" not in told
+    assert "Traceback" not in told
 
 
 def test_named_database_needs_no_embedded_one(folder: Path, port: int, log: Path) -> None:

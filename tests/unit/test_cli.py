@@ -92,13 +92,12 @@ def test_bad_option_is_a_usage_error(arguments: list[str], environment: dict[str
 
 
 def test_bad_variable_is_one_line() -> None:
-    """A variable without an option of its own is named with what is wrong."""
+    """A variable without an option of its own is named with what is allowed and what was given."""
     result = run("serve", FRONTROW_BATCH_ITEMS="many", FRONTROW_OPERATOR_KEY="short")
     assert result.exit_code == cli.USAGE
     assert result.stderr == (
-        "frontrow: FRONTROW_OPERATOR_KEY: value should have at least 16 items after validation, "
-        "not 5; FRONTROW_BATCH_ITEMS: input should be a valid integer, unable to parse string as "
-        "an integer\n"
+        "frontrow: FRONTROW_OPERATOR_KEY: it must be at least 16 characters; "
+        "FRONTROW_BATCH_ITEMS: it must be a whole number of at least 1, not many\n"
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from frontrow.setting_words import allowed
 from frontrow.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ def row(field: str) -> str:
     """What the table has to say of a setting."""
     info = Settings.model_fields[field]
     default = "unset" if info.default is None else f"`{info.default}`"
-    return f"| `{variable(field)}` | {default} | {info.description} |"
+    return f"| `{variable(field)}` | {default} | {allowed(field)} | {info.description} |"
 
 
 def test_the_table_is_that_of_the_code() -> None:

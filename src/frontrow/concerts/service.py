@@ -19,7 +19,14 @@ from frontrow.concerts.model import (
     ShowSale,
 )
 from frontrow.db.queries import load
-from frontrow.errors import DomainError, IdempotencyKeyReused, InvalidRequest, NotFound, ShowClosed
+from frontrow.errors import (
+    DomainError,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    NotFound,
+    ShowClosed,
+    WrongUse,
+)
 from frontrow.ids import OPERATOR, request_hash, write_id
 
 _queries = load("frontrow.concerts")
@@ -201,7 +208,22 @@ def _zone(name: str) -> ZoneInfo:
         raise InvalidRequest.at("/timezone", f"there is no time zone {name!r}") from error
 
 
-async def claim_currency(pool: asyncpg.Pool, currency: str) -> str:
+async def claim_currency(database: "asyncpg.Pool | asyncpg.Connection[Any]", currency: str) -> str:
     """The installation's currency; the first process ever to ask decides it."""
-    await _queries.claim_currency(pool, currency=currency)
-    return str(await _queries.currency(pool))
+    await _queries.claim_currency(database, currency=currency)
+    return str(await _queries.currency(database))
+
+
+async def agree_on_currency(
+    database: "asyncpg.Pool | asyncpg.Connection[Any]", currency: str
+) -> None:
+    """Makes it the installation's currency, where that has none yet.
+
+    Raises:
+        WrongUse: it has another one.
+    """
+    claimed = await claim_currency(database, currency)
+    if claimed != currency:
+        raise WrongUse(
+            f"FRONTROW_CURRENCY: this installation sells in {claimed}, not in {currency}"
+        )

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from frontrow.db.connect import connect, place
 from frontrow.db.programs import ENVIRONMENT, wheel_folder
-from frontrow.errors import SetupError
+from frontrow.errors import SetupError, WrongUse
 
 _HEAD = b"PGDMP"
 """What a dump in pg_dump's custom format begins with."""
@@ -23,10 +23,11 @@ def dump(owner_url: str, file: Path) -> int:
     """Writes a database into a file, which is complete or not there at all. Returns its bytes.
 
     Raises:
-        SetupError: the file exists, can't be written, or the database can't be dumped.
+        WrongUse: the file exists.
+        SetupError: it can't be written, or the database can't be dumped.
     """
     if file.exists():
-        raise SetupError(f"{file} exists: name another file, or remove it first")
+        raise WrongUse(f"{file} exists: name another file, or remove it first")
     unfinished = file.with_name(f"{file.name}.part")
     try:
         # Nobody else may read it: it holds the hashes of keys, and the keys that sign.
@@ -45,7 +46,8 @@ def check(file: Path) -> None:
     """Sees that a file is a dump.
 
     Raises:
-        SetupError: it isn't, or can't be read.
+        WrongUse: it isn't.
+        SetupError: it can't be read.
     """
     try:
         with file.open("rb") as opened:
@@ -53,7 +55,7 @@ def check(file: Path) -> None:
     except OSError as error:
         raise SetupError(f"can't read {file}: {error.strerror}") from None
     if head != _HEAD:
-        raise SetupError(f"{file} is no backup of frontrow's")
+        raise WrongUse(f"{file} is no backup of frontrow's")
 
 
 async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float = 10) -> None:

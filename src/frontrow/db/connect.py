@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import structlog
 
-from frontrow.errors import SetupError
+from frontrow.errors import SetupError, WrongUse
 
 RETRY_SECONDS = 0.2
 SCHEMES = ("postgresql://", "postgres://")
@@ -86,7 +86,7 @@ def connect_error(error: BaseException, dsn: str) -> SetupError:
             text = f"none of the servers at {where} is what target_session_attrs asks for"
         case asyncpg.exceptions.ClientConfigurationError() | ValueError():
             # The URL can't be read, so that no part of it is sure not to be the password.
-            text = (
+            return WrongUse(
                 "the database URL can't be read: it must look like "
                 "postgresql://user:password@host:5432/database"
             )

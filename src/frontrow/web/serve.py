@@ -6,7 +6,6 @@ replaced, and none outlives its parent.
 
 import asyncio
 import contextlib
-import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -15,9 +14,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Protocol
 
 import structlog
 import uvicorn
@@ -36,14 +35,9 @@ RESTART_SECONDS = 0.5  # pause before a worker that couldn't start tries again
 GRACE_SECONDS = 5.0  # beyond the drain, for the rest of a worker's end
 ORPHAN_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
+_STARTED = b"started"
 
 log = structlog.get_logger()
-
-
-class Flag(Protocol):
-    """A boolean in shared memory, without a lock that a killed process could keep."""
-
-    value: bool
 
 
 def run_mock(settings: Settings, listening: socket.socket) -> None:
@@ -51,17 +45,18 @@ def run_mock(settings: Settings, listening: socket.socket) -> None:
     _serve(settings, listening, None, MOCK)
 
 
-def run(settings: Settings, listening: socket.socket) -> None:
+def run(settings: Settings, listening: socket.socket, started: Callable[[], None]) -> None:
     """Serve on ``listening`` until a signal ends it (KeyboardInterrupt, out of here or inside).
 
+    ``started`` is called once, when the first process answers.
     The settings must be in the environment (``Settings.to_environment``): that is where the
     application finds them. Raises SetupError where the application can't start.
     """
     if settings.workers == 1:
         listening.listen(BACKLOG)
-        _serve(settings, listening, None)
+        _serve(settings, listening, started)
     else:
-        _Workers(settings, listening).run()
+        _Workers(settings, listening, started).run()
 
 
 def end_with_parent() -> None:
@@ -105,20 +100,20 @@ def _spread(listening: socket.socket, count: int) -> list[socket.socket]:
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that tells the parent of its start and the application of its end."""
+    """A uvicorn server that tells of its start, and the application of its end."""
 
     def __init__(
-        self, config: uvicorn.Config, ready: Flag | None, *, linger_seconds: float
+        self, config: uvicorn.Config, on_start: Callable[[], None] | None, *, linger_seconds: float
     ) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._on_start = on_start
         self._linger_seconds = linger_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does; then the parent may know."""
+        """As uvicorn does; then it may be known."""
         await super().startup(sockets)
-        if self.started and self._ready is not None:
-            self._ready.value = True
+        if self.started and self._on_start is not None:
+            self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drains the application and lets go of its connections; then as uvicorn does."""
@@ -176,7 +171,7 @@ def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
 def _serve(
     settings: Settings,
     listening: socket.socket,
-    ready: Flag | None,
+    started: Callable[[], None] | None,
     application: str = APPLICATION,
 ) -> None:
     """Run the application in this process."""
@@ -194,7 +189,7 @@ def _serve(
         backlog=BACKLOG,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
-    server = DrainingServer(config, ready, linger_seconds=settings.linger_seconds)
+    server = DrainingServer(config, started, linger_seconds=settings.linger_seconds)
     try:
         with _hang_up_ends(server):
             server.run(sockets=[listening])
@@ -224,12 +219,17 @@ def _hang_up_ends(server: uvicorn.Server) -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def _work(settings: Settings, listening: socket.socket, ready: Flag) -> None:
+def _work(settings: Settings, listening: socket.socket, parent: Connection) -> None:
     """The body of a worker process."""
     end_with_parent()
     logs.configure(settings.log_format, settings.log_level)
+
+    def started() -> None:
+        with contextlib.suppress(BrokenPipeError):  # there is no parent: the end is near
+            parent.send_bytes(_STARTED)
+
     try:
-        _serve(settings, listening, ready)
+        _serve(settings, listening, started)
     except SetupError as error:
         log.error(str(error))  # noqa: TRY400 - one line says it; a traceback would say no more
         raise SystemExit(FAILURE) from None
@@ -241,11 +241,16 @@ class _Workers:
     It keeps their sockets open: a connection that comes for one that died waits for the next.
     """
 
-    def __init__(self, settings: Settings, listening: socket.socket) -> None:
+    def __init__(
+        self, settings: Settings, listening: socket.socket, on_start: Callable[[], None]
+    ) -> None:
         self._settings = settings
+        self._on_start = on_start
+        self._started = False
         self._sockets = _spread(listening, settings.workers)
         self._context: SpawnContext = multiprocessing.get_context("spawn")
-        self._ready: Flag = self._context.RawValue(ctypes.c_bool, False)
+        # A worker's word is one write, so that one that is killed can't leave half of it.
+        self._told, self._tell = self._context.Pipe(duplex=False)
         self._processes: list[SpawnProcess] = []
 
     def run(self) -> None:
@@ -253,16 +258,27 @@ class _Workers:
             for listening in self._sockets:
                 self._processes.append(self._start(listening))
             while True:
-                ended = multiprocessing.connection.wait([p.sentinel for p in self._processes])
+                ended = multiprocessing.connection.wait(
+                    [self._told, *(process.sentinel for process in self._processes)]
+                )
+                if self._told in ended:
+                    self._hear()
                 for process in [p for p in self._processes if p.sentinel in ended]:
                     self._replace(process)
         finally:
             self._stop()
 
+    def _hear(self) -> None:
+        """A worker has started; the first one is news."""
+        self._told.recv_bytes()
+        if not self._started:
+            self._started = True
+            self._on_start()
+
     def _start(self, listening: socket.socket) -> SpawnProcess:
         process = self._context.Process(
             target=_work,
-            args=(self._settings, listening, self._ready),
+            args=(self._settings, listening, self._tell),
             name="frontrow-worker",
         )
         # A Ctrl-C in the terminal reaches the whole group: workers leave it to us. The mask is
@@ -281,7 +297,7 @@ class _Workers:
             # What it had open when it died isn't open any more.
             mark_process_dead(process.pid, str(self._settings.metrics_dir))  # type: ignore[no-untyped-call]
         if (process.exitcode or 0) > 0:  # it ended by itself; a killed one has its signal, negative
-            if not self._ready.value:
+            if not self._started:
                 msg = "the application didn't start; the log above says why"
                 raise SetupError(msg)
             # Something that passes, such as a database that is restarting.

@@ -1,0 +1,69 @@
+"""A wrong setting is told in words: its variable, what is allowed, what was given."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from frontrow.setting_words import allowed, in_words
+from frontrow.settings import Settings
+
+ALGORITHMS = "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or ES512"
+
+
+def said(**given: Any) -> list[str]:
+    """What is said of settings that are refused."""
+    with pytest.raises(ValidationError) as refused:
+        Settings(**given)
+    return in_words(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "words"),
+    [
+        ("oidc_algorithm", "rs256", f"it must be {ALGORITHMS}, not rs256"),
+        ("port", 70_000, "it must be a whole number from 0 to 65,535, not 70000"),
+        ("workers", "many", "it must be a whole number of at least 1, not many"),
+        ("drain_seconds", 0, "it must be a number over 0, not 0"),
+        ("stream_heartbeat_seconds", 15, "it must be a number over 0 and up to 14.5, not 15"),
+        ("guests", "perhaps", "it must be true or false, not perhaps"),
+        ("log_level", "loud", "it must be debug, info, warning or error, not loud"),
+        ("currency", "won", "it must be three capital letters (ISO 4217), such as KRW, not won"),
+        (
+            "trusted_proxies",
+            "10.0.0",
+            "it must be addresses and networks with commas between, such as 10.0.0.0/8, not 10.0.0",
+        ),
+        (
+            "oidc_jwks_url",
+            "http://me:hidden@login.example/keys",
+            (
+                "it must be an https address, or an http one on this machine, "
+                "not http://…@login.example/keys"
+            ),
+        ),
+        ("oidc_audience", "frontrow", "issuer and audience must be given together"),
+    ],
+)
+def test_words(field: str, given: object, words: str) -> None:
+    """Bounds, choices, and what a setting's own check says."""
+    assert said(**{field: given}) == [f"FRONTROW_{field.upper()}: {words}"]
+
+
+def test_secrets_are_not_repeated() -> None:
+    """A key that is too short is still somebody's key."""
+    assert said(operator_key="hidden", oidc_client_secret="") == [
+        "FRONTROW_OPERATOR_KEY: it must be at least 16 characters",
+        "FRONTROW_OIDC_CLIENT_SECRET: it must be not empty",
+    ]
+
+
+def test_every_number_has_its_least() -> None:
+    """What bounds a setting is found wherever it stands in its type."""
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool):
+            assert (
+                " of at least " in allowed(name)
+                or " from " in allowed(name)
+                or " over " in (allowed(name))
+            ), name
