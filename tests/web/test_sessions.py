@@ -45,7 +45,7 @@ async def test_a_guest_by_cookie(visitor: Visitor) -> None:
     """POST /session makes a guest once; the key is in the cookie and nowhere else."""
     made = await visitor.ask("POST", "/session", json={})
     assert made.status_code == 201
-    assert set(made.json()) == {"user_id", "places"}
+    assert set(made.json()) == {"user_id", "signed_in", "places"}
     assert attributes(made)[-1] == (
         "frontrow_user; Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict"
     )
@@ -96,7 +96,11 @@ async def test_leaving_drops_the_place(visitor: Visitor, concert: Concert) -> No
     await visitor.join(concert)
     assert (await visitor.ask("DELETE", "/session")).status_code == 204
     assert visitor.secrets() == {}
-    assert (await visitor.ask("GET", "/session")).json() == {"user_id": None, "places": []}
+    assert (await visitor.ask("GET", "/session")).json() == {
+        "user_id": None,
+        "signed_in": False,
+        "places": [],
+    }
 
 
 async def test_which_place(visitor: Visitor, desk: Desk, concert: Concert) -> None:

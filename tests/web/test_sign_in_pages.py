@@ -137,6 +137,11 @@ async def test_the_whole_way(desk: Desk, visitor: Visitor, issuer: Issuer) -> No
     me = (await visitor.ask("GET", "/users/me")).json()
     assert me["user_id"] == str(user_id_of(issuer.address, FAN))
     assert list(visitor.secrets()) == ["frontrow_user"]
+    assert (await visitor.ask("GET", "/session")).json() == {
+        "user_id": me["user_id"],
+        "signed_in": True,
+        "places": [],
+    }
     assert issuer.asked.count(TOKEN) == 1
     row = await desk.owner.fetchrow(
         "SELECT * FROM user_key WHERE user_id = $1", UUID(me["user_id"])

@@ -9,6 +9,7 @@ from blacksheep import Response
 from msgspec import Meta
 
 from frontrow.errors import CredentialInvalid, CredentialMissing, NotAllowed
+from frontrow.users.service import SESSION_PREFIX
 from frontrow.web import cookies
 from frontrow.web.auth import SESSION_SECONDS, OperatorKey
 from frontrow.web.calls import Answer, Ask, Call, Who
@@ -20,6 +21,9 @@ class Session(msgspec.Struct, frozen=True):
     """Whom a browser's cookies stand for."""
 
     user_id: Annotated[UUID | None, Meta(description="The user; null where there is none.")]
+    signed_in: Annotated[
+        bool, Meta(description="Whether the user signed in at the issuer; else it is a guest.")
+    ]
     places: Annotated[
         list[UUID], Meta(description="The concerts in whose lines the browser has a place.")
     ]
@@ -33,7 +37,7 @@ class OperatorSession(msgspec.Struct, frozen=True):
 
 async def session(ask: Ask) -> Response:
     """Tells whom the browser's cookies stand for."""
-    return _private(ok(Session(await user_of(ask), cookies.places(ask))))
+    return _private(ok(_session(ask, await user_of(ask))))
 
 
 async def sign_in(ask: Ask) -> Response:
@@ -41,9 +45,9 @@ async def sign_in(ask: Ask) -> Response:
     cookies.check_same_origin(ask)
     user_id = await user_of(ask)
     if user_id is not None:
-        return _private(ok(Session(user_id, cookies.places(ask))))
+        return _private(ok(_session(ask, user_id)))
     guest = await new_guest(ask)
-    response = _private(created(Session(guest.user_id, [])))
+    response = _private(created(Session(guest.user_id, signed_in=False, places=[])))
     cookies.drop_user(ask, response)
     cookies.set_user(ask, response, guest.user_key)
     return response
@@ -58,6 +62,12 @@ async def sign_out(ask: Ask) -> Response:
     response = no_content()
     cookies.drop_user(ask, response)
     return response
+
+
+def _session(ask: Ask, user_id: UUID | None) -> Session:
+    key = cookies.user_key(ask) or ""
+    signed_in = user_id is not None and key.startswith(SESSION_PREFIX)
+    return Session(user_id, signed_in, cookies.places(ask))
 
 
 async def user_of(ask: Ask) -> UUID | None:

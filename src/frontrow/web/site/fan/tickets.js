@@ -2,7 +2,7 @@
 
 import { insist } from "../shared/api.js";
 import { button, h } from "../shared/dom.js";
-import { isSignedIn, signInLink } from "../shared/account.js";
+import { signInLink } from "../shared/account.js";
 import { session, signOut } from "../shared/guest.js";
 import { moment, money, t } from "../shared/i18n.js";
 import { notify } from "../shared/notice.js";
@@ -19,13 +19,13 @@ load();
 
 async function load() {
   try {
-    const { user_id: user } = await session();
+    const { user_id: user, signed_in: isSignedIn } = await session();
     if (!user) {
       showNothing();
       return;
     }
     const [{ body: me }, { body }] = await Promise.all([insist("GET", "/users/me"), insist("GET", "/concerts")]);
-    showTickets(me, new Map(body.concerts.map((concert) => [concert.concert_id, concert])));
+    showTickets(me, new Map(body.concerts.map((concert) => [concert.concert_id, concert])), isSignedIn);
   } catch (error) {
     showView("failed", t("my_tickets"), heading(t("my_tickets")), h("p", { role: "alert" }, sentence(error)),
       button(t("try_again"), load, { class: "primary" }));
@@ -40,7 +40,7 @@ function showNothing() {
       h("a", { class: signIn ? "button" : "button primary", href: "/" }, t("all_concerts"))));
 }
 
-function showTickets(me, concerts) {
+function showTickets(me, concerts, isSignedIn) {
   const { tickets, payments } = me;
   const groups = payments.map((payment) => ({
     payment,
@@ -56,7 +56,7 @@ function showTickets(me, concerts) {
     groups.length ? groups.map((group) => purchase(group, concerts)) : h("p", {}, t("tickets.none")),
     h("section", { class: "panel row spread" },
       h("p", {}, t("tickets.balance"), " ", h("strong", { class: "figures" }, money(me.balance, me.currency))),
-      !isSignedIn() && button(t("tickets.forget"), forget, { class: "plain" }),
+      !isSignedIn && button(t("tickets.forget"), forget, { class: "plain" }),
     ),
   );
 }

@@ -1,11 +1,6 @@
-// Who is signed in, as the page's header says; nothing where nobody signs in here.
+// Signing in elsewhere, as far as the page's header says that one can.
 
 const shown = document.querySelector("[data-account]");
-
-/** Whether the browser has a session of somebody who signed in, as opposed to a guest. */
-export function isSignedIn() {
-  return shown?.dataset.account === "in";
-}
 
 /** Where one signs in, and comes back from to this page; null for guests, and where nobody does. */
 export function signInLink() {
