@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser
 
@@ -53,7 +54,7 @@ async def creates(shift: Shift, desk: Desk) -> Concert:
     await shift.is_well()
     await shift.button("new.create").click()
     fault = shift.page.locator("[data-pointer='/waiting_room/opens_at'] .wrong")
-    await expect(fault).to_contain_text("it has passed")
+    await expect(fault).to_have_text(shift.says("fault: it has passed"))
     await expect(shift.field("new.opens")).to_be_focused()
     await shift.field("new.opens").fill("")
     await shift.button("new.create").click()
@@ -225,6 +226,49 @@ async def test_who_is_not_signed_in(browser: Browser, desk: Desk) -> None:
         await shift.sign_in()
         await shift.sees("Signed")
         assert "frontrow_operator" not in await shift.page.evaluate("document.cookie")
+
+
+async def test_the_times_of_a_line(browser: Browser, desk: Desk) -> None:
+    """By the venue's clocks; what was left alone stays to the second; what can't be is said."""
+    opens = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3, seconds=7)
+    room = {
+        "policy": {"kind": "rate", "admit": 5, "every_seconds": 9},
+        "opens_at": opens.isoformat(),
+    }
+    concert = await desk.concert(title="Timed", timezone="Asia/Seoul", waiting_room=room)
+    path = f"/admin/concerts/{concert.concert_id}/waiting-room"
+    before: Json = (await desk.operate("GET", path)).json()
+    options = {"locale": "ko-KR", "viewport": PHONE, "timezone_id": "America/New_York"}
+    async with window(browser, str(desk.http.base_url), **options) as here:
+        shift = await begin(here, f"/concerts/{concert.concert_id}", "ko")
+        seoul = opens.astimezone(ZoneInfo("Asia/Seoul"))
+        opening, closing = shift.field("times.opens_at"), shift.field("times.closes_at")
+        await expect(opening).to_have_value(f"{seoul:%Y-%m-%dT%H:%M}")
+        await expect(closing).to_have_value("")
+        await expect(shift.page.locator("main")).to_contain_text("Asia/Seoul")
+        await closing.fill(f"{seoul - timedelta(days=1):%Y-%m-%dT%H:%M}")
+        await shift.button("times.apply").click()
+        await shift.is_well()
+        await shift.button("times.apply").click()
+        fault = shift.page.locator("[data-pointer='/closes_at'] .wrong")
+        await expect(fault).to_have_text(shift.says("fault: it must be after opens_at"))
+        await expect(closing).to_be_focused()
+        assert (await desk.operate("GET", path)).json() == before
+        await closing.fill(f"{seoul + timedelta(days=1):%Y-%m-%dT%H:%M}")
+        await shift.button("times.apply").click()
+        await shift.button("times.apply").click()
+        await shift.hears("times.done")
+        closes = (opens + timedelta(days=1)).replace(second=0)
+        stands: Json = (await desk.operate("GET", path)).json()
+        assert datetime.fromisoformat(stands["closes_at"]) == closes
+        assert {**stands, "closes_at": None} == before
+        await opening.fill("")
+        await shift.button("times.apply").click()
+        await shift.button("times.apply").click()
+        await expect(shift.page.locator(".badge").first).to_have_text(shift.says("room.open"))
+        stands = (await desk.operate("GET", path)).json()
+        assert stands["opens_at"] is None
+        assert datetime.fromisoformat(stands["closes_at"]) == closes
 
 
 CAMERA = """() => {

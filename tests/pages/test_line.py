@@ -103,10 +103,9 @@ async def test_a_second_tab_has_the_same_place(browser: Browser, desk: Desk) -> 
 
 async def test_before_a_draw(browser: Browser, desk: Desk) -> None:
     """Nobody has a place yet: the page says when the draw is, and then what came of it."""
-    opens = datetime.now(UTC) + timedelta(seconds=4)
-    concert = await desk.concert(
-        waiting_room={"policy": OPEN, "order": "draw", "opens_at": opens.isoformat()}
-    )
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    room = {"policy": OPEN, "order": "draw", "opens_at": later}
+    concert = await desk.concert(waiting_room=room)
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await visit(here, concert)
         await fan.join()
@@ -115,6 +114,9 @@ async def test_before_a_draw(browser: Browser, desk: Desk) -> None:
             fan.says("wait.entry", number=1)
         )
         await fan.is_well()
+        room["opens_at"] = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
+        path = f"/admin/concerts/{concert.concert_id}/waiting-room"
+        assert (await desk.operate("PUT", path, json=room)).status_code == 200
         await fan.sees("turn.title")
 
 

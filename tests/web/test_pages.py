@@ -20,6 +20,8 @@ from tests.web.fans import Desk, check_problem
 HEAVIEST = 100_000
 """Bytes of a page with all that it loads, before compression."""
 
+_SHOW = {"starts_at": "2126-03-14T10:00:00Z", "price": 50_000, "seats": 10}
+
 files = Files()
 PATHS = ["/", "/concerts/{concert_id}", *(path for page in PAGES for path in page.paths)]
 CATALOGS = sorted(path for path in files.sources if path.startswith("catalogs/en/"))
@@ -156,6 +158,33 @@ def test_every_refusal_has_a_sentence(language: str) -> None:
         sentence = texts[f"refusal.{code}"]
         assert set(re.findall(r"\{(\w+)\}", sentence)) <= set(example["value"]), code
     assert texts["refusal.out_of_touch"]
+
+
+async def test_faults_have_sentences(desk: Desk) -> None:
+    """What the server finds wrong in a line, in its own words, is in the console's catalogs."""
+    concert = await desk.concert()
+    path = f"/admin/concerts/{concert.concert_id}/waiting-room"
+    await desk.waiting(concert)
+    past, soon, later = "2020-01-01T00:00:00Z", "2126-01-01T00:00:00Z", "2127-01-01T00:00:00Z"
+    adaptive = {"kind": "adaptive", "min_active": 9, "max_active": 5, "target_p95_ms": 200}
+    found: list[str] = []
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"opens_at": past},
+        {"opens_at": later, "closes_at": soon},
+        {"opens_at": "9999-01-01T00:00:00Z"},
+        {"order": "draw"},
+        {"policy": adaptive},
+    )
+    for wrong in wrongs:
+        settings = {"policy": {"kind": "open"}, **wrong}
+        refused = await desk.operate("PUT", path, json=settings)
+        found += [error["detail"] for error in refused.json()["errors"]]
+    drawn = {"waiting_room": {"order": "draw"}, "title": "Drawn", "shows": [_SHOW]}
+    refused = await desk.operate("POST", "/admin/concerts", json=drawn)
+    found += [error["detail"] for error in refused.json()["errors"]]
+    texts = catalog(files.sources, "en", "console")
+    known = {key.removeprefix("fault: ") for key in texts if key.startswith("fault: ")}
+    assert set(found) == known
 
 
 async def test_the_list(desk: Desk) -> None:

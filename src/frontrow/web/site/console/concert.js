@@ -17,12 +17,12 @@ export async function thisConcert() {
   return found;
 }
 
-/** The heading of a concert's page, with the ways to the others. */
+/** The heading of a concert's page, with the zone of its times and the ways to the others. */
 export function concertHeading(concert) {
   return [
     h("div", {},
       h("h1", { tabIndex: -1 }, concert.title),
-      h("p", { class: "soft" }, [concert.artist, concert.venue].filter(Boolean).join(" · "))),
+      h("p", { class: "soft" }, [concert.artist, concert.venue, concert.timezone].filter(Boolean).join(" · "))),
     h("nav", { class: "tabs", "aria-label": concert.title }, PAGES.map((page) =>
       h("a", { href: `/console/concerts/${concertId}${page && `/${page}`}`, "aria-current": page === PAGE ? "page" : null },
         t(`tab.${page || "room"}`)))),

@@ -1,7 +1,7 @@
 // What the server found wrong in a form, at the fields that it named.
 
 import { h } from "../shared/dom.js";
-import { t } from "../shared/i18n.js";
+import { has, t } from "../shared/i18n.js";
 import { sentence } from "../shared/refusals.js";
 
 /** Takes away what was shown. */
@@ -23,7 +23,7 @@ export function showFaults(form, error) {
     const place = placeOf(form, pointer);
     if (!place) rest.push(`${pointer} ${detail}`.trim());
     else {
-      place.append(h("p", { class: "wrong", role: "alert" }, t("fault", { detail })));
+      place.append(h("p", { class: "wrong", role: "alert" }, words(detail)));
       const input = place.querySelector("input, select, button");
       input?.setAttribute("aria-invalid", "true");
       first ??= input;
@@ -35,6 +35,11 @@ export function showFaults(form, error) {
     first ??= form.querySelector(".wrong");
   }
   first?.focus();
+}
+
+/** What the server always says in the same words is in the catalog; the rest is shown as it says it. */
+function words(detail) {
+  return has(`fault: ${detail}`) ? t(`fault: ${detail}`) : t("fault", { detail });
 }
 
 function placeOf(form, pointer) {

@@ -12,6 +12,7 @@ import { number, percent } from "./format.js";
 import { operate, run } from "./operator.js";
 import { orderCard } from "./order.js";
 import { poll } from "./polling.js";
+import { TimesForm } from "./times.js";
 
 const DOCUMENT_SECONDS = 2;
 const STATISTICS_SECONDS = 5;
@@ -35,6 +36,7 @@ class Room {
     this.now = h("dl", { class: "facts big" });
     this.soFar = h("dl", { class: "facts" });
     this.controls = new Controls(concert, settings, () => this.look());
+    const times = new TimesForm(concert, settings, () => this.look());
     const places = h("div", { class: "columns" });
     const signal = showView("room", concert.title, concertHeading(concert),
       h("section", { class: "card stack", "aria-labelledby": "now" },
@@ -42,6 +44,7 @@ class Room {
       places,
       h("div", { class: "columns" }, this.controls.element,
         h("section", { class: "card stack" }, h("h2", {}, t("room.so_far")), this.soFar)),
+      times.element,
       orderCard(concertId));
     this.levels = new Chart(t("chart.levels"), ["waiting", "admitted"], signal);
     this.flows = new Chart(t("chart.flows"), ["joined", "called", "paid"], signal);
