@@ -43,8 +43,8 @@ class Room {
         h("div", { class: "row spread" }, h("h2", { id: "now" }, t("room.now")), this.state), this.now),
       places,
       h("div", { class: "columns" }, this.controls.element,
-        h("section", { class: "card stack" }, h("h2", {}, t("room.so_far")), this.soFar)),
-      times.element,
+        h("div", { class: "stack" },
+          h("section", { class: "card stack" }, h("h2", {}, t("room.so_far")), this.soFar), times.element)),
       orderCard(concertId));
     this.levels = new Chart(t("chart.levels"), ["waiting", "admitted"], signal);
     this.flows = new Chart(t("chart.flows"), ["joined", "called", "paid"], signal);
