@@ -101,7 +101,7 @@ async def _measure(services: Services, url: str, places: int) -> list[Found]:
     took = time.perf_counter() - began
     joining.cancel()
     joins = await joining
-    if not pruned == counted == Pruned(places, places // 5):
+    if not pruned == counted == Pruned(places, places // 5, 0):
         raise SystemExit(f"{counted} counted, {pruned} pruned")
     found.append(Found(f"prune {sum(pruned):,} rows", round(took, 2), "s"))
     found.append(Found("that is", round(sum(pruned) / took), "rows/s"))

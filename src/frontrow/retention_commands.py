@@ -31,7 +31,7 @@ _READER_SECONDS = 300.0
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @database_options
 def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
-    """Drop finished places, and holds that ended unpaid, that are older than the retention.
+    """Drop finished places, unpaid holds and revoked user keys that are older than the retention.
 
     Never what the books are made of: transfers, payments, tickets and the reservations that were
     paid stay. Runs beside a server; interrupted, it goes on the next time.
@@ -50,11 +50,12 @@ def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
     pruning = import_module("frontrow.retention.pruning")
     with launch.live_database(settings) as url, progress("dropped") as told:
         work = pruning.prune(url, older_than_days=days, dry_run=dry_run, progress=told)
-        places, reservations = asyncio.run(work)
+        places, reservations, keys = asyncio.run(work)
     did = "would drop" if dry_run else "dropped"
     click.echo(f"{did} what was over for {days} days")
     click.echo(f"places                {places:>12,}")
     click.echo(f"unpaid reservations   {reservations:>12,}")
+    click.echo(f"revoked user keys     {keys:>12,}")
 
 
 @click.group()

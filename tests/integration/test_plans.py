@@ -332,6 +332,7 @@ FUNCTIONS = {
         lambda c, n: pruning.prune_places(c, room_id=ROOM, before=SOON, limit=n), ITEMS
     ),
     "prune holds": Hot(prune_holds, True, ROWS_AN_ITEM * (BATCH + 50)),
+    "prune keys": Hot(lambda c, n: pruning.prune_keys(c, before=SOON, limit=n), ITEMS),
 }
 QUERIES = {
     "places": Hot(

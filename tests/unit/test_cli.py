@@ -197,10 +197,10 @@ def test_prune_reports(
 
     async def prune(
         url: str, *, older_than_days: int, dry_run: bool, progress: Callable[[int, int], None]
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int, int]:
         asked.append((url, older_than_days, dry_run))
         progress(1, 2)
-        return 1_234, 56
+        return 1_234, 56, 7
 
     monkeypatch.setattr(
         launch, "live_database", lambda _settings: contextlib.nullcontext("postgresql://here/f")
@@ -210,7 +210,7 @@ def test_prune_reports(
     assert (result.exit_code, result.stderr) == (0, "")
     first, *counts = result.stdout.splitlines()
     assert first == says
-    assert [line.split()[-1] for line in counts] == ["1,234", "56"]
+    assert [line.split()[-1] for line in counts] == ["1,234", "56", "7"]
     assert asked == [("postgresql://here/f", days, "--dry-run" in arguments)]
 
 

@@ -26,3 +26,11 @@ SELECT waiting_room_prune_drawn(:room_id, :after, :limit);
 -- name: prune_holds^
 -- Drops ended holds among the next reservations: see the function.
 SELECT last, dropped FROM reservation_prune(:after, :before, :limit);
+
+-- name: prunable_keys$
+-- How many revoked user keys can go.
+SELECT count(*) FROM user_key WHERE revocation IS NOT NULL AND revoked_at < :before;
+
+-- name: prune_keys$
+-- Drops the next revoked user keys: see the function.
+SELECT user_key_prune(:before, :limit);

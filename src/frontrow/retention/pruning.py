@@ -1,4 +1,4 @@
-"""Drops what is long over: finished places and the holds that ended unpaid.
+"""Drops what is long over: finished places, the holds that ended unpaid, and revoked user keys.
 
 Never what the books are made of: transfers, payments, tickets, paid and refunded reservations. Each
 step is a short transaction of its own beside a running server; whoever is interrupted begins again.
@@ -29,6 +29,7 @@ class Pruned(NamedTuple):
 
     places: int
     reservations: int
+    user_keys: int
 
 
 class Plan(NamedTuple):
@@ -37,11 +38,13 @@ class Plan(NamedTuple):
     before: datetime
     lines: list[tuple[int, int]]
     reservations: int
+    user_keys: int
 
     @property
     def total(self) -> Pruned:
         """How much that is."""
-        return Pruned(sum(places for _, places in self.lines), self.reservations)
+        places = sum(places for _, places in self.lines)
+        return Pruned(places, self.reservations, self.user_keys)
 
 
 async def prune(
@@ -92,14 +95,15 @@ async def _plan(connection: "asyncpg.Connection[Any]", days: int) -> Plan:
         untils=[line["until"] for line in lines],
         before=before,
     )
-    return Plan(before, [(line["room_id"], line["places"]) for line in lines], holds)
+    keys = await _queries.prunable_keys(connection, before=before)
+    return Plan(before, [(line["room_id"], line["places"]) for line in lines], holds, keys)
 
 
 async def _carry_out(
     connection: "asyncpg.Connection[Any]", plan: Plan, progress: Progress
 ) -> Pruned:
     total = sum(plan.total)
-    places = reservations = 0
+    places = reservations = keys = 0
     progress(0, total)
     for room_id, _ in plan.lines:
         while dropped := await _queries.prune_places(
@@ -114,7 +118,10 @@ async def _carry_out(
         last = row["last"]
         reservations += row["dropped"]
         progress(places + reservations, total)
-    return Pruned(places, reservations)
+    while dropped := await _queries.prune_keys(connection, before=plan.before, limit=_STEP):
+        keys += dropped
+        progress(places + reservations + keys, total)
+    return Pruned(places, reservations, keys)
 
 
 async def _drop_draw(connection: "asyncpg.Connection[Any]", room_id: int) -> None:

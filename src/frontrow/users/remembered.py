@@ -61,3 +61,8 @@ class RememberedKeys:
         self._forgettings += 1
         for key_hash in key_hashes:
             self._users.pop(key_hash, None)
+
+    def forget_all(self) -> None:
+        """Forgets every key: some may have been revoked unheard."""
+        self._forgettings += 1
+        self._users.clear()

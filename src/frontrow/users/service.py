@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
+from time import time
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -33,6 +34,9 @@ MOST_KEYS = 10
 """Live keys that a user may ask for; so many sessions a user may have too."""
 
 _PRUNED_AT_ONCE = 10_000
+# Revoked keys are kept for a day at least (``frontrow prune``): whoever asks for revocations more
+# often than this hears of each.
+_LONGEST_SILENCE_SECONDS = 3_600.0
 
 
 class UserKey(msgspec.Struct, frozen=True):
@@ -59,6 +63,7 @@ class Users:
         self._known = RememberedKeys(remembered_keys)
         # The last revocation that this process knows of.
         self._revocation: int | None = None
+        self._asked_at = time()
         # Few, for good: whatever else still speaks for them is refused.
         self._erased: set[UUID] = set()
 
@@ -195,7 +200,11 @@ class Users:
         self._known.forget(key_hashes)
 
     async def read_revocations(self) -> None:
-        """Forgets keys revoked, and users erased, by any process since this was last done."""
+        """Forgets keys revoked, and users erased, by any process since this was last done.
+
+        All keys, if that was long ago: of a revocation in between there may be no row any more.
+        """
+        asked_at = time()
         if self._revocation is None:
             self._revocation = await _queries.revocations(self._pool)
             erased = await _queries.erased_users(self._pool)
@@ -206,6 +215,9 @@ class Users:
             self._known.forget(row["key_hash"] for row in rows if row["key_hash"])
             self._erased.update(row["erased_user"] for row in rows if row["erased_user"])
             self._revocation = rows[-1]["revocation"]
+        if abs(asked_at - self._asked_at) > _LONGEST_SILENCE_SECONDS:
+            self._known.forget_all()
+        self._asked_at = asked_at
 
     async def _issue(self, issued: UserKey, asked_with: bytes | None, *, keep: bool) -> bool:
         done = await _queries.issue_key(

@@ -28,6 +28,7 @@ from tests.buyers import (
 )
 from tests.conftest import Database
 from tests.integration.features.holding import hold
+from tests.integration.features.keys import is_known
 from tests.integration.features.looking import forged
 from tests.integration.trading import trade
 
@@ -75,11 +76,11 @@ async def end_all(services: Services, database: Database) -> None:
 async def test_what_is_long_over_goes(database: Database, owner: Owner) -> None:
     """The first finished places of each line; a drawn line not before it is over as a whole."""
     await trade(database)
-    assert await prune(database.app_url, older_than_days=90) == Pruned(0, 0)
+    assert await prune(database.app_url, older_than_days=90) == Pruned(0, 0, 0)
     await pass_time(database, LONG)
     before, lines = await digest(database), await finished(owner)
     kept = {room: over[_first_run(over) :] for room, over in lines.items() if room != DRAWN}
-    assert await prune(database.app_url, older_than_days=101) == Pruned(0, 0)
+    assert await prune(database.app_url, older_than_days=101) == Pruned(0, 0, 0)
     found = await prune(database.app_url, older_than_days=90, dry_run=True)
     assert await digest(database) == before
     told: list[tuple[int, int]] = []
@@ -88,16 +89,16 @@ async def test_what_is_long_over_goes(database: Database, owner: Owner) -> None:
     )
     # Of the first line number 6 is still in, as far as anybody has written down.
     places = sum(_first_run(over) for room, over in lines.items() if room != DRAWN)
-    assert gone == found == Pruned(places, 3)
+    assert gone == found == Pruned(places, 3, 1)
     assert await finished(owner) == {**kept, DRAWN: lines[DRAWN]}
     assert (_first_run(lines[1]), len(lines[1])) == (5, 9)
     after = await digest(database)
     assert {table for table in before if before[table] != after[table]} == {
-        "admission", "place", "reservation", "waiting_room",
+        "admission", "place", "reservation", "user_key", "waiting_room",
     }  # fmt: skip
     assert (told[0], told[-1]) == ((0, sum(found)), (sum(found), sum(found)))
     assert await broken(database) == {}
-    assert await prune(database.app_url, older_than_days=90) == Pruned(0, 0)
+    assert await prune(database.app_url, older_than_days=90) == Pruned(0, 0, 0)
     assert await digest(database) == after
 
 
@@ -181,7 +182,7 @@ async def test_who_waits_behind_leavers_sees_no_change(
     await services.reservations.leave(places[4])
     await services.rooms.snapshot.refresh()
     before = [await services.rooms.status(place) for place in places[3:]]
-    assert await prune(database.app_url, older_than_days=90) == Pruned(3, 0)
+    assert await prune(database.app_url, older_than_days=90) == Pruned(3, 0, 0)
     async with services_on(database) as other:
         for process in (services, other):
             await process.rooms.snapshot.refresh()
@@ -206,7 +207,7 @@ async def _bought_long_ago(
     held = await hold(services, place, made, [1], "hold")
     payment, _ = await services.paying.pay(place, held.reservation_id, 50_000, "pay")
     await pass_time(database, LONG)
-    assert await prune(database.app_url, older_than_days=90) == Pruned(1, 0)
+    assert await prune(database.app_url, older_than_days=90) == Pruned(1, 0, 0)
     return made, place, payment
 
 
@@ -248,12 +249,12 @@ async def test_a_line_that_has_not_opened_is_left_alone(
     await services.reservations.leave(await join(services, made.concert_id))
     await pass_time(database, LONG)
     await owner.execute("UPDATE waiting_room SET opens_at = now() + interval '1 hour'")
-    assert await prune(database.app_url, older_than_days=90) == Pruned(0, 0)
+    assert await prune(database.app_url, older_than_days=90) == Pruned(0, 0, 0)
     (room_id,) = services.rooms.snapshot.lines
     before = await queries.cutoff(owner, days=90)
     assert await queries.prune_places(owner, room_id=room_id, before=before, limit=9) == 0
     await owner.execute("UPDATE waiting_room SET opens_at = NULL")
-    assert await prune(database.app_url, older_than_days=90) == Pruned(1, 0)
+    assert await prune(database.app_url, older_than_days=90) == Pruned(1, 0, 0)
 
 
 async def test_the_entrants_of_a_draw_that_is_gone(services: Services, database: Database) -> None:
@@ -300,6 +301,40 @@ async def test_the_audit_sees_damage_beside_what_is_gone(
     assert {found.invariant for found in findings if found.violations} >= breaks
     assert breaks <= set(INVARIANTS)
     assert bool(breaks) == any(found.violations for found in findings)
+
+
+async def test_revoked_keys_go(services: Services, database: Database, owner: Owner) -> None:
+    """Once they were revoked so long ago; live ones stay, and a key that is gone opens nothing."""
+    guests = [await services.users.add_guest() for _ in range(3)]
+    kept = [
+        await services.users.exchange_key(guest.user_id, guest.user_key, keep=False)
+        for guest in guests
+    ]
+    await pass_time(database, 2 * 86_400)
+    late = await services.users.exchange_key(kept[0].user_id, kept[0].user_key, keep=False)
+    assert await prune(database.app_url, older_than_days=1, dry_run=True) == Pruned(0, 0, 3)
+    assert await prune(database.app_url, older_than_days=1) == Pruned(0, 0, 3)
+    assert await owner.fetchval("SELECT count(*) FROM user_key") == 4
+    async with services_on(database) as fresh:
+        known = [await is_known(fresh.users, key.user_key) for key in (*guests, *kept, late)]
+    assert known == [False] * 3 + [False, True, True, True]
+    assert await broken(database) == {}
+
+
+async def test_who_was_silent_trusts_no_key(services: Services, database: Database) -> None:
+    """A process that was stopped while a key was revoked, and the row dropped, forgets the key."""
+    guest = await services.users.add_guest()
+    async with services_on(database) as other:
+        await other.users.read_revocations()
+        assert await is_known(other.users, guest.user_key)
+        await services.users.revoke_keys(guest.user_id)
+        await pass_time(database, 2 * 86_400)
+        await prune(database.app_url, older_than_days=1)
+        await other.users.read_revocations()
+        assert await is_known(other.users, guest.user_key)  # the control: it can't hear of it
+        other.users._asked_at -= 86_400
+        await other.users.read_revocations()
+        assert not await is_known(other.users, guest.user_key)
 
 
 async def test_a_database_that_is_away(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,0 +1,24 @@
+-- What is no longer kept of user keys. Conventions as in waiting_room/functions.sql.
+
+-- Drops the next p_limit keys that were revoked before p_before. Without its row a key is as unknown as
+-- with it, and every process has heard of such a revocation long since. Those that somebody has locked
+-- just now stay. Returns how many.
+CREATE OR REPLACE FUNCTION user_key_prune(p_before timestamptz, p_limit int)
+RETURNS int LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET enable_bitmapscan = off
+AS $$
+DECLARE
+    dropped int;
+BEGIN
+    -- Revocations are numbered one after the other: the oldest come first.
+    WITH ended AS MATERIALIZED (
+        SELECT k.ctid AS at FROM user_key AS k
+        WHERE k.revocation IS NOT NULL AND k.revoked_at < p_before
+        ORDER BY k.revocation LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM user_key AS k USING ended AS e WHERE k.ctid = e.at;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    RETURN dropped;
+END $$;
