@@ -1,11 +1,9 @@
 """What a setting may be, and what is wrong with one, in words; never a secret's value."""
 
 import re
-from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -29,12 +27,11 @@ def allowed(name: str) -> str:
     if bool in kinds:
         return "true or false"
     if int in kinds or float in kinds:
-        number = "a whole number" if int in kinds else "a number"
-        return " ".join([number, *_bounds(bounds)])
-    least = [bound.min_length for bound in bounds if isinstance(bound, MinLen)]
-    if least and least[0] > 1:
-        return f"at least {least[0]} characters"
-    return "not empty" if least else ""
+        return ("a whole number" if int in kinds else "a number") + _bounds(bounds)
+    least = _bound(bounds, "min_length")
+    if least is None:
+        return ""
+    return f"at least {least} characters" if least > 1 else "not empty"
 
 
 def _line(found: dict[str, Any]) -> str:
@@ -51,15 +48,19 @@ def _line(found: dict[str, Any]) -> str:
     return f"FRONTROW_{name.upper()}: {says}"
 
 
-def _bounds(bounds: list[Any]) -> Iterator[str]:
+def _bounds(bounds: list[Any]) -> str:
     """The least and the most of a number."""
-    most = [bound.le for bound in bounds if isinstance(bound, Le)]
-    for bound in bounds:
-        match bound:
-            case Ge(ge=least):
-                yield f"from {least:,} to {most[0]:,}" if most else f"of at least {least:,}"
-            case Gt(gt=under):
-                yield f"over {under:,} and up to {most[0]:,}" if most else f"over {under:,}"
+    least, under, most = (_bound(bounds, kind) for kind in ("ge", "gt", "le"))
+    if least is not None:
+        return f" of at least {least:,}" if most is None else f" from {least:,} to {most:,}"
+    if under is not None:
+        return f" over {under:,}" if most is None else f" over {under:,} and up to {most:,}"
+    return "" if most is None else f" up to {most:,}"
+
+
+def _bound(bounds: list[Any], kind: str) -> Any:  # noqa: ANN401 - a number, or nothing
+    """The bound of one kind, if there is one."""
+    return next((getattr(bound, kind) for bound in bounds if hasattr(bound, kind)), None)
 
 
 def _taken_apart(kind: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401 - any annotation

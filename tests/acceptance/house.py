@@ -28,8 +28,16 @@ PATIENCE_SECONDS = 60
 class House:
     """A running ``frontrow serve``. Started again, it has the same port and data directory."""
 
-    def __init__(self, folder: Path, *options: str, workers: int = 1, **environment: str) -> None:
-        self.directory = DataDirectory(folder / "data")
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        workers: int = 1,
+        data: str = "data",
+        operator_key: str | None = OPERATOR_KEY,
+        **environment: str,
+    ) -> None:
+        self.directory = DataDirectory(folder / data)
         self.log = folder / "log"
         self.port = free_port()
         self._command: list[str | Path] = [
@@ -38,7 +46,7 @@ class House:
         ]
         self._workers = workers
         self._environment = {
-            "FRONTROW_OPERATOR_KEY": OPERATOR_KEY,
+            **({"FRONTROW_OPERATOR_KEY": operator_key} if operator_key else {}),
             # A killed server leaves its temporary files: here they go with the folder.
             "TMPDIR": str(folder),
             **environment,

@@ -306,6 +306,18 @@ def test_something_else_is_refused(folder: Path) -> None:
     assert mode(folder) == before
 
 
+def test_something_beside_a_database_is_left_alone(grown: Path) -> None:
+    """A backup that was written into the data directory doesn't keep the server from starting."""
+    stray = grown / "monday.dump"
+    stray.write_text("kept")
+    try:
+        with EmbeddedServer(grown):
+            pass
+        assert stray.read_text() == "kept"
+    finally:
+        stray.unlink()
+
+
 def test_file_in_its_place_is_refused(folder: Path) -> None:
     """A file where the data directory should be gives one line."""
     (folder / "file").write_text("")

@@ -82,7 +82,8 @@ class DataDirectory:
                 msg = f"the data directory {self.path} belongs to another account: start it as that"
                 raise SetupError(msg)
             strangers = [entry.name for entry in self.path.iterdir() if not _expected(entry.name)]
-            if strangers:
+            # Something that somebody put beside a database of ours, such as a backup, does no harm.
+            if strangers and not self.secrets.exists():
                 msg = (
                     f"{self.path} isn't a data directory of frontrow (it has {strangers[0]!r}): "
                     "name an empty or a new one with --data-dir"
