@@ -849,6 +849,7 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
         ({"hold_seconds": 3601}, "/hold_seconds"),
         ({"hold_seconds": 1.5}, "/hold_seconds"),
         ({"max_seats_per_user": 0}, "/max_seats_per_user"),
+        ({"timezone": "localtime"}, "/timezone"),
         ({"max_seats_per_user": 101}, "/max_seats_per_user"),
         ({"shows": []}, "/shows"),
         ({"shows": [SHOW] * 401}, "/shows"),

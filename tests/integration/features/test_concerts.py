@@ -125,9 +125,15 @@ async def test_the_same_key_for_another_concert(
         await services.concerts.create(other, msgspec.structs.replace(ROOM, **room), "key")
 
 
-@pytest.mark.parametrize("zone", ["", "Seoul", "Asia", "../etc/passwd", "/etc/passwd", "a\x00b"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        *("", "Seoul", "Asia", "asia/seoul", "../etc/passwd", "/etc/passwd", "a\x00b"),
+        *("localtime", "posixrules", "Factory", "right/Asia/Seoul", "posix/Asia/Seoul"),
+    ],
+)
 async def test_no_such_time_zone(services: Services, database: Database, zone: str) -> None:
-    """A time zone is a name of the tz database."""
+    """A time zone is a name of the tz database, which browsers know; a system's files have more."""
     detail = f"there is no time zone {zone!r}"
     async with refused(
         database, InvalidRequest, errors=[{"pointer": "/timezone", "detail": detail}]
@@ -137,6 +143,14 @@ async def test_no_such_time_zone(services: Services, database: Database, zone: s
 
 async def test_one_currency(services: Services, database: Database) -> None:
     """Balances are in it, so prices are."""
+@pytest.mark.parametrize("zone", ["Asia/Saigon", "ROK", "Etc/GMT+9", "UTC"])
+async def test_a_time_zone_by_another_name(services: Services, zone: str) -> None:
+    """Old and short names of the tz database are good too."""
+    made, _ = await services.concerts.create(concert(timezone=zone), ROOM, None)
+    listed = {each.concert_id: each.timezone for each in await services.catalogue.concerts()}
+    assert listed[made.concert_id] == zone
+
+
     detail = "this installation sells in KRW"
     async with refused(
         database, InvalidRequest, errors=[{"pointer": "/currency", "detail": detail}]
