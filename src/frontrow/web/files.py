@@ -29,7 +29,7 @@ _MEDIA_TYPES = {
 _FOR_GOOD = b"public, max-age=31536000, immutable"
 _ASK_AGAIN = b"public, no-cache"
 _WORTH_PACKING = 512  # bytes
-_IMPORT = re.compile(r"""^(?:import|export)\b[^;]*?from\s+"(\.[^"]+)";""", re.MULTILINE)
+_IMPORT = re.compile(r"""^(?:import|export)\b(?:[^;"]*?from)?\s+"(\.[^"]+)";""", re.MULTILINE)
 
 
 class Body(msgspec.Struct, frozen=True):

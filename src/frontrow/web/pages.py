@@ -131,7 +131,7 @@ def render(files: Files, page: Page, language: str, found: Standing) -> Body:
     made = {
         "title": escape(texts["site"]),
         "refresh": "",
-        "content": f'<p class="soft">{escape(texts["loading"])}</p>'
+        "content": f'<p class="soft loading">{escape(texts["loading"])}</p>'
         f'<noscript><p class="card">{escape(texts["noscript"])}</p></noscript>',
         "styles": styles(files, *page.styles),
         "scripts": scripts(files, page.script, texts),

@@ -1,5 +1,6 @@
 // The operator's calls, and the sign-in that they need.
 
+import "../shared/uncaught.js";
 import { call, insist } from "../shared/api.js";
 import { busy, button, h, show } from "../shared/dom.js";
 import { t } from "../shared/i18n.js";

@@ -1,5 +1,6 @@
 // One concert before its seats: its line, as the server says this browser stands in it.
 
+import "../shared/uncaught.js";
 import { insist } from "../shared/api.js";
 import { busy, button, h } from "../shared/dom.js";
 import { beSomebody, session } from "../shared/guest.js";

@@ -30,7 +30,7 @@ class Seats {
 
   async show() {
     const { concert, showing, parts } = this;
-    this.mapPlace = h("div", { class: "map-place" }, h("p", { class: "soft" }, t("loading")));
+    this.mapPlace = h("div", { class: "map-place" }, h("p", { class: "soft loading" }, t("loading")));
     this.sections = h("ul", { class: "sections" });
     this.listPlace = h("div", {});
     this.total = h("p", { class: "chosen" });

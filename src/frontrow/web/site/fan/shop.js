@@ -2,6 +2,7 @@
 // there comes first, whatever the address says: so a reload, or another tab, goes on where it was.
 
 import { signInLink } from "../shared/account.js";
+import "../shared/uncaught.js";
 import { insist } from "../shared/api.js";
 import { button, h, setText } from "../shared/dom.js";
 import { secondsUntil } from "../shared/clock.js";

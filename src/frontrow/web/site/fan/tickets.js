@@ -1,5 +1,6 @@
 // What the fan owns: tickets to show, print and put into the calendar; the balance; giving back.
 
+import "../shared/uncaught.js";
 import { insist } from "../shared/api.js";
 import { button, h } from "../shared/dom.js";
 import { signInLink } from "../shared/account.js";

@@ -1,0 +1,24 @@
+"""What a page does about a fault of its own: it never waits for good."""
+
+from playwright.async_api import Browser, expect
+
+from tests.pages.browser import window
+from tests.pages.fans import enter
+from tests.web.fans import Desk
+
+
+async def test_a_fault_of_the_page(browser: Browser, desk: Desk) -> None:
+    """Whatever goes wrong in a script, the page says so and can be tried again."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("Invalid time zone",)
+        fan = await enter(here, concert)
+        change = "UPDATE concert SET timezone = $1 WHERE concert_id = $2"
+        await desk.owner.execute(change, "localtime", concert.concert_id)
+        await fan.page.reload()
+        await fan.sees("failed")
+        await expect(fan.page.get_by_role("alert")).to_have_text(fan.says("refusal.malformed"))
+        await fan.is_well()
+        await desk.owner.execute(change, "Asia/Seoul", concert.concert_id)
+        await fan.button("try_again").click()
+        await fan.sees("seats.heading")
