@@ -10,7 +10,7 @@ import pytest
 
 from frontrow.db.server import EmbeddedServer
 from tests.conftest import Database
-from tests.web.fans import OPEN, Concert, Desk, eventually, open_desk
+from tests.web.fans import OPEN, Concert, Desk, eventually, open_desk, starts_at
 from tests.web.test_trouble import unreachable
 from tests.web.visitors import Visitor, visiting
 
@@ -85,6 +85,33 @@ async def test_the_same_place_as_on_the_other_page(desk: Desk, visitor: Visitor)
     token = visitor.secrets()[f"frontrow_place_{concert.concert_id.replace('-', '')}"]
     await desk.ask("DELETE", "/queue/tokens/me", token)
     assert heading(await look(visitor, concert)) == "You left the line"
+
+
+@pytest.mark.parametrize("how", ["ended", "cancelled"])
+async def test_nothing_is_sold_any_more(desk: Desk, visitor: Visitor, how: str) -> None:
+    """The page says so, offers no line and takes nobody in; who waits is told, and may leave."""
+    said = {"ended": "The sale of this concert is over.", "cancelled": "This concert is cancelled."}
+    concert = await desk.concert(waiting_room=ONE_BY_ONE)
+    await desk.buyer(concert)
+    await send(visitor, concert, "join")
+    show = f"/admin/shows/{concert.shows[0]['show_id']}"
+    if how == "ended":
+        await desk.operate("PATCH", show, json={"sales_end_at": starts_at(-1)})
+    else:
+        await desk.operate("POST", f"{show}/cancellation")
+
+    async def is_told() -> bool:
+        return heading(await look(visitor, concert)) == said[how]
+
+    await eventually(is_told)
+    assert 'value="leave"' in (await look(visitor, concert)).text
+    await send(visitor, concert, "leave")
+    landing = (await look(visitor, concert)).text.partition("<script")[0]
+    assert said[how] in landing
+    assert "<form" not in landing
+    assert "Every seat is taken" not in landing
+    await send(visitor, concert, "join")
+    assert list(visitor.secrets()) == ["frontrow_user"]
 
 
 async def test_before_a_draw(desk: Desk, visitor: Visitor) -> None:

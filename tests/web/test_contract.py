@@ -119,6 +119,7 @@ async def test_a_waiting_place_is_followed(desk: Desk) -> None:
             "eta_seconds": None,
             "poll_after_ms": status["poll_after_ms"],
             "room_state": "open",
+            "sale": "open",
             "seats_available": 50,
             "seats_outnumbered": False,
             "issued_at": status["issued_at"],
@@ -301,10 +302,12 @@ async def test_concerts_are_listed_for_everybody(desk: Desk) -> None:
             "venue": "The Hall",
             "timezone": "Asia/Seoul",
             "currency": "KRW",
+            "max_seats_per_user": 4,
             "first_date": concert.shows[0]["date"],
             "last_date": concert.shows[1]["date"],
             "price_from": 50_000,
             "refundable_until": None,
+            "sale": "open",
             "state": "open",
         }
     ]
@@ -330,6 +333,7 @@ async def test_dates_with_a_free_seat_are_listed(desk: Desk) -> None:
                 "starts_at": first["shows"][0]["starts_at"],
                 "seats_total": 2,
                 "seats_available": 0,
+                "sale": "open",
             }
         ],
     }
@@ -852,8 +856,19 @@ async def test_the_end_of_a_sale_is_moved(desk: Desk) -> None:
     check_problem(await fan.by_token("POST", "/reservations", json=wanted), 409, "show_closed")
     dates = (await fan.by_token("GET", f"/concerts/{concert.concert_id}/dates")).json()["dates"]
     assert [day["date"] for day in dates] == [concert.shows[1]["date"]]
+    seats = f"/concerts/{concert.concert_id}/dates/{concert.date}/seats"
+
+    async def is_closed() -> bool:
+        return (await fan.by_token("GET", seats)).status_code == 409
+
+    await eventually(is_closed)
     again = (await desk.operate("PATCH", path, json={"sales_end_at": None})).json()
     assert again["sales_end_at"] == again["starts_at"] == start
+
+    async def is_open() -> bool:
+        return (await fan.by_token("GET", seats)).status_code == 200
+
+    await eventually(is_open)
     assert (await fan.hold(concert, 1))["state"] == "held"
 
 

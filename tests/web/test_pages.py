@@ -4,6 +4,7 @@ import gzip
 import json
 import posixpath
 import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -15,7 +16,7 @@ from frontrow.web.languages import LANGUAGES, catalog
 from frontrow.web.openapi import document
 from frontrow.web.pages import PAGES
 from frontrow.web.written import days, money
-from tests.web.fans import Desk, check_problem
+from tests.web.fans import Desk, check_problem, eventually
 
 HEAVIEST = 100_000
 """Bytes of a page with all that it loads, before compression."""
@@ -202,6 +203,32 @@ async def test_the_list(desk: Desk) -> None:
     assert (await desk.http.get("/", headers=tag)).status_code == 304
 
 
+async def test_the_list_ends_with_what_is_over(desk: Desk) -> None:
+    """A concert whose shows are over comes after all others, says so, and tells its year."""
+    past = [{"starts_at": "2020-03-01T10:00:00Z", "price": 50_000}]
+    over = await desk.concert(title="Long ago", shows=past)
+    closed = await desk.concert(title="Closed line")
+    await desk.owner.execute(
+        "UPDATE waiting_room SET closes_at = clock_timestamp() WHERE concert_id = $1",
+        closed.concert_id,
+    )
+    await desk.concert(title="To come")
+    line = f"/concerts/{closed.concert_id}/queue"
+
+    async def is_closed() -> bool:
+        return bool((await desk.ask("GET", line)).json()["state"] == "closed")
+
+    await eventually(is_closed)
+    shown = (await desk.http.get("/")).text
+    before, after = shown.split("<h2>No longer on sale</h2>")
+    assert "To come" in before
+    assert "Closed line" in after
+    card = after[after.index(over.concert_id) :].partition("</article>")[0]
+    assert "Sun, March\N{NO-BREAK SPACE}1, 2020" in card
+    badge = '<span class="badge">Sale ended</span>'
+    assert after[: after.index(over.concert_id)].rpartition("<li>")[2].count(badge) == 1
+
+
 def test_money_and_days() -> None:
     """As people write them, in the currency's digits and the language's words."""
     english, korean = (catalog(files.sources, language, "list") for language in LANGUAGES)
@@ -209,14 +236,18 @@ def test_money_and_days() -> None:
     assert money(1_234_567, "USD") == "$12,345.67"
     assert money(1_234_567, "BHD") == "BHD 1,234.567"
     first, last = date(2027, 3, 14), date(2027, 4, 2)
-    assert days(first, first, english) == "Sun, March\N{NO-BREAK SPACE}14"
-    assert (
-        days(first, last, english)
-        == "Sun, March\N{NO-BREAK SPACE}14 – Fri, April\N{NO-BREAK SPACE}2"
-    )
-    assert days(first, last, korean) == "3월 14일 (일) ~ 4월 2일 (금)".replace(
-        "월 ", "월\xa0"
-    ).replace("일 (", "일\xa0(")
+
+    def told(last: date, texts: Mapping[str, str], this_year: int) -> str:
+        return days(first, last, texts, this_year).replace("\N{NO-BREAK SPACE}", " ")
+
+    assert told(first, english, 2027) == "Sun, March 14"
+    assert told(last, english, 2027) == "Sun, March 14 – Fri, April 2"
+    assert told(last, korean, 2027) == "3월 14일 (일) ~ 4월 2일 (금)"
+    assert told(first, english, 2026) == "Sun, March 14, 2027"
+    assert told(first, korean, 2028) == "2027년 3월 14일 (일)"
+    # A year is told for both days or for none.
+    end = date(2028, 1, 1)
+    assert told(end, english, 2027) == "Sun, March 14, 2027 – Sat, January 1, 2028"
 
 
 async def test_styles_come_as_one_file(desk: Desk) -> None:

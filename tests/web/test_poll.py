@@ -26,6 +26,7 @@ STATUS = Status(
     eta_seconds=Eta(60, 90),
     poll_after_ms=1_500,
     room_state="open",
+    sale="open",
     seats_available=40,
     seats_outnumbered=False,
     issued_at=AT,
@@ -46,6 +47,7 @@ FINISHED = replace(STATUS, state="finished", ahead=0, eta_seconds=None, reason="
         (STATUS, {"eta_seconds": Eta(60, 91)}),
         (STATUS, {"eta_seconds": Eta(61, 90)}),
         (STATUS, {"seats_available": 41}),
+        *[(STATUS, {"sale": sale}) for sale in ("ended", "cancelled")],
         (STATUS, {"state": "admitted", "expires_at": AT}),
         *[(STATUS, {"room_state": s}) for s in ("scheduled", "paused", "sold_out", "closed")],
         (

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from frontrow.concerts.model import Concert, Dates, DateStock, Show, ShowStock
+from frontrow.concerts.model import Concert, Dates, DateStock, Sale, Show, ShowStock
 from frontrow.db.queries import load
 from frontrow.errors import NotFound, ShowAmbiguous
 from frontrow.group_commit import Lanes
@@ -83,20 +83,20 @@ class Catalogue:
             raise NotFound
         stocks = await self._stocks.submit(tuple(show.show_id for show in shows))
         days: dict[date, list[ShowStock]] = {}
-        for show, (available, closed) in zip(shows, stocks, strict=True):
-            if all_dates or (available > 0 and not closed):
+        for show, (available, sale) in zip(shows, stocks, strict=True):
+            if all_dates or available > 0:
                 days.setdefault(show.date, []).append(
-                    ShowStock(show.show_id, show.starts_at, show.seats_total, available)
+                    ShowStock(show.show_id, show.starts_at, show.seats_total, available, sale)
                 )
         return Dates([DateStock(day, stock) for day, stock in sorted(days.items())])
 
     async def _read_stocks(
         self, wanted: Sequence[tuple[UUID, ...]]
-    ) -> list[list[tuple[int, bool]]]:
+    ) -> list[list[tuple[int, Sale]]]:
         distinct = list(dict.fromkeys(show_id for ids in wanted for show_id in ids))
         rows = await _queries.stock_of_shows(self._pool, show_ids=distinct)
         stock = {
-            show_id: (row["available"], row["closed"])
+            show_id: (row["available"], row["sale"])
             for show_id, row in zip(distinct, rows, strict=True)
         }
         return [[stock[show_id] for show_id in ids] for ids in wanted]

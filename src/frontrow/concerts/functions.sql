@@ -46,6 +46,16 @@ BEGIN
     RETURN QUERY SELECT s.* FROM show AS s WHERE s.show_id = p_show_id;
 END $$;
 
+-- How the sale of a show stands: open, ended or cancelled. Of several together max() tells: open if one of
+-- them is, cancelled if all are.
+CREATE OR REPLACE FUNCTION show_sale(
+    sales_end_at timestamptz, cancelled_at timestamptz, now timestamptz
+)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN cancelled_at IS NOT NULL THEN 'cancelled' WHEN sales_end_at <= now THEN 'ended' ELSE 'open'
+END;
+
 -- Creates a concert with its waiting room; the shows are added in the same transaction. Asked again
 -- with the same id, it changes nothing.
 -- request_hash: what stands; another one than asked for means that the id was used for another

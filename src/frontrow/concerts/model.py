@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 SeatState: TypeAlias = Literal["available", "held", "sold"]
+Sale: TypeAlias = Literal["open", "ended", "cancelled"]
 Money: TypeAlias = Annotated[
     int,
     Meta(ge=1, le=1_000_000_000, description="Money, in the currency's minor unit."),
@@ -47,10 +48,15 @@ class Concert(msgspec.Struct, frozen=True):
     venue: str | None
     timezone: str
     currency: str
+    max_seats_per_user: SeatLimit
     first_date: date | None
     last_date: date | None
     price_from: int | None
     refundable_until: RefundableUntil
+    sale: Annotated[
+        Sale,
+        Meta(description="`open` as long as a show is sold; `cancelled` where all of them are."),
+    ]
 
 
 class Show(msgspec.Struct, frozen=True):
@@ -72,6 +78,7 @@ class ShowStock(msgspec.Struct, frozen=True):
     starts_at: datetime
     seats_total: int
     seats_available: int
+    sale: Annotated[Sale, Meta(description="Whether the show is still sold.")]
 
 
 class DateStock(msgspec.Struct, frozen=True):

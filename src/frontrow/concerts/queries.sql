@@ -48,15 +48,21 @@ INSERT INTO installation (currency) VALUES (:currency) ON CONFLICT DO NOTHING;
 SELECT currency FROM installation;
 
 -- name: all_concerts
--- Every concert, the next to play first; a show that is cancelled doesn't count.
-SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency,
-    c.refundable_until, s.first_date, s.last_date, s.price_from
+-- Every concert: those on sale first, the next to play before the others; then those that are over, the
+-- latest first. A show that is cancelled doesn't count.
+SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency, c.max_seats_per_user,
+    c.refundable_until, s.first_date, s.last_date, s.price_from, s.sale
 FROM concert AS c
-LEFT JOIN LATERAL (
-    SELECT min(date) AS first_date, max(date) AS last_date, min(price_from) AS price_from
-    FROM show WHERE show.concert_id = c.concert_id AND show.cancelled_at IS NULL
-) AS s ON true
-ORDER BY s.first_date, c.created_at, c.concert_id;
+CROSS JOIN LATERAL (
+    SELECT max(o.sale) AS sale, min(date) FILTER (WHERE o.sale = 'open') AS next_date,
+        min(date) FILTER (WHERE o.sale <> 'cancelled') AS first_date,
+        max(date) FILTER (WHERE o.sale <> 'cancelled') AS last_date,
+        min(price_from) FILTER (WHERE o.sale <> 'cancelled') AS price_from
+    FROM show
+    CROSS JOIN LATERAL show_sale(sales_end_at, cancelled_at, statement_timestamp()) AS o (sale)
+    WHERE show.concert_id = c.concert_id
+) AS s
+ORDER BY s.next_date, s.last_date DESC NULLS LAST, c.created_at, c.concert_id;
 
 -- name: shows_of
 -- The shows of a concert, in order of time.
@@ -65,13 +71,15 @@ WHERE concert_id = :concert_id
 ORDER BY starts_at, show_id;
 
 -- name: stock_of_shows
--- How many seats of shows are free, in the order asked for, of a cancelled one none; no seat is looked at.
-SELECT CASE WHEN s.cancelled_at IS NOT NULL THEN 0
-        ELSE (s.seats_total - t.sold - coalesce(d.seats, 0) - coalesce(h.seats, 0))::int
-    END AS available,
-    s.sales_end_at <= statement_timestamp() AS closed
+-- How the sale of shows stands and how many seats are free, in the order asked for: of one that isn't sold
+-- any more, none. No seat is looked at.
+SELECT o.sale,
+    CASE WHEN o.sale = 'open'
+        THEN (s.seats_total - t.sold - coalesce(d.seats, 0) - coalesce(h.seats, 0))::int ELSE 0
+    END AS available
 FROM unnest(:show_ids::uuid[]) WITH ORDINALITY AS k (show_id, item)
 JOIN show AS s USING (show_id)
+CROSS JOIN LATERAL show_sale(s.sales_end_at, s.cancelled_at, statement_timestamp()) AS o (sale)
 JOIN stock AS t USING (show_id)
 LEFT JOIN (SELECT show_id, sum(seats) AS seats FROM sold_delta GROUP BY show_id) AS d USING (show_id)
 LEFT JOIN (

@@ -50,6 +50,7 @@ def view_of(line: Line) -> View:
         line.drawn,
         0 if line.drawn else line.issued,  # before a draw whoever joins may come to stand ahead
         line.state,
+        line.sale,
         line.seats_available,
         line.claim_seconds,
         line.policy_version,

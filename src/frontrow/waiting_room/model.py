@@ -9,7 +9,10 @@ from msgspec import Meta
 
 PlaceState: TypeAlias = Literal["waiting", "admitted", "finished"]
 FinishReason: TypeAlias = Literal["paid", "left", "expired"]
+Sale: TypeAlias = Literal["open", "ended", "cancelled"]
 RoomState: TypeAlias = Literal["scheduled", "open", "paused", "sold_out", "closed"]
+
+SALE = "`open` as long as a show is sold; `cancelled` where all of them are."
 
 
 class Eta(msgspec.Struct, frozen=True):
@@ -33,6 +36,7 @@ class Status(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     eta_seconds: Annotated[Eta | None, Meta(description="The forecast; null where there is none.")]
     poll_after_ms: Annotated[int, Meta(description="Ask again after this many milliseconds.")]
     room_state: Annotated[RoomState, Meta(description="How the line itself stands.")]
+    sale: Annotated[Sale, Meta(description=SALE)]
     seats_available: Annotated[int, Meta(description="Seats of the concert that are free now.")]
     seats_outnumbered: Annotated[
         bool,
@@ -71,6 +75,7 @@ class QueueDocument(msgspec.Struct, frozen=True, kw_only=True):
     issued: Annotated[int, Meta(description="The last number given.")]
     waiting: Annotated[int, Meta(description="How many wait.")]
     admitted: Annotated[int, Meta(description="How many are called and not finished.")]
+    sale: Annotated[Sale, Meta(description=SALE)]
     seats_available: Annotated[int, Meta(description="Seats that are free now.")]
     seats_held: Annotated[
         int, Meta(description="Seats that are held and not paid: they may come back.")

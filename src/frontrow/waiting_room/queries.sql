@@ -95,12 +95,13 @@ WHERE room_id = :room_id AND left_seq > :after AND left_seq <= :until AND number
 
 -- name: stock_of_concerts
 -- Seats by concert: how many there are, and of the shows that still sell, how many are neither sold nor
--- held, and how many are held. No seat is looked at: what is sold is counted by the purchases, what is
+-- held, and how many are held; and whether any show still sells. No seat is looked at: what is sold is counted by the purchases, what is
 -- held by the live holds.
 SELECT s.concert_id, sum(s.seats_total)::int AS total,
     coalesce(sum(s.seats_total - t.sold - coalesce(d.seats, 0) - coalesce(h.seats, 0))
         FILTER (WHERE s.sales_end_at > statement_timestamp()), 0)::int AS available,
-    coalesce(sum(h.seats), 0)::int AS held
+    coalesce(sum(h.seats), 0)::int AS held,
+    max(show_sale(s.sales_end_at, s.cancelled_at, statement_timestamp())) AS sale
 FROM show AS s
 JOIN stock AS t USING (show_id)
 LEFT JOIN (

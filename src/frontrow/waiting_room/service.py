@@ -246,6 +246,7 @@ class WaitingRooms:
             issued=line.issued,
             waiting=line.waiting,
             admitted=line.active,
+            sale=line.sale,
             seats_available=line.seats_available,
             seats_held=line.seats_held,
             seats_total=line.seats_total,

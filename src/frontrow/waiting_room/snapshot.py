@@ -18,7 +18,7 @@ import msgspec
 
 from frontrow.db.queries import load
 from frontrow.waiting_room.forecast import Forecasts, Pace
-from frontrow.waiting_room.model import Eta, RoomState
+from frontrow.waiting_room.model import Eta, RoomState, Sale
 from frontrow.waiting_room.policy import Policy
 
 _queries = load("frontrow.waiting_room")
@@ -57,6 +57,7 @@ class Line:
         "positions",
         "pruned_to",
         "room_id",
+        "sale",
         "scheduled",
         "seats_available",
         "seats_held",
@@ -80,6 +81,7 @@ class Line:
         self.seats_available = 0
         self.seats_held = 0
         self.seats_total = 0
+        self.sale: Sale = "open"
         self.policy: Policy
         self.policy_version = 0
         self.claim_seconds = 0
@@ -288,6 +290,7 @@ class Snapshot:
                 line.seats_available = row["available"]
                 line.seats_held = row["held"]
                 line.seats_total = row["total"]
+                line.sale = row["sale"]
         for row in await _queries.admitted_lately_by_room(self._pool):
             if row["room_id"] in self.lines:
                 self.lines[row["room_id"]].admitted_lately = row["admitted"]

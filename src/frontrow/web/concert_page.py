@@ -134,8 +134,9 @@ class ConcertPage:
         try:
             cookies.check_same_origin(ask)
             form = parse_qs((await read_body(request, _LARGEST_FORM_BYTES)).decode("latin-1"))
-            concert_id = (await self._concert(request)).concert_id
-            if form.get("do") == ["join"]:
+            concert = await self._concert(request)
+            concert_id = concert.concert_id
+            if form.get("do") == ["join"] and concert.sale == "open":
                 await self._join(ask, concert_id, response)
             elif form.get("do") == ["leave"]:
                 await self._leave(ask, concert_id, response)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from frontrow.waiting_room.model import Eta, QueueDocument, Status
 from frontrow.web.concerts import ListedConcert
 from frontrow.web.languages import text
-from frontrow.web.list_page import badge, facts
+from frontrow.web.list_page import badge, facts, is_over
 from frontrow.web.written import moment
 
 Texts = Mapping[str, str]
@@ -34,13 +34,17 @@ def landing(concert: ListedConcert, line: QueueDocument, texts: Texts, ways: Way
     """For one who has no place: what it is, and how to get one."""
     opens = _opens(concert, line.opens_at, texts)
     said = text(texts, f"landing.{line.state}", opens=opens)
+    then = [_ways(ways, texts), f'<p class="soft small">{escape(texts["landing.fair"])}</p>']
+    if is_over(concert):
+        then = [f'<p><a class="button" href="/">{escape(texts["all_concerts"])}</a></p>']
+    if concert.sale != "open":
+        said = f"{texts[f'over.{concert.sale}']} {texts[f'over.{concert.sale}.next']}"
     parts = [
-        f"<p>{badge(line.state, texts)}</p>",
+        f"<p>{badge(concert, texts)}</p>",
         f'<h1 tabindex="-1">{escape(concert.title)}</h1>',
         *facts(concert, texts),
         f"<p>{escape(said)}</p>",
-        "" if line.state == "closed" else _ways(ways, texts),
-        f'<p class="soft small">{escape(texts["landing.fair"])}</p>',
+        *then,
     ]
     return _view("landing", parts)
 
@@ -49,7 +53,12 @@ def place(concert: ListedConcert, line: QueueDocument, status: Status, texts: Te
     """For one who has a place."""
     if status.state == "finished":
         heading, said = f"finished.{status.reason}", [texts[f"finished.{status.reason}.next"]]
-        form = _form("join", texts["join_again"], "primary")
+        if concert.sale != "open":
+            said = [texts[f"over.{concert.sale}"]]
+        form = "" if is_over(concert) else _form("join", texts["join_again"], "primary")
+    elif concert.sale != "open" and status.claimed_at is None:
+        heading, said = f"over.{concert.sale}", [texts[f"over.{concert.sale}.next"]]
+        form = _form("leave", texts["leave"])
     elif status.state == "admitted":
         heading, said = "turn.title", [texts["turn.plain"]]
         form = _form("leave", texts["leave"])
@@ -97,7 +106,8 @@ def _form(do: str, label: str, look: str = "") -> str:
 def _opens(concert: ListedConcert, opens_at: datetime | None, texts: Texts) -> str:
     if opens_at is None:
         return ""
-    return moment(opens_at.astimezone(ZoneInfo(concert.timezone)), texts)
+    zone = ZoneInfo(concert.timezone)
+    return moment(opens_at.astimezone(zone), texts, datetime.now(zone).year)
 
 
 def _waiting(status: Status, opens: str, texts: Texts) -> list[str]:

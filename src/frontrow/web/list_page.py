@@ -1,13 +1,13 @@
 """The list of concerts, rendered here: it is what most people load first, and needs no script."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from html import escape
 from http import HTTPStatus
 
 from blacksheep import Content, Request, Response
 
 from frontrow.services import Services
-from frontrow.waiting_room.model import RoomState
 from frontrow.web.account import account, standing
 from frontrow.web.calls import Ask
 from frontrow.web.concerts import ListedConcert, on_sale
@@ -23,6 +23,7 @@ STYLES = ("base", "fan")
 """What the pages that are rendered here need."""
 
 _BADGES = {"open": "good", "scheduled": "warn", "paused": "warn", "sold_out": "bad", "closed": ""}
+_MOST_OVER = 12
 
 
 class ListPage:
@@ -62,14 +63,25 @@ class ListPage:
 
 
 def _list(concerts: list[ListedConcert], texts: Mapping[str, str]) -> str:
-    said = f"<p>{escape(texts['concerts.none'])}</p>"
-    if concerts:
-        said = f'<ul class="concerts">{"".join(_card(each, texts) for each in concerts)}</ul>'
+    """Those that are still to come; then some of those that are over, the latest first."""
+    coming = [each for each in concerts if not is_over(each)]
+    over = [each for each in concerts if is_over(each)][:_MOST_OVER]
+    said = _cards(coming, texts) if coming else f"<p>{escape(texts['concerts.none'])}</p>"
+    if over:
+        said += f"<h2>{escape(texts['concerts.over'])}</h2>{_cards(over, texts)}"
     return f'<div class="stack"><h1>{escape(texts["concerts"])}</h1>{said}</div>'
 
 
-def badge(state: RoomState, texts: Mapping[str, str]) -> str:
-    """How a line stands, in a word."""
+def is_over(concert: ListedConcert) -> bool:
+    """Whether nobody can join its line for anything any more."""
+    return concert.sale != "open" or concert.state == "closed"
+
+
+def badge(concert: ListedConcert, texts: Mapping[str, str]) -> str:
+    """How its sale stands, in a word."""
+    if concert.sale != "open":
+        return f'<span class="badge">{escape(texts[f"sale.{concert.sale}"])}</span>'
+    state = concert.state
     return f'<span class="badge {_BADGES[state]}">{escape(texts[f"room.{state}"])}</span>'
 
 
@@ -79,7 +91,9 @@ def facts(concert: ListedConcert, texts: Mapping[str, str]) -> list[str]:
     if concert.artist:
         found.append(f'<p class="artist">{escape(concert.artist)}</p>')
     if concert.first_date and concert.last_date:
-        found.append(f'<p class="soft">{days(concert.first_date, concert.last_date, texts)}</p>')
+        this_year = datetime.now(UTC).year
+        when = days(concert.first_date, concert.last_date, texts, this_year)
+        found.append(f'<p class="soft">{escape(when)}</p>')
     if concert.venue:
         found.append(f'<p class="soft">{escape(concert.venue)}</p>')
     if concert.price_from is not None:
@@ -88,9 +102,13 @@ def facts(concert: ListedConcert, texts: Mapping[str, str]) -> list[str]:
     return found
 
 
+def _cards(concerts: list[ListedConcert], texts: Mapping[str, str]) -> str:
+    return f'<ul class="concerts">{"".join(_card(each, texts) for each in concerts)}</ul>'
+
+
 def _card(concert: ListedConcert, texts: Mapping[str, str]) -> str:
     return (
-        f'<li><article class="card concert"><p>{badge(concert.state, texts)}</p><h2>'
+        f'<li><article class="card concert"><p>{badge(concert, texts)}</p><h2>'
         f'<a href="/concerts/{concert.concert_id}">{escape(concert.title)}</a></h2>'
         f"{''.join(facts(concert, texts))}</article></li>"
     )

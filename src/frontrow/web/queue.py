@@ -70,7 +70,7 @@ def etag(place_id: UUID, claim_seconds: int, current: Status) -> bytes:
     """
     tag = (
         f'"{place_id.int >> 64:x}-{claim_seconds}-{current.position or 0}-{current.ahead}'
-        f"-{current.seats_available}-{current.state[0]}{current.room_state[:2]}"
+        f"-{current.seats_available}-{current.state[0]}{current.room_state[:2]}{current.sale[0]}"
     )
     if current.eta_seconds is not None:
         tag += f"-{current.eta_seconds.p50}-{current.eta_seconds.p90}"

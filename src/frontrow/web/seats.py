@@ -58,6 +58,8 @@ async def seats(ask: Ask) -> Response:
         await ask.services.rooms.enter(ask.queue_token)
         raise
     found = await ask.services.seat_maps.read(ask.queue_token, show)
+    if show.sales_end_at <= found.seats.now:
+        raise ShowClosed
     return await map_answer(ask.request, found, wanted)
 
 
@@ -110,7 +112,7 @@ CALLS = (
             "that version, as they are now. Where that can't be told, or would be longer, the "
             "answer is all of them again: `complete` says which it is. The tag is the same for "
             "every form: as long as it stays, no seat has changed. Of a show that is cancelled "
-            "there are none to see: 409 `show_closed`."
+            "or whose sale has ended there are none to see: 409 `show_closed`."
         ),
         who=Who.ADMITTED,
         params={"concert_id": UUID, "date": date},

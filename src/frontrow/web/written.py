@@ -18,24 +18,30 @@ def money(amount: int, currency: str) -> str:
     return f"{_SIGNS.get(currency, currency + ' ')}{amount / 10**digits:,.{digits}f}"
 
 
-def days(first: date, last: date, texts: Mapping[str, str]) -> str:
-    """One day, or the days from one to another."""
+def days(first: date, last: date, texts: Mapping[str, str], this_year: int) -> str:
+    """One day, or the days from one to another; with years unless they are in this one."""
     if first == last:
-        return day(first, texts)
-    return text(texts, "dates", first=day(first, texts), last=day(last, texts))
+        return _day(first, texts, has_year=first.year != this_year)
+    has_year = not first.year == last.year == this_year
+    written = {
+        name: _day(which, texts, has_year=has_year)
+        for name, which in (("first", first), ("last", last))
+    }
+    return text(texts, "dates", **written)
 
 
-def day(which: date, texts: Mapping[str, str]) -> str:
-    """A calendar day, without its year."""
+def moment(at: datetime, texts: Mapping[str, str], this_year: int) -> str:
+    """A moment, in the time zone that it is given in; with its year unless it is in this one."""
+    day = _day(at.date(), texts, has_year=at.year != this_year)
+    return text(texts, "moment", day=day, time=f"{at:%H:%M}")
+
+
+def _day(which: date, texts: Mapping[str, str], *, has_year: bool) -> str:
     return text(
         texts,
-        "date",
+        "date.year" if has_year else "date",
         weekday=texts[f"weekday.{which.weekday()}"],
         month=texts[f"month.{which.month}"],
         day=which.day,
+        year=str(which.year),
     )
-
-
-def moment(at: datetime, texts: Mapping[str, str]) -> str:
-    """A moment, in the time zone that it is given in."""
-    return text(texts, "moment", day=day(at.date(), texts), time=f"{at:%H:%M}")

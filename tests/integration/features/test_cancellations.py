@@ -81,21 +81,23 @@ async def test_nothing_is_left_to_buy(services: Services) -> None:
     assert [day.date for day in dates.dates] == [other.date]
     every = await services.catalogue.dates(made.concert_id, all_dates=True)
     assert [day.shows[0].seats_available for day in every.dates] == [0, 50]
+    assert [day.shows[0].sale for day in every.dates] == ["cancelled", "open"]
     (listed,) = await services.catalogue.concerts()
+    assert listed.sale == "open"
     assert (listed.first_date, listed.last_date) == (other.date, other.date)
     for _ in range(2):
         sales = await services.paying.sales(made.concert_id)
         assert (sales.seats.total, sales.seats.available, sales.seats.sold) == (50, 50, 0)
         await services.rooms.snapshot.refresh_counts()
         line = services.rooms.snapshot.by_concert[made.concert_id]
-        assert line.seats_available == 50
+        assert (line.seats_available, line.sale) == (50, "open")
         await services.cancellations.step(first(made))
     assert sales.revenue == 0
     await services.cancellations.cancel(other.show_id)
     await services.rooms.snapshot.refresh_counts()
-    assert line.state == "sold_out"
+    assert (line.state, line.sale) == ("sold_out", "cancelled")
     (listed,) = await services.catalogue.concerts()
-    assert listed.first_date is None
+    assert (listed.first_date, listed.sale) == (None, "cancelled")
 
 
 async def test_in_steps(services: Services, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:

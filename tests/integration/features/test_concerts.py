@@ -66,10 +66,12 @@ async def test_create(services: Services, owner: Owner) -> None:
         "venue": "V",
         "timezone": "Asia/Seoul",
         "currency": "KRW",
+        "max_seats_per_user": 2,
         "first_date": "2030-05-02",
         "last_date": "2030-05-03",
         "price_from": 50_000,
         "refundable_until": None,
+        "sale": "open",
     }
     assert await owner.fetchval("SELECT count(*) FROM seat") == 100
     assert await owner.fetchval("SELECT count(*) FROM stock") == 2
@@ -141,8 +143,6 @@ async def test_no_such_time_zone(services: Services, database: Database, zone: s
         await services.concerts.create(concert(timezone=zone), ROOM, None)
 
 
-async def test_one_currency(services: Services, database: Database) -> None:
-    """Balances are in it, so prices are."""
 @pytest.mark.parametrize("zone", ["Asia/Saigon", "ROK", "Etc/GMT+9", "UTC"])
 async def test_a_time_zone_by_another_name(services: Services, zone: str) -> None:
     """Old and short names of the tz database are good too."""
@@ -151,6 +151,8 @@ async def test_a_time_zone_by_another_name(services: Services, zone: str) -> Non
     assert listed[made.concert_id] == zone
 
 
+async def test_one_currency(services: Services, database: Database) -> None:
+    """Balances are in it, so prices are."""
     detail = "this installation sells in KRW"
     async with refused(
         database, InvalidRequest, errors=[{"pointer": "/currency", "detail": detail}]
@@ -335,8 +337,9 @@ async def test_dates(services: Services, owner: Owner) -> None:
     assert [(day.date, [s.seats_available for s in day.shows]) for day in every.dates] == [
         (made.shows[0].date, [0]),
         (made.shows[1].date, [1]),
-        (made.shows[2].date, [2]),
+        (made.shows[2].date, [0]),
     ]
+    assert [day.shows[0].sale for day in every.dates] == ["open", "open", "ended"]
     (first,) = every.dates[0].shows
     assert (first.show_id, first.starts_at) == (made.shows[0].show_id, made.shows[0].starts_at)
     assert first.seats_total == 2
@@ -397,6 +400,33 @@ async def test_an_unknown_concert_has_no_dates(services: Services, database: Dat
         await services.catalogue.dates(uuid4())
 
 
+async def test_the_order_of_concerts(services: Services) -> None:
+    """The next to play first, though others began before it; what is over last, latest first."""
+    made = {}
+    for title, *starts in (
+        ("over", -40),
+        ("later", 9),
+        ("runs", -50, -45, 8),
+        ("cancelled", 5),
+        ("just over", -2, -1),
+        ("next", 7, 11),
+    ):
+        shows = [NewShow(starts_at=datetime.now(UTC) + timedelta(days=d), price=1) for d in starts]
+        new = msgspec.structs.replace(concert(*shows), title=title)
+        made[title], _ = await services.concerts.create(new, ROOM, None)
+    (show,) = made["cancelled"].shows
+    await services.cancellations.cancel(show.show_id)
+    listed = await services.catalogue.concerts()
+    assert [(each.title, each.sale) for each in listed] == [
+        ("next", "open"),
+        ("runs", "open"),
+        ("later", "open"),
+        ("just over", "ended"),
+        ("over", "ended"),
+        ("cancelled", "cancelled"),
+    ]
+
+
 async def test_no_concerts(services: Services) -> None:
     """An empty house shows nothing."""
     assert await services.catalogue.concerts() == []
@@ -419,7 +449,7 @@ async def test_the_end_of_a_sale(services: Services, database: Database) -> None
     assert (await services.catalogue.dates(made.concert_id)).dates == []
     await services.rooms.snapshot.refresh_counts()
     line = services.rooms.snapshot.by_concert[made.concert_id]
-    assert (line.seats_available, line.state) == (0, "sold_out")
+    assert (line.seats_available, line.state, line.sale) == (0, "sold_out", "ended")
     payment, _ = await services.paying.pay(place, held.reservation_id, held.amount, None)
     assert payment.seats == [1]
     again = await services.concerts.end_sale(show.show_id, None)

@@ -11,6 +11,7 @@ import { adoptView, announce, heading, setTitle, showView, viewName } from "../s
 import { follow } from "./follow.js";
 import { showTurn } from "./turnview.js";
 import { leaveLine } from "./leave.js";
+import { showOver } from "./over.js";
 import { callFan } from "./turn.js";
 import { showWaiting } from "./waiting.js";
 
@@ -21,6 +22,7 @@ const id = location.pathname.split("/")[2];
 const known = JSON.parse(document.getElementById("known").textContent);
 const { concert, line, has_place: hasPlace, sign_in: signIn } = known;
 let following = new AbortController();
+let { sale, state: roomState } = concert; // as they were heard of last
 let joinedAt = -Infinity; // when the fan pressed the button, if that was just now
 
 if (hasPlace) followPlace();
@@ -74,8 +76,11 @@ function followPlace() {
     signal,
     onStatus(status) {
       latest = status;
+      ({ sale, room_state: roomState } = status);
       if (status.state === "finished") showFinished(status.reason);
-      else if (status.state === "waiting") {
+      else if (sale !== "open" && !status.claimed_at) {
+        if (viewName() !== "over") showOver(concert, sale, { leave });
+      } else if (status.state === "waiting") {
         if (viewName() !== "waiting") waiting = showWaiting(concert, line, { leave });
         waiting.update(status);
       } else called(status, goIn);
@@ -112,12 +117,12 @@ function showFinished(reason) {
     "finished",
     concert.title,
     heading(t(`finished.${reason}`)),
-    h("p", {}, t(`finished.${reason}.next`)),
+    h("p", {}, t(sale === "open" ? `finished.${reason}.next` : `over.${sale}`)),
     h(
       "div",
       { class: "row" },
       reason === "paid" && h("a", { class: "button primary", href: "/tickets" }, t("my_tickets")),
-      button(t("join_again"), join, { class: reason === "paid" ? "" : "primary" }),
+      sale === "open" && roomState !== "closed" && button(t("join_again"), join, { class: reason === "paid" ? "" : "primary" }),
       allConcerts(),
     ),
   );

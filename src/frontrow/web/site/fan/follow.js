@@ -75,7 +75,8 @@ class Following {
     const { body } = await call("GET", path, { signal: this.signal, cache: "default" });
     const { position, ahead } = this.status;
     const isCalled = position !== null && body.serving >= position;
-    if (isCalled || body.state !== this.status.room_state) return this.askOwn();
+    const isOther = body.state !== this.status.room_state || body.sale !== this.status.sale;
+    if (isCalled || isOther) return this.askOwn();
     this.touched();
     this.onStatus({
       ...this.status,

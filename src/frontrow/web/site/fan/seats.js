@@ -19,7 +19,8 @@ const MOST_BEST = 10;
  * with; `back` leads to the dates, where there are several; `tick` starts the session's clock.
  */
 export function showSeats(concert, showing, parts) {
-  new Seats(concert, showing, parts).show().catch(parts.refused);
+  const seats = new Seats(concert, showing, parts);
+  seats.show().catch((error) => seats.signal?.aborted || parts.refused(error));
 }
 
 class Seats {
@@ -76,7 +77,7 @@ class Seats {
         await this.look();
       } catch (error) {
         if (this.signal.aborted) return;
-        if (error.code === "token_finished") return this.parts.refused(error);
+        if (error.code === "token_finished" || error.code === "show_closed") return this.parts.refused(error);
         await pause(Math.max(3000, error.retryAfterMs ?? 0), this.signal);
       }
     }

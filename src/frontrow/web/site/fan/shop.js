@@ -1,8 +1,8 @@
 // The page of those who are in: dates, then seats, then a hold and its payment. A hold that is already
 // there comes first, whatever the address says: so a reload, or another tab, goes on where it was.
 
-import { signInLink } from "../shared/account.js";
 import "../shared/uncaught.js";
+import { signInLink } from "../shared/account.js";
 import { insist } from "../shared/api.js";
 import { button, h, setText } from "../shared/dom.js";
 import { secondsUntil } from "../shared/clock.js";
@@ -14,6 +14,7 @@ import { showCheckout } from "./checkout.js";
 import { showSeats } from "./seats.js";
 import { follow } from "./follow.js";
 import { leaveLine } from "./leave.js";
+import { showOver } from "./over.js";
 import { everySecond } from "./ticking.js";
 
 const id = location.pathname.split("/")[2];
@@ -65,8 +66,8 @@ class Shop {
     Object.assign(this, { concert, ask });
   }
 
-  /** Goes where the server's state and the address lead. */
-  async open() {
+  /** Goes where the server's state and the address lead; `closed`: from a show that is no longer sold. */
+  async open({ closed = false } = {}) {
     try {
       const { body: me } = await insist("GET", "/users/me");
       const held = me.reservations.find(
@@ -78,22 +79,29 @@ class Shop {
         return;
       }
       const { body } = await insist("GET", `/concerts/${this.concert.concert_id}/dates?all=true`);
-      this.choose(body.dates);
+      this.choose(body.dates, closed);
     } catch (error) {
       this.refused(error);
     }
   }
 
-  choose(dates) {
+  choose(dates, closed) {
     const wanted = new URLSearchParams(location.search).get("show");
-    const shows = dates.flatMap(({ date, shows: of }) => of.map((show) => ({ date, ...show })));
-    const chosen = shows.find(({ show_id: id }) => id === wanted);
-    if (chosen) this.showSeats(chosen, shows.length > 1);
-    else if (shows.length === 1) this.showSeats(shows[0], false);
-    else this.showDates(dates);
+    const all = dates.flatMap(({ date, shows: of }) => of.map((show) => ({ date, ...show })));
+    const shows = all.filter(({ sale }) => sale === "open");
+    const chosen = shows.find(({ show_id: id }) => id === wanted) ?? (shows.length === 1 && shows[0]);
+    if (!shows.length) {
+      const sale = all.some((show) => show.sale === "ended") ? "ended" : "cancelled";
+      showOver(this.concert, sale, { leave });
+    } else if (chosen && !closed) this.showSeats(chosen, shows.length > 1);
+    else {
+      this.showDates(shows);
+      if (closed) notify(t("refusal.show_closed"), "bad");
+    }
   }
 
-  showDates(dates) {
+  showDates(shows) {
+    const dates = Map.groupBy(shows, ({ date }) => date);
     const signal = showView(
       "dates",
       this.concert.title,
@@ -103,12 +111,12 @@ class Shop {
       h(
         "ul",
         { class: "dates" },
-        dates.map(({ date, shows }) =>
+        Array.from(dates, ([date, of]) =>
           h(
             "li",
             { class: "card" },
             h("h2", {}, day(date)),
-            h("ul", { class: "shows" }, shows.map((show) => h("li", {}, this.showButton(date, show)))),
+            h("ul", { class: "shows" }, of.map((show) => h("li", {}, this.showButton(show)))),
           ),
         ),
       ),
@@ -117,13 +125,13 @@ class Shop {
     this.tick(signal);
   }
 
-  showButton(date, show) {
+  showButton(show) {
     const left = show.seats_available;
     const time = timeOfDay(show.starts_at, this.concert.timezone);
     const label = left ? t("dates.left", { count: left }) : t("dates.sold_out");
     const go = () => {
       history.pushState(null, "", `?show=${show.show_id}`);
-      this.showSeats({ date, ...show }, true);
+      this.showSeats(show, true);
     };
     return h(
       "button",
@@ -162,14 +170,14 @@ class Shop {
     if (signIn) location.replace(signIn); // the session has ended, the place hasn't
     else if (error.code === "token_finished" || error.code === "credential_missing") this.ask();
     else if (error.code === "not_admitted") backToLine();
-    else {
-      notify(sentence(error), "bad");
-      if (!document.querySelector("h1")) this.failed();
-    }
+    else if (error.code === "show_closed") return this.open({ closed: true });
+    else if (document.querySelector("#main .loading")) this.failed(error);
+    else notify(sentence(error), "bad");
   }
 
-  failed() {
-    showView("failed", this.concert.title, heading(t("failed")), button(t("try_again"), () => this.open()));
+  failed(error) {
+    showView("failed", this.concert.title, heading(t("failed")), h("p", { role: "alert" }, sentence(error)),
+      button(t("try_again"), () => this.open(), { class: "primary" }));
   }
 
   /** The time that is left, and the way out. */

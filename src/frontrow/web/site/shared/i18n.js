@@ -1,5 +1,7 @@
 // Texts from the page's catalog, and values in the words of its language.
 
+import { serverNow } from "./clock.js";
+
 const catalog = JSON.parse(document.getElementById("catalog").textContent);
 
 export const language = document.documentElement.lang;
@@ -49,15 +51,17 @@ export function timeOfDay(iso, timeZone) {
   return moment(iso, timeZone, { timeStyle: "short" });
 }
 
-/** A calendar day (YYYY-MM-DD), which has no time zone. */
-export function day(date, options = { weekday: "short", month: "long", day: "numeric" }) {
-  return moment(`${date}T00:00:00Z`, "UTC", options);
+/** A calendar day (YYYY-MM-DD), which has no time zone; with its year, unless it is in this one. */
+export function day(date) {
+  return days(date, date);
 }
 
-/** The days from one to another. */
+/** The days from one to another, written alike. */
 export function days(first, last) {
-  const options = { timeZone: "UTC", weekday: "short", month: "long", day: "numeric" };
   const [from, to] = [first, last].map((date) => new Date(`${date}T00:00:00Z`));
+  const thisYear = new Date(serverNow()).getUTCFullYear();
+  const hasYear = [from, to].some((date) => date.getUTCFullYear() !== thisYear);
+  const options = { timeZone: "UTC", weekday: "short", month: "long", day: "numeric", ...(hasYear && { year: "numeric" }) };
   return format(Intl.DateTimeFormat, options).formatRange(from, to);
 }
 

@@ -1,0 +1,89 @@
+"""What is over: a fan is told so, wherever on the way, and is offered nothing that can't be had."""
+
+import re
+
+from playwright.async_api import Browser, expect
+
+from tests.pages.browser import PHONE, window
+from tests.pages.fans import enter, visit
+from tests.web.fans import Concert, Desk
+
+ENDED = {"starts_at": "2020-03-01T10:00:00Z", "price": 50_000}
+MARCH = {"starts_at": "2126-03-01T10:00:00Z", "price": 50_000}
+MAY = {"starts_at": "2126-05-01T10:00:00Z", "price": 50_000}
+
+
+async def cancel(desk: Desk, concert: Concert, show: int = 0) -> None:
+    """Cancels a show."""
+    path = f"/admin/shows/{concert.shows[show]['show_id']}/cancellation"
+    assert (await desk.operate("POST", path)).status_code in (200, 201, 202)
+
+
+async def test_a_date_that_is_over_is_not_offered(browser: Browser, desk: Desk) -> None:
+    """Of several shows those that are sold are offered, with the year; the only one at once."""
+    several = await desk.concert(shows=[ENDED, MARCH, MAY])
+    one = await desk.concert(shows=[ENDED, MARCH])
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await visit(here, several)
+        await fan.join()
+        await fan.sees("dates.heading")
+        await expect(fan.page.locator(".dates h2")).to_have_text(
+            [re.compile("March 1, 2126"), re.compile("May 1, 2126")]
+        )
+        fan = await enter(here, one)
+        await expect(fan.page.locator(".when")).to_contain_text("March 1, 2126")
+        await expect(fan.button("seats.other_date")).to_have_count(0)
+
+
+async def test_nothing_is_sold_any_more(browser: Browser, desk: Desk) -> None:
+    """No line is offered; who came in before is told the same in place of dates and seats."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await enter(here, concert)
+        await cancel(desk, concert)
+        await fan.page.reload()
+        await fan.sees("over.cancelled")
+        await fan.is_well()
+        await fan.button("leave").click()
+        await fan.page.get_by_role("dialog").get_by_role("button", name=fan.says("leave")).click()
+        await fan.sees("finished.left")
+        await expect(fan.page.get_by_role("main")).to_contain_text(fan.says("over.cancelled"))
+        await expect(fan.button("join_again")).to_have_count(0)
+        fan = await visit(here, concert)
+        await expect(fan.page.get_by_role("main")).to_contain_text(fan.says("over.cancelled"))
+        await expect(fan.button("join")).to_have_count(0)
+
+
+async def test_over_while_waiting(browser: Browser, desk: Desk) -> None:
+    """Who waits hears it without doing anything; should it be sold again, the place is there."""
+    room = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
+    concert = await desk.concert(waiting_room=room)
+    await desk.buyer(concert)
+    show = f"/admin/shows/{concert.shows[0]['show_id']}"
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await visit(here, concert)
+        await fan.wait()
+        await desk.operate("PATCH", show, json={"sales_end_at": "2020-03-01T10:00:00Z"})
+        await fan.sees("over.ended")
+        await fan.is_well()
+        await desk.operate("PATCH", show, json={"sales_end_at": None})
+        await fan.sees("wait.heading")
+
+
+async def test_over_while_choosing(browser: Browser, desk: Desk) -> None:
+    """The map gives way to the dates that are left; to the news, where there are none."""
+    concert = await desk.concert(shows=[MARCH, MAY])
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await visit(here, concert)
+        await fan.join()
+        await fan.page.locator("button.show").first.click()
+        await fan.sees("seats.heading")
+        await expect(fan.page.locator(".section")).to_be_visible()
+        await cancel(desk, concert)
+        await fan.sees("dates.heading")
+        await fan.hears(fan.says("refusal.show_closed"))
+        await expect(fan.page.locator("button.show")).to_have_count(1)
+        await fan.page.locator("button.show").click()
+        await fan.sees("seats.heading")
+        await cancel(desk, concert, show=1)
+        await fan.sees("over.cancelled")
