@@ -1,0 +1,109 @@
+"""One figure, one value: what the documents repeat of docs/performance.md is what stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+MEASURED = (DOCS / "performance.md").read_text()
+SIZING = (DOCS / "sizing.md").read_text()
+LIMITS = (DOCS / "limits.md").read_text()
+MILESTONES = (DOCS / "design/milestones.md").read_text()
+
+
+def section(heading: str, text: str = MEASURED) -> str:
+    """What stands under a heading."""
+    found = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert found, heading
+    return found
+
+
+def cells(heading: str, first: str, second: str | None = None) -> list[str]:
+    """The row of a measured table that begins with this cell, or these two."""
+    for line in section(heading).splitlines():
+        row = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if row[0] == first and (second is None or row[1] == second):
+            return row
+    raise AssertionError(f"{heading}: no row {first}")
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers in a text, as they are written."""
+    return re.findall(r"\d(?:[\d,.]*\d)?", text)
+
+
+def sized(first: str) -> list[str]:
+    """The numbers that docs/sizing.md has for a thing."""
+    (row,) = re.findall(rf"^\| {re.escape(first)} \| (.*?) \|", SIZING, re.MULTILINE)
+    return numbers(row)
+
+
+HTTP, LINE, DATABASE = "Over HTTP", "The line", "The database calls by themselves"
+CPU, GROUPED = 4, 3
+
+
+def test_what_a_thing_costs() -> None:
+    """Each figure of the table is the measured one."""
+    hold, pay = cells(HTTP, "hold"), cells(HTTP, "pay")
+    assert sized("a joining user") == [
+        cells(HTTP, "join")[CPU],
+        *numbers(cells(LINE, "a place in the database, as joined, with its indexes")[1]),
+    ]
+    assert sized("a poll of somebody who waits") == [
+        cells(HTTP, "status poll, token seen before")[CPU]
+    ]
+    assert sized("an open stream") == [
+        *numbers(cells("Streams", "memory of a stream")[1]),
+        *numbers(cells("Streams", "CPU of an event")[1]),
+    ]
+    for thing, row in (("hold", hold), ("pay", pay)):
+        name = {"hold": "a hold", "pay": "a payment"}[thing]
+        grouped = numbers(cells(DATABASE, thing, "1,000")[GROUPED])[0]
+        assert sized(name) == [row[CPU], row[1], grouped]
+    memory = [row for row in section(LINE).splitlines() if row.startswith("| memory of a process")]
+    assert sized("a line of a million in a process") == [
+        re.findall(r"\| ([\d.]+) MB", row)[0] for row in memory
+    ]
+    joins = [
+        row for row in section(LINE).splitlines() if "40,000" in row or "joins a second" in row
+    ]
+    assert sized("joins of one line, all processes together") == [
+        numbers(row.split(" | ")[1])[0] for row in joins
+    ]
+
+
+def test_what_is_reckoned_with_them() -> None:
+    """The text reckons with the same figures."""
+    join, pay = cells(HTTP, "join")[CPU], cells(HTTP, "pay")
+    cores = 30_000 * float(join) / 1e6
+    assert f"30,000/s × {join} µs = {cores:.1f} cores" in SIZING
+    assert f"a single worker does {pay[1]}." in SIZING
+    assert f"5,000 × 0.5 requests a second × {pay[CPU]} µs" in SIZING
+    assert 5_000 * 0.5 * float(pay[CPU]) / 1e6 < 0.5
+    assert f"takes {numbers(cells(LINE, 'draw of 1,000,000')[1])[0]} s" in SIZING
+
+
+def test_what_the_limits_cost() -> None:
+    """The two tables are one."""
+    tables = [
+        [line for line in section(heading, text).splitlines() if line.startswith("|")]
+        for heading, text in (("Rate limits", MEASURED), ("What they cost", LIMITS))
+    ]
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 4
+
+
+MILESTONE = {DATABASE: 1, HTTP: 2, LINE: 3, "The best seats": 4, "The pages": 5}
+"""What each milestone is measured by."""
+
+
+@pytest.mark.parametrize("heading", re.findall(r"^## (.*)$", MEASURED, re.MULTILINE))
+def test_a_milestone_says_what_it_missed(heading: str) -> None:
+    """Where a bound is missed, the milestone that it belongs to says so; and nowhere else."""
+    missed = "missed" in section(heading)
+    if heading not in MILESTONE:
+        assert not missed, f"which milestone is {heading} of?"
+        return
+    (row,) = re.findall(rf"^\| {MILESTONE[heading]} \| .*$", MILESTONES, re.MULTILINE)
+    assert ("**missed**" in row) == missed
