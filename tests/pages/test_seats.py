@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.pages.browser import PHONE, expect, window
-from tests.pages.fans import enter, has_paid
+from tests.pages.fans import enter, has_paid, visit
 from tests.web.fans import Concert, Desk
 
 
@@ -105,6 +105,28 @@ async def test_best_seats_together(browser: Browser, desk: Desk) -> None:
         await fan.button("best.take").click()
         await fan.sees("pay.heading")
         await expect(fan.page.locator("ul.lines > li")).to_have_count(2)
+
+
+async def test_no_more_than_one_may_have(browser: Browser, desk: Desk) -> None:
+    """How many is bounded by what the concert allows, less what the fan has."""
+    concert = await desk.concert(max_seats_per_user=2)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await enter(here, concert)
+        for offered in (["1", "2"], ["1"]):
+            options = fan.page.get_by_label(fan.says("best.count")).locator("option")
+            await expect(options).to_have_text(offered)
+            await fan.page.get_by_label(fan.says("best.count")).select_option("1")
+            await fan.button("best.take").click()
+            await fan.sees("pay.heading")
+            await fan.pay()
+            fan = await visit(here, concert)
+            await fan.button("join_again").click()
+            await fan.sees("seats.heading")
+        await expect(fan.page.get_by_role("main")).to_contain_text(
+            fan.says("seats.no_more", count=2)
+        )
+        await expect(fan.button("best.take")).to_have_count(0)
+        await fan.is_well()
 
 
 async def test_by_keyboard_and_by_list(browser: Browser, desk: Desk) -> None:

@@ -15,8 +15,9 @@ const LOOK_MS = 2000;
 const MOST_BEST = 10;
 
 /**
- * Shows the seats of a show. `held` is given the reservation, `refused` what the shop has to deal
- * with; `back` leads to the dates, where there are several; `tick` starts the session's clock.
+ * Shows the seats of a show, of which the fan may have `left` more. `held` is given the reservation, `refused`
+ * what the shop has to deal with; `back` leads to the dates, where there are several; `tick` starts the
+ * session's clock.
  */
 export function showSeats(concert, showing, parts) {
   const seats = new Seats(concert, showing, parts);
@@ -162,10 +163,12 @@ class Seats {
 
   bestPicker() {
     this.count = h("select", { id: "best-count" },
-      Array.from({ length: MOST_BEST }, (_, index) => h("option", { value: index + 1, selected: index === 1 }, String(index + 1))));
+      Array.from({ length: Math.min(MOST_BEST, left) }, (_, index) => h("option", { value: index + 1, selected: index === 1 }, String(index + 1))));
     this.where = h("select", { id: "best-where" }, h("option", { value: "" }, t("best.anywhere")));
     return h("section", { class: "card best", "aria-label": t("best.heading") },
       h("h2", {}, t("best.heading")),
+    const { left } = this.parts;
+    if (left <= 0) return h("p", { class: "card" }, t("seats.no_more", { count: this.concert.max_seats_per_user }));
       h("div", { class: "row" },
         h("span", { class: "field" }, h("label", { for: "best-count" }, t("best.count")), this.count),
         h("span", { class: "field" }, h("label", { for: "best-where" }, t("best.where")), this.where),
@@ -180,6 +183,7 @@ class Seats {
     this.where.append(...names.map((name) => h("option", { value: name }, name)));
   }
 
+    if (!this.where) return;
   holdBest() {
     const body = { count: Number(this.count.value), together: true };
     if (this.where.value) body.section = this.where.value;

@@ -78,6 +78,9 @@ class Shop {
         this.checkOut(held);
         return;
       }
+      this.owned = me.tickets.filter(
+        ({ concert_id: concert, state }) => concert === this.concert.concert_id && state !== "void",
+      ).length;
       const { body } = await insist("GET", `/concerts/${this.concert.concert_id}/dates?all=true`);
       this.choose(body.dates, closed);
     } catch (error) {
@@ -144,6 +147,7 @@ class Shop {
   showSeats(show, hasOthers) {
     showSeats(this.concert, show, {
       header: this.sessionLine(),
+      left: this.concert.max_seats_per_user - this.owned,
       tick: (signal) => this.tick(signal),
       back: hasOthers ? () => this.backToDates() : null,
       held: (reservation) => this.checkOut(reservation),
