@@ -225,6 +225,7 @@ async def test_the_list_ends_with_what_is_over(desk: Desk) -> None:
     assert "Closed line" in after
     card = after[after.index(over.concert_id) :].partition("</article>")[0]
     assert "Sun, March\N{NO-BREAK SPACE}1, 2020" in card
+    assert "₩" not in card
     badge = '<span class="badge">Sale ended</span>'
     assert after[: after.index(over.concert_id)].rpartition("<li>")[2].count(badge) == 1
 

@@ -96,7 +96,7 @@ def facts(concert: ListedConcert, texts: Mapping[str, str]) -> list[str]:
         found.append(f'<p class="soft">{escape(when)}</p>')
     if concert.venue:
         found.append(f'<p class="soft">{escape(concert.venue)}</p>')
-    if concert.price_from is not None:
+    if concert.price_from is not None and concert.sale == "open":
         price = text(texts, "concert.from", price=money(concert.price_from, concert.currency))
         found.append(f'<p class="price">{escape(price)}</p>')
     return found
