@@ -73,9 +73,10 @@ class Visit:
             """async ([sections, number]) => {
                 const { href } = document.querySelector('link[href$="/seatlayout.js"]');
                 const { layOut, centreOf } = await import(href);
-                const { clientWidth } = document.querySelector(".map");
-                const { x, y } = centreOf(layOut(sections, clientWidth), number);
-                return { x, y };
+                const map = document.querySelector(".map");
+                const { x, y } = centreOf(layOut(sections, map.clientWidth), number);
+                map.scrollLeft = x - map.clientWidth / 2;
+                return { x: x - map.scrollLeft, y };
             }""",
             [hall, number],
         )

@@ -1,8 +1,8 @@
 """What a page does about a fault of its own: it never waits for good."""
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
-from tests.pages.browser import window
+from tests.pages.browser import expect, window
 from tests.pages.fans import enter
 from tests.web.fans import Desk
 

@@ -2,9 +2,9 @@
 
 import re
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
-from tests.pages.browser import PHONE, window
+from tests.pages.browser import PHONE, expect, window
 from tests.pages.fans import enter, visit
 from tests.web.fans import Concert, Desk
 

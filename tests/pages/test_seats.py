@@ -129,6 +129,39 @@ async def test_no_more_than_one_may_have(browser: Browser, desk: Desk) -> None:
         await fan.is_well()
 
 
+async def test_one_row_is_one_row(browser: Browser, desk: Desk) -> None:
+    """Neighbours are side by side, the middle in view; a longer row says how it goes on."""
+    concert = await desk.concert(seats=50)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await enter(here, concert)
+        chart = fan.page.get_by_role("application")
+        middle = await chart.evaluate(
+            "(map) => [map.scrollLeft, (map.scrollWidth - map.clientWidth) / 2]"
+        )
+        assert middle[0] > 0
+        assert abs(middle[0] - middle[1]) <= 1
+        await expect(fan.page.get_by_text(fan.says("map.sideways"))).to_be_visible()
+        await expect(fan.page.get_by_text(fan.says("map.broken"))).to_be_hidden()
+        box = await chart.bounding_box()
+        assert box is not None
+        # The best two, 25 and 26, are on either side of the middle: no need to scroll.
+        for aside in (-13, 13):
+            x, y = box["width"] / 2 + aside, 44 + 40 + 13
+            await chart.click(position={"x": x, "y": y})
+        await fan.page.get_by_text(fan.says("list.heading")).click()
+        for number in (25, 26):
+            pressed = fan.page.get_by_role("button", name=f"seat {number}, ₩50,000, chosen")
+            await expect(pressed).to_be_visible()
+        await fan.tap(20)
+        await fan.tap(21)
+        await expect(fan.page.locator(".bar .chosen")).to_contain_text("₩200,000")
+        await fan.is_well()
+        endless = await desk.concert(seats=150)
+        fan = await enter(here, endless)
+        await expect(fan.page.get_by_text(fan.says("map.broken"))).to_be_visible()
+        await expect(fan.page.get_by_text(fan.says("map.sideways"))).to_be_hidden()
+
+
 async def test_by_keyboard_and_by_list(browser: Browser, desk: Desk) -> None:
     """Arrows go from seat to seat and row to row, each is said aloud; the list has the same."""
     hall = [

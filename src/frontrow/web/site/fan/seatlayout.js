@@ -1,11 +1,13 @@
 // Where each seat is drawn: sections one below the other, the first one next to the stage, rows
-// centred. A section without rows is broken into lines that fit.
+// centred. A section without rows is one row, wider than a phone as it may be: who sits next to whom is seen
+// by scrolling sideways. Only one that is too long for any row is broken into lines that fit.
 
 const HEADER = 40; // pixels above a section, for its name
 const STAGE = 44;
 const MARGIN = 18; // with room for a row's number
 const LARGEST = 34;
 const SMALLEST = 26; // a finger's width, and what WCAG 2.2 asks for (2.5.8: 24)
+const LONGEST_ROW = 100; // of a section without rows
 const LONGEST_LINE = 20;
 
 /** Lays the sections out for a width in pixels. */
@@ -34,9 +36,14 @@ export function layOut(sections, width) {
   return { size, width: total, height: top, blocks, stage: STAGE };
 }
 
+/** Whether a section is one row that is shown in lines. */
+export function isBroken({ first_number: first, last_number: last, seats_per_row: length }) {
+  return length > LONGEST_ROW && length > last - first;
+}
+
 function rowLength(section, width) {
   const seats = section.last_number - section.first_number + 1;
-  if (section.seats_per_row < seats) return section.seats_per_row;
+  if (!isBroken(section)) return Math.min(section.seats_per_row, seats);
   const fitting = Math.max(5, Math.floor((width - 2 * MARGIN) / SMALLEST));
   return Math.min(seats, fitting, LONGEST_LINE);
 }

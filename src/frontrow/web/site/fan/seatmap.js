@@ -26,7 +26,7 @@ export class SeatMap {
     this.element.addEventListener("scroll", () => this.later(), { passive: true, signal });
     this.element.addEventListener("click", (event) => this.pressed(event), options);
     this.element.addEventListener("keydown", (event) => this.key(event), options);
-    this.element.addEventListener("focus", () => this.later(), options);
+    this.element.addEventListener("focus", () => this.focused(), options);
     this.element.addEventListener("blur", () => this.later(), options);
     const scheme = window.matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", () => this.restyle(), options);
@@ -186,6 +186,12 @@ export class SeatMap {
     if (number === null) return;
     this.cursor = number;
     this.press(number);
+    this.later();
+  }
+
+  /** Who comes by the keyboard sees where the cursor is. */
+  focused() {
+    if (this.layout && this.element.matches(":focus-visible")) this.reveal(this.cursor);
     this.later();
   }
 

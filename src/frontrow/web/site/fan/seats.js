@@ -7,6 +7,7 @@ import { notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
 import { announce, heading, showView } from "../shared/view.js";
 import { keepNames, seatName } from "./names.js";
+import { isBroken } from "./seatlayout.js";
 import { SeatList } from "./seatlist.js";
 import { SeatMap, priceClasses } from "./seatmap.js";
 import { HELD, SeatModel } from "./seatmodel.js";
@@ -33,6 +34,7 @@ class Seats {
   async show() {
     const { concert, showing, parts } = this;
     this.mapPlace = h("div", { class: "map-place" }, h("p", { class: "soft loading" }, t("loading")));
+    this.broken = h("p", { class: "soft small", hidden: true }, t("map.broken"));
     this.sections = h("ul", { class: "sections" });
     this.listPlace = h("div", {});
     this.total = h("p", { class: "chosen" });
@@ -49,6 +51,8 @@ class Seats {
       this.bestPicker(),
       this.sections,
       this.mapPlace,
+      h("p", { class: "soft small sideways" }, t("map.sideways")),
+      this.broken,
       h("p", { class: "soft small legend" }, ...legend()),
       h("p", { id: "map-help", class: "soft small" }, t("map.help")),
       h("details", { class: "card", ontoggle: (event) => this.openList(event) }, h("summary", {}, t("list.heading")), this.listPlace),
@@ -63,6 +67,7 @@ class Seats {
       signal: this.signal,
     });
     this.mapPlace.replaceChildren(this.map.element);
+    show(this.broken, this.model.sections.some(isBroken));
     this.map.resize();
     this.tellSections();
     this.watch();
@@ -162,13 +167,13 @@ class Seats {
   // Best seats
 
   bestPicker() {
+    const { left } = this.parts;
+    if (left <= 0) return h("p", { class: "card" }, t("seats.no_more", { count: this.concert.max_seats_per_user }));
     this.count = h("select", { id: "best-count" },
       Array.from({ length: Math.min(MOST_BEST, left) }, (_, index) => h("option", { value: index + 1, selected: index === 1 }, String(index + 1))));
     this.where = h("select", { id: "best-where" }, h("option", { value: "" }, t("best.anywhere")));
     return h("section", { class: "card best", "aria-label": t("best.heading") },
       h("h2", {}, t("best.heading")),
-    const { left } = this.parts;
-    if (left <= 0) return h("p", { class: "card" }, t("seats.no_more", { count: this.concert.max_seats_per_user }));
       h("div", { class: "row" },
         h("span", { class: "field" }, h("label", { for: "best-count" }, t("best.count")), this.count),
         h("span", { class: "field" }, h("label", { for: "best-where" }, t("best.where")), this.where),
@@ -178,12 +183,12 @@ class Seats {
   }
 
   tellBest() {
+    if (!this.where) return;
     const names = this.model.sections.map(({ name }) => name).filter(Boolean);
     if (this.where.options.length > 1 || !names.length) return;
     this.where.append(...names.map((name) => h("option", { value: name }, name)));
   }
 
-    if (!this.where) return;
   holdBest() {
     const body = { count: Number(this.count.value), together: true };
     if (this.where.value) body.section = this.where.value;
