@@ -27,6 +27,16 @@ async def test_a_whole_sale(browser: Browser, desk: Desk) -> None:
         await cancels(shift, desk, concert)
 
 
+async def test_signed_out(browser: Browser, desk: Desk) -> None:
+    """Who isn't signed in is asked for the key, and no call is refused for it."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        refused: list[str] = []
+        here.context.on("response", lambda r: refused.append(r.url) if r.status >= 400 else None)
+        shift = Shift(await here.open("/console"), here)
+        await shift.sees(shift.says("signin.heading"))
+        assert refused == []
+
+
 async def signs_in(shift: Shift) -> None:
     """With a wrong key first; what is refused is said where it was typed."""
     await shift.sees(shift.says("signin.heading"))

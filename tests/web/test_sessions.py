@@ -45,7 +45,7 @@ async def test_a_guest_by_cookie(visitor: Visitor) -> None:
     """POST /session makes a guest once; the key is in the cookie and nowhere else."""
     made = await visitor.ask("POST", "/session", json={})
     assert made.status_code == 201
-    assert set(made.json()) == {"user_id", "signed_in", "places"}
+    assert set(made.json()) == {"user_id", "signed_in", "places", "operator"}
     assert attributes(made)[-1] == (
         "frontrow_user; Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict"
     )
@@ -100,6 +100,7 @@ async def test_leaving_drops_the_place(visitor: Visitor, concert: Concert) -> No
         "user_id": None,
         "signed_in": False,
         "places": [],
+        "operator": False,
     }
 
 
@@ -253,6 +254,7 @@ async def test_the_operator_by_cookie(visitor: Visitor, concert: Concert) -> Non
         "frontrow_operator; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict"
     ]
     assert (await visitor.ask("GET", path)).status_code == 200
+    assert (await visitor.ask("GET", "/session")).json()["operator"] is True
     renewed = await visitor.ask("POST", "/admin/session")  # a copied one would live for ever
     check_problem(renewed, 401, "credential_missing")
     assert attributes(renewed) == []
@@ -268,7 +270,10 @@ async def test_the_operator_by_cookie(visitor: Visitor, concert: Concert) -> Non
     check_problem(change, 401, "credential_missing")
     signing = await visitor.ask("POST", "/admin/session", OPERATOR_KEY, headers=elsewhere)
     check_problem(signing, 403, "not_allowed")
+    other = await visitor.ask("GET", "/session", headers=elsewhere)
+    assert other.json()["operator"] is False
     assert (await visitor.ask("DELETE", "/admin/session")).status_code == 204
+    assert (await visitor.ask("GET", "/session")).json()["operator"] is False
     check_problem(await visitor.ask("GET", path), 401, "credential_missing")
 
 
@@ -286,8 +291,11 @@ async def test_a_forged_operator_session(visitor: Visitor, concert: Concert) -> 
         "..",
         OPERATOR_KEY,
     ):
-        answer = await visitor.ask("GET", path, headers={"Cookie": f"frontrow_operator={session}"})
+        cookie = {"Cookie": f"frontrow_operator={session}"}
+        answer = await visitor.ask("GET", path, headers=cookie)
         check_problem(answer, 401, "credential_invalid")
+        told = await visitor.ask("GET", "/session", headers=cookie)
+        assert told.json()["operator"] is False
     answer = await visitor.ask("GET", path, headers={"Cookie": f"frontrow_operator={genuine}"})
     assert answer.status_code == 200
 

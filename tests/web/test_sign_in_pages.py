@@ -141,6 +141,7 @@ async def test_the_whole_way(desk: Desk, visitor: Visitor, issuer: Issuer) -> No
         "user_id": me["user_id"],
         "signed_in": True,
         "places": [],
+        "operator": False,
     }
     assert issuer.asked.count(TOKEN) == 1
     row = await desk.owner.fetchrow(

@@ -137,6 +137,11 @@ def user_key(ask: Ask) -> str | None:
     return _read(ask, USER) if is_same_origin(ask) else None
 
 
+def operator_session(ask: Ask) -> str | None:
+    """The operator's session that the browser has, if the call comes from a page of this server."""
+    return _read(ask, OPERATOR) if is_same_origin(ask) else None
+
+
 def place_token(ask: Ask, concert_id: UUID) -> str | None:
     """The browser's token for a concert, if the call comes from a page of this server."""
     return _read(ask, _PLACE + concert_id.hex) if is_same_origin(ask) else None

@@ -406,6 +406,7 @@ EXAMPLES: Mapping[str, Any] = {
     "reservation_id": story.RESERVATION,
     "revenue": 428 * story.PRICE,
     "row": 1,
+    "operator": False,
     "sale": "open",
     "sales_end_at": None,
     "SaleChange.sales_end_at": "2027-03-14T17:00:00+09:00",

@@ -11,7 +11,7 @@ from msgspec import Meta
 from frontrow.errors import CredentialInvalid, CredentialMissing, NotAllowed
 from frontrow.users.service import SESSION_PREFIX
 from frontrow.web import cookies
-from frontrow.web.auth import SESSION_SECONDS, OperatorKey
+from frontrow.web.auth import SESSION_SECONDS, operator_key
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
 from frontrow.web.users import GUEST_REFUSALS, NewUser, new_guest
@@ -26,6 +26,9 @@ class Session(msgspec.Struct, frozen=True):
     ]
     places: Annotated[
         list[UUID], Meta(description="The concerts in whose lines the browser has a place.")
+    ]
+    operator: Annotated[
+        bool, Meta(description="Whether the browser may make the operator's calls.")
     ]
 
 
@@ -47,7 +50,8 @@ async def sign_in(ask: Ask) -> Response:
     if user_id is not None:
         return _private(ok(_session(ask, user_id)))
     guest = await new_guest(ask)
-    response = _private(created(Session(guest.user_id, signed_in=False, places=[])))
+    made = Session(guest.user_id, signed_in=False, places=[], operator=_is_operator(ask))
+    response = _private(created(made))
     cookies.drop_user(ask, response)
     cookies.set_user(ask, response, guest.user_key)
     return response
@@ -67,7 +71,18 @@ async def sign_out(ask: Ask) -> Response:
 def _session(ask: Ask, user_id: UUID | None) -> Session:
     key = cookies.user_key(ask) or ""
     signed_in = user_id is not None and key.startswith(SESSION_PREFIX)
-    return Session(user_id, signed_in, cookies.places(ask))
+    return Session(user_id, signed_in, cookies.places(ask), _is_operator(ask))
+
+
+def _is_operator(ask: Ask) -> bool:
+    session = cookies.operator_session(ask)
+    if session is None:
+        return False
+    try:
+        operator_key(ask.services).check_session(session.encode("latin-1", "replace"))
+    except CredentialInvalid:
+        return False
+    return True
 
 
 async def user_of(ask: Ask) -> UUID | None:
@@ -86,10 +101,7 @@ async def operator_session(ask: Ask) -> Response:
     if ask.by_cookie:
         raise CredentialMissing("A session can't renew itself: sign in with the operator's key.")
     cookies.check_same_origin(ask)
-    key = ask.services.settings.operator_key
-    if key is None:
-        raise ValueError("no operator key is set")
-    value, expires = OperatorKey(key.get_secret_value()).new_session()
+    value, expires = operator_key(ask.services).new_session()
     response = _private(created(OperatorSession(datetime.fromtimestamp(expires, UTC))))
     cookies.set_operator(ask, response, value, SESSION_SECONDS)
     return response

@@ -3,6 +3,7 @@
 import "../shared/uncaught.js";
 import { call, insist } from "../shared/api.js";
 import { busy, button, h, show } from "../shared/dom.js";
+import { session } from "../shared/guest.js";
 import { t } from "../shared/i18n.js";
 import { notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
@@ -17,12 +18,14 @@ export function operate(method, path, options) {
 
 /** Starts a page; who isn't signed in does that first, in its place. */
 export async function run(start) {
+  const signIn = () => showSignIn(() => run(start));
   try {
-    await operate("GET", "/keys"); // a small answer that only the operator is given
+    const { operator } = await session(); // asked before: a refusal is an error on the browser's console
+    if (!operator) return signIn();
     await start();
     show(LEAVE, true);
   } catch (error) {
-    if (isSignedOut(error)) showSignIn(() => run(start));
+    if (isSignedOut(error)) signIn();
     else showFailure(error, () => run(start));
   }
 }

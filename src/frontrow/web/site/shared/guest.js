@@ -2,7 +2,7 @@
 
 import { call, insist } from "./api.js";
 
-/** The user's id and the concerts in whose lines this browser has a place. */
+/** The user's id, the concerts in whose lines this browser has a place, whether it is an operator's. */
 export async function session() {
   return (await insist("GET", "/session")).body;
 }
