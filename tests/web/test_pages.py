@@ -137,6 +137,14 @@ def test_both_languages_say_the_same(path: str) -> None:
         )
 
 
+def test_korean_puts_no_particle_after_a_value() -> None:
+    """Which one is right hangs on the last sound of the value: 5만 원이, 12달러가."""
+    particle = re.compile(r"\{\w+\}[”\"]?(이|가|을|를|은|는|와|과|로|으로)(?![가-힣])")
+    for path in CATALOGS:
+        korean: dict[str, str] = json.loads(text(path.replace("/en/", "/ko/")))
+        assert [key for key, said in korean.items() if particle.search(said)] == [], path
+
+
 @pytest.mark.parametrize(
     ("script", "parts"),
     [(concert_page.SCRIPT, concert_page.CATALOGS), *((p.script, p.catalogs) for p in PAGES)],
