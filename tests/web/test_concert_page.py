@@ -57,6 +57,7 @@ async def test_joining_waiting_and_leaving(desk: Desk, visitor: Visitor) -> None
     concert = await desk.concert(title="Them & <b>us</b>", waiting_room=ONE_BY_ONE)
     inside = await desk.buyer(concert)
     before = await look(visitor, concert)
+    assert "First come, first served. Your place is kept" in before.text
     assert heading(before) == "Them &amp; &lt;b&gt;us&lt;/b&gt;"
     assert 'http-equiv="refresh"' not in before.text
     await send(visitor, concert, "join")
@@ -119,6 +120,9 @@ async def test_before_a_draw(desk: Desk, visitor: Visitor) -> None:
     opens = datetime.now(UTC).replace(hour=10, minute=0, microsecond=0) + timedelta(days=2)
     room = {"policy": OPEN, "order": "draw", "opens_at": opens.isoformat()}
     concert = await desk.concert(waiting_room=room)
+    landing = (await look(visitor, concert)).text.partition("<script")[0]
+    assert "put in order by a draw" in landing
+    assert "First come, first served. Your place" not in landing
     await send(visitor, concert, "join")
     shown = (await look(visitor, concert)).text
     assert "Your place: entry 1" in shown

@@ -7,6 +7,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from frontrow.waiting_room.settings import LineOrder
+
 PlaceState: TypeAlias = Literal["waiting", "admitted", "finished"]
 FinishReason: TypeAlias = Literal["paid", "left", "expired"]
 Sale: TypeAlias = Literal["open", "ended", "cancelled"]
@@ -83,6 +85,10 @@ class QueueDocument(msgspec.Struct, frozen=True, kw_only=True):
     seats_total: int
     seats_outnumbered: Annotated[
         bool, Meta(description="Those who wait are more than the seats that are free.")
+    ]
+    order: Annotated[
+        LineOrder,
+        Meta(description="`draw`: who comes before `opens_at` is served in the order of a draw."),
     ]
     opens_at: Annotated[datetime | None, Meta(description="Nobody is called before.")]
     closes_at: Annotated[datetime | None, Meta(description="Nobody may join from then on.")]

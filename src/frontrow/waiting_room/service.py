@@ -251,6 +251,7 @@ class WaitingRooms:
             seats_held=line.seats_held,
             seats_total=line.seats_total,
             seats_outnumbered=line.waiting > line.seats_available,
+            order=line.order,
             opens_at=line.opens_at,
             closes_at=line.closes_at,
             admitted_per_minute=line.admitted_lately,

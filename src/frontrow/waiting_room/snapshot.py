@@ -20,6 +20,7 @@ from frontrow.db.queries import load
 from frontrow.waiting_room.forecast import Forecasts, Pace
 from frontrow.waiting_room.model import Eta, RoomState, Sale
 from frontrow.waiting_room.policy import Policy
+from frontrow.waiting_room.settings import LineOrder
 
 _queries = load("frontrow.waiting_room")
 _policy_decoder: msgspec.json.Decoder[Policy] = msgspec.json.Decoder(Policy)
@@ -51,6 +52,7 @@ class Line:
         "left",
         "left_count",
         "opens_at",
+        "order",
         "paused",
         "policy",
         "policy_version",
@@ -85,6 +87,7 @@ class Line:
         self.policy: Policy
         self.policy_version = 0
         self.claim_seconds = 0
+        self.order: LineOrder = "arrival"
         self.opens_at: datetime | None = None
         self.closes_at: datetime | None = None
         self.paused = False
@@ -164,6 +167,7 @@ class Line:
         self.paused = row["paused"]
         self.scheduled = row["scheduled"]
         self.closed = row["closed"]
+        self.order = "draw" if row["by_draw"] else "arrival"
         self.drawn = not row["by_draw"] or row["entrants"] is not None
         self.draw_due = row["draw_due"]
         self.seen_at = row["seen_at"]

@@ -34,7 +34,8 @@ def landing(concert: ListedConcert, line: QueueDocument, texts: Texts, ways: Way
     """For one who has no place: what it is, and how to get one."""
     opens = _opens(concert, line.opens_at, texts)
     said = text(texts, f"landing.{line.state}", opens=opens)
-    then = [_ways(ways, texts), f'<p class="soft small">{escape(texts["landing.fair"])}</p>']
+    fair = escape(f"{texts[f'landing.order.{line.order}']} {texts['landing.kept']}")
+    then = [_ways(ways, texts), f'<p class="soft small">{fair}</p>']
     if is_over(concert):
         then = [f'<p><a class="button" href="/">{escape(texts["all_concerts"])}</a></p>']
     if concert.sale != "open":
