@@ -272,12 +272,19 @@ async def test_long_names_are_not_said_back(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("call", TAKES_BODY, ids=named)
-async def test_a_body_of_10_mb(desk: Desk, sale: Sale, call: Call) -> None:
-    """10 MB are 413, declared or in chunks, in every call; the server stays usable."""
+async def test_too_large_a_body(desk: Desk, sale: Sale, call: Call) -> None:
+    """200 kB are 413, declared or in chunks, in every call."""
     credential = credential_for(call, sale.fan)
     path = real_path(call, sale)
-    for content in (b" " * 10_000_000, chunks(10_000_000)):
+    for content in (b" " * 200_000, chunks(200_000)):
         asking = desk.ask(call.method, path, credential, content=content, headers=JSON)
+        await refused(desk, asking, 413, "too_large")
+
+
+async def test_a_body_of_10_mb(desk: Desk, sale: Sale) -> None:
+    """It is refused as soon as it is too large; the server stays usable."""
+    for content in (b" " * 10_000_000, chunks(10_000_000)):
+        asking = sale.fan.by_token("POST", "/reservations", content=content, headers=JSON)
         await refused(desk, asking, 413, "too_large")
     assert (await sale.fan.status())["state"] == "admitted"
 
@@ -872,7 +879,6 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
         ({"shows": [{**SHOW, "starts_at": "9999-12-31T23:59:59-12:00"}]}, "/shows/0"),
         ({"shows": [{**SHOW, "starts_at": "0001-01-01T00:00:00+12:00"}]}, "/shows/0"),
         ({"shows": [{"starts_at": SHOW["starts_at"], "sections": []}]}, "/shows/0/sections"),
-        ({"shows": [{"starts_at": SHOW["starts_at"], "sections": [SECTION] * 2}]}, "/shows/0"),
         (
             {"shows": [{"starts_at": SHOW["starts_at"], "sections": [SECTION], "seats": 2}]},
             "/shows/0",
