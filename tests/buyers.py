@@ -150,26 +150,22 @@ async def buyer(services: Services, concert_id: UUID, balance: int = 0) -> Place
 
 async def pass_time(database: Database, seconds: float) -> None:
     """Makes everything in the database ``seconds`` older, in one transaction."""
-    owner = await asyncpg.connect(database.owner_url)
-    try:
-        async with owner.transaction():
-            await owner.execute(f"LOCK TABLE {', '.join(_TIMES)} IN EXCLUSIVE MODE")
-            # The ledger's own guard: its rows may not be changed, only this clock may.
-            await owner.execute("ALTER TABLE transfer DISABLE TRIGGER transfer_append_only")
-            for table, columns in _TIMES.items():
-                shifts = ", ".join(
-                    f"{column} = {column} - make_interval(secs => $1)" for column in columns
-                )
-                await owner.execute(f"UPDATE {table} SET {shifts}", seconds)  # noqa: S608 - names above
-            await owner.execute("ALTER TABLE transfer ENABLE TRIGGER transfer_append_only")
-            # To those who follow the seats, that a hold's end has moved is a change.
-            await owner.execute(
-                "INSERT INTO seat_change (show_id, numbers, changed_at)"
-                " SELECT show_id, array_agg(number), clock_timestamp() FROM seat"
-                " WHERE held_until IS NOT NULL GROUP BY show_id"
+    async with database.by_owner() as owner, owner.transaction():
+        await owner.execute(f"LOCK TABLE {', '.join(_TIMES)} IN EXCLUSIVE MODE")
+        # The ledger's own guard: its rows may not be changed, only this clock may.
+        await owner.execute("ALTER TABLE transfer DISABLE TRIGGER transfer_append_only")
+        for table, columns in _TIMES.items():
+            shifts = ", ".join(
+                f"{column} = {column} - make_interval(secs => $1)" for column in columns
             )
-    finally:
-        await owner.close()
+            await owner.execute(f"UPDATE {table} SET {shifts}", seconds)  # noqa: S608 - names above
+        await owner.execute("ALTER TABLE transfer ENABLE TRIGGER transfer_append_only")
+        # To those who follow the seats, that a hold's end has moved is a change.
+        await owner.execute(
+            "INSERT INTO seat_change (show_id, numbers, changed_at)"
+            " SELECT show_id, array_agg(number), clock_timestamp() FROM seat"
+            " WHERE held_until IS NOT NULL GROUP BY show_id"
+        )
 
 
 async def digest(database: Database) -> dict[str, str | None]:
@@ -178,21 +174,23 @@ async def digest(database: Database) -> dict[str, str | None]:
     A wallet that never saw a transfer says the same as none at all and is left out; so is what is
     only observed, which time changes.
     """
-    owner = await asyncpg.connect(database.owner_url)
-    try:
-        tables = await owner.fetch(
-            """SELECT relname FROM pg_class
-            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
-        )
-        query = " UNION ALL ".join(
-            f"""SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS content
-            FROM {table} AS t{" WHERE entries > 0" if table == "wallet" else ""}"""  # noqa: S608 - names from the catalogue
-            for (table,) in tables
-            if table not in {"line_pace", "forecast", "room_load", "seat_change", "section_search"}
-        )
-        return {row["name"]: row["content"] for row in await owner.fetch(query)}
-    finally:
-        await owner.close()
+    async with database.by_owner() as owner:
+        return await digest_by(owner)
+
+
+async def digest_by(owner: Owner) -> dict[str, str | None]:
+    """The same over a connection that is there."""
+    tables = await owner.fetch(
+        """SELECT relname FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
+    )
+    query = " UNION ALL ".join(
+        f"""SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS content
+        FROM {table} AS t{" WHERE entries > 0" if table == "wallet" else ""}"""  # noqa: S608 - names from the catalogue
+        for (table,) in tables
+        if table not in {"line_pace", "forecast", "room_load", "seat_change", "section_search"}
+    )
+    return {row["name"]: row["content"] for row in await owner.fetch(query)}
 
 
 @asynccontextmanager

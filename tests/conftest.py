@@ -1,11 +1,12 @@
 """The engine of the tests: a real embedded PostgreSQL, and a fresh migrated database per test."""
 
+import asyncio
 import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -32,6 +33,24 @@ class Database:
     name: str
     owner_url: str
     app_url: str
+    kept: asyncpg.Connection | None = None
+    """The owner's, where the database outlives its tests: to connect costs more than to ask."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """The one that keeps it."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @asynccontextmanager
+    async def by_owner(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the owner, for a moment."""
+        if self.kept is not None and self.loop is asyncio.get_running_loop():
+            async with self.turn:
+                yield self.kept
+            return
+        connection = await asyncpg.connect(self.owner_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
 
 @pytest.fixture(scope="session")

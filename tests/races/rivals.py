@@ -58,8 +58,5 @@ async def rivals(database: Database) -> AsyncIterator[Rivals]:
 
 async def fetch(database: Database, query: str, *arguments: object) -> list[Any]:
     """The rows of a query, past all services."""
-    connection = await asyncpg.connect(database.owner_url)
-    try:
-        return list(await connection.fetch(query, *arguments))
-    finally:
-        await connection.close()
+    async with database.by_owner() as owner:
+        return list(await owner.fetch(query, *arguments))

@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 
 from frontrow.web.openapi import document
-from tests.buyers import digest
+from tests.buyers import digest_by
 from tests.conftest import Database
 from tests.web.conformance import Conformance
 from tests.web.serving import OPERATOR_KEY, serving
@@ -114,7 +114,7 @@ class Desk:
 
     async def digest(self) -> dict[str, str | None]:
         """What stands in the database, so that one can tell whether anything has changed."""
-        return await digest(self.database)
+        return await digest_by(self.owner)
 
 
 def check_problem(response: httpx.Response, status: int, code: str, **members: Any) -> None:

@@ -3,7 +3,9 @@
 A test that alters the schema or the server's rights to it takes a new one (``fresh_database``).
 """
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -35,7 +37,8 @@ async def lasting(
     """A migrated database for many tests, and a connection of its owner that empties it."""
     async with fresh_database(engine, template) as made:
         connection = await asyncpg.connect(made.owner_url)
-        yield made, connection
+        kept = replace(made, kept=connection, loop=asyncio.get_running_loop())
+        yield kept, connection
         await connection.close()
 
 
