@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 Thing = TypeVar("Thing")
 
 _IDLE_LOOK_SECONDS = 1.0
-_ADMISSION_REST_SECONDS = (0.01, 0.05)
+_ADMISSION_REST_SECONDS = 0.01
 _CLOSE_SECONDS = 0.5
 _RETIRE_KEYS_SECONDS = 60.0
 _FORGET_SECONDS = 15.0
@@ -245,12 +245,10 @@ async def running(services: Services) -> AsyncIterator[None]:
 
     async def admit() -> None:
         rung = await services.bell.wait(settings.admission_tick_seconds)
-        started = monotonic()
         with metrics.UPKEEP_SECONDS.labels("admission").time():
             await admission.run_once(rung)
         # In a rush each payment rings, and each look counts all who are in.
-        shortest, longest = _ADMISSION_REST_SECONDS
-        await asyncio.sleep(min(max(monotonic() - started, shortest), longest))
+        await asyncio.sleep(_ADMISSION_REST_SECONDS)
 
     async def adapt() -> None:
         await services.rooms.adapt(services.load.take(), settings.adaptive_step_seconds)
