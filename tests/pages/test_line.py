@@ -114,6 +114,9 @@ async def test_before_a_draw(browser: Browser, desk: Desk) -> None:
             fan.says("wait.entry", number=1)
         )
         await fan.is_well()
+        # Who comes back later is asked to come in; who has just pressed the button isn't.
+        await fan.survives_reload("wait.heading")
+        await fan.follows()
         room["opens_at"] = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
         path = f"/admin/concerts/{concert.concert_id}/waiting-room"
         assert (await desk.operate("PUT", path, json=room)).status_code == 200
