@@ -196,8 +196,8 @@ class SeatModel:
                     self.leave(place)
         return DONE
 
-    def prune(self) -> tuple[int, int]:
-        """All that is over is dropped: how many places, and unpaid holds."""
+    def prune(self) -> tuple[int, int, int]:
+        """All that is over is dropped: how many places, unpaid holds and keys."""
         places = holds = 0
         for concert in self.concerts:
             last = concert.pruned_to
@@ -210,7 +210,10 @@ class SeatModel:
             if hold.sale is None and not hold.pruned and hold.place.is_pruned():
                 hold.pruned = True
                 holds += 1
-        return places, holds
+        over = [user for user in self.users if user.erased and user.has_key]
+        for user in over:
+            user.has_key = False
+        return places, holds, len(over)
 
     # Seats --------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ class User:
 
     user_id: UUID
     erased: bool = False
+    has_key: bool = True
+    """Whether the key is kept, which works no more once the guest is erased."""
     transfers: list[tuple[str, int, int, UUID | None]] = field(default_factory=list)
 
     @property
