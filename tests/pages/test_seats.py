@@ -25,9 +25,12 @@ async def test_two_fans_race_for_one_seat(browser: Browser, desk: Desk) -> None:
         await second.page.route("**/seats?*", lambda route: route.abort())
         await first.button("seats.hold").click()
         await first.sees("pay.heading")
-        await second.page.unroute("**/seats?*")
         await second.button("seats.hold").click()
         await second.hears(second.says("refusal.seat_taken"))
+        await second.page.unroute("**/seats?*")
+        await expect(second.page.locator(".section")).to_contain_text(
+            second.says("section.left", count=49)
+        )
         await second.sees("seats.heading")
         await expect(second.page.locator(".bar .chosen")).to_have_text(
             second.says("seats.none_chosen")
