@@ -30,12 +30,12 @@ $(READY): pyproject.toml requirements/dev.txt requirements/uv.txt
 run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
 	$(BIN)/frontrow serve --demo
 
-# What starts whole servers has the machine to itself; the rest runs in two processes.
+# What starts whole servers comes by itself. Much of a test is to wait: hence more than two processes.
 ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/test_serve.py \
 	tests/web/test_schemathesis.py
 test: $(READY) nginx promtool mermaid chromium  ## run the whole suite
-	$(BIN)/pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
-	$(BIN)/pytest $(ALONE)
+	$(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(BIN)/pytest -n 2 --dist loadfile $(ALONE)
 
 check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -158,7 +158,7 @@ def wishes(sections: int) -> st.SearchStrategy[list[list[Wish]]]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -20,7 +20,7 @@ from tests.integration.line_model import (
 )
 
 RUNS = settings(
-    max_examples=20,
+    max_examples=14,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),

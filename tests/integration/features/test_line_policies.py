@@ -198,7 +198,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(policy=_POLICIES, events=_EVENTS)
 @example(policy=MaxActiveAndRatePolicy(30, 20, 1), events=[(0.19, 0)] * 12)
