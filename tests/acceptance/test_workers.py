@@ -21,9 +21,9 @@ CONNECTIONS = 20
 """To each worker."""
 SOON_SECONDS = 20
 IN_FORCE_SECONDS = 2
+"""One is promised; one more is for a machine that is busy with other tests."""
 LOOK_SECONDS = 0.02
 """Between two polls: more often than the limit of a user allows would be refused."""
-"""One is promised; one more is for a machine that is busy with other tests."""
 REQUESTS = re.compile(
     r'^frontrow_http_requests_total\{call="concerts",.*\} ([0-9.]+)$', re.MULTILINE
 )
