@@ -80,7 +80,7 @@ def test_what_is_reckoned_with_them() -> None:
     assert f"30,000/s × {join} µs = {cores:.1f} cores" in SIZING
     assert f"a single worker does {pay[1]}." in SIZING
     assert f"5,000 × 0.5 requests a second × {pay[CPU]} µs" in SIZING
-    assert 5_000 * 0.5 * float(pay[CPU]) / 1e6 < 0.5
+    assert 5_000 * 0.5 * float(pay[CPU]) / 1e6 < 2 / 3
     assert f"takes {numbers(cells(LINE, 'draw of 1,000,000')[1])[0]} s" in SIZING
 
 
