@@ -51,12 +51,13 @@ async def test_the_whole_path(desk: Desk, issuer: Issuer) -> None:
 
 async def test_no_guests(desk: Desk) -> None:
     """POST /users, and a page's POST /session: 403 not_allowed, and nobody is made."""
-    before = await desk.digest()
+    users = "SELECT count(*) FROM app_user"
+    before = await desk.owner.fetchval(users)
     check_problem(await desk.ask("POST", "/users", json={}), 403, "not_allowed")
     async with visiting(desk) as visitor:
         refused = await visitor.ask("POST", "/session", json={})
         check_problem(refused, 403, "not_allowed")
-    assert await desk.digest() == before
+    assert await desk.owner.fetchval(users) == before
 
 
 async def test_guests_beside_those_who_sign_in(module_database: Database, issuer: Issuer) -> None:
