@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -34,6 +35,13 @@ def folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="frontrow-tests-"))
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> None:
+    """A shell starts what runs in its background with SIGINT ignored, which is inherited."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -187,6 +195,16 @@ def test_signal_drains_and_stops_everything(
         assert command.process.wait(PATIENCE_SECONDS) == 0
     assert not any(map(alive, everybody))
     assert "Traceback" not in log.read_text()
+
+
+def test_workers_leave_ctrl_c_to_the_command(folder: Path, port: int, log: Path) -> None:
+    """Each of them blocks it, the first one too."""
+    with served(folder, port, log, workers=2) as command:
+        until(lambda: len(command.pids()) == 2)
+        for pid in command.pids():
+            status = Path(f"/proc/{pid}/status").read_text()
+            (blocked,) = re.findall(r"^SigBlk:\s*(\w+)$", status, re.MULTILINE)
+            assert int(blocked, 16) & 1 << signal.SIGINT - 1
 
 
 def test_killed_worker_is_replaced(folder: Path, port: int, log: Path) -> None:

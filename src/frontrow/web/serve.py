@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import signal
 import socket
@@ -282,7 +283,9 @@ class _Workers:
             name="frontrow-worker",
         )
         # A Ctrl-C in the terminal reaches the whole group: workers leave it to us. The mask is
-        # inherited, and what arrives meanwhile stays pending here.
+        # inherited, and what arrives meanwhile stays pending here. The tracker comes first: its
+        # own start ends with the signal let through again.
+        multiprocessing.resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
