@@ -168,17 +168,11 @@ async def pass_time(database: Database, seconds: float) -> None:
         )
 
 
-_PASSING = {
-    *("line_pace", "forecast", "room_load", "seat_change", "section_search"),
-    *("stock", "sold_delta"),
-}
-
-
 async def digest(database: Database) -> dict[str, str | None]:
     """What stands in each table of the database: equal digests, equal rows.
 
-    A wallet that never saw a transfer says the same as none at all and is left out; so is what the
-    upkeep observes or sums up, which time changes.
+    A wallet that never saw a transfer says the same as none at all and is left out; so is what is
+    only observed, which time changes.
     """
     async with database.by_owner() as owner:
         return await digest_by(owner)
@@ -194,7 +188,7 @@ async def digest_by(owner: Owner) -> dict[str, str | None]:
         f"""SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS content
         FROM {table} AS t{" WHERE entries > 0" if table == "wallet" else ""}"""  # noqa: S608 - names from the catalogue
         for (table,) in tables
-        if table not in _PASSING
+        if table not in {"line_pace", "forecast", "room_load", "seat_change", "section_search"}
     )
     return {row["name"]: row["content"] for row in await owner.fetch(query)}
 
