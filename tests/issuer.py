@@ -179,3 +179,15 @@ def running_issuer(host: str = "127.0.0.1") -> Iterator[Issuer]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def as_at_its_start(issuer: Issuer) -> Iterator[Issuer]:
+    """An issuer that nobody has asked; whatever is changed of it is put back."""
+    issuer.asked.clear()
+    keys = list(issuer.keys)
+    yield issuer
+    issuer.keys, issuer.away, issuer.claims_given = keys, False, {}
+    issuer.secret, issuer.auth_methods = None, None
+    issuer.documents.clear()
+    issuer.answering.set()

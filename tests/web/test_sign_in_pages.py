@@ -17,7 +17,15 @@ from frontrow.users import attempt as attempts
 from frontrow.users import code_flow
 from frontrow.users.id_token import user_id_of
 from tests.conftest import Database
-from tests.issuer import AUDIENCE, AUTHORIZE, DISCOVERY, TOKEN, Issuer, running_issuer
+from tests.issuer import (
+    AUDIENCE,
+    AUTHORIZE,
+    DISCOVERY,
+    TOKEN,
+    Issuer,
+    as_at_its_start,
+    running_issuer,
+)
 from tests.web.fans import Desk, check_problem, eventually, open_desk
 from tests.web.visitors import Visitor, visiting
 
@@ -34,13 +42,8 @@ def running() -> Iterator[Issuer]:
 @pytest.fixture
 def issuer(running: Issuer) -> Iterator[Issuer]:
     """An issuer that is as at its start."""
-    running.asked.clear()
-    keys = list(running.keys)
-    yield running
-    running.keys, running.away, running.claims_given = keys, False, {}
-    running.secret, running.auth_methods = None, None
-    running.documents.clear()
-    running.answering.set()
+    with as_at_its_start(running) as issuer:
+        yield issuer
 
 
 @pytest.fixture(scope="module")

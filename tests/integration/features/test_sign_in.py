@@ -22,7 +22,7 @@ from frontrow.users.service import Users
 from frontrow.users.sign_in import SignIn
 from tests.buyers import Owner, services_on
 from tests.conftest import Database
-from tests.issuer import AUDIENCE, JWKS, Issuer, running_issuer
+from tests.issuer import AUDIENCE, JWKS, Issuer, as_at_its_start, running_issuer
 
 FOREIGN = RSAKey.generate_key(2048, {"kid": "one"})
 
@@ -37,10 +37,8 @@ def running() -> Iterator[Issuer]:
 @pytest.fixture
 def issuer(running: Issuer) -> Iterator[Issuer]:
     """An issuer that is as at its start."""
-    keys = list(running.keys)
-    running.asked.clear()
-    yield running
-    running.keys, running.away = keys, False
+    with as_at_its_start(running) as issuer:
+        yield issuer
 
 
 @asynccontextmanager
