@@ -119,7 +119,7 @@ class Users:
 
     async def end_session(self, user_key: str) -> None:
         """Ends the session that has this key; a key without an end stays."""
-        if not user_key.startswith(SESSION_PREFIX):
+        if not is_session(user_key):
             return
         self._known.forget(await _queries.end_session(self._pool, key_hash=_hash(user_key)))
 
@@ -276,6 +276,11 @@ def new_key(secret: bytes | None = None, prefix: str = KEY_PREFIX) -> str:
     """A user key: of these 32 bytes, or of random ones."""
     secret = secrets.token_bytes(32) if secret is None else secret
     return prefix + urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+def is_session(user_key: str) -> bool:
+    """Whether a key is that of a session, by its looks."""
+    return user_key.startswith(SESSION_PREFIX)
 
 
 def _hash(user_key: str) -> bytes:

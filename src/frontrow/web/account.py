@@ -7,7 +7,7 @@ from html import escape
 from urllib.parse import quote, urlsplit
 
 from frontrow.users.attempt import LONGEST_BACK
-from frontrow.users.service import SESSION_PREFIX
+from frontrow.users.service import is_session
 from frontrow.web import cookies
 from frontrow.web.calls import Ask
 
@@ -34,7 +34,7 @@ def standing(ask: Ask) -> Standing:
     key = cookies.user_key(ask)
     if key is None:
         return Standing.OUT
-    return Standing.IN if key.startswith(SESSION_PREFIX) else Standing.UNASKED
+    return Standing.IN if is_session(key) else Standing.UNASKED
 
 
 def account(found: Standing, texts: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from blacksheep import Response
 from msgspec import Meta
 
 from frontrow.errors import CredentialInvalid, CredentialMissing, NotAllowed
-from frontrow.users.service import SESSION_PREFIX
+from frontrow.users.service import is_session
 from frontrow.web import cookies
 from frontrow.web.auth import SESSION_SECONDS, operator_key
 from frontrow.web.calls import Answer, Ask, Call, Who
@@ -69,8 +69,7 @@ async def sign_out(ask: Ask) -> Response:
 
 
 def _session(ask: Ask, user_id: UUID | None) -> Session:
-    key = cookies.user_key(ask) or ""
-    signed_in = user_id is not None and key.startswith(SESSION_PREFIX)
+    signed_in = user_id is not None and is_session(cookies.user_key(ask) or "")
     return Session(user_id, signed_in, cookies.places(ask), _is_operator(ask))
 
 

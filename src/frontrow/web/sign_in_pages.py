@@ -18,7 +18,7 @@ from frontrow.errors import CredentialInvalid, NotAllowed, SignInFailed
 from frontrow.services import Services
 from frontrow.users.attempt import ATTEMPT_SECONDS, Attempt
 from frontrow.users.code_flow import LONGEST_CODE
-from frontrow.users.service import SESSION_PREFIX
+from frontrow.users.service import is_session
 from frontrow.users.sign_in import SignIn
 from frontrow.web import cookies
 from frontrow.web.account import SIGN_IN, Standing, account, local_path, path_of, sign_in_path
@@ -146,7 +146,7 @@ class SignInPages:
         try:
             cookies.check_same_origin(ask)
             key = cookies.user_key(ask)
-            if key is not None and key.startswith(SESSION_PREFIX):
+            if key is not None and is_session(key):
                 await self._services.users.end_session(key)
                 cookies.drop_user(ask, response)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
