@@ -53,13 +53,13 @@ bench: $(READY) wrk  ## measure; writes a table and a JSON file
 docs: $(READY)  ## write the documents that follow from the code
 	$(BIN)/python -m tools
 
-screenshots: $(READY) chromium  ## take the pictures of the pages that stand in docs/screens
+screenshots: $(READY) chromium  ## take the pictures of the pages that stand in docs/guides/screens
 	$(BIN)/pytest -q -n 0 tests/pages/screens_console.py tests/pages/screens_fan.py
 
 soak: $(READY)  ## let everything happen to a line for two minutes, then check the books
 	$(BIN)/python -m benchmarks.soak
 
-strategies: $(READY)  ## simulate a sale under each strategy of the line; plots into docs/strategies
+strategies: $(READY)  ## simulate a sale under each strategy of the line; plots into docs/reference/strategies
 	$(UV_INSTALL) --require-hashes -r requirements/plots.txt \
 		|| $(UV_INSTALL) --system-certs --require-hashes -r requirements/plots.txt
 	$(BIN)/python -m benchmarks.strategies --plots

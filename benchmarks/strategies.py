@@ -3,8 +3,8 @@
 Twenty thousand people, four hundred scripts among them, want five thousand seats; ``sale_model``
 says how they come and how the server bears them, ``fairness`` what is measured. Each strategy has
 the same people, in five sales from five seeds; a figure is the mean of the five. Prints the tables
-and writes ``docs/strategies/results.json``; with ``--plots`` (``make strategies``, which installs
-matplotlib) the plots of the first sale, too. The same seeds give the same figures.
+and writes ``docs/reference/strategies/results.json``; with ``--plots`` (``make strategies``, which
+installs matplotlib) also the plots of the first sale. The same seeds give the same figures.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from frontrow.waiting_room.policy import (
     RatePolicy,
 )
 
-DOCUMENTS = Path(__file__).resolve().parents[1] / "docs" / "strategies"
+DOCUMENTS = Path(__file__).resolve().parents[1] / "docs" / "reference" / "strategies"
 RESULTS = DOCUMENTS / "results.json"
 SALES = 5
 

@@ -1,4 +1,4 @@
-"""The plots of docs/strategies.md, as SVG: waiting, load, fairness. Needs matplotlib."""
+"""The plots of docs/reference/strategies.md, as SVG: waiting, load, fairness. Needs matplotlib."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The rule of a draw once more, as docs/draw.md has it, to hold Frontrow's own against.
+"""The rule of a draw once more, as docs/reference/draw.md has it, to hold Frontrow's own against.
 
 Nothing of Frontrow's is used for it, and nothing but SHA-256.
 """

@@ -17,7 +17,7 @@ from tests.web.fans import open_desk
 from tests.web.test_contract import test_every_documented_success_is_seen as go_through_everything
 from tools import api_pages, erd, errors
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 
 def openapi() -> str:
@@ -47,10 +47,10 @@ def main() -> None:
     finally:
         shutil.rmtree(folder)
     found |= {"openapi.json": openapi(), "errors.md": errors.page()}
-    (DOCS / "api").mkdir(exist_ok=True)
+    (REFERENCE / "api").mkdir(exist_ok=True)
     for name, text in found.items():
-        (DOCS / name).write_text(text)
-        print(f"docs/{name}")  # noqa: T201 - says what it wrote
+        (REFERENCE / name).write_text(text)
+        print(f"docs/reference/{name}")  # noqa: T201 - says what it wrote
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A page for each group of calls, with real requests and answers: docs/api/.
+"""A page for each group of calls, with real requests and answers: docs/reference/api/.
 
 The answers come from the evening that the contract's test goes through, on a real server. What is
 long is cut: of a list two items are shown, of a text its beginning. Credentials aren't shown.

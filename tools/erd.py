@@ -46,12 +46,12 @@ WHERE k.contype = 'f' AND k.connamespace = 'public'::regnamespace
 ORDER BY 1, 2, 3
 """
 _INTRODUCTION = """\
-# The schema
+# Schema
 
-Made from a migrated database by `make docs`; a test compares. Solid lines are foreign keys.
-Dashed ones have none, to spare the hot path a look-up and a lock for each row; `frontrow audit`
-checks them ([why](architecture.md#lock-then-decide)). The tables, each with a word on it, are in
-`src/frontrow/db/migrations/`.
+Generated from a migrated database by `make docs`. A solid line is a foreign key. A dashed line is a
+reference without one, which saves the hot path a look-up and a lock for each row; `frontrow audit`
+checks these references ([why](../design/architecture.md#lock-then-decide)). The tables are
+defined and described in `src/frontrow/db/migrations/`.
 
 ```mermaid
 erDiagram

@@ -4,7 +4,7 @@ The variable has to be set before this module is imported; the command does that
 
 A counter counts what this process did, and is summed over the processes. A gauge of a line says
 what every process can see; of those, the latest is told. What each of them means stands in
-docs/metrics.md.
+docs/reference/metrics.md.
 """
 
 from bisect import bisect_left

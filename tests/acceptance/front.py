@@ -102,7 +102,7 @@ class Front:
 def configure(folder: Path, port: int, *origins: int) -> list[str]:
     """Write the configuration for this place; the command that runs it.
 
-    Several origins stand there as docs/nginx.md says.
+    Several origins stand there as docs/guides/nginx.md says.
     """
     text = SHIPPED.read_text()
     servers = f"server 127.0.0.1:{origins[0]};"

@@ -1,4 +1,4 @@
-"""docs/running.md: its commands do what it says, in folders that stand for the machine's."""
+"""docs/guides/running.md: its commands do what it says, in folders that stand for the machine's."""
 
 import configparser
 import re
@@ -14,7 +14,7 @@ from frontrow.settings import Settings
 from tests.acceptance.house import FRONTROW, House, scratch
 
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs/running.md").read_text()
+GUIDE = (ROOT / "docs/guides/running.md").read_text()
 DATA = "/var/lib/frontrow"
 
 

@@ -13,7 +13,7 @@ from frontrow.db.server import running_urls
 from tests.acceptance.house import PATIENCE_SECONDS, House, frontrow, serving
 from tests.acceptance.wire import BASE, Connection, Json, close
 
-PAGE = Path(__file__).parents[2] / "docs" / "draw.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "draw.md"
 PEOPLE = 25
 OWN = (
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),

@@ -10,7 +10,7 @@ from frontrow.web.openapi import document
 from tests.documents.test_links import ROOT
 from tests.web.conformance import closed, validator
 
-PAGES = sorted((ROOT / "docs/api").glob("*.md"))
+PAGES = sorted((ROOT / "docs/reference/api").glob("*.md"))
 _ANSWER = re.compile(r"^<!-- (\w+) (\d+) -->\n```json\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 OPERATIONS = {
     operation["operationId"]: (method.upper(), path, operation)

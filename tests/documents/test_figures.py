@@ -1,4 +1,4 @@
-"""One figure, one value: what the documents repeat of docs/performance.md is what stands there."""
+"""One figure, one value: what other documents repeat is what docs/reference/performance.md says."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-MEASURED = (DOCS / "performance.md").read_text()
-SIZING = (DOCS / "sizing.md").read_text()
-LIMITS = (DOCS / "limits.md").read_text()
+MEASURED = (DOCS / "reference/performance.md").read_text()
+SIZING = (DOCS / "guides/sizing.md").read_text()
+LIMITS = (DOCS / "guides/rate-limits.md").read_text()
 MILESTONES = (DOCS / "design/milestones.md").read_text()
 
 
@@ -34,7 +34,7 @@ def numbers(text: str) -> list[str]:
 
 
 def sized(first: str) -> list[str]:
-    """The numbers that docs/sizing.md has for a thing."""
+    """The numbers that docs/guides/sizing.md has for a thing."""
     (row,) = re.findall(rf"^\| {re.escape(first)} \| (.*?) \|", SIZING, re.MULTILINE)
     return numbers(row)
 

@@ -4,24 +4,24 @@ import asyncpg
 
 from tests.conftest import Database
 from tools import erd, errors
-from tools.__main__ import DOCS, openapi
+from tools.__main__ import REFERENCE, openapi
 
 
 def test_the_openapi_document() -> None:
-    """docs/openapi.json."""
-    assert (DOCS / "openapi.json").read_text() == openapi()
+    """docs/reference/openapi.json."""
+    assert (REFERENCE / "openapi.json").read_text() == openapi()
 
 
 def test_the_errors() -> None:
-    """docs/errors.md."""
-    assert (DOCS / "errors.md").read_text() == errors.page()
+    """docs/reference/errors.md."""
+    assert (REFERENCE / "errors.md").read_text() == errors.page()
 
 
 async def test_the_schema(template: Database) -> None:
-    """docs/schema.md."""
+    """docs/reference/schema.md."""
     connection = await asyncpg.connect(template.owner_url)
     try:
         page = await erd.page(connection)
     finally:
         await connection.close()  # it is copied for other tests
-    assert (DOCS / "schema.md").read_text() == page
+    assert (REFERENCE / "schema.md").read_text() == page

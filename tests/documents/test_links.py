@@ -44,6 +44,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_a_dead_link_is_noticed() -> None:
     """To no file, and to no heading."""
-    page = ROOT / "docs" / "architecture.md"
+    page = ROOT / "docs" / "design" / "architecture.md"
     text = "[a](nothing.md) [b](architecture.md#nothing) [c](architecture.md#lock-then-decide)"
     assert dead(page, text) == ["nothing.md", "architecture.md#nothing"]

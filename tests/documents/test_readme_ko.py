@@ -89,7 +89,7 @@ def test_it_is_translated() -> None:
     [
         ("## 실행하기", "### 실행하기"),
         ("make run\n```", "make  run\n```"),
-        ("](docs/limits.md)", "](docs/mock.md)"),
+        ("](docs/guides/rate-limits.md)", "](docs/guides/mock.md)"),
         ("| `frontrow audit` |", "| `frontrow audits` |"),
         ("\n- **결제**", "\n**결제**"),
     ],

@@ -11,5 +11,7 @@ def test_every_alert_is_in_the_runbook() -> None:
     """By its name, as a heading."""
     rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
     alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
-    told = re.findall(r"^### (Frontrow\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
+    told = re.findall(
+        r"^### (Frontrow\w+)$", (ROOT / "docs/guides/runbook.md").read_text(), re.MULTILINE
+    )
     assert sorted(told) == sorted(alerts)

@@ -14,7 +14,7 @@ from tests.pages.browser import DESKTOP, PHONE, Window, expect, window
 from tests.pages.operators import Shift, begin
 from tests.web.fans import Concert, Desk, Fan, Json, starts_at
 
-SCREENS = Path(__file__).parents[2] / "docs" / "screens"
+SCREENS = Path(__file__).parents[2] / "docs" / "guides" / "screens"
 MINUTES = 50
 STALLS = {"name": "Stalls", "price": 90_000, "rows": 8, "seats_per_row": 20}
 BALCONY = {"name": "Balcony", "price": 60_000, "rows": 4, "seats_per_row": 24}

@@ -1,4 +1,4 @@
-"""docs/commands.md and the README: every command and option, in the words of the command itself."""
+"""docs/reference/commands.md and the README: every command and option, as in the help itself."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 from frontrow.cli import main
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = (ROOT / "docs/commands.md").read_text()
+DOCUMENT = (ROOT / "docs/reference/commands.md").read_text()
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 DATABASE = ("data_dir", "database_url")
@@ -94,7 +94,7 @@ def test_the_readme_names_every_command() -> None:
             known |= {opt for name in found for one in COMMANDS[name].params for opt in one.opts}
         assert set(re.findall(r"`(--[a-z-]+)", line)) <= known, line
     assert told == COMMANDS.keys()
-    assert "](docs/commands.md)" in README
+    assert "](docs/reference/commands.md)" in README
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

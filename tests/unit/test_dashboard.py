@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/frontrow.json").read_text())
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 SHOWN = [panel for panel in PANELS if panel["type"] != "row"]
-DOCUMENT = (ROOT / "docs/metrics.md").read_text()
+DOCUMENT = (ROOT / "docs/reference/metrics.md").read_text()
 NAME = re.compile(r"\bfrontrow_\w+")
 WORDS_OF_UNITS = {
     "seconds": ("_seconds",),

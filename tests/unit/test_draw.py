@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from frontrow.waiting_room.draw import commitment_of, digest_of, entry_of, positions_of
 from tests import draws
 
-PAGE = Path(__file__).parents[2] / "docs" / "draw.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "draw.md"
 SEEDS = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 

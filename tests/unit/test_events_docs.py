@@ -1,4 +1,4 @@
-"""docs/logs.md and the stream in docs/waiting-room.md: every event that the code writes."""
+"""docs/reference/logs.md, and the stream in the waiting room guide: every event that is written."""
 
 import ast
 import re
@@ -44,7 +44,7 @@ def test_every_event_of_the_log_is_documented() -> None:
     code = {event for file in SOURCE.rglob("*.py") for event in written(file.read_text())}
     rows = re.findall(
         r"^\| (`.+?`|\*.+?\*) \| ([a-z]+) \| (.*?) ?\| (\S.*) \|$",
-        (ROOT / "docs" / "logs.md").read_text(),
+        (ROOT / "docs" / "reference" / "logs.md").read_text(),
         re.MULTILINE,
     )
     told = [
@@ -83,6 +83,6 @@ def test_every_event_of_a_stream_is_documented() -> None:
     """Of all streams that the server has."""
     sources = "".join(file.read_text() for file in sorted((SOURCE / "web").glob("*.py")))
     sent = set(re.findall(r"b\"event: (\w+)\\n", sources))
-    page = (ROOT / "docs" / "waiting-room.md").read_text()
+    page = (ROOT / "docs" / "guides" / "waiting-room.md").read_text()
     table = page.partition("| event | when | `data` |\n")[2].partition("\n\n")[0]
     assert sent == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {"status"}

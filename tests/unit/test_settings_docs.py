@@ -1,4 +1,4 @@
-"""docs/settings.md: every setting, with the default and the words of the code."""
+"""docs/reference/settings.md: every setting, with the default and the words of the code."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from frontrow.setting_words import allowed
 from frontrow.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = (ROOT / "docs/settings.md").read_text()
+DOCUMENT = (ROOT / "docs/reference/settings.md").read_text()
 
 
 def variable(field: str) -> str:
@@ -52,4 +52,4 @@ def test_no_other_variable_is_named() -> None:
 
 def test_the_readme_leads_there() -> None:
     """A newcomer finds it."""
-    assert "](docs/settings.md)" in (ROOT / "README.md").read_text()
+    assert "](docs/reference/settings.md)" in (ROOT / "README.md").read_text()

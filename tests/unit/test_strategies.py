@@ -1,4 +1,4 @@
-"""The simulated sales of docs/strategies.md: laws of the simulation, and its figures as printed."""
+"""The simulated sales of docs/reference/strategies.md: laws of the simulation, and its figures."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from frontrow.waiting_room.policy import (
     RatePolicy,
 )
 
-PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "strategies.md"
 SMALL = Sale(
     people=1_500, seats=300, scripts=40, line_from=-60, calls_per_second=30, trouble=(30, 90)
 )
@@ -141,7 +141,7 @@ def test_success_counts_people() -> None:
 
 
 def test_the_page_prints_the_results() -> None:
-    """Both tables of docs/strategies.md are those of the results beside it, of these strategies."""
+    """Both tables of docs/reference/strategies.md have the stored results of these strategies."""
     results = msgspec.json.decode(RESULTS.read_bytes(), type=dict[str, dict[str, Measures]])
     assert list(results) == list(SERVERS)
     page = PAGE.read_text()

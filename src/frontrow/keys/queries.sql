@@ -19,7 +19,7 @@ FROM signing_key WHERE purpose = :purpose AND retired_at IS NULL
 ORDER BY signs_at, key_id;
 
 -- name: described_keys
--- All keys of a purpose, retired ones too, without their secrets; `state` as docs/tickets.md has it.
+-- All keys of a purpose, retired ones too, without their secrets; `state` as docs/guides/tickets.md has it.
 SELECT k.key_id, k.public_key, k.signs_at, k.retired_at, CASE
     WHEN k.retired_at IS NOT NULL THEN 'retired'
     WHEN k.signs_at > clock_timestamp() THEN 'coming'

@@ -1,4 +1,4 @@
-"""The code of a ticket, byte by byte (docs/tickets.md): made, read and verified; no server needed.
+"""Encodes, decodes and verifies the code of a ticket (docs/guides/tickets.md), without a server.
 
 A code names a ticket, its show and its seat, and nobody. It is signed with Ed25519 (RFC 8032), so a
 gate verifies it with the public key alone. 105 bytes are 140 characters of base64url (RFC 4648)

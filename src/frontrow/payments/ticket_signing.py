@@ -2,7 +2,7 @@
 
 An Ed25519 signature is determined by key and payload (RFC 8032), so no code is stored: it is made
 again wherever it is wanted. That also checks one: signing what it says again and comparing costs a
-third of a verification (docs/adr/0014-ticket-codes.md).
+third of a verification (docs/design/adr/0014-ticket-codes.md).
 """
 
 import asyncio

@@ -35,7 +35,7 @@ class _Ask(NamedTuple):
 
 
 class BestSeats:
-    """Holds the best seats of a show or of a section of it (docs/adr/0012-best-seats.md).
+    """Holds the best seats of a show or of a section of it (docs/design/adr/0012-best-seats.md).
 
     Args:
         unpaid: how many holds a user may let go.

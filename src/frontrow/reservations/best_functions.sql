@@ -64,7 +64,7 @@ BEGIN
     INTO areas, area_from, area_to, members, shows, ordinals;
 END $$;
 
--- Holds the best free seats (docs/adr/0012-best-seats.md): of each item, so many, in a section (NULL:
+-- Holds the best free seats (docs/design/adr/0012-best-seats.md): of each item, so many, in a section (NULL:
 -- anywhere in the show), side by side where p_together says so.
 -- outcome: as of reservation_hold, without seat_taken; and seats_unavailable (available: free seats of
 -- what is wanted, together: the longest run of them). seats are the numbers, in order.

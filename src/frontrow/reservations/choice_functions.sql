@@ -1,4 +1,4 @@
--- Which seats are the best (docs/adr/0012-best-seats.md). These functions propose; reservation_hold
+-- Which seats are the best (docs/design/adr/0012-best-seats.md). These functions propose; reservation_hold
 -- decides.
 --
 -- A run is free seats side by side in one row. Seats have a rank within their section: rows from the

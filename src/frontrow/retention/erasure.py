@@ -1,7 +1,7 @@
 """Erases users: their credentials, places and holds at once, the traces of what is over soon after.
 
 What a purchase is made of stays under the user's id, which leads to nobody any more: see
-``docs/data.md``.
+``docs/guides/data.md``.
 """
 
 from collections.abc import Callable

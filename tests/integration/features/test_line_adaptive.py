@@ -78,7 +78,7 @@ async def test_the_next_cap(owner: Owner) -> None:
         else:
             assert found == cap
         assert least <= found <= most
-        # The rule as the simulated sales of docs/strategies.md have it.
+        # The rule as the simulated sales of docs/reference/strategies.md have it.
         policy = AdaptivePolicy(min_active=least, max_active=most, target_p95_ms=TARGET_MS)
         assert found == adapted_cap(cap, p95, used_up=used_up, policy=policy)
 

@@ -37,7 +37,7 @@ ALTER TABLE admission RENAME last_number TO last_position;
 -- The cap that was kept; NULL where there was none.
 ALTER TABLE admission ADD cap int CHECK (active <= cap);
 
--- The draw of a line: see docs/draw.md for the rule. The commitment is public from the moment that
+-- The draw of a line: see docs/reference/draw.md for the rule. The commitment is public from the moment that
 -- the draw is set up, the seed once the line is drawn.
 CREATE TABLE draw (
     room_id int PRIMARY KEY REFERENCES waiting_room,
