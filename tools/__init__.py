@@ -1,1 +1,1 @@
-"""What writes the documents that follow from the code: ``make docs``."""
+"""Generators of documents: ``make docs``."""

@@ -1,6 +1,6 @@
-"""The entity-relationship diagram of the real schema, read from a migrated database."""
+"""The entity-relationship diagram of the schema, read from a migrated database."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -53,25 +53,43 @@ reference without one, which saves the hot path a look-up and a lock for each ro
 checks these references ([why](../design/architecture.md#lock-then-decide)). The tables are
 defined and described in `src/frontrow/db/migrations/`.
 
-```mermaid
-erDiagram
 """
 
 
 async def page(connection: "asyncpg.Connection[Any]") -> str:
-    """The page, as Markdown with one Mermaid diagram."""
+    """Returns the page: Markdown with one Mermaid diagram of all tables."""
+    return f"{_INTRODUCTION}```mermaid\n{await diagram(connection)}```\n"
+
+
+async def diagram(
+    connection: "asyncpg.Connection[Any]", only: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """Returns the diagram of all tables and columns, or of the given ones only.
+
+    Raises:
+        ValueError: a named table or column doesn't exist.
+    """
     columns = await connection.fetch(_COLUMNS)
     keys = [tuple(row) for row in await connection.fetch(_FOREIGN_KEYS)]
     known = {(row["table"], row["column"]) for row in columns}
-    missing = [link for link in UNCHECKED if link[1:] not in known]
+    wanted = {(table, name) for table, names in (only or {}).items() for name in names}
+    missing = [*(link for link in UNCHECKED if link[1:] not in known), *(wanted - known)]
     if missing:
         raise ValueError(f"no such columns: {missing}")
+    if only is not None:
+        columns = [row for row in columns if (row["table"], row["column"]) in wanted]
+    shown = {row["table"] for row in columns}
+    relations = [(*key, "--") for key in keys]
+    relations += [(*link, "..") for link in UNCHECKED if link not in keys]
     lines = [
-        *(_relation(*key, line="--") for key in keys),
-        *(_relation(*link, line="..") for link in UNCHECKED if link not in keys),
+        *(
+            _relation(one, many, by, line=line)
+            for one, many, by, line in relations
+            if {one, many} <= shown
+        ),
         *_tables(columns),
     ]
-    return _INTRODUCTION + "".join(f"    {line}\n" for line in lines) + "```\n"
+    return "erDiagram\n" + "".join(f"    {line}\n" for line in lines)
 
 
 def _relation(one: str, many: str, by: str, *, line: str) -> str:

@@ -1,27 +1,36 @@
-"""What is generated stands in docs/ as the code gives it now: ``make docs`` writes it again."""
+"""Generated documents are up to date: ``make docs`` writes them."""
 
 import asyncpg
 
 from tests.conftest import Database
-from tools import erd, errors
-from tools.__main__ import REFERENCE, openapi
+from tools import erd, errors, readme
+from tools.__main__ import REFERENCE, ROOT, openapi
 
 
-def test_the_openapi_document() -> None:
+def test_openapi_document_is_up_to_date() -> None:
     """docs/reference/openapi.json."""
     assert (REFERENCE / "openapi.json").read_text() == openapi()
 
 
-def test_the_errors() -> None:
+def test_errors_page_is_up_to_date() -> None:
     """docs/reference/errors.md."""
     assert (REFERENCE / "errors.md").read_text() == errors.page()
 
 
-async def test_the_schema(template: Database) -> None:
-    """docs/reference/schema.md."""
+async def test_diagrams_of_the_schema_are_up_to_date(template: Database) -> None:
+    """docs/reference/schema.md, and the core tables in both READMEs."""
     connection = await asyncpg.connect(template.owner_url)
     try:
-        page = await erd.page(connection)
+        page, tables = await erd.page(connection), await readme.tables(connection)
     finally:
-        await connection.close()  # it is copied for other tests
+        await connection.close()  # other tests copy this database
     assert (REFERENCE / "schema.md").read_text() == page
+    for name in ("README.md", "README.ko.md"):
+        text = (ROOT / name).read_text()
+        assert readme.with_parts(text, {"tables": tables}) == text
+
+
+def test_table_of_calls_is_up_to_date() -> None:
+    """In README.md."""
+    text = (ROOT / "README.md").read_text()
+    assert readme.with_parts(text, {"calls": readme.calls()}) == text

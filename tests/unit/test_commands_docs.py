@@ -1,4 +1,4 @@
-"""docs/reference/commands.md and the README: every command and option, as in the help itself."""
+"""docs/reference/commands.md: every command and option, with the text of its help."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ from frontrow.cli import main
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/reference/commands.md").read_text()
-README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 DATABASE = ("data_dir", "database_url")
 
@@ -78,23 +77,6 @@ def test_the_options_of_the_database() -> None:
     text = DOCUMENT.partition("\n## The database\n")[2].partition("\n## ")[0]
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert rows == [row(one) for one in shared if isinstance(one, click.Option)]
-
-
-def test_the_readme_names_every_command() -> None:
-    """A group of commands by its name or by each of them; and no option that isn't there."""
-    table = README.partition("\n## The command\n")[2].partition("\n## ")[0]
-    told: set[str] = set()
-    for line in re.findall(r"^\| `frontrow.*$", table, re.MULTILINE):
-        known: set[str] = set()
-        for text in re.findall(r"`(frontrow .+?)`", line.split(" | ")[0]):
-            words = re.findall(r"(?<!-)\b[a-z-]+\b", text)
-            found = [name for name in COMMANDS if name.split()[: len(words)] == words]
-            assert found, text
-            told.update(found)
-            known |= {opt for name in found for one in COMMANDS[name].params for opt in one.opts}
-        assert set(re.findall(r"`(--[a-z-]+)", line)) <= known, line
-    assert told == COMMANDS.keys()
-    assert "](docs/reference/commands.md)" in README
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""The README's "A buyer's path", run as printed: every command, and every answer's shape."""
+"""The quickstart, run as printed: every command, and the shape of every answer."""
 
 import json
 import re
@@ -13,21 +13,21 @@ import pytest
 
 from tests.acceptance.house import PATIENCE_SECONDS, House, frontrow, serving
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "docs/tutorial/quickstart.md"
 BLOCK = re.compile(r"^```(sh|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What differs from one buyer to the next; everything else is printed as it comes.
+# Fields whose values differ from one buyer to the next; all other values are printed as they are.
 OWN = re.compile(r".*(_id|_key|_at|_until)|.*date|.*token|.*poll_after_ms|.*\.tickets\.\d+\.code")
 
 
 def blocks() -> list[tuple[str, str]]:
-    """The commands and answers of the section, in order: their language and text."""
-    section = README.read_text().partition("\n## A buyer's path\n")[2].partition("\n## ")[0]
-    return BLOCK.findall(section)
+    """Returns the commands and answers of the page, in order: language and text."""
+    return BLOCK.findall(QUICKSTART.read_text())
 
 
 def same(printed: Any, real: Any, where: str = "") -> None:
-    """Fail unless an answer has the members, types and stable values of the printed one."""
-    assert type(printed) is type(real), f"{where}: {printed!r} is printed, {real!r} is told"
+    """Asserts that an answer has the members, types and stable values of the printed one."""
+    assert type(printed) is type(real), f"{where}: {printed!r} is printed, {real!r} is answered"
     if isinstance(printed, dict):
         assert printed.keys() == real.keys(), where
         for name, value in printed.items():
@@ -36,7 +36,7 @@ def same(printed: Any, real: Any, where: str = "") -> None:
             else:
                 same(value, real[name], f"{where}.{name}")
     elif isinstance(printed, list):
-        # The print may be cut after its first records, never inside one.
+        # A printed list may end after its first records, never inside one.
         cut = bool(printed) and isinstance(printed[0], dict)
         assert len(printed) == len(real) or (cut and len(printed) < len(real)), where
         for index, (one, other) in enumerate(zip(printed, real, strict=False)):
@@ -46,7 +46,7 @@ def same(printed: Any, real: Any, where: str = "") -> None:
 
 
 def other_commands(house: House, folder: Path) -> None:
-    """More of the README's table, beside the server: the keys, and the ticket just bought."""
+    """Runs further commands beside the server: keys, pruning, the ticket that was just bought."""
     for arguments, says in ((["keys", "list"], "token"), (["prune", "--dry-run"], "would drop")):
         done = house.frontrow(*arguments)
         assert (done.returncode, done.stderr) == (0, ""), arguments
@@ -65,29 +65,24 @@ def other_commands(house: House, folder: Path) -> None:
     assert frontrow("tickets", "verify", forged, "--public-key", str(keys)).returncode == 1
 
 
-def test_the_other_commands_are_those_that_run_below() -> None:
-    """``make run`` starts what the path is tried against, and the audit stands as it is run."""
-    before, _, path = README.read_text().partition("\n## A buyer's path\n")
-    rest = before + path.partition("\n## ")[2]
-    assert re.findall(r"^```\n(.+)\n```$", rest, re.MULTILINE) == [
-        "make run",
-        ".venv/bin/frontrow audit",
-    ]
-    told = subprocess.run(
+def test_make_run_starts_the_demo() -> None:
+    """The one other command of the page, and what it starts."""
+    assert re.findall(r"^```\n(.+)\n```$", QUICKSTART.read_text(), re.MULTILINE) == ["make run"]
+    printed = subprocess.run(
         ["make", "--no-print-directory", "-n", "run"],
-        cwd=README.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.splitlines()[-1].endswith("/frontrow serve --demo")
+    assert printed.stdout.splitlines()[-1].endswith("/frontrow serve --demo")
 
 
-def test_buyers_path_works_as_printed() -> None:
-    """Against ``frontrow serve --demo``, on another port; and the audit beside it is clean."""
+def test_quickstart_works_as_printed() -> None:
+    """Against ``frontrow serve --demo`` on another port; the audit beside it finds nothing."""
     for program in ("bash", "curl", "python3"):
         if shutil.which(program) is None:
-            pytest.skip(f"the README's commands need {program}, which isn't here")
+            pytest.skip(f"the quickstart needs {program}, which is not installed")
     found = blocks()
     commands = [text for language, text in found if language == "sh"]
     with serving("--demo") as house, tempfile.TemporaryDirectory() as folder:
@@ -107,13 +102,13 @@ def test_buyers_path_works_as_printed() -> None:
         assert audit.returncode == 0, audit.stdout + audit.stderr
         assert "0 of " in audit.stdout
         other_commands(house, Path(folder))
-    told = done.stdout.split("\0")
-    assert len(told) == len(commands)
+    answers = done.stdout.split("\0")
+    assert len(answers) == len(commands)
     checked = 0
     for index, (language, text) in enumerate(found):
         if language == "json":
-            answer = told[sum(kind == "sh" for kind, _ in found[:index]) - 1]
+            answer = answers[sum(kind == "sh" for kind, _ in found[:index]) - 1]
             same(json.loads(text), json.loads(answer))
             checked += 1
     assert checked == 8
-    assert told[-1].strip() == "Small Room, Loud Songs"
+    assert answers[-1].strip() == "Small Room, Loud Songs"
