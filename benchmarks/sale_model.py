@@ -22,7 +22,7 @@ from collections import deque
 from typing import NamedTuple
 
 from frontrow.waiting_room.draw import commitment_of, digest_of, positions_of
-from frontrow.waiting_room.load import BOUNDS_MS
+from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
 
 TICKS = 10

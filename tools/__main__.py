@@ -11,7 +11,7 @@ import asyncpg
 from frontrow.db.cluster import APP, DATABASE
 from frontrow.db.migrate import migrate
 from frontrow.db.server import EmbeddedServer
-from frontrow.web.openapi import document
+from frontrow.web.routes import document
 from tests.conftest import Database
 from tests.web.fans import open_desk
 from tests.web.test_contract import test_every_documented_success_is_seen as go_through_everything

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from frontrow.web.openapi import document
+from frontrow.web.routes import document
 
 Json = dict[str, Any]
 _ITEMS = 2

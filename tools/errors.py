@@ -1,10 +1,9 @@
 """The page that explains every error: from the table of calls and the classes of the errors."""
 
 from frontrow.errors import DomainError
-from frontrow.web import openapi, system
-from frontrow.web.operations import refusals
+from frontrow.web.openapi.operations import refusals
 from frontrow.web.problems import KINDS, Problem
-from frontrow.web.table import BASE, CALLS
+from frontrow.web.routes import ALL_CALLS
 
 _INTRODUCTION = """\
 # Errors
@@ -36,12 +35,10 @@ def _members(shape: type[Problem]) -> str:
 
 def _calls(error: type[DomainError]) -> str:
     """Which calls may be refused with it; all, where that is all."""
-    everything = [(BASE, call) for call in CALLS]
-    everything += [("", call) for call in system.CALLS + openapi.CALLS]
-    refusing = [(base, call) for base, call in everything if error in refusals(call)]
-    if len(refusing) == len(everything):
+    refusing = [(base, call) for base, call in ALL_CALLS if error in refusals(call)]
+    if len(refusing) == len(ALL_CALLS):
         return "Any call."
-    if refusing == [(base, call) for base, call in everything if call.method != "GET"]:
+    if refusing == [(base, call) for base, call in ALL_CALLS if call.method != "GET"]:
         return "Any call but a `GET`."
     if not refusing:
         return "Outside of the calls: a path or method that there isn't, or a fault of the server."

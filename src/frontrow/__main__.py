@@ -1,6 +1,6 @@
 """``python -m frontrow`` is the command ``frontrow``."""
 
-from frontrow.cli import main
+from frontrow.cli.main import main
 
 if __name__ == "__main__":
     main(prog_name="frontrow")

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from time import monotonic
 
 import asyncpg
 
@@ -27,41 +26,16 @@ from frontrow.reservations.service import Reservations
 from frontrow.retention.erasure import Erasures
 from frontrow.settings import Settings
 from frontrow.users.challenge import Challenges, load_challenges
+from frontrow.users.guests import Guests
 from frontrow.users.service import Users
 from frontrow.users.sign_in import SignIn, open_sign_in
+from frontrow.waiting_room.admission_signal import AdmissionSignal
 from frontrow.waiting_room.draw import Draws
-from frontrow.waiting_room.load import Load
+from frontrow.waiting_room.latency_histogram import Load
 from frontrow.waiting_room.service import WaitingRooms
 from frontrow.waiting_room.snapshot import Snapshot
 from frontrow.waiting_room.token import TokenSigner, load_signer
 from frontrow.wallet.ledger import Ledger
-
-
-class Bell:
-    """Rung with the room where somebody may be called now; whoever admits answers it."""
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-        self._rooms: set[int] = set()
-        self.rung_at: dict[int, float] = {}
-        """By room: since when nobody has looked at it, by the monotonic clock."""
-
-    def ring(self, room_id: int) -> None:
-        """Somebody may be called in this room."""
-        self._rooms.add(room_id)
-        self.rung_at.setdefault(room_id, monotonic())
-        self._rung.set()
-
-    async def wait(self, seconds: float) -> set[int]:
-        """The rooms it was rung for, as soon as there are any; none after ``seconds``."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._rung.wait()
-        except TimeoutError:
-            return set()
-        self._rung.clear()
-        rooms, self._rooms = self._rooms, set()
-        return rooms
 
 
 @dataclass(frozen=True)
@@ -72,7 +46,7 @@ class Services:
     pool: asyncpg.Pool
     lanes: Lanes
     signer: TokenSigner
-    bell: Bell
+    admission_signal: AdmissionSignal
     stopping: asyncio.Event
     load: Load
     users: Users
@@ -80,6 +54,7 @@ class Services:
     """Who signs in elsewhere; ``None`` where no issuer is named."""
     challenges: Challenges | None
     """Proof of work before a guest account; ``None`` where none is asked for."""
+    guests: Guests
     rooms: WaitingRooms
     draws: Draws
     catalogue: Catalogue
@@ -128,7 +103,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         observe=observe_batch,
     )
     unpaid = UnpaidHolds(settings.unpaid_holds, settings.unpaid_holds_seconds)
-    bell = Bell()
+    admission_signal = AdmissionSignal()
     stopping = asyncio.Event()
     load = Load()
     signer = await load_signer(pool, remembered_tokens=settings.cached_credentials)
@@ -141,19 +116,22 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     sign_in = await opened.enter_async_context(open_sign_in(settings, users))
     snapshot = Snapshot(pool)
     await snapshot.refresh()
-    paying = Paying(pool, lanes, ticket_signer, currency=currency, wake=bell.ring, note=load.note)
+    paying = Paying(
+        pool, lanes, ticket_signer, currency=currency, wake=admission_signal.wake, note=load.note
+    )
     return Services(
         settings=settings,
         pool=pool,
         lanes=lanes,
         signer=signer,
-        bell=bell,
+        admission_signal=admission_signal,
         stopping=stopping,
         load=load,
         users=users,
         sign_in=sign_in,
         challenges=challenges,
-        rooms=WaitingRooms(pool, lanes, signer, snapshot, wake=bell.ring),
+        guests=Guests(users, challenges, allowed=settings.guests_allowed),
+        rooms=WaitingRooms(pool, lanes, signer, snapshot, wake=admission_signal.wake),
         draws=Draws(pool, snapshot),
         catalogue=Catalogue(pool, lanes),
         seat_maps=SeatMaps(
@@ -168,7 +146,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
             lanes,
             currency=currency,
             unpaid=unpaid,
-            wake=bell.ring,
+            wake=admission_signal.wake,
             stopping=stopping,
             note=load.note,
         ),
@@ -179,5 +157,5 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         cancellations=Cancellations(pool),
         tickets=Tickets(pool, ticket_signer),
         check_ins=CheckIns(pool, lanes, ticket_signer),
-        erasures=Erasures(pool, users, snapshot, wake=bell.ring),
+        erasures=Erasures(pool, users, snapshot, wake=admission_signal.wake),
     )

@@ -51,19 +51,19 @@ class Admission:
         self._services = services
         self._next_idle_look = 0.0
 
-    async def run_once(self, rung: set[int]) -> int:
-        """Looks at the lines where somebody waits or that were rung for, and now and then at all.
+    async def run_once(self, woken: set[int]) -> int:
+        """Looks at the lines where somebody waits or that were woken for, and now and then at all.
 
         Returns how many people were called.
         """
         now = asyncio.get_running_loop().time()
-        # A round that fails is followed by a look at all: who had rung isn't forgotten.
+        # A round that fails is followed by a look at all: a wake-up isn't forgotten.
         due, self._next_idle_look = self._next_idle_look, 0.0
         look_at_all = now >= due
         lines = [
             line
             for line in self._services.rooms.snapshot.lines.values()
-            if look_at_all or line.waiting > 0 or line.room_id in rung
+            if look_at_all or line.waiting > 0 or line.room_id in woken
         ]
         called = 0
 
@@ -72,7 +72,7 @@ class Admission:
             called += await self._admit(line, tidy=look_at_all)
 
         try:
-            await _each(sorted(lines, key=lambda line: line.room_id not in rung), admit)
+            await _each(sorted(lines, key=lambda line: line.room_id not in woken), admit)
         finally:
             if called:
                 await self._services.rooms.snapshot.refresh()
@@ -80,7 +80,7 @@ class Admission:
         return called
 
     async def _admit(self, line: Line, *, tidy: bool) -> int:
-        rung_at = self._services.bell.rung_at.pop(line.room_id, None)
+        woken_at = self._services.admission_signal.woken_at.pop(line.room_id, None)
         called = 0
         while True:
             done = await self._services.rooms.admit(line, tidy=tidy)
@@ -88,9 +88,9 @@ class Admission:
             concert = str(line.concert_id)
             if done.admitted:
                 metrics.ADMITTED.labels(concert).inc(done.admitted)
-                if rung_at is not None:
-                    metrics.ADMISSION_DELAY_SECONDS.observe(monotonic() - rung_at)
-                    rung_at = None
+                if woken_at is not None:
+                    metrics.ADMISSION_DELAY_SECONDS.observe(monotonic() - woken_at)
+                    woken_at = None
             if done.expired:
                 metrics.FINISHED.labels(concert, "expired").inc(done.expired)
             metrics.ACTIVE.labels(concert).set(line.active)
@@ -244,9 +244,9 @@ async def running(services: Services) -> AsyncIterator[None]:
     admission = Admission(services)
 
     async def admit() -> None:
-        rung = await services.bell.wait(settings.admission_tick_seconds)
+        woken = await services.admission_signal.wait(settings.admission_tick_seconds)
         with metrics.UPKEEP_SECONDS.labels("admission").time():
-            await admission.run_once(rung)
+            await admission.run_once(woken)
         # In a rush each payment rings, and each look counts all who are in.
         await asyncio.sleep(_ADMISSION_REST_SECONDS)
 

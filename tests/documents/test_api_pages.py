@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from frontrow.web.openapi import document
+from frontrow.web.routes import document
 from tests.documents.test_links import ROOT
 from tests.web.conformance import closed, validator
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from frontrow.web.openapi import document
+from frontrow.web.routes import document
 from tests.conftest import Database
 from tests.documents.test_links import ROOT
 

@@ -23,7 +23,7 @@ from frontrow.db.queries import load
 from frontrow.errors import RoomClosed
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.waiting_room.load import BOUNDS_MS
+from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy
 from frontrow.waiting_room.settings import LineOrder
 from frontrow.waiting_room.snapshot import Line, Snapshot

@@ -66,6 +66,6 @@ def install() -> None:
 install()
 
 if __name__ == "__main__":
-    from frontrow.cli import main
+    from frontrow.cli.main import main
 
     main(prog_name="frontrow")

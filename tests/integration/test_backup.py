@@ -7,10 +7,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from frontrow.cli.launch import back_up, restored
 from frontrow.db import backup
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SetupError
-from frontrow.launch import back_up, restored
 from frontrow.settings import Settings
 from tests.conftest import Database, fresh_database
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from click.testing import CliRunner, Result
 
-from frontrow import cli
+from frontrow.cli import main as cli
 from frontrow.payments import cancellations
 from tests.buyers import Made, make_concert, services_on
 from tests.conftest import Database

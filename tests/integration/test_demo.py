@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 import pytest
 
-from frontrow import demo
+from frontrow.cli import demo
 from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy, RatePolicy
 from tests.buyers import services_on
 from tests.conftest import Database

@@ -4,7 +4,7 @@ import asyncio
 
 from click.testing import CliRunner, Result
 
-from frontrow import cli
+from frontrow.cli import main as cli
 from tests.buyers import pass_time, services_on
 from tests.conftest import Database
 

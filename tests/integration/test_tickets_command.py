@@ -5,7 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from frontrow import cli
+from frontrow.cli import main as cli
 from frontrow.keys.ring import end, rotate
 from frontrow.payments.ticket_code import read
 from frontrow.payments.ticket_keys import read_keys

@@ -5,8 +5,8 @@ from typing import Any
 
 from playwright.async_api import Locator, Page
 
-from frontrow.web.files import Files
-from frontrow.web.languages import catalog, text
+from frontrow.web.i18n.catalogs import catalog, text
+from frontrow.web.pages.assets import Files
 from tests.pages.browser import Window, accessible, expect
 from tests.web.fans import Concert, Desk, eventually
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Route
 
-from frontrow.web.files import Files
+from frontrow.web.pages.assets import Files
 from tests.conftest import Database
 from tests.pages.browser import DESKTOP, PHONE, expect, window
 from tests.pages.fans import visit
@@ -189,7 +189,7 @@ async def test_pressed_before_the_script_is_there(browser: Browser, desk: Desk) 
             await may_come.wait()
             await route.continue_()
 
-        await here.context.route("**/fan/concert.js", late)
+        await here.context.route("**/fan/line/concert_page.js", late)
         fan = await visit(here, concert)
         await asked.wait()
         await fan.join()
@@ -205,13 +205,13 @@ async def test_the_script_does_not_come(browser: Browser, desk: Desk) -> None:
         here.expected = ("ERR_FAILED", "Failed to fetch dynamically imported module")
         fan = await visit(here, concert)
         await fan.wait()
-        await here.context.route("**/fan/*.js", lambda route: route.abort())
+        await here.context.route("**/fan/**/*.js", lambda route: route.abort())
         await fan.page.reload()
         await expect(fan.page.locator(".view-line")).to_be_visible()
         await make_way(inside)
         await fan.sees("turn.title")
         await expect(fan.page.locator(".view-line")).to_be_visible()
-        await here.context.unroute("**/fan/*.js")
+        await here.context.unroute("**/fan/**/*.js")
         await expect(fan.button("turn.enter")).to_be_visible()
 
 
@@ -242,7 +242,7 @@ async def test_far_back(browser: Browser, desk: Desk) -> None:
     """From far back a tab asks for the line's document only, no oftener than every 2 s."""
     concert, inside = await line(desk)
     second, *_ = [await desk.waiting(concert) for _ in range(FAR)]
-    source = Files().sources["fan/follow.js"].decode()
+    source = Files().sources["fan/line/follow.js"].decode()
     near = source.replace("const NEAR = 200;", f"const NEAR = {FAR - 3};")
     assert near != source
     async with window(browser, str(desk.http.base_url), hurried=False) as here:
@@ -250,7 +250,7 @@ async def test_far_back(browser: Browser, desk: Desk) -> None:
         async def answer(route: Route) -> None:
             await route.fulfill(body=near, content_type="text/javascript")
 
-        await here.context.route("**/fan/follow.js", answer)
+        await here.context.route("**/fan/line/follow.js", answer)
         asked: list[tuple[str, float]] = []
         fan = await visit(here, concert)
         await fan.wait()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontrow.settings import Settings
-from frontrow.web.addresses import ClientAddresses
+from frontrow.web.access.client_addresses import ClientAddresses
 
 PROXY = "10.0.0.7"
 FAR = "203.0.113.9"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrow.web.buckets import SECOND, Buckets, Empty
+from frontrow.web.access.token_buckets import SECOND, Buckets, Empty
 
 RATES = st.sampled_from([0.3, 1, 7, 50, 1000, 1_000_000]) | st.floats(0.01, 10_000)
 BURSTS = st.integers(1, 20)

@@ -14,7 +14,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from frontrow import cli, launch, verification
+from frontrow import verification
+from frontrow.cli import launch
+from frontrow.cli import main as cli
 from frontrow.db.durability import Durability
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
@@ -127,7 +129,7 @@ def test_port_that_comes_free_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     """Workers of a killed server hold the port a moment longer."""
     with contextlib.ExitStack() as stack:
         busy = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        monkeypatch.setattr("frontrow.launch.time.sleep", lambda _seconds: busy.close())
+        monkeypatch.setattr("frontrow.cli.launch.time.sleep", lambda _seconds: busy.close())
         listening = stack.enter_context(launch.listen(Settings(port=busy.getsockname()[1])))
         assert listening.getsockname()[0] == "127.0.0.1"
 
@@ -174,7 +176,11 @@ def test_audit_reports(monkeypatch: pytest.MonkeyPatch, violations: int, exit_co
 
 def test_openapi_prints_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
     """The document is JSON, ready for a file."""
-    stand_in(monkeypatch, "frontrow.web.openapi", document=lambda: {"openapi": "3.1.0", "x": "₩"})
+    stand_in(
+        monkeypatch,
+        "frontrow.web.routes",
+        document=lambda: {"openapi": "3.1.0", "x": "₩"},
+    )
     assert json.loads(run("openapi").output) == {"openapi": "3.1.0", "x": "₩"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from frontrow.cli import main
+from frontrow.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/reference/commands.md").read_text()

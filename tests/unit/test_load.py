@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrow.waiting_room.load import BOUNDS_MS, Load
+from frontrow.waiting_room.latency_histogram import BOUNDS_MS, Load
 
 SECONDS = st.floats(0, 100, allow_nan=False)
 LAST = len(BOUNDS_MS)

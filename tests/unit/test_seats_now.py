@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrow.concerts.journal import Journal
+from frontrow.concerts.bounded_log import Journal
 from frontrow.concerts.model import Section, Show
 from frontrow.concerts.seats_now import AVAILABLE, HELD, SOLD, Changed, Reading, SeatsNow
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from frontrow.setting_words import allowed, in_words
+from frontrow.cli.setting_errors import allowed, in_words
 from frontrow.settings import Settings
 
 ALGORITHMS = "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or ES512"

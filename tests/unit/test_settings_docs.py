@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from frontrow.setting_words import allowed
+from frontrow.cli.setting_errors import allowed
 from frontrow.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from frontrow.payments.ticket_code import CODE_LENGTH, TicketCode, key_id_of, read, verify
-from frontrow.web.story import CODE, SHOW
+from frontrow.web.openapi.examples import CODE, SHOW
 
 # RFC 8032, section 7.1, test 1.
 SECRET = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")

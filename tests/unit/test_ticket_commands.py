@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from frontrow import cli
+from frontrow.cli import main as cli
 from frontrow.payments.ticket_code import key_id_of, verify
 from frontrow.payments.ticket_keys import jwks, pem, read_keys
-from frontrow.web.story import CODE
+from frontrow.web.openapi.examples import CODE
 
 PUBLIC = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 OTHER = Ed25519PrivateKey.generate().public_key().public_bytes_raw()

@@ -16,9 +16,9 @@ from icalendar import Calendar
 
 from frontrow.payments.model import Ticket
 from frontrow.payments.ticket_code import TicketCode
-from frontrow.web.story import CODE
-from frontrow.web.ticket_calendar import calendar
-from frontrow.web.ticket_page import POLICY, page, qr_svg
+from frontrow.web.openapi.examples import CODE
+from frontrow.web.tickets.calendar import calendar
+from frontrow.web.tickets.print_page import POLICY, page, qr_svg
 from tests.qr import scan
 
 TICKET = Ticket(

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from frontrow.web.openapi import document
+from frontrow.web.routes import document
 from tests.buyers import digest_by
 from tests.conftest import Database
 from tests.web.conformance import Conformance

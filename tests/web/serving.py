@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from frontrow.settings import Settings
 from frontrow.web.app import create_app
-from frontrow.web.serve import PROTOCOL, DrainingServer
+from frontrow.web.server.workers import PROTOCOL, DrainingServer
 from tests.conftest import Database
 
 OPERATOR_KEY = "the-operator-key-of-the-tests"

@@ -13,8 +13,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from frontrow.web.calls import Call, Who
-from frontrow.web.glossary import EXAMPLES
-from frontrow.web.table import CALLS
+from frontrow.web.openapi.field_descriptions import EXAMPLES
+from frontrow.web.routes import CALLS
 from tests.buyers import pass_time
 from tests.web.fans import OPEN, Concert, Desk, Fan, Json, check_problem, eventually, starts_at
 from tests.web.serving import OPERATOR_KEY

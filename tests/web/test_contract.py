@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from frontrow.web.openapi import document
+from frontrow.web.routes import document
 from tests.buyers import pass_time
 from tests.web.fans import (
     OPEN,

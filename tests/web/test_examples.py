@@ -9,8 +9,8 @@ import pytest
 
 from frontrow.payments.ticket_code import verify
 from frontrow.payments.ticket_keys import read_keys
-from frontrow.web import story
-from frontrow.web.openapi import document
+from frontrow.web.openapi import examples
+from frontrow.web.routes import document
 
 Json = dict[str, Any]
 
@@ -33,7 +33,7 @@ def operations() -> Iterator[tuple[str, Json]]:
             yield operation["operationId"], operation
 
 
-def examples() -> Iterator[tuple[str, object]]:
+def every_example() -> Iterator[tuple[str, object]]:
     """Each example of the document, of requests, answers and types."""
     for name, operation in operations():
         bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
@@ -47,7 +47,7 @@ def examples() -> Iterator[tuple[str, object]]:
         yield name, example["value"]
 
 
-OBJECTS = [found for at, example in examples() for found in told(example, at)]
+OBJECTS = [found for at, example in every_example() for found in told(example, at)]
 
 
 def numbers(seats: list[Any]) -> list[int]:
@@ -58,11 +58,11 @@ def numbers(seats: list[Any]) -> list[int]:
 def check_purchase(one: Json) -> None:
     """A hold or a payment: its seats, its tickets, its amount, its refund."""
     if isinstance(one.get("seats"), list) and "amount" in one:
-        assert one["amount"] == story.PRICE * len(one["seats"])
+        assert one["amount"] == examples.PRICE * len(one["seats"])
         for seat in one["seats"]:
-            assert isinstance(seat, int) or seat["price"] == story.PRICE
+            assert isinstance(seat, int) or seat["price"] == examples.PRICE
     if "tickets" in one and "payment_id" in one:
-        assert one["amount"] == story.PRICE * len(one["tickets"])
+        assert one["amount"] == examples.PRICE * len(one["tickets"])
         assert numbers(one["tickets"]) == one.get("seats", numbers(one["tickets"]))
     if "refund" in one:
         assert (one["refund"] is not None) == (one["state"] == "refunded")
@@ -97,12 +97,12 @@ def check_account(one: Json) -> None:
 def check_house(one: Json) -> None:
     """Seats, sales and the line add up."""
     if {"total", "available", "held", "sold"} <= one.keys():
-        assert one["total"] == one["available"] + one["held"] + one["sold"] == story.SEATS_TOTAL
+        assert one["total"] == one["available"] + one["held"] + one["sold"] == examples.SEATS_TOTAL
     if "revenue" in one:
-        assert one["revenue"] == story.PRICE * one["seats"]["sold"]
+        assert one["revenue"] == examples.PRICE * one["seats"]["sold"]
     if "seats_freed" in one:
         assert one["payments_refunded"] <= one["payments_total"]
-        assert one["amount_refunded"] == story.PRICE * one["seats_freed"]
+        assert one["amount_refunded"] == examples.PRICE * one["seats_freed"]
         assert (one["finished_at"] is None) == (one["state"] == "cancelling")
     if "issued" in one:
         assert one["waiting"] == one["issued"] - one["serving"]
@@ -110,9 +110,9 @@ def check_house(one: Json) -> None:
     if {"called", "claimed", "finished"} <= one.keys():
         assert one["claimed"] <= one["called"] <= one["cap"]
     if "sections" in one and "seats_available" in one:
-        assert one["sections"][-1]["last_number"] == story.SEATS_TOTAL
+        assert one["sections"][-1]["last_number"] == examples.SEATS_TOTAL
     if "seats_total" in one:
-        assert one["seats_total"] == story.SEATS_TOTAL >= one["seats_available"]
+        assert one["seats_total"] == examples.SEATS_TOTAL >= one["seats_available"]
 
 
 def keep_all(one: Json) -> None:
@@ -176,9 +176,9 @@ def test_every_code_is_the_tickets() -> None:
         if "ticket_id" in one and code is not None:
             said = verify(code, known)
             assert (str(said.ticket_id), said.number) == (one["ticket_id"], one["number"]), at
-            assert str(said.show_id) == story.SHOW
+            assert str(said.show_id) == examples.SHOW
             seen.add(code)
-    assert len(seen) == len(story.SEATS)
+    assert len(seen) == len(examples.SEATS)
 
 
 def test_answers_echo_their_requests() -> None:

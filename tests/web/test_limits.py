@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 
 from frontrow.errors import RateLimited
 from frontrow.settings import Settings
-from frontrow.web.buckets import SECOND
-from frontrow.web.limits import Limit, Limits
+from frontrow.web.access.rate_limits import Limit, Limits
+from frontrow.web.access.token_buckets import SECOND
 from tests.acceptance.wire import Connection
 from tests.conftest import Database
 from tests.web.fans import OPEN, Desk, check_problem, open_desk
@@ -96,7 +96,7 @@ def test_one_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """The log tells of refusals once a minute, and then of how many; the metric counts each."""
     limit, _ = a_limit(per_second=SLOW, burst=1)
     minute = [0.0]
-    monkeypatch.setattr("frontrow.web.limits.monotonic", lambda: minute[0])
+    monkeypatch.setattr("frontrow.web.access.rate_limits.monotonic", lambda: minute[0])
     user = UUID(int=7)
     limit.take(asked(), user.int)
     before = refusals("user")

@@ -255,17 +255,17 @@ async def test_the_time_to_the_call(database: Database) -> None:
         admission = Admission(services)
         count, seconds = counted()
         first = await join(services, made.concert_id)
-        assert await admission.run_once(await services.bell.wait(10)) == 1
+        assert await admission.run_once(await services.admission_signal.wait(10)) == 1
         assert counted()[0] == count + 1
         await join(services, made.concert_id)
-        assert await admission.run_once(await services.bell.wait(10)) == 0
+        assert await admission.run_once(await services.admission_signal.wait(10)) == 0
         assert counted()[0] == count + 1
         await services.reservations.leave(first)
-        assert await admission.run_once(await services.bell.wait(10)) == 1
+        assert await admission.run_once(await services.admission_signal.wait(10)) == 1
         found = counted()
         assert found[0] == count + 2
         assert 0 < found[1] - seconds < 10
-        assert services.bell.rung_at == {}
+        assert services.admission_signal.woken_at == {}
 
 
 # Two processes -----------------------------------------------------------------------------------

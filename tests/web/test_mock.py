@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from frontrow.web.mock import create_mock
-from frontrow.web.openapi import document
+from frontrow.web.routes import document
 from tests.web.conformance import Conformance
 from tests.web.serving import listening_at
 

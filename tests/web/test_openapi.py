@@ -13,17 +13,15 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from frontrow import errors
 from frontrow.errors import DomainError
-from frontrow.web import openapi, system
+from frontrow.web import routes
 from frontrow.web.calls import Call
-from frontrow.web.openapi import document
-from frontrow.web.operations import refusals
+from frontrow.web.openapi.operations import refusals
 from frontrow.web.problems import KINDS
-from frontrow.web.table import BASE, CALLS
+from frontrow.web.routes import ALL_CALLS, document
 from tests.web.conformance import closed, validator
 from tests.web.fans import Desk
 
 Json = dict[str, Any]
-ALL_CALLS = [(BASE, call) for call in CALLS] + [("", c) for c in system.CALLS + openapi.CALLS]
 
 
 def operations() -> Iterator[tuple[str, str, Json]]:
@@ -240,7 +238,7 @@ class Page(HTMLParser):
 
 def docs_page() -> Page:
     """The readable document."""
-    return Page(openapi._page().decode())
+    return Page(routes._page().decode())
 
 
 async def test_the_page_needs_nothing_else(desk: Desk) -> None:

@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from frontrow.waiting_room.order import order_pages
-from frontrow.web import exporting, order
+from frontrow.web import exports
+from frontrow.web.operator import line_export
 from tests.web.fans import BASE, Concert, Desk, check_problem, eventually
 from tests.web.serving import OPERATOR_KEY
 
@@ -223,7 +224,7 @@ async def test_only_a_few_at_once(desk: Desk, long: Concert) -> None:
         refused = await desk.operate("GET", path_of(long))
         check_problem(refused, 503, "overloaded")
         assert refused.headers["retry-after"] == "1"
-        assert await reading(desk) == exporting.EXPORTS_AT_ONCE == 2
+        assert await reading(desk) == exports.EXPORTS_AT_ONCE == 2
         assert (await desk.ask("GET", "/concerts")).status_code == 200
         # What users export takes no room of this.
         assert (await (await desk.fan()).by_key("GET", "/users/me/export")).status_code == 200
@@ -251,7 +252,7 @@ async def test_who_goes_away_is_read_for_no_more(
     async def ended() -> list[bool]:
         return whole
 
-    monkeypatch.setattr(order, "order_pages", watched)
+    monkeypatch.setattr(line_export, "order_pages", watched)
     async with standing_still(desk, long):
         await eventually(lambda: reading(desk))
         assert whole == []
@@ -263,7 +264,7 @@ async def test_who_goes_away_is_read_for_no_more(
 
 async def test_a_refused_export_makes_room(desk: Desk, empty: Concert) -> None:
     """What finds no concert counts no longer: as many as one likes, one after the other."""
-    for _ in range(2 * exporting.EXPORTS_AT_ONCE):
+    for _ in range(2 * exports.EXPORTS_AT_ONCE):
         unknown = await desk.operate("GET", f"/admin/concerts/{uuid4()}/order")
         check_problem(unknown, 404, "not_found")
         assert (await desk.operate("GET", path_of(empty))).json() == {"places": []}
@@ -273,7 +274,7 @@ async def test_who_stands_still_is_cut_off(
     desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past its time an export gives its connection back; what its client has got shows no end."""
-    monkeypatch.setattr(exporting, "EXPORT_SECONDS", 0.3)
+    monkeypatch.setattr(exports, "EXPORT_SECONDS", 0.3)
     async with standing_still(desk, long) as client:
         await eventually(lambda: none_reads(desk))
         assert not (await client.read()).endswith(LAST_CHUNK)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from frontrow.web import concert_page
-from frontrow.web.files import Files
-from frontrow.web.languages import LANGUAGES, catalog
-from frontrow.web.openapi import document
-from frontrow.web.pages import PAGES
-from frontrow.web.written import days, money
+from frontrow.web.i18n.catalogs import LANGUAGES, catalog
+from frontrow.web.i18n.formats import days, money
+from frontrow.web.pages import concert_page
+from frontrow.web.pages.assets import Files
+from frontrow.web.pages.routes import PAGES
+from frontrow.web.routes import document
 from tests.web.fans import Desk, check_problem, eventually
 
 HEAVIEST = 100_000

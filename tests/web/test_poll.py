@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from frontrow.waiting_room.model import Eta, Status
-from frontrow.web.queue import etag
+from frontrow.web.api.line import etag
 from tests.web.fans import Desk
 
 # What says who asks: a token, or a page's cookie and the concert it is for.

@@ -18,7 +18,7 @@ from schemathesis.config import (
     SchemathesisConfig,
 )
 
-from frontrow.web.openapi import document
+from frontrow.web.routes import document
 from tests.conftest import Database
 from tests.web.fans import OPEN, Desk, open_desk
 from tests.web.serving import OPERATOR_KEY

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from frontrow.errors import CredentialInvalid
 from frontrow.settings import Settings
-from frontrow.web.auth import OperatorKey
-from frontrow.web.cookies import MOST_PLACES
+from frontrow.web.access.cookies import MOST_PLACES
+from frontrow.web.access.credentials import OperatorKey
 from tests.conftest import Database
 from tests.web.fans import Concert, Desk, check_problem, open_desk
 from tests.web.serving import OPERATOR_KEY

@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from frontrow.db.server import EmbeddedServer
 from frontrow.settings import Settings
 from frontrow.waiting_room.following import STREAMS_OF_A_PLACE, Follower, Followers
-from frontrow.web import events
+from frontrow.web.api import line_stream
 from tests.conftest import Database
 from tests.web.fans import BASE, Desk, Fan, check_problem, eventually, open_desk
 from tests.web.test_events import (
@@ -102,7 +102,7 @@ async def test_a_stream_that_never_begins(desk: Desk, monkeypatch: pytest.Monkey
     async def nothing(*_: object) -> AsyncIterator[bytes]:
         yield b"retry: 1000\n\n"
 
-    monkeypatch.setattr(events, "_events", nothing)
+    monkeypatch.setattr(line_stream, "_events", nothing)
     for _ in range(2 * STREAMS_OF_A_PLACE):
         assert (await fan.by_token("GET", PATH)).status_code == 200
         await no_streams()

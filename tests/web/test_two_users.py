@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from frontrow.web.openapi import document
+from frontrow.web.routes import document
 from tests.conftest import Database
 from tests.issuer import AUDIENCE, running_issuer
 from tests.web.fans import Concert, Desk, Fan, Json, open_desk, starts_at

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from frontrow.concerts.journal import Journal
+from frontrow.concerts.bounded_log import Journal
 from frontrow.concerts.model import Section, Show
 
 AVAILABLE, HELD, SOLD = b"ahs"

@@ -13,7 +13,7 @@ from frontrow.errors import CredentialInvalid, NotFound, TokenFinished, outcome_
 from frontrow.group_commit import AGAIN, Again, Lane, Lanes
 from frontrow.ids import PlaceRef, place_arrays
 from frontrow.metrics import JOINED, tell_bounds
-from frontrow.waiting_room.load import BOUNDS_MS
+from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.model import FinishReason, IssuedStatus, QueueDocument, Status
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
 from frontrow.waiting_room.settings import RoomSettings

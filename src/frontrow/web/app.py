@@ -7,26 +7,25 @@ shutdown answers those who wait, lets running batches end, and closes.
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import structlog
 from blacksheep import Application, Request, Response, Router
-from blacksheep.contents import StreamedContent
 
-from frontrow.errors import NotFound, RateLimited
+from frontrow.errors import RateLimited
 from frontrow.metrics import CallTally
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 from frontrow.upkeep import running
-from frontrow.web import openapi, pages, system
-from frontrow.web.auth import operator_key
+from frontrow.web.access.credentials import operator_key
+from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask
 from frontrow.web.endpoint import endpoint, request_id, tell_rate_limit
-from frontrow.web.files import Files
-from frontrow.web.limits import Limits
-from frontrow.web.pages import Handler
-from frontrow.web.problems import MethodNotAllowed, problem
-from frontrow.web.table import BASE, CALLS
+from frontrow.web.pages import routes
+from frontrow.web.pages.assets import Files
+from frontrow.web.problems import problem
+from frontrow.web.router import Handler, add_route, nothing_here
+from frontrow.web.routes import ALL_CALLS
 
 _log = structlog.get_logger(__name__)
 
@@ -88,58 +87,17 @@ def _route(app: Application, services: Services) -> list[CallTally]:
     """Fills the router; gives what counts the calls."""
     operator, limits = operator_key(services), Limits(services.settings)
     tallies = []
-    for route in pages.routes(Files(), services, limits):
+    for route in routes.routes(Files(), services, limits):
         add_route(app, route.method, route.path, _limited(route.handler, services, limits))
         tallies.append(route.tally)
-    for base, calls in ((BASE, CALLS), ("", system.CALLS + openapi.CALLS)):
-        for call in calls:
-            tally = CallTally(call.name)
-            tallies.append(tally)
-            handler = endpoint(call, services, operator, limits, tally)
-            add_route(app, call.method, base + call.path, handler)
+    for base, call in ALL_CALLS:
+        tally = CallTally(call.name)
+        tallies.append(tally)
+        handler = endpoint(call, services, operator, limits, tally)
+        add_route(app, call.method, base + call.path, handler)
     app.router.apply_routes()
     app.router.fallback = _limited(nothing_here(app), services, limits)
     return tallies
-
-
-def add_route(app: Application, method: str, path: str, handler: Handler) -> None:
-    """Adds a route; what answers GET answers HEAD too (RFC 9110, section 9.3.2)."""
-    app.router.add(method, path, handler)
-    if method == "GET":
-        app.router.add("HEAD", path, _head(handler))
-
-
-def _head(handler: Handler) -> Handler:
-    """What GET would answer, without the body: the server leaves that out, but reads a stream."""
-
-    async def respond(request: Request) -> Response:
-        response = await handler(request)
-        content = response.content
-        if isinstance(content, StreamedContent):
-            response.content = StreamedContent(content.type, _nothing)
-        return response
-
-    return respond
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    yield b""
-
-
-def nothing_here(app: Application) -> Handler:
-    """The answer where no call matches: 405 if another method would, 404 otherwise."""
-    methods = sorted({call.method for call in CALLS} | {"HEAD"})
-
-    async def respond(request: Request) -> Response:
-        path = request.url.path
-        allowed = [m for m in methods if app.router.get_matching_route(m, path) is not None]
-        response = problem(MethodNotAllowed() if allowed else NotFound())
-        if allowed:
-            response.add_header(b"allow", ", ".join(allowed).encode())
-        response.add_header(b"x-request-id", request_id(request))
-        return response
-
-    return respond
 
 
 def _limited(handler: Handler, services: Services, limits: Limits) -> Handler:

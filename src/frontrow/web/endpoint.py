@@ -22,11 +22,11 @@ from frontrow.errors import (
 from frontrow.metrics import CallTally
 from frontrow.services import Services
 from frontrow.waiting_room.status import PRUNED_REASON
-from frontrow.web.auth import OperatorKey, identify
+from frontrow.web.access.credentials import OperatorKey, identify
+from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask, Call, Who
-from frontrow.web.limits import Limits
 from frontrow.web.problems import InternalError, problem
-from frontrow.web.reading import reader
+from frontrow.web.requests import reader
 
 _log = structlog.get_logger(__name__)
 

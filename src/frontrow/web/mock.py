@@ -15,15 +15,14 @@ from typing import NamedTuple
 from blacksheep import Application, Content, Request, Response, Router
 
 from frontrow.errors import DomainError, InvalidRequest
-from frontrow.web import openapi, system
-from frontrow.web.app import add_route, nothing_here
-from frontrow.web.auth import bearer
+from frontrow.web.access.credentials import bearer
 from frontrow.web.calls import Call, Who
 from frontrow.web.endpoint import request_id
+from frontrow.web.openapi.schemas import Json
 from frontrow.web.problems import problem
-from frontrow.web.reading import reader
-from frontrow.web.schemas import Json
-from frontrow.web.table import BASE, CALLS
+from frontrow.web.requests import reader
+from frontrow.web.router import add_route, nothing_here
+from frontrow.web.routes import ALL_CALLS, docs_response, document, openapi_response
 
 BODY_BYTES = 65_536
 _PREFERENCE = re.compile(r'\s*(code|example)\s*=\s*"?([^",;\s]*)"?\s*')
@@ -38,7 +37,7 @@ _PREFLIGHT = [
     (b"access-control-max-age", b"600"),
 ]
 
-_PAGES = {"/openapi.json": openapi.published, "/docs": openapi.readable}
+_PAGES = {"/openapi.json": openapi_response, "/docs": docs_response}
 """What is the same without a database, and answered as it is."""
 
 
@@ -69,11 +68,10 @@ class Example(NamedTuple):
 def create_mock() -> Application:
     """The application that answers with examples."""
     application = Application(router=Router(), show_error_details=False)
-    document = openapi.document()
-    calls = [(BASE, call) for call in CALLS] + [("", call) for call in system.CALLS + openapi.CALLS]
-    for base, call in calls:
-        operation = document["paths"][base + call.path][call.method.lower()]
-        examples = list(_examples(operation, document))
+    described = document()
+    for base, call in ALL_CALLS:
+        operation = described["paths"][base + call.path][call.method.lower()]
+        examples = list(_examples(operation, described))
         add_route(application, call.method, base + call.path, _endpoint(call, examples))
     application.router.apply_routes()
     application.router.fallback = _nothing_here(application)

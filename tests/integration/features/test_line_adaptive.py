@@ -13,7 +13,7 @@ from frontrow.audit import audit
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.upkeep import running
-from frontrow.waiting_room.load import BOUNDS_MS, Load
+from frontrow.waiting_room.latency_histogram import BOUNDS_MS, Load
 from frontrow.waiting_room.policy import AdaptivePolicy, MaxActivePolicy, OpenPolicy, Policy
 from frontrow.waiting_room.settings import RoomSettings
 from tests.buyers import Owner, admit_all, join, make_concert, pass_time, services_on

@@ -205,9 +205,9 @@ async def test_leave_while_admitted(services: Services, owner: Owner) -> None:
     place = await buyer(services, made.concert_id, 100_000)
     second = await join(services, made.concert_id)
     reservation, _ = await services.reservations.hold(place, made.shows[0], [1, 2], None)
-    services.bell._rooms.clear()
+    services.admission_signal._rooms.clear()
     await services.reservations.leave(place)
-    assert services.bell._rooms == {place.room_id}
+    assert services.admission_signal._rooms == {place.room_id}
     row = await place_row(owner, place)
     assert (row["state"], row["reason"], row["left_seq"]) == ("finished", "left", None)
     found = await services.reservations.get(reservation.reservation_id, place.user_id)

@@ -321,7 +321,7 @@ async def test_a_raised_cap_calls_at_once(
     await other.rooms.snapshot.refresh()
 
     await set_policy(services, made.concert_id, MaxActivePolicy(max_active=5))
-    assert services.bell._rooms  # its own upkeep is woken
+    assert services.admission_signal._rooms  # its own upkeep is woken
     line = other.rooms.snapshot.by_concert[made.concert_id]
     assert line.policy == MaxActivePolicy(max_active=2)
     assert (await other.rooms.admit(line)).admitted == 0

@@ -29,10 +29,10 @@ async def test_paid(services: Services, owner: Owner) -> None:
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 3 * PRICE)
     reservation = await hold(services, place, made, [8, 7])
-    services.bell._rooms.clear()
+    services.admission_signal._rooms.clear()
     payment, how = await services.paying.pay(place, reservation.reservation_id, 2 * PRICE, None)
     assert how == "paid"
-    assert services.bell._rooms == {place.room_id}
+    assert services.admission_signal._rooms == {place.room_id}
     assert (payment.reservation_id, payment.user_id) == (reservation.reservation_id, place.user_id)
     assert (payment.amount, payment.currency, payment.balance) == (2 * PRICE, "KRW", PRICE)
     assert (payment.state, payment.seats) == ("paid", [7, 8])

@@ -16,8 +16,9 @@ from structlog.testing import capture_logs
 from frontrow.db.cluster import OWNER
 from frontrow.db.server import EmbeddedServer
 from frontrow.ids import PlaceRef
-from frontrow.services import Bell, Services
+from frontrow.services import Services
 from frontrow.upkeep import Admission, close, expire_holds, refresh_counts, running
+from frontrow.waiting_room.admission_signal import AdmissionSignal
 from frontrow.waiting_room.policy import MaxActivePolicy
 from tests.buyers import (
     Made,
@@ -152,15 +153,15 @@ async def test_stock(services: Services) -> None:
 
 async def test_bell() -> None:
     """It gives all rooms it was rung for, once; nothing when nobody rang."""
-    bell = Bell()
-    assert await bell.wait(0.001) == set()
+    admission_signal = AdmissionSignal()
+    assert await admission_signal.wait(0.001) == set()
     for room_id in (3, 5, 3):
-        bell.ring(room_id)
-    assert await bell.wait(10) == {3, 5}
-    assert await bell.wait(0.001) == set()
-    waiting = asyncio.create_task(bell.wait(10))
+        admission_signal.wake(room_id)
+    assert await admission_signal.wait(10) == {3, 5}
+    assert await admission_signal.wait(0.001) == set()
+    waiting = asyncio.create_task(admission_signal.wait(10))
     await asyncio.sleep(0)
-    bell.ring(7)
+    admission_signal.wake(7)
     assert await waiting == {7}
 
 

@@ -1,0 +1,106 @@
+"""The commands about the keys that sign: ``frontrow keys`` and ``frontrow tickets public-key``."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+import msgspec
+
+from frontrow import logs
+from frontrow.cli import launch
+from frontrow.cli.options import USAGE, Failure, database_options, settings_from
+from frontrow.cli.tickets import tickets
+from frontrow.db.connect import connect
+from frontrow.errors import KeyInUse, NotFound
+
+
+@click.group()
+def keys() -> None:
+    """Show, rotate and retire the keys that sign queue tokens, tickets and challenges.
+
+    All of it works beside a running server, found by the same option as that.
+    """
+
+
+@keys.command("list")
+@database_options
+def list_keys(**given: object) -> None:
+    """Show all keys; their secrets are never shown."""
+    _print_keys(_rotate(given, lambda rotation, database: rotation.key_states(database)))
+
+
+@keys.command("rotate")
+@click.option(
+    "--purpose",
+    type=click.Choice(["token", "ticket", "challenge"]),
+    default="token",
+    show_default=True,
+    help="What the new key is to sign.",
+)
+@database_options
+def rotate_key(purpose: str, **given: object) -> None:
+    """Let another key sign, in a few seconds, when every process knows it.
+
+    What the key before has signed goes on working until that one is retired.
+    """
+    key, _ = _rotate(given, lambda rotation, database: rotation.rotate_key(database, purpose))
+    _print_keys([key])
+
+
+@keys.command("retire")
+@click.argument("key_id")
+@database_options
+def retire_key(key_id: str, **given: object) -> None:
+    """Retire a key: what it has signed is refused within a second."""
+    try:
+        _rotate(given, lambda rotation, database: rotation.retire_key(database, key_id))
+    except NotFound:
+        raise Failure(f"there is no key {key_id}", USAGE) from None
+    except KeyInUse as error:
+        raise Failure(f"{key_id}: {error.detail}", USAGE) from None
+
+
+def _rotate(given: Mapping[str, object], do: Callable[[Any, Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what it does
+    """What a function of ``frontrow.rotation`` gives on the live database."""
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+
+    async def run(url: str) -> object:
+        database = await connect(url, timeout_seconds=settings.connect_timeout_seconds)
+        try:
+            return await do(import_module("frontrow.rotation"), database)
+        finally:
+            await database.close()
+
+    with launch.live_database(settings) as url:
+        return asyncio.run(run(url))
+
+
+def _print_keys(states: Sequence[Any]) -> None:
+    for state in states:
+        since = state.retired_at or state.signs_at
+        click.echo(f"{state.key_id}  {state.purpose:<9}  {state.state:<8}  {since:%FT%TZ}")
+
+
+@tickets.command("public-key")
+@click.option("--jwks", is_flag=True, help="As a JWK set instead of PEM.")
+@database_options
+def public_key(jwks: bool, **given: object) -> None:
+    """Print every public key that a genuine ticket may bear; never a private one.
+
+    One behind another: the keys before that aren't retired, the one that signs, and any that is
+    coming. Print them again after each rotation.
+
+    \b
+    Examples:
+      frontrow tickets public-key > keys.pem
+      frontrow tickets public-key --jwks --data-dir /srv/frontrow > keys.json
+    """  # noqa: D301 - click reads the character \b
+    found = _rotate(given, lambda rotation, database: rotation.ticket_keys(database))
+    forms = import_module("frontrow.payments.ticket_keys")
+    if jwks:
+        click.echo(msgspec.json.encode(forms.jwks(found)))
+    else:
+        click.echo("".join(map(forms.pem, found)), nl=False)

@@ -1,0 +1,325 @@
+"""What ``frontrow serve`` starts, in which order, and stops in the opposite one.
+
+Signals, the port, the database, its schema, the operator's key, the environment of the workers, the
+workers. Each step undoes itself when a later one fails.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+from pydantic import SecretStr
+
+from frontrow.db import backup, migrate
+from frontrow.db.cluster import APP
+from frontrow.db.connect import connect, place
+from frontrow.db.data_directory import DataDirectory
+from frontrow.db.durability import Durability
+from frontrow.db.durability import read as read_durability
+from frontrow.db.server import EmbeddedServer, running_urls
+from frontrow.errors import SetupError
+from frontrow.settings import Settings
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Workers of a killed server end within a second; their port is worth that wait.
+PORT_PATIENCE_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Access:
+    """One database, as the application and as the owner of the schema."""
+
+    app_url: str
+    owner_url: str
+    description: str
+
+
+def serve(
+    settings: Settings, *, demo: bool, announce: Callable[[Sequence[tuple[str, str]]], None]
+) -> None:
+    """Start everything, serve until a signal, stop everything. Raises SetupError.
+
+    ``announce`` is told (name, value) lines for the operator once the application answers.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_ending_signals())
+            listening = stack.enter_context(listen(settings))
+            access = stack.enter_context(_database(settings))
+            durability = asyncio.run(_prepare(access, settings, demo=demo))
+            key, made = _operator_key(settings)
+            settings = stack.enter_context(
+                _environment(settings, access.app_url, key, listening.getsockname()[1])
+            )
+            lines = _lines(settings, access, durability, key if made else None)
+            # Not at the top: the metrics library looks at the environment when it is imported.
+            run = import_module("frontrow.web.server.workers").run
+            run(settings, listening, lambda: announce(lines))
+        except KeyboardInterrupt:
+            log.info("stopping")
+
+
+def mock(settings: Settings, *, announce: Callable[[Sequence[tuple[str, str]]], None]) -> None:
+    """Serve the mock of the API until a signal. Raises SetupError."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_ending_signals())
+            listening = stack.enter_context(listen(settings))
+            listening.listen()  # who reads the address may call it at once
+            base = _base_url(settings.host, listening.getsockname()[1])
+            announce([("Mock", f"{base}/api/v1"), ("API", f"{base}/docs")])
+            import_module("frontrow.web.server.workers").run_mock(settings, listening)
+        except KeyboardInterrupt:
+            log.info("stopping")
+
+
+def migrate_database(settings: Settings) -> list[str]:
+    """Migrate the database that the settings mean, running or not; the migrations that ran."""
+    with _found(settings, make=True) as access:
+        return asyncio.run(_migrate(access, settings))
+
+
+def back_up(settings: Settings, file: Path) -> int:
+    """Write the database that is meant, running or not, into a file; how many bytes it takes."""
+    with _found(settings, make=False) as access:
+        return backup.dump(access.owner_url, file)
+
+
+@contextlib.contextmanager
+def restored(settings: Settings, file: Path) -> Iterator[str]:
+    """The URL of the database that a backup was put into, brought up to date. It must be empty."""
+    folder = DataDirectory(settings.data_dir)
+    if settings.database_url is None and folder.database.exists():
+        msg = f"there is a database in {folder.path}: a backup goes into a new --data-dir"
+        raise SetupError(msg)
+    backup.check(file)
+    with _database(settings) as access:
+        timeout = settings.connect_timeout_seconds
+        asyncio.run(backup.restore(access.owner_url, file, connect_timeout_seconds=timeout))
+        asyncio.run(_migrate(access, settings))
+        yield access.app_url
+
+
+@contextlib.contextmanager
+def live_database(settings: Settings) -> Iterator[str]:
+    """The URL of the migrated database that is meant; the embedded one started if need be."""
+    with _found(settings, make=False) as access:
+        asyncio.run(_check_current(access.app_url, settings))
+        yield access.app_url
+
+
+@contextlib.contextmanager
+def _found(settings: Settings, *, make: bool) -> Iterator[Access]:
+    """The database that is meant: as it runs already, or started; made only where that is asked."""
+    running = None if settings.database_url else running_urls(settings.data_dir)
+    if running is not None:
+        yield Access(owner_url=running[0], app_url=running[1], description="")
+    else:
+        if not make:
+            _check_there(settings)
+        with _database(settings) as access:
+            yield access
+
+
+def _check_there(settings: Settings) -> None:
+    """An embedded database isn't made only to be looked at."""
+    folder = DataDirectory(settings.data_dir)
+    if settings.database_url is None and not folder.database.exists():
+        msg = f"there is no database in {folder.path}: start frontrow serve first"
+        raise SetupError(msg)
+
+
+@contextlib.contextmanager
+def listen(settings: Settings) -> Iterator[socket.socket]:
+    """A socket bound to the address, before anything else is started. Raises SetupError."""
+    address = f"{settings.host}:{settings.port}"
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        msg = f"can't listen on {address}: {error.strerror}"
+        raise SetupError(msg) from None
+    with socket.socket(family, kind, protocol) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deadline = time.monotonic() + PORT_PATIENCE_SECONDS
+        while True:
+            try:
+                listening.bind(where)
+                break
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    if time.monotonic() < deadline:
+                        time.sleep(0.05)
+                        continue
+                    msg = f"port {settings.port} is busy: another program listens on {address}"
+                else:
+                    msg = f"can't listen on {address}: {(error.strerror or str(error)).lower()}"
+                raise SetupError(msg) from None
+        yield listening
+
+
+@contextlib.contextmanager
+def _ending_signals() -> Iterator[None]:
+    """Make the ending signals raise KeyboardInterrupt, once: the end itself isn't interrupted."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        for number in taken:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    # Started with nohup, a hang-up is ignored, and stays so.
+    taken = [n for n in ENDING_SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in taken}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _database(settings: Settings) -> Iterator[Access]:
+    """The named database, or the embedded one for as long as the block lasts."""
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        owner = settings.migration_database_url
+        owner_url = owner.get_secret_value() if owner else url
+        yield Access(url, owner_url, f"PostgreSQL at {place(url)}")
+        return
+    with EmbeddedServer(settings.data_dir) as server:
+        description = f"{server.directory.path} (embedded PostgreSQL)"
+        yield Access(server.app_url, server.owner_url, description)
+
+
+async def _migrate(access: Access, settings: Settings) -> list[str]:
+    timeout = settings.connect_timeout_seconds
+    if settings.database_url is None:
+        app_role: str | None = APP
+    elif access.owner_url == access.app_url:
+        app_role = None
+    else:
+        app_role = await migrate.role_of(access.app_url, connect_timeout_seconds=timeout)
+    return await migrate.migrate(
+        access.owner_url, app_role=app_role, connect_timeout_seconds=timeout
+    )
+
+
+async def _prepare(access: Access, settings: Settings, *, demo: bool) -> Durability:
+    await _migrate(access, settings)
+    connection = await connect(access.app_url, timeout_seconds=settings.connect_timeout_seconds)
+    try:
+        # Each worker sees to it too, where it would be a traceback.
+        agree = import_module("frontrow.concerts.service").agree_on_currency
+        await agree(connection, settings.currency)
+        durability = await read_durability(connection)
+    finally:
+        await connection.close()
+    if demo:
+        await import_module("frontrow.cli.demo").seed(access.app_url, currency=settings.currency)
+    if durability.risky:
+        log.warning("acknowledged payments may be lost", because=durability.says)
+    return durability
+
+
+async def _check_current(url: str, settings: Settings) -> None:
+    connection = await connect(url, timeout_seconds=settings.connect_timeout_seconds)
+    try:
+        missing = await migrate.pending(connection)
+    finally:
+        await connection.close()
+    if missing:
+        msg = f"the database lacks {', '.join(missing)}: run frontrow migrate first"
+        raise SetupError(msg)
+
+
+def _operator_key(settings: Settings) -> tuple[str, bool]:
+    """The operator's key, and whether it was made just now."""
+    if settings.operator_key is not None:
+        return settings.operator_key.get_secret_value(), False
+    directory = DataDirectory(settings.data_dir)
+    try:
+        directory.prepare()
+        return directory.operator_key()
+    except SetupError as error:
+        msg = f"{error}; the operator key is kept there unless FRONTROW_OPERATOR_KEY is set"
+        raise SetupError(msg) from None
+
+
+@contextlib.contextmanager
+def _environment(settings: Settings, url: str, key: str, port: int) -> Iterator[Settings]:
+    """The settings as the workers get them, in the environment; and a place for their metrics."""
+    with contextlib.ExitStack() as stack:
+        folder = None
+        if settings.workers > 1:
+            folder = Path(tempfile.mkdtemp(prefix="frontrow-metrics-"))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        complete = settings.model_copy(
+            update={
+                "port": port,
+                "database_url": SecretStr(url),
+                "operator_key": SecretStr(key),
+                # A worker never migrates, and has no use for the right to.
+                "migration_database_url": None,
+                "metrics_dir": folder,
+            }
+        )
+        wanted: Mapping[str, str | None] = {
+            "FRONTROW_MIGRATION_DATABASE_URL": None,
+            **complete.to_environment(),
+            "PROMETHEUS_MULTIPROC_DIR": str(folder) if folder else None,
+        }
+        before = {name: os.environ.get(name) for name in wanted}
+        stack.callback(_set_environment, before)
+        _set_environment(wanted)
+        yield complete
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _base_url(host: str, port: int) -> str:
+    """Where a server that listens there can be asked from this machine."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def _lines(
+    settings: Settings, access: Access, durability: Durability, new_key: str | None
+) -> list[tuple[str, str]]:
+    """What the operator wants to know at the start."""
+    base = _base_url(settings.host, settings.port)
+    lines = [
+        ("Frontrow", version("frontrow")),
+        ("Pages", f"{base}/ and {base}/console"),
+        ("API", f"{base}/docs"),
+        ("Metrics", f"{base}/metrics"),
+        ("Data", access.description),
+        ("Durability", durability.says),
+        ("Workers", str(settings.workers)),
+    ]
+    if new_key is not None:
+        file = DataDirectory(settings.data_dir).operator_key_file
+        lines += [("Operator key", new_key), ("", f"shown this once; kept in {file}")]
+    return lines

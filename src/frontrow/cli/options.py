@@ -1,0 +1,104 @@
+"""What the commands share: options that are variables too, errors in one line, a progress bar."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from frontrow.cli.setting_errors import in_words
+from frontrow.errors import SetupError
+from frontrow.settings import Settings
+
+VIOLATION = 1
+USAGE = 2
+NOT_DRAWN = 4
+INTERRUPTED = 130
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Failure(click.ClickException):
+    """An error that is told in one line, with its own exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        # click declares it for the class; each of ours has its own.
+        vars(self)["exit_code"] = exit_code
+
+    def show(self, file: IO[str] | None = None) -> None:
+        """Print the one line."""
+        click.echo(f"frontrow: {self.message}", file=file, err=file is None)
+
+
+class Frontrow(click.Group):
+    """The group of commands: no traceback for what the operator can put right."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SetupError as error:
+            raise Failure(str(error), error.exit_code) from None
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+def option(
+    name: str,
+    help_text: str,
+    kind: "click.ParamType[Any] | None" = None,
+    metavar: str | None = None,
+) -> Callable[[Command], Command]:
+    """An option that can also be given as its variable ``FRONTROW_…``."""
+    return click.option(
+        name,
+        type=kind,
+        metavar=metavar,
+        envvar=f"FRONTROW_{name.removeprefix('--').replace('-', '_').upper()}",
+        show_envvar=True,
+        help=help_text,
+    )
+
+
+def database_options(command: Command) -> Command:
+    """The two options that say which database is meant."""
+    by_url = option(
+        "--database-url",
+        "A PostgreSQL (15 or newer) to use instead of the embedded one: "
+        "postgresql://user:password@host/database. Several hosts may be named.",
+        metavar="URL",
+    )
+    by_folder = option(
+        "--data-dir",
+        "Where the embedded database and the operator key are kept "
+        "[default: /var/lib/frontrow for root, the user's data folder otherwise].",
+        kind=click.Path(path_type=Path),
+        metavar="DIR",
+    )
+    return by_folder(by_url(command))
+
+
+def settings_from(**given: object) -> Settings:
+    """The options over the environment over the defaults; one line names what is wrong."""
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        raise Failure("; ".join(in_words(error)), USAGE) from None
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal, gone when it is over; it is told how many are done, of how many."""
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

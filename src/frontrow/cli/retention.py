@@ -1,0 +1,153 @@
+"""The commands about how long data is kept: ``frontrow prune`` and ``frontrow users``."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from uuid import UUID
+
+import click
+
+from frontrow import logs
+from frontrow.cli import launch
+from frontrow.cli.options import USAGE, Failure, database_options, progress, settings_from
+from frontrow.db.connect import connect
+from frontrow.errors import BalanceRemains, NotFound
+from frontrow.settings import Settings
+
+Done = TypeVar("Done")
+
+_READER_SECONDS = 300.0
+
+
+@click.command()
+@click.option(
+    "--older-than-days",
+    type=click.IntRange(1, 36_500),
+    metavar="DAYS",
+    help="What was over for so long goes [default: FRONTROW_RETENTION_DAYS].",
+)
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@database_options
+def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
+    """Drop finished places, unpaid holds and revoked user keys that are older than the retention.
+
+    Never what the books are made of: transfers, payments, tickets and the reservations that were
+    paid stay. Runs beside a server; interrupted, it goes on the next time.
+
+    \b
+    Examples:
+      frontrow prune --dry-run
+      frontrow prune --older-than-days 30
+    """  # noqa: D301 - click reads the character \b
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+    days = older_than_days or settings.retention_days
+    if days == 0:
+        click.echo("FRONTROW_RETENTION_DAYS is 0: everything is kept")
+        return
+    pruning = import_module("frontrow.retention.pruning")
+    with launch.live_database(settings) as url, progress("dropped") as told:
+        work = pruning.prune(url, older_than_days=days, dry_run=dry_run, progress=told)
+        places, reservations, keys = asyncio.run(work)
+    did = "would drop" if dry_run else "dropped"
+    click.echo(f"{did} what was over for {days} days")
+    click.echo(f"places                {places:>12,}")
+    click.echo(f"unpaid reservations   {reservations:>12,}")
+    click.echo(f"revoked user keys     {keys:>12,}")
+
+
+@click.group()
+def users() -> None:
+    """Export and erase what is stored about a user.
+
+    Both work beside a running server, found by the same option as that.
+    """
+
+
+@users.command()
+@click.argument("user_id", type=click.UUID)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where to write it; it must not be there yet [default: the standard output].",
+)
+@database_options
+def export(user_id: UUID, output: Path | None, **given: object) -> None:
+    """Write down everything that is stored about a user, as JSON."""
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+    pages = import_module("frontrow.retention.export").export_pages
+
+    async def write(database: Any, file: IO[bytes]) -> None:  # noqa: ANN401 - asyncpg's
+        async for page in pages(database, user_id, reader_seconds=_READER_SECONDS):
+            file.write(page)
+        file.write(b"\n")
+
+    if output is None:
+        _on_database(settings, user_id, lambda database: write(database, sys.stdout.buffer))
+        return
+    try:
+        file = output.open("xb")
+    except OSError as error:
+        raise Failure(f"{output}: {(error.strerror or str(error)).lower()}", USAGE) from None
+    try:
+        with file:
+            output.chmod(0o600)
+            _on_database(settings, user_id, lambda database: write(database, file))
+    except BaseException:
+        output.unlink()
+        raise
+    click.echo(f"wrote {output}", err=True)
+
+
+@users.command()
+@click.argument("user_id", type=click.UUID)
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--force", is_flag=True, help="Also with a balance, which stays in the books.")
+@database_options
+def erase(user_id: UUID, yes: bool, force: bool, **given: object) -> None:
+    """Erase a user: credentials, places and holds, for good.
+
+    Transfers, payments and tickets stay, under the user's id. Interrupted, run it again.
+    """
+    settings = settings_from(**given)
+    logs.configure(settings.log_format, settings.log_level)
+    if not yes:
+        click.confirm(f"Erase user {user_id}? It can't be undone.", abort=True, err=True)
+    erasure = import_module("frontrow.retention.erasure")
+
+    async def run(database: Any) -> bool:  # noqa: ANN401 - asyncpg's
+        await erasure.erase(database, user_id, force=force)
+        return bool(await erasure.unlink_now(database, user_id))
+
+    try:
+        unlinked = _on_database(settings, user_id, run)
+    except BalanceRemains as error:
+        left = f"{error.fields['balance']:,} {settings.currency}"
+        raise Failure(
+            f"{user_id} has {left} left: have it paid out, or add --force", USAGE
+        ) from None
+    click.echo(f"erased {user_id}")
+    if not unlinked:
+        click.echo("a place of theirs is still to end; a running server does the rest", err=True)
+
+
+def _on_database(settings: Settings, user_id: UUID, do: Callable[[Any], Awaitable[Done]]) -> Done:
+    """Does something with a connection to the live database."""
+
+    async def run(url: str) -> Done:
+        database = await connect(url, timeout_seconds=settings.connect_timeout_seconds)
+        try:
+            return await do(database)
+        finally:
+            await database.close()
+
+    with launch.live_database(settings) as url:
+        try:
+            return asyncio.run(run(url))
+        except NotFound:
+            raise Failure(f"there is no user {user_id}", USAGE) from None

@@ -1,0 +1,227 @@
+"""The pages' credentials: cookies that no script can read and that count on same-origin calls only.
+
+Who one is (a user key), one's place in the line of each concert (its queue token), an operator's
+session; and a sign-in on its way. ``Authorization`` goes before all of them. Under https their
+names begin with ``__Host-``, so that no other site of the domain can set them (RFC 6265bis,
+4.1.3.2).
+"""
+
+import re
+from uuid import UUID
+
+from blacksheep import Request, Response
+
+from frontrow.errors import CredentialMissing, NotAllowed
+from frontrow.web.calls import Ask, Who
+from frontrow.web.requests import cookies_of
+
+USER = "frontrow_user"
+OPERATOR = "frontrow_operator"
+_PLACE = "frontrow_place_"
+_ATTEMPT = "frontrow_sign_in"
+_HOST = "__Host-"
+_HOST_NAME = re.compile(r"[a-z0-9.:\[\]-]{1,255}")
+
+CONCERT_HEADER = b"frontrow-concert"
+"""Says whose concert's place makes a call that has no concert in its path."""
+
+_USER_SECONDS = 400 * 86_400  # the longest that browsers keep one
+_PLACE_SECONDS = 30 * 86_400
+MOST_PLACES = 8
+"""So many tokens fit into the header lines that servers take. Joining again gives one back."""
+
+_SAFE = {"GET", "HEAD"}
+_READS_PLACE = {Who.TOKEN, Who.ADMITTED, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
+_READS_USER = {Who.USER, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
+
+
+def credential(ask: Ask, who: Who) -> bytes:
+    """The credential that a call of a page brings along: of the concert's place, else of the user.
+
+    Raises:
+        CredentialMissing: there is none, or the call may come from another site.
+    """
+    if not ask.request.headers.get_first(b"cookie") or not is_same_origin(ask):
+        raise CredentialMissing
+    value = None
+    if who is Who.OPERATOR:
+        value = _read(ask, OPERATOR)
+    else:
+        concert_id = _concert_of(ask.request)
+        if who in _READS_PLACE and concert_id is not None:
+            value = _read(ask, _PLACE + concert_id.hex)
+        if value is None and who in _READS_USER:
+            value = _read(ask, USER)
+    if value is None:
+        raise CredentialMissing
+    ask.by_cookie = True
+    return value.encode("latin-1", "replace")
+
+
+def is_same_origin(ask: Ask) -> bool:
+    """Whether a call surely comes from a page of this server, or from nobody's page if it is safe.
+
+    Browsers send ``Origin`` with every unsafe request, and ``Sec-Fetch-Site`` with all of them.
+    """
+    headers = ask.request.headers
+    if headers.get_first(b"sec-fetch-site") not in (None, b"same-origin", b"none"):
+        return False
+    origin = headers.get_first(b"origin")
+    if origin is None:
+        return ask.request.method in _SAFE
+    return origin.lower() in _own_origins(ask)
+
+
+def check_same_origin(ask: Ask) -> None:
+    """Lets nobody but a page of this server set cookies.
+
+    Raises:
+        NotAllowed: it may come from another site.
+    """
+    if not is_same_origin(ask):
+        raise NotAllowed("Only a page of this server may do that: send its Origin.")
+
+
+def set_user(ask: Ask, response: Response, user_key: str, seconds: int = _USER_SECONDS) -> None:
+    """Lets the browser make its calls as this user."""
+    _set(ask, response, USER, user_key, seconds)
+
+
+def set_attempt(ask: Ask, response: Response, kept: str, seconds: int) -> None:
+    """Lets the browser keep a sign-in that is on its way."""
+    _set(ask, response, _ATTEMPT, kept, seconds)
+
+
+def set_place(ask: Ask, response: Response, concert_id: UUID, token: str) -> None:
+    """Lets the browser act for a place; the oldest places beyond what fits are dropped."""
+    name = _PLACE + concert_id.hex
+    others = [other for other in places(ask) if other != concert_id]
+    for other in others[: max(0, len(others) + 1 - MOST_PLACES)]:
+        _set(ask, response, _PLACE + other.hex, "", 0)
+    _set(ask, response, name, token, _PLACE_SECONDS)
+
+
+def set_operator(ask: Ask, response: Response, session: str, seconds: int) -> None:
+    """Lets the browser make the operator's calls for a while."""
+    _set(ask, response, OPERATOR, session, seconds)
+
+
+def drop_place(ask: Ask, response: Response, concert_id: UUID) -> None:
+    """Makes the browser forget a place."""
+    _set(ask, response, _PLACE + concert_id.hex, "", 0)
+
+
+def drop_user(ask: Ask, response: Response) -> None:
+    """Makes the browser forget the user and all places."""
+    for concert_id in places(ask):
+        drop_place(ask, response, concert_id)
+    _set(ask, response, USER, "", 0)
+
+
+def drop_operator(ask: Ask, response: Response) -> None:
+    """Makes the browser forget the operator."""
+    _set(ask, response, OPERATOR, "", 0)
+
+
+def drop_attempt(ask: Ask, response: Response) -> None:
+    """Makes the browser forget a sign-in."""
+    _set(ask, response, _ATTEMPT, "", 0)
+
+
+def attempt(ask: Ask) -> str | None:
+    """The sign-in that the browser has on its way, if the call comes from a page of this server."""
+    return _read(ask, _ATTEMPT) if is_same_origin(ask) else None
+
+
+def user_key(ask: Ask) -> str | None:
+    """The user key that the browser has, if the call comes from a page of this server."""
+    return _read(ask, USER) if is_same_origin(ask) else None
+
+
+def operator_session(ask: Ask) -> str | None:
+    """The operator's session that the browser has, if the call comes from a page of this server."""
+    return _read(ask, OPERATOR) if is_same_origin(ask) else None
+
+
+def place_token(ask: Ask, concert_id: UUID) -> str | None:
+    """The browser's token for a concert, if the call comes from a page of this server."""
+    return _read(ask, _PLACE + concert_id.hex) if is_same_origin(ask) else None
+
+
+def places(ask: Ask) -> list[UUID]:
+    """The concerts that the browser has places of, oldest first."""
+    prefix = (_HOST if _is_secure(ask) else "") + _PLACE
+    found = []
+    for name in cookies_of(ask.request) if is_same_origin(ask) else ():
+        if name.startswith(prefix):
+            concert_id = _uuid(name.removeprefix(prefix))
+            if concert_id is not None:
+                found.append(concert_id)
+    return found
+
+
+def is_https(request: Request) -> bool:
+    """Whether a request, or the proxy before us, says that it came over TLS.
+
+    A client that lies about it is only held to stricter rules.
+    """
+    told = request.headers.get_first(b"x-forwarded-proto")
+    return told == b"https" or request.scope.get("scheme") == "https"
+
+
+def _concert_of(request: Request) -> UUID | None:
+    route: dict[str, str | None] | None = request.route_values
+    in_path = (route or {}).get("concert_id")
+    told = request.headers.get_first(CONCERT_HEADER) or b""
+    return _uuid(in_path or told.decode("latin-1"))
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def own_origin(ask: Ask) -> str | None:
+    """The origin at which the browser has this server; ``None`` where its Host is none."""
+    told = ask.services.settings.public_origin
+    if told is not None:
+        return told
+    host = (ask.request.headers.get_first(b"host") or b"").decode("latin-1").lower()
+    scheme = "https" if is_https(ask.request) else "http"
+    return f"{scheme}://{host}" if _HOST_NAME.fullmatch(host) else None
+
+
+def _own_origins(ask: Ask) -> tuple[bytes, ...]:
+    """The origins of this server's pages. A proxy that ends TLS may not say so."""
+    told = ask.services.settings.public_origin
+    if told is not None:
+        return (told.encode(),)
+    host = (ask.request.headers.get_first(b"host") or b"").lower()
+    if is_https(ask.request):
+        return (b"https://" + host,)
+    return (b"https://" + host, b"http://" + host)
+
+
+def _is_secure(ask: Ask) -> bool:
+    """Whether the browser has this page over https: then it has the cookies of that name only."""
+    told = ask.services.settings.public_origin or ""
+    origin = ask.request.headers.get_first(b"origin") or told.encode()
+    return origin.startswith(b"https://") or is_https(ask.request)
+
+
+def _read(ask: Ask, name: str) -> str | None:
+    """A cookie. A safe request may not tell that it came over TLS: then either name will do."""
+    found = cookies_of(ask.request)
+    value = found.get(_HOST + name)
+    if value is None and not _is_secure(ask):
+        value = found.get(name)
+    return value or None
+
+
+def _set(ask: Ask, response: Response, name: str, value: str, seconds: int) -> None:
+    secure = _is_secure(ask)
+    cookie = f"{_HOST if secure else ''}{name}={value}; Path=/; Max-Age={seconds}"
+    cookie += "; HttpOnly; SameSite=Strict" + ("; Secure" if secure else "")
+    response.add_header(b"set-cookie", cookie.encode("latin-1"))

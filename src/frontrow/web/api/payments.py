@@ -1,0 +1,108 @@
+"""Calls about payments."""
+
+from uuid import UUID
+
+import msgspec
+from blacksheep import Response
+
+from frontrow.concerts.model import Money
+from frontrow.errors import (
+    AmountMismatch,
+    HoldExpired,
+    InsufficientBalance,
+    NotAllowed,
+    NotFound,
+    ReservationClosed,
+    ShowClosed,
+)
+from frontrow.payments.model import Payment, Payments
+from frontrow.web.calls import Answer, Ask, Call, Who
+from frontrow.web.endpoint import created, ok
+from frontrow.web.listings import PaymentsQuery
+from frontrow.web.openapi.examples import AMOUNT, RESERVATION
+
+
+class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to pay. The amount is what the user agreed to; it must be the reservation's."""
+
+    reservation_id: UUID
+    amount: Money
+
+
+async def pay(ask: Ask) -> Response:
+    """Pays a reservation."""
+    payment, outcome = await ask.services.paying.pay(
+        ask.queue_token, ask.body.reservation_id, ask.body.amount, ask.idempotency_key
+    )
+    if outcome == "existing":
+        return ok(payment)
+    return created(payment, replayed=outcome == "replayed")
+
+
+async def payments(ask: Ask) -> Response:
+    """Lists the user's payments."""
+    page = ask.query or PaymentsQuery()
+    return ok(await ask.services.paying.payments(ask.user_id, limit=page.limit, after=page.after))
+
+
+async def payment(ask: Ask) -> Response:
+    """Shows a payment."""
+    return ok(await ask.services.paying.payment(ask.user_id, ask.params["payment_id"]))
+
+
+CALLS = (
+    Call(
+        method="POST",
+        path="/payments",
+        name="pay",
+        group="Payments",
+        summary="Pay a reservation",
+        says=(
+            "In one transaction the money moves, the ledger is written, the seats are owned, the "
+            "token ends, and the token's other holds are released. Paying the same reservation "
+            "again gives the same payment, also with the finished token."
+        ),
+        who=Who.ADMITTED,
+        body=NewPayment,
+        example={"reservation_id": RESERVATION, "amount": AMOUNT},
+        idempotent=True,
+        answers=(
+            Answer(201, "Paid.", Payment),
+            Answer(200, "The user had paid this reservation already.", Payment),
+        ),
+        refusals=(
+            NotFound,
+            NotAllowed,
+            ShowClosed,
+            ReservationClosed,
+            HoldExpired,
+            AmountMismatch,
+            InsufficientBalance,
+        ),
+        handler=pay,
+    ),
+    Call(
+        method="GET",
+        path="/payments",
+        name="payments",
+        group="Payments",
+        summary="List the user's payments",
+        says="Newest first.",
+        who=Who.USER,
+        query=PaymentsQuery,
+        answers=(Answer(200, "A page of payments.", Payments),),
+        handler=payments,
+    ),
+    Call(
+        method="GET",
+        path="/payments/{payment_id}",
+        name="payment",
+        group="Payments",
+        summary="Show a payment",
+        who=Who.USER,
+        params={"payment_id": UUID},
+        answers=(Answer(200, "The payment.", Payment),),
+        refusals=(NotFound,),
+        handler=payment,
+    ),
+)

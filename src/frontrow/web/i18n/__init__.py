@@ -1,0 +1,1 @@
+"""Languages: catalogs of texts, formats of dates and money."""

@@ -1,0 +1,320 @@
+"""One call of the table as an operation of the OpenAPI document."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from itertools import chain, groupby
+from typing import Any
+
+import msgspec
+
+from frontrow.errors import (
+    CredentialInvalid,
+    CredentialMissing,
+    DomainError,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    Malformed,
+    NotAdmitted,
+    Overloaded,
+    RateLimited,
+    TokenFinished,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from frontrow.web.calls import Answer, Call, Who
+from frontrow.web.openapi.field_descriptions import DESCRIPTIONS, EXAMPLES
+from frontrow.web.openapi.schemas import Json, Schemas
+from frontrow.web.problems import CONTENT_TYPE, KINDS
+
+SECURITY_SCHEMES = {
+    "userKey": "A user key: who you are. From `POST /users`.",
+    "idToken": (
+        "An ID token of the OpenID issuer that this server is set up with, if it is: who you are."
+    ),
+    "queueToken": "A queue token: a place in one concert's line. From `POST /queue/tokens`.",
+    "operatorKey": "The operator's key. `frontrow serve` tells where it is.",
+}
+_SECURITY: dict[Who, list[str]] = {
+    Who.NOBODY: [],
+    Who.USER: ["userKey", "idToken"],
+    Who.TOKEN: ["queueToken"],
+    Who.ADMITTED: ["queueToken"],
+    Who.USER_OR_TOKEN: ["userKey", "idToken", "queueToken"],
+    Who.USER_OR_ADMITTED: ["userKey", "idToken", "queueToken"],
+    Who.OPERATOR: ["operatorKey"],
+}
+_WHO = {
+    Who.NOBODY: "Anybody.",
+    Who.USER: "A user key, or an ID token where this server takes them.",
+    Who.TOKEN: "A queue token.",
+    Who.ADMITTED: "An admitted queue token; the first such call claims the place.",
+    Who.USER_OR_TOKEN: "A user key (or an ID token), or a queue token.",
+    Who.USER_OR_ADMITTED: "A user key (or an ID token), or an admitted queue token.",
+    Who.OPERATOR: "The operator's key.",
+}
+_RATE_LIMIT = ("RateLimit-Policy", "RateLimit")
+_ADMITTED = {Who.ADMITTED, Who.USER_OR_ADMITTED}
+
+HEADERS: dict[str, Json] = {
+    "X-Request-Id": {
+        "description": "Names this request in the logs: the caller's name for it, or a new one.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "example": "checkout-1",
+    },
+    "Idempotency-Replayed": {
+        "description": "`true` where this had been done before, with the same Idempotency-Key.",
+        "schema": {"type": "string", "const": "true"},
+        "example": "true",
+    },
+    "ETag": {
+        "description": "Names this version, for If-None-Match.",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": '"5d41402a-1f4"',
+    },
+    "Cache-Control": {
+        "description": "Who may keep this answer.",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": "private, no-cache",
+    },
+    "Vary": {
+        "description": "Which headers of the request the answer depends on.",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": "accept",
+    },
+    "Content-Language": {
+        "description": "What it is written in.",
+        "required": True,
+        "schema": {"type": "string", "enum": ["en", "ko"]},
+        "example": "en",
+    },
+    "Content-Disposition": {
+        "description": "The name to keep it under.",
+        "schema": {"type": "string"},
+        "example": 'attachment; filename="order.csv"',
+    },
+    "Set-Cookie": {
+        "description": "HttpOnly, SameSite=Strict; Secure under https.",
+        "schema": {"type": "string"},
+        "example": "frontrow_user=…; Path=/; HttpOnly; SameSite=Strict",
+    },
+    "WWW-Authenticate": {
+        "description": "The scheme that credentials are given in.",
+        "required": True,
+        "schema": {"type": "string", "const": "Bearer"},
+        "example": "Bearer",
+    },
+    "RateLimit-Policy": {
+        "description": (
+            "The limit that the answer tells of: `q` requests at once, and again `q` in each `w` "
+            "seconds (draft-ietf-httpapi-ratelimit-headers-11)."
+        ),
+        "schema": {"type": "string"},
+        "example": '"user";q=500;w=10',
+    },
+    "RateLimit": {
+        "description": (
+            "What is left of it: `r` requests within `t` seconds. Told of a user once it is less "
+            "than half."
+        ),
+        "schema": {"type": "string"},
+        "example": '"user";r=499;t=1',
+    },
+    "Retry-After": {
+        "description": "Ask again after this many seconds.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+        "example": 1,
+    },
+}
+
+
+def refusals(call: Call) -> list[type[DomainError]]:
+    """Everything that a call may be refused with, by status: by the table, and by what it is."""
+    found: list[type[DomainError]] = [Malformed, InvalidRequest, RateLimited, *call.refusals]
+    if call.who is not Who.NOBODY:
+        found += [CredentialMissing, CredentialInvalid]
+    if call.who in _ADMITTED:
+        found += [TokenFinished, NotAdmitted]
+    if call.method != "GET":  # where there is nothing to say, {} may say it
+        found += [TooLarge, UnsupportedMediaType]
+    if call.idempotent:
+        found.append(IdempotencyKeyReused)
+    if call.stored:
+        found += [Overloaded, Unavailable]
+    known = list(KINDS)
+    return sorted(dict.fromkeys(found), key=known.index)
+
+
+def operation(call: Call, schemas: Schemas) -> Json:
+    """The operation: who may call, with what, and everything that may be answered."""
+    described: Json = {
+        "operationId": call.name,
+        "tags": [call.group],
+        "summary": call.summary,
+        "description": f"{call.says}\n\nWho may call: {_WHO[call.who]}".strip(),
+        "security": [{scheme: []} for scheme in _SECURITY[call.who]],
+        "parameters": _parameters(call, schemas),
+    }
+    if call.body is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": {
+                "application/json": {"schema": schemas.of(call.body), "example": call.example}
+            },
+        }
+    described["responses"] = {
+        str(status): _success(call, list(answers), schemas)
+        for status, answers in groupby(call.answers, lambda answer: answer.status)
+    } | {
+        str(status): _refused(call, list(errors), schemas)
+        for status, errors in groupby(refusals(call), lambda error: KINDS[error].status)
+    }
+    return described
+
+
+def _parameters(call: Call, schemas: Schemas) -> list[Json]:
+    found = [_path_parameter(name, kind) for name, kind in call.params.items()]
+    if call.query is not None:
+        found += [_query_parameter(*field) for field in schemas.fields(call.query).items()]
+    if call.idempotent:
+        found.append(
+            _header_parameter(
+                "Idempotency-Key",
+                "Makes asking again safe: same key, same request, same answer.",
+                {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+                "order-7f3a",
+            )
+        )
+    if any(answer.status == HTTPStatus.NOT_MODIFIED for answer in call.answers):
+        found.append(
+            _header_parameter(
+                "If-None-Match",
+                "Entity tags of the versions that the caller has.",
+                {"type": "string"},
+                '"5d41402a-1f4"',
+            )
+        )
+    found.append(
+        _header_parameter(
+            "X-Request-Id",
+            "A name for this request, for the logs: up to 128 letters, digits, `.`, `_` and `-`. "
+            "Any other is ignored.",
+            {"type": "string"},
+            "checkout-1",
+        )
+    )
+    return found
+
+
+def _path_parameter(name: str, kind: Any) -> Json:  # noqa: ANN401 - any type that the table names
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": DESCRIPTIONS[name],
+        "schema": msgspec.json.schema(kind),
+        "example": EXAMPLES[name],
+    }
+
+
+def _query_parameter(name: str, field: Json) -> Json:
+    """A parameter that may be left out; ``null`` can't be said in a query."""
+    schema = {key: value for key, value in field.items() if key not in ("description", "examples")}
+    if "anyOf" in schema:
+        schema = schema["anyOf"][0]
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": field["description"],
+        "schema": schema,
+        "example": field["examples"][0],
+    }
+
+
+def _header_parameter(name: str, says: str, schema: Json, example: str) -> Json:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": says,
+        "schema": schema,
+        "example": example,
+    }
+
+
+def _success(call: Call, answers: Sequence[Answer], schemas: Schemas) -> Json:
+    """One status; several answers under it differ in their media types."""
+    headers = ["X-Request-Id", *chain.from_iterable(answer.headers for answer in answers)]
+    if (
+        answers[0].status == HTTPStatus.NOT_MODIFIED
+    ):  # RFC 9110, section 15.4.5: what the 200 would have said
+        headers += next(other.headers for other in call.answers if other.headers)
+    if call.idempotent and answers[0].status == call.answers[0].status:  # where it is done
+        headers.append("Idempotency-Replayed")
+    if _is_users(call):
+        headers += _RATE_LIMIT
+    described: Json = {
+        "description": " ".join(answer.says for answer in answers),
+        "headers": _headers(headers),
+    }
+    content = {
+        answer.media_type: {
+            "schema": schemas.of(answer.body),
+            "example": schemas.example(answer.body) if answer.example is None else answer.example,
+        }
+        for answer in answers
+        if answer.body is not None
+    }
+    return described | ({"content": content} if content else {})
+
+
+def _is_users(call: Call) -> bool:
+    """Whether it is counted to a user, and so any answer may tell how many more there may be."""
+    return call.who not in (Who.NOBODY, Who.OPERATOR)
+
+
+def _refused(call: Call, errors: Sequence[type[DomainError]], schemas: Schemas) -> Json:
+    references = {error.code: schemas.problems[error][0] for error in errors}
+    status = KINDS[errors[0]].status
+    headers = ["X-Request-Id"]
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers.append("WWW-Authenticate")
+    if any(error in (Overloaded, RateLimited, Unavailable) for error in errors):
+        headers.append("Retry-After")
+    if RateLimited in errors or _is_users(call):
+        headers += _RATE_LIMIT
+    described = _headers(headers)
+    if NotAdmitted in errors:
+        # With not_admitted only.
+        described["Retry-After"] = {**HEADERS["Retry-After"], "required": len(errors) == 1}
+    schema: Json = next(iter(references.values()))
+    if len(references) > 1:
+        schema = {
+            "oneOf": list(references.values()),
+            "discriminator": {
+                "propertyName": "code",
+                "mapping": {code: reference["$ref"] for code, reference in references.items()},
+            },
+        }
+    return {
+        "description": "\n".join(f"- `{error.code}`: {error.message}" for error in errors),
+        "headers": described,
+        "content": {
+            CONTENT_TYPE.decode(): {
+                "schema": schema,
+                "examples": {
+                    code: {"$ref": f"#/components/examples/{code}"} for code in references
+                },
+            }
+        },
+    }
+
+
+def _headers(names: Sequence[str]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -1,0 +1,60 @@
+"""The gate's call."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from blacksheep import Response
+from msgspec import Meta
+
+from frontrow.errors import AlreadyCheckedIn, NotFound, TicketVoid, WrongShow
+from frontrow.payments.check_in import CheckIn, Scan
+from frontrow.web.calls import Answer, Ask, Call, Who
+from frontrow.web.endpoint import ok
+from frontrow.web.openapi.examples import CODE
+
+
+class NewCheckIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a gate has scanned, and optionally where and what that gate is for."""
+
+    code: Annotated[str, Meta(max_length=1000, description="The ticket's code, as scanned.")]
+    gate: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=100, pattern="^[^\\u0000]*$")] | None,
+        Meta(description="Where it was scanned; told to whoever scans it again."),
+    ] = None
+    show_id: Annotated[
+        UUID | None, Meta(description="What this gate is for: tickets of other shows are refused.")
+    ] = None
+    concert_id: Annotated[
+        UUID | None,
+        Meta(description="What this gate is for: tickets of other concerts are refused."),
+    ] = None
+
+
+async def check_in(ask: Ask) -> Response:
+    """Lets a ticket in."""
+    scan = Scan(ask.body.code, ask.body.gate, ask.body.show_id, ask.body.concert_id)
+    done, replayed = await ask.services.check_ins.check_in(scan, ask.idempotency_key)
+    return ok(done, replayed=replayed)
+
+
+CALLS = (
+    Call(
+        method="POST",
+        path="/admin/tickets/check-ins",
+        name="check_in",
+        group="Operator",
+        summary="Let a ticket in",
+        says=(
+            "Once, ever, also when two gates scan it at the same moment. A code that isn't genuine "
+            "is answered 404."
+        ),
+        who=Who.OPERATOR,
+        body=NewCheckIn,
+        example={"code": CODE, "gate": "North 2"},
+        idempotent=True,
+        answers=(Answer(200, "It is let in.", CheckIn),),
+        refusals=(NotFound, WrongShow, TicketVoid, AlreadyCheckedIn),
+        handler=check_in,
+    ),
+)

@@ -1,0 +1,103 @@
+"""The order of a line as an export: a long answer, streamed, as JSON or as CSV."""
+
+import re
+from urllib.request import parse_http_list
+from uuid import UUID
+
+from blacksheep import Request, Response
+
+from frontrow.errors import NotFound
+from frontrow.waiting_room.order import CSV, JSON, LineOrder, order_pages
+from frontrow.web import exports
+from frontrow.web.calls import Answer, Ask, Call, Who
+
+_JSON = b"application/json"
+_CSV = b"text/csv; charset=utf-8; header=present"
+_VARY = (b"vary", b"accept")
+_room = exports.room()
+_WEIGHT = re.compile(r";\s*q\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?)\s*(?:;|$)", re.IGNORECASE)
+
+
+async def order(ask: Ask) -> Response:
+    """Writes a line down as it was served."""
+    request, concert_id = ask.request, ask.params["concert_id"]
+    form = CSV if prefers_csv(request) else JSON
+    export = exports.Export(
+        order_pages(
+            ask.services.pool,
+            concert_id,
+            form,
+            connect_seconds=ask.services.settings.deadline_seconds,
+            reader_seconds=exports.EXPORT_SECONDS,
+        ),
+        _room,
+    )
+    export.start()
+    first = await export.next_page()  # what it is refused with can be told only now
+
+    if form is JSON:
+        return Response(200, [_VARY], export.content(request, _JSON, first))
+    name = f'attachment; filename="order-{concert_id}.csv"'.encode()
+    headers = [_VARY, (b"content-disposition", name)]
+    return Response(200, headers, export.content(request, _CSV, first))
+
+
+def prefers_csv(request: Request) -> bool:
+    """Whether a request would rather have CSV than JSON; or names CSV, and likes it no less.
+
+    By the weights in ``Accept``, of which the most specific range counts (RFC 9110, 12.5.1).
+    """
+    weights: dict[str, float] = {}
+    for accepted in parse_http_list(b",".join(request.headers.get(b"accept")).decode("latin-1")):
+        media_range, mark, parameters = accepted.partition(";")
+        weight = _WEIGHT.search(mark + parameters)
+        name = media_range.strip().lower()
+        weights[name] = max(weights.get(name, 0.0), float(weight[1]) if weight else 1.0)
+
+    def weight_of(*ranges: str) -> float:
+        return next((weights[name] for name in ranges if name in weights), 0.0)
+
+    csv = weight_of("text/csv", "text/*", "*/*")
+    json = weight_of("application/json", "application/*", "*/*")
+    return csv > json or (csv == json > 0 and "text/csv" in weights)
+
+
+_CSV_EXAMPLE = "".join(
+    f"{line}\r\n"
+    for line in (
+        "number,position,state,reason,joined_at,admitted_at,finished_at",
+        "1,2,finished,left,2026-11-22T09:58:12.004211Z,,2026-11-22T10:02:11.907114Z",
+        "2,1,admitted,,2026-11-22T09:58:12.619440Z,2026-11-22T10:00:00.113907Z,",
+    )
+)
+_VARIES = {"Vary": "By Accept."}
+
+CALLS = (
+    Call(
+        method="GET",
+        path="/admin/concerts/{concert_id}/order",
+        name="order",
+        group="Operator",
+        summary="Export the order of a line",
+        says=(
+            "Every place as it was served, at one moment; CSV with `Accept: text/csv`. Takes a "
+            "while for a long line. An export that isn't taken within five minutes is cut off, and "
+            "of one process only a few run at once."
+        ),
+        who=Who.OPERATOR,
+        params={"concert_id": UUID},
+        answers=(
+            Answer(200, "The line.", LineOrder, headers=_VARIES),
+            Answer(
+                200,
+                "Or, as CSV with a header line.",
+                str,
+                "text/csv",
+                example=_CSV_EXAMPLE,
+                headers={**_VARIES, "Content-Disposition": "The name of the file."},
+            ),
+        ),
+        refusals=(NotFound,),
+        handler=order,
+    ),
+)

@@ -1,0 +1,141 @@
+"""The operator's calls about what is held and sold."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from blacksheep import Response
+from msgspec import Meta
+
+from frontrow.errors import NotFound
+from frontrow.payments import sales
+from frontrow.reservations.live import LiveHolds, live_holds
+from frontrow.waiting_room.history import LONGEST_MINUTES, LineHistory, line_history
+from frontrow.web.calls import Answer, Ask, Call, Who
+from frontrow.web.endpoint import ok
+from frontrow.web.listings import PaymentsQuery
+
+
+class HoldsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many."""
+
+    limit: Annotated[int, Meta(ge=1, le=200, description="Most of them.")] = 50
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much."""
+
+    minutes: Annotated[
+        int, Meta(ge=1, le=LONGEST_MINUTES, description="How many, the present one included.")
+    ] = 60
+
+
+async def shows(ask: Ask) -> Response:
+    """Lists the shows of a concert."""
+    return ok(await sales.shows_of_concert(ask.services.pool, ask.params["concert_id"]))
+
+
+async def payments(ask: Ask) -> Response:
+    """Lists the payments of a concert."""
+    page = ask.query or PaymentsQuery()
+    concert_id = await _concert(ask)
+    found = await sales.payments_of_concert(
+        ask.services.pool,
+        concert_id,
+        currency=ask.services.settings.currency,
+        limit=page.limit,
+        after=page.after,
+    )
+    return ok(found)
+
+
+async def look_up(ask: Ask) -> Response:
+    """Finds the payments that an id stands for."""
+    found = await sales.payments_of_id(
+        ask.services.pool, ask.params["any_id"], currency=ask.services.settings.currency
+    )
+    return ok(found)
+
+
+async def holds(ask: Ask) -> Response:
+    """Lists the holds that end next."""
+    query = ask.query or HoldsQuery()
+    return ok(await live_holds(ask.services.pool, await _concert(ask), limit=query.limit))
+
+
+async def history(ask: Ask) -> Response:
+    """Shows a line's last minutes."""
+    query = ask.query or HistoryQuery()
+    concert_id: UUID = ask.params["concert_id"]
+    return ok(await line_history(ask.services.pool, concert_id, minutes=query.minutes))
+
+
+async def _concert(ask: Ask) -> UUID:
+    concert_id: UUID = ask.params["concert_id"]
+    await ask.services.catalogue.check_concert(concert_id)
+    return concert_id
+
+
+_OF_CONCERT: dict[str, Any] = {
+    "method": "GET",
+    "group": "Operator",
+    "who": Who.OPERATOR,
+    "params": {"concert_id": UUID},
+    "refusals": (NotFound,),
+}
+
+CALLS = (
+    Call(
+        path="/admin/concerts/{concert_id}/shows",
+        name="shows",
+        summary="List the shows of a concert and their sales",
+        answers=(Answer(200, "The shows.", sales.ConcertShows),),
+        handler=shows,
+        **_OF_CONCERT,
+    ),
+    Call(
+        path="/admin/concerts/{concert_id}/payments",
+        name="concert_payments",
+        summary="List the payments of a concert",
+        says="Newest first.",
+        query=PaymentsQuery,
+        answers=(Answer(200, "A page of payments.", sales.SoldPayments),),
+        handler=payments,
+        **_OF_CONCERT,
+    ),
+    Call(
+        path="/admin/concerts/{concert_id}/holds",
+        name="concert_holds",
+        summary="List the holds that end next",
+        query=HoldsQuery,
+        answers=(Answer(200, "The holds.", LiveHolds),),
+        handler=holds,
+        **_OF_CONCERT,
+    ),
+    Call(
+        path="/admin/concerts/{concert_id}/history",
+        name="history",
+        summary="Show the last minutes of a line",
+        says="Counted from its places: takes as long as the statistics.",
+        query=HistoryQuery,
+        answers=(Answer(200, "Minute by minute.", LineHistory),),
+        handler=history,
+        **_OF_CONCERT,
+    ),
+    Call(
+        method="GET",
+        path="/admin/lookups/{any_id}",
+        name="look_up",
+        group="Operator",
+        summary="Find the payments that an id stands for",
+        says=(
+            "Of a payment, a reservation, a ticket, or a user: of one the newest "
+            f"{sales.LOOKED_UP}."
+        ),
+        who=Who.OPERATOR,
+        params={"any_id": UUID},
+        answers=(Answer(200, "The payments, newest first.", sales.FoundPayments),),
+        refusals=(NotFound,),
+        handler=look_up,
+    ),
+)

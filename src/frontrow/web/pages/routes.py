@@ -1,0 +1,223 @@
+"""The pages: HTML that is made once for each language, with the headers that keep it safe.
+
+The list and a concert's line are rendered for each request, in modules of their own.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from html import escape
+from time import perf_counter
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+from blacksheep import Request, Response
+
+from frontrow.errors import NotFound
+from frontrow.metrics import CallTally
+from frontrow.services import Services
+from frontrow.web.access.cookies import is_https
+from frontrow.web.access.rate_limits import Limits
+from frontrow.web.calls import Ask
+from frontrow.web.endpoint import request_id
+from frontrow.web.i18n.catalogs import COOKIE, LANGUAGES, catalog, language_of
+from frontrow.web.pages.account import SIGN_IN, SIGN_OUT, Standing, account, standing
+from frontrow.web.pages.assets import Body, Files
+from frontrow.web.pages.concert_list import ListPage
+from frontrow.web.pages.concert_page import ConcertPage
+from frontrow.web.pages.security_headers import HTML, SCRIPTED, protect
+from frontrow.web.pages.sign_in import CALLBACK, FINISH, SignInPages
+from frontrow.web.pages.templates import fill, scripts, styles
+from frontrow.web.problems import problem
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page: its file, the parts of the catalogs that it needs, where it stands."""
+
+    name: str
+    file: str
+    script: str
+    catalogs: tuple[str, ...]
+    paths: tuple[str, ...]
+    styles: tuple[str, ...] = ("base", "fan", "shop")
+    features: str = ""
+    """What the page may use of the browser (Permissions-Policy)."""
+
+
+_FAN = ("common", "fan")
+
+
+def _console(name: str, script: str, path: str, *parts: str, features: str = "") -> Page:
+    """A page of the operator's console."""
+    catalogs = (*_FAN, "console", *(f"console_{part}" for part in parts))
+    sheets = ("base", "fan", "shop", "console")
+    return Page(f"console_{name}", "console.html", script, catalogs, (path,), sheets, features)
+
+
+PAGES = (
+    Page(
+        "seats",
+        "fan.html",
+        "fan/checkout/booking_page.js",
+        (*_FAN, "shop"),
+        ("/concerts/{concert_id}/seats",),
+    ),
+    Page("tickets", "fan.html", "fan/checkout/tickets_page.js", (*_FAN, "tickets"), ("/tickets",)),
+    _console("concerts", "console/concerts/list.js", "/console"),
+    _console("new", "console/concerts/create.js", "/console/new", "create", "house", "policy"),
+    _console("room", "console/room/room.js", "/console/concerts/{concert_id}", "policy", "room"),
+    _console(
+        "seats",
+        "console/concerts/seats.js",
+        "/console/concerts/{concert_id}/seats",
+        "house",
+        "seating",
+    ),
+    _console(
+        "sales",
+        "console/sales/sales.js",
+        "/console/concerts/{concert_id}/sales",
+        "payment",
+        "sales",
+    ),
+    _console("lookup", "console/sales/lookup.js", "/console/lookup", "payment", "lookup"),
+    _console("gate", "console/gate/gate.js", "/console/gate", "gate", features="camera"),
+    _console("audit", "console/audit.js", "/console/audit", "audit"),
+)
+
+
+class Route(NamedTuple):
+    """A path of the pages, and what counts its requests."""
+
+    method: str
+    path: str
+    handler: Handler
+    tally: CallTally
+
+
+def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
+    """The pages and their files."""
+    concert = ConcertPage(files, services, limits)
+    rendered: dict[str, Handler] = {
+        "/": ListPage(files, services).show,
+        "/concerts/{concert_id}": concert.show,
+    }
+    for (path, show), name in zip(rendered.items(), ("concerts", "concert"), strict=True):
+        tally = CallTally(f"page_{name}")
+        yield Route("GET", path, _counted(_choosable(show), tally), tally)
+    tally = CallTally("page_form")
+    yield Route("POST", "/concerts/{concert_id}", _counted(concert.act, tally), tally)
+    for page in PAGES:
+        tally = CallTally(f"page_{page.name}")
+        show = _shows(page, files, services)
+        for path in page.paths:
+            yield Route("GET", path, _counted(show, tally), tally)
+    yield from _signing_in(files, services, limits)
+    tally = CallTally("page_file")
+
+    async def file(request: Request) -> Response:
+        version, _, path = _tail(request).partition("/")
+        return files.answer(request, version, path) or problem(NotFound())
+
+    yield Route("GET", "/site/*", _counted(file, tally), tally)
+
+
+def _signing_in(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
+    """Signing in and out, where there is an issuer."""
+    if services.sign_in is None:
+        return
+    signing = SignInPages(files, services, limits, services.sign_in)
+    for path, show in (
+        (SIGN_IN, signing.start),
+        (CALLBACK, signing.callback),
+        (FINISH, signing.finish),
+    ):
+        tally = CallTally("page_sign_in")
+        yield Route("GET", path, _counted(_choosable(show), tally), tally)
+    tally = CallTally("page_sign_out")
+    yield Route("POST", SIGN_OUT, _counted(signing.sign_out, tally), tally)
+
+
+def render(files: Files, page: Page, language: str, found: Standing) -> Body:
+    """The page in one language, for those who stand so."""
+    texts = catalog(files.sources, language, *page.catalogs)
+    made = {
+        "title": escape(texts["site"]),
+        "refresh": "",
+        "content": f'<p class="soft loading">{escape(texts["loading"])}</p>'
+        f'<noscript><p class="card">{escape(texts["noscript"])}</p></noscript>',
+        "styles": styles(files, *page.styles),
+        "scripts": scripts(files, page.script, texts),
+        "account": account(found, texts),
+    }
+    html = fill(files, page.file, language, texts, made)
+    return Body.of(html, HTML)
+
+
+def choose_language(request: Request) -> Response | None:
+    """The answer to ``?lang=``: keeps the choice and leads back; ``None`` if nothing was chosen."""
+    chosen = request.query.get("lang", [""])[0]
+    if chosen not in LANGUAGES:
+        return None
+    rest = "&".join(
+        part
+        for part in request.scope["query_string"].decode("latin-1").split("&")
+        if not part.startswith("lang=")
+    )
+    secure = "; Secure" if is_https(request) else ""
+    cookie = f"{COOKIE}={chosen}; Path=/; Max-Age=31536000; SameSite=Lax{secure}"
+    # One slash: two would name another host.
+    location = "/" + quote(request.scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
+    return Response(
+        303,
+        [
+            (b"location", location.encode("latin-1")),
+            (b"set-cookie", cookie.encode()),
+            (b"cache-control", b"no-store"),
+        ],
+    )
+
+
+def _choosable(show: Handler) -> Handler:
+    """A page whose language can be chosen."""
+
+    async def respond(request: Request) -> Response:
+        return choose_language(request) or await show(request)
+
+    return respond
+
+
+def _shows(page: Page, files: Files, services: Services) -> Handler:
+    seen = (Standing.UNASKED,) if services.sign_in is None else tuple(Standing)
+    bodies = {
+        (language, found): render(files, page, language, found)
+        for language in LANGUAGES
+        for found in seen
+    }
+
+    async def show(request: Request) -> Response:
+        body = bodies[language_of(request), standing(Ask(request, services))]
+        response = body.answer(request, b"private, no-cache")
+        response.add_header(b"vary", b"accept-language, cookie")
+        protect(request, response, policy=SCRIPTED, features=page.features)
+        return response
+
+    return _choosable(show)
+
+
+def _counted(handler: Handler, tally: CallTally) -> Handler:
+    async def counted(request: Request) -> Response:
+        started = perf_counter()
+        response = await handler(request)
+        if not response.headers.contains(b"x-request-id"):
+            response.add_header(b"x-request-id", request_id(request))
+        tally.note(response.status, perf_counter() - started)
+        return response
+
+    return counted
+
+
+def _tail(request: Request) -> str:
+    values: Any = request.route_values
+    return str(values["tail"]).lstrip("/")

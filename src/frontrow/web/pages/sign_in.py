@@ -1,0 +1,212 @@
+"""The pages' way to the issuer and back: plain links, redirects and one form, without scripts.
+
+The issuer sends the browser back by a navigation of another site, on which it has none of our
+cookies (SameSite=Strict). So the page there does nothing but lead on, to a request of this server's
+own page, and that one does the work.
+"""
+
+from collections.abc import Mapping
+from html import escape
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from blacksheep import Content, Request, Response
+
+from frontrow.errors import CredentialInvalid, NotAllowed, SignInFailed
+from frontrow.services import Services
+from frontrow.users.attempt import ATTEMPT_SECONDS, Attempt
+from frontrow.users.code_flow import LONGEST_CODE
+from frontrow.users.service import is_session
+from frontrow.users.sign_in import SignIn
+from frontrow.web.access import cookies
+from frontrow.web.access.credentials import place_of, user_of_browser
+from frontrow.web.access.rate_limits import Limits
+from frontrow.web.calls import Ask
+from frontrow.web.endpoint import request_id
+from frontrow.web.i18n.catalogs import LANGUAGES, catalog, language_of
+from frontrow.web.pages.account import SIGN_IN, Standing, account, local_path, path_of, sign_in_path
+from frontrow.web.pages.assets import Files
+from frontrow.web.pages.concert_list import STYLES
+from frontrow.web.pages.error_page import trouble_of
+from frontrow.web.pages.security_headers import HTML, PLAIN, protect
+from frontrow.web.pages.templates import fill, styles
+
+CALLBACK = f"{SIGN_IN}/callback"
+"""The path of the redirect URI that the issuer has to know."""
+FINISH = f"{SIGN_IN}/finish"
+
+_ANSWERS = ("code", "state", "error", "iss")
+_STATUS = {
+    "refused": HTTPStatus.FORBIDDEN,
+    "expired": HTTPStatus.BAD_REQUEST,
+    "failed": HTTPStatus.BAD_REQUEST,
+}
+
+
+class SignInPages:
+    """Signing in and out."""
+
+    def __init__(self, files: Files, services: Services, limits: Limits, sign_in: SignIn) -> None:
+        self._files = files
+        self._services = services
+        self._limits = limits
+        self._flow = sign_in.pages
+        self._texts = {
+            language: catalog(files.sources, language, "common", "fan", "sign_in")
+            for language in LANGUAGES
+        }
+
+    async def start(self, request: Request) -> Response:
+        """Sends the browser to the issuer; one that has a user, back to where it was.
+
+        Only from a page of this server: any other page could make a browser sign in unasked.
+        """
+        ask = Ask(request, self._services)
+        told = request.headers.get_first(b"referer") or b""
+        back = local_path(_single(request, "to") or "") or path_of(told.decode("latin-1")) or "/"
+        if not cookies.is_same_origin(ask):
+            return self._page(request, HTTPStatus.OK, self._invitation(request, "/"))
+        try:
+            if await user_of_browser(ask) is not None:
+                return _leading(request, back)
+            attempt = Attempt.begin(back)
+            response = _leading(request, await self._flow.address(attempt, _redirect_uri(ask)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
+            return self._trouble(request, error, back)
+        cookies.set_attempt(ask, response, attempt.kept, ATTEMPT_SECONDS)
+        return response
+
+    async def callback(self, request: Request) -> Response:
+        """Leads the browser on from the issuer's site to ours, whatever the issuer said."""
+        answer = {name: _single(request, name) for name in _ANSWERS}
+        query = urlencode({name: value for name, value in answer.items() if value})
+        finish = escape(f"{FINISH}?{query}")
+        texts = self._texts[language_of(request)]
+        content = (
+            f'<div class="stack"><h1>{escape(texts["signin.going"])}</h1>'
+            f'<p><a class="button" href="{finish}">{escape(texts["signin.go_on"])}</a></p></div>'
+        )
+        refresh = f'<meta http-equiv="refresh" content="0;url={finish}">'
+        return self._page(request, HTTPStatus.OK, content, refresh=refresh)
+
+    async def finish(self, request: Request) -> Response:
+        """Opens the session that the issuer's answer gives, and leads back; else says why not."""
+        ask = Ask(request, self._services)
+        back, is_over = "/", False
+        try:
+            cookies.check_same_origin(ask)
+            kept = cookies.attempt(ask)
+            if kept is not None:
+                back = local_path(Attempt(kept).back) or "/"
+            if await user_of_browser(ask) is not None:
+                # Asked twice, or another tab was faster: whom the browser has stays.
+                response, is_over = _leading(request, back), True
+            else:
+                attempt = Attempt(kept or "")
+                self._flow.check(attempt, _single(request, "state"), _single(request, "iss"))
+                is_over = True
+                response = await self._signed_in(ask, attempt, back)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
+            response = self._trouble(request, error, back)
+        if is_over:
+            cookies.drop_attempt(ask, response)
+        return response
+
+    async def _signed_in(self, ask: Ask, attempt: Attempt, back: str) -> Response:
+        code = _single(ask.request, "code")
+        if code is None:
+            is_refusal = _single(ask.request, "error") == "access_denied"
+            raise SignInFailed("refused" if is_refusal else "failed")
+        self._limits.count_request(ask)  # once more, as it costs more; this finds the address
+        self._limits.count_guest(ask)
+        session = await self._flow.session(attempt, code, _redirect_uri(ask))
+        response = _leading(ask.request, back)
+        for concert_id in cookies.places(ask):
+            if not await self._is_place_of(ask, concert_id, session.user_id):
+                cookies.drop_place(ask, response, concert_id)
+        cookies.set_user(ask, response, session.user_key, self._flow.session_seconds)
+        return response
+
+    async def _is_place_of(self, ask: Ask, concert_id: UUID, user_id: UUID) -> bool:
+        """Whether a place that the browser has is this user's, and not a guest's of before."""
+        token = cookies.place_token(ask, concert_id) or ""
+        try:
+            place = await place_of(self._services, token.encode("latin-1"))
+        except CredentialInvalid:
+            return False
+        return place.user_id == user_id
+
+    async def sign_out(self, request: Request) -> Response:
+        """Ends the session, and makes the browser forget it. A guest, who isn't asked, stays."""
+        ask = Ask(request, self._services)
+        response = _leading(request, "/")
+        try:
+            cookies.check_same_origin(ask)
+            key = cookies.user_key(ask)
+            if key is not None and is_session(key):
+                await self._services.users.end_session(key)
+                cookies.drop_user(ask, response)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
+            return self._trouble(request, error, "/")
+        return response
+
+    def _trouble(self, request: Request, error: Exception, back: str) -> Response:
+        texts = self._texts[language_of(request)]
+        if isinstance(error, SignInFailed):
+            said = f'<p role="alert">{escape(texts[f"signin.{error.reason}"])}</p>'
+            return self._page(request, _STATUS[error.reason], self._invitation(request, back, said))
+        identity = request_id(request)
+        trouble = trouble_of(error, "page_sign_in", identity, texts)
+        response = self._page(request, trouble.status, trouble.content + self._again(texts, back))
+        response.add_header(b"x-request-id", identity)
+        return response
+
+    def _invitation(self, request: Request, back: str, said: str = "") -> str:
+        texts = self._texts[language_of(request)]
+        heading = f'<h1 tabindex="-1">{escape(texts["account.sign_in"])}</h1>'
+        return f'<div class="stack">{heading}{said}{self._again(texts, back)}</div>'
+
+    def _again(self, texts: Mapping[str, str], back: str) -> str:
+        return (
+            f'<p class="row"><a class="button primary" href="{escape(sign_in_path(back))}">'
+            f"{escape(texts['account.sign_in'])}</a>"
+            f'<a class="button" href="/">{escape(texts["all_concerts"])}</a></p>'
+        )
+
+    def _page(self, request: Request, status: int, content: str, *, refresh: str = "") -> Response:
+        language = language_of(request)
+        texts = self._texts[language]
+        made = {
+            "title": escape(f"{texts['account.sign_in']} · {texts['site']}"),
+            "styles": styles(self._files, *STYLES),
+            "refresh": refresh,
+            "scripts": "",
+            "content": content,
+            "account": account(Standing.UNASKED, texts),
+        }
+        html = fill(self._files, "fan.html", language, texts, made)
+        response = Response(status, [(b"cache-control", b"no-store")], Content(HTML, html))
+        protect(request, response, policy=PLAIN)
+        return response
+
+
+def _leading(request: Request, location: str) -> Response:
+    headers = [(b"location", location.encode("ascii")), (b"cache-control", b"no-store")]
+    return Response(303, [*headers, (b"x-request-id", request_id(request))])
+
+
+def _redirect_uri(ask: Ask) -> str:
+    origin = cookies.own_origin(ask)
+    if origin is None:
+        raise NotAllowed("Nobody can sign in at this host.")
+    return origin + CALLBACK
+
+
+def _single(request: Request, name: str) -> str | None:
+    """A parameter that is given once, and isn't longer than one may be."""
+    values: Any = request.query.get(name, [])
+    if len(values) != 1 or not 1 <= len(values[0]) <= LONGEST_CODE:
+        return None
+    return str(values[0])

@@ -1,0 +1,235 @@
+"""Reads requests: bodies, parameters, headers. Whatever breaks the contract is refused here."""
+
+import re
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from blacksheep import Request
+from blacksheep.exceptions import MessageAborted
+
+from frontrow.errors import InvalidRequest, Malformed, TooLarge, UnsupportedMediaType
+from frontrow.web.calls import Call
+
+_AT_PATH = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\[(?P<index>[^\]]*)\]|\.?(?P<name>[^.\[]+)")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
+_LONGEST_KEY = 255
+_MOST_PARAMETERS = 20
+_LONGEST_REMEMBERED_QUERY = 200
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that takes no query parameters."""
+
+
+class NoBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that takes no body: ``{}`` says as little."""
+
+
+class Read(NamedTuple):
+    """What a request says, as the table types it."""
+
+    params: dict[str, Any]
+    query: Any
+    idempotency_key: str | None
+    body: Any
+
+
+def reader(call: Call, limit_bytes: int) -> Callable[[Request], Awaitable[Read]]:
+    """What reads the requests of a call: all that the table says, its credential aside.
+
+    What comes back raises Malformed, InvalidRequest, TooLarge and UnsupportedMediaType.
+    """
+    decoder = msgspec.json.Decoder(call.body or NoBody)
+    # The body of a GET means nothing (RFC 9110, 9.3.1).
+    needs_body, takes_none = call.body is not None, call.method == "GET"
+    query_type = call.query or NoQuery
+    params, idempotent = call.params, call.idempotent
+
+    async def read(request: Request) -> Read:
+        given = {
+            name: read_param(name, request.route_values[name], kind)
+            for name, kind in params.items()
+        }
+        query_string = request.scope["query_string"]
+        query = read_query(query_string, query_type) if query_string else None
+        key = read_idempotency_key(request) if idempotent else None
+        body = None
+        if needs_body or not (takes_none or has_no_body(request)):
+            content = await read_body(request, limit_bytes)
+            if needs_body or content:
+                check_json(request)
+                body = decode_body(decoder, content)
+        return Read(given, query, key, body)
+
+    return read
+
+
+def has_no_body(request: Request) -> bool:
+    """Whether a request says that nothing follows its headers (RFC 9112, 6.3)."""
+    headers = request.headers
+    return not headers.contains(b"transfer-encoding") and headers.get_first(b"content-length") in {
+        None,
+        b"0",
+    }
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        TooLarge: over the limit; what lies beyond it isn't read.
+        Malformed: the client went away in the middle of it.
+    """
+    declared = request.headers.get_first(b"content-length")
+    if declared is not None and (not declared.isdigit() or int(declared) > limit_bytes):
+        raise TooLarge
+    body = bytearray()
+    try:
+        if declared is not None:
+            return await request.read() or b""
+        async for chunk in request.stream():  # type: ignore[attr-defined]  # the stub is wrong
+            body += chunk
+            if len(body) > limit_bytes:
+                raise TooLarge
+    except MessageAborted:
+        # Nobody is left to read this answer; it was no fault of ours.
+        raise Malformed("The client went away in the middle of its body.") from None
+    return bytes(body)
+
+
+def check_json(request: Request) -> None:
+    """Refuses a body that doesn't say it is JSON.
+
+    Raises:
+        UnsupportedMediaType: it isn't.
+    """
+    content_type = request.headers.get_first(b"content-type")
+    if content_type != b"application/json" and (
+        content_type is None
+        or content_type.partition(b";")[0].strip().lower() != b"application/json"
+    ):
+        raise UnsupportedMediaType
+
+
+def decode_body(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:  # noqa: ANN401 - the table says
+    """The body as its type.
+
+    Raises:
+        Malformed: it isn't JSON.
+        InvalidRequest: it isn't what the call takes.
+    """
+    try:
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError as error:
+            # It stopped at the first wrong value; what follows may be no JSON at all.
+            msgspec.json.decode(body)
+            raise invalid(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"The body isn't JSON: {error}") from None
+
+
+def read_query(query: bytes, kind: Any) -> Any:  # noqa: ANN401 - the table says
+    """The query parameters as their type, which is frozen: many ask the same.
+
+    Raises:
+        Malformed: they can't be read.
+        InvalidRequest: an unknown one, one given twice, or a wrong value.
+    """
+    if len(query) > _LONGEST_REMEMBERED_QUERY:
+        return _read_query(query, kind)
+    return _remembered_query(query, kind)
+
+
+def _read_query(query: bytes, kind: Any) -> Any:  # noqa: ANN401 - the table says
+    single: dict[str, str] = {}
+    try:
+        given = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MOST_PARAMETERS,
+        )
+    except ValueError as error:
+        raise Malformed(f"The query can't be read: {error}") from None
+    for name, value in given:
+        if name in single:
+            raise InvalidRequest.at(name, f"{name} is given more than once")
+        if value.lower() == "null":  # which msgspec would take for the absence of an optional one
+            raise InvalidRequest.at(name, "null is no value")
+        single[name] = value
+    try:
+        return msgspec.convert(single, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid(error, query=True) from None
+
+
+_remembered_query = lru_cache(maxsize=4_096)(_read_query)
+
+
+def read_param(name: str, value: str | None, kind: Any) -> Any:  # noqa: ANN401 - the table says
+    """A parameter of the path as its type.
+
+    Raises:
+        InvalidRequest: it isn't one.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest.at(name, str(error)) from None
+
+
+def read_idempotency_key(request: Request) -> str | None:
+    """The ``Idempotency-Key``, if there is one.
+
+    Raises:
+        InvalidRequest: it is empty, too long, or not printable ASCII.
+    """
+    values = request.headers.get(b"idempotency-key")
+    if not values:
+        return None
+    if len(values) > 1:
+        raise InvalidRequest.at("Idempotency-Key", "it is given more than once")
+    key = values[0].decode("latin-1")
+    if not (1 <= len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise InvalidRequest.at(
+            "Idempotency-Key", f"it takes 1 to {_LONGEST_KEY} printable ASCII characters"
+        )
+    return key
+
+
+def invalid(error: msgspec.ValidationError, *, query: bool = False) -> InvalidRequest:
+    """What msgspec found wrong, as the contract says it: where (RFC 6901) and what."""
+    found = _AT_PATH.match(str(error))
+    detail, path = (found["detail"], found["path"]) if found else (str(error), None)
+    pointer = _pointer(path or "$")
+    unknown = _UNKNOWN_FIELD.search(detail)
+    if unknown:
+        pointer += "/" + _escape(unknown["name"])
+    return InvalidRequest.at(pointer.removeprefix("/") if query else pointer, detail)
+
+
+def _pointer(path: str) -> str:
+    steps = [
+        step["index"] if step["index"] is not None else step["name"]
+        for step in _STEP.finditer(path.removeprefix("$"))
+    ]
+    return "".join("/" + _escape(step) for step in steps)
+
+
+def _escape(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")
+
+
+def cookies_of(request: Request) -> dict[str, str]:
+    """Returns the cookies of a request by name; their values may be any bytes."""
+    found = {}
+    for line in request.headers.get(b"cookie"):
+        for pair in line.decode("latin-1").split(";"):
+            name, _, value = pair.strip().partition("=")
+            found[name] = value
+    return found

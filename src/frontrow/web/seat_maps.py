@@ -1,0 +1,61 @@
+"""A seat map as an answer: its forms, its entity tag, for users and operators alike."""
+
+from typing import Annotated
+
+import msgspec
+from blacksheep import Content, Request, Response
+from msgspec import Meta
+
+from frontrow.concerts.seat_documents import Form, Wanted
+from frontrow.concerts.seat_maps import LiveMap
+from frontrow.concerts.seats_now import VERSION_PATTERN
+from frontrow.web.calls import Answer
+from frontrow.web.endpoint import JSON, knows, takes_gzip
+
+
+class MapQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which seats of a show, and how they are told."""
+
+    available: Annotated[bool, Meta(description="Only seats that are free; in the plain form.")] = (
+        False
+    )
+    form: Annotated[
+        Form, Meta(description="`compact`: the states as one string instead of all the seats.")
+    ] = "plain"
+    since: Annotated[
+        Annotated[str, Meta(pattern=VERSION_PATTERN)] | None,
+        Meta(description="A `version` that the caller has: only what may have changed since."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.available and (self.form == "compact" or self.since is not None):
+            message = "available goes with neither form=compact nor since"
+            raise ValueError(message)
+        if self.since is not None and self.since.endswith("\n"):  # which "$" lets pass
+            message = "since is no version"
+            raise ValueError(message)
+
+
+async def map_answer(request: Request, found: LiveMap, wanted: MapQuery) -> Response:
+    """The seats in the form that is wanted, or 304 to a caller who has them."""
+    if knows(request, found.etag):
+        response = Response(304)
+    else:
+        document = found.document(Wanted(wanted.form, wanted.available, wanted.since))
+        zipped = await document.gzipped() if takes_gzip(request) else None
+        if zipped is None:
+            response = Response(200, None, Content(JSON, document.body))
+        else:
+            response = Response(200, [(b"content-encoding", b"gzip")], Content(JSON, zipped))
+    response.add_header(b"etag", found.etag)
+    response.add_header(b"cache-control", b"private, no-cache")
+    response.add_header(b"vary", b"accept-encoding")
+    return response
+
+
+MAP_HEADERS = {
+    "ETag": "Names the states of all seats, for If-None-Match.",
+    "Cache-Control": "To be asked for again each time.",
+    "Vary": "By Accept-Encoding: gzip is given to those who take it.",
+}
+UNCHANGED = Answer(304, "No seat has changed since the answer that If-None-Match names.")

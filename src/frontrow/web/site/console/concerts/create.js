@@ -1,0 +1,157 @@
+// A new concert: what is sold, how the line works, and a look at the seats before anything is sold.
+
+import { insist } from "../../shared/api.js";
+import { busy, button, h } from "../../shared/dom.js";
+import { t } from "../../shared/i18n.js";
+import { heading, showView } from "../../shared/view.js";
+import { clearFaults, showFaults } from "../field_errors.js";
+import { HouseForm } from "./seat_plan_form.js";
+import { newKey, operate, run } from "../operator.js";
+import { PolicyForm } from "../room/policy_form.js";
+import { instantAt, isZone, localAt } from "../room/venue_time.js";
+
+const DAY_MS = 86_400_000;
+
+run(async () => {
+  const { body } = await insist("GET", "/concerts");
+  const known = body.concerts[0] ?? { currency: "KRW", timezone: "Asia/Seoul" };
+  showForm(known);
+});
+
+function showForm(known) {
+  const form = h("form", { class: "stack wide-form" });
+  const input = (name, properties = {}) => h("input", { id: name, name, ...properties });
+  const field = (element, pointer, help) => {
+    const wrap = h("div", { class: "field", "data-pointer": pointer },
+      h("label", { for: element.id }, t(`new.${element.id}`)), element);
+    if (help) {
+      wrap.append(h("p", { class: "soft small", id: `${element.id}-help` }, help));
+      element.setAttribute("aria-describedby", `${element.id}-help`);
+    }
+    return wrap;
+  };
+  const fields = {
+    title: input("title", { required: true, maxLength: 200 }),
+    artist: input("artist", { maxLength: 200 }),
+    venue: input("venue", { maxLength: 200 }),
+    timezone: input("timezone", { required: true, value: known.timezone, "aria-autocomplete": "list" }),
+    currency: input("currency", { required: true, value: known.currency, pattern: "[A-Z]{3}", maxLength: 3 }),
+    limit: input("limit", { type: "number", required: true, min: 1, max: 100, value: 4 }),
+    hold: input("hold", { type: "number", required: true, min: 1, max: 60, value: 5 }),
+    refundable: input("refundable", { type: "datetime-local" }),
+    opens: input("opens", { type: "datetime-local" }),
+    closes: input("closes", { type: "datetime-local" }),
+    session: input("session", { type: "number", required: true, min: 1, max: 1440, value: 10 }),
+    claim: input("claim", { type: "number", required: true, min: 1, max: 3600, value: 120 }),
+    order: h("select", { id: "order" }, ["arrival", "draw"].map((each) => h("option", { value: each }, t(`order.${each}`)))),
+  };
+  fields.timezone.setAttribute("list", "zones");
+  const zones = h("datalist", { id: "zones" }, Intl.supportedValuesOf("timeZone").map((value) => h("option", { value })));
+  const policy = new PolicyForm({ kind: "max_active", max_active: 100 }, "/waiting_room/policy");
+  const shows = new ShowTimes(fields.timezone);
+  const go = h("button", { type: "submit", class: "primary large" }, t("new.create"));
+  const signal = showView("new", t("new.heading"), heading(t("new.heading")), form);
+  const house = new HouseForm(() => fields.currency.value, signal);
+  form.append(
+    group("what", field(fields.title, "/title"), field(fields.artist, "/artist"), field(fields.venue, "/venue"),
+      field(fields.timezone, "/timezone"), field(fields.currency, "/currency"), zones),
+    shows.element,
+    house.element,
+    group("rules", field(fields.limit, "/max_seats_per_user"), field(fields.hold, "/hold_seconds"),
+      field(fields.refundable, "/refundable_until", t("new.refundable.help"))),
+    group("line", field(fields.opens, "/waiting_room/opens_at", t("new.opens.help")),
+      field(fields.closes, "/waiting_room/closes_at", t("new.closes.help")),
+      field(fields.order, "/waiting_room/order", t("new.order.help")),
+      field(fields.session, "/waiting_room/session_seconds"), field(fields.claim, "/waiting_room/claim_seconds", t("new.claim.help"))),
+    h("fieldset", { class: "card stack", "data-pointer": "/waiting_room/policy" }, h("legend", {}, t("new.policy")), policy.element),
+    h("p", { class: "row end" }, h("a", { class: "button", href: "/console" }, t("cancel")), go),
+  );
+  const asked = {};
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    clearFaults(form);
+    busy(go, () => create(form, read(fields, shows, house, policy), asked));
+  });
+  fields.title.focus();
+}
+
+function group(name, ...content) {
+  return h("fieldset", { class: "card" }, h("legend", {}, t(`new.${name}`)), h("div", { class: "fields" }, content));
+}
+
+function read(fields, shows, house, policy) {
+  const zone = isZone(fields.timezone.value) ? fields.timezone.value : "UTC";
+  const at = (input) => (input.value ? instantAt(input.value, zone) : null);
+  const sections = house.read();
+  return {
+    title: fields.title.value,
+    artist: fields.artist.value || null,
+    venue: fields.venue.value || null,
+    timezone: fields.timezone.value,
+    currency: fields.currency.value,
+    hold_seconds: Number(fields.hold.value) * 60,
+    max_seats_per_user: Number(fields.limit.value),
+    refundable_until: at(fields.refundable),
+    waiting_room: {
+      policy: policy.read(),
+      session_seconds: Number(fields.session.value) * 60,
+      claim_seconds: Number(fields.claim.value),
+      opens_at: at(fields.opens),
+      closes_at: at(fields.closes),
+      order: fields.order.value,
+    },
+    shows: shows.read(zone).map((starts_at) => ({ starts_at, sections })),
+  };
+}
+
+async function create(form, body, asked) {
+  const text = JSON.stringify(body);
+  // Only the same request again is the same concert.
+  if (asked.text !== text) Object.assign(asked, { text, key: newKey() });
+  try {
+    const { body: made } = await operate("POST", "/concerts", { body, key: asked.key, patience: 60_000 });
+    location.assign(`/console/concerts/${made.concert_id}`);
+  } catch (error) {
+    showFaults(form, error);
+  }
+}
+
+/** The dates: a list of times that grows and shrinks. */
+class ShowTimes {
+  constructor(timezone) {
+    this.timezone = timezone;
+    this.list = h("ol", { class: "stack plain-list" });
+    this.element = h("fieldset", { class: "card stack", "data-pointer": "/shows" }, h("legend", {}, t("new.shows")),
+      h("p", { class: "soft small" }, t("new.shows.help")), this.list,
+      h("p", {}, button(t("new.shows.add"), () => this.add(true))));
+    this.add(false);
+  }
+
+  add(takesFocus) {
+    const before = this.list.lastElementChild?.querySelector("input").value;
+    const next = before ? Date.parse(`${before}Z`) + DAY_MS : Math.ceil(Date.now() / DAY_MS + 30) * DAY_MS + 19.5 * 3_600_000;
+    const id = `show-${Math.random().toString(36).slice(2, 8)}`;
+    const input = h("input", { id, type: "datetime-local", required: true, value: localAt(next, "UTC") });
+    const item = h("li", { class: "row" },
+      h("div", { class: "field" }, h("label", { for: id }, t("new.show")), input),
+      button(t("house.remove"), () => this.remove(item), { class: "plain" }));
+    this.list.append(item);
+    this.number();
+    if (takesFocus) input.focus();
+  }
+
+  remove(item) {
+    if (this.list.children.length > 1) item.remove();
+    this.number();
+    this.list.querySelector("input").focus();
+  }
+
+  number() {
+    [...this.list.children].forEach((item, index) =>
+      item.firstElementChild.setAttribute("data-pointer", `/shows/${index}/starts_at`));
+  }
+
+  read(zone) {
+    return [...this.list.querySelectorAll("input")].map(({ value }) => instantAt(value, zone));
+  }
+}

@@ -1,0 +1,58 @@
+// All concerts, with how each line stands.
+
+import { insist } from "../../shared/api.js";
+import { h } from "../../shared/dom.js";
+import { days, t } from "../../shared/i18n.js";
+import { heading, showView } from "../../shared/view.js";
+import { roomBadge } from "../../shared/room_badge.js";
+import { fact } from "../concert_nav.js";
+import { number } from "../format.js";
+import { run } from "../operator.js";
+import { poll } from "../polling.js";
+
+const MOST_FOLLOWED = 40;
+const EVERY_SECONDS = 5;
+
+run(async () => {
+  const { body } = await insist("GET", "/concerts");
+  const rows = body.concerts.map((concert) => new Row(concert));
+  const followed = rows.filter(({ concert }) => concert.state !== "closed").slice(0, MOST_FOLLOWED);
+  const signal = showView("concerts", t("nav.concerts"),
+    h("div", { class: "row spread" }, heading(t("nav.concerts")),
+      h("a", { class: "button primary", href: "/console/new" }, t("concerts.new"))),
+    rows.length
+      ? h("ul", { class: "lines" }, rows.map(({ element }) => element))
+      : h("p", { class: "card" }, t("concerts.empty")));
+  const look = () => Promise.all(followed.map((row) => row.look()));
+  await look();
+  poll(EVERY_SECONDS, look, signal);
+});
+
+class Row {
+  constructor(concert) {
+    this.concert = concert;
+    this.badge = h("span", {}, roomBadge(concert.state));
+    this.facts = h("dl", { class: "facts" });
+    this.sold = h("progress", { class: "track", max: 1, value: 0, "aria-label": t("sold") });
+    this.element = h("li", { class: "card line" },
+      h("div", {},
+        h("h2", {}, h("a", { href: `/console/concerts/${concert.concert_id}` }, concert.title)),
+        h("p", { class: "soft small" },
+          [concert.venue, concert.first_date && days(concert.first_date, concert.last_date)].filter(Boolean).join(" · "))),
+      this.badge, this.facts, this.sold);
+  }
+
+  /** How it stands, by the document that everybody may read: it costs the server nothing. */
+  async look() {
+    const { body } = await insist("GET", `/concerts/${this.concert.concert_id}/queue`);
+    this.badge.replaceChildren(roomBadge(body.state));
+    const sold = body.seats_total - body.seats_available - body.seats_held;
+    this.facts.replaceChildren(
+      fact(t("fact.waiting"), number(body.waiting)),
+      fact(t("fact.in"), number(body.admitted)),
+      fact(t("fact.per_minute"), number(body.admitted_per_minute)),
+      fact(t("fact.seats_left"), t("of", { some: body.seats_available, all: body.seats_total })),
+    );
+    Object.assign(this.sold, { max: Math.max(1, body.seats_total), value: sold });
+  }
+}

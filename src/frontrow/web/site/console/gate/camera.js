@@ -1,0 +1,61 @@
+// Reads codes with the camera, where the browser can read QR codes. Nothing it sees leaves the page.
+
+import { button, h, show } from "../../shared/dom.js";
+import { t } from "../../shared/i18n.js";
+import { notify } from "../../shared/notice.js";
+
+const EVERY_MS = 150;
+const SAME_AGAIN_MS = 4000; // a ticket that is still before the camera isn't another one
+
+/** A button that opens the camera; `read`: called with each code. */
+export class Camera {
+  constructor(read) {
+    this.read = read;
+    this.video = h("video", { class: "camera", muted: true, playsInline: true });
+    this.video.setAttribute("aria-label", t("camera.view"));
+    this.element = h("div", { hidden: true }, this.video);
+    const can = "BarcodeDetector" in window && navigator.mediaDevices;
+    this.button = can
+      ? button(t("camera.start"), () => (this.stream ? this.stop() : this.start()))
+      : h("p", { class: "soft small" }, t("camera.cannot"));
+  }
+
+  async start() {
+    try {
+      this.detector = new BarcodeDetector({ formats: ["qr_code"] });
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    } catch {
+      notify(t("camera.refused"), "bad");
+      return;
+    }
+    this.video.srcObject = this.stream;
+    show(this.element, true);
+    this.button.textContent = t("camera.stop");
+    await this.video.play();
+    this.timer = setInterval(() => this.look(), EVERY_MS);
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.stream = null;
+    show(this.element, false);
+    if (this.button.tagName === "BUTTON") this.button.textContent = t("camera.start");
+  }
+
+  async look() {
+    if (this.isBusy || this.video.readyState < HTMLMediaElement.HAVE_ENOUGH_DATA) return;
+    this.isBusy = true;
+    try {
+      const [found] = await this.detector.detect(this.video);
+      const now = performance.now();
+      if (!found || (found.rawValue === this.last && now - this.lastAt < SAME_AGAIN_MS)) return;
+      [this.last, this.lastAt] = [found.rawValue, now];
+      await this.read(found.rawValue);
+    } catch {
+      // A frame that can't be read: the next one may be.
+    } finally {
+      this.isBusy = false;
+    }
+  }
+}

@@ -1,0 +1,78 @@
+// What an operator does to a line: pause, resume, another policy. Each says first what it means.
+
+import { busy, button, h, show } from "../../shared/dom.js";
+import { t } from "../../shared/i18n.js";
+import { notify } from "../../shared/notice.js";
+import { sentence } from "../../shared/refusals.js";
+import { sure } from "../dialogs.js";
+import { clearFaults, showFaults } from "../field_errors.js";
+import { number } from "../format.js";
+import { operate } from "../operator.js";
+import { PolicyForm } from "./policy_form.js";
+
+/** The buttons and the form of one line. `changed`: called after a change. */
+export class Controls {
+  constructor(concert, settings, changed) {
+    Object.assign(this, { changed, waiting: 0 });
+    this.path = `/concerts/${concert.concert_id}/waiting-room`;
+    this.pausing = button(t("pause"), () => this.pause(), { class: "danger" });
+    this.resuming = button(t("resume"), () => this.resume(), { class: "primary" });
+    this.policy = new PolicyForm(settings.policy);
+    const apply = h("button", { type: "submit" }, t("policy.apply"));
+    this.form = h("form", { class: "stack" }, this.policy.element, h("p", {}, apply));
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      clearFaults(this.form);
+      busy(apply, () => this.apply());
+    });
+    this.element = h("section", { class: "card stack", "aria-labelledby": "controls" },
+      h("h2", { id: "controls" }, t("controls")),
+      h("p", { class: "soft small" }, t("pause.meaning")),
+      h("p", { class: "row" }, this.pausing, this.resuming),
+      this.form);
+  }
+
+  /** Shows what can be done in this state. */
+  showState(line) {
+    this.waiting = line.waiting;
+    show(this.pausing, line.state !== "paused" && line.state !== "closed");
+    show(this.resuming, line.state === "paused");
+  }
+
+  async pause() {
+    const wanted = await sure({ title: t("pause.sure"), text: t("pause.meaning"), action: t("pause") });
+    if (wanted) await this.post("pause", t("pause.done"));
+  }
+
+  async resume() {
+    await this.post("resume", t("resume.done"));
+  }
+
+  async post(what, done) {
+    try {
+      await operate("POST", `${this.path}/${what}`);
+      await this.changed();
+      notify(done, "good");
+      (what === "pause" ? this.resuming : this.pausing).focus();
+    } catch (error) {
+      notify(sentence(error), "bad");
+    }
+  }
+
+  async apply() {
+    const policy = this.policy.read();
+    const opens = policy.kind === "open";
+    const text = [t(`policy.${policy.kind}.meaning`), t("policy.stays")];
+    if (opens && this.waiting) text.unshift(t("policy.lets_all_in", { count: this.waiting, n: number(this.waiting) }));
+    if (!(await sure({ title: t("policy.sure"), text, action: t("policy.apply"), kind: opens ? "danger" : "primary" }))) return;
+    try {
+      // The rest stays as it is by now, whoever changed it meanwhile.
+      const { body: settings } = await operate("GET", this.path);
+      await operate("PUT", this.path, { body: { ...settings, policy } });
+      await this.changed();
+      notify(t("policy.done"), "good");
+    } catch (error) {
+      showFaults(this.form, error);
+    }
+  }
+}

@@ -1,0 +1,31 @@
+// The order of a line, to keep: as it was served, for whoever wants to check it.
+
+import { Refused, send } from "../../shared/api.js";
+import { button, h } from "../../shared/dom.js";
+import { t } from "../../shared/i18n.js";
+import { notify } from "../../shared/notice.js";
+import { sentence } from "../../shared/refusals.js";
+
+const PATIENCE_MS = 5 * 60_000;
+
+/** A card with the two exports. */
+export function orderCard(concertId) {
+  const save = (accept, ending) => async () => {
+    try {
+      const { response, done } = await send("GET", `/admin/concerts/${concertId}/order`, { accept, patience: PATIENCE_MS });
+      if (!response.ok) throw new Refused(response.status, await response.json());
+      const content = await response.blob();
+      done();
+      const href = URL.createObjectURL(content);
+      const link = h("a", { href, download: `order-${concertId}.${ending}` });
+      link.click();
+      URL.revokeObjectURL(href);
+    } catch (error) {
+      notify(sentence(error), "bad");
+    }
+  };
+  return h("section", { class: "card stack" },
+    h("h2", {}, t("order")),
+    h("p", { class: "soft small" }, t("order.meaning")),
+    h("p", { class: "row" }, button(t("order.csv"), save("text/csv", "csv")), button(t("order.json"), save("application/json", "json"))));
+}

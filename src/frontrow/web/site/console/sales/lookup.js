@@ -1,0 +1,43 @@
+// Finds payments by any id that somebody reads out: of the payment, the ticket, the user.
+
+import { busy, h } from "../../shared/dom.js";
+import { t } from "../../shared/i18n.js";
+import { sentence } from "../../shared/refusals.js";
+import { announce, heading, showView } from "../../shared/view.js";
+import { operate, run } from "../operator.js";
+import { paymentItem } from "./payments.js";
+
+const UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+
+run(async () => {
+  const id = h("input", { id: "id", required: true, pattern: UUID, autocomplete: "off", spellcheck: false });
+  id.setAttribute("aria-describedby", "id-help");
+  const go = h("button", { type: "submit", class: "primary" }, t("lookup.go"));
+  const found = h("div", {});
+  const form = h("form", { class: "card stack" },
+    h("div", { class: "field" }, h("label", { for: "id" }, t("lookup.id")), id,
+      h("p", { class: "soft small", id: "id-help" }, t("lookup.help"))),
+    h("p", {}, go));
+  const look = () => busy(go, async () => {
+    history.replaceState(null, "", `?id=${encodeURIComponent(id.value.trim())}`);
+    found.replaceChildren(...(await find(id.value.trim())));
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    look();
+  });
+  showView("lookup", t("nav.lookup"), heading(t("nav.lookup")), form, found);
+  id.value = new URLSearchParams(location.search).get("id") ?? "";
+  if (id.value && form.checkValidity()) await look();
+  else id.focus();
+});
+
+async function find(id) {
+  try {
+    const { body } = await operate("GET", `/lookups/${id}`);
+    announce(t("lookup.found", { count: body.payments.length }), { now: true });
+    return [h("ol", { class: "payments card" }, body.payments.map((payment) => paymentItem(payment)))];
+  } catch (error) {
+    return [h("p", { class: "card", role: "alert" }, error.code === "not_found" ? t("lookup.nothing") : sentence(error))];
+  }
+}

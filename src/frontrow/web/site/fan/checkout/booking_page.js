@@ -1,0 +1,206 @@
+// The page of those who are in: dates, then seats, then a hold and its payment. A hold that is already
+// there comes first, whatever the address says: so a reload, or another tab, goes on where it was.
+
+import "../../shared/uncaught.js";
+import { signInLink } from "../../shared/account.js";
+import { insist } from "../../shared/api.js";
+import { button, h, setText } from "../../shared/dom.js";
+import { secondsUntil } from "../../shared/clock.js";
+import { countdown, day, t, timeOfDay } from "../../shared/i18n.js";
+import { notify } from "../../shared/notice.js";
+import { sentence } from "../../shared/refusals.js";
+import { heading, showView } from "../../shared/view.js";
+import { showCheckout } from "./checkout.js";
+import { showSeats } from "../seats/choice.js";
+import { follow } from "../line/follow.js";
+import { leaveLine } from "../line/leave.js";
+import { showOver } from "../line/ended.js";
+import { everySecond } from "../../shared/ticking.js";
+
+const id = location.pathname.split("/")[2];
+const line = `/concerts/${id}`; // where the place is shown, whatever has become of it
+const following = new AbortController();
+
+let latest; // what the server said last of the place
+
+start().catch((error) => {
+  showView("failed", t("site"), heading(t("failed")), h("p", { role: "alert" }, sentence(error)),
+    button(t("try_again"), () => location.reload(), { class: "primary" }));
+});
+
+async function start() {
+  const { body } = await insist("GET", "/concerts");
+  const concert = body.concerts.find((each) => each.concert_id === id);
+  if (!concert) throw Object.assign(new Error(), { code: "not_found" });
+  let shop;
+  const ask = follow(id, {
+    signal: following.signal,
+    onStatus(status) {
+      latest = status;
+      if (status.state !== "admitted") backToLine();
+      else shop ??= openShop(concert, ask);
+    },
+    onTouch() {}, // what is done here says so itself
+    onLost: backToLine,
+  });
+}
+
+function openShop(concert, ask) {
+  const shop = new Shop(concert, ask);
+  window.addEventListener("popstate", () => shop.open());
+  shop.open();
+  return shop;
+}
+
+function backToLine(hash = "") {
+  following.abort();
+  location.replace(line + hash);
+}
+
+async function leave() {
+  if (await leaveLine(id)) backToLine("#left");
+}
+
+class Shop {
+  constructor(concert, ask) {
+    Object.assign(this, { concert, ask });
+  }
+
+  /** Goes where the server's state and the address lead; `closed`: from a show that is no longer sold. */
+  async open({ closed = false } = {}) {
+    try {
+      const { body: me } = await insist("GET", "/users/me");
+      const held = me.reservations.find(
+        ({ concert_id: concert, state, held_until: until }) =>
+          concert === this.concert.concert_id && state === "held" && secondsUntil(until) > 0,
+      );
+      if (held) {
+        this.checkOut(held);
+        return;
+      }
+      this.owned = me.tickets.filter(
+        ({ concert_id: concert, state }) => concert === this.concert.concert_id && state !== "void",
+      ).length;
+      const { body } = await insist("GET", `/concerts/${this.concert.concert_id}/dates?all=true`);
+      this.choose(body.dates, closed);
+    } catch (error) {
+      this.refused(error);
+    }
+  }
+
+  choose(dates, closed) {
+    const wanted = new URLSearchParams(location.search).get("show");
+    const all = dates.flatMap(({ date, shows: of }) => of.map((show) => ({ date, ...show })));
+    const shows = all.filter(({ sale }) => sale === "open");
+    const chosen = shows.find(({ show_id: id }) => id === wanted) ?? (shows.length === 1 && shows[0]);
+    if (!shows.length) {
+      const sale = all.some((show) => show.sale === "ended") ? "ended" : "cancelled";
+      showOver(this.concert, sale, { leave });
+    } else if (chosen && !closed) this.showSeats(chosen, shows.length > 1);
+    else {
+      this.showDates(shows);
+      if (closed) notify(t("refusal.show_closed"), "bad");
+    }
+  }
+
+  showDates(shows) {
+    const dates = Map.groupBy(shows, ({ date }) => date);
+    const signal = showView(
+      "dates",
+      this.concert.title,
+      this.sessionLine(),
+      heading(t("dates.heading")),
+      h("p", { class: "soft" }, this.concert.title),
+      h(
+        "ul",
+        { class: "dates" },
+        Array.from(dates, ([date, of]) =>
+          h(
+            "li",
+            { class: "card" },
+            h("h2", {}, day(date)),
+            h("ul", { class: "shows" }, of.map((show) => h("li", {}, this.showButton(show)))),
+          ),
+        ),
+      ),
+      h("p", { class: "soft small" }, t("dates.zone", { zone: this.concert.timezone })),
+    );
+    this.tick(signal);
+  }
+
+  showButton(show) {
+    const left = show.seats_available;
+    const time = timeOfDay(show.starts_at, this.concert.timezone);
+    const label = left ? t("dates.left", { count: left }) : t("dates.sold_out");
+    const go = () => {
+      history.pushState(null, "", `?show=${show.show_id}`);
+      this.showSeats(show, true);
+    };
+    return h(
+      "button",
+      { type: "button", class: "show", "aria-disabled": left ? null : "true", onclick: left ? go : undefined },
+      h("strong", {}, time),
+      h("span", { class: "soft" }, label),
+    );
+  }
+
+  showSeats(show, hasOthers) {
+    showSeats(this.concert, show, {
+      header: this.sessionLine(),
+      left: this.concert.max_seats_per_user - this.owned,
+      tick: (signal) => this.tick(signal),
+      back: hasOthers ? () => this.backToDates() : null,
+      held: (reservation) => this.checkOut(reservation),
+      refused: (error) => this.refused(error),
+    });
+  }
+
+  backToDates() {
+    history.pushState(null, "", location.pathname);
+    return this.open();
+  }
+
+  checkOut(reservation) {
+    showCheckout(this.concert, reservation, {
+      ended: () => this.open(),
+      refused: (error) => this.refused(error),
+    });
+  }
+
+  /** What is refused here: where the place is over, its status tells the rest. */
+  refused(error) {
+    const isOut = error.code === "credential_missing" || error.code === "credential_invalid";
+    const signIn = isOut && signInLink();
+    if (signIn) location.replace(signIn); // the session has ended, the place hasn't
+    else if (error.code === "token_finished" || error.code === "credential_missing") this.ask();
+    else if (error.code === "not_admitted") backToLine();
+    else if (error.code === "show_closed") return this.open({ closed: true });
+    else if (document.querySelector("#main .loading")) this.failed(error);
+    else notify(sentence(error), "bad");
+  }
+
+  failed(error) {
+    showView("failed", this.concert.title, heading(t("failed")), h("p", { role: "alert" }, sentence(error)),
+      button(t("try_again"), () => this.open(), { class: "primary" }));
+  }
+
+  /** The time that is left, and the way out. */
+  sessionLine() {
+    this.left = h("strong", { class: "figures" });
+    return h(
+      "div",
+      { class: "session panel small row spread" },
+      h("p", {}, t("session.left"), " ", this.left),
+      button(t("leave"), leave, { class: "plain" }),
+    );
+  }
+
+  tick(signal) {
+    const { left } = this;
+    everySecond(signal, () => {
+      const until = latest.expires_at;
+      setText(left, until ? countdown(secondsUntil(until)) : "–");
+      if (until && secondsUntil(until) < 0) this.ask();
+    });
+  }
+}

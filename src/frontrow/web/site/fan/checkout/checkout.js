@@ -1,0 +1,175 @@
+// A hold, until it is paid, given back, or over. Everything may be pressed twice and reloaded: the
+// keys of charge and payment follow from what they are for.
+
+import { call, insist, pause } from "../../shared/api.js";
+import { button, h, setText, show } from "../../shared/dom.js";
+import { secondsUntil } from "../../shared/clock.js";
+import { countdown, day, money, t, timeOfDay } from "../../shared/i18n.js";
+import { notify } from "../../shared/notice.js";
+import { sentence } from "../../shared/refusals.js";
+import { announce, heading, setTitle, showView } from "../../shared/view.js";
+import { keptName } from "../../shared/seat_names.js";
+import { everySecond } from "../../shared/ticking.js";
+
+const HURRY_SECONDS = 60;
+const LOOK_SECONDS = 25; // how long the server may hold its answer
+
+/** Shows the hold. `ended`: it is over or was given back. */
+export function showCheckout(concert, reservation, { ended, refused }) {
+  const checkout = new Checkout(concert, reservation, ended, refused);
+  checkout.show().catch(refused);
+}
+
+class Checkout {
+  constructor(concert, reservation, ended, refused) {
+    Object.assign(this, { concert, reservation, ended, refused, balance: 0 });
+  }
+
+  async show() {
+    const { reservation: held, concert } = this;
+    const price = (amount) => money(amount, held.currency);
+    this.left = h("strong", { class: "left figures" });
+    this.balanceText = h("dd", { class: "figures" });
+    this.missing = h("p", { class: "hint warn" });
+    this.add = button("", () => this.charge(), { class: "add large" });
+    this.pay = button(t("pay.pay", { amount: price(held.amount) }), () => this.payNow(), { class: "pay primary large" });
+    const signal = showView(
+      "checkout",
+      concert.title,
+      heading(t("pay.heading")),
+      h(
+        "section",
+        { class: "card stack" },
+        h("p", { class: "row spread clock" }, h("span", {}, t("pay.left")), this.left),
+        h("h2", {}, concert.title),
+        h("p", { class: "soft" }, `${day(held.date)} · ${timeOfDay(held.starts_at, concert.timezone)}`),
+        h(
+          "ul",
+          { class: "lines" },
+          held.seats.map((seat) =>
+            h("li", { class: "row spread" }, h("span", {}, keptName(held, seat)), h("span", { class: "figures" }, price(seat.price))),
+          ),
+        ),
+        h(
+          "dl",
+          { class: "lines" },
+          h("div", { class: "row spread total" }, h("dt", {}, t("pay.total")), h("dd", { class: "figures" }, price(held.amount))),
+          h("div", { class: "row spread" }, h("dt", {}, t("pay.balance")), this.balanceText),
+        ),
+        this.missing,
+        h("div", { class: "stack" }, this.add, this.pay),
+      ),
+      h("div", { class: "row" }, button(t("pay.release"), () => this.release(), { class: "plain" })),
+      h("p", { class: "soft small" }, t("pay.safe")),
+    );
+    for (const unknown of [this.missing, this.add, this.pay]) show(unknown, false);
+    this.signal = signal;
+    everySecond(signal, () => this.tick());
+    this.watch();
+    await this.readBalance();
+  }
+
+  tick() {
+    const seconds = secondsUntil(this.reservation.held_until);
+    setText(this.left, countdown(seconds));
+    this.left.classList.toggle("hurry", seconds < HURRY_SECONDS);
+    setTitle(t("pay.tab", { left: countdown(seconds), title: this.concert.title }));
+    if (seconds > HURRY_SECONDS - 1 && seconds <= HURRY_SECONDS) announce(t("pay.hurry"), { now: true });
+  }
+
+  /** Waits for the server to say that the hold has ended, in whatever way. */
+  async watch() {
+    const path = `/reservations/${this.reservation.reservation_id}?wait_seconds=${LOOK_SECONDS}`;
+    while (!this.signal.aborted) {
+      try {
+        const options = { signal: this.signal, patience: (LOOK_SECONDS + 10) * 1000 };
+        const { body } = await call("GET", path, options);
+        if (this.signal.aborted) return;
+        if (body.state === "paid") return this.paid(body.payment_id);
+        if (body.state !== "held") return this.over(body.state);
+      } catch (error) {
+        if (this.signal.aborted) return;
+        await pause(Math.max(2000, error.retryAfterMs ?? 0), this.signal);
+      }
+    }
+  }
+
+  async over(state) {
+    if (state === "expired") notify(t("refusal.hold_expired"), "bad");
+    await this.ended();
+  }
+
+  paid(paymentId) {
+    location.assign(`/tickets?paid=${paymentId}`);
+  }
+
+  async readBalance() {
+    const { body } = await insist("GET", `/users/me`, { signal: this.signal });
+    this.user = body.user_id;
+    this.tell(body.balance);
+  }
+
+  tell(balance) {
+    const { amount, currency } = this.reservation;
+    this.balance = balance;
+    const shortfall = Math.max(0, amount - balance);
+    setText(this.balanceText, money(balance, currency));
+    setText(this.missing, t("pay.missing", { amount: money(shortfall, currency) }));
+    setText(this.add, t("pay.add", { amount: money(shortfall, currency) }));
+    show(this.missing, shortfall);
+    show(this.add, shortfall);
+    this.add.classList.toggle("primary", shortfall > 0);
+    show(this.pay, !shortfall);
+  }
+
+  /** Adds what is missing. From the same balance for the same hold it is the same charge. */
+  async charge() {
+    const { reservation, balance } = this;
+    const amount = reservation.amount - balance;
+    try {
+      const { body } = await insist("POST", `/users/${this.user}/balance/charges`, {
+        body: { amount },
+        concert: reservation.concert_id,
+        key: `page-charge-${reservation.reservation_id}-${balance}`,
+      });
+      this.tell(body.balance);
+      if (!this.pay.hidden) this.pay.focus();
+    } catch (error) {
+      await this.refuse(error);
+    }
+  }
+
+  async payNow() {
+    const { reservation_id: id, amount, concert_id: concert } = this.reservation;
+    try {
+      const { body } = await insist("POST", "/payments", {
+        body: { reservation_id: id, amount },
+        concert,
+        key: `page-pay-${id}`,
+      });
+      this.paid(body.payment_id);
+      await pause(5000); // the button stays busy while the next page comes
+    } catch (error) {
+      await this.refuse(error);
+    }
+  }
+
+  async release() {
+    try {
+      await insist("DELETE", `/reservations/${this.reservation.reservation_id}`);
+      await this.ended();
+    } catch (error) {
+      await this.refuse(error);
+    }
+  }
+
+  async refuse(error) {
+    if (error.code === "insufficient_balance") {
+      this.tell(error.problem.balance);
+      notify(sentence(error), "bad");
+    } else if (error.code === "hold_expired" || error.code === "reservation_closed") {
+      notify(sentence(error), "bad");
+      await this.ended();
+    } else this.refused(error);
+  }
+}

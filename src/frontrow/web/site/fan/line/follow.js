@@ -1,0 +1,199 @@
+// Follows a place in a line: from far back by the document that is the same for all, near the front
+// by the stream; and says when it is out of touch. What counts is always the server's word.
+
+import { OutOfTouch, Refused, call, pause, send } from "../../shared/api.js";
+
+const NEAR = 200; // people ahead, from where the stream is worth a connection
+const DOCUMENT_MS = 2000;
+const OWN_MS = 30_000; // how often one's own status is asked for, far back
+const SILENCE_MS = 20_000; // the stream tells something every 15 s
+const LONGEST_RETRY_MS = 15_000;
+const NO_STREAM_MS = 60_000;
+
+/**
+ * Follows until the place is finished or the signal is aborted.
+ *
+ * onStatus: told each status; `estimated` ones are reckoned from the document. onTouch: told whether
+ * the server answers. onLost: told that this browser has no such place any more.
+ * Gives a function that asks at once.
+ */
+export function follow(concert, { onStatus, onTouch, onLost, signal }) {
+  const nap = wakeable(signal);
+  new Following(concert, { onStatus, onTouch, onLost, signal, nap }).run();
+  return nap.wake;
+}
+
+/** The time between two looks at the document. */
+function untilNext() {
+  return DOCUMENT_MS * (1 + Math.random() / 4);
+}
+
+class Following {
+  constructor(concert, parts) {
+    Object.assign(this, { concert, status: null, askedAt: 0, failures: 0, noStreamUntil: 0 }, parts);
+  }
+
+  async run() {
+    while (!this.signal.aborted && this.status?.state !== "finished") {
+      try {
+        await this.nap(await this.step());
+      } catch (error) {
+        if (this.signal.aborted) return;
+        if (error.code === "credential_missing" || error.code === "credential_invalid") {
+          this.onLost(error);
+          return;
+        }
+        await this.nap(this.fail(error));
+      }
+    }
+  }
+
+  /** Asks in the way that suits; gives the time until the next step. */
+  async step() {
+    const { status } = this;
+    const age = Date.now() - this.askedAt;
+    if (!status || this.nap.woken() || age > OWN_MS) return this.askOwn();
+    if (this.suitsStream()) return this.stream();
+    return status.state === "admitted" ? this.askOwn() : this.askDocument();
+  }
+
+  suitsStream() {
+    const { state, ahead } = this.status;
+    const isSeen = document.visibilityState === "visible";
+    return isSeen && Date.now() > this.noStreamUntil && (state === "admitted" || ahead <= NEAR);
+  }
+
+  async askOwn() {
+    const { body } = await call("GET", "/queue/tokens/me", this.as());
+    this.tell(body);
+    if (this.suitsStream()) return 0;
+    return body.state === "admitted" ? Math.max(body.poll_after_ms, DOCUMENT_MS) : untilNext();
+  }
+
+  async askDocument() {
+    const path = `/concerts/${this.concert}/queue`;
+    const { body } = await call("GET", path, { signal: this.signal, cache: "default" });
+    const { position, ahead } = this.status;
+    const isCalled = position !== null && body.serving >= position;
+    const isOther = body.state !== this.status.room_state || body.sale !== this.status.sale;
+    if (isCalled || isOther) return this.askOwn();
+    this.touched();
+    this.onStatus({
+      ...this.status,
+      ahead: position === null ? ahead : Math.min(ahead, position - body.serving - 1),
+      seats_available: body.seats_available,
+      estimated: true,
+    });
+    return untilNext();
+  }
+
+  /** Reads the stream until it ends, the tab is hidden, or nothing comes any more. */
+  async stream() {
+    const watch = new AbortController();
+    const stop = () => watch.abort();
+    let timer = setTimeout(stop, SILENCE_MS);
+    document.addEventListener("visibilitychange", stop, { signal: watch.signal });
+    window.addEventListener("offline", stop, { signal: watch.signal });
+    this.signal.addEventListener("abort", stop, { signal: watch.signal });
+    this.nap.onwake = stop;
+    try {
+      const path = "/queue/tokens/me/events";
+      const { response, done } = await send("GET", path, { ...this.as(), signal: watch.signal });
+      done();
+      if (!response.ok) throw await refusal(response);
+      for await (const status of events(response.body)) {
+        clearTimeout(timer);
+        timer = setTimeout(stop, SILENCE_MS);
+        this.tell(status);
+        if (status.state === "finished") break;
+      }
+      return 1000 * (1 + Math.random());
+    } catch (error) {
+      if (error.code === "overloaded" || error.code === "rate_limited") {
+        this.noStreamUntil = Date.now() + NO_STREAM_MS;
+      }
+      if (error instanceof Refused || error instanceof OutOfTouch) throw error;
+      const isMeant = document.visibilityState !== "visible" || this.nap.isWoken();
+      if (isMeant) return 0; // goes on by asking
+      throw new OutOfTouch();
+    } finally {
+      clearTimeout(timer);
+      this.nap.onwake = undefined;
+      stop();
+    }
+  }
+
+  as() {
+    return { concert: this.concert, signal: this.signal };
+  }
+
+  tell(status) {
+    this.status = status;
+    this.askedAt = Date.now();
+    this.touched();
+    this.onStatus(status);
+  }
+
+  touched() {
+    this.failures = 0;
+    this.onTouch(true);
+  }
+
+  fail(error) {
+    if (error.code === "token_finished") return (this.askedAt = 0); // the next status says why
+    this.failures += 1;
+    this.onTouch(false, error);
+    const wait = Math.min(LONGEST_RETRY_MS, 500 * 2 ** this.failures) * (0.75 + Math.random() / 2);
+    return Math.max(wait, error.retryAfterMs ?? 0);
+  }
+}
+
+/** Waits that end early when the tab is looked at again, the network is back, or somebody asks. */
+function wakeable(signal) {
+  let wake = () => {};
+  let woken = false;
+  const nap = async (ms) => {
+    if (woken) return;
+    await Promise.race([pause(ms, signal), new Promise((resolve) => (wake = resolve))]);
+  };
+  nap.wake = () => {
+    woken = true;
+    wake();
+    nap.onwake?.();
+  };
+  nap.isWoken = () => woken;
+  nap.woken = () => {
+    const was = woken;
+    woken = false;
+    return was;
+  };
+  const options = { signal };
+  const seen = () => document.visibilityState === "visible" && nap.wake();
+  document.addEventListener("visibilitychange", seen, options);
+  window.addEventListener("online", nap.wake, options);
+  window.addEventListener("pageshow", (event) => event.persisted && nap.wake(), options);
+  document.addEventListener("resume", nap.wake, options);
+  return nap;
+}
+
+/** The statuses of a stream of server-sent events. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text += value;
+    const parts = text.split("\n\n");
+    text = parts.pop();
+    for (const part of parts) {
+      const data = part.split("\n").find((line) => line.startsWith("data: "));
+      if (data) yield JSON.parse(data.slice(6));
+    }
+  }
+}
+
+async function refusal(response) {
+  const problem = await response.json().catch(() => ({}));
+  return new Refused(response.status, problem, response.headers.get("retry-after"));
+}

@@ -1,0 +1,245 @@
+// Choosing seats: on the map, from a list, or "best together"; and what others take meanwhile.
+
+import { insist, pause } from "../../shared/api.js";
+import { button, h, setText, show } from "../../shared/dom.js";
+import { day, money, t, timeOfDay } from "../../shared/i18n.js";
+import { notify } from "../../shared/notice.js";
+import { sentence } from "../../shared/refusals.js";
+import { announce, heading, showView } from "../../shared/view.js";
+import { keepNames, seatName } from "../../shared/seat_names.js";
+import { isBroken } from "./layout.js";
+import { SeatList } from "./list.js";
+import { SeatMap, priceClasses } from "./map.js";
+import { HELD, SeatModel } from "./model.js";
+
+const LOOK_MS = 2000;
+const MOST_BEST = 10;
+
+/**
+ * Shows the seats of a show, of which the fan may have `left` more. `held` is given the reservation, `refused`
+ * what the shop has to deal with; `back` leads to the dates, where there are several; `tick` starts the
+ * session's clock.
+ */
+export function showSeats(concert, showing, parts) {
+  const seats = new Seats(concert, showing, parts);
+  seats.show().catch((error) => seats.signal?.aborted || parts.refused(error));
+}
+
+class Seats {
+  constructor(concert, showing, parts) {
+    Object.assign(this, { concert, showing, parts, chosen: new Set(), fresh: false });
+    this.model = new SeatModel(concert.concert_id, showing);
+  }
+
+  async show() {
+    const { concert, showing, parts } = this;
+    this.mapPlace = h("div", { class: "map-place" }, h("p", { class: "soft loading" }, t("loading")));
+    this.broken = h("p", { class: "soft small", hidden: true }, t("map.broken"));
+    this.sections = h("ul", { class: "sections" });
+    this.listPlace = h("div", {});
+    this.total = h("p", { class: "chosen" });
+    this.hold = button(t("seats.hold"), () => this.holdChosen(), { class: "primary large" });
+    this.signal = showView(
+      "seats",
+      concert.title,
+      parts.header,
+      heading(t("seats.heading")),
+      h("div", { class: "row when" },
+        h("p", { class: "soft" }, `${day(showing.date)} · ${timeOfDay(showing.starts_at, concert.timezone)}`),
+        parts.back && button(t("seats.other_date"), parts.back, { class: "plain" }),
+      ),
+      this.bestPicker(),
+      this.sections,
+      this.mapPlace,
+      h("p", { class: "soft small sideways" }, t("map.sideways")),
+      this.broken,
+      h("p", { class: "soft small legend" }, ...legend()),
+      h("p", { id: "map-help", class: "soft small" }, t("map.help")),
+      h("details", { class: "card", ontoggle: (event) => this.openList(event) }, h("summary", {}, t("list.heading")), this.listPlace),
+      h("div", { class: "bar" }, this.total, this.hold),
+    );
+    parts.tick(this.signal);
+    this.tellChosen();
+    await this.model.update(this.signal);
+    this.map = new SeatMap(this.model, this.chosen, {
+      press: (number) => this.press(number),
+      look: (number) => announce(this.words(number), { now: true }),
+      signal: this.signal,
+    });
+    this.mapPlace.replaceChildren(this.map.element);
+    show(this.broken, this.model.sections.some(isBroken));
+    this.map.resize();
+    this.tellSections();
+    this.watch();
+  }
+
+  /** Asks for what has changed as long as somebody looks. */
+  async watch() {
+    while (!this.signal.aborted) {
+      await pause(LOOK_MS * (0.9 + Math.random() / 5), this.signal);
+      if (this.signal.aborted) return;
+      if (document.visibilityState !== "visible") continue;
+      try {
+        await this.look();
+      } catch (error) {
+        if (this.signal.aborted) return;
+        if (error.code === "token_finished" || error.code === "show_closed") return this.parts.refused(error);
+        await pause(Math.max(3000, error.retryAfterMs ?? 0), this.signal);
+      }
+    }
+  }
+
+  async look() {
+    const changed = await this.model.update(this.signal);
+    if (changed?.length === 0) return;
+    const lost = [...this.chosen].filter((number) => !this.model.isFree(number));
+    for (const number of lost) this.chosen.delete(number);
+    if (lost.length) {
+      notify(t("seats.lost", { count: lost.length, seats: this.names(lost) }), "bad");
+      this.tellChosen();
+    }
+    if (changed === null) this.map.resize();
+    this.map.later();
+    this.list?.refresh();
+    this.tellSections();
+  }
+
+  press(number) {
+    const state = this.model.stateOf(number);
+    if (this.chosen.has(number)) this.chosen.delete(number);
+    else if (!this.model.isFree(number)) {
+      notify(t(state === HELD ? "seats.is_held" : "seats.is_sold", { seat: this.name(number) }));
+      return;
+    } else this.chosen.add(number);
+    announce(this.words(number), { now: true });
+    this.tellChosen();
+    this.map.later();
+    this.list?.refresh();
+  }
+
+  /** A seat as it is said aloud. */
+  words(number) {
+    const seat = this.model.seat(number);
+    const state = this.chosen.has(number) ? "chosen" : { a: "free", h: "held", s: "sold" }[seat.state];
+    return [seatName(seat), money(seat.price, this.concert.currency), t(`seat.${state}`)].join(", ");
+  }
+
+  name(number) {
+    return seatName(this.model.seat(number));
+  }
+
+  names(numbers) {
+    return numbers.map((number) => this.name(number)).join("; ");
+  }
+
+  tellChosen() {
+    const numbers = [...this.chosen].sort((a, b) => a - b);
+    const amount = numbers.reduce((sum, number) => sum + this.model.seat(number).price, 0);
+    setText(
+      this.total,
+      numbers.length
+        ? `${t("seats.chosen", { count: numbers.length })} · ${money(amount, this.concert.currency)}`
+        : t("seats.none_chosen"),
+    );
+    show(this.hold, numbers.length);
+  }
+
+  tellSections() {
+    const { sections } = this.model;
+    const free = this.model.freeBySection();
+    const classes = priceClasses(sections);
+    this.rows ??= sections.map((section, index) => {
+      const left = h("span", { class: "soft figures" });
+      const name = section.name ?? t("section.all");
+      const go = h("button", { type: "button", class: "section", onclick: () => this.map.goTo(index) },
+        h("span", { class: `swatch seat-${classes.get(section.price) + 1}`, "aria-hidden": "true" }),
+        h("span", {}, name),
+        h("span", { class: "figures" }, money(section.price, this.concert.currency)),
+        left,
+      );
+      return { item: h("li", {}, go), left };
+    });
+    if (!this.sections.children.length) this.sections.append(...this.rows.map(({ item }) => item));
+    this.rows.forEach(({ left }, index) => setText(left, t("section.left", { count: free[index] })));
+    this.tellBest();
+  }
+
+  // Best seats
+
+  bestPicker() {
+    const { left } = this.parts;
+    if (left <= 0) return h("p", { class: "card" }, t("seats.no_more", { count: this.concert.max_seats_per_user }));
+    this.count = h("select", { id: "best-count" },
+      Array.from({ length: Math.min(MOST_BEST, left) }, (_, index) => h("option", { value: index + 1, selected: index === 1 }, String(index + 1))));
+    this.where = h("select", { id: "best-where" }, h("option", { value: "" }, t("best.anywhere")));
+    return h("section", { class: "card best", "aria-label": t("best.heading") },
+      h("h2", {}, t("best.heading")),
+      h("div", { class: "row" },
+        h("span", { class: "field" }, h("label", { for: "best-count" }, t("best.count")), this.count),
+        h("span", { class: "field" }, h("label", { for: "best-where" }, t("best.where")), this.where),
+        button(t("best.take"), () => this.holdBest()),
+      ),
+    );
+  }
+
+  tellBest() {
+    if (!this.where) return;
+    const names = this.model.sections.map(({ name }) => name).filter(Boolean);
+    if (this.where.options.length > 1 || !names.length) return;
+    this.where.append(...names.map((name) => h("option", { value: name }, name)));
+  }
+
+  holdBest() {
+    const body = { count: Number(this.count.value), together: true };
+    if (this.where.value) body.section = this.where.value;
+    return this.ask(body);
+  }
+
+  holdChosen() {
+    return this.ask({ seats: [...this.chosen].sort((a, b) => a - b) });
+  }
+
+  /** Asks for seats. Sent again after a lost answer it is the same hold; pressed again, a new one. */
+  async ask(wanted) {
+    try {
+      const { body } = await insist("POST", "/reservations", {
+        body: { show_id: this.showing.show_id, ...wanted },
+        concert: this.concert.concert_id,
+        key: `page-hold-${crypto.randomUUID()}`,
+      });
+      keepNames(body, (number) => this.name(number));
+      this.parts.held(body);
+    } catch (error) {
+      await this.refused(error);
+    }
+  }
+
+  async refused(error) {
+    if (error.code === "seat_taken") {
+      for (const number of error.problem.seats) this.chosen.delete(number);
+      this.tellChosen();
+      notify(`${this.names(error.problem.seats)}: ${sentence(error)}`, "bad");
+    } else if (error.code === "seats_unavailable") notify(sentence(error), "bad");
+    else {
+      this.parts.refused(error);
+      return;
+    }
+    await this.look().catch(() => {});
+    this.map.later();
+  }
+
+  openList(event) {
+    if (!event.target.open || this.list) return;
+    this.list = new SeatList(this.model, this.chosen, {
+      press: (number) => this.press(number),
+      words: (number) => this.words(number),
+    });
+    this.listPlace.append(this.list.element);
+  }
+}
+
+function legend() {
+  return ["free", "chosen", "held", "sold"].map((state) =>
+    h("span", { class: "key" }, h("span", { class: `mark ${state}`, "aria-hidden": "true" }), t(`seat.${state}`)),
+  );
+}

@@ -1,0 +1,11 @@
+// How a line stands, in a word.
+
+import { h } from "./dom.js";
+import { t } from "./i18n.js";
+
+const KINDS = { open: "good", scheduled: "warn", paused: "warn", sold_out: "bad", closed: "" };
+
+/** The word, coloured. */
+export function roomBadge(state) {
+  return h("span", { class: `badge ${KINDS[state]}` }, t(`room.${state}`));
+}

@@ -1,0 +1,24 @@
+// What a seat is called: by its section and row where there are any, as on the ticket.
+
+import { t } from "./i18n.js";
+
+const KEPT = "frontrow.seats"; // no secret: what the seats of the last hold are called
+
+/** A seat in words. */
+export function seatName({ section, row, seat }) {
+  const place = row ? t("seat.in_row", { row: String(row), seat: String(seat) }) : t("seat", { seat: String(seat) });
+  return section ? t("seat.in_section", { section, place }) : place;
+}
+
+/** Keeps the names of a hold's seats, which a reservation doesn't tell, for a reload. */
+export function keepNames(reservation, nameOf) {
+  const names = Object.fromEntries(reservation.seats.map(({ number }) => [number, nameOf(number)]));
+  sessionStorage.setItem(KEPT, JSON.stringify({ id: reservation.reservation_id, names }));
+}
+
+/** The name of a hold's seat; in a tab that doesn't know it, by its number in the show. */
+export function keptName(reservation, { section, number }) {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
+  const name = kept.id === reservation.reservation_id ? kept.names[number] : undefined;
+  return name ?? [section, t("seat.number", { number: String(number) })].filter(Boolean).join(", ");
+}

@@ -1,0 +1,1 @@
+"""Tickets in other forms: to print, for a calendar."""
