@@ -5,9 +5,8 @@ from typing import Any
 
 import asyncpg
 
-from frontrow.web import openapi, system
 from frontrow.web.calls import Call
-from frontrow.web.table import CALLS
+from frontrow.web.routes import CALLS, PUBLIC_CALLS, document
 from tools import erd
 
 _FOLDED = ("Operator", "Sessions", "Around it")
@@ -45,8 +44,8 @@ async def tables(connection: "asyncpg.Connection[Any]") -> str:
 
 def calls() -> str:
     """Returns the table of calls in the order of the groups; some groups are folded."""
-    everything = [*CALLS, *system.CALLS, *openapi.CALLS]
-    groups = [tag["name"] for tag in openapi.document()["tags"]]
+    everything = [*CALLS, *PUBLIC_CALLS]
+    groups = [tag["name"] for tag in document()["tags"]]
     ordered = sorted(everything, key=lambda call: groups.index(call.group))
     shown = [call for call in ordered if call.group not in _FOLDED]
     parts = [_table(shown)]
