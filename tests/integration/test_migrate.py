@@ -14,9 +14,11 @@ import pytest
 from frontrow.db import migrate as module
 from frontrow.db.cluster import APP, OWNER
 from frontrow.db.connect import connect, connect_error, place
+from frontrow.db.functions import HOT, function_files
 from frontrow.db.migrate import migrate, pending, role_of
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SetupError
+from tests.conftest import Database
 
 FIRST = """-- the first
 -- depends:
@@ -37,6 +39,14 @@ ALTER TABLE thing ADD COLUMN size int;
 -- migrate: rollback
 ALTER TABLE thing DROP COLUMN size;
 """
+PINS = [
+    "enable_seqscan=off",
+    "enable_bitmapscan=off",
+    "enable_hashjoin=off",
+    "enable_mergejoin=off",
+    "enable_material=off",
+    "plan_cache_mode=force_generic_plan",
+]
 FUNCTION = "CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT {}';"
 
 
@@ -194,6 +204,38 @@ async def test_changed_functions_are_replaced_together(
         assert await connection.fetchval("SELECT answer()") == 2
 
 
+async def test_hot_function_gets_the_pins(owner_url: str, migrations: Path, tmp_path: Path) -> None:
+    """A marked function runs with the pins beside its own settings; the one below it has none."""
+    text = FUNCTION.replace("answer", "hot_{}").replace("sql AS", "sql SET work_mem = '9MB' AS")
+    file = tmp_path / "hot_functions.sql"
+    file.write_text("-- hot\n" + text.format("one", 1) + "\n" + text.format("two", 2))
+    await migrate(owner_url, migrations=migrations, functions=[file])
+    async with connected(owner_url) as connection:
+        settings = "SELECT proconfig FROM pg_proc WHERE proname = $1"
+        assert await connection.fetchval(settings, "hot_one") == ["work_mem=9MB", *PINS]
+        assert await connection.fetchval(settings, "hot_two") == ["work_mem=9MB"]
+        # An older server's function of this name keeps what it has.
+        file.write_text(file.read_text().replace("hot_one()", "hot_one(size int)"))
+        await connection.execute("ALTER FUNCTION hot_one() RESET ALL")
+        await migrate(owner_url, migrations=migrations, functions=[file])
+        both = await connection.fetch(
+            "SELECT proconfig FROM pg_proc WHERE proname = 'hot_one' ORDER BY pronargs"
+        )
+        assert [row["proconfig"] for row in both] == [None, ["work_mem=9MB", *PINS]]
+
+
+async def test_own_hot_functions_are_pinned(template: Database) -> None:
+    """Exactly the functions that the files mark run with the pins."""
+    marked = {name for path in function_files() for name in HOT.findall(path.read_text())}
+    async with connected(template.owner_url) as connection:
+        pinned = await connection.fetch("SELECT proname FROM pg_proc WHERE proconfig @> $1", PINS)
+        generic = await connection.fetch(
+            "SELECT proname FROM pg_proc WHERE proconfig @> $1", [PINS[-1]]
+        )
+    assert len(marked) > 30
+    assert {row["proname"] for row in pinned} == {row["proname"] for row in generic} == marked
+
+
 async def test_failing_migration_changes_nothing(
     owner_url: str, migrations: Path, functions: list[Path]
 ) -> None:
@@ -213,7 +255,7 @@ async def test_failing_migration_changes_nothing(
 async def test_own_migrations_and_functions_are_found() -> None:
     """The package brings its migrations and the features' functions with it."""
     assert [path.name for path in sorted(module.MIGRATIONS.glob("*.sql"))][:1]
-    assert {path.parent.name for path in module.function_files()} >= {"payments", "waiting_room"}
+    assert {path.parent.name for path in function_files()} >= {"payments", "waiting_room"}
 
 
 async def test_old_server_is_refused(

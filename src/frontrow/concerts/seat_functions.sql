@@ -12,6 +12,7 @@
 -- its time, 'h', 's') and, of held ones, end for each change of a seat, the state being that of now;
 -- the transactions that run now; the log's name (another one than before: begin anew); and the time.
 -- All of it is of one moment.
+-- hot
 CREATE OR REPLACE FUNCTION seat_changes(
     p_shows uuid[], p_newest bigint[], p_first int[], p_last int[], p_running bigint[]
 )
@@ -19,10 +20,7 @@ RETURNS TABLE (
     item int, xids bigint[], numbers int[], states text, untils timestamptz[], running bigint[],
     log_id text, now timestamptz
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY

@@ -4,11 +4,9 @@ Runs once, under a lock in the database, however many processes start at the sam
 nothing to a database that is up to date: a role that may not change the schema will do then.
 """
 
-import hashlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ from pogo_core.error import BadMigrationError
 from pogo_core.util import migrate as pogo
 
 from frontrow.db.connect import connect
+from frontrow.db.functions import PACKAGE, function_files, install
 from frontrow.errors import SetupError
 
-PACKAGE = Path(str(files("frontrow")))
 MIGRATIONS = PACKAGE / "db" / "migrations"
 OLDEST_SERVER = 150_000
 LOCK_KEY = 0x46_52_4F_4E_54  # "FRONT"
@@ -67,11 +65,6 @@ async def migrate(
         raise _failure(error) from error
     finally:
         await connection.close()
-
-
-def function_files() -> list[Path]:
-    """The files of database functions that the features bring."""
-    return sorted(PACKAGE.glob("*/*functions.sql"))
 
 
 async def pending(
@@ -131,41 +124,10 @@ async def _bring_up_to_date(
     if missing:
         log.info("migrating the database", migrations=missing)
         await pogo.apply(connection, migrations, schema_name="public", logger=silent)
-    texts = [path.read_text() for path in functions]
-    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    if missing or await _installed(connection) != digest:
-        await _install(connection, texts, digest)
+    await install(connection, functions, replace=bool(missing))
     if app_role is not None and app_role != await connection.fetchval("SELECT current_user"):
         await _grant(connection, app_role)
     return missing
-
-
-async def _installed(connection: "asyncpg.Connection[Any]") -> str | None:
-    """The digest of the functions that this database has."""
-    if await connection.fetchval("SELECT to_regclass('public._frontrow_functions')") is None:
-        return None
-    digest: str | None = await connection.fetchval("SELECT digest FROM public._frontrow_functions")
-    return digest
-
-
-async def _install(
-    connection: "asyncpg.Connection[Any]", texts: Sequence[str], digest: str
-) -> None:
-    """Replace the functions, all at once. Takes no lock on a table that the server uses."""
-    async with connection.transaction():
-        # They may call each other across files, in whichever order the files come.
-        await connection.execute("SET LOCAL check_function_bodies = off")
-        for text in texts:
-            await connection.execute(text)
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS public._frontrow_functions"
-            " (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), digest text NOT NULL)"
-        )
-        await connection.execute(
-            "INSERT INTO public._frontrow_functions (digest) VALUES ($1)"
-            " ON CONFLICT (only_row) DO UPDATE SET digest = EXCLUDED.digest",
-            digest,
-        )
 
 
 async def _grant(connection: "asyncpg.Connection[Any]", role: str) -> None:

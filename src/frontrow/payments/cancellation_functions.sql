@@ -4,11 +4,9 @@
 
 -- Cancels a show: from now on nothing of it is held or paid, and its holds are let go. Asked again, it
 -- changes nothing. Returns whether there is such a show.
+-- hot
 CREATE OR REPLACE FUNCTION payment_cancel_show(p_show uuid)
-RETURNS boolean LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     now timestamptz;
     holds uuid[];
@@ -39,13 +37,11 @@ END $$;
 -- Refunds the next payments of a cancelled show, by seat: those of up to so many tickets. One at a time
 -- works on a show; what it did stands once it commits, and the next one goes on from there.
 -- state: running; finished; busy: another one is at it; NULL: it isn't cancelled.
+-- hot
 CREATE OR REPLACE FUNCTION payment_cancel_step(
     p_show uuid, p_limit int, OUT state text, OUT payments int, OUT amount bigint
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     now timestamptz;
     done_before int;

@@ -9,6 +9,7 @@
 -- on the same user or reservation: run again); idempotency_key_reused, credential_invalid,
 -- token_finished (reason), not_admitted, not_found, not_allowed, show_closed (it is cancelled),
 -- reservation_closed (state), hold_expired, amount_mismatch (expected), insufficient_balance (balance).
+-- hot
 CREATE OR REPLACE FUNCTION payment_pay(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_payments uuid[], p_reservations uuid[], p_amounts bigint[]
@@ -17,10 +18,7 @@ RETURNS TABLE (
     item int, outcome text, reason finish_reason, state reservation_state, expected bigint,
     payment_id uuid, show_id uuid, seats int[], tickets uuid[], balance bigint, paid_at timestamptz
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz;
@@ -169,14 +167,12 @@ BEGIN
 END $$;
 
 -- Writes down purchases that payment_pay has decided: everything is locked and judged.
+-- hot
 CREATE OR REPLACE FUNCTION payment_settle(
     p_rooms int[], p_numbers int[], p_users uuid[], p_payments uuid[], p_reservations uuid[],
     p_amounts bigint[], p_now timestamptz
 )
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM wallet_post(p_payments, p_users, p_amounts, p_payments, 'payment', p_now);
 

@@ -3,11 +3,9 @@
 -- lock order show (shared) → cancellations → reservations → seats → wallets → payments, tickets.
 
 -- Locks payments, then their tickets, in the documented order.
+-- hot
 CREATE OR REPLACE FUNCTION payment_lock(p_payments uuid[])
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM FROM (SELECT DISTINCT y FROM unnest(p_payments) AS y ORDER BY y) AS k (payment_id)
     CROSS JOIN LATERAL (
@@ -29,6 +27,7 @@ END $$;
 -- outcome: refunded; replayed (the refund with this id stands already, for this payment); existing (the
 -- payment is refunded, under another id); again (the payment or the id stands earlier in these arrays:
 -- run again); idempotency_key_reused, not_found, refund_closed, already_checked_in (checked_in_at, gate).
+-- hot
 CREATE OR REPLACE FUNCTION payment_refund(p_refunds uuid[], p_payments uuid[], p_users uuid[])
 RETURNS TABLE (
     item int, outcome text, payment_id uuid, reservation_id uuid, user_id uuid, amount bigint,
@@ -36,10 +35,7 @@ RETURNS TABLE (
     tickets uuid[], refund_id uuid, refund_balance bigint, refunded_at timestamptz,
     refund_reason refund_reason, checked_in_at timestamptz, gate text
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz;
@@ -164,13 +160,11 @@ END $$;
 
 -- Writes down refunds that have been decided: everything is locked and judged, each payment stands once.
 -- The cancellation of a show counts those of its payments.
+-- hot
 CREATE OR REPLACE FUNCTION payment_give_back(
     p_refunds uuid[], p_payments uuid[], p_reasons refund_reason[], p_now timestamptz
 )
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     turn record;
 BEGIN

@@ -2,11 +2,9 @@
 -- documented order.
 
 -- Locks tickets, in the order of their ids.
+-- hot
 CREATE OR REPLACE FUNCTION ticket_lock(p_tickets uuid[])
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM FROM (SELECT DISTINCT t FROM unnest(p_tickets) AS t ORDER BY t) AS k (ticket_id)
     CROSS JOIN LATERAL (
@@ -42,6 +40,7 @@ $$;
 -- arrays on the same ticket or id: run again); idempotency_key_reused, not_found (no such ticket, or its
 -- key is retired by now), wrong_show (show_id, concert_id), ticket_void (void_reason),
 -- already_checked_in (checked_in_at, gate).
+-- hot
 CREATE OR REPLACE FUNCTION ticket_check_in(
     p_tickets uuid[], p_keys text[], p_check_ins uuid[], p_gates text[], p_for_shows uuid[],
     p_for_concerts uuid[]
@@ -51,10 +50,7 @@ RETURNS TABLE (
     starts_at timestamptz, number int, section text, "row" int, seat int, checked_in_at timestamptz,
     gate text, void_reason text
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz;

@@ -1,11 +1,9 @@
 -- Holds of the best seats: chosen under the lock of their sections, then held like any others.
 
 -- Locks sections, in the documented order: who chooses seats in them goes one after the other.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_lock_sections(p_shows uuid[], p_ordinals int[])
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM FROM (
         SELECT DISTINCT show_id, ordinal FROM unnest(p_shows, p_ordinals) AS k (show_id, ordinal)
@@ -21,15 +19,13 @@ END $$;
 -- have one name), or all of a show (NULL). areas: of each item. members: the sections of each area, as
 -- indexes into shows and ordinals, which are those of all areas; area a has
 -- members[area_from[a] .. area_to[a]], none where there is no such section.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_areas(
     p_shows uuid[], p_sections text[],
     OUT areas int[], OUT area_from int[], OUT area_to int[], OUT members int[],
     OUT shows uuid[], OUT ordinals int[]
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     WITH item AS MATERIALIZED (
         SELECT k.*, dense_rank() OVER (ORDER BY k.show_id, k.section) AS area
@@ -68,6 +64,7 @@ END $$;
 -- anywhere in the show), side by side where p_together says so.
 -- outcome: as of reservation_hold, without seat_taken; and seats_unavailable (available: free seats of
 -- what is wanted, together: the longest run of them). seats are the numbers, in order.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_hold_best(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_reservations uuid[], p_hashes bigint[], p_shows uuid[], p_sections text[], p_counts int[],
@@ -78,10 +75,7 @@ RETURNS TABLE (
     available int, together int, seats int[],
     amount bigint, prices bigint[], sections text[], created_at timestamptz, held_until timestamptz
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz;

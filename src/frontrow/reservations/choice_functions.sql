@@ -10,14 +10,12 @@
 -- The free runs of a section whose ranks are p_from .. p_until - 1, in order of rank. A run that is cut
 -- off at the far end has more than p_margin seats beyond that rank. A run over the middle is followed by
 -- an empty one: where its left part goes when its middle is taken.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_free_runs(
     p_show_id uuid, p_first int, p_width int, p_from int, p_until int, p_margin int, p_now timestamptz,
     OUT firsts int[], OUT lasts int[], OUT ranks int[], OUT middles int[]
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     row_from int := p_first + p_from / p_width * p_width;
     row_until int := p_first + (p_until - 1) / p_width * p_width;
@@ -110,6 +108,7 @@ RETURN ARRAY(
 -- outcome: chosen; seats_unavailable (available: free in the area; together: the longest run);
 -- again (what would have been left to it is not known: earlier items took seats, or the search began
 -- where the hints said).
+-- hot
 CREATE OR REPLACE FUNCTION reservation_choose(
     p_areas int[], p_counts int[], p_together boolean[],
     p_area_from int[], p_area_to int[], p_area_sections int[], p_shows uuid[], p_ordinals int[],
@@ -117,10 +116,7 @@ CREATE OR REPLACE FUNCTION reservation_choose(
     OUT outcomes text[], OUT available int[], OUT together int[],
     OUT piece_items int[], OUT piece_firsts int[], OUT piece_counts int[]
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     -- The counts that are looked for, and by section, mode (0: no lone seat, 1: any) and count: how far
     -- the search is (the run that was passed last), and the rank before which there is nothing.

@@ -2,11 +2,9 @@
 -- → show (shared) → sections → reservations → seats → wallets.
 
 -- Locks seats, in the documented order. For payments' functions too.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_lock_seats(p_shows uuid[], p_numbers int[])
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM FROM (
         SELECT DISTINCT show_id, number FROM unnest(p_shows, p_numbers) AS k (show_id, number)
@@ -19,11 +17,9 @@ BEGIN
 END $$;
 
 -- Locks shows, shared: whoever would cancel or close one locks it FOR UPDATE and waits for buyers.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_lock_shows(p_shows uuid[])
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM FROM (SELECT DISTINCT s FROM unnest(p_shows) AS s ORDER BY s) AS k (show_id)
     CROSS JOIN LATERAL (
@@ -32,11 +28,9 @@ BEGIN
 END $$;
 
 -- Locks reservations and their seats.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_lock(p_reservations uuid[])
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     shows uuid[];
     numbers int[];
@@ -56,11 +50,9 @@ END $$;
 
 -- The live holds of places: what a leave or a payment lets go. The places are locked, so none can be
 -- added meanwhile.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_held_by(p_rooms int[], p_numbers int[])
-RETURNS uuid[] LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS uuid[] LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RETURN (
         SELECT coalesce(array_agg(DISTINCT r.reservation_id), '{}')
@@ -82,11 +74,9 @@ END $$;
 
 -- Lets holds go: released where they were still live, expired where not; the seats are free at once.
 -- The reservations and seats are locked already.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_let_go(p_reservations uuid[], p_now timestamptz)
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     WITH gone AS (
         UPDATE reservation AS r
@@ -183,6 +173,7 @@ END;
 -- these arrays on the same user, id or seat: run again); idempotency_key_reused, credential_invalid,
 -- token_finished (reason), not_admitted, not_found, not_allowed (a show of another concert),
 -- show_closed, rate_limited (retry_after_seconds), seat_taken (taken), seat_limit (seat_limit).
+-- hot
 CREATE OR REPLACE FUNCTION reservation_hold(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_reservations uuid[], p_hashes bigint[], p_shows uuid[], p_from int[], p_to int[], p_seats int[],
@@ -192,10 +183,7 @@ RETURNS TABLE (
     item int, outcome text, reason finish_reason, taken int[], seat_limit int, retry_after_seconds int,
     amount bigint, prices bigint[], sections text[], created_at timestamptz, held_until timestamptz
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz;
@@ -351,14 +339,12 @@ END $$;
 -- (NULL with a user key): that token must still be alive, and of the reservation's concert.
 -- outcome: released (also when it had been released or had expired before), reservation_closed
 -- (state), not_found, not_allowed, token_finished (reason), credential_invalid.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_release(
     p_reservations uuid[], p_users uuid[], p_rooms int[], p_numbers int[], p_places uuid[]
 )
 RETURNS TABLE (item int, outcome text, reason finish_reason, state reservation_state)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz;
@@ -436,11 +422,9 @@ END $$;
 -- Writes down that holds have ended, oldest first. The seats need nothing: they have been free since
 -- held_until. Rows that somebody is just paying or releasing are passed over, and so is one that
 -- changed since this statement began: its new ctid is not yet seen here. Returns how many.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_expire(p_limit int)
-RETURNS int LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     now timestamptz := clock_timestamp();
     n int;

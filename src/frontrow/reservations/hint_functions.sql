@@ -4,13 +4,11 @@
 
 -- The hints of sections, by section, mode and count, where they are young enough to go by: seats that
 -- were let go since are overlooked. 0: search from the front.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_hints(
     p_shows uuid[], p_ordinals int[], p_counts int[], p_now timestamptz
 )
-RETURNS int[] LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS int[] LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RETURN (
         SELECT array_agg(
@@ -34,14 +32,12 @@ END $$;
 
 -- Writes down the hints that have changed, and for other counts that a run has become shorter. Where
 -- they misled a search, the next one goes without.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_keep_hints(
     p_shows uuid[], p_ordinals int[], p_counts int[], p_before int[], p_after int[], p_touched int[],
     p_misled boolean[], p_now timestamptz
 )
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     n int := cardinality(p_counts);
 BEGIN

@@ -4,13 +4,11 @@
 -- next p_limit reservations behind p_after. Paid and refunded ones stay, as do those that somebody has
 -- locked just now. A seat may go on naming a hold that is gone: it is free all the same.
 -- last: the last reservation looked at; NULL where there was none.
+-- hot
 CREATE OR REPLACE FUNCTION reservation_prune(
     p_after uuid, p_before timestamptz, p_limit int, OUT last uuid, OUT dropped int
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     due uuid[];
 BEGIN

@@ -7,12 +7,10 @@ RETURNS uuid LANGUAGE sql IMMUTABLE
 RETURN '00000000-0000-0000-0000-0000000000ee'::uuid;
 
 -- The live places of a user, in order of room.
+-- hot
 CREATE OR REPLACE FUNCTION retention_live_places(p_user_id uuid)
 RETURNS TABLE (room_id int, number int, place_id uuid)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -29,14 +27,12 @@ END $$;
 -- user (waiting_room_join). A balance is in the way unless p_force. What a purchase is made of stays.
 -- outcome: erased (also when it was before); not_found; balance_remains (balance).
 -- rooms: where a slot or a place has come free. revoked: the hashes of the keys that ended.
+-- hot
 CREATE OR REPLACE FUNCTION retention_erase(
     p_user_id uuid, p_force boolean,
     OUT outcome text, OUT balance bigint, OUT rooms int[], OUT revoked bytea[]
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     numbers int[];
     places uuid[];

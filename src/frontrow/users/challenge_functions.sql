@@ -2,14 +2,12 @@
 -- the same moment meet on its primary key: the later waits for the earlier to end.
 -- outcome: added (also where this very account was added before: a batch sent again), used (the
 -- challenge gave another account), expired (it has ended, by the database's clock).
+-- hot
 CREATE OR REPLACE FUNCTION user_add_solved(
     p_users uuid[], p_key_hashes bytea[], p_nonces bytea[], p_expires timestamptz[]
 )
 RETURNS TABLE (item int, outcome text)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz := clock_timestamp();

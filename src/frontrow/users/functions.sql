@@ -3,11 +3,9 @@
 
 -- Revokes keys of a user whose row is locked: the one key p_only, or where that is NULL all but
 -- p_except. Gives their hashes.
+-- hot
 CREATE OR REPLACE FUNCTION user_key_end(p_user_id uuid, p_only bytea, p_except bytea)
-RETURNS bytea[] LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS bytea[] LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     ended bytea[];
     number bigint;
@@ -45,14 +43,12 @@ $$;
 -- gave the key to another user); not_found (no such user, or an erased one); credential_invalid
 -- (p_asked_with was revoked meanwhile); key_limit (p_limit keys are live).
 -- revoked: the hashes of the keys that ended.
+-- hot
 CREATE OR REPLACE FUNCTION user_key_issue(
     p_user_id uuid, p_key_hash bytea, p_asked_with bytea, p_keep boolean, p_limit int,
     OUT outcome text, OUT revoked bytea[]
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     given_to uuid;
 BEGIN
@@ -98,13 +94,11 @@ END $$;
 
 -- Revokes all keys of a user but p_except, the key that the user asks with; NULL: really all.
 -- outcome: revoked, not_found, credential_invalid; revoked: the hashes of the keys that ended.
+-- hot
 CREATE OR REPLACE FUNCTION user_key_revoke(
     p_user_id uuid, p_except bytea, OUT outcome text, OUT revoked bytea[]
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     revoked := '{}';
     PERFORM FROM app_user AS u WHERE u.user_id = p_user_id FOR NO KEY UPDATE;

@@ -3,11 +3,9 @@
 -- Drops the next p_limit keys that were revoked before p_before. Without its row a key is as unknown as
 -- with it, and every process has heard of such a revocation long since. Those that somebody has locked
 -- just now stay. Returns how many.
+-- hot
 CREATE OR REPLACE FUNCTION user_key_prune(p_before timestamptz, p_limit int)
-RETURNS int LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     dropped int;
 BEGIN

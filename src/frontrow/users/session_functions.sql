@@ -5,14 +5,12 @@
 -- aren't there. Of a user the newest p_most sessions stay; those before are revoked.
 -- outcome: opened (also where this very key stands already: a batch sent again), used (the sign-in gave
 -- another session), credential_invalid (the user has been erased).
+-- hot
 CREATE OR REPLACE FUNCTION user_session_open(
     p_users uuid[], p_key_hashes bytea[], p_sign_ins bytea[], p_seconds int[], p_most int
 )
 RETURNS TABLE (item int, outcome text)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     users uuid[] := ARRAY(SELECT DISTINCT k FROM unnest(p_users) AS k ORDER BY k);
@@ -80,11 +78,9 @@ BEGIN
 END $$;
 
 -- Ends the session that has this key; any other key stays. Gives the hashes of the keys that ended.
+-- hot
 CREATE OR REPLACE FUNCTION user_session_end(p_key_hash bytea)
-RETURNS bytea[] LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS bytea[] LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     owner uuid;
 BEGIN

@@ -52,14 +52,12 @@ RETURN (
 -- Tells what one process has measured (calls by bucket) since it last did, and takes the next step of
 -- the line's adaptive policy if p_step_seconds have passed since the last one, whichever process took
 -- that. Returns the cap; NULL where the policy isn't this one, or isn't adaptive.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_adapt(
     p_room_id int, p_policy_version int, p_calls bigint[], p_bounds_ms double precision[],
     p_step_seconds double precision
 )
-RETURNS int LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     room waiting_room;
     load room_load;
@@ -106,14 +104,12 @@ END $$;
 -- NULL: no such bound. p_policy_version names the policy that the bounds were made from.
 -- outcome: done; stale_policy (the room has another policy by now: nothing was done); not_found.
 -- more: somebody still waits.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_admit(
     p_room_id int, p_policy_version int, p_cap int, p_rate int, p_rate_seconds double precision
 )
 RETURNS TABLE (outcome text, admitted int, expired int, active int, more boolean)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     -- How much unused allowance a rate policy may make up for after a pause.
@@ -259,11 +255,9 @@ END $$;
 -- Ends those who still wait in a line that has closed: the next p_limit of them behind p_after. They
 -- are counted out like leavers: a line may be opened again, and then people stand behind them.
 -- Returns the last number that was ended; NULL when nobody is left.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_close(p_room_id int, p_after int, p_limit int)
-RETURNS int LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     room waiting_room;
     now timestamptz;

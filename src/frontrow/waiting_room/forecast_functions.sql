@@ -129,13 +129,11 @@ END $$;
 -- Looks at a line, once a second over all processes: counts, publishes, judges forecasts whose places
 -- have been called, and records those that are given (what places at p_positions were told now); of
 -- all, the newest p_keep stay. Locks none but the line's row in line_pace. Returns whether it looked.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_observe(
     p_room_id int, p_positions int[], p_p50s int[], p_p90s int[], p_keep int
 )
-RETURNS boolean LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
+RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     -- Most forecasts judged at once.
     most CONSTANT int := 500;

@@ -4,18 +4,16 @@
 -- on what is there now and writes. Lists come as arrays of one length; each item has its answer,
 -- numbered by its 1-based place in the arrays.
 --
--- The settings on a function pin its plan: made once for a batch of any size, look-ups by index,
--- whatever the statistics say of a table that has just grown. OFFSET 0 keeps a look-up by key from
--- being joined the other way round. An update would be, so it finds its rows by the ctid that such a
--- look-up gives. That is right only for rows which an earlier statement of the same transaction has
--- locked: nobody can move them between the look-up and the update.
+-- "-- hot" above a function pins its plan (docs/adr/0011-pinned-plans.md): one for a batch of any size,
+-- look-ups by index, whatever the statistics say of a table that has just grown. OFFSET 0 keeps a look-up
+-- by key from being joined the other way round. An update would be, so it finds its rows by the ctid that
+-- such a look-up gives. That is right only for rows which an earlier statement of the same transaction
+-- has locked: nothing can move them between the look-up and the update.
 
 -- Locks places, in the documented order. For other features' functions too.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_lock(p_rooms int[], p_numbers int[])
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM FROM (
         SELECT DISTINCT room_id, number FROM unnest(p_rooms, p_numbers) AS k (room_id, number)
@@ -29,13 +27,11 @@ BEGIN
 END $$;
 
 -- The first admitted call of a called user: the session begins. The places are locked already.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_claim(
     p_rooms int[], p_numbers int[], p_places uuid[], p_now timestamptz
 )
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     UPDATE place AS p
     SET claimed_at = p_now, session_until = due.until, expires_at = due.until
@@ -80,15 +76,13 @@ RETURN CASE WHEN state = 'admitted' AND expires_at <= now THEN 'expired' ELSE re
 -- order of commit: the room row is locked from before the first number is given until the commit.
 -- outcome: new, live, again (the user stands twice in these arrays: run again), room_closed,
 -- credential_invalid (the user has been erased), not_found (no such room).
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_join(p_room_id int, p_users uuid[], p_places uuid[])
 RETURNS TABLE (
     item int, outcome text, place_id uuid, number int, state place_state, joined_at timestamptz,
     admitted_at timestamptz, claimed_at timestamptz, expires_at timestamptz
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     room waiting_room;
@@ -184,12 +178,10 @@ END $$;
 
 -- What an admitted call asks first: may this place act? Claims it if this is its first call.
 -- outcome: admitted, not_admitted, token_finished (with its reason), credential_invalid.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_enter(p_rooms int[], p_numbers int[], p_places uuid[])
 RETURNS TABLE (item int, outcome text, reason finish_reason)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz := clock_timestamp();
@@ -219,12 +211,10 @@ END $$;
 -- Ends places because their owners leave. Those still waiting are numbered in order of leaving, so
 -- that everybody behind them can count them out exactly once.
 -- outcome: left, token_finished (with its reason), credential_invalid.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_leave(p_rooms int[], p_numbers int[], p_places uuid[])
 RETURNS TABLE (item int, outcome text, reason finish_reason)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz;

@@ -4,11 +4,9 @@
 -- The last number of the places that can go: all up to it were finished before p_before. What the line
 -- has dropped already (pruned_to) where no more can. A drawn line goes as a whole, or not at all: as long
 -- as one of its entrants is kept, its draw can be checked. One that has not opened may still be drawn.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_prunable(p_room_id int, p_before timestamptz)
-RETURNS int LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET enable_sort = off
-AS $$
+RETURNS int LANGUAGE plpgsql VOLATILE SET enable_sort = off AS $$
 DECLARE
     room waiting_room;
     last int;
@@ -30,11 +28,9 @@ END $$;
 -- Drops the next places of a line, up to p_limit, as far as they can go (waiting_room_prunable), with
 -- what was written down of their calls. Whoever of them stood behind `serving` had left: the line goes
 -- past them. Returns how many.
+-- hot
 CREATE OR REPLACE FUNCTION waiting_room_prune(p_room_id int, p_before timestamptz, p_limit int)
-RETURNS int LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off
-AS $$
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     room waiting_room;
     last int;

@@ -1,12 +1,10 @@
 -- Where money moves. Every change of a balance is one row of the ledger, written in the same
 -- statement. Conventions as in waiting_room/functions.sql.
 
--- Makes the wallets that are missing.
+-- Creates the wallets that are missing.
+-- hot
 CREATE OR REPLACE FUNCTION wallet_open(p_users uuid[])
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     INSERT INTO wallet (user_id)
     SELECT k.user_id FROM (SELECT DISTINCT u FROM unnest(p_users) AS u ORDER BY u) AS k (user_id)
@@ -14,11 +12,9 @@ BEGIN
 END $$;
 
 -- Locks wallets by user.
+-- hot
 CREATE OR REPLACE FUNCTION wallet_lock(p_users uuid[])
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM FROM (SELECT DISTINCT u FROM unnest(p_users) AS u ORDER BY u) AS k (user_id)
     CROSS JOIN LATERAL (
@@ -26,16 +22,14 @@ BEGIN
     ) AS locked;
 END $$;
 
--- Posts transfers, at most one for each wallet: the balance and the ledger row together. The wallets
--- are locked. The other side is a house account: cash for a charge, sales for the rest.
+-- Posts transfers, at most one for each wallet: the balance and the row of the ledger together. The
+-- wallets are locked. The other side is a house account: cash for a charge, sales for the rest.
+-- hot
 CREATE OR REPLACE FUNCTION wallet_post(
     p_transfers uuid[], p_users uuid[], p_amounts bigint[], p_references uuid[],
     p_kind transfer_kind, p_now timestamptz
 )
-RETURNS void LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     house CONSTANT uuid := (
         SELECT account_id FROM house_account
@@ -67,9 +61,10 @@ BEGIN
     ORDER BY m.transfer_id;
 END $$;
 
--- Charges wallets: money comes in.
--- outcome: charged; replayed; again (the user stands earlier in these arrays: run again);
+-- Charges wallets of admitted users.
+-- outcome: charged; replayed; again (an earlier item of these arrays charges the same wallet);
 -- idempotency_key_reused, credential_invalid, token_finished (reason), not_admitted.
+-- hot
 CREATE OR REPLACE FUNCTION wallet_charge(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_transfers uuid[],
     p_amounts bigint[]
@@ -77,27 +72,52 @@ CREATE OR REPLACE FUNCTION wallet_charge(
 RETURNS TABLE (
     item int, outcome text, reason finish_reason, balance bigint, created_at timestamptz
 )
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
-AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz;
-    charged_transfers uuid[];
-    charged_users uuid[];
-    charged_amounts bigint[];
-    outcomes text[];
-    reasons finish_reason[];
+    judged record;
+    charged record;
 BEGIN
     PERFORM waiting_room_lock(p_rooms, p_numbers);
     PERFORM wallet_open(p_users);
     PERFORM wallet_lock(p_users);
     now := clock_timestamp();
     PERFORM waiting_room_claim(p_rooms, p_numbers, p_places, now);
+    judged := wallet_charge_judge(
+        p_rooms, p_numbers, p_places, p_users, p_transfers, p_amounts, now
+    );
 
+    SELECT array_agg(k.transfer_id) AS transfers, array_agg(k.user_id) AS users,
+        array_agg(k.amount) AS amounts
+    INTO charged
+    FROM unnest(judged.outcomes, p_transfers, p_users, p_amounts)
+        AS k (outcome, transfer_id, user_id, amount)
+    WHERE k.outcome = 'charged';
+    PERFORM wallet_post(
+        charged.transfers, charged.users, charged.amounts, NULL::uuid[], 'charge', now
+    );
+
+    RETURN QUERY
+    SELECT k.item::int, k.outcome, k.reason, t.balance, t.created_at
+    FROM unnest(judged.outcomes, judged.reasons, p_transfers, p_users)
+        WITH ORDINALITY AS k (outcome, reason, transfer_id, user_id, item)
+    LEFT JOIN LATERAL (
+        SELECT t.user_id, t.balance, t.created_at FROM transfer AS t
+        WHERE t.transfer_id = k.transfer_id AND k.outcome IN ('charged', 'replayed') OFFSET 0
+    ) AS t ON t.user_id = k.user_id;
+END $$;
+
+-- Judges charges: an outcome for each, by the rows as wallet_charge has locked them.
+CREATE OR REPLACE FUNCTION wallet_charge_judge(
+    p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_transfers uuid[],
+    p_amounts bigint[], p_now timestamptz, OUT outcomes text[], OUT reasons finish_reason[]
+)
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
     WITH judged AS MATERIALIZED (
-        SELECT k.*, waiting_room_reason(p.state, p.reason, p.expires_at, now) AS reason,
+        SELECT k.item, k.user_id,
+            waiting_room_reason(p.state, p.reason, p.expires_at, p_now) AS reason,
             CASE
                 WHEN old.amount = k.amount AND old.kind = 'charge' THEN 'replayed'
                 WHEN old.amount IS NOT NULL THEN 'idempotency_key_reused'
@@ -111,7 +131,7 @@ BEGIN
             WHERE p.room_id = k.room_id AND p.number = k.number OFFSET 0
         ) AS p ON true
         CROSS JOIN LATERAL waiting_room_standing(
-            p.place_id, p.state, p.expires_at, k.place_id, now
+            p.place_id, p.state, p.expires_at, k.place_id, p_now
         ) AS standing
         LEFT JOIN LATERAL (
             SELECT t.user_id, t.amount, t.kind FROM transfer AS t
@@ -119,29 +139,14 @@ BEGIN
         ) AS old ON old.user_id = k.user_id
     ),
     settled AS (
-        SELECT j.*, CASE
+        SELECT j.item, j.reason, CASE
             WHEN j.outcome = 'charged' AND j.item > min(j.item) FILTER (WHERE j.outcome = 'charged')
                 OVER (PARTITION BY j.user_id) THEN 'again'
             ELSE j.outcome
-        END AS final
+        END AS outcome
         FROM judged AS j
     )
-    SELECT array_agg(s.final ORDER BY s.item), array_agg(s.reason ORDER BY s.item),
-        array_agg(s.transfer_id) FILTER (WHERE s.final = 'charged'),
-        array_agg(s.user_id) FILTER (WHERE s.final = 'charged'),
-        array_agg(s.amount) FILTER (WHERE s.final = 'charged')
-    INTO outcomes, reasons, charged_transfers, charged_users, charged_amounts
+    SELECT array_agg(s.outcome ORDER BY s.item), array_agg(s.reason ORDER BY s.item)
+    INTO outcomes, reasons
     FROM settled AS s;
-
-    PERFORM wallet_post(
-        charged_transfers, charged_users, charged_amounts, NULL::uuid[], 'charge', now
-    );
-    RETURN QUERY
-    SELECT k.item::int, k.outcome, k.reason, t.balance, t.created_at
-    FROM unnest(outcomes, reasons, p_transfers, p_users)
-        WITH ORDINALITY AS k (outcome, reason, transfer_id, user_id, item)
-    LEFT JOIN LATERAL (
-        SELECT t.user_id, t.balance, t.created_at FROM transfer AS t
-        WHERE t.transfer_id = k.transfer_id AND k.outcome IN ('charged', 'replayed') OFFSET 0
-    ) AS t ON t.user_id = k.user_id;
 END $$;
