@@ -8,17 +8,18 @@ from uuid import UUID, uuid4
 
 from frontrow.concerts.model import NewConcert, NewShow, Show
 from frontrow.db.queries import load
-from frontrow.ids import PlaceRef, place_arrays
+from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.waiting_room.policy import OpenPolicy
 from frontrow.waiting_room.settings import RoomSettings
 from frontrow.waiting_room.snapshot import Line
+from frontrow.wallet.queries import ChargeItem
+from frontrow.wallet.queries import queries as wallet
 
 PRICE = 50_000
 BATCH = 2_000
 
 _line = load("frontrow.waiting_room")
-_wallet = load("frontrow.wallet")
 
 
 class Hall(NamedTuple):
@@ -85,11 +86,8 @@ async def let_in(services: Services, hall: Hall, people: int) -> list[PlaceRef]:
         pass
     rest = iter(places)
     while some := list(islice(rest, BATCH)):
-        await _wallet.charge(
+        await wallet.charge(
             services.pool,
-            **place_arrays(some),
-            user_ids=[place.user_id for place in some],
-            transfer_ids=[uuid4() for _ in some],
-            amounts=[PRICE for _ in some],
+            [ChargeItem(p.room_id, p.number, p.place_id, p.user_id, uuid4(), PRICE) for p in some],
         )
     return places

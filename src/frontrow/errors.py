@@ -24,7 +24,10 @@
 
 import enum
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
+
+FinishReason: TypeAlias = Literal["paid", "left", "expired"]
+"""Why a place is finished."""
 
 
 class Fault(enum.Enum):
@@ -141,7 +144,7 @@ class CredentialInvalid(DomainError):
 
 
 class TokenFinished(DomainError):
-    """The token has ended. ``reason``: paid, left or expired."""
+    """The token has ended. ``reason``: a ``FinishReason``."""
 
     code = "token_finished"
     message = "This token has ended. Join the line again for a new one."

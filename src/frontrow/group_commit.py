@@ -13,7 +13,7 @@ import asyncio
 import enum
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -31,6 +31,22 @@ class Again(enum.Enum):
 
 AGAIN: Final = Again.AGAIN
 """The outcome of an item that has to be run in the next batch."""
+
+
+class Decided(Protocol):
+    """What a database function answers to one item."""
+
+    @property
+    def outcome(self) -> str:
+        """What came of the item; ``again``: run it in the next batch."""
+
+
+Answer = TypeVar("Answer", bound=Decided)
+
+
+def with_again(answers: Iterable[Answer]) -> list[Answer | Again]:
+    """Returns the answers to a batch, with ``AGAIN`` for each whose outcome is ``again``."""
+    return [AGAIN if answer.outcome == "again" else answer for answer in answers]
 
 
 class BatchObserver(Protocol):

@@ -21,6 +21,8 @@ import pytest
 from frontrow.db.pool import SERVER_SETTINGS
 from frontrow.db.queries import load
 from frontrow.db.server import EmbeddedServer
+from frontrow.wallet.queries import ChargeItem
+from frontrow.wallet.queries import queries as wallet
 from tests.conftest import Database
 from tests.integration.databases import fresh_database
 
@@ -29,7 +31,6 @@ Call: TypeAlias = Callable[[Connection, int], Awaitable[Any]]
 
 rooms = load("frontrow.waiting_room")
 reservations = load("frontrow.reservations")
-wallet = load("frontrow.wallet")
 payments = load("frontrow.payments")
 tickets = load("frontrow.payments", "ticket_queries.sql")
 concerts = load("frontrow.concerts")
@@ -148,10 +149,10 @@ async def charge(connection: Connection, first: int, items: int) -> Any:
     """Places charge their wallets."""
     return await wallet.charge(
         connection,
-        **places(first, items),
-        user_ids=ids("user", first, items),
-        transfer_ids=new_ids(items),
-        amounts=[1_000] * items,
+        [
+            ChargeItem(ROOM, number, an_id("place", number), an_id("user", number), uuid4(), 1_000)
+            for number in range(first, first + items)
+        ],
     )
 
 
@@ -531,6 +532,8 @@ async def _look(connection: Connection, call: Call, items: int) -> Seen:
 
 def _outcome(answer: Any) -> object:
     rows = answer if isinstance(answer, list) else [answer]
+    if rows and hasattr(rows[0], "outcome"):
+        return rows[0].outcome
     if rows and isinstance(rows[0], asyncpg.Record) and "outcome" in rows[0].keys():  # noqa: SIM118 - a record holds values
         return rows[0]["outcome"]
     return len(answer) if isinstance(answer, list) else answer

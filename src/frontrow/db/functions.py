@@ -1,7 +1,7 @@
 """Installs the features' database functions and pins the plans of the hot ones.
 
 A line ``-- hot`` directly above ``CREATE OR REPLACE FUNCTION`` marks a function of which
-``pins.sql`` fixes the plan (docs/adr/0011-pinned-plans.md).
+``pins.sql`` fixes the plan (docs/design/adr/0011-pinned-plans.md).
 """
 
 import hashlib

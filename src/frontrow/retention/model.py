@@ -7,7 +7,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from frontrow.waiting_room.model import FinishReason, PlaceState
+from frontrow.errors import FinishReason
+from frontrow.waiting_room.model import PlaceState
 from frontrow.wallet.model import Transfer
 
 

@@ -4,7 +4,7 @@
 -- on what is there now and writes. Lists come as arrays of one length; each item has its answer,
 -- numbered by its 1-based place in the arrays.
 --
--- "-- hot" above a function pins its plan (docs/adr/0011-pinned-plans.md): one for a batch of any size,
+-- "-- hot" above a function pins its plan (docs/design/adr/0011-pinned-plans.md): one for a batch of any size,
 -- look-ups by index, whatever the statistics say of a table that has just grown. OFFSET 0 keeps a look-up
 -- by key from being joined the other way round. An update would be, so it finds its rows by the ctid that
 -- such a look-up gives. That is right only for rows which an earlier statement of the same transaction

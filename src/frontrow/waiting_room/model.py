@@ -7,10 +7,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from frontrow.errors import FinishReason
 from frontrow.waiting_room.settings import LineOrder
 
 PlaceState: TypeAlias = Literal["waiting", "admitted", "finished"]
-FinishReason: TypeAlias = Literal["paid", "left", "expired"]
 Sale: TypeAlias = Literal["open", "ended", "cancelled"]
 RoomState: TypeAlias = Literal["scheduled", "open", "paused", "sold_out", "closed"]
 

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from frontrow.db.queries import load
-from frontrow.errors import NotFound
-from frontrow.waiting_room.model import FinishReason, PlaceState
+from frontrow.errors import FinishReason, NotFound
+from frontrow.waiting_room.model import PlaceState
 
 _queries = load("frontrow.waiting_room", "order_queries.sql")
 

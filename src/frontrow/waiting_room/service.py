@@ -9,12 +9,12 @@ import asyncpg
 import msgspec
 
 from frontrow.db.queries import load
-from frontrow.errors import CredentialInvalid, NotFound, TokenFinished, outcome_error
+from frontrow.errors import CredentialInvalid, FinishReason, NotFound, TokenFinished, outcome_error
 from frontrow.group_commit import AGAIN, Again, Lane, Lanes
 from frontrow.ids import PlaceRef, place_arrays
 from frontrow.metrics import JOINED, tell_bounds
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS
-from frontrow.waiting_room.model import FinishReason, IssuedStatus, QueueDocument, Status
+from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
 from frontrow.waiting_room.settings import RoomSettings
 from frontrow.waiting_room.snapshot import Line, Snapshot

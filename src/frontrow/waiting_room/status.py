@@ -7,8 +7,9 @@ from uuid import UUID
 
 import asyncpg
 
+from frontrow.errors import FinishReason
 from frontrow.ids import PlaceRef
-from frontrow.waiting_room.model import FinishReason, PlaceState, Status
+from frontrow.waiting_room.model import PlaceState, Status
 from frontrow.waiting_room.snapshot import Line
 
 PRUNED_REASON: FinishReason = "expired"

@@ -1,7 +1,7 @@
 -- name: charge
 -- Charges wallets: see the function.
 SELECT outcome, reason, balance, created_at
-FROM wallet_charge(:room_ids, :numbers, :place_ids, :user_ids, :transfer_ids, :amounts)
+FROM wallet_charge(:room_id, :number, :place_id, :user_id, :transfer_id, :amount)
 ORDER BY item;
 
 -- name: balances
@@ -15,6 +15,6 @@ ORDER BY k.item;
 
 -- name: transfers
 -- A page of a user's transfers, newest first, before an entry of that user's ledger.
-SELECT transfer_id, kind::text, amount, balance, reference, created_at, entry FROM transfer
+SELECT transfer_id, kind, amount, balance, reference, created_at, entry FROM transfer
 WHERE user_id = :user_id AND entry < :before
 ORDER BY entry DESC LIMIT :limit;

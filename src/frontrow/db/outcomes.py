@@ -1,0 +1,66 @@
+"""Maps the outcomes of the database functions to the errors that they stand for.
+
+A function that refuses something says so in its column ``outcome``, by the code of the error. A
+test compares this table with the functions.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, NamedTuple, Protocol, TypeAlias
+
+from frontrow import errors
+from frontrow.errors import DomainError
+
+PlaceRefusal: TypeAlias = Literal["credential_invalid", "not_admitted", "token_finished"]
+"""Why a place may not act; ``token_finished`` with its ``reason``."""
+
+
+class Refusal(NamedTuple):
+    """An error, and which columns its fields are."""
+
+    error: type[DomainError]
+    fields: Mapping[str, str] = {}
+    detail: str | None = None
+
+
+REFUSALS: Mapping[str, Refusal] = {
+    refusal.error.code: refusal
+    for refusal in (
+        Refusal(errors.CredentialInvalid),
+        Refusal(errors.HoldExpired),
+        Refusal(errors.IdempotencyKeyReused),
+        Refusal(errors.NotAdmitted),
+        Refusal(errors.NotAllowed),
+        Refusal(errors.NotFound),
+        Refusal(errors.RefundClosed),
+        Refusal(errors.RoomClosed),
+        Refusal(errors.ShowClosed),
+        Refusal(errors.TokenFinished, {"reason": "reason"}),
+    )
+}
+
+
+class Outcome(Protocol):
+    """A row that says what came of a call."""
+
+    accepted: ClassVar[frozenset[str]]
+    """The outcomes that are no refusal."""
+
+    @property
+    def outcome(self) -> str:
+        """What came of it."""
+
+
+def check(row: Outcome) -> None:
+    """Raises the error that a row's outcome stands for, unless its caller accepts it."""
+    if row.outcome not in row.accepted:
+        raise refusal_of(row)
+
+
+def refusal_of(row: Outcome) -> DomainError:
+    """Returns the error that a row's outcome stands for.
+
+    Raises:
+        KeyError: it stands for none: a mistake in the code.
+    """
+    error, fields, detail = REFUSALS[row.outcome]
+    return error(detail, **{field: getattr(row, column) for field, column in fields.items()})
