@@ -29,13 +29,13 @@ import asyncpg
 import uvloop
 
 from benchmarks.crowd import put_on_sale
-from frontrow import upkeep
 from frontrow.db.cluster import APP
 from frontrow.db.migrate import migrate
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import DomainError
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
+from frontrow.upkeep import jobs
 from frontrow.waiting_room.forecast import Pace, forecast
 from frontrow.waiting_room.observation import forecast_quality
 from frontrow.waiting_room.policy import (
@@ -357,7 +357,7 @@ async def live(server: EmbeddedServer, sale: Live) -> None:
                 claim_seconds=sale.claim_seconds,
             ),
         )
-        async with upkeep.running(services), asyncio.TaskGroup() as group:
+        async with jobs.running(services), asyncio.TaskGroup() as group:
             for _ in range(sale.people):
                 group.create_task(_attend(services, hall.concert_id, sale))
         print(await services.rooms.statistics(hall.concert_id))

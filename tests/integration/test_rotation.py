@@ -14,7 +14,7 @@ from frontrow.keys import ring
 from frontrow.keys.ring import retire_old, rotate
 from frontrow.rotation import key_states, retire_key, rotate_key
 from frontrow.services import Services
-from frontrow.upkeep import retire_old_keys
+from frontrow.upkeep.keys import retire_old_keys
 from frontrow.waiting_room.token import PURPOSE, TokenSigner, UnknownKey, new_key
 from tests.buyers import pass_time, services_on
 from tests.conftest import Database

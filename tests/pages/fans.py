@@ -71,7 +71,7 @@ class Visit:
         hall = [{"first_number": 1, "last_number": seats, "seats_per_row": seats}]
         point: dict[str, float] = await self.page.evaluate(
             """async ([sections, number]) => {
-                const { href } = document.querySelector('link[href$="/seatlayout.js"]');
+                const { href } = document.querySelector('link[href$="/seats/layout.js"]');
                 const { layOut, centreOf } = await import(href);
                 const map = document.querySelector(".map");
                 const { x, y } = centreOf(layOut(sections, map.clientWidth), number);

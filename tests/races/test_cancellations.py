@@ -9,7 +9,7 @@ import pytest
 from frontrow.errors import NotFound, ShowClosed
 from frontrow.payments import cancellations
 from frontrow.services import Services
-from frontrow.upkeep import refund_cancelled
+from frontrow.upkeep.refunds import refund_cancelled
 from tests.buyers import make_concert
 from tests.conftest import Database
 from tests.races.crowds import after, answers, crowd, granted, refused

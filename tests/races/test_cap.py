@@ -12,7 +12,7 @@ from frontrow.concerts.model import Show
 from frontrow.errors import HoldExpired, SeatTaken, TokenFinished
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.upkeep import running
+from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.policy import MaxActivePolicy, RatePolicy
 from tests.buyers import join, make_concert
 from tests.conftest import Database

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.upkeep import running
+from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.policy import MaxActivePolicy
 from tests import draws
 from tests.buyers import Made, join, make_concert, pass_time

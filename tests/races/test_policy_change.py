@@ -12,7 +12,7 @@ import pytest
 
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.upkeep import running
+from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.policy import MaxActiveAndRatePolicy, MaxActivePolicy, Policy, RatePolicy
 from frontrow.waiting_room.settings import RoomSettings
 from tests.buyers import admit_all, join, make_concert

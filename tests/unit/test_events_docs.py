@@ -81,7 +81,7 @@ def test_an_event_is_found() -> None:
 
 def test_every_event_of_a_stream_is_documented() -> None:
     """Of all streams that the server has."""
-    sources = "".join(file.read_text() for file in sorted((SOURCE / "web").glob("*.py")))
+    sources = "".join(file.read_text() for file in sorted((SOURCE / "web").rglob("*.py")))
     sent = set(re.findall(r"b\"event: (\w+)\\n", sources))
     page = (ROOT / "docs" / "guides" / "waiting-room.md").read_text()
     table = page.partition("| event | when | `data` |\n")[2].partition("\n\n")[0]

@@ -12,8 +12,8 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from frontrow import upkeep
-from frontrow.upkeep import Admission
+from frontrow.upkeep import jobs
+from frontrow.upkeep.admission import Admission
 from frontrow.waiting_room.policy import MaxActivePolicy
 from tests.acceptance.house import House, serving, until
 from tests.acceptance.wire import Connection, connections_by_worker
@@ -67,8 +67,8 @@ async def until_told(desk: Desk, concert: Concert | None, **wanted: float) -> No
 @pytest.fixture
 async def quick_desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     """A server that counts the seats and the places at any moment."""
-    monkeypatch.setattr(upkeep, "_COUNT_PLACES_SECONDS", 0.05)
-    monkeypatch.setattr(upkeep, "_COUNT_PLACES_REST", 0.0)
+    monkeypatch.setattr(jobs, "_COUNT_PLACES_SECONDS", 0.05)
+    monkeypatch.setattr(jobs, "_SCAN_REST", 0.0)
     async with open_desk(database, stock_seconds=0.05) as made:
         yield made
 

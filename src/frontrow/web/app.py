@@ -16,7 +16,7 @@ from frontrow.errors import RateLimited
 from frontrow.metrics import CallTally
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
-from frontrow.upkeep import running
+from frontrow.upkeep.jobs import running
 from frontrow.web.access.credentials import operator_key
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask

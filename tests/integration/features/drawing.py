@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from frontrow import audit, upkeep
+from frontrow import audit
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
+from frontrow.upkeep import lines
 from frontrow.waiting_room.draw import Draw
 from frontrow.waiting_room.policy import Policy
 from tests import draws
@@ -35,7 +36,7 @@ async def open_and_draw(services: Services, database: Database) -> None:
     """The time of opening comes, and the upkeep goes round once."""
     await pass_time(database, TO_OPENING_SECONDS)
     await services.rooms.snapshot.refresh()
-    await upkeep.draw(services)
+    await lines.draw(services)
 
 
 async def order_by_rule(

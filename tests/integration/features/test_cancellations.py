@@ -10,7 +10,7 @@ from frontrow.errors import NotFound, RefundClosed, ShowClosed
 from frontrow.payments import cancellations
 from frontrow.payments.model import Cancellation
 from frontrow.services import Services
-from frontrow.upkeep import refund_cancelled
+from frontrow.upkeep.refunds import refund_cancelled
 from tests.buyers import Made, Owner, buyer, digest, make_concert, refused
 from tests.conftest import Database
 from tests.integration.features.buying import PRICE, purchase, purchases

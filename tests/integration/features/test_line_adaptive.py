@@ -12,7 +12,7 @@ from benchmarks.sale_model import adapted_cap
 from frontrow.audit import audit
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.upkeep import running
+from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS, Load
 from frontrow.waiting_room.policy import AdaptivePolicy, MaxActivePolicy, OpenPolicy, Policy
 from frontrow.waiting_room.settings import RoomSettings

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from frontrow import upkeep
 from frontrow.errors import NotFound
 from frontrow.services import Services
+from frontrow.upkeep import lines
 from frontrow.waiting_room.draw import Entry
 from frontrow.waiting_room.policy import MaxActivePolicy
 from tests import draws
@@ -30,7 +30,7 @@ async def test_before_opening_nobody_has_a_position(services: Services, database
     made = await drawn_line(services)
     places = await joined(services, made, 5)
     assert [place.number for place in places] == [1, 2, 3, 4, 5]
-    await upkeep.draw(services)
+    await lines.draw(services)
     assert await admit_all(services, made.concert_id) == 0
     assert await positions(services, places) == [None] * 5
     assert await ahead(services, places) == [4] * 5
@@ -112,7 +112,7 @@ async def test_who_comes_later_follows_by_arrival(services: Services, database: 
     assert services.rooms.snapshot.by_concert[made.concert_id].state == "scheduled"
     assert await positions(services, early) == [None, None]
     assert await admit_all(services, made.concert_id) == 0
-    await upkeep.draw(services)
+    await lines.draw(services)
     late = await joined(services, made, 2)
     await services.rooms.snapshot.refresh()
     await order_by_rule(services, made, places)
@@ -219,7 +219,7 @@ async def test_a_draw_is_made_once(services: Services, database: Database, owner
     shown = await services.draws.draw(made.concert_id)
     line = services.rooms.snapshot.by_concert[made.concert_id]
     assert await services.rooms.draw(line) is False
-    await upkeep.draw(services)
+    await lines.draw(services)
     assert await owner.fetch("SELECT * FROM drawn ORDER BY position") == before
     assert await services.draws.draw(made.concert_id) == shown
 
@@ -237,7 +237,7 @@ async def test_a_process_that_dies_halfway(
     await services.rooms.snapshot.refresh()
     draw = await services.draws.draw(made.concert_id)
     assert (draw.entrants, draw.seed) == (None, None)
-    await upkeep.draw(services)
+    await lines.draw(services)
     await order_by_rule(services, made, places)
     assert await positions(services, [late]) == [7]
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from frontrow import upkeep
 from frontrow.errors import InvalidRequest, NotFound
 from frontrow.services import Services
+from frontrow.upkeep import lines
 from frontrow.waiting_room.policy import MaxActivePolicy
 from frontrow.waiting_room.settings import RoomSettings
 from tests.buyers import OPEN, Owner, admit_all, make_concert, pass_time, refused
@@ -73,7 +73,7 @@ async def test_other_settings_leave_the_draw_alone(services: Services, database:
     assert (await services.draws.draw(made.concert_id)).drawn_at is None
     await pass_time(database, 3600)
     await services.rooms.snapshot.refresh()
-    await upkeep.draw(services)
+    await lines.draw(services)
     draw, _ = await order_by_rule(services, made, places)
     assert draw.commitment == noted.commitment
 
@@ -91,7 +91,7 @@ async def test_a_draw_that_is_over_stands(services: Services, database: Database
         RoomSettings(policy=OPEN, opens_at=soon(), order="draw"),
     ):
         await services.rooms.configure(made.concert_id, settings)
-        await upkeep.draw(services)
+        await lines.draw(services)
         shown = await services.draws.draw(made.concert_id)
         assert (shown.commitment, shown.seed, shown.digest, shown.drawn_at) == (
             draw.commitment, draw.seed, draw.digest, draw.drawn_at,
@@ -125,7 +125,7 @@ async def test_a_draw_that_has_begun_is_made(
         other = RoomSettings(policy=OPEN, opens_at=opens_at)
         await services.rooms.configure(made.concert_id, other)
         await services.rooms.snapshot.refresh()
-        await upkeep.draw(services)
+        await lines.draw(services)
         assert (await services.draws.draw(made.concert_id)).entrants == 3
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from frontrow.audit import audit
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.upkeep import running
+from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.policy import (
     AdaptivePolicy,
     MaxActiveAndRatePolicy,

@@ -12,7 +12,8 @@ from frontrow.db.queries import load
 from frontrow.errors import InvalidRequest, RoomClosed, TokenFinished
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.upkeep import refresh_counts, running
+from frontrow.upkeep.jobs import running
+from frontrow.upkeep.statistics import refresh_counts
 from frontrow.waiting_room import service
 from frontrow.waiting_room.policy import MaxActivePolicy
 from tests.buyers import (

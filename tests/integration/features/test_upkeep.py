@@ -17,7 +17,11 @@ from frontrow.db.cluster import OWNER
 from frontrow.db.server import EmbeddedServer
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.upkeep import Admission, close, expire_holds, refresh_counts, running
+from frontrow.upkeep.admission import Admission
+from frontrow.upkeep.expiry import expire_holds
+from frontrow.upkeep.jobs import running
+from frontrow.upkeep.lines import close
+from frontrow.upkeep.statistics import refresh_counts
 from frontrow.waiting_room.admission_signal import AdmissionSignal
 from frontrow.waiting_room.policy import MaxActivePolicy
 from tests.buyers import (
@@ -377,7 +381,7 @@ async def test_who_joins_is_looked_at_whatever_this_process_knows(
         await admit_all(elsewhere, made.concert_id)
     place = await join(services, made.concert_id)
     admission = Admission(services)
-    admission._next_idle_look = float("inf")
+    admission._next_full_round = float("inf")
     assert await admission.run_once(set()) == 1
     assert await is_admitted(owner, place)
 

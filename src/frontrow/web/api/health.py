@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from frontrow.db.migrate import pending
 from frontrow.errors import Unavailable
 from frontrow.metrics import exposition
-from frontrow.upkeep import live_concerts
+from frontrow.upkeep.lines import open_concerts
 from frontrow.web.calls import Answer, Ask, Call
 from frontrow.web.endpoint import ok
 
@@ -37,7 +37,7 @@ async def readyz(ask: Ask) -> Response:
 
 async def metrics(ask: Ask) -> Response:
     """The metrics of all worker processes."""
-    told = exposition(ask.services.settings.metrics_dir, live_concerts(ask.services))
+    told = exposition(ask.services.settings.metrics_dir, open_concerts(ask.services))
     return Response(200, None, Content(CONTENT_TYPE_LATEST.encode(), told))
 
 
