@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
+import httpx2
 import msgspec
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright
 from rich.console import Console
@@ -99,7 +99,7 @@ class House:
 
     def __init__(self, port: int) -> None:
         self.address = f"http://127.0.0.1:{port}"
-        self._http = httpx.Client(base_url=self.address + API, timeout=60)
+        self._http = httpx2.Client(base_url=self.address + API, timeout=60)
 
     def concert(self, policy: dict[str, Any], show: dict[str, Any]) -> str:
         """Puts a concert with one show on sale; its id."""

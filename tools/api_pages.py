@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 
 from frontrow.web.routes import document
 
@@ -21,7 +21,7 @@ _LINES = 12
 _WIDTH = 110
 
 
-def pages(seen: dict[tuple[str, int], httpx.Response]) -> dict[str, str]:
+def pages(seen: dict[tuple[str, int], httpx2.Response]) -> dict[str, str]:
     """Each page by its name, from the answers by operation and status."""
     found = {}
     for tag in document()["tags"]:
@@ -46,7 +46,7 @@ def _calls(tag: str) -> Iterator[tuple[str, str, Json]]:
 
 
 def _call(
-    method: str, path: str, operation: Json, seen: dict[tuple[str, int], httpx.Response]
+    method: str, path: str, operation: Json, seen: dict[tuple[str, int], httpx2.Response]
 ) -> str:
     says = operation["description"].replace("\n\n", "\n").strip()
     lines = [f"## {method} {path}", "", f"{operation['summary']}. {says}", ""]
@@ -71,7 +71,7 @@ def _call(
     return "\n".join(lines)
 
 
-def _request(request: httpx.Request) -> list[str]:
+def _request(request: httpx2.Request) -> list[str]:
     head = [f"{request.method} {request.url.raw_path.decode()}"]
     for name in ("authorization", "idempotency-key", "if-none-match", "accept"):
         value = request.headers.get(name)
@@ -84,7 +84,7 @@ def _request(request: httpx.Request) -> list[str]:
     return [*block, "```", ""]
 
 
-def _answer(operation: Json, response: httpx.Response) -> list[str]:
+def _answer(operation: Json, response: httpx2.Response) -> list[str]:
     media_type = response.headers.get("content-type", "").partition(";")[0]
     if not response.content:
         return []

@@ -12,7 +12,7 @@ from structlog.typing import Processor
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # These say at info what the banner and our own lines say already.
-CHATTY = ("asyncio", "httpx", "uvicorn", "uvicorn.error")
+CHATTY = ("asyncio", "httpx2", "uvicorn", "uvicorn.error")
 
 
 class _StandardError:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from tests.acceptance.house import PATIENCE_SECONDS, free_port, scratch, until
 from tests.acceptance.wire import BASE, Connection, Json
@@ -55,15 +55,17 @@ class Front:
 
     port: int
     folder: Path
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
 
-    async def get(self, path: str, credential: str | None = None, **headers: str) -> httpx.Response:
+    async def get(
+        self, path: str, credential: str | None = None, **headers: str
+    ) -> httpx2.Response:
         """One GET of the API."""
         if credential is not None:
             headers["Authorization"] = f"Bearer {credential}"
         return await self.http.get(BASE + path, headers=headers)
 
-    async def post(self, path: str, body: Json, credential: str = "none") -> httpx.Response:
+    async def post(self, path: str, body: Json, credential: str = "none") -> httpx2.Response:
         """One POST of the API."""
         headers = {"Authorization": f"Bearer {credential}"}
         return await self.http.post(BASE + path, json=body, headers=headers)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from frontrow.settings import Settings
@@ -50,7 +50,7 @@ def house() -> Iterator[House]:
 async def front(house: House) -> AsyncIterator[Front]:
     """The nginx in front of it."""
     with fronting(house.port) as (port, folder):
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
             yield Front(port, folder, http)
 
 
@@ -237,7 +237,7 @@ async def test_streams_pass_at_once(house: House, front: Front) -> None:
 async def test_too_large(house: House, front: Front) -> None:
     """A body over 64 KiB is refused here as it is there, told beforehand or not."""
 
-    async def send(size: int, *, in_chunks: bool = False) -> httpx.Response:
+    async def send(size: int, *, in_chunks: bool = False) -> httpx2.Response:
         async def chunks() -> AsyncIterator[bytes]:
             yield b" " * size
 
@@ -266,8 +266,8 @@ async def test_metrics_are_for_the_house(house: House, front: Front) -> None:
     The control asks Frontrow itself from elsewhere, which knows no difference.
     """
     paths = ["/metrics", *spellings("/metrics")]
-    elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
-    async with httpx.AsyncClient(transport=elsewhere, base_url=front.http.base_url) as http:
+    elsewhere = httpx2.AsyncHTTPTransport(local_address="127.0.0.2")
+    async with httpx2.AsyncClient(transport=elsewhere, base_url=front.http.base_url) as http:
         for path in paths:
             assert "frontrow_http_requests_total" in (await front.http.get(path)).text, path
             there = await http.get(f"http://127.0.0.1:{house.port}{path}")
@@ -284,7 +284,7 @@ async def test_limits_are_each_address_s_own(house: House, front: Front) -> None
     """Whoever guesses the operator's key is stopped, whatever it says of itself; nobody else is."""
     allowed = Settings().wrong_operator_keys_per_minute
 
-    async def guess(http: httpx.AsyncClient, number: int) -> httpx.Response:
+    async def guess(http: httpx2.AsyncClient, number: int) -> httpx2.Response:
         headers = {
             "Authorization": f"Bearer guess-{number}",
             "X-Forwarded-For": f"198.51.100.{number}",
@@ -293,13 +293,13 @@ async def test_limits_are_each_address_s_own(house: House, front: Front) -> None
         return await http.get(f"{front.http.base_url}{BASE}/admin/audit", headers=headers)
 
     for address in ("127.0.0.3", "127.0.0.4"):
-        elsewhere = httpx.AsyncHTTPTransport(local_address=address)
-        async with httpx.AsyncClient(transport=elsewhere) as http:
+        elsewhere = httpx2.AsyncHTTPTransport(local_address=address)
+        async with httpx2.AsyncClient(transport=elsewhere) as http:
             for number in range(allowed):
                 check_problem(await guess(http, number), 401, "credential_invalid")
             check_problem(await guess(http, allowed), 429, "rate_limited")
     # Asked without a proxy, nobody is counted here: that it was the addresses, this shows.
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{house.port}") as direct:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{house.port}") as direct:
         for number in range(allowed + 5):
             headers = {"Authorization": f"Bearer guess-{number}"}
             answer = await direct.get(f"{BASE}/admin/audit", headers=headers)

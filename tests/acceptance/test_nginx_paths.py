@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import pytest
 
 from tests.acceptance.front import Recorder, fronting, line_of, most_requests, spellings
@@ -32,7 +32,7 @@ async def test_what_reaches_the_origin(recorder: Recorder) -> None:
         "Host": "elsewhere.example.org",
         "X-Request-Id": "mine",
     }
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}{BASE}") as http:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}{BASE}") as http:
         for path in (line_of(SOME), line_of(SOME) + "/draw"):
             told = await http.get(f"{path}?a=b", headers=odd)
             assert (told.status_code, told.headers["x-cache-status"]) == (200, "MISS")
@@ -62,7 +62,7 @@ async def test_no_spelling_breaks_through(recorder: Recorder, part: str) -> None
         *((base, queue) for base in (f"{BASE}/CONCERTS", "/API/v1/concerts", "/api/V1/Concerts")),
     ]]  # fmt: skip
     others = [f"{BASE}/concerts", *spellings(f"{BASE}/concerts")]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}") as http:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}") as http:
         started = time.monotonic()
         kept = [await http.get(path) for path in paths * 3]
         seconds = time.monotonic() - started
@@ -79,7 +79,7 @@ async def test_no_spelling_breaks_through(recorder: Recorder, part: str) -> None
 async def test_entries_are_kept_by_page_as_long_as_they_say(recorder: Recorder) -> None:
     """A page that may be kept for an hour is fetched once, while the line is fetched anew."""
     pages = [f"{line_of(SOME)}/draw/entries{query}" for query in ("", "?after=2", "?after=4")]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}{BASE}") as http:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}{BASE}") as http:
 
         async def cache_status(path: str) -> str:
             return str((await http.get(path)).headers["x-cache-status"])
@@ -118,7 +118,7 @@ async def test_the_first_copy_is_fetched_once(recorder: Recorder) -> None:
 async def test_streams_are_not_held_back_however_spelled(recorder: Recorder) -> None:
     """What has come of a stream is passed on before the rest is there, without being asked to."""
     events = "/queue/tokens/me/events"
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}{BASE}") as http:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}{BASE}") as http:
         for path in (events, *spellings(events)):
             recorder.answering.clear()
             async with http.stream("GET", path) as response:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 
-import httpx
+import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa as rsa_keys
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
@@ -38,9 +38,9 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
     """A client that nothing of the environment turns away."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
         yield client
 
 
@@ -51,7 +51,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def keys(issuer: Issuer, http: httpx.AsyncClient, clock: Clock) -> IssuerKeys:
+def keys(issuer: Issuer, http: httpx2.AsyncClient, clock: Clock) -> IssuerKeys:
     """The keys of the issuer, none of them fetched yet."""
     return IssuerKeys(
         IssuerDocument(http, issuer.address),

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from frontrow.errors import SetupError
@@ -304,9 +304,9 @@ def test_redirected_to_another_host(served: Served) -> None:
 
 def test_redirected_away_from_tls() -> None:
     """From https to http on the same host isn't followed either."""
-    asked = httpx.Request("GET", "https://tickets.example/a")
+    asked = httpx2.Request("GET", "https://tickets.example/a")
     for location, goes in (("http://tickets.example/b", False), ("/b", True)):
-        answer = httpx.Response(301, headers={"location": location}, request=asked)
+        answer = httpx2.Response(301, headers={"location": location}, request=asked)
         if goes:
             server._stay(answer)
         else:

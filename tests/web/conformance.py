@@ -8,7 +8,7 @@ import copy
 import re
 from typing import Any
 
-import httpx
+import httpx2
 from jsonschema import Draft202012Validator, FormatChecker
 
 Json = dict[str, Any]
@@ -47,10 +47,10 @@ class Conformance:
             )
             for path in document["paths"]
         ]
-        self.successes: dict[tuple[str, int], httpx.Response] = {}
+        self.successes: dict[tuple[str, int], httpx2.Response] = {}
         """By operationId and status, the first answer of each."""
 
-    def check(self, response: httpx.Response) -> None:
+    def check(self, response: httpx2.Response) -> None:
         """Fails for an answer outside the document."""
         request = response.request
         assert re.fullmatch("[A-Za-z0-9._-]{1,128}", response.headers["x-request-id"])
@@ -83,7 +83,7 @@ class Conformance:
         if response.status_code < 400:
             self.successes.setdefault((name, response.status_code), response)
 
-    def _check_body(self, name: str, documented: Json, response: httpx.Response) -> None:
+    def _check_body(self, name: str, documented: Json, response: httpx2.Response) -> None:
         content = documented.get("content")
         if content is None:
             assert response.content == b"", name

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 
 from frontrow.web.routes import document
 from tests.buyers import digest_by
@@ -47,14 +47,14 @@ class Concert:
 class Desk:
     """The server as a client sees it, and its database as its owner does."""
 
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
     database: Database
     owner: asyncpg.Connection
     conformance: Conformance = field(default_factory=lambda: Conformance(document()))
 
     async def ask(
         self, method: str, path: str, credential: str | None = None, **request: Any
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """One request; ``credential`` goes into the Authorization header."""
         headers = dict(request.pop("headers", {}))
         if credential is not None:
@@ -66,7 +66,7 @@ class Desk:
         self.conformance.check(response)
         return response
 
-    async def operate(self, method: str, path: str, **request: Any) -> httpx.Response:
+    async def operate(self, method: str, path: str, **request: Any) -> httpx2.Response:
         """One request of the operator."""
         return await self.ask(method, path, OPERATOR_KEY, **request)
 
@@ -122,7 +122,7 @@ class Desk:
         return {table: rows for table, rows in found.items() if table not in _SUMS}
 
 
-def check_problem(response: httpx.Response, status: int, code: str, **members: Any) -> None:
+def check_problem(response: httpx2.Response, status: int, code: str, **members: Any) -> None:
     """Fails unless the answer is exactly this problem (RFC 9457), with these further members."""
     told = response.json()
     assert (response.status_code, told.get("code")) == (status, code), response.text
@@ -151,11 +151,11 @@ class Fan:
     user_key: str
     token: str = ""
 
-    async def by_key(self, method: str, path: str, **request: Any) -> httpx.Response:
+    async def by_key(self, method: str, path: str, **request: Any) -> httpx2.Response:
         """One request with the user key."""
         return await self.desk.ask(method, path, self.user_key, **request)
 
-    async def by_token(self, method: str, path: str, **request: Any) -> httpx.Response:
+    async def by_token(self, method: str, path: str, **request: Any) -> httpx2.Response:
         """One request with the queue token."""
         return await self.desk.ask(method, path, self.token, **request)
 
@@ -223,7 +223,7 @@ async def open_desk(database: Database, **settings: Any) -> AsyncIterator[Desk]:
     try:
         async with (
             serving(database, **settings) as address,
-            httpx.AsyncClient(base_url=address, timeout=SOON) as http,
+            httpx2.AsyncClient(base_url=address, timeout=SOON) as http,
         ):
             yield Desk(http, database, owner)
     finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
@@ -53,8 +53,8 @@ def desk(still_desk: Desk) -> Desk:
 
 
 async def refused(
-    desk: Desk, asking: Awaitable[httpx.Response], status: int, code: str, **members: Any
-) -> httpx.Response:
+    desk: Desk, asking: Awaitable[httpx2.Response], status: int, code: str, **members: Any
+) -> httpx2.Response:
     """Sends a request that is refused, and makes sure that nothing has changed."""
     before = await desk.digest()
     response = await asking
@@ -63,7 +63,7 @@ async def refused(
     return response
 
 
-async def invalid(desk: Desk, asking: Awaitable[httpx.Response], pointer: str) -> None:
+async def invalid(desk: Desk, asking: Awaitable[httpx2.Response], pointer: str) -> None:
     """Sends a request that is refused because of one place in it."""
     before = await desk.digest()
     response = await asking
@@ -77,7 +77,7 @@ async def invalid(desk: Desk, asking: Awaitable[httpx.Response], pointer: str) -
 
 def ask_call(
     desk: Desk, call: Call, credential: str | None, **params: str
-) -> Awaitable[httpx.Response]:
+) -> Awaitable[httpx2.Response]:
     """A call with its examples."""
     path = call.path.format_map({**EXAMPLES, **params})
     body = {} if call.body is None else {"json": call.example}

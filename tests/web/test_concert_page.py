@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from frontrow.db.server import EmbeddedServer
@@ -24,7 +24,7 @@ async def visitor(desk: Desk) -> AsyncIterator[Visitor]:
         yield made
 
 
-async def look(visitor: Visitor, concert: Concert | str, language: str = "en") -> httpx.Response:
+async def look(visitor: Visitor, concert: Concert | str, language: str = "en") -> httpx2.Response:
     """The page as it is now."""
     concert_id = concert if isinstance(concert, str) else concert.concert_id
     response = await visitor.http.get(
@@ -47,7 +47,7 @@ async def send(visitor: Visitor, concert: Concert, do: str, **headers: str) -> N
     assert (response.status_code, response.headers["location"]) == (303, path)
 
 
-def heading(response: httpx.Response) -> str:
+def heading(response: httpx2.Response) -> str:
     """What the page says first."""
     return str(re.findall("<h1.*?>(.*?)</h1>", response.text)[0])
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from frontrow.web.routes import document
@@ -416,7 +416,7 @@ async def test_a_seat_map_is_followed(desk: Desk) -> None:
     fan = await desk.buyer(concert)
     path = f"/concerts/{concert.concert_id}/dates/{concert.date}/seats"
 
-    async def see(**asked: Any) -> httpx.Response:
+    async def see(**asked: Any) -> httpx2.Response:
         headers = {"Accept-Encoding": asked.pop("accept", "gzip")}
         if "known" in asked:
             headers["If-None-Match"] = asked.pop("known")
@@ -802,7 +802,7 @@ async def test_a_concert_is_made_once(desk: Desk) -> None:
     check_problem(other, 422, "idempotency_key_reused")
 
 
-async def check_replay(first: httpx.Response, again: httpx.Response) -> None:
+async def check_replay(first: httpx2.Response, again: httpx2.Response) -> None:
     """The second answer is the first one, marked."""
     assert (first.status_code, again.status_code) == (201, 201), again.text
     assert "idempotency-replayed" not in first.headers

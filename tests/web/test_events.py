@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import REGISTRY
 
@@ -59,7 +59,7 @@ class Event:
 class Stream:
     """An open stream, read event by event."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx2.Response) -> None:
         self.headers = response.headers
         self.events: list[Event] = []
         self._lines = response.aiter_lines()
@@ -308,7 +308,7 @@ async def test_draining_ends_it() -> None:
         made = await house.concert(policy=ONE_BY_ONE["policy"])
         base = f"http://127.0.0.1:{house.port}{BASE}"
         async with (
-            httpx.AsyncClient(base_url=base, timeout=SOON) as http,
+            httpx2.AsyncClient(base_url=base, timeout=SOON) as http,
             contextlib.AsyncExitStack() as opened,
         ):
             streams = []

@@ -2,7 +2,7 @@
 
 import asyncio
 
-import httpx
+import httpx2
 import pytest
 
 from frontrow.waiting_room.following import STREAMS_OF_A_PLACE
@@ -13,7 +13,7 @@ OWN = {"date", "x-request-id"}
 """What no two answers have in common."""
 
 
-def headers_of(response: httpx.Response) -> dict[str, str]:
+def headers_of(response: httpx2.Response) -> dict[str, str]:
     """The headers, but for those of this one answer."""
     return {name: value for name, value in response.headers.items() if name not in OWN}
 

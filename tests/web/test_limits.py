@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, ClassVar
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -186,7 +186,7 @@ def refusals(by: str) -> float:
     return REGISTRY.get_sample_value("frontrow_rate_limited_total", {"by": by}) or 0
 
 
-def check_refused(response: httpx.Response, by: str, quota: int) -> int:
+def check_refused(response: httpx2.Response, by: str, quota: int) -> int:
     """Fails unless this limit refused it and says so in every header. When to ask again."""
     check_problem(response, 429, "rate_limited")
     found = TOLD.fullmatch(response.headers["ratelimit"])
@@ -198,7 +198,7 @@ def check_refused(response: httpx.Response, by: str, quota: int) -> int:
     return seconds
 
 
-def left(response: httpx.Response) -> int:
+def left(response: httpx2.Response) -> int:
     """How many more requests an answer says the user has: which it does below half."""
     if "ratelimit" not in response.headers:
         return USER_BURST

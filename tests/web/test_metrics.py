@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
@@ -328,7 +328,7 @@ async def test_streams_of_a_killed_worker_are_forgotten(house: House) -> None:
         text = (await connection.ask("GET", "//metrics")).body.decode()
         return read(text)["frontrow_streams"], read(text, concert_id).get("frontrow_joined_total")
 
-    async with httpx.AsyncClient(timeout=SOON) as http:
+    async with httpx2.AsyncClient(timeout=SOON) as http:
         url = f"http://127.0.0.1:{house.port}{BASE}/queue/tokens/me/events"
         headers = {"Authorization": f"Bearer {waiting}"}
         async with http.stream("GET", url, headers=headers) as response:

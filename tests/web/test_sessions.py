@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from pydantic import ValidationError
 
@@ -34,7 +34,7 @@ async def concert(desk: Desk) -> Concert:
     return await desk.concert()
 
 
-def attributes(response: httpx.Response) -> list[str]:
+def attributes(response: httpx2.Response) -> list[str]:
     """The cookies that an answer sets, without what is in them."""
     return [
         re.sub("=[^;]*", "", cookie, count=1) for cookie in response.headers.get_list("set-cookie")

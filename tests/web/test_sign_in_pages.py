@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 from joserfc.jwk import RSAKey
 from structlog.testing import capture_logs
@@ -73,7 +73,7 @@ async def visitor(desk: Desk) -> AsyncIterator[Visitor]:
 
 async def get(
     visitor: Visitor, path: str, site: str = "same-origin", **headers: str
-) -> httpx.Response:
+) -> httpx2.Response:
     """A page that the browser opens, as a link or a redirect leads there."""
     return await visitor.http.get(path, headers={"Sec-Fetch-Site": site, **headers})
 
@@ -85,7 +85,7 @@ async def start(visitor: Visitor, back: str = "/tickets") -> str:
     return response.headers["location"]
 
 
-async def come_back(visitor: Visitor, address: str) -> httpx.Response:
+async def come_back(visitor: Visitor, address: str) -> httpx2.Response:
     """Follows the issuer's answer: the page that leads on, then what it leads to."""
     path = address.removeprefix(visitor.origin)
     assert path.startswith("/sign-in/callback")
@@ -101,7 +101,7 @@ async def come_back(visitor: Visitor, address: str) -> httpx.Response:
 
 async def sign_in(
     visitor: Visitor, issuer: Issuer, subject: str = FAN, back: str = "/tickets"
-) -> httpx.Response:
+) -> httpx2.Response:
     """The whole way."""
     return await come_back(visitor, issuer.grant(await start(visitor, back), subject))
 
@@ -111,7 +111,9 @@ async def is_signed_in(visitor: Visitor) -> bool:
     return (await visitor.ask("GET", "/session")).json()["user_id"] is not None
 
 
-async def check_refused(visitor: Visitor, response: httpx.Response, status: int, said: str) -> None:
+async def check_refused(
+    visitor: Visitor, response: httpx2.Response, status: int, said: str
+) -> None:
     """A calm page with a way to try again; nobody is signed in."""
     assert response.status_code == status, response.text
     assert said in response.text

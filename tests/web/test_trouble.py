@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
-import httpx
+import httpx2
 
 from frontrow.db.server import EmbeddedServer
 from tests.conftest import Database
@@ -28,7 +28,7 @@ async def users_locked(desk: Desk) -> AsyncIterator[None]:
         await locker.close()
 
 
-async def add_user(desk: Desk) -> httpx.Response:
+async def add_user(desk: Desk) -> httpx2.Response:
     """Makes an account."""
     return await desk.ask("POST", "/users", json={})
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from frontrow.web.routes import document
@@ -181,7 +181,7 @@ class World:
         headers: dict[str, str],
         *,
         key: str = "the-owners",
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """Makes a call with these objects; where it takes more, with what is right for them.
 
         Its Idempotency-Key is by default the one that the owner used for all of theirs.
@@ -334,7 +334,7 @@ def test_every_call_is_asked() -> None:
     )
 
 
-def told(response: httpx.Response) -> tuple[int, Any, dict[str, str]]:
+def told(response: httpx2.Response) -> tuple[int, Any, dict[str, str]]:
     """All that an answer tells, without what no two answers share."""
     body: Any = response.content
     if response.headers.get("content-type", "").endswith("json"):

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.web.fans import OPEN, Concert, Desk, Fan, Json, check_problem
@@ -27,7 +27,7 @@ def room(concert: Concert) -> str:
     return f"/admin/concerts/{concert.concert_id}/waiting-room"
 
 
-def pointers(response: httpx.Response) -> list[str]:
+def pointers(response: httpx2.Response) -> list[str]:
     """The fields that are named."""
     return [error["pointer"] for error in response.json()["errors"]]
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.web.fans import BASE, SOON, Concert, Desk, Json
 
@@ -17,15 +17,15 @@ class Visitor:
     """A browser with a jar of cookies, at a page of some origin."""
 
     desk: Desk
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
     origin: str
     site: str = "same-origin"
 
     async def ask(
         self, method: str, path: str, credential: str | None = None, **request: Any
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """One call of a script, with the headers that a browser adds."""
-        headers = httpx.Headers({"Sec-Fetch-Site": self.site})
+        headers = httpx2.Headers({"Sec-Fetch-Site": self.site})
         if method in UNSAFE:
             headers["Origin"] = self.origin
         if credential is not None:
@@ -37,7 +37,7 @@ class Visitor:
 
     async def call(
         self, concert: Concert, method: str, path: str, **request: Any
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """One call for the place in a concert's line."""
         headers = {"Frontrow-Concert": concert.concert_id, **request.pop("headers", {})}
         return await self.ask(method, path, headers=headers, **request)
@@ -65,5 +65,5 @@ class Visitor:
 async def visiting(desk: Desk) -> AsyncIterator[Visitor]:
     """A browser without a cookie, at a page of the server."""
     address = str(desk.http.base_url).rstrip("/")
-    async with httpx.AsyncClient(base_url=address, timeout=SOON) as http:
+    async with httpx2.AsyncClient(base_url=address, timeout=SOON) as http:
         yield Visitor(desk, http, address)

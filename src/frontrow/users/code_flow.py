@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
 
-import httpx
+import httpx2
 import structlog
 
 from frontrow.errors import CredentialInvalid, SignInFailed, Unavailable
@@ -75,7 +75,7 @@ class CodeFlow:
         Raises:
             Unavailable: the issuer can't be asked where that is.
         """
-        url = httpx.URL(await self._endpoint("authorization_endpoint"))
+        url = httpx2.URL(await self._endpoint("authorization_endpoint"))
         asked = {
             "response_type": "code",
             "scope": "openid",
@@ -134,14 +134,14 @@ class CodeFlow:
                 ) as response,
             ):
                 status = response.status_code
-                if status >= _SERVER_ERROR or status == httpx.codes.TOO_MANY_REQUESTS:
+                if status >= _SERVER_ERROR or status == httpx2.codes.TOO_MANY_REQUESTS:
                     raise ValueError(f"it answers {status}")
                 answer = await read_json(response)
         except PROBLEMS as error:
             _log.warning("the issuer's tokens can't be asked for", url=url, error=repr(error))
             raise Unavailable("The issuer doesn't answer. Sign in again.") from None
         token = answer.get("id_token")
-        if status != httpx.codes.OK or not isinstance(token, str):
+        if status != httpx2.codes.OK or not isinstance(token, str):
             told = str(answer.get("error"))[:_LONGEST_TOLD]
             _log.warning("the issuer refuses a code", status=status, error=told)
             raise SignInFailed("failed")

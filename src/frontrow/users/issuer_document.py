@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import structlog
 
@@ -20,7 +20,7 @@ LOOK_SECONDS = 10.0
 """Between two looks, after one that failed."""
 _RECENT_SECONDS = 3600.0
 
-PROBLEMS = (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError)
+PROBLEMS = (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError)
 """What an exchange with the issuer fails with."""
 
 _log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class IssuerDocument:
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, issuer: str, *, now: Callable[[], float] = monotonic
+        self, http: httpx2.AsyncClient, issuer: str, *, now: Callable[[], float] = monotonic
     ) -> None:
         self.http = http
         self.issuer = issuer
@@ -49,7 +49,7 @@ class IssuerDocument:
         """The document as it is now (sections 4 and 4.3).
 
         Raises:
-            httpx.HTTPError, httpx.InvalidURL, ValueError: there is none, or not this issuer's.
+            httpx2.HTTPError, httpx2.InvalidURL, ValueError: there is none, or not this issuer's.
         """
         found = await self.get(self.issuer.rstrip("/") + "/.well-known/openid-configuration")
         if found.get("issuer") != self.issuer:
@@ -89,10 +89,10 @@ class IssuerDocument:
         """A JSON object at an address.
 
         Raises:
-            httpx.HTTPError, httpx.InvalidURL, ValueError: there is none.
+            httpx2.HTTPError, httpx2.InvalidURL, ValueError: there is none.
         """
         async with self.http.stream("GET", url, headers=HEADERS) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != httpx2.codes.OK:
                 raise ValueError(f"{url} answers {response.status_code}")
             return await read_json(response)
 
@@ -101,12 +101,12 @@ HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 """Of each request to the issuer. Nothing packed: the bound is on what is read."""
 
 
-async def read_json(response: httpx.Response) -> dict[str, Any]:
+async def read_json(response: httpx2.Response) -> dict[str, Any]:
     """The JSON object that an answer has; never more of it than is allowed is read.
 
     Raises:
         ValueError: it has none, or a larger one.
-        httpx.HTTPError: the issuer went away.
+        httpx2.HTTPError: the issuer went away.
     """
     body = bytearray()
     async for chunk in response.aiter_raw():

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import httpx
+import httpx2
 
 from frontrow.settings import Settings, is_loopback
 from frontrow.users.code_flow import CodeFlow
@@ -93,7 +93,7 @@ async def open_sign_in(settings: Settings, users: Users) -> AsyncIterator[SignIn
     algorithm = settings.oidc_algorithm
     # A proxy of the environment is for the world outside.
     outside = not is_loopback(settings.oidc_jwks_url or issuer)
-    async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=outside) as http:
+    async with httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=outside) as http:
         document = IssuerDocument(http, issuer)
         keys = IssuerKeys(
             document,

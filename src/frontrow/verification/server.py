@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 from uuid import UUID
 
-import httpx
+import httpx2
 import msgspec
 
 from frontrow.errors import SetupError
@@ -37,8 +37,8 @@ def draw_address(url: str) -> tuple[str, UUID]:
         ValueError: it is none of these.
     """
     try:
-        given = httpx.URL(url)
-    except httpx.InvalidURL:
+        given = httpx2.URL(url)
+    except httpx2.InvalidURL:
         raise ValueError("it is no URL") from None
     if given.scheme not in ("http", "https") or not given.host:
         raise ValueError("it must begin with http:// or https://")
@@ -60,9 +60,9 @@ class Server:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._http = httpx.Client(
+        self._http = httpx2.Client(
             headers={"accept": "application/json", "accept-encoding": "identity"},
-            timeout=httpx.Timeout(30, connect=10),
+            timeout=httpx2.Timeout(30, connect=10),
             follow_redirects=True,
             max_redirects=5,
             event_hooks={"response": [_stay]},
@@ -91,9 +91,9 @@ class Server:
             if status not in _BUSY or pause_seconds is None:
                 break
             time.sleep(pause_seconds)
-        if status == httpx.codes.NOT_FOUND:
+        if status == httpx2.codes.NOT_FOUND:
             raise SetupError(f"there is no draw at {url}")
-        if status != httpx.codes.OK:
+        if status != httpx2.codes.OK:
             raise SetupError(f"can't fetch {url}: the server answers {status}")
         try:
             return msgspec.json.decode(body, type=kind)
@@ -112,12 +112,12 @@ class Server:
                     if time.monotonic() > until:
                         raise SetupError(f"can't fetch {url}: the answer takes too long")
                 return response.status_code, bytes(body)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             said = " ".join((str(error) or type(error).__name__).split())
             raise SetupError(f"can't fetch {url}: {said}") from None
 
 
-def _stay(response: httpx.Response) -> None:
+def _stay(response: httpx2.Response) -> None:
     """Refuses a redirection to another host, or away from TLS."""
     if response.has_redirect_location:
         at, to = response.url, response.url.join(response.headers["location"])
