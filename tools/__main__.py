@@ -15,7 +15,7 @@ from frontrow.web.routes import document
 from tests.conftest import Database
 from tests.web.fans import open_desk
 from tests.web.test_contract import test_every_documented_success_is_seen as go_through_everything
-from tools import api_pages, erd, errors, readme
+from tools import api_pages, erd, errors, parts
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -30,22 +30,23 @@ async def _from_a_server(server: EmbeddedServer) -> dict[str, str]:
     """Returns the documents that need a migrated database, or a server on it."""
     await migrate(server.owner_url, app_role=APP)
     connection = await asyncpg.connect(server.owner_url)
-    schema, tables = await erd.page(connection), await readme.tables(connection)
+    schema, tables = await erd.page(connection), await parts.tables(connection)
     await connection.close()
     database = Database(DATABASE, server.owner_url, server.app_url)
     async with open_desk(database) as desk:
         await go_through_everything(desk)
         pages = api_pages.pages(desk.conformance.successes)
-    english, korean = (
-        readme.with_parts((ROOT / name).read_text(), parts)
-        for name, parts in (
-            ("README.md", {"tables": tables, "calls": readme.calls()}),
-            ("README.ko.md", {"tables": tables}),
-        )
-    )
+    shown = {
+        "README.md": {"tables": tables, "calls": parts.calls()},
+        "README.ko.md": {"tables": tables},
+        "docs/design/architecture.md": {"layers": parts.layers()},
+        "docs/design/ko/architecture.md": {"layers": parts.layers()},
+    }
     return {
-        "README.md": english,
-        "README.ko.md": korean,
+        **{
+            name: parts.with_parts((ROOT / name).read_text(), generated)
+            for name, generated in shown.items()
+        },
         "docs/reference/schema.md": schema,
         **{f"docs/reference/api/{name}.md": text for name, text in pages.items()},
     }

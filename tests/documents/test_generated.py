@@ -3,7 +3,7 @@
 import asyncpg
 
 from tests.conftest import Database
-from tools import erd, errors, readme
+from tools import erd, errors, parts
 from tools.__main__ import REFERENCE, ROOT, openapi
 
 
@@ -21,16 +21,23 @@ async def test_diagrams_of_the_schema_are_up_to_date(template: Database) -> None
     """docs/reference/schema.md, and the core tables in both READMEs."""
     connection = await asyncpg.connect(template.owner_url)
     try:
-        page, tables = await erd.page(connection), await readme.tables(connection)
+        page, tables = await erd.page(connection), await parts.tables(connection)
     finally:
         await connection.close()  # other tests copy this database
     assert (REFERENCE / "schema.md").read_text() == page
     for name in ("README.md", "README.ko.md"):
         text = (ROOT / name).read_text()
-        assert readme.with_parts(text, {"tables": tables}) == text
+        assert parts.with_parts(text, {"tables": tables}) == text
+
+
+def test_layers_are_up_to_date() -> None:
+    """In docs/design/architecture.md, in both languages."""
+    for folder in ("docs/design", "docs/design/ko"):
+        text = (ROOT / folder / "architecture.md").read_text()
+        assert parts.with_parts(text, {"layers": parts.layers()}) == text
 
 
 def test_table_of_calls_is_up_to_date() -> None:
     """In README.md."""
     text = (ROOT / "README.md").read_text()
-    assert readme.with_parts(text, {"calls": readme.calls()}) == text
+    assert parts.with_parts(text, {"calls": parts.calls()}) == text

@@ -1,6 +1,8 @@
-"""The parts of the README that follow from the code: the core tables and the table of calls."""
+"""The generated parts of hand-written pages: core tables, table of calls, layers of imports."""
 
 import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -62,8 +64,16 @@ def _table(of: list[Call]) -> str:
     )
 
 
+def layers() -> str:
+    """Returns the layers of imports, as import-linter checks them."""
+    pyproject = Path(__file__).resolve().parent.parent / "pyproject.toml"
+    contracts = tomllib.loads(pyproject.read_text())["tool"]["importlinter"]["contracts"]
+    (layered,) = (one for one in contracts if one.get("containers") == ["frontrow"])
+    return "```\n" + "".join(f"{layer}\n" for layer in layered["layers"]) + "```\n"
+
+
 def with_parts(text: str, parts: dict[str, str]) -> str:
-    """Returns a README with its generated parts replaced."""
+    """Returns a page with its generated parts replaced."""
     for name, part in parts.items():
         text, found = re.subn(
             rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)",
