@@ -8,7 +8,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench docs soak screenshots strategies buyers lock clean nginx promtool wrk mermaid chromium
+.PHONY: help install run test check format bench docs soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium wrk mermaid
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,7 +33,7 @@ run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
 # What starts whole servers comes by itself. Much of a test is to wait: hence more than two processes.
 ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/test_serve.py \
 	tests/web/test_schemathesis.py
-test: $(READY) nginx promtool mermaid chromium  ## run the whole suite
+test: $(READY) programs  ## run the whole suite
 	$(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE))
 	$(BIN)/pytest -n 2 --dist loadfile $(ALONE)
 
@@ -64,17 +64,19 @@ strategies: $(READY)  ## simulate a sale under each strategy of the line; plots 
 		|| $(UV_INSTALL) --system-certs --require-hashes -r requirements/plots.txt
 	$(BIN)/python -m benchmarks.strategies --plots
 
-# Where the system has none; without one, what needs it says so.
-nginx: $(READY)
-	@requirements/program.sh nginx nginx nginx-core
-promtool: $(READY)
-	@requirements/program.sh promtool prometheus
-chromium: $(READY)
-	@requirements/chromium.sh
-wrk: $(READY)
-	@requirements/program.sh wrk wrk libluajit-5.1-2
+# Programs that the system lacks. Where one can't be obtained, the tests that need it say so.
+PROGRAMS := curl nginx promtool postgres chromium
+programs: $(READY) mermaid
+	@$(BIN)/python -m tools.programs $(PROGRAMS)
+$(PROGRAMS) wrk: $(READY)
+	@$(BIN)/python -m tools.programs $@
+MERMAID := mermaid-12.3.0
 mermaid: $(READY)
-	@requirements/mermaid.sh
+	@[ -e $(VENV)/share/$(MERMAID).min.js ] || { cd $(VENV) && mkdir -p share \
+		&& bin/npm pack --silent --fetch-retries=1 $(subst -,@,$(MERMAID)) >/dev/null \
+		&& tar xzf $(MERMAID).tgz --to-stdout package/dist/mermaid.min.js >share/new \
+		&& mv share/new share/$(MERMAID).min.js && rm $(MERMAID).tgz; } \
+		|| echo "Mermaid can't be obtained: npm pack $(subst -,@,$(MERMAID)) fails"
 
 buyers: $(READY)  ## let buyers do anything, a thousand times and otherwise each time, beside a model
 	FRONTROW_TEST_BUYER_RUNS=1000 $(BIN)/pytest tests/integration/test_buyer_model.py

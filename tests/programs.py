@@ -1,22 +1,20 @@
-"""Programs of others that tests run: the system's, or those that make has fetched into .venv."""
+"""Programs of others that tests run: the system's, or those that make obtained."""
 
-import os
-import shutil
-import sys
-from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from tools.programs import find
 
-def find(name: str) -> str | None:
-    """Where it is, if it can be had."""
-    places = [os.environ["PATH"], str(Path(sys.executable).parent), "/usr/sbin", "/usr/local/sbin"]
-    return shutil.which(name, path=os.pathsep.join(places))
+
+def missing(what: str) -> NoReturn:
+    """Skips the test, since something is missing on this machine."""
+    pytest.skip(what)
 
 
 def program(name: str) -> str:
-    """Where it is; skips the test where it can't be had."""
+    """Returns the path of a program. Where it is missing the test is skipped."""
     found = find(name)
     if found is None:
-        pytest.skip(f"there is no {name} here: make {name}")
+        missing(f"{name} is missing: install it, or run `make programs`")
     return found

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from frontrow.db.cluster import give
 from frontrow.db.programs import Programs, options, unprivileged_account
 from tests.acceptance.house import PATIENCE_SECONDS, free_port, scratch
+from tests.programs import missing
+from tools.programs import UNPACKED
 
 OWNER, APP, PASSWORD = "concerts_owner", "concerts_app", "correct horse"
 OLDEST = 15
@@ -34,8 +34,9 @@ class Elephant:
 
 
 def installed() -> Path:
-    """The programs of the newest PostgreSQL here; without one of use the test is skipped."""
+    """The programs of the newest PostgreSQL here; the test is skipped where all are too old."""
     folders = [found for pattern in KNOWN for found in Path("/").glob(pattern)]
+    folders.append(UNPACKED / "postgres" / "bin")
     if (pg_config := shutil.which("pg_config")) is not None:
         said = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=True)
         folders.append(Path(said.stdout.strip()))
@@ -47,7 +48,7 @@ def installed() -> Path:
         if (folder / "initdb").exists() and (folder / "postgres").exists()
     }
     if max(versions, default=0) < OLDEST:
-        pytest.skip(f"no PostgreSQL server {OLDEST} or newer is installed on this system")
+        missing(f"PostgreSQL {OLDEST} or newer is missing: make postgres")
     return versions[max(versions)]
 
 
@@ -56,7 +57,12 @@ def system_postgresql() -> Iterator[Elephant]:
     """A PostgreSQL of the system's, with the database and the roles that a DBA makes."""
     with scratch() as folder:
         cluster = folder / "cluster"
-        programs = Programs(installed(), unprivileged_account(cluster))
+        found, account = installed(), unprivileged_account(cluster)
+        if account is not None and found.is_relative_to(UNPACKED):
+            # The checkout may lie in root's private home.
+            shutil.copytree(found.parent, folder / "programs", symlinks=True)
+            found = folder / "programs" / "bin"
+        programs = Programs(found, account)
         for made in (cluster, folder / "socket"):
             made.mkdir()
             give(made, programs.account)

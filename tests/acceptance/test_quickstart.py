@@ -1,17 +1,17 @@
 """The quickstart, run as printed: every command, and the shape of every answer."""
 
 import json
+import os
 import re
-import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import pytest
-
 from tests.acceptance.house import PATIENCE_SECONDS, House, frontrow, serving
+from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "docs/tutorial/quickstart.md"
@@ -80,9 +80,8 @@ def test_make_run_starts_the_demo() -> None:
 
 def test_quickstart_works_as_printed() -> None:
     """Against ``frontrow serve --demo`` on another port; the audit beside it finds nothing."""
-    for program in ("bash", "curl", "python3"):
-        if shutil.which(program) is None:
-            pytest.skip(f"the quickstart needs {program}, which is not installed")
+    for name in ("bash", "curl", "python3"):
+        program(name)
     found = blocks()
     commands = [text for language, text in found if language == "sh"]
     with serving("--demo") as house, tempfile.TemporaryDirectory() as folder:
@@ -95,6 +94,7 @@ def test_quickstart_works_as_printed() -> None:
             text=True,
             check=False,
             cwd=folder,
+            env={**os.environ, "PATH": f"{os.environ['PATH']}:{Path(sys.executable).parent}"},
             timeout=PATIENCE_SECONDS,
         )
         assert (done.returncode, done.stderr) == (0, "")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.house import House, scratch
+from tests.programs import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -36,7 +37,7 @@ async def test_it_serves_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
         locked = ROOT / "requirements" / "dev.txt"
         done = uv("pip", "install", "--python", python, "--constraint", locked, wheel)
         if done.returncode != 0 and "Failed to fetch" in done.stderr:
-            pytest.skip("no package registry can be reached here")
+            missing("no package registry can be reached")
         assert done.returncode == 0, done.stderr
         monkeypatch.setattr("tests.acceptance.house.FRONTROW", environment / "bin" / "frontrow")
         house = House(folder, "--demo", PYTHONPATH=os.devnull)

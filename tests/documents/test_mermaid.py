@@ -1,11 +1,10 @@
 """The diagrams of the documents: Mermaid itself can read each of them."""
 
 import re
-import shutil
 from pathlib import Path
 
-import pytest
-from playwright.async_api import async_playwright
+from tests.pages.browser import chromium
+from tests.programs import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = sorted((ROOT / ".venv" / "share").glob("mermaid-*.min.js"))
@@ -29,20 +28,15 @@ def diagrams() -> dict[str, str]:
 
 async def test_every_diagram_can_be_read() -> None:
     """Mermaid parses it; a broken one, put in beside them, is noticed."""
-    chromium = shutil.which("chromium", path=f"{ROOT / '.venv' / 'bin'}:/usr/bin")
-    if chromium is None or not KEPT:
-        pytest.skip("there is no chromium or mermaid here: make chromium mermaid")
+    if not KEPT:
+        missing("Mermaid is missing: make mermaid")
     said = {}
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
+    async with chromium() as browser:
         page = await browser.new_page()
         await page.add_script_tag(path=KEPT[-1])
         await page.evaluate("window.mermaid.initialize({startOnLoad: false})")
         for place, text in {**diagrams(), "broken": "flowchart LR\n  a --> --> b"}.items():
             said[place] = await page.evaluate(_READ, text)
-        await browser.close()
     assert said.pop("broken").startswith("unreadable")
     assert len(said) >= 1
     assert {place: what for place, what in said.items() if what.startswith("unreadable")} == {}

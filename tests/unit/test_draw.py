@@ -1,17 +1,16 @@
 """The rule of a draw: against a second writing of it, and the worked example of its page."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from frontrow.waiting_room.draw import commitment_of, digest_of, entry_of, positions_of
 from tests import draws
+from tests.programs import program
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "draw.md"
 SEEDS = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -112,9 +111,8 @@ def test_example_of_the_page_is_what_frontrow_draws() -> None:
 
 def test_shell_of_the_page_prints_what_is_printed(tmp_path: Path) -> None:
     """The lines for a shell give the printed ones, to the letter."""
-    for program in ("sh", "sha256sum"):
-        if shutil.which(program) is None:
-            pytest.skip(f"the page's lines need {program}, which isn't here")
+    for name in ("sh", "sha256sum"):
+        program(name)
     (tmp_path / "places").write_text(block("places"))
     done = subprocess.run(
         ["sh", "-eu"],
