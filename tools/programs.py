@@ -7,7 +7,7 @@ A program that the system has is used. Otherwise it comes from a package of Debi
   fonts that the system lacks, and ``.venv/bin/NAME`` runs it. Nothing is installed.
 
 Where neither is possible this prints the reason and succeeds: tests that need the program are
-skipped. It does not try again for a day, so that a machine without a network does
+skipped, or fail in CI. It does not try again for a day, so that a machine without a network does
 not wait in every run.
 """
 
