@@ -34,7 +34,7 @@ def numbers(text: str) -> list[str]:
 
 
 def sized(first: str) -> list[str]:
-    """The numbers that docs/guides/sizing.md has for a thing."""
+    """The numbers that docs/guides/sizing.md has for one thing."""
     (row,) = re.findall(rf"^\| {re.escape(first)} \| (.*?) \|", SIZING, re.MULTILINE)
     return numbers(row)
 
@@ -50,9 +50,7 @@ def test_what_a_thing_costs() -> None:
         cells(HTTP, "join")[CPU],
         *numbers(cells(LINE, "a place in the database, as joined, with its indexes")[1]),
     ]
-    assert sized("a poll of somebody who waits") == [
-        cells(HTTP, "status poll, token seen before")[CPU]
-    ]
+    assert sized("a poll of a waiting user") == [cells(HTTP, "status poll, token seen before")[CPU]]
     assert sized("an open stream") == [
         *numbers(cells("Streams", "memory of a stream")[1]),
         *numbers(cells("Streams", "CPU of an event")[1]),
