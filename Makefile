@@ -27,6 +27,15 @@ $(READY): pyproject.toml requirements/dev.txt requirements/uv.txt
 	$(UV_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Node.js and npm come with a wheel; what is written in JavaScript is locked in requirements/ too.
+NODE_READY := $(VENV)/node/.ready
+NODE := PATH="$(CURDIR)/$(VENV)/node/node_modules/.bin:$(CURDIR)/$(BIN):$$PATH"
+$(NODE_READY): $(READY) requirements/package.json requirements/package-lock.json
+	@mkdir -p $(VENV)/node
+	@cp requirements/package.json requirements/package-lock.json $(VENV)/node
+	$(NODE) npm ci --prefix $(VENV)/node --silent --no-audit --no-fund
+	@touch $@
+
 run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
 	$(BIN)/frontrow serve --demo
 
@@ -37,9 +46,11 @@ test: $(READY) programs  ## run the whole suite
 	$(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE))
 	$(BIN)/pytest -n 2 --dist loadfile $(ALONE)
 
-check: $(READY)  ## format, lint, types, import contracts
+check: $(READY) $(NODE_READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(NODE) biome lint --error-on-warnings
+	$(BIN)/python -m tools.lint_sql
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -88,6 +99,8 @@ lock: $(READY)  ## lock the newest allowed dependencies, with hashes
 		--no-emit-index-url --no-header -c requirements/dev.txt --group plots -o requirements/plots.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header - -o requirements/uv.txt
+	cd requirements && $(NODE) npm install --package-lock-only --omit-lockfile-registry-resolved \
+		--save-exact --no-audit --no-fund $(foreach tool,@biomejs/biome typescript,$(tool)@latest)
 
 clean:  ## remove .venv and caches (never your data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

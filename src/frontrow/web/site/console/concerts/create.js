@@ -147,8 +147,9 @@ class ShowTimes {
   }
 
   number() {
-    [...this.list.children].forEach((item, index) =>
-      item.firstElementChild.setAttribute("data-pointer", `/shows/${index}/starts_at`));
+    for (const [index, item] of [...this.list.children].entries()) {
+      item.firstElementChild.setAttribute("data-pointer", `/shows/${index}/starts_at`);
+    }
   }
 
   read(zone) {

@@ -53,11 +53,11 @@ export class HouseForm {
   }
 
   number() {
-    [...this.list.children].forEach((item, index) => {
+    for (const [index, item] of [...this.list.children].entries()) {
       for (const field of item.querySelectorAll("[data-key]")) {
         field.setAttribute("data-pointer", `/sections/${index}/${field.dataset.key}`);
       }
-    });
+    }
     this.preview();
   }
 

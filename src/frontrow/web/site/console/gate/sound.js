@@ -7,7 +7,7 @@ export function sound(isGood) {
   try {
     context ??= new AudioContext();
     if (isGood) tone(880, 0, 0.15);
-    else [0, 0.22].forEach((start) => tone(196, start, 0.18));
+    else for (const start of [0, 0.22]) tone(196, start, 0.18);
   } catch {
     // The answer can be read.
   }

@@ -62,7 +62,7 @@ export class Chart {
       height: HEIGHT,
       legend: { live: true },
       cursor: { y: false },
-      scales: { y: { range: (_, low, high) => [0, Math.max(4, Math.ceil((high ?? 0) * 1.1))] } },
+      scales: { y: { range: (_, _low, high) => [0, Math.max(4, Math.ceil((high ?? 0) * 1.1))] } },
       axes: [
         { ...axis, values: (_, splits) => splits.map((second) => timeOf(second * 1000)) },
         { ...axis, size: 60, values: (_, splits) => splits.map((value) => (Number.isInteger(value) ? number(value) : "")) },

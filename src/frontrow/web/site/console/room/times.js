@@ -38,7 +38,7 @@ export class TimesForm {
   show(settings) {
     this.known = TIMES.map((name) => settings[name]);
     this.shown = this.known.map((instant) => (instant ? localAt(Date.parse(instant), this.zone) : ""));
-    this.inputs.forEach((input, index) => (input.value = this.shown[index]));
+    for (const [index, input] of this.inputs.entries()) input.value = this.shown[index];
   }
 
   /** The times as the API takes them. One that was left alone is still the same, to the microsecond. */

@@ -3,7 +3,7 @@
 
 import "../../shared/uncaught.js";
 import { signInLink } from "../../shared/account.js";
-import { insist } from "../../shared/api.js";
+import { Refused, insist } from "../../shared/api.js";
 import { button, h, setText } from "../../shared/dom.js";
 import { secondsUntil } from "../../shared/clock.js";
 import { countdown, day, t, timeOfDay } from "../../shared/i18n.js";
@@ -31,17 +31,20 @@ start().catch((error) => {
 async function start() {
   const { body } = await insist("GET", "/concerts");
   const concert = body.concerts.find((each) => each.concert_id === id);
-  if (!concert) throw Object.assign(new Error(), { code: "not_found" });
-  let shop;
+  if (!concert) throw new Refused(404, { code: "not_found" });
+  let isOpen = false;
   const ask = follow(id, {
     signal: following.signal,
     onStatus(status) {
       latest = status;
       if (status.state !== "admitted") backToLine();
-      else shop ??= openShop(concert, ask);
+      else if (!isOpen) {
+        isOpen = true;
+        openShop(concert, ask);
+      }
     },
     onTouch() {}, // what is done here says so itself
-    onLost: backToLine,
+    onLost: () => backToLine(),
   });
 }
 
@@ -49,7 +52,6 @@ function openShop(concert, ask) {
   const shop = new Shop(concert, ask);
   window.addEventListener("popstate", () => shop.open());
   shop.open();
-  return shop;
 }
 
 function backToLine(hash = "") {
@@ -92,7 +94,7 @@ class Shop {
     const wanted = new URLSearchParams(location.search).get("show");
     const all = dates.flatMap(({ date, shows: of }) => of.map((show) => ({ date, ...show })));
     const shows = all.filter(({ sale }) => sale === "open");
-    const chosen = shows.find(({ show_id: id }) => id === wanted) ?? (shows.length === 1 && shows[0]);
+    const chosen = shows.find(({ show_id: showId }) => showId === wanted) ?? (shows.length === 1 && shows[0]);
     if (!shows.length) {
       const sale = all.some((show) => show.sale === "ended") ? "ended" : "cancelled";
       showOver(this.concert, sale, { leave });

@@ -140,7 +140,10 @@ class Following {
   }
 
   fail(error) {
-    if (error.code === "token_finished") return (this.askedAt = 0); // the next status says why
+    if (error.code === "token_finished") {
+      this.askedAt = 0; // the next status says why
+      return 0;
+    }
     this.failures += 1;
     this.onTouch(false, error);
     const wait = Math.min(LONGEST_RETRY_MS, 500 * 2 ** this.failures) * (0.75 + Math.random() / 2);

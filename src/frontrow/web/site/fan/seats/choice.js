@@ -160,7 +160,7 @@ class Seats {
       return { item: h("li", {}, go), left };
     });
     if (!this.sections.children.length) this.sections.append(...this.rows.map(({ item }) => item));
-    this.rows.forEach(({ left }, index) => setText(left, t("section.left", { count: free[index] })));
+    for (const [index, { left }] of this.rows.entries()) setText(left, t("section.left", { count: free[index] }));
     this.tellBest();
   }
 
