@@ -8,7 +8,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench docs soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium wrk mermaid
+.PHONY: help install run dev test check format bench docs soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium wrk mermaid
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,9 @@ $(NODE_READY): $(READY) requirements/package.json requirements/package-lock.json
 
 run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
 	$(BIN)/frontrow serve --demo
+
+dev: $(READY)  ## run the server with demo concerts, restarted when a source file changes
+	$(BIN)/python -m tools.dev
 
 # What starts whole servers comes by itself. Much of a test is to wait: hence more than two processes.
 ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/test_serve.py \

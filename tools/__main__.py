@@ -67,7 +67,7 @@ def main() -> None:
     (REFERENCE / "api").mkdir(exist_ok=True)
     for name, text in found.items():
         (ROOT / name).write_text(text)
-        print(name)  # noqa: T201 - reports what it wrote
+        print(name)
 
 
 if __name__ == "__main__":
