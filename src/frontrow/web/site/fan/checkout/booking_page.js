@@ -9,7 +9,7 @@ import { secondsUntil } from "../../shared/clock.js";
 import { countdown, day, t, timeOfDay } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
-import { heading, showView } from "../../shared/view.js";
+import { heading, showView, viewName } from "../../shared/view.js";
 import { showCheckout } from "./checkout.js";
 import { showSeats } from "../seats/choice.js";
 import { follow } from "../line/follow.js";
@@ -37,6 +37,7 @@ async function start() {
     signal: following.signal,
     onStatus(status) {
       latest = status;
+      if (status.reason === "paid" && viewName() === "checkout") return; // that view opens the tickets
       if (status.state !== "admitted") backToLine();
       else if (!isOpen) {
         isOpen = true;

@@ -22,7 +22,7 @@ export function showCheckout(concert, reservation, { ended, refused }) {
 
 class Checkout {
   constructor(concert, reservation, ended, refused) {
-    Object.assign(this, { concert, reservation, ended, refused, balance: 0 });
+    Object.assign(this, { concert, reservation, ended, refused, balance: 0, isPaid: false });
   }
 
   async show() {
@@ -99,7 +99,10 @@ class Checkout {
     await this.ended();
   }
 
+  /** Opens the tickets, once: the payment and the watch both report that the hold is paid. */
   paid(paymentId) {
+    if (this.isPaid) return;
+    this.isPaid = true;
     location.assign(`/tickets?paid=${paymentId}`);
   }
 
