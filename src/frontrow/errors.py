@@ -1,9 +1,9 @@
-"""What can be refused, and why: stable codes and fields, no HTTP.
+"""The errors that Frontrow raises: stable codes and fields, no HTTP.
 
     FrontrowError
-    ├── SetupError            the server can't start; one line says why
-    │   └── WrongUse          and it is what it was told
-    ├── SignInFailed          a page's sign-in came to nothing; ``reason``
+    ├── SetupError            the server can't start; the message is one line
+    │   └── WrongUse          an option, argument or variable is wrong
+    ├── SignInFailed          a sign-in on the pages failed; ``reason``
     └── DomainError           a call is refused; ``code`` and ``fields`` are the contract's
         ├── Malformed, InvalidRequest, TooLarge, UnsupportedMediaType
         ├── CredentialMissing, CredentialInvalid, TokenFinished
@@ -31,18 +31,18 @@ FinishReason: TypeAlias = Literal["paid", "left", "expired"]
 
 
 class Fault(enum.Enum):
-    """What a failed database call means to those who wait for it."""
+    """What a failed database call means for the calls in its batch."""
 
     LOST = enum.auto()
-    """The database or the connection went away: nobody knows whether it ran. Send it again."""
+    """The connection was lost: the batch may or may not have run. Run it again."""
     CONFLICT = enum.auto()
-    """The database undid it because of others (a deadlock, say). Send it again."""
+    """The database rolled it back because of a conflict (such as a deadlock). Run it again."""
     ITEM = enum.auto()
-    """It failed because of something in it: find the item by halving the batch."""
+    """An item made it fail: find it by halving the batch."""
 
 
 class FrontrowError(Exception):
-    """Any error that Frontrow raises on purpose."""
+    """The base of all errors that Frontrow raises."""
 
 
 class SetupError(FrontrowError):
@@ -54,17 +54,17 @@ class SetupError(FrontrowError):
 
 
 class WrongUse(SetupError):
-    """An option, an argument or a variable is wrong, as only the work itself has shown."""
+    """An option, an argument or a variable is wrong in a way that only its use has shown."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, exit_code=2)
 
 
 class SignInFailed(FrontrowError):
-    """A page's sign-in at the issuer has come to nothing; it can be begun again.
+    """A sign-in at the issuer failed; the user can start again.
 
-    ``reason``: refused (the issuer, or the user there, said no), expired (too late, used already,
-    or begun in another browser), failed (what came back from the issuer isn't right).
+    ``reason``: refused (by the issuer or by the user), expired (too late, already used, or started
+    in another browser), failed (the issuer's answer is invalid).
     """
 
     def __init__(self, reason: Literal["refused", "expired", "failed"]) -> None:
@@ -73,7 +73,7 @@ class SignInFailed(FrontrowError):
 
 
 class DomainError(FrontrowError):
-    """A call is refused and has changed nothing. ``fields`` are the contract's further members."""
+    """A call is refused and changed nothing. ``fields`` are the contract's further members."""
 
     code: ClassVar[str]
     message: ClassVar[str]
@@ -85,14 +85,14 @@ class DomainError(FrontrowError):
 
 
 class Malformed(DomainError):
-    """The request can't be read at all."""
+    """The request can't be parsed."""
 
     code = "malformed"
-    message = "The request can't be read."
+    message = "The request can't be parsed."
 
 
 LONGEST_TEXT = 500
-"""Characters of what an error says of one field."""
+"""Maximum characters of a pointer or a detail."""
 
 
 def _shortened(text: str) -> str:
@@ -107,16 +107,16 @@ class InvalidRequest(DomainError):
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> "InvalidRequest":
-        """One field is wrong; ``pointer`` is its JSON pointer or its parameter's name.
+        """Returns the error for one field; ``pointer`` is its JSON pointer or parameter name.
 
-        What the caller sent, and is in them, may be long: it isn't said back in full.
+        Both are cut to ``LONGEST_TEXT``, because they may contain what the caller sent.
         """
         pointer, detail = _shortened(pointer), _shortened(detail)
         return cls(detail, errors=[{"pointer": pointer, "detail": detail}])
 
 
 class TooLarge(DomainError):
-    """The body is larger than the server takes."""
+    """The body is larger than the server accepts."""
 
     code = "too_large"
     message = "The request body is too large."
@@ -158,69 +158,69 @@ class InsufficientBalance(DomainError):
 
 
 class NotAdmitted(DomainError):
-    """The line hasn't called this token yet. ``ahead``, ``poll_after_ms``."""
+    """The token has not been admitted yet. ``ahead``, ``poll_after_ms``."""
 
     code = "not_admitted"
-    message = "The line hasn't called this token yet."
+    message = "This token has not been admitted yet."
 
 
 class NotAllowed(DomainError):
-    """The credential is valid but not for this: another concert's, or there are no guests here."""
+    """The credential is valid but not for this call, such as a token for another concert."""
 
     code = "not_allowed"
     message = "This token is for another concert."
 
 
 class ChallengeRequired(DomainError):
-    """A guest account is given for proof of work only."""
+    """A guest account requires proof of work."""
 
     code = "challenge_required"
-    message = "Get a challenge (GET /users/challenge), solve it and send it along."
+    message = "Get a challenge (GET /users/challenge), solve it and send the solution."
 
 
 class ChallengeFailed(DomainError):
-    """The challenge gives no account. ``reason``: invalid, expired or used."""
+    """The solved challenge is not accepted. ``reason``: invalid, expired or used."""
 
     code = "challenge_failed"
-    message = "This challenge isn't solved, has ended, or was used. Get another one."
+    message = "The challenge is not solved, has expired, or was used. Get another one."
 
 
 class NotFound(DomainError):
-    """There is no such thing, or it is somebody else's."""
+    """The object does not exist, or belongs to another user."""
 
     code = "not_found"
-    message = "There is nothing here."
+    message = "Not found."
 
 
 class SeatTaken(DomainError):
-    """A wanted seat is held or owned. ``seats``: which."""
+    """A requested seat is held or owned. ``seats``: which."""
 
     code = "seat_taken"
-    message = "Somebody has these seats."
+    message = "These seats are held or sold."
 
 
 class SeatsUnavailable(DomainError):
-    """Fewer seats are free than wanted, or not side by side.
+    """Fewer seats are available than requested, or not side by side.
 
-    ``available``: how many are; ``together``: the most of them side by side.
+    ``available``: the number available; ``together``: the largest number side by side.
     """
 
     code = "seats_unavailable"
-    message = "There are not as many seats as wanted."
+    message = "Not enough seats are available."
 
 
 class SeatLimit(DomainError):
-    """More seats than one user may have in this concert. ``limit``."""
+    """The user would have more seats of this concert than allowed. ``limit``."""
 
     code = "seat_limit"
-    message = "That is more seats than one user may have."
+    message = "This exceeds the number of seats that a user may have."
 
 
 class ShowAmbiguous(DomainError):
     """The date has several shows. ``shows``: their ids."""
 
     code = "show_ambiguous"
-    message = "This date has several shows. Say which with show_id."
+    message = "This date has several shows. Choose one with show_id."
 
 
 class ReservationClosed(DomainError):
@@ -231,14 +231,14 @@ class ReservationClosed(DomainError):
 
 
 class BalanceRemains(DomainError):
-    """The user still has money. ``balance`` in minor units."""
+    """The user still has a balance. ``balance`` in minor units."""
 
     code = "balance_remains"
-    message = "There is money left in the balance. Have it paid out first."
+    message = "The balance is not zero. Have it paid out first."
 
 
 class RoomClosed(DomainError):
-    """The waiting room takes nobody any more."""
+    """The waiting room is closed for joining."""
 
     code = "room_closed"
     message = "This waiting room is closed."
@@ -252,17 +252,17 @@ class ShowClosed(DomainError):
 
 
 class KeyLimit(DomainError):
-    """The user has as many user keys as there may be. ``limit``."""
+    """The user has reached the limit of user keys. ``limit``."""
 
     code = "key_limit"
-    message = "You have as many user keys as there may be. Revoke the others first."
+    message = "The limit of user keys is reached. Revoke others first."
 
 
 class RefundClosed(DomainError):
-    """Buyers of this concert may no longer have a purchase refunded, or never might."""
+    """The buyer may not refund this purchase, or no longer."""
 
     code = "refund_closed"
-    message = "This purchase can't be given back, or no longer. The organiser may still refund it."
+    message = "You can't refund this purchase, or no longer. The organiser may still refund it."
 
 
 class WrongShow(DomainError):
@@ -273,38 +273,38 @@ class WrongShow(DomainError):
 
 
 class TicketVoid(DomainError):
-    """The ticket is no longer one. ``reason``: refunded or show_cancelled."""
+    """The ticket is void. ``reason``: refunded or show_cancelled."""
 
     code = "ticket_void"
     message = "This ticket is void."
 
 
 class AlreadyCheckedIn(DomainError):
-    """The ticket was let in before. ``checked_in_at``, ``gate`` (``None``: it didn't say)."""
+    """The ticket was checked in before. ``checked_in_at``, ``gate`` (``None`` if not given)."""
 
     code = "already_checked_in"
-    message = "This ticket was let in already."
+    message = "This ticket has already been checked in."
 
 
 class KeyInUse(DomainError):
-    """The signing key can't be retired: it is the one that signs."""
+    """The signing key can't be retired while it signs."""
 
     code = "key_in_use"
-    message = "This key signs now. It can be retired once another one does."
+    message = "This key is signing. It can be retired after another key has taken over."
 
 
 class HoldExpired(DomainError):
     """The hold ended before it was paid."""
 
     code = "hold_expired"
-    message = "The hold has ended and its seats are free again."
+    message = "The hold has expired and its seats are available again."
 
 
 class AmountMismatch(DomainError):
-    """The amount isn't the reservation's. ``expected`` in minor units."""
+    """The amount differs from the reservation's. ``expected`` in minor units."""
 
     code = "amount_mismatch"
-    message = "The amount isn't the reservation's."
+    message = "The amount differs from the reservation's amount."
 
 
 class IdempotencyKeyReused(DomainError):
@@ -315,13 +315,13 @@ class IdempotencyKeyReused(DomainError):
 
 
 class RateLimited(DomainError):
-    """More than one may ask for in this time. Nothing was done.
+    """The caller exceeded a rate limit. Nothing was done.
 
-    ``retry_after_seconds``: when it makes sense to ask again, in whole seconds.
+    ``retry_after_seconds``: when to try again, in whole seconds.
     """
 
     code = "rate_limited"
-    message = "Too many requests. Ask again after Retry-After."
+    message = "Too many requests. Try again after Retry-After."
 
     def __init__(
         self, detail: str | None = None, /, *, retry_after_seconds: int = 1, **fields: object
@@ -331,7 +331,7 @@ class RateLimited(DomainError):
 
 
 class Overloaded(DomainError):
-    """The call would wait too long; it was not run."""
+    """The call would have waited too long; it was not run."""
 
     code = "overloaded"
     message = "The server is busy and did not run this. Try again."

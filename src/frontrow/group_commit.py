@@ -1,12 +1,12 @@
-"""Group commit: calls of one kind that wait at the same moment ride one database call.
+"""Group commit: calls of one kind that wait at the same time share one database call.
 
-A ``Lane`` is a queue with one worker: while a batch runs, new calls gather; when it ends, all of
-them (up to a limit) go together, in order of arrival. A call's client may go away; its batch goes
-on.
+A ``Lane`` is a queue with a worker. While a batch runs, new calls queue; when it ends, all of them
+(up to a limit) form the next batch, in order of arrival. If a call's client disconnects, its batch
+still runs.
 
-The lane knows nothing of the database. ``run`` takes the items of a batch and returns one outcome
-for each; ``AGAIN`` for an item that met another item of its own batch and is to be run in the next
-one. ``classify`` says what an exception of ``run`` means (``errors.Fault``).
+A lane does not know the database. ``run`` takes the items of a batch and returns an outcome for
+each, or ``AGAIN`` for an item that conflicts with another item of its batch and must run in the
+next one. ``classify`` says what an exception of ``run`` means (``errors.Fault``).
 """
 
 import asyncio
@@ -30,15 +30,15 @@ class Again(enum.Enum):
 
 
 AGAIN: Final = Again.AGAIN
-"""The outcome of an item that has to be run in the next batch."""
+"""The outcome of an item that must run in the next batch."""
 
 
 class Decided(Protocol):
-    """What a database function answers to one item."""
+    """The answer of a database function to one item."""
 
     @property
     def outcome(self) -> str:
-        """What came of the item; ``again``: run it in the next batch."""
+        """The outcome of the item; ``again``: run it in the next batch."""
 
 
 Answer = TypeVar("Answer", bound=Decided)
@@ -50,14 +50,14 @@ def with_again(answers: Iterable[Answer]) -> list[Answer | Again]:
 
 
 class BatchObserver(Protocol):
-    """Is told of every batch that ran."""
+    """Called after every batch."""
 
     def __call__(self, lane: str, items: int, seconds: float, /) -> None:
-        """A batch of this lane ran, with so many items, for so long."""
+        """Records a batch of this lane: its number of items and its duration."""
 
 
 class _Waiter(Generic[Item, Outcome]):
-    """One call: what it asks, where its answer goes, and until when (loop time) it may wait."""
+    """One call: its item, the future of its answer, and its deadline in loop time."""
 
     __slots__ = ("answer", "deadline", "item")
 
@@ -73,7 +73,7 @@ class _Waiter(Generic[Item, Outcome]):
 
     @property
     def refused(self) -> bool:
-        """Whether its caller has been told that it may not have run; one who went away has not."""
+        """Whether the caller has received an error; false if the caller disconnected."""
         return self.answer.done() and not self.answer.cancelled()
 
     def refuse(self, error: BaseException) -> None:
@@ -84,23 +84,23 @@ class _Waiter(Generic[Item, Outcome]):
 class Lane(Generic[Item, Outcome]):
     """One kind of call.
 
-    One batch at a time keeps the order of arrival; a second one in flight keeps the database at
-    work while the process reads and answers. Then the first thing in a batch may be decided before
-    the last thing of the batch sent before it.
+    With one batch in flight the order of arrival is kept. A second one keeps the database busy
+    while this process reads results and answers; then an item may be decided before the last item
+    of the batch before it.
 
     Args:
         name: for metrics.
-        run: runs a batch; gives one outcome (or ``AGAIN``) for each item, in their order.
+        run: runs a batch; returns an outcome (or ``AGAIN``) for each item, in their order.
         classify: what an exception of ``run`` means.
-        batch_items: most items in a batch.
-        queue_items: most calls waiting; one more is refused with ``Overloaded``.
-        deadline_seconds: longest wait of a call. In the queue it ends with ``Overloaded`` and is
-            not run later; in a running batch with ``Unavailable``, and the batch goes on.
-        in_flight: most batches of this lane that run at a time.
-        observe: told of every batch.
+        batch_items: maximum items in a batch.
+        queue_items: maximum waiting calls; further calls are refused with ``Overloaded``.
+        deadline_seconds: maximum wait of a call. A queued call is then refused with ``Overloaded``
+            and never run; one in a running batch with ``Unavailable``, and the batch continues.
+        in_flight: maximum batches of this lane that run at the same time.
+        observe: called after every batch.
     """
 
-    # Between two tries of the same batch after a fault.
+    # Between two attempts at the same batch after a fault.
     _FIRST_PAUSE_SECONDS = 0.01
     _LONGEST_PAUSE_SECONDS = 0.25
 
@@ -127,17 +127,17 @@ class Lane(Generic[Item, Outcome]):
         self._queue: deque[_Waiter[Item, Outcome]] = deque()
         self._in_flight = in_flight
         self._running: list[Sequence[_Waiter[Item, Outcome]]] = []
-        # A worker is at work until it finds the queue empty; its task is done only a moment later.
+        # A worker counts until it finds the queue empty; its task ends only a moment later.
         self._at_work = 0
         self._workers: set[asyncio.Task[None]] = set()
         self._watch: asyncio.TimerHandle | None = None
 
     def submit(self, item: Item) -> "asyncio.Future[Outcome]":
-        """Runs one item with the next batch; await what comes back for its outcome.
+        """Queues an item for the next batch. Returns the future of its outcome.
 
         Raises:
-            Overloaded: it was not run: the queue is full, or it waited in it past its deadline.
-            Unavailable: the database was away past the deadline; it may or may not have run.
+            Overloaded: it was not run: the queue is full, or its deadline passed in the queue.
+            Unavailable: the database was away until the deadline; it may or may not have run.
         """
         if len(self._queue) >= self._queue_items:
             raise Overloaded
@@ -160,11 +160,11 @@ class Lane(Generic[Item, Outcome]):
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for their batch."""
+        """The number of queued calls."""
         return len(self._queue)
 
     async def drained(self) -> None:
-        """Waits until nothing waits or runs any more."""
+        """Waits until nothing is queued or running."""
         while self._workers:
             await asyncio.wait(self._workers)
 
@@ -185,7 +185,7 @@ class Lane(Generic[Item, Outcome]):
     async def _settle(
         self, batch: Sequence[_Waiter[Item, Outcome]]
     ) -> list[_Waiter[Item, Outcome]]:
-        """Runs a batch until each of its calls has an answer. Returns those to be run again."""
+        """Runs a batch until each call has an answer. Returns the calls to run again."""
         pause = self._FIRST_PAUSE_SECONDS
         while True:
             started = time.perf_counter()
@@ -194,7 +194,7 @@ class Lane(Generic[Item, Outcome]):
                 if len(outcomes) != len(batch):
                     message = f"{len(outcomes)} outcomes for {len(batch)} items in {self.name}"
                     raise RuntimeError(message)  # noqa: TRY301 - a broken statement is split like any other
-            except Exception as error:  # noqa: BLE001 - whatever it is, every call gets its answer
+            except Exception as error:  # noqa: BLE001 - every call gets an answer
                 fault = self._classify(error)
                 if fault is Fault.ITEM:
                     return await self._split(batch, error)
@@ -210,7 +210,7 @@ class Lane(Generic[Item, Outcome]):
     async def _split(
         self, batch: Sequence[_Waiter[Item, Outcome]], error: Exception
     ) -> list[_Waiter[Item, Outcome]]:
-        """One item makes the statement fail: its neighbours must not."""
+        """Runs the halves of a failed batch, so that one item doesn't fail the others."""
         if len(batch) == 1:
             batch[0].refuse(error)
             return []
@@ -232,14 +232,14 @@ class Lane(Generic[Item, Outcome]):
         return again
 
     def _refuse_overdue(self) -> None:
-        """Answers the calls whose deadline has passed, and sets the watch for the next one."""
+        """Refuses the calls whose deadline has passed, and schedules the next check."""
         now = asyncio.get_running_loop().time()
         running = [waiter for batch in self._running for waiter in batch]
         for waiter in running:
             if waiter.deadline <= now:
                 waiter.refuse(Unavailable())
-        # What was sent back is older than those behind it. Two batches may send theirs back in
-        # either order, so an item may be refused as late as one batch after its deadline.
+        # Calls to run again are at the front and older than those behind them. Two batches return
+        # theirs in either order, so a call may be refused one batch later than its deadline.
         while self._queue and self._queue[0].deadline <= now:
             self._queue.popleft().refuse(Overloaded())
         pending = [w.deadline for w in running if not w.answer.done()]
@@ -252,7 +252,7 @@ class Lane(Generic[Item, Outcome]):
 
 
 class Lanes:
-    """Opens lanes with the same limits, and knows them all."""
+    """Opens lanes with the same limits, and drains them together."""
 
     def __init__(
         self,
@@ -277,7 +277,7 @@ class Lanes:
         *,
         in_flight: int = 2,
     ) -> Lane[Item, Outcome]:
-        """A new lane. ``name`` is for the metrics; several lanes may share it."""
+        """Opens a lane. ``name`` is its label in the metrics; several lanes may share it."""
         lane = Lane(
             name,
             run,
@@ -292,6 +292,6 @@ class Lanes:
         return lane
 
     async def drained(self) -> None:
-        """Waits until no lane has anything left."""
+        """Waits until no lane has anything queued or running."""
         for lane in self._lanes:
             await lane.drained()

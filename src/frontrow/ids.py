@@ -1,4 +1,4 @@
-"""Who and what a call is about: a place in a line, and the ids that make a write happen once."""
+"""Ids: the reference to a place that a token carries, and ids that make a write idempotent."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 OPERATOR = UUID("00000000-0000-0000-0000-0000000000aa")
-"""Whose Idempotency-Keys the operator's are; no user has this id."""
+"""The owner of the operator's Idempotency-Keys; no user has this id."""
 
 _VARIANT = 0b10 << 62
 # All but version and variant, of the 80 bits behind the time.
@@ -20,7 +20,7 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 class PlaceRef(msgspec.Struct, frozen=True, gc=False):
-    """A place in a line, as its signed token names it."""
+    """A place in a line as its signed token identifies it."""
 
     user_id: UUID
     concert_id: UUID
@@ -40,9 +40,9 @@ def place_arrays(places: Sequence[PlaceRef]) -> dict[str, list[object]]:
 
 
 def new_id() -> UUID:
-    """A new id (RFC 9562, version 7): random, but in order of time.
+    """Returns a new id: a time-ordered UUID (RFC 9562, version 7).
 
-    An index on such ids grows at one end instead of everywhere.
+    An index on such ids grows at its end only.
     """
     milliseconds = time.time_ns() // 1_000_000
     return UUID(
@@ -51,10 +51,10 @@ def new_id() -> UUID:
 
 
 def write_id(owner: UUID, operation: str, idempotency_key: str | None) -> UUID:
-    """The id of what a call is about to make.
+    """Returns the id of the object that a call creates.
 
-    With a key it is derived from owner, operation and key (RFC 9562, version 5), so that the same
-    call asked again finds what it made; without one it is new.
+    With a key it is derived from owner, operation and key (RFC 9562, version 5), so that a repeated
+    call finds the object; without a key it is new.
     """
     if idempotency_key is None:
         return new_id()
@@ -62,6 +62,6 @@ def write_id(owner: UUID, operation: str, idempotency_key: str | None) -> UUID:
 
 
 def request_hash(request: object) -> int:
-    """A signed 64-bit digest of what a request asks for: tells the same one from another."""
+    """Returns a signed 64-bit digest of a request, to tell a repeated request from another."""
     digest = hashlib.sha256(_encoder.encode(request)).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

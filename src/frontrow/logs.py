@@ -1,6 +1,6 @@
-"""How log lines look: one shape for our own and for the libraries', on standard error.
+"""The log: one format for our lines and those of libraries, on standard error.
 
-Use ``structlog.get_logger()`` and pass facts as keywords; never a key, a password or a token.
+Use ``structlog.get_logger()`` and pass values as keywords; never a key, a password or a token.
 """
 
 import logging
@@ -11,12 +11,12 @@ import structlog
 from structlog.typing import Processor
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-# These say at info what the banner and our own lines say already.
+# At level info these repeat what the banner and our own lines say.
 CHATTY = ("asyncio", "httpx2", "uvicorn", "uvicorn.error")
 
 
 class _StandardError:
-    """Whatever ``sys.stderr`` is when a line is written; tests and daemons exchange it."""
+    """The present ``sys.stderr``; tests and daemons replace it."""
 
     def write(self, text: str) -> int:
         return _stream().write(text)
@@ -30,7 +30,7 @@ def _stream() -> TextIO:
 
 
 def configure(log_format: str = "console", log_level: str = "info") -> None:
-    """Set up logging for this process. ``log_format``: console or json; see ``LEVELS``."""
+    """Configures the log of this process. ``log_format``: console or json; see ``LEVELS``."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

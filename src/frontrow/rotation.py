@@ -1,7 +1,7 @@
-"""Rotation of the keys that sign what Frontrow hands out, whatever they sign.
+"""Rotation of the signing keys of tokens, tickets and challenges.
 
-A new key signs only after a while, in which every process gets to know it; what the key before has
-signed goes on working until that one is retired (``keys/ring.py``).
+A new key starts signing after a lead time in which every process reads it; what the previous key
+signed remains valid until that key is retired (``keys/ring.py``).
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from frontrow.waiting_room import token
 Purpose: TypeAlias = Literal["token", "ticket", "challenge"]
 
 LEAD_SECONDS = 5 * REFRESH_SECONDS
-"""How long a key is known before it signs: each process reads its rings several times by then."""
+"""How long a key is known before it signs; each process reads its keys several times meanwhile."""
 
 _NEW: Mapping[Purpose, Callable[[], NewKey]] = {
     "token": token.new_key,
@@ -41,19 +41,18 @@ class KeyState(msgspec.Struct, frozen=True):
         Literal["coming", "signing", "accepted", "retired"],
         Meta(
             description=(
-                "It signs later, it signs now, another one signs and what this one signed works, "
-                "or that is refused."
+                "It will sign, it signs, its signatures are still accepted, or they are refused."
             )
         ),
     ]
-    signs_at: Annotated[datetime, Meta(description="From when on it signs.")]
+    signs_at: Annotated[datetime, Meta(description="When it starts to sign.")]
     retired_at: Annotated[
-        datetime | None, Meta(description="Since when what it signed is refused.")
+        datetime | None, Meta(description="When its signatures were first refused.")
     ]
 
 
 async def key_states(database: Database) -> list[KeyState]:
-    """All signing keys, by purpose, in the order in which they sign."""
+    """Returns all signing keys by purpose, in the order in which they sign."""
     return [
         KeyState(row["key_id"], purpose, row["state"], row["signs_at"], row["retired_at"])
         for purpose in _NEW
@@ -62,9 +61,9 @@ async def key_states(database: Database) -> list[KeyState]:
 
 
 async def ticket_keys(database: Database) -> list[bytes]:
-    """The public keys of genuine tickets: those that signed before, the one that does, any coming.
+    """Returns the public keys of genuine tickets: previous, current and coming ones.
 
-    What a retired key has signed is no longer genuine, so those aren't among them.
+    Retired keys are left out: what they signed is no longer genuine.
     """
     rows = await describe(database, ticket_signing.PURPOSE)
     return [row["public_key"] for row in rows if row["state"] != "retired"]
@@ -73,9 +72,10 @@ async def ticket_keys(database: Database) -> list[bytes]:
 async def rotate_key(
     database: Database, purpose: Purpose, idempotency_key: str | None = None
 ) -> tuple[KeyState, bool]:
-    """Adds a key that takes over in ``LEAD_SECONDS``.
+    """Adds a key that takes over after ``LEAD_SECONDS``.
 
-    Returns the key, and whether it had been added before.
+    Returns:
+        The key, and whether it is the replay of an earlier call.
 
     Raises:
         IdempotencyKeyReused: the key came with another request.
@@ -91,11 +91,11 @@ async def rotate_key(
 
 
 async def retire_key(database: Database, key_id: str) -> None:
-    """Ends a key: every process refuses what it has signed within a second.
+    """Retires a key: within a second every process refuses what it signed.
 
     Raises:
         NotFound: there is no such key.
-        KeyInUse: it is the one that signs.
+        KeyInUse: it is the key that signs now.
     """
     outcomes = {await end(database, purpose, key_id) for purpose in _NEW}
     if "signing" in outcomes:

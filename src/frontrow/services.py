@@ -1,4 +1,4 @@
-"""All features wired together, for one process."""
+"""Wires all features of one process together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ from frontrow.wallet.ledger import Ledger
 
 @dataclass(frozen=True)
 class Services:
-    """What a process works with."""
+    """The services of one process."""
 
     settings: Settings
     pool: asyncpg.Pool
@@ -51,9 +51,9 @@ class Services:
     load: Load
     users: Users
     sign_in: SignIn | None
-    """Who signs in elsewhere; ``None`` where no issuer is named."""
+    """Signs users in at an OpenID issuer; ``None`` without one."""
     challenges: Challenges | None
-    """Proof of work before a guest account; ``None`` where none is asked for."""
+    """Proof of work for guest accounts; ``None`` if it isn't required."""
     guests: Guests
     rooms: WaitingRooms
     draws: Draws
@@ -73,10 +73,10 @@ class Services:
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """The services on the database of the settings, until the block ends.
+    """Opens the services on the database of the settings, until the block ends.
 
     Raises:
-        SetupError: no database is named, or the installation sells in another currency.
+        SetupError: no database is set, or the installation has another currency.
         OSError, asyncpg.PostgresError: the database can't be reached or isn't migrated.
     """
     if settings.database_url is None:

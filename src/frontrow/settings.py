@@ -24,10 +24,10 @@ Burst = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 def networks(text: str) -> list[IPv4Network | IPv6Network]:
-    """The addresses and networks (CIDR) of a list with commas between.
+    """Returns the addresses and networks (CIDR) of a comma-separated list.
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: an entry is invalid.
     """
     return [ip_network(one.strip()) for one in text.split(",") if one.strip()]
 
@@ -36,7 +36,7 @@ def _check_networks(text: str) -> str:
     try:
         networks(text)
     except ValueError:
-        msg = "it must be addresses and networks with commas between, such as 10.0.0.0/8"
+        msg = "it must be a comma-separated list of addresses and networks, such as 10.0.0.0/8"
         raise ValueError(msg) from None
     return text
 
@@ -54,12 +54,12 @@ def _check_origin(origin: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is on this machine."""
+    """Returns whether a URL points to this machine."""
     return urlsplit(url).hostname in _LOOPBACK
 
 
 def is_safe_url(url: str) -> bool:
-    """Whether what is read there is what was said there: https, or http on this machine."""
+    """Returns whether a response can be trusted: https, or http on this machine."""
     scheme = urlsplit(url).scheme
     return bool(urlsplit(url).hostname) and (
         scheme == "https" or (scheme == "http" and is_loopback(url))
@@ -77,188 +77,190 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port to listen on.")
     public_origin: Annotated[str, AfterValidator(_check_origin)] | None = Field(
         None,
-        description="The origin of the pages, such as https://tickets.example.org, where a proxy "
-        "doesn't pass the Host on.",
+        description="The origin of the pages, such as https://tickets.example.org, for a proxy "
+        "that doesn't pass the Host header on.",
     )
     workers: PositiveCount = Field(1, description="Worker processes that share the port.")
     data_dir: Path | None = Field(
-        None, description="Where the embedded database and the operator key are kept."
+        None, description="Directory of the embedded database and the operator key."
     )
     database_url: SecretStr | None = Field(
         None, description="A PostgreSQL (15 or newer) to use instead of the embedded one."
     )
     migration_database_url: SecretStr | None = Field(
-        None, description="The same database as a role that may change the schema."
+        None, description="URL of the same database with a role that may change the schema."
     )
     operator_key: SecretStr | None = Field(
-        None, min_length=16, description="The operator's key; made and stored where unset."
+        None,
+        min_length=16,
+        description="The operator key; created and stored in the data directory if unset.",
     )
     currency: Annotated[str, AfterValidator(_check_currency)] = Field(
         "KRW",
         description="The one currency of this installation (ISO 4217), fixed at its first start.",
     )
     log_format: Literal["console", "json"] = Field(
-        "console", description="How log lines are written: console or json."
+        "console", description="Format of log lines: console or json."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least level that is logged."
+        "info", description="The lowest level that is logged."
     )
     metrics_dir: Path | None = Field(
-        None, description="Where worker processes share their metrics; set by the command."
+        None,
+        description="Directory in which worker processes share their metrics; set by the command.",
     )
 
     trusted_proxies: Annotated[str, AfterValidator(_check_networks)] | None = Field(
         None,
-        description="Addresses and networks of the proxies that may say whose a request is, with "
-        "commas between.",
+        description="Addresses and networks of the proxies whose client address header is trusted, "
+        "comma-separated.",
     )
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
         "x-forwarded-for",
-        description="Where these proxies say it: x-forwarded-for or forwarded.",
+        description="The header in which proxies name the client: x-forwarded-for or forwarded.",
     )
     address_requests_per_second: RatePerSecond = Field(
-        1000, description="Most requests of one address on end; more are answered 429. 0: no limit."
+        1000, description="Sustained requests per second of one address; more get 429. 0: no limit."
     )
-    address_burst: Burst = Field(5000, description="Most requests of one address at once.")
+    address_burst: Burst = Field(5000, description="Burst of requests of one address.")
     user_requests_per_second: RatePerSecond = Field(
-        50, description="Most requests of one user on end, to each process. 0: no limit."
+        50, description="Sustained requests per second of one user, in each process. 0: no limit."
     )
-    user_burst: Burst = Field(500, description="Most requests of one user at once.")
+    user_burst: Burst = Field(500, description="Burst of requests of one user.")
     guests_per_minute: RatePerMinute = Field(
-        600, description="Most guest accounts made from one address. 0: no limit."
+        600, description="Guest accounts per minute and address. 0: no limit."
     )
     wrong_operator_keys_per_minute: RatePerMinute = Field(
         20,
-        description="Most wrong operator's keys from one address; then none is tried. 0: no limit.",
+        description="Wrong operator keys per minute and address before 429. 0: no limit.",
     )
     rate_limit_keys: Annotated[int, Field(ge=2)] = Field(
-        100_000, description="Most addresses, and users, whose requests one process counts."
+        100_000, description="Addresses, and users, that one process keeps rate limits for."
     )
 
     pool_connections: PositiveCount = Field(
         10, description="Database connections of one worker process."
     )
     connect_timeout_seconds: PositiveSeconds = Field(
-        10, description="Longest wait for the database at start."
+        10, description="Time limit for connecting to the database."
     )
-    batch_items: PositiveCount = Field(500, description="Most calls in one batch (group commit).")
+    batch_items: PositiveCount = Field(
+        500, description="Maximum calls in one batch (group commit)."
+    )
     queue_items: PositiveCount = Field(
-        20_000, description="Most calls waiting for one kind of batch; more are answered 503."
+        20_000, description="Maximum calls waiting in one lane; more get 503."
     )
     deadline_seconds: PositiveSeconds = Field(
-        10, description="Longest time a call may wait for its batch; then 503."
+        10, description="Maximum wait of a call for its batch; then 503."
     )
     unpaid_holds: PositiveCount = Field(
-        20, description="Most holds of a concert that a user may let go unpaid; then 429."
+        20, description="Unpaid holds that a user may release in a concert; then 429."
     )
     unpaid_holds_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
-        600, description="The time in which they are counted."
+        600, description="The period in which released unpaid holds are counted."
     )
     body_bytes: PositiveCount = Field(65_536, description="Largest request body.")
     cached_credentials: PositiveCount = Field(
-        50_000, description="Most verified tokens, and user keys, remembered by one process."
+        50_000, description="Verified tokens, and user keys, that one process caches."
     )
     credential_seconds: PositiveSeconds = Field(
-        0.5, description="How often a process looks for user keys that were revoked elsewhere."
+        0.5, description="Interval at which a process reads the user keys revoked by others."
     )
     token_key_overlap_seconds: Annotated[float, Field(ge=0)] = Field(
         2_592_000,
         description=(
-            "How long queue tokens of the key before are accepted after another one took over; "
-            "0: until it is retired by hand."
+            "How long queue tokens signed by a replaced key are accepted; "
+            "0: until the key is retired by hand."
         ),
     )
     oidc_issuer: str | None = Field(
-        None, description="An OpenID issuer whose ID tokens are taken in place of user keys."
+        None, description="An OpenID issuer whose ID tokens are accepted in place of user keys."
     )
     oidc_audience: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
-        None, description="The `aud` of its ID tokens: the client id that it knows this server by."
+        None, description="The required `aud` of its ID tokens: the client id of this server."
     )
     oidc_jwks_url: str | None = Field(
-        None, description="Where its keys are; by default where its discovery document says."
+        None, description="URL of its keys; by default from its discovery document."
     )
     oidc_algorithm: Algorithm = Field(
-        "RS256", description="The one algorithm that its ID tokens are signed with."
+        "RS256", description="The algorithm of its ID tokens' signatures."
     )
     oidc_refresh_seconds: PositiveSeconds = Field(
-        300, description="How often a process reads the issuer's keys."
+        300, description="Interval at which a process reads the issuer's keys."
     )
     oidc_stale_seconds: PositiveSeconds = Field(
-        86_400, description="How long it goes on with the keys it has when they can't be read."
+        86_400, description="How long cached keys are used while they can't be read."
     )
     oidc_client_secret: SecretStr | None = Field(
         None,
         min_length=1,
-        description="The secret that it knows this server by when people sign in on the pages; "
-        "without one, by PKCE alone.",
+        description="The client secret for signing in on the pages; without one, PKCE alone.",
     )
     oidc_authorization_url: str | None = Field(
-        None, description="Where people sign in; by default where its discovery document says."
+        None, description="URL of the sign-in page; by default from its discovery document."
     )
     oidc_token_url: str | None = Field(
         None,
-        description="Where a code is exchanged; by default where its discovery document says.",
+        description="URL of the token endpoint; by default from its discovery document.",
     )
     oidc_session_seconds: Annotated[int, Field(ge=600, le=34_560_000)] = Field(
-        604_800, description="How long somebody who signed in on the pages stays signed in."
+        604_800, description="Length of a session of a user who signed in on the pages."
     )
     guests: bool | None = Field(
-        None, description="Whether guest accounts are given; by default where no issuer is named."
+        None, description="Whether guest accounts exist; by default only without an issuer."
     )
     guest_challenge: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
         0,
         description=(
-            "Proof of work before a guest account: the most tries that it takes, half of them on "
+            "Proof of work for a guest account: the maximum tries that it takes, half of them on "
             "average; 0: none."
         ),
     )
     guest_challenge_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
-        300, description="How long such a challenge may be solved."
+        300, description="How long a challenge can be solved."
     )
-    streams: PositiveCount = Field(
-        20_000, description="Most open streams of one process; more are answered 503."
-    )
+    streams: PositiveCount = Field(20_000, description="Open streams of one process; more get 503.")
     stream_heartbeat_seconds: Annotated[float, Field(gt=0, le=14.5)] = Field(
-        14, description="How often a stream tells its status anyway; clients count on 15 s."
+        14, description="Interval at which a stream repeats its status; clients rely on 15 s."
     )
     snapshot_seconds: PositiveSeconds = Field(
-        0.2, description="How often a process refreshes its view of the lines."
+        0.2, description="Interval at which a process refreshes its snapshot of the lines."
     )
     seat_map_seats: PositiveCount = Field(
-        1_000_000, description="Most seats whose states one process keeps for those who look."
+        1_000_000, description="Seats whose states one process caches for seat maps."
     )
     seat_change_seconds: Annotated[float, Field(ge=120)] = Field(
-        600, description="How long changes of seats are logged for those who follow a seat map."
+        600, description="How long seat changes are kept for clients that follow a seat map."
     )
     stock_seconds: PositiveSeconds = Field(
-        1.0, description="How often a process counts the seats that are left."
+        1.0, description="Interval at which a process counts the seats left."
     )
     admission_tick_seconds: PositiveSeconds = Field(
-        0.1, description="Longest wait between two looks at who may come in."
+        0.1, description="Maximum time between two admission rounds."
     )
     adaptive_step_seconds: PositiveSeconds = Field(
         2.0, description="Time between two steps of an adaptive policy's cap."
     )
     expiry_tick_seconds: PositiveSeconds = Field(
-        0.5, description="How often ended holds are tidied away."
+        0.5, description="Interval at which expired holds are marked as expired."
     )
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = Field(
         90,
-        description="What `frontrow prune` drops was over for so many days; 0 keeps everything.",
+        description="Age in days at which `frontrow prune` deletes ended data; 0: never.",
     )
     linger_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         0,
         description="How long a stopping server still answers on open connections; 5 behind nginx.",
     )
     drain_seconds: PositiveSeconds = Field(
-        15, description="Longest wait for running calls when the server stops."
+        15, description="Maximum wait for running calls when the server stops."
     )
 
     @field_validator("oidc_issuer", "oidc_jwks_url", "oidc_authorization_url", "oidc_token_url")
     @classmethod
     def _is_safe(cls, url: str | None) -> str | None:
         if url is not None and not is_safe_url(url):
-            raise ValueError("it must be an https address, or an http one on this machine")
+            raise ValueError("it must be an https URL, or an http URL on this machine")
         return url
 
     @field_validator("oidc_audience")
@@ -270,11 +272,11 @@ class Settings(BaseSettings):
 
     @property
     def guests_allowed(self) -> bool:
-        """Whether guest accounts are given."""
+        """Whether this server gives guest accounts."""
         return self.oidc_issuer is None if self.guests is None else self.guests
 
     def to_environment(self) -> dict[str, str]:
-        """The variables that give a child process these settings, secrets included."""
+        """Returns these settings as environment variables for a child process, with secrets."""
         values = {
             f"FRONTROW_{name.upper()}": getattr(self, name) for name in type(self).model_fields
         }

@@ -29,7 +29,10 @@ async def test_keys_are_listed_rotated_and_retired(database: Database) -> None:
         refused = await run(database, "retire", old)
         assert (refused.exit_code, refused.output) == (
             cli.USAGE,
-            f"frontrow: {old}: This key signs now. It can be retired once another one does.\n",
+            (
+                f"frontrow: {old}: This key is signing. It can be retired after another key has "
+                "taken over.\n"
+            ),
         )
         await pass_time(database, 6)
         assert (await run(database, "retire", old)).exit_code == 0

@@ -1,7 +1,7 @@
 """The application that a worker process serves.
 
-Start-up opens the services, starts the upkeep and fills the router from the table of calls;
-shutdown answers those who wait, lets running batches end, and closes.
+Start-up opens the services, starts the upkeep and fills the router from the table of calls.
+Shutdown answers waiting calls, finishes running batches, and closes the services.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from frontrow.upkeep.jobs import running
 from frontrow.web.access.credentials import operator_key
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask
-from frontrow.web.endpoint import endpoint, request_id, tell_rate_limit
+from frontrow.web.endpoint import add_rate_limit_headers, endpoint, request_id
 from frontrow.web.pages import routes
 from frontrow.web.pages.assets import Files
 from frontrow.web.problems import problem
@@ -33,20 +33,20 @@ _FLUSH_SECONDS = 1.0
 
 
 class FrontrowApplication(Application):
-    """The application, whose server calls ``drain`` before it waits for running calls to end.
+    """The application; its server calls ``drain`` before it waits for running calls to end.
 
-    That answers at once those who wait for something to happen. (The framework's ``on_stop`` comes
-    too late: when no call runs any more.)
+    ``drain`` answers long polls and ends streams at once. (The framework's ``on_stop`` runs too
+    late: after all calls have ended.)
     """
 
     def __init__(self) -> None:
-        # A router of its own: the framework's default one is shared by all of a process.
+        # A router of its own: the framework's default router is shared within the process.
         super().__init__(router=Router(), show_error_details=False)
         self.drain: Callable[[], None] = lambda: None
 
 
 def create_app(settings: Settings | None = None) -> FrontrowApplication:
-    """The application, on the settings in the environment if none are given."""
+    """Creates the application, by default with the settings of the environment."""
     application = FrontrowApplication()
     resources = contextlib.AsyncExitStack()
     settings = settings or Settings()
@@ -74,9 +74,9 @@ def create_app(settings: Settings | None = None) -> FrontrowApplication:
 
 
 def _spare_the_collector() -> None:
-    """Looks for garbage less often, and never at what stands by now.
+    """Makes garbage collection rare, and exempts the objects that exist by now.
 
-    That lives as long as the process, and calls leave no cycles behind.
+    These live as long as the process, and calls create no reference cycles.
     """
     gc.collect()
     gc.freeze()
@@ -84,7 +84,7 @@ def _spare_the_collector() -> None:
 
 
 def _route(app: Application, services: Services) -> list[CallTally]:
-    """Fills the router; gives what counts the calls."""
+    """Fills the router. Returns the tallies of the calls."""
     operator, limits = operator_key(services), Limits(services.settings)
     tallies = []
     for route in routes.routes(Files(), services, limits):
@@ -101,7 +101,7 @@ def _route(app: Application, services: Services) -> list[CallTally]:
 
 
 def _limited(handler: Handler, services: Services, limits: Limits) -> Handler:
-    """A handler that is no call, behind the limit of addresses that each call has too."""
+    """Returns a page's handler behind the address limit that all calls have."""
 
     async def respond(request: Request) -> Response:
         ask = Ask(request, services)
@@ -111,7 +111,7 @@ def _limited(handler: Handler, services: Services, limits: Limits) -> Handler:
             response = problem(error)
             response.add_header(b"x-request-id", request_id(request))
             if ask.rate_limit is not None:
-                tell_rate_limit(response, ask.rate_limit)
+                add_rate_limit_headers(response, ask.rate_limit)
             return response
         return await handler(request)
 

@@ -1,7 +1,7 @@
-"""The table of calls: what each one takes, answers and refuses.
+"""The type of the table of calls: what each call takes, answers and refuses.
 
-One ``Call`` is one line of the contract. The router (``endpoint.py``) and the OpenAPI document
-(``openapi.py``) are both made from the table, so they can't disagree.
+A ``Call`` is a line of the contract. The router (``routes``, ``endpoint``) and the OpenAPI document
+(``openapi/``) are both built from the table, so they can't disagree.
 """
 
 import enum
@@ -23,20 +23,20 @@ class Who(enum.Enum):
     NOBODY = "none"
     USER = "key"
     """A user key."""
-    TOKEN = "token"  # noqa: S105 - no password
+    TOKEN = "token"  # noqa: S105 - not a password
     """A queue token in any state."""
     ADMITTED = "admitted"
     """A queue token that has been admitted."""
-    USER_OR_TOKEN = "key or token"  # noqa: S105 - no password
+    USER_OR_TOKEN = "key or token"  # noqa: S105 - not a password
     """A user key, or a queue token."""
     USER_OR_ADMITTED = "key or admitted"
     """A user key, or an admitted queue token."""
     OPERATOR = "operator"
-    """The operator's key."""
+    """The operator key."""
 
 
 class Ask:
-    """One request on its way to its handler: read, checked, with its credential resolved."""
+    """A request on its way to its handler: parsed, checked, with its credential resolved."""
 
     __slots__ = (
         "address",
@@ -64,29 +64,37 @@ class Ask:
         self.user_key: str | None = None
         self.place: PlaceRef | None = None
         self.by_cookie = False
-        """Whether the credential is a page's cookie: then no answer may show a secret."""
+        """Whether the credential is a cookie; then no response may contain a secret."""
         self.address: str | None = None
-        """Which address it is counted to; ``None``: to none."""
+        """The address whose rate limit it counts against, if any."""
         self.rate_limit: tuple[bytes, bytes] | None = None
-        """What the answer tells of a limit: RateLimit-Policy and RateLimit."""
+        """The values of the headers RateLimit-Policy and RateLimit."""
 
     @property
     def queue_token(self) -> PlaceRef:
-        """The place of a call that a queue token makes."""
+        """The place of a call made with a queue token.
+
+        Raises:
+            CredentialInvalid: the call was made with another credential.
+        """
         if self.place is None:
             raise CredentialInvalid
         return self.place
 
     @property
     def known_user_key(self) -> str:
-        """The user key of a call that is made with one."""
+        """The user key of a call made with one.
+
+        Raises:
+            CredentialInvalid: the call was made with another credential.
+        """
         if self.user_key is None:
             raise CredentialInvalid
         return self.user_key
 
     @property
     def user_id(self) -> UUID:
-        """Whose call it is, by key or by token."""
+        """The user who makes the call, by key or by token."""
         if self.user is not None:
             return self.user
         return self.queue_token.user_id
@@ -96,7 +104,7 @@ Handler = Callable[[Ask], Awaitable[Response]]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A way in which a call succeeds."""
+    """A successful response of a call."""
 
     status: int
     says: str
@@ -108,28 +116,28 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the contract.
+    """A line of the contract.
 
     Args:
         method: the HTTP method.
-        path: below the base, with ``{parameters}``.
-        name: of the operation; also its label in the metrics.
-        group: the heading it stands under.
-        summary: one line.
-        says: more, where there is more to say.
+        path: the path below the base, with ``{parameters}``.
+        name: the operation's name; also its label in the metrics.
+        group: the heading in the documentation.
+        summary: a line of documentation.
+        says: further documentation.
         who: the credential that it needs.
-        enters: whether the admitted token is checked (and claimed) before the handler runs; a call
-            whose database function does that itself doesn't.
-        params: the path's parameters and their types.
+        enters: whether the admitted token is checked (and claimed) before the handler runs; false
+            for calls whose database function does that.
+        params: the types of the path parameters.
         query: the type of the query parameters.
         body: the type of the JSON body.
-        example: of the body.
+        example: an example of the body.
         idempotent: whether it takes an ``Idempotency-Key``.
-        makes_guest: whether it makes an account, and is counted as that too.
-        answers: the ways in which it succeeds.
-        refusals: what it may be refused with, beside what its credential and body may be.
-        stored: whether it needs the database, and so may find it busy or away.
-        handler: does it.
+        makes_guest: whether it adds a guest account, and counts against that limit too.
+        answers: its successful responses.
+        refusals: its errors, in addition to those of its credential and body.
+        stored: whether it uses the database, and so may answer 503.
+        handler: the function that runs it.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""One request from its bytes to its answer, the same way for every call."""
+"""Handles a request from its bytes to its response, the same way for every call."""
 
 import re
 import secrets
@@ -32,11 +32,11 @@ _log = structlog.get_logger(__name__)
 
 JSON = b"application/json"
 encode = msgspec.json.Encoder().encode
-"""The one JSON encoder of the answers."""
+"""The JSON encoder of all responses."""
 
-# Shared caches keep no answer to Authorization by themselves (RFC 9111, section 3.5), but one to a
-# cookie.
-_FOR_NOBODY_ELSE = (b"cache-control", b"private, no-cache")
+# Shared caches don't store responses to requests with Authorization (RFC 9111, section 3.5), but
+# they may store responses to requests with a cookie.
+_PRIVATE = (b"cache-control", b"private, no-cache")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _NO_WEIGHT = re.compile(rb"q=0(\.0*)?")
 _process = secrets.token_hex(4)
@@ -46,7 +46,7 @@ _numbers = count(1)
 def endpoint(
     call: Call, services: Services, operator: OperatorKey, limits: Limits, tally: CallTally
 ) -> Callable[[Request], Awaitable[Response]]:
-    """The handler that the router gets for a call."""
+    """Returns the handler of a call for the router."""
     prepare, handler = _preparation(call, services, operator, limits), call.handler
 
     async def respond(request: Request) -> Response:
@@ -59,18 +59,18 @@ def endpoint(
                 await prepare(ask, request)
                 response = await handler(ask)
             except NotAdmitted as error:
-                raise await _with_place(ask, error) from None  # or whatever that fails with
+                raise await _with_place(ask, error) from None
             except CredentialInvalid as error:
                 raise await _if_pruned(ask, error) from None
         except DomainError as error:
             response = problem(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+        except Exception as error:  # noqa: BLE001 - every caller gets a response
             response = problem(fault(error, call.name, identity))
         response.add_header(b"x-request-id", identity)
         if ask.rate_limit is not None:
-            tell_rate_limit(response, ask.rate_limit)
+            add_rate_limit_headers(response, ask.rate_limit)
         if ask.by_cookie and not response.headers.contains(b"cache-control"):
-            response.add_header(*_FOR_NOBODY_ELSE)
+            response.add_header(*_PRIVATE)
         tally.note(response.status, perf_counter() - started)
         return response
 
@@ -80,7 +80,7 @@ def endpoint(
 def _preparation(
     call: Call, services: Services, operator: OperatorKey, limits: Limits
 ) -> Callable[[Ask, Request], Awaitable[None]]:
-    """What reads and checks a request of this call before its handler runs."""
+    """Returns the function that reads and checks a request before the handler of its call runs."""
     read = reader(call, services.settings.body_bytes)
     who, enters, makes_guest = call.who, call.enters, call.makes_guest
 
@@ -100,7 +100,7 @@ def _preparation(
 
 
 async def _identify_operator(ask: Ask, operator: OperatorKey, limits: Limits) -> None:
-    """Finds out whether the operator calls. Keys can be guessed; a browser's session can't."""
+    """Checks the operator's credential, with a limit on guesses of the key."""
     if not ask.request.headers.contains(b"authorization"):
         await identify(ask, Who.OPERATOR, operator)
         return
@@ -113,7 +113,7 @@ async def _identify_operator(ask: Ask, operator: OperatorKey, limits: Limits) ->
 
 
 def request_id(request: Request) -> bytes:
-    """The id that the caller gave this request, or a new one."""
+    """Returns the id that the caller gave the request, or a new one."""
     given = request.headers.get_first(b"x-request-id")
     if given and _REQUEST_ID.fullmatch(given):
         return given
@@ -121,23 +121,23 @@ def request_id(request: Request) -> bytes:
 
 
 def new_request_id() -> bytes:
-    """An id that no other request has."""
+    """Returns a unique request id."""
     return f"{_process}{next(_numbers):x}".encode()
 
 
-def tell_rate_limit(response: Response, told: tuple[bytes, bytes]) -> None:
-    """Adds what an answer tells of a limit."""
-    response.add_header(b"ratelimit-policy", told[0])
-    response.add_header(b"ratelimit", told[1])
+def add_rate_limit_headers(response: Response, values: tuple[bytes, bytes]) -> None:
+    """Adds the headers RateLimit-Policy and RateLimit."""
+    response.add_header(b"ratelimit-policy", values[0])
+    response.add_header(b"ratelimit", values[1])
 
 
 def ok(body: object, *, replayed: bool = False) -> Response:
-    """200 with a body; marked if it had been done before."""
+    """Returns 200 with a body; ``replayed`` marks a repeated request."""
     return _done(200, body, replayed=replayed)
 
 
 def created(body: object, *, replayed: bool = False) -> Response:
-    """201 with a body; marked if it had been created before."""
+    """Returns 201 with a body; ``replayed`` marks a repeated request."""
     return _done(201, body, replayed=replayed)
 
 
@@ -149,19 +149,19 @@ def _done(status: int, body: object, *, replayed: bool) -> Response:
 
 
 def accepted(body: object) -> Response:
-    """202 with a body."""
+    """Returns 202 with a body."""
     return Response(202, None, Content(JSON, encode(body)))
 
 
 def no_content() -> Response:
-    """204."""
+    """Returns 204."""
     return Response(204)
 
 
 def tagged(
     request: Request, body: bytes, etag: bytes, headers: list[tuple[bytes, bytes]]
 ) -> Response:
-    """200 with an entity tag, or 304 to a caller who has that version (RFC 9110, 13.1.2)."""
+    """Returns 200 with an entity tag, or 304 if the caller has that version (RFC 9110, 13.1.2)."""
     content = None if knows(request, etag) else Content(JSON, body)
     response = Response(304 if content is None else 200, None, content)
     response.add_header(b"etag", etag)
@@ -171,7 +171,7 @@ def tagged(
 
 
 def knows(request: Request, etag: bytes) -> bool:
-    """Whether ``If-None-Match`` names this tag, by the weak comparison (RFC 9110, 13.1.2)."""
+    """Returns whether ``If-None-Match`` names this tag, by weak comparison (RFC 9110, 13.1.2)."""
     known = request.headers.get_first(b"if-none-match")
     return known is not None and (
         known == etag
@@ -182,7 +182,7 @@ def knows(request: Request, etag: bytes) -> bool:
 
 
 def takes_gzip(request: Request) -> bool:
-    """Whether the caller takes an answer in gzip (RFC 9110, 12.5.3)."""
+    """Returns whether the caller accepts gzip (RFC 9110, 12.5.3)."""
     for values in request.headers.get(b"accept-encoding"):
         for coding in values.lower().split(b","):
             name, _, weight = coding.partition(b";")
@@ -192,7 +192,7 @@ def takes_gzip(request: Request) -> bool:
 
 
 def fault(error: Exception, call: str, identity: bytes) -> DomainError:
-    """What an error means to the caller that none of the call's refusals foresaw."""
+    """Returns the DomainError for an unexpected error, and logs it unless the database is away."""
     if classify(error) is Fault.LOST:
         return Unavailable()
     _log.error("a call failed", call=call, request_id=identity.decode(), exc_info=error)
@@ -200,14 +200,14 @@ def fault(error: Exception, call: str, identity: bytes) -> DomainError:
 
 
 async def _if_pruned(ask: Ask, error: CredentialInvalid) -> DomainError:
-    """A token whose place is no longer kept has ended: that much is still known of it."""
+    """Returns TokenFinished for a token whose place has been pruned, else the error itself."""
     if ask.place is None or not await ask.services.rooms.is_pruned(ask.place):
         return error
     return TokenFinished(reason=PRUNED_REASON)
 
 
 async def _with_place(ask: Ask, error: NotAdmitted) -> DomainError:
-    """Tells one who isn't admitted how far it is."""
+    """Returns NotAdmitted with the position of the place."""
     if ask.place is None:
         return error
     status = await ask.services.rooms.status(ask.place)

@@ -1,4 +1,4 @@
-"""Long answers that are streamed from the database: few at a time, and never for ever."""
+"""Exports: long responses streamed from the database, limited in number and time."""
 
 import asyncio
 import threading
@@ -10,27 +10,27 @@ from blacksheep import Request, StreamedContent
 from frontrow.errors import Overloaded
 
 EXPORTS_AT_ONCE = 2
-"""Of one kind, in one process."""
+"""Maximum exports of one kind at the same time in one process."""
 EXPORT_SECONDS = 300.0
-"""Longest time for an export, its reader's pace included; then it is cut off."""
+"""Maximum duration of an export, including the pace of its client; then it is cut off."""
 
 _TOO_SLOW = "the export took too long"
 
 
 def room() -> threading.BoundedSemaphore:
-    """Room for one kind of export: no kind takes another's. Of the process, whatever loops."""
+    """Returns the limit of one kind of export, shared by all event loops of the process."""
     return threading.BoundedSemaphore(EXPORTS_AT_ONCE)
 
 
 class Export:
-    """Reads a page ahead of the answer, in a task that ends with the request, however that ends.
+    """An export: reads one page ahead, in a task that ends when the request ends.
 
-    A reader that stands still would keep the connection for ever, and neither the server nor the
-    framework tells the answer that it is given up: only the end of the request's task is sure.
+    A client that stops reading would keep the database connection, and neither the server nor the
+    framework reports that a response is abandoned: only the end of the request's task is certain.
 
     Args:
-        pages: what is read.
-        room: where it takes its place.
+        pages: the pages to send.
+        room: the limit that it counts against.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Export:
         self._ahead: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(maxsize=1)
 
     def start(self) -> None:
-        """Starts to read, for the request that the present task answers.
+        """Starts to read, for the request of the present task.
 
         Raises:
-            Overloaded: as many exports of its kind as there may be run already.
+            Overloaded: the limit of its kind is reached.
         """
         request = asyncio.current_task()
         if request is None or not self._room.acquire(blocking=False):
@@ -56,7 +56,7 @@ class Export:
         request.add_done_callback(lambda _: reading.cancel())
 
     async def next_page(self) -> bytes | None:
-        """The next page; ``None`` after the last. Raises what reading it fails with."""
+        """Returns the next page; ``None`` after the last. Raises the error of reading it."""
         page = await self._ahead.get()
         if isinstance(page, Exception):
             raise page
@@ -68,16 +68,16 @@ class Export:
             async with aclosing(self._pages) as pages:
                 async for page in pages:
                     await self._ahead.put(page)
-        except Exception as error:  # noqa: BLE001 - the request, which waits for it, gets it
+        except Exception as error:  # noqa: BLE001 - raised in the request, which waits for it
             end = error
         await self._ahead.put(end)
 
     def content(self, request: Request, media_type: bytes, first: bytes | None) -> StreamedContent:
-        """All pages from ``first`` on, as long as somebody is there to read them."""
+        """Returns the content: all pages from ``first`` on, until the client disconnects."""
 
         async def pages() -> AsyncGenerator[bytes, None]:
             page = first
-            # Sending to a client that has gone away fails for nobody: one has to ask.
+            # Sending to a disconnected client raises no error, so it must be checked.
             while page is not None and not await request.is_disconnected():
                 yield page
                 page = await self.next_page()

@@ -1,9 +1,8 @@
-"""The mock of the API: every call answered with the document's own examples, without a database.
+"""The mock of the API: answers every call with the examples of the document, without a database.
 
-Requests are read and checked as the real server does, from the same table; nothing is remembered
-between them. ``Prefer`` (RFC 7240) asks for any documented answer: ``Prefer: code=409`` for a
-status, ``Prefer: example=seat_taken`` for an error by its code, or both at once. Pages of any
-origin may call it.
+Requests are read and checked as by the real server, from the same table; no state is kept between
+them. ``Prefer`` (RFC 7240) selects a documented response: ``Prefer: code=409`` by its status,
+``Prefer: example=seat_taken`` by its error code, or both. Pages of any origin may call it.
 """
 
 import json
@@ -38,25 +37,25 @@ _PREFLIGHT = [
 ]
 
 _PAGES = {"/openapi.json": openapi_response, "/docs": docs_response}
-"""What is the same without a database, and answered as it is."""
+"""Responses that need no database and are the same as the real server's."""
 
 
 class Example(NamedTuple):
-    """One documented answer of a call, ready to be sent."""
+    """A documented response of a call."""
 
     status: int
     name: str | None
-    """The code of an error."""
+    """The error code, if it is an error."""
     media_type: str | None
     body: bytes | None
     headers: Sequence[tuple[bytes, bytes]]
 
     def is_called(self, kind: str) -> str:
-        """What ``Prefer`` calls it: its ``code`` or its ``example``."""
+        """Returns its name in ``Prefer``: its ``code`` or its ``example``."""
         return str(self.status) if kind == "code" else self.name or ""
 
     def response(self) -> Response:
-        """The answer."""
+        """Returns the response."""
         content = (
             None
             if self.body is None or self.media_type is None
@@ -66,7 +65,7 @@ class Example(NamedTuple):
 
 
 def create_mock() -> Application:
-    """The application that answers with examples."""
+    """Creates the application that answers with examples."""
     application = Application(router=Router(), show_error_details=False)
     described = document()
     for base, call in ALL_CALLS:
@@ -108,17 +107,17 @@ def _for_any_origin(response: Response, request: Request) -> Response:
 
 
 def _preferred(request: Request, examples: Sequence[Example]) -> Example | None:
-    """The answer that ``Prefer`` asks for, if it asks for one.
+    """Returns the response that ``Prefer`` selects, if it selects one.
 
     Raises:
-        InvalidRequest: this call has no such answer; the error says which it has.
+        InvalidRequest: the call has no such response; the error lists those it has.
     """
     asked: dict[str, str] = {}
     for value in request.headers.get(b"prefer"):
         for part in value.decode("latin-1").split(","):
             found = _PREFERENCE.fullmatch(part)
-            if found is not None:  # RFC 7240: what isn't known is passed over
-                asked.setdefault(found[1], found[2])  # and the first of several counts
+            if found is not None:  # RFC 7240: unknown preferences are ignored
+                asked.setdefault(found[1], found[2])  # and the first of several wins
     if not asked:
         return None
     left = examples
@@ -133,7 +132,7 @@ def _preferred(request: Request, examples: Sequence[Example]) -> Example | None:
 
 
 def _accepted(request: Request, examples: Sequence[Example]) -> Example:
-    """The first success, in the media type that ``Accept`` names if there are several."""
+    """Returns the first success, in the media type of ``Accept`` if there are several."""
     accept = (request.headers.get_first(b"accept") or b"").decode("latin-1")
     first = examples[0]
     return next(
@@ -147,7 +146,7 @@ def _accepted(request: Request, examples: Sequence[Example]) -> Example:
 
 
 def _examples(operation: Json, document: Json) -> Iterator[Example]:
-    """Every documented answer of an operation, successes first."""
+    """Yields the documented responses of an operation, successes first."""
     for status, answer in operation["responses"].items():
         headers = list(_headers(answer, document))
         content: dict[str, Json] = answer.get("content", {})
@@ -163,7 +162,7 @@ def _examples(operation: Json, document: Json) -> Iterator[Example]:
 
 
 def _headers(answer: Json, document: Json) -> Iterator[tuple[bytes, bytes]]:
-    """The headers that this answer always has, with their examples."""
+    """Yields the required headers of a response, with their examples."""
     for name, described in answer.get("headers", {}).items():
         header = (
             document["components"]["headers"][described["$ref"].rpartition("/")[2]]
@@ -181,7 +180,7 @@ def _encoded(media_type: str, example: object) -> bytes:
 
 
 def _nothing_here(application: Application) -> Callable[[Request], Awaitable[Response]]:
-    """The answer where no call matches: to a preflight, that pages of any origin may call."""
+    """Returns the handler of unmatched requests; preflights are allowed for any origin."""
     refuse = nothing_here(application)
 
     async def respond(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: problem details (RFC 9457), one status and title for each code."""
+"""Errors as HTTP responses: problem details (RFC 9457), a status and a title for each code."""
 
 import math
 from collections.abc import Mapping
@@ -52,88 +52,88 @@ _RETRY_SECONDS = 1
 
 
 class MethodNotAllowed(DomainError):
-    """The path exists, but not with this method."""
+    """The path exists, but does not support this method."""
 
     code = "method_not_allowed"
-    message = "This path doesn't take this method."
+    message = "This path does not support this method."
 
 
 class InternalError(DomainError):
-    """A fault of the server; the log says more, under the request's id."""
+    """A server error; it is logged under the request's id."""
 
     code = "internal_error"
-    message = "Something went wrong here. It is logged under this request's id."
+    message = "The server failed. The error is logged under this request's id."
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Why a request is refused (RFC 9457)."""
 
-    type: Annotated[str, Meta(description="Where the code is explained: `/docs#<code>`.")]
-    title: Annotated[str, Meta(description="The code in words.")]
+    type: Annotated[str, Meta(description="The explanation of the code: `/docs#<code>`.")]
+    title: Annotated[str, Meta(description="The code as text.")]
     status: Annotated[int, Meta(description="The HTTP status.")]
-    detail: Annotated[str, Meta(description="What is wrong here, for people; the wording changes.")]
-    code: Annotated[str, Meta(description="What is wrong here, for programs; never changes.")]
+    detail: Annotated[str, Meta(description="The problem, for people; the text may change.")]
+    code: Annotated[str, Meta(description="The problem, for programs; never changes.")]
 
 
 class TokenFinishedProblem(Problem, frozen=True, kw_only=True):
     """The token has ended."""
 
-    reason: Annotated[Literal["paid", "left", "expired"], Meta(description="How the token ended.")]
+    reason: Annotated[Literal["paid", "left", "expired"], Meta(description="Why the token ended.")]
 
 
 class InsufficientBalanceProblem(Problem, frozen=True, kw_only=True):
-    """The money doesn't suffice; the hold stays."""
+    """The balance is too small; the hold stays."""
 
-    balance: Annotated[int, Meta(description="What the user has, in the minor unit.")]
-    amount: Annotated[int, Meta(description="What it costs, in the minor unit.")]
-    shortfall: Annotated[int, Meta(description="What is missing, in the minor unit.")]
+    balance: Annotated[int, Meta(description="The user's balance in the minor unit.")]
+    amount: Annotated[int, Meta(description="The amount to pay in the minor unit.")]
+    shortfall: Annotated[int, Meta(description="The missing amount in the minor unit.")]
 
 
 class NotAdmittedProblem(Problem, frozen=True, kw_only=True):
-    """The line hasn't called this token yet."""
+    """The token has not been admitted yet."""
 
-    ahead: Annotated[int, Meta(description="How many people are called before this one.")]
-    poll_after_ms: Annotated[int, Meta(description="Ask again after this many milliseconds.")]
+    ahead: Annotated[int, Meta(description="The number of users ahead in the line.")]
+    poll_after_ms: Annotated[int, Meta(description="Milliseconds until the next poll.")]
 
 
 class ChallengeFailedProblem(Problem, frozen=True, kw_only=True):
-    """The challenge gives no account."""
+    """The solved challenge is not accepted."""
 
     reason: Annotated[
         Literal["invalid", "expired", "used"],
-        Meta(description="It isn't solved or not one of ours, has ended, or gave an account."),
+        Meta(description="Not solved or unknown, expired, or already used for an account."),
     ]
 
 
 class SeatTakenProblem(Problem, frozen=True, kw_only=True):
-    """Somebody has seats of those that are wanted."""
+    """Some of the requested seats are held or sold."""
 
-    seats: Annotated[list[int], Meta(description="The numbers of those seats.")]
+    seats: Annotated[list[int], Meta(description="The numbers of these seats.")]
 
 
 class SeatsUnavailableProblem(Problem, frozen=True, kw_only=True):
-    """Fewer seats are free than wanted, or not side by side."""
+    """Fewer seats are available than requested, or not side by side."""
 
-    available: Annotated[int, Meta(description="Seats that are free where they were wanted.")]
-    together: Annotated[int, Meta(description="Most of them side by side in one row.")]
+    available: Annotated[int, Meta(description="Seats available in the requested section.")]
+    together: Annotated[int, Meta(description="The largest number side by side in one row.")]
 
 
 class SeatLimitProblem(Problem, frozen=True, kw_only=True):
-    """More seats than one user may have."""
+    """The user would have more seats than allowed."""
 
-    limit: Annotated[int, Meta(description="Most seats that one user may hold and own.")]
+    limit: Annotated[int, Meta(description="Maximum seats that a user may hold and own.")]
 
 
 class KeyLimitProblem(Problem, frozen=True, kw_only=True):
-    """As many user keys as there may be."""
+    """The limit of user keys is reached."""
 
-    limit: Annotated[int, Meta(description="Most user keys that one user may have.")]
+    limit: Annotated[int, Meta(description="Maximum user keys of a user.")]
 
 
 class ShowAmbiguousProblem(Problem, frozen=True, kw_only=True):
     """The date has several shows."""
 
-    shows: Annotated[list[UUID], Meta(description="Their ids: say which with `show_id`.")]
+    shows: Annotated[list[UUID], Meta(description="Their ids: choose one with `show_id`.")]
 
 
 class ReservationClosedProblem(Problem, frozen=True, kw_only=True):
@@ -141,19 +141,19 @@ class ReservationClosedProblem(Problem, frozen=True, kw_only=True):
 
     state: Annotated[
         Literal["paid", "released", "expired", "refunded"],
-        Meta(description="What became of the reservation."),
+        Meta(description="The state of the reservation."),
     ]
 
 
 class WrongShowProblem(Problem, frozen=True, kw_only=True):
     """The ticket is for another show than the gate."""
 
-    show_id: Annotated[UUID, Meta(description="The show that it is for.")]
-    concert_id: Annotated[UUID, Meta(description="The concert that it is for.")]
+    show_id: Annotated[UUID, Meta(description="The ticket's show.")]
+    concert_id: Annotated[UUID, Meta(description="The ticket's concert.")]
 
 
 class TicketVoidProblem(Problem, frozen=True, kw_only=True):
-    """The ticket is no longer one."""
+    """The ticket is void."""
 
     reason: Annotated[
         Literal["refunded", "show_cancelled"], Meta(description="Why it became void.")
@@ -161,44 +161,44 @@ class TicketVoidProblem(Problem, frozen=True, kw_only=True):
 
 
 class AlreadyCheckedInProblem(Problem, frozen=True, kw_only=True):
-    """The ticket was let in before."""
+    """The ticket was checked in before."""
 
-    checked_in_at: Annotated[datetime, Meta(description="When it was let in.")]
-    gate: Annotated[str | None, Meta(description="Where, as the gate said.")]
+    checked_in_at: Annotated[datetime, Meta(description="When it was checked in.")]
+    gate: Annotated[str | None, Meta(description="The gate that checked it in, if it gave a name.")]
 
 
 class AmountMismatchProblem(Problem, frozen=True, kw_only=True):
-    """The amount isn't the reservation's."""
+    """The amount differs from the reservation's."""
 
-    expected: Annotated[int, Meta(description="What it costs, in the currency's minor unit.")]
+    expected: Annotated[int, Meta(description="The reservation's amount in the minor unit.")]
 
 
 class BalanceRemainsProblem(Problem, frozen=True, kw_only=True):
-    """The user still has money."""
+    """The user still has a balance."""
 
-    balance: Annotated[int, Meta(description="What the user has, in the minor unit.")]
+    balance: Annotated[int, Meta(description="The user's balance in the minor unit.")]
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """One thing that is wrong in a request."""
+    """An error in a request."""
 
     pointer: Annotated[
-        str, Meta(description="Where: a JSON pointer (RFC 6901), or a parameter's name.")
+        str, Meta(description="A JSON pointer (RFC 6901) or the name of a parameter.")
     ]
-    detail: Annotated[str, Meta(description="What is wrong there.")]
+    detail: Annotated[str, Meta(description="What is wrong.")]
 
 
 class InvalidRequestProblem(Problem, frozen=True, kw_only=True):
     """The request breaks the contract."""
 
-    errors: Annotated[list[FieldError], Meta(description="What is wrong, and where.")]
+    errors: Annotated[list[FieldError], Meta(description="The errors and where they are.")]
 
 
 class _Kind(NamedTuple):
     status: int
     title: str
     shape: type[Problem] = Problem
-    """What the answer holds."""
+    """The type of the response body."""
 
 
 KINDS: Mapping[type[DomainError], _Kind] = {
@@ -243,7 +243,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def problem(error: DomainError) -> Response:
-    """The answer that says what was refused and why."""
+    """Returns the problem response for an error."""
     status, title, _ = KINDS[type(error)]
     body = {
         "type": f"/docs#{error.code}",
@@ -263,7 +263,7 @@ def problem(error: DomainError) -> Response:
 
 
 def _retry_after(error: DomainError) -> int | None:
-    """Seconds after which it makes sense to ask again."""
+    """Returns the seconds for Retry-After; ``None`` for errors without it."""
     if isinstance(error, NotAdmitted):
         poll_after_ms = error.fields.get("poll_after_ms", 1000)
         return math.ceil(poll_after_ms / 1000) if isinstance(poll_after_ms, int) else None

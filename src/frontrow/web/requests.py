@@ -1,4 +1,4 @@
-"""Reads requests: bodies, parameters, headers. Whatever breaks the contract is refused here."""
+"""Reads and validates requests: bodies, parameters, headers."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -22,15 +22,15 @@ _LONGEST_REMEMBERED_QUERY = 200
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A call that takes no query parameters."""
+    """The query of a call without query parameters."""
 
 
 class NoBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A call that takes no body: ``{}`` says as little."""
+    """The body of a call without one; ``{}`` is accepted too."""
 
 
 class Read(NamedTuple):
-    """What a request says, as the table types it."""
+    """The parsed parts of a request, in the types of the table of calls."""
 
     params: dict[str, Any]
     query: Any
@@ -39,12 +39,12 @@ class Read(NamedTuple):
 
 
 def reader(call: Call, limit_bytes: int) -> Callable[[Request], Awaitable[Read]]:
-    """What reads the requests of a call: all that the table says, its credential aside.
+    """Returns the function that reads the requests of a call, except for the credential.
 
-    What comes back raises Malformed, InvalidRequest, TooLarge and UnsupportedMediaType.
+    It raises Malformed, InvalidRequest, TooLarge and UnsupportedMediaType.
     """
     decoder = msgspec.json.Decoder(call.body or NoBody)
-    # The body of a GET means nothing (RFC 9110, 9.3.1).
+    # The body of a GET has no meaning (RFC 9110, 9.3.1).
     needs_body, takes_none = call.body is not None, call.method == "GET"
     query_type = call.query or NoQuery
     params, idempotent = call.params, call.idempotent
@@ -69,7 +69,7 @@ def reader(call: Call, limit_bytes: int) -> Callable[[Request], Awaitable[Read]]
 
 
 def has_no_body(request: Request) -> bool:
-    """Whether a request says that nothing follows its headers (RFC 9112, 6.3)."""
+    """Returns whether the headers declare that there is no body (RFC 9112, 6.3)."""
     headers = request.headers
     return not headers.contains(b"transfer-encoding") and headers.get_first(b"content-length") in {
         None,
@@ -78,11 +78,11 @@ def has_no_body(request: Request) -> bool:
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """The whole body.
+    """Returns the whole body.
 
     Raises:
-        TooLarge: over the limit; what lies beyond it isn't read.
-        Malformed: the client went away in the middle of it.
+        TooLarge: it exceeds the limit; the rest isn't read.
+        Malformed: the client disconnected before its end.
     """
     declared = request.headers.get_first(b"content-length")
     if declared is not None and (not declared.isdigit() or int(declared) > limit_bytes):
@@ -96,16 +96,16 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
             if len(body) > limit_bytes:
                 raise TooLarge
     except MessageAborted:
-        # Nobody is left to read this answer; it was no fault of ours.
-        raise Malformed("The client went away in the middle of its body.") from None
+        # The client won't read this response; it only keeps the error out of the log.
+        raise Malformed("The client disconnected before the end of the body.") from None
     return bytes(body)
 
 
 def check_json(request: Request) -> None:
-    """Refuses a body that doesn't say it is JSON.
+    """Rejects a body that isn't declared as JSON.
 
     Raises:
-        UnsupportedMediaType: it isn't.
+        UnsupportedMediaType: its type is another one, or missing.
     """
     content_type = request.headers.get_first(b"content-type")
     if content_type != b"application/json" and (
@@ -116,17 +116,17 @@ def check_json(request: Request) -> None:
 
 
 def decode_body(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:  # noqa: ANN401 - the table says
-    """The body as its type.
+    """Returns the body as the decoder's type.
 
     Raises:
         Malformed: it isn't JSON.
-        InvalidRequest: it isn't what the call takes.
+        InvalidRequest: it doesn't match the type.
     """
     try:
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
-            # It stopped at the first wrong value; what follows may be no JSON at all.
+            # The decoder stopped at the first wrong value; the rest may not be JSON.
             msgspec.json.decode(body)
             raise invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -134,11 +134,11 @@ def decode_body(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:  # no
 
 
 def read_query(query: bytes, kind: Any) -> Any:  # noqa: ANN401 - the table says
-    """The query parameters as their type, which is frozen: many ask the same.
+    """Returns the query parameters as their type. Results are cached, since queries repeat.
 
     Raises:
-        Malformed: they can't be read.
-        InvalidRequest: an unknown one, one given twice, or a wrong value.
+        Malformed: the query can't be parsed.
+        InvalidRequest: a parameter is unknown, repeated, or has a wrong value.
     """
     if len(query) > _LONGEST_REMEMBERED_QUERY:
         return _read_query(query, kind)
@@ -155,12 +155,12 @@ def _read_query(query: bytes, kind: Any) -> Any:  # noqa: ANN401 - the table say
             max_num_fields=_MOST_PARAMETERS,
         )
     except ValueError as error:
-        raise Malformed(f"The query can't be read: {error}") from None
+        raise Malformed(f"The query can't be parsed: {error}") from None
     for name, value in given:
         if name in single:
             raise InvalidRequest.at(name, f"{name} is given more than once")
-        if value.lower() == "null":  # which msgspec would take for the absence of an optional one
-            raise InvalidRequest.at(name, "null is no value")
+        if value.lower() == "null":  # msgspec would accept it for an absent optional parameter
+            raise InvalidRequest.at(name, "null is not allowed")
         single[name] = value
     try:
         return msgspec.convert(single, kind, strict=False)
@@ -172,10 +172,10 @@ _remembered_query = lru_cache(maxsize=4_096)(_read_query)
 
 
 def read_param(name: str, value: str | None, kind: Any) -> Any:  # noqa: ANN401 - the table says
-    """A parameter of the path as its type.
+    """Returns a path parameter as its type.
 
     Raises:
-        InvalidRequest: it isn't one.
+        InvalidRequest: it doesn't match the type.
     """
     try:
         return msgspec.convert(value, kind, strict=False)
@@ -184,7 +184,7 @@ def read_param(name: str, value: str | None, kind: Any) -> Any:  # noqa: ANN401 
 
 
 def read_idempotency_key(request: Request) -> str | None:
-    """The ``Idempotency-Key``, if there is one.
+    """Returns the ``Idempotency-Key``, if there is one.
 
     Raises:
         InvalidRequest: it is empty, too long, or not printable ASCII.
@@ -197,13 +197,13 @@ def read_idempotency_key(request: Request) -> str | None:
     key = values[0].decode("latin-1")
     if not (1 <= len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
         raise InvalidRequest.at(
-            "Idempotency-Key", f"it takes 1 to {_LONGEST_KEY} printable ASCII characters"
+            "Idempotency-Key", f"must be 1 to {_LONGEST_KEY} printable ASCII characters"
         )
     return key
 
 
 def invalid(error: msgspec.ValidationError, *, query: bool = False) -> InvalidRequest:
-    """What msgspec found wrong, as the contract says it: where (RFC 6901) and what."""
+    """Returns the contract's error for one of msgspec: its JSON pointer (RFC 6901) and detail."""
     found = _AT_PATH.match(str(error))
     detail, path = (found["detail"], found["path"]) if found else (str(error), None)
     pointer = _pointer(path or "$")

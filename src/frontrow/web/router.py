@@ -1,4 +1,4 @@
-"""Adds calls to the framework's router, and answers where none matches."""
+"""Adds calls to the framework's router, and answers requests that match none."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -14,14 +14,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def add_route(app: Application, method: str, path: str, handler: Handler) -> None:
-    """Adds a route; what answers GET answers HEAD too (RFC 9110, section 9.3.2)."""
+    """Adds a route; a route for GET answers HEAD too (RFC 9110, section 9.3.2)."""
     app.router.add(method, path, handler)
     if method == "GET":
         app.router.add("HEAD", path, _head(handler))
 
 
 def _head(handler: Handler) -> Handler:
-    """What GET would answer, without the body: the server leaves that out, but reads a stream."""
+    """Returns the handler of HEAD: GET without its body. The server drops it, but reads streams."""
 
     async def respond(request: Request) -> Response:
         response = await handler(request)
@@ -38,7 +38,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 def nothing_here(app: Application) -> Handler:
-    """The answer where no call matches: 405 if another method would, 404 otherwise."""
+    """Returns the handler of unmatched requests: 405 if another method matches, otherwise 404."""
     methods = sorted({call.method for call in CALLS} | {"HEAD"})
 
     async def respond(request: Request) -> Response:

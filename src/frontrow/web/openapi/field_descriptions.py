@@ -249,7 +249,7 @@ EXAMPLES: Mapping[str, Any] = {
     "Cancellation.state": "cancelling",
     "Cancellation.finished_at": None,
     "Problem.code": "not_found",
-    "Problem.detail": "There is nothing here.",
+    "Problem.detail": "Not found.",
     "Problem.status": 404,
     "Problem.title": "Not found",
     "Problem.type": "/docs#not_found",

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn reads it; what it can't read is refused as everything else is."""
+"""HTTP/1.1 by uvicorn, with problem responses to malformed HTTP."""
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -8,10 +8,10 @@ from frontrow.web.problems import CONTENT_TYPE, problem
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection. One that says what is no HTTP is told so, and closed."""
+    """Rejects malformed HTTP with a problem response, then closes the connection."""
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what is no request at all, or one with a target or header beyond all bounds."""
+        """Sends the response to malformed HTTP, or to a target or header that is too long."""
         response = problem(Malformed(msg))
         body = response.content.body if response.content else b""
         headers = [

@@ -1,7 +1,7 @@
-"""The processes that answer HTTP: one in place, or several that share an address.
+"""The processes that answer HTTP: this one, or several workers that share an address.
 
-uvicorn runs the application; this module owns the processes around it. A worker that dies is
-replaced, and none outlives its parent.
+uvicorn runs the application; this module owns the processes. A worker that dies is replaced, and no
+worker outlives its parent.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ MOCK = "frontrow.web.mock:create_mock"
 PROTOCOL = "frontrow.web.server.protocol:Protocol"
 BACKLOG = 4096
 FAILURE = 1  # a worker's exit code when the application doesn't start
-RESTART_SECONDS = 0.5  # pause before a worker that couldn't start tries again
-GRACE_SECONDS = 5.0  # beyond the drain, for the rest of a worker's end
+RESTART_SECONDS = 0.5  # pause before a worker that couldn't start is replaced
+GRACE_SECONDS = 5.0  # after the drain, for the rest of a worker's shutdown
 ORPHAN_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 _STARTED = b"started"
@@ -42,16 +42,22 @@ log = structlog.get_logger()
 
 
 def run_mock(settings: Settings, listening: socket.socket) -> None:
-    """Serve the mock of the API on ``listening``, which listens already, until a signal ends it."""
+    """Serves the mock of the API on ``listening``, a listening socket, until a signal ends it."""
     _serve(settings, listening, None, MOCK)
 
 
 def run(settings: Settings, listening: socket.socket, started: Callable[[], None]) -> None:
-    """Serve on ``listening`` until a signal ends it (KeyboardInterrupt, out of here or inside).
+    """Serves on ``listening`` until a signal ends it, or KeyboardInterrupt is raised.
 
-    ``started`` is called once, when the first process answers.
-    The settings must be in the environment (``Settings.to_environment``): that is where the
-    application finds them. Raises SetupError where the application can't start.
+    The application reads its settings from the environment (``Settings.to_environment``).
+
+    Args:
+        settings: the settings, also in the environment.
+        listening: a bound socket.
+        started: called once, when the first process answers.
+
+    Raises:
+        SetupError: the application can't start.
     """
     if settings.workers == 1:
         listening.listen(BACKLOG)
@@ -61,9 +67,9 @@ def run(settings: Settings, listening: socket.socket, started: Callable[[], None
 
 
 def end_with_parent() -> None:
-    """End this process soon after the one that started it, however that one ended.
+    """Ends this worker soon after its parent has ended for any reason.
 
-    Orphans would keep the port. They stop listening at once and have a second for what is running.
+    An orphan would keep the port. It stops listening at once and has a second for running calls.
     Does nothing in a process that isn't a worker.
     """
     parent = multiprocessing.parent_process()
@@ -80,14 +86,14 @@ def end_with_parent() -> None:
 
 
 def _spread(listening: socket.socket, count: int) -> list[socket.socket]:
-    """A socket for each of so many workers, all at the address of ``listening``, and listening.
+    """Returns a listening socket for each of ``count`` workers, at the address of ``listening``.
 
-    Of workers that share one socket, the one that wakes first takes all connections until it is
-    busy. Linux spreads them evenly over several sockets; elsewhere they do share.
+    If workers share one socket, the first to wake takes all connections until it is busy. Linux
+    spreads connections evenly over several sockets; on other systems the workers share one.
     """
     sockets = [listening]
     if sys.platform == "linux":
-        # Only now that it is bound: the address must be busy for every other program.
+        # Set after bind, so that the address is busy for every other program.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         for _ in range(count - 1):
             another = socket.socket(listening.family, listening.type, listening.proto)
@@ -101,7 +107,7 @@ def _spread(listening: socket.socket, count: int) -> list[socket.socket]:
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that tells of its start, and the application of its end."""
+    """A uvicorn server that reports its start, and drains the application before it stops."""
 
     def __init__(
         self, config: uvicorn.Config, on_start: Callable[[], None] | None, *, linger_seconds: float
@@ -111,13 +117,13 @@ class DrainingServer(uvicorn.Server):
         self._linger_seconds = linger_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does; then it may be known."""
+        """Starts as uvicorn does, then reports it."""
         await super().startup(sockets)
         if self.started and self._on_start is not None:
             self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drains the application and lets go of its connections; then as uvicorn does."""
+        """Drains the application and its connections, then stops as uvicorn does."""
         drain = getattr(self.config.loaded_app, "drain", None)
         if drain is not None:
             drain()
@@ -126,10 +132,9 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _stop_listening(self, sockets: Sequence[socket.socket]) -> None:
-        """Lets nobody new in, but for those whose connections the kernel has made already.
+        """Stops listening, after accepting the connections that the kernel has established.
 
-        To close a socket resets what waits on it to be accepted, with the request that may have
-        been sent into it by then.
+        Closing the socket would reset them, with the requests they may have sent.
         """
         waiting = [connection for listening in sockets for connection in _accepted(listening)]
         for server in self.servers:
@@ -139,29 +144,29 @@ class DrainingServer(uvicorn.Server):
             await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        """What uvicorn makes for a connection that it accepts."""
+        """Creates the protocol of a connection, as uvicorn does."""
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol
 
     async def _linger(self) -> None:
-        """Answers what still comes on open connections, and asks with each answer to close them.
+        """Answers further requests on open connections, each with ``Connection: close``.
 
-        A proxy may be sending a request into one just now; to close it would lose that.
+        A proxy may be sending a request at this moment; closing the connection would lose it.
         """
         if self._linger_seconds == 0:
             return
         state = self.server_state
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
         deadline = time.monotonic() + self._linger_seconds
-        # A connection tells nobody that it goes.
+        # uvicorn has no event for a closed connection.
         while state.connections and not self.force_exit and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
-    """The connections that wait on a socket to be accepted."""
+    """Yields the established connections of a socket that were not accepted yet."""
     with contextlib.suppress(BlockingIOError):
         while True:
             connection, _ = listening.accept()
@@ -175,11 +180,11 @@ def _serve(
     started: Callable[[], None] | None,
     application: str = APPLICATION,
 ) -> None:
-    """Run the application in this process."""
+    """Runs the application in this process."""
     config = uvicorn.Config(
         application,
         factory=True,
-        loop="auto",  # uvloop where there is one
+        loop="auto",  # uvloop if installed
         http=PROTOCOL,
         ws="none",
         lifespan="on",
@@ -195,7 +200,7 @@ def _serve(
         with _hang_up_ends(server):
             server.run(sockets=[listening])
     except SystemExit:
-        pass  # uvicorn has logged what is wrong when it ends like this
+        pass  # uvicorn has logged the error
     except SetupError:
         raise
     except Exception:
@@ -203,13 +208,13 @@ def _serve(
             raise
         log.exception("the application failed")
     if not server.started:
-        msg = "the application didn't start; the log above says why"
+        msg = "the application didn't start; see the log above"
         raise SetupError(msg)
 
 
 @contextlib.contextmanager
 def _hang_up_ends(server: uvicorn.Server) -> Iterator[None]:
-    """A closed terminal drains like the other ending signals, which uvicorn looks after itself."""
+    """Makes SIGHUP (a closed terminal) drain the server, as SIGTERM does in uvicorn."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         yield
         return
@@ -226,20 +231,20 @@ def _work(settings: Settings, listening: socket.socket, parent: Connection) -> N
     logs.configure(settings.log_format, settings.log_level)
 
     def started() -> None:
-        with contextlib.suppress(BrokenPipeError):  # there is no parent: the end is near
+        with contextlib.suppress(BrokenPipeError):  # the parent has ended: this process will too
             parent.send_bytes(_STARTED)
 
     try:
         _serve(settings, listening, started)
     except SetupError as error:
-        log.error(str(error))  # noqa: TRY400 - one line says it; a traceback would say no more
+        log.error(str(error))  # noqa: TRY400 - a traceback would add nothing
         raise SystemExit(FAILURE) from None
 
 
 class _Workers:
-    """The worker processes of one server, as their parent sees them.
+    """The worker processes of a server, managed by their parent.
 
-    It keeps their sockets open: a connection that comes for one that died waits for the next.
+    The parent keeps their sockets open: connections to a worker that died wait for its successor.
     """
 
     def __init__(
@@ -250,8 +255,8 @@ class _Workers:
         self._started = False
         self._sockets = _spread(listening, settings.workers)
         self._context: SpawnContext = multiprocessing.get_context("spawn")
-        # A worker's word is one write, so that one that is killed can't leave half of it.
-        self._told, self._tell = self._context.Pipe(duplex=False)
+        # A worker reports its start with one write, so that a killed one can't leave half of it.
+        self._reports, self._reporting = self._context.Pipe(duplex=False)
         self._processes: list[SpawnProcess] = []
 
     def run(self) -> None:
@@ -260,18 +265,18 @@ class _Workers:
                 self._processes.append(self._start(listening))
             while True:
                 ended = multiprocessing.connection.wait(
-                    [self._told, *(process.sentinel for process in self._processes)]
+                    [self._reports, *(process.sentinel for process in self._processes)]
                 )
-                if self._told in ended:
-                    self._hear()
+                if self._reports in ended:
+                    self._on_report()
                 for process in [p for p in self._processes if p.sentinel in ended]:
                     self._replace(process)
         finally:
             self._stop()
 
-    def _hear(self) -> None:
-        """A worker has started; the first one is news."""
-        self._told.recv_bytes()
+    def _on_report(self) -> None:
+        """Reads a worker's report; the first one starts the server."""
+        self._reports.recv_bytes()
         if not self._started:
             self._started = True
             self._on_start()
@@ -279,12 +284,12 @@ class _Workers:
     def _start(self, listening: socket.socket) -> SpawnProcess:
         process = self._context.Process(
             target=_work,
-            args=(self._settings, listening, self._tell),
+            args=(self._settings, listening, self._reporting),
             name="frontrow-worker",
         )
-        # A Ctrl-C in the terminal reaches the whole group: workers leave it to us. The mask is
-        # inherited, and what arrives meanwhile stays pending here. The tracker comes first: its
-        # own start ends with the signal let through again.
+        # Ctrl-C in a terminal reaches the whole process group, but workers must leave it to their
+        # parent. They inherit the mask; a signal that arrives meanwhile stays pending here. The
+        # resource tracker is started before, since its start unblocks the signal again.
         multiprocessing.resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -294,23 +299,23 @@ class _Workers:
         return process
 
     def _replace(self, process: SpawnProcess) -> None:
-        """Start another worker. Only where none has ever worked, the server gives up."""
+        """Replaces a worker that ended; gives up if no worker has ever started."""
         process.join()
         if self._settings.metrics_dir is not None and process.pid is not None:
-            # What it had open when it died isn't open any more.
+            # Its gauges of open streams and the like are gone with it.
             mark_process_dead(process.pid, str(self._settings.metrics_dir))  # type: ignore[no-untyped-call]
-        if (process.exitcode or 0) > 0:  # it ended by itself; a killed one has its signal, negative
+        if (process.exitcode or 0) > 0:  # it exited; a killed one has its signal, negative
             if not self._started:
-                msg = "the application didn't start; the log above says why"
+                msg = "the application didn't start; see the log above"
                 raise SetupError(msg)
-            # Something that passes, such as a database that is restarting.
+            # The cause may be temporary, such as a restart of the database.
             time.sleep(RESTART_SECONDS)
         log.error("a worker died and is replaced", pid=process.pid, exit_code=process.exitcode)
         index = self._processes.index(process)
         self._processes[index] = self._start(self._sockets[index])
 
     def _stop(self) -> None:
-        """Let every worker finish what it has, then end those that don't."""
+        """Lets every worker finish its running calls, then kills those that don't end."""
         for listening in self._sockets:
             listening.close()
         for process in multiprocessing.active_children():

@@ -32,13 +32,16 @@ def said(**given: Any) -> list[str]:
         (
             "trusted_proxies",
             "10.0.0",
-            "it must be addresses and networks with commas between, such as 10.0.0.0/8, not 10.0.0",
+            (
+                "it must be a comma-separated list of addresses and networks, such as 10.0.0.0/8, "
+                "not 10.0.0"
+            ),
         ),
         (
             "oidc_jwks_url",
             "http://me:hidden@login.example/keys",
             (
-                "it must be an https address, or an http one on this machine, "
+                "it must be an https URL, or an http URL on this machine, "
                 "not http://…@login.example/keys"
             ),
         ),
