@@ -14,6 +14,7 @@
         │   ShowClosed, RefundClosed, BalanceRemains
         ├── WrongShow, TicketVoid, AlreadyCheckedIn
         ├── HoldExpired
+        ├── VersionConflict
         ├── KeyLimit, KeyInUse
         ├── AmountMismatch, IdempotencyKeyReused
         ├── RateLimited
@@ -298,6 +299,13 @@ class HoldExpired(DomainError):
 
     code = "hold_expired"
     message = "The hold has expired and its seats are available again."
+
+
+class VersionConflict(DomainError):
+    """The caller's version was replaced meanwhile. ``etag``: the present one."""
+
+    code = "version_conflict"
+    message = "Somebody has changed this meanwhile. Read it again, then send your change again."
 
 
 class AmountMismatch(DomainError):

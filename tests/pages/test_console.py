@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from tests.pages.browser import DESKTOP, PHONE, expect, window
 from tests.pages.operators import Shift, begin
@@ -279,6 +279,65 @@ async def test_the_times_of_a_line(browser: Browser, desk: Desk) -> None:
         stands = (await desk.operate("GET", path)).json()
         assert stands["opens_at"] is None
         assert datetime.fromisoformat(stands["closes_at"]) == closes
+
+
+async def test_a_change_of_another_operator_is_kept(browser: Browser, desk: Desk) -> None:
+    """The policy form names what the other changed, keeps its input, and then changes only that."""
+    policy = {"kind": "rate", "admit": 5, "every_seconds": 9}
+    concert = await desk.concert(title="Shared", timezone="Asia/Seoul")
+    path = f"/admin/concerts/{concert.concert_id}/waiting-room"
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        shift = await begin(here, f"/concerts/{concert.concert_id}")
+        await shift.sees("Shared")
+        others: Json = {"policy": policy, "claim_seconds": 77, "closes_at": "2126-01-01T00:00:00Z"}
+        await desk.operate("PUT", path, json=others)
+        stored: Json = (await desk.operate("GET", path)).json()
+        await shift.page.locator("#policy-kind").select_option("max_active")
+        await shift.page.locator("#max_active").fill("8")
+        await shift.button("policy.apply").click()
+        await shift.button("policy.apply").click()
+        conflict = shift.page.locator("form .wrong[role=alert]")
+        await expect(conflict).to_contain_text(shift.says("settings.conflict"))
+        await expect(conflict).to_contain_text("Policy: Open → So many at a time, People: 5")
+        await expect(conflict).to_contain_text("Time to enter after the call (seconds): 120 → 77")
+        await expect(conflict).to_contain_text("Closes at: none → Jan 1, 2126, 9:00")
+        await expect(conflict).to_be_focused()
+        await shift.is_well()
+        await expect(shift.page.locator("#max_active")).to_have_value("8")
+        await expect(shift.field("times.closes_at")).to_have_value("2126-01-01T09:00")
+        assert (await desk.operate("GET", path)).json() == stored
+        await shift.button("policy.apply").click()
+        await shift.button("policy.apply").click()
+        await shift.hears("policy.done")
+        await expect(conflict).to_have_count(0)
+        changed = {"kind": "max_active", "max_active": 8}
+        assert (await desk.operate("GET", path)).json() == {**stored, "policy": changed}
+
+
+async def test_a_lost_answer_is_no_conflict(browser: Browser, desk: Desk) -> None:
+    """Times whose change was made, but not confirmed, are sent again: they are not a conflict."""
+    concert = await desk.concert(title="Lost answer", timezone="Asia/Seoul")
+    path = f"/admin/concerts/{concert.concert_id}/waiting-room"
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_",)
+        shift = await begin(here, f"/concerts/{concert.concert_id}")
+        lost: list[str] = []
+
+        async def lose(route: Route) -> None:
+            if route.request.method == "PUT" and not lost:
+                await route.fetch()
+                lost.append(route.request.url)
+                await route.abort()
+            else:
+                await route.continue_()
+
+        await here.context.route("**/waiting-room", lose)
+        await shift.field("times.closes_at").fill("2126-01-01T09:00")
+        await shift.button("times.apply").click()
+        await shift.button("times.apply").click()
+        await shift.hears("times.done")
+        assert len(lost) == 1
+        assert (await desk.operate("GET", path)).json()["closes_at"] == "2126-01-01T00:00:00Z"
 
 
 CAMERA = """() => {

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from frontrow.errors import VersionConflict
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.upkeep.jobs import running
@@ -268,3 +269,41 @@ async def test_control_part_by_part_makes_a_mixture(database: Database) -> None:
         await those.other.execute("UPDATE rule SET seconds = 2")
         await those.one.execute("UPDATE rule SET seconds = 1")
         assert tuple(await those.one.fetchrow("SELECT * FROM rule")) == (2, 1)
+
+
+async def test_of_changes_to_one_version_the_first_is_made(pair: Pair, database: Database) -> None:
+    """Two processes change what both have read: the second is refused, and given the version."""
+    made = await make_concert(pair[0])
+    version = (await pair[0].rooms.stored_settings(made.concert_id)).version
+    changes = [
+        services.rooms.configure(made.concert_id, numbered(number), known_versions=[version])
+        for number, services in enumerate(pair, 1)
+    ]
+
+    async with rivals(database) as those:
+        outcomes = await in_this_order(those, *map(_refusal, changes))
+
+    assert outcomes == [None, {"etag": f'"{version + 1}"'}]
+    stored = await pair[0].rooms.stored_settings(made.concert_id)
+    assert stored == (numbered(1), version + 1)
+
+
+async def test_control_reading_the_version_first_loses_a_change(database: Database) -> None:
+    """Control: two read the version, find it unchanged, and write: the first change is lost."""
+    async with rivals(database) as those:
+        await those.one.execute("CREATE TABLE rule (cap int, version int)")
+        await those.one.execute("INSERT INTO rule VALUES (0, 1)")
+        for connection in (those.one, those.other):
+            assert await connection.fetchval("SELECT version FROM rule") == 1
+        await those.one.execute("UPDATE rule SET cap = 1, version = 2")
+        await those.other.execute("UPDATE rule SET cap = 2, version = 2")
+        assert tuple(await those.one.fetchrow("SELECT * FROM rule")) == (2, 2)
+
+
+async def _refusal(change: Coroutine[Any, Any, None]) -> Any:
+    """What a change is refused with; ``None`` if it is made."""
+    try:
+        await change
+    except VersionConflict as error:
+        return error.fields
+    return None

@@ -291,3 +291,54 @@ async def test_two_operators_at_once(desk: Desk) -> None:
         sale.concert_id,
     )
     assert history == 21
+
+
+# Versions ----------------------------------------------------------------------------------------
+
+
+async def test_an_outdated_version_is_not_replaced(desk: Desk) -> None:
+    """412 with the present tag, and nothing is changed; with that tag the change is made."""
+    sale = await desk.concert(waiting_room=KEEP)
+    first = (await desk.operate("GET", room(sale))).headers["etag"]
+    body = {**KEEP, "claim_seconds": 61}
+    changed = await desk.operate("PUT", room(sale), json=body, headers={"If-Match": first})
+    assert (changed.status_code, changed.json()["claim_seconds"]) == (200, 61)
+    second = changed.headers["etag"]
+    assert second != first
+    before = await _stored(desk)
+    late = {"json": {**KEEP, "claim_seconds": 62}, "headers": {"If-Match": first}}
+    check_problem(
+        await desk.operate("PUT", room(sale), **late), 412, "version_conflict", etag=second
+    )
+    assert await _stored(desk) == before
+    late["headers"] = {"If-Match": second}
+    changed = await desk.operate("PUT", room(sale), **late)
+    assert (changed.status_code, changed.json()["claim_seconds"]) == (200, 62)
+
+
+@pytest.mark.parametrize("header", [None, "*", "{etag}", "W/{etag}", '"999", {etag}'])
+async def test_a_version_that_matches(desk: Desk, header: str | None) -> None:
+    """Without the header, with any version, or with the present one among others: replaced."""
+    sale = await desk.concert(waiting_room=KEEP)
+    etag = (await desk.operate("GET", room(sale))).headers["etag"]
+    headers = {} if header is None else {"If-Match": header.format(etag=etag)}
+    changed = await desk.operate("PUT", room(sale), json=KEEP, headers=headers)
+    assert changed.status_code == 200
+
+
+@pytest.mark.parametrize("header", ["", "1", '"999"', '"x"', '"1', "nonsense, *"])
+async def test_a_version_that_does_not_match(desk: Desk, header: str) -> None:
+    """Unknown or malformed tags match nothing."""
+    sale = await desk.concert(waiting_room=KEEP)
+    etag = (await desk.operate("GET", room(sale))).headers["etag"]
+    refused = await desk.operate("PUT", room(sale), json=KEEP, headers={"If-Match": header})
+    check_problem(refused, 412, "version_conflict", etag=etag)
+
+
+async def test_pausing_keeps_the_version(desk: Desk) -> None:
+    """Pausing and resuming change nothing of what GET returns, and so not its tag."""
+    sale = await desk.concert(waiting_room=KEEP)
+    shown = await desk.operate("GET", room(sale))
+    for call in ("pause", "resume"):
+        answer = await desk.operate("POST", f"{room(sale)}/{call}")
+        assert (answer.json(), answer.headers["etag"]) == (shown.json(), shown.headers["etag"])

@@ -29,7 +29,7 @@ SELECT waiting_room_adapt(:room_id, :policy_version, :calls, :bounds_ms, :step_s
 -- Replaces a line's policy and times: see the function.
 SELECT waiting_room_configure(
     :concert_id, :policy::jsonb, :session_seconds, :claim_seconds, :opens_at, :closes_at,
-    :line_order, :seed
+    :line_order, :seed, :known_versions
 );
 
 -- name: close_entries$
@@ -124,8 +124,8 @@ CROSS JOIN LATERAL (
 ) AS a;
 
 -- name: settings_of_room^
--- One line's policy and times.
-SELECT policy::text, session_seconds, claim_seconds, opens_at, closes_at, line_order
+-- One line's policy and times, and the version that they are.
+SELECT policy::text, session_seconds, claim_seconds, opens_at, closes_at, line_order, policy_version
 FROM waiting_room WHERE concert_id = :concert_id;
 
 -- name: place_counts

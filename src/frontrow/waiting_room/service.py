@@ -9,14 +9,21 @@ import asyncpg
 import msgspec
 
 from frontrow.db.queries import load
-from frontrow.errors import CredentialInvalid, FinishReason, NotFound, TokenFinished, outcome_error
+from frontrow.errors import (
+    CredentialInvalid,
+    FinishReason,
+    NotFound,
+    TokenFinished,
+    VersionConflict,
+    outcome_error,
+)
 from frontrow.group_commit import AGAIN, Again, Lane, Lanes
 from frontrow.ids import PlaceRef, place_arrays
 from frontrow.metrics import JOINED, tell_bounds
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
-from frontrow.waiting_room.settings import RoomSettings
+from frontrow.waiting_room.settings import RoomSettings, StoredSettings
 from frontrow.waiting_room.snapshot import Line, Snapshot
 from frontrow.waiting_room.statistics import LineStatistics, line_statistics
 from frontrow.waiting_room.status import Standing, pruned, standing, status_of, waiting_status
@@ -178,19 +185,37 @@ class WaitingRooms:
                 self._pool, room_id=line.room_id, after=ended, limit=_CLOSE_BATCH
             )
 
-    async def configure(self, concert_id: UUID, settings: RoomSettings) -> None:
+    async def configure(
+        self,
+        concert_id: UUID,
+        settings: RoomSettings,
+        *,
+        known_versions: Sequence[int] | None = None,
+    ) -> None:
         """Replaces a line's policy, times and order, for all processes within a second.
+
+        Args:
+            concert_id: the line's concert.
+            settings: the new settings.
+            known_versions: the versions that may be replaced; ``None`` for any.
 
         Raises:
             NotFound: no such concert.
-            InvalidRequest: a line can't be like that, or this one can't be any more.
+            VersionConflict: another version is stored.
+            InvalidRequest: the settings are invalid, or come too late for this line.
         """
         settings.check()
         outcome = await _queries.configure(
-            self._pool, concert_id=concert_id, seed=secrets.token_hex(32), **settings.columns()
+            self._pool,
+            concert_id=concert_id,
+            seed=secrets.token_hex(32),
+            known_versions=known_versions,
+            **settings.columns(),
         )
         if outcome == "not_found":
             raise NotFound
+        if outcome == "version_conflict":
+            raise VersionConflict(etag=(await self.stored_settings(concert_id)).etag)
         if outcome != "done":
             raise settings.refusal(outcome)
         await self.snapshot.refresh()
@@ -280,7 +305,15 @@ class WaitingRooms:
         return await line_statistics(self._pool, concert_id)
 
     async def settings(self, concert_id: UUID) -> RoomSettings:
-        """A line's policy and times.
+        """Returns a line's policy, times and order.
+
+        Raises:
+            NotFound: no such concert.
+        """
+        return (await self.stored_settings(concert_id)).settings
+
+    async def stored_settings(self, concert_id: UUID) -> StoredSettings:
+        """Returns a line's settings with their version.
 
         Raises:
             NotFound: no such concert.
@@ -288,7 +321,7 @@ class WaitingRooms:
         row = await _queries.settings_of_room(self._pool, concert_id=concert_id)
         if row is None:
             raise NotFound
-        return RoomSettings(
+        settings = RoomSettings(
             policy=msgspec.json.decode(row["policy"], type=Policy),
             session_seconds=row["session_seconds"],
             claim_seconds=row["claim_seconds"],
@@ -296,6 +329,7 @@ class WaitingRooms:
             closes_at=row["closes_at"],
             order=row["line_order"],
         )
+        return StoredSettings(settings, row["policy_version"])
 
     async def _line_of(self, concert_id: UUID) -> Line:
         """The line of a concert, also of one that was made a moment ago."""

@@ -1,7 +1,7 @@
 """How a line is set up: with its concert, and anew (the body of ``PUT …/waiting-room``)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -94,3 +94,15 @@ class NewSettings(RoomSettings, frozen=True, forbid_unknown_fields=True, kw_only
     """A line's policy, times and order, set anew: the policy that stands isn't lost by omission."""
 
     policy: Annotated[Policy, Meta(description="How many may come in.")]
+
+
+class StoredSettings(NamedTuple):
+    """A line's settings and their version, which each change increments."""
+
+    settings: RoomSettings
+    version: int
+
+    @property
+    def etag(self) -> str:
+        """The version as an entity tag (RFC 9110, 8.8.3)."""
+        return f'"{self.version}"'

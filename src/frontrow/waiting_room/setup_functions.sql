@@ -58,11 +58,12 @@ END $$;
 
 -- Replaces a line's policy and times; places and numbers stay. A draw that has been drawn stands; one
 -- that has not can be called off, and set up again only with another seed. An adaptive policy goes on
--- with the cap that it had, as far as its bounds allow.
--- outcome: done; not_found; or what is wrong (waiting_room_flaw).
+-- with the cap that it had, as far as its bounds allow. p_known_versions: the versions that the change may
+-- replace; NULL for any.
+-- outcome: done; not_found; version_conflict, with another version stored; or a name from waiting_room_flaw.
 CREATE OR REPLACE FUNCTION waiting_room_configure(
     p_concert_id uuid, p_policy jsonb, p_session_seconds int, p_claim_seconds int,
-    p_opens_at timestamptz, p_closes_at timestamptz, p_order text, p_seed text
+    p_opens_at timestamptz, p_closes_at timestamptz, p_order text, p_seed text, p_known_versions int[]
 )
 RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -74,6 +75,9 @@ BEGIN
     SELECT * INTO room FROM waiting_room WHERE concert_id = p_concert_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN 'not_found';
+    END IF;
+    IF room.policy_version <> ALL (p_known_versions) THEN
+        RETURN 'version_conflict';
     END IF;
     now := clock_timestamp();
     flaw := waiting_room_flaw(room.room_id, p_order, p_opens_at, p_closes_at, now);

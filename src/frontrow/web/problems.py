@@ -44,6 +44,7 @@ from frontrow.errors import (
     TooLarge,
     Unavailable,
     UnsupportedMediaType,
+    VersionConflict,
     WrongShow,
 )
 
@@ -173,6 +174,12 @@ class AmountMismatchProblem(Problem, frozen=True, kw_only=True):
     expected: Annotated[int, Meta(description="The reservation's amount in the minor unit.")]
 
 
+class VersionConflictProblem(Problem, frozen=True, kw_only=True):
+    """`If-Match` names another version than the present one."""
+
+    etag: Annotated[str, Meta(description="The entity tag of the present version.")]
+
+
 class BalanceRemainsProblem(Problem, frozen=True, kw_only=True):
     """The user still has a balance."""
 
@@ -228,6 +235,7 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     KeyInUse: _Kind(409, "Key in use"),
     BalanceRemains: _Kind(409, "Balance remains", BalanceRemainsProblem),
     HoldExpired: _Kind(410, "Hold expired"),
+    VersionConflict: _Kind(412, "Version conflict", VersionConflictProblem),
     TooLarge: _Kind(413, "Too large"),
     UnsupportedMediaType: _Kind(415, "Unsupported media type"),
     InvalidRequest: _Kind(422, "Invalid request", InvalidRequestProblem),

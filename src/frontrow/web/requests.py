@@ -233,3 +233,16 @@ def cookies_of(request: Request) -> dict[str, str]:
             name, _, value = pair.strip().partition("=")
             found[name] = value
     return found
+
+
+def if_match(request: Request) -> list[str] | None:
+    """Returns the entity tags of ``If-Match``; ``None`` without the header, or for ``*``.
+
+    Tags come without their weakness: a proxy that compresses an answer weakens its tag (nginx
+    does), while ours name a version whatever its encoding.
+    """
+    lines = request.headers.get(b"if-match")
+    tags = [tag.strip() for line in lines for tag in line.decode("latin-1").split(",")]
+    if not tags or tags == ["*"]:
+        return None
+    return [tag.removeprefix("W/") for tag in tags]

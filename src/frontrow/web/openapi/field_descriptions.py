@@ -343,6 +343,7 @@ EXAMPLES: Mapping[str, Any] = {
     "eta_seconds": None,
     "every_seconds": 10,
     "erased_at": None,
+    "etag": '"3"',
     "expected": examples.AMOUNT,
     "expires_at": None,
     "Session.places": [examples.CONCERT],

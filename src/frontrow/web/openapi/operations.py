@@ -21,6 +21,7 @@ from frontrow.errors import (
     TooLarge,
     Unavailable,
     UnsupportedMediaType,
+    VersionConflict,
 )
 from frontrow.web.calls import Answer, Call, Who
 from frontrow.web.openapi.field_descriptions import DESCRIPTIONS, EXAMPLES
@@ -69,7 +70,7 @@ HEADERS: dict[str, Json] = {
         "example": "true",
     },
     "ETag": {
-        "description": "Names this version, for If-None-Match.",
+        "description": "Names this version, for If-None-Match or If-Match.",
         "required": True,
         "schema": {"type": "string"},
         "example": '"5d41402a-1f4"',
@@ -197,6 +198,15 @@ def _parameters(call: Call, schemas: Schemas) -> list[Json]:
                 "Entity tags of the versions that the caller has.",
                 {"type": "string"},
                 '"5d41402a-1f4"',
+            )
+        )
+    if VersionConflict in call.refusals:
+        found.append(
+            _header_parameter(
+                "If-Match",
+                "Entity tags of the versions that may be replaced; without it, or with `*`, any.",
+                {"type": "string"},
+                '"3"',
             )
         )
     found.append(

@@ -1,5 +1,6 @@
 """The operator's calls: concerts, waiting rooms, statistics."""
 
+import re
 from typing import Annotated
 from uuid import UUID
 
@@ -9,13 +10,15 @@ from msgspec import Meta
 
 from frontrow.audit import Finding, audit
 from frontrow.concerts.model import ConcertChange, CreatedConcert, NewConcert, NewShows
-from frontrow.errors import NotFound
+from frontrow.errors import NotFound, VersionConflict
 from frontrow.payments.model import SeatCounts
 from frontrow.waiting_room.settings import NewSettings, RoomSettings
 from frontrow.waiting_room.statistics import LineStatistics
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, ok
+from frontrow.web.requests import if_match
 
+_VERSION = re.compile(r'"(\d{1,9})"', re.ASCII)
 _EXAMPLE_SHOW = {"starts_at": "2027-03-14T19:30:00+09:00", "price": 50000}
 
 
@@ -65,13 +68,18 @@ async def add_shows(ask: Ask) -> Response:
 
 
 async def waiting_room(ask: Ask) -> Response:
-    """Shows how a line is set up."""
-    return ok(await ask.services.rooms.settings(ask.params["concert_id"]))
+    """Returns the settings of a waiting room under the entity tag of their version."""
+    stored = await ask.services.rooms.stored_settings(ask.params["concert_id"])
+    response = ok(stored.settings)
+    response.add_header(b"etag", stored.etag.encode())
+    return response
 
 
 async def configure(ask: Ask) -> Response:
-    """Sets a line up anew."""
-    await ask.services.rooms.configure(ask.params["concert_id"], ask.body)
+    """Replaces the settings of a waiting room, if they are a version that the caller knows."""
+    tags = if_match(ask.request)
+    known = None if tags is None else [int(tag[1]) for tag in map(_VERSION.fullmatch, tags) if tag]
+    await ask.services.rooms.configure(ask.params["concert_id"], ask.body, known_versions=known)
     return await waiting_room(ask)
 
 
@@ -103,6 +111,9 @@ async def run_audit(ask: Ask) -> Response:
 
 
 _CONCERT = {"concert_id": UUID}
+_SETTINGS = Answer(
+    200, "Its policy and times.", RoomSettings, headers={"ETag": "The version of these settings."}
+)
 
 CALLS = (
     Call(
@@ -164,7 +175,7 @@ CALLS = (
         summary="Show how a waiting room is set up",
         who=Who.OPERATOR,
         params=_CONCERT,
-        answers=(Answer(200, "Its policy and times.", RoomSettings),),
+        answers=(_SETTINGS,),
         refusals=(NotFound,),
         handler=waiting_room,
     ),
@@ -173,14 +184,18 @@ CALLS = (
         path="/admin/concerts/{concert_id}/waiting-room",
         name="configure_waiting_room",
         group="Operator",
-        summary="Set a waiting room up anew",
-        says="Replaces the whole, in force within a second on every process. Places stay.",
+        summary="Replace the settings of a waiting room",
+        says=(
+            "Replaces all of them, in force within a second on every process. Places stay. With "
+            "`If-Match`, only if nobody has changed them since that version; without it, the last "
+            "write wins."
+        ),
         who=Who.OPERATOR,
         params=_CONCERT,
         body=NewSettings,
         example={"policy": {"kind": "rate", "admit": 50, "every_seconds": 10}},
-        answers=(Answer(200, "Its policy and times.", RoomSettings),),
-        refusals=(NotFound,),
+        answers=(_SETTINGS,),
+        refusals=(NotFound, VersionConflict),
         handler=configure,
     ),
     Call(
@@ -192,7 +207,7 @@ CALLS = (
         says="Those who are in go on.",
         who=Who.OPERATOR,
         params=_CONCERT,
-        answers=(Answer(200, "Its policy and times.", RoomSettings),),
+        answers=(_SETTINGS,),
         refusals=(NotFound,),
         handler=pause,
     ),
@@ -204,7 +219,7 @@ CALLS = (
         summary="Call people again",
         who=Who.OPERATOR,
         params=_CONCERT,
-        answers=(Answer(200, "Its policy and times.", RoomSettings),),
+        answers=(_SETTINGS,),
         refusals=(NotFound,),
         handler=resume,
     ),

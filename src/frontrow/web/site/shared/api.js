@@ -28,7 +28,7 @@ export class OutOfTouch extends Error {
  * One call. Gives { status, body, etag }; a 304 has no body.
  *
  * concert: whose place makes the call, where the path doesn't say. key: its Idempotency-Key. etag:
- * the version that is known. patience: milliseconds until nobody is taken to answer any more.
+ * the version that is known. ifMatch: the version that may be replaced. patience: milliseconds until nobody is taken to answer any more.
  */
 export async function call(method, path, options = {}) {
   const { response, done } = await send(method, path, options);
@@ -48,12 +48,13 @@ export async function call(method, path, options = {}) {
 
 /** The answer itself, for streams; `done` ends the patience. */
 export async function send(method, path, options = {}) {
-  const { body, concert, key, etag, signal, bearer, accept, cache = "no-store", patience = PATIENCE_MS } = options;
+  const { body, concert, key, etag, ifMatch, signal, bearer, accept, cache = "no-store", patience = PATIENCE_MS } = options;
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (concert) headers["Frontrow-Concert"] = concert;
   if (key) headers["Idempotency-Key"] = key;
   if (etag) headers["If-None-Match"] = etag;
+  if (ifMatch) headers["If-Match"] = ifMatch;
   if (accept) headers.Accept = accept;
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
   const timeout = new AbortController();

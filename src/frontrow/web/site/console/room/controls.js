@@ -1,4 +1,4 @@
-// What an operator does to a line: pause, resume, another policy. Each says first what it means.
+// What an operator can do to a line: pause, resume, change the policy. Each is explained before it is done.
 
 import { busy, button, h, show } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
@@ -8,16 +8,18 @@ import { sure } from "../dialogs.js";
 import { clearFaults, showFaults } from "../field_errors.js";
 import { number } from "../format.js";
 import { operate } from "../operator.js";
+import { showConflict } from "./line_settings.js";
 import { PolicyForm } from "./policy_form.js";
 
-/** The buttons and the form of one line. `changed`: called after a change. */
+/** The buttons and the form of one line. `settings`: its LineSettings. `changed`: called after a change. */
 export class Controls {
   constructor(concert, settings, changed) {
-    Object.assign(this, { changed, waiting: 0 });
+    Object.assign(this, { settings, changed, waiting: 0 });
     this.path = `/concerts/${concert.concert_id}/waiting-room`;
     this.pausing = button(t("pause"), () => this.pause(), { class: "danger" });
     this.resuming = button(t("resume"), () => this.resume(), { class: "primary" });
-    this.policy = new PolicyForm(settings.policy);
+    this.policy = new PolicyForm(settings.stored.policy);
+    settings.watch(({ policy }) => this.policy.store(policy));
     const apply = h("button", { type: "submit" }, t("policy.apply"));
     this.form = h("form", { class: "stack" }, this.policy.element, h("p", {}, apply));
     this.form.addEventListener("submit", (event) => {
@@ -66,13 +68,12 @@ export class Controls {
     if (opens && this.waiting) text.unshift(t("policy.lets_all_in", { count: this.waiting, n: number(this.waiting) }));
     if (!(await sure({ title: t("policy.sure"), text, action: t("policy.apply"), kind: opens ? "danger" : "primary" }))) return;
     try {
-      // The rest stays as it is by now, whoever changed it meanwhile.
-      const { body: settings } = await operate("GET", this.path);
-      await operate("PUT", this.path, { body: { ...settings, policy } });
+      await this.settings.change({ policy });
       await this.changed();
       notify(t("policy.done"), "good");
     } catch (error) {
-      showFaults(this.form, error);
+      if (error.changes) showConflict(this.form, error.changes);
+      else showFaults(this.form, error);
     }
   }
 }

@@ -1,4 +1,4 @@
-// The form for an admission policy: its kind, what that means, and its numbers.
+// The form for an admission policy: its kind, what that means, and its limits.
 
 import { h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
@@ -16,6 +16,7 @@ const MOST = { max_active: 1_000_000, admit: 1_000_000, min_active: 1_000_000, e
 /** Fields to choose a policy with. `pointer`: where the policy stands in the request. */
 export class PolicyForm {
   constructor(policy, pointer = "/policy") {
+    this.stored = policy;
     this.values = { ...STARTS, ...policy };
     this.pointer = pointer;
     this.kind = h("select", { id: "policy-kind" },
@@ -40,6 +41,18 @@ export class PolicyForm {
     this.fields.replaceChildren(...this.inputs.map((input) =>
       h("div", { class: "field", "data-pointer": `${this.pointer}/${input.name}` },
         h("label", { for: input.id }, t(`policy.field.${input.name}`)), input)));
+  }
+
+  /** Shows another stored policy, unless the operator has entered something else than the one before. */
+  store(policy) {
+    const entered = Object.entries(this.read());
+    const isUnchanged = entered.every(([name, value]) => this.stored[name] === value);
+    this.stored = policy;
+    if (!isUnchanged) return;
+    this.inputs = [];
+    this.kind.value = policy.kind;
+    Object.assign(this.values, policy);
+    this.show();
   }
 
   keep() {

@@ -11,6 +11,7 @@ import { Controls } from "./controls.js";
 import { number, percent } from "../format.js";
 import { operate, run } from "../operator.js";
 import { orderCard } from "./line_export.js";
+import { LineSettings } from "./line_settings.js";
 import { poll } from "../polling.js";
 import { TimesForm } from "./times.js";
 
@@ -21,11 +22,12 @@ const ADMIN = `/concerts/${concertId}`;
 
 run(async () => {
   const concert = await thisConcert();
-  const [{ body: stats }, { body: line }, { body: settings }] = await Promise.all([
+  const [{ body: stats }, { body: line }, answer] = await Promise.all([
     operate("GET", `${ADMIN}/stats`),
     insist("GET", `/concerts/${concertId}/queue`),
     operate("GET", `${ADMIN}/waiting-room`),
   ]);
+  const settings = new LineSettings(concert, answer);
   const room = new Room(concert, { stats, line, settings });
   await room.history();
 });

@@ -1,20 +1,19 @@
-// The times of a line: when it opens and closes, by the clocks at the venue.
+// The times at which a line opens and closes, in the venue's time zone.
 
 import { busy, h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sure } from "../dialogs.js";
 import { clearFaults, showFaults } from "../field_errors.js";
-import { operate } from "../operator.js";
+import { showConflict } from "./line_settings.js";
 import { instantAt, localAt } from "./venue_time.js";
 
 const TIMES = ["opens_at", "closes_at"];
 
-/** The form for the times of one line. `changed`: called after a change. */
+/** The form for the times of one line. `settings`: its LineSettings. `changed`: called after a change. */
 export class TimesForm {
   constructor(concert, settings, changed) {
-    Object.assign(this, { zone: concert.timezone, changed });
-    this.path = `/concerts/${concert.concert_id}/waiting-room`;
+    Object.assign(this, { zone: concert.timezone, settings, changed, shown: TIMES.map(() => "") });
     this.inputs = TIMES.map((name) => h("input", { id: name, type: "datetime-local", "aria-describedby": `${name}-help` }));
     const apply = h("button", { type: "submit" }, t("times.apply"));
     this.form = h("form", { class: "stack" },
@@ -32,34 +31,41 @@ export class TimesForm {
       h("h2", { id: "times" }, t("times")),
       h("p", { class: "soft small" }, t("times.zone", { zone: this.zone })),
       this.form);
-    this.show(settings);
+    settings.watch((stored) => this.store(stored));
   }
 
-  show(settings) {
-    this.known = TIMES.map((name) => settings[name]);
+  /** Shows the stored times, save in fields that the operator has changed. */
+  store(stored) {
+    const unchanged = this.inputs.map(({ value }, index) => value === this.shown[index]);
+    this.known = TIMES.map((name) => stored[name]);
     this.shown = this.known.map((instant) => (instant ? localAt(Date.parse(instant), this.zone) : ""));
-    for (const [index, input] of this.inputs.entries()) input.value = this.shown[index];
+    this.reset(unchanged);
   }
 
-  /** The times as the API takes them. One that was left alone is still the same, to the microsecond. */
+  reset(which = TIMES.map(() => true)) {
+    for (const [index, input] of this.inputs.entries()) {
+      if (which[index]) input.value = this.shown[index];
+    }
+  }
+
+  /** The times as the API takes them. An unchanged one keeps its microseconds. */
   read() {
-    const told = this.inputs.map(({ value }, index) =>
+    const times = this.inputs.map(({ value }, index) =>
       value === this.shown[index] ? this.known[index] : value ? instantAt(value, this.zone) : null);
-    return Object.fromEntries(TIMES.map((name, index) => [name, told[index]]));
+    return Object.fromEntries(TIMES.map((name, index) => [name, times[index]]));
   }
 
   async apply() {
     const times = this.read();
     if (!(await sure({ title: t("times.sure"), text: t("times.meaning"), action: t("times.apply"), kind: "primary" }))) return;
     try {
-      // The rest stays as it is by now, whoever changed it meanwhile.
-      const { body: settings } = await operate("GET", this.path);
-      const { body: stands } = await operate("PUT", this.path, { body: { ...settings, ...times } });
-      this.show(stands);
+      await this.settings.change(times);
+      this.reset();
       await this.changed();
       notify(t("times.done"), "good");
     } catch (error) {
-      showFaults(this.form, error);
+      if (error.changes) showConflict(this.form, error.changes);
+      else showFaults(this.form, error);
     }
   }
 }
