@@ -39,7 +39,7 @@ def sized(first: str) -> list[str]:
     return numbers(row)
 
 
-HTTP, LINE, DATABASE = "Over HTTP", "The line", "The database calls by themselves"
+HTTP, LINE, DATABASE = "Over HTTP", "The line", "Database calls without HTTP"
 CPU, GROUPED = 4, 3
 
 
