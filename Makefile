@@ -8,7 +8,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test check format bench docs soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium wrk mermaid
+.PHONY: help install run dev test check check-javascript format bench docs soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium wrk mermaid
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,13 +49,16 @@ test: $(READY) programs  ## run the whole suite
 	$(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE))
 	$(BIN)/pytest -n 2 --dist loadfile $(ALONE)
 
-check: $(READY) $(NODE_READY)  ## format, lint, types, import contracts
+check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(NODE) biome lint --error-on-warnings
+	@$(MAKE) --no-print-directory check-javascript
 	$(BIN)/python -m tools.lint_sql
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-javascript: $(NODE_READY)
+	$(NODE) biome lint --error-on-warnings
 
 format: $(READY)  ## put the code into the house format
 	$(BIN)/ruff format .
