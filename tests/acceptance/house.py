@@ -68,7 +68,7 @@ class House:
     def ready(self) -> bool:
         """Whether the server answers, with all of its workers."""
         assert self.process.poll() is None, self.log.read_text()
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.request("GET", "/readyz")
             answers = connection.getresponse().status == 200

@@ -50,7 +50,7 @@ def house() -> Iterator[House]:
 async def front(house: House) -> AsyncIterator[Front]:
     """The nginx in front of it."""
     with fronting(house.port) as (port, folder):
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
             yield Front(port, folder, http)
 
 

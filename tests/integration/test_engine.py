@@ -29,7 +29,7 @@ from tests.integration.accounts import (
     stranger,
 )
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def grown() -> Iterator[Path]:
 
 async def ask(url: str, query: str, *arguments: object) -> object:
     """One value from a database."""
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await asyncpg.connect(url, timeout=PATIENCE_SECONDS)
     try:
         return await connection.fetchval(query, *arguments)
     finally:

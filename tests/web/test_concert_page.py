@@ -10,7 +10,15 @@ import pytest
 
 from frontrow.db.server import EmbeddedServer
 from tests.conftest import Database
-from tests.web.fans import OPEN, Concert, Desk, eventually, open_desk, starts_at
+from tests.web.fans import (
+    DEADLINE_SECONDS,
+    OPEN,
+    Concert,
+    Desk,
+    eventually,
+    open_desk,
+    starts_at,
+)
 from tests.web.test_trouble import unreachable
 from tests.web.visitors import Visitor, visiting
 
@@ -162,7 +170,10 @@ async def test_no_concert(visitor: Visitor) -> None:
 
 async def test_no_database(engine: EmbeddedServer, database: Database) -> None:
     """The page says so and goes on refreshing, so that the place is back when the database is."""
-    async with open_desk(database, deadline_seconds=0.3) as desk, visiting(desk) as visitor:
+    async with (
+        open_desk(database, deadline_seconds=DEADLINE_SECONDS) as desk,
+        visiting(desk) as visitor,
+    ):
         concert = await desk.concert(waiting_room=ONE_BY_ONE)
         await desk.buyer(concert)
         await send(visitor, concert, "join")

@@ -109,6 +109,7 @@ async def test_a_waiting_place_is_followed(desk: Desk) -> None:
     fans = [await desk.waiting(concert) for _ in range(3)]
     for ahead, fan in enumerate(fans):
         status = await fan.status()
+        eta = status["eta_seconds"]
         assert status == {
             "user_id": fan.user_id,
             "concert_id": concert.concert_id,
@@ -116,7 +117,7 @@ async def test_a_waiting_place_is_followed(desk: Desk) -> None:
             "position": ahead + 2,
             "state": "waiting",
             "ahead": ahead,
-            "eta_seconds": None,
+            "eta_seconds": eta,
             "poll_after_ms": status["poll_after_ms"],
             "room_state": "open",
             "sale": "open",
@@ -129,6 +130,8 @@ async def test_a_waiting_place_is_followed(desk: Desk) -> None:
             "reason": None,
         }
         assert 1_000 <= status["poll_after_ms"] <= 2_100
+        # There is a forecast once the line was observed for a second.
+        assert eta is None or 1 <= eta["p50"] <= eta["p90"]
 
 
 async def test_polling_fits_the_claim_window(desk: Desk) -> None:

@@ -31,6 +31,19 @@ async def drawn_concert(desk: Desk, seconds: float) -> Concert:
     )
 
 
+async def open_line(desk: Desk, concert: Concert) -> None:
+    """Opens a line now, and waits until it is drawn."""
+    await desk.owner.execute(
+        "UPDATE waiting_room SET opens_at = clock_timestamp() WHERE concert_id = $1",
+        UUID(concert.concert_id),
+    )
+
+    async def is_drawn() -> bool:
+        return bool((await desk.ask("GET", path_of(concert))).json()["drawn_at"])
+
+    await eventually(is_drawn)
+
+
 async def seed_of(desk: Desk, concert: Concert) -> str:
     """What nobody may know before the draw."""
     seed: str = await desk.owner.fetchval(
@@ -62,14 +75,10 @@ async def unopened(desk: Desk) -> Concert:
 @pytest.fixture(scope="module")
 async def drawn(desk: Desk) -> Drawn:
     """A line of twelve that was drawn, and one who came later."""
-    concert = await drawn_concert(desk, 2)
+    concert = await drawn_concert(desk, 3_600)
     commitment = (await desk.ask("GET", path_of(concert))).json()["commitment"]
     fans = [await desk.waiting(concert) for _ in range(PEOPLE)]
-
-    async def is_over() -> bool:
-        return bool((await desk.ask("GET", path_of(concert))).json()["drawn_at"])
-
-    await eventually(is_over)
+    await open_line(desk, concert)
     fans.append(await desk.waiting(concert))
     return Drawn(concert, commitment, fans)
 

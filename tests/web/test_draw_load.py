@@ -10,7 +10,7 @@ import pytest
 
 from frontrow.waiting_room.draw import PAGES_AT_ONCE, Draw, Draws
 from tests.web.fans import Concert, Desk, check_problem, eventually
-from tests.web.test_draw import CAP, drawn_concert, path_of, soon
+from tests.web.test_draw import CAP, drawn_concert, open_line, path_of, soon
 
 CROWD = 20
 
@@ -40,14 +40,10 @@ async def stuck(desk: Desk, text: str) -> int:
 @pytest.fixture(scope="module")
 async def over(desk: Desk) -> Concert:
     """A line of three that was drawn."""
-    concert = await drawn_concert(desk, 1)
+    concert = await drawn_concert(desk, 3_600)
     for _ in range(3):
         await desk.waiting(concert)
-
-    async def is_over() -> bool:
-        return bool((await desk.ask("GET", path_of(concert))).json()["drawn_at"])
-
-    await eventually(is_over)
+    await open_line(desk, concert)
     return concert
 
 

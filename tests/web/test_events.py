@@ -25,6 +25,7 @@ from tests.buyers import pass_time
 from tests.conftest import Database
 from tests.web.fans import (
     BASE,
+    DEADLINE_SECONDS,
     OPEN,
     SOON,
     Desk,
@@ -450,7 +451,7 @@ async def test_events_are_counted(desk: Desk) -> None:
 
 async def test_without_a_database_it_stays_open(engine: EmbeddedServer, database: Database) -> None:
     """Those who wait are told as ever, those who are in what was known last; then it goes on."""
-    async with open_desk(database, deadline_seconds=0.3, **QUICK) as desk:
+    async with open_desk(database, deadline_seconds=DEADLINE_SECONDS, **QUICK) as desk:
         inside, (fan,) = await in_line(desk, 1)
         async with following(inside) as one, following(fan) as other:
             firsts = [await one.status(), await other.status()]

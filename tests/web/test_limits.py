@@ -349,7 +349,7 @@ async def test_a_stream_is_one_request(desk: Desk) -> None:
     first, fan = await desk.waiting(concert), await desk.waiting(concert)
     url = "/api/v1/queue/tokens/me/events"
     headers = {"Authorization": f"Bearer {fan.token}"}
-    async with asyncio.timeout(20), desk.http.stream("GET", url, headers=headers) as response:
+    async with asyncio.timeout(60), desk.http.stream("GET", url, headers=headers) as response:
         assert response.status_code == 200
         events = (line async for line in response.aiter_lines() if line.startswith("data:"))
         assert json.loads((await anext(events))[5:])["state"] == "waiting"

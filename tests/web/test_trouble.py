@@ -11,7 +11,7 @@ import httpx2
 
 from frontrow.db.server import EmbeddedServer
 from tests.conftest import Database
-from tests.web.fans import SOON, Desk, check_problem, eventually, open_desk
+from tests.web.fans import DEADLINE_SECONDS, SOON, Desk, check_problem, eventually, open_desk
 
 ONE = {"amount": 1}
 
@@ -63,7 +63,7 @@ async def test_too_many_callers(database: Database) -> None:
 
 async def test_too_long_a_wait(database: Database) -> None:
     """Past its deadline, what waits is overloaded and never run; what runs is unavailable."""
-    async with open_desk(database, deadline_seconds=0.3) as desk:
+    async with open_desk(database, deadline_seconds=DEADLINE_SECONDS) as desk:
         async with users_locked(desk):
             running = asyncio.create_task(add_user(desk))
             await until_waiting(desk)
@@ -89,7 +89,7 @@ def unreachable(engine: EmbeddedServer) -> Iterator[None]:
 async def test_no_database(engine: EmbeddedServer, database: Database) -> None:
     """Without a database calls are 503 unavailable; waiting, health and the documents go on."""
     room = {"policy": {"kind": "max_active", "max_active": 1}}
-    async with open_desk(database, deadline_seconds=0.3) as desk:
+    async with open_desk(database, deadline_seconds=DEADLINE_SECONDS) as desk:
         concert = await desk.concert(waiting_room=room)
         inside, fan = await desk.buyer(concert), await desk.waiting(concert)
         with unreachable(engine):

@@ -239,7 +239,7 @@ async def test_no_lock_of_the_line(services: Services, owner: Owner) -> None:
     """A look waits for nobody: neither for the line's own lock nor for its places'."""
     concert_id, room_id = await a_line(services)
     await join(services, concert_id)
-    async with asyncio.timeout(10), owner.transaction():
+    async with asyncio.timeout(60), owner.transaction():
         await owner.execute("SELECT FROM waiting_room FOR UPDATE")
         await owner.execute("SELECT FROM place FOR UPDATE")
         assert await observe(services, room_id)
@@ -250,7 +250,7 @@ async def test_a_look_in_another_process(services: Services, owner: Owner) -> No
     _, room_id = await a_line(services)
     await observe(services, room_id)
     await a_second_later(owner)
-    async with asyncio.timeout(10), owner.transaction():
+    async with asyncio.timeout(60), owner.transaction():
         await owner.execute("SELECT FROM line_pace FOR UPDATE")
         assert not await observe(services, room_id)
 

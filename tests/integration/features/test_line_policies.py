@@ -28,7 +28,7 @@ from tests.buyers import Made, Owner, admit_all, join, make_concert, pass_time, 
 from tests.conftest import Database
 from tests.integration.features.looking import admitted_numbers
 
-LONGEST_SECONDS = 20
+LONGEST_SECONDS = 60
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.integration.features.looking import admitted_numbers
 ONE = MaxActivePolicy(max_active=1)
 TWO = MaxActivePolicy(max_active=2)
 PRICE = 50_000
-LONGEST_SECONDS = 20
+LONGEST_SECONDS = 60
 
 
 def soon(seconds: float) -> datetime:

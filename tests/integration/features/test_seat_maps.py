@@ -55,7 +55,7 @@ async def test_a_hold_runs_out_without_a_change(services: Services, owner: Owner
     watcher = Watcher(place, made.shows[0])
     assert (await watcher.follow(services))[:3] == "aha"
     logged = await owner.fetchval("SELECT count(*) FROM seat_change")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not watcher.told:
             await watcher.follow(services)
     assert ("".join(watcher.states), watcher.told) == ("a" * 50, [2])

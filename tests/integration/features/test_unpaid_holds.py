@@ -1,5 +1,7 @@
 """Holds that are let go unpaid: a user may have so many of a concert in a time."""
 
+import math
+from time import monotonic
 from typing import Any
 
 from frontrow.errors import RateLimited
@@ -24,7 +26,8 @@ async def let_go(
 
 async def barred(services: Services, place: PlaceRef, made: Made) -> int:
     """For how many seconds no hold can be made, however the seats are told."""
-    seconds: set[int] = set()
+    started = monotonic()
+    seconds: list[int] = []
     for asking in (
         services.reservations.hold(place, made.shows[0], [1], None),
         services.best_seats.hold(place, made.shows[0], Wish(1), None),
@@ -32,10 +35,15 @@ async def barred(services: Services, place: PlaceRef, made: Made) -> int:
         try:
             await asking
         except RateLimited as error:
-            seconds.add(error.retry_after_seconds)
-    first = seconds.pop()
-    assert seconds <= {first, first - 1, first + 1}
-    return first
+            seconds.append(error.retry_after_seconds)
+    assert len(seconds) == 2
+    assert 0 <= seconds[0] - seconds[1] <= math.ceil(monotonic() - started)
+    return seconds[1]
+
+
+def until_old(seconds: int, started: float) -> int:
+    """Returns what is left at least of some seconds, on a machine that may be slow."""
+    return math.floor(seconds - (monotonic() - started))
 
 
 async def test_as_many_as_may_be(database: Database) -> None:
@@ -43,13 +51,14 @@ async def test_as_many_as_may_be(database: Database) -> None:
     async with services_on(database, **FEW) as services:
         made = await make_concert(services, shows=2)
         place = await buyer(services, made.concert_id)
+        started = monotonic()
         await let_go(services, place, made, 1)
         await pass_time(database, 30)
         await let_go(services, place, made, 2)
-        assert await barred(services, place, made) == 70
-        await pass_time(database, 69)
-        assert await barred(services, place, made) == 1
-        await pass_time(database, 1)
+        assert until_old(70, started) <= await barred(services, place, made) <= 70
+        await pass_time(database, 40)
+        assert until_old(30, started) <= await barred(services, place, made) <= 30
+        await pass_time(database, 30)
         await hold(services, place, made, [1])
 
 
@@ -77,13 +86,14 @@ async def test_expired_holds_count_at_once(database: Database, owner: Owner) -> 
         paid = await hold(services, place, made, [50])
         await services.paying.pay(place, paid.reservation_id, 50_000, None)
         place = await come_back(services, place)
+        started = monotonic()
         for seat in (1, 2, 3):
             await hold(services, place, made, [seat])
         await pass_time(database, 5)
         assert await owner.fetchval("SELECT count(*) FROM reservation WHERE state = 'held'") == 3
-        assert await barred(services, place, made) == 100
+        assert until_old(100, started) <= await barred(services, place, made) <= 100
         assert await services.reservations.expire() == 3
-        assert await barred(services, place, made) in (99, 100)
+        assert until_old(100, started) <= await barred(services, place, made) <= 100
 
 
 async def test_only_what_the_user_let_go_counts(database: Database) -> None:
@@ -99,8 +109,9 @@ async def test_only_what_the_user_let_go_counts(database: Database) -> None:
             await hold(services, place, made, [seat])
         await services.paying.pay(place, paid.reservation_id, 50_000, None)
         place = await come_back(services, place)
+        started = monotonic()
         await let_go(services, place, made, 3, seat=5)
-        assert await barred(services, place, made) == 100
+        assert until_old(100, started) <= await barred(services, place, made) <= 100
 
 
 async def test_a_hold_that_ended_before_its_show_was_cancelled(database: Database) -> None:
