@@ -12,7 +12,12 @@ from joserfc.util import urlsafe_b64encode
 
 from frontrow.errors import Unavailable
 from frontrow.users import issuer_keys as module
-from frontrow.users.issuer_document import LARGEST_BYTES, IssuerDocument
+from frontrow.users.issuer_document import (
+    LARGEST_BYTES,
+    RETRY_SECONDS,
+    IssuerDocument,
+    check_response,
+)
 from frontrow.users.issuer_keys import IssuerKeys, read_keys
 from tests.issuer import DISCOVERY, JWKS, Issuer, running_issuer
 
@@ -40,7 +45,8 @@ def issuer() -> Iterator[Issuer]:
 @pytest.fixture
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
     """A client that nothing of the environment turns away."""
-    async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+    hooks = {"response": [check_response]}
+    async with httpx2.AsyncClient(trust_env=False, timeout=60, event_hooks=hooks) as client:
         yield client
 
 
@@ -87,7 +93,7 @@ async def test_a_new_key_is_found(keys: IssuerKeys, issuer: Issuer, clock: Clock
     assert await keys.find("one")
     issuer.keys.append(RSAKey.generate_key(2048, {"kid": "two"}))
     assert await keys.find("two") is None  # it was asked just now
-    clock.seconds += module.LOOK_SECONDS
+    clock.seconds += RETRY_SECONDS
     assert await keys.find("two")
     assert keys.losses == 0
     issuer.keys.pop(0)
@@ -102,7 +108,7 @@ async def test_unknown_keys_are_looked_for_seldom(
     """However many tokens name keys that nobody has, the issuer is asked once in ten seconds."""
     for _ in range(3):
         assert await asyncio.gather(*(keys.find(f"k{n}") for n in range(20))) == [None] * 20
-        clock.seconds += module.LOOK_SECONDS / 2
+        clock.seconds += RETRY_SECONDS / 2
     assert issuer.asked.count(JWKS) == 2
 
 
@@ -119,7 +125,7 @@ async def test_an_outage_is_outlived(keys: IssuerKeys, issuer: Issuer, clock: Cl
     with pytest.raises(Unavailable):
         await keys.find("one")
     issuer.away = False
-    clock.seconds += module.LOOK_SECONDS
+    clock.seconds += RETRY_SECONDS
     assert await keys.find("one")
 
 

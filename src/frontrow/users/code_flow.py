@@ -1,55 +1,78 @@
 """Signing in at the issuer from a page: the authorization code flow with PKCE.
 
-OpenID Connect Core 1.0, section 3.1, with RFC 7636 (S256) and RFC 9207. Nothing is stored between
-the two halves: the browser keeps an ``Attempt``.
+OpenID Connect Core 1.0, section 3.1, with RFC 7636 (S256) and RFC 9207. Authlib makes the requests.
+Nothing is stored between the two halves: the browser keeps an ``Attempt``.
 """
 
 import asyncio
-import base64
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
 import httpx2
 import structlog
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from frontrow.errors import CredentialInvalid, SignInFailed, Unavailable
 from frontrow.settings import Settings
 from frontrow.users.attempt import Attempt
 from frontrow.users.id_token import IdTokens
 from frontrow.users.issuer_document import (
+    FETCH_ERRORS,
     FETCH_SECONDS,
-    HEADERS,
-    PROBLEMS,
     IssuerDocument,
     endpoint_of,
-    read_json,
 )
 from frontrow.users.service import UserKey, Users
 
-LONGEST_CODE = 2048
-"""Characters, of each thing that the issuer sends back with the browser."""
+LONGEST_PARAMETER = 2048
+"""Characters, of each parameter that the issuer sends back with the browser."""
 
-_SERVER_ERROR = 500
-_LONGEST_TOLD = 100  # characters of an issuer's error in the log
+_LONGEST_LOGGED = 100  # characters of an issuer's error
+
+# Authlib raises the last two where a token response has an invalid lifetime.
+_EXCHANGE_ERRORS = (*FETCH_ERRORS, TypeError, OverflowError)
 
 _log = structlog.get_logger(__name__)
 
 
+class IssuerAnswer(NamedTuple):
+    """Parameters that the issuer sends back with the browser (RFC 6749, section 4.1.2)."""
+
+    code: str | None
+    state: str | None
+    error: str | None
+    issuer: str | None
+    """``iss`` (RFC 9207)."""
+
+    def granted_code(self) -> str:
+        """Returns the code.
+
+        Raises:
+            SignInFailed: the user or the issuer refused.
+        """
+        if self.code is None:
+            raise SignInFailed("refused" if self.error == "access_denied" else "failed")
+        return self.code
+
+
 class CodeFlow:
-    """Leads browsers to the issuer and back.
+    """Sends browsers to the issuer, and opens sessions for those that come back.
 
     Args:
-        document: the issuer's.
-        tokens: reads its ID tokens.
-        users: gives the sessions.
+        http: the issuer's client.
+        document: the issuer's discovery document.
+        tokens: verifies the issuer's ID tokens.
+        users: opens the sessions.
         settings: the client's id and secret, the endpoints, how long sessions last.
         now: the Unix time.
     """
 
     def __init__(
         self,
+        http: AsyncOAuth2Client,
         document: IssuerDocument,
         tokens: IdTokens,
         users: Users,
@@ -57,11 +80,10 @@ class CodeFlow:
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._http = http
         self._document = document
         self._tokens = tokens
         self._users = users
-        self._client_id = settings.oidc_audience or ""
-        self._secret = settings.oidc_client_secret
         self._endpoints = {
             "authorization_endpoint": settings.oidc_authorization_url,
             "token_endpoint": settings.oidc_token_url,
@@ -69,40 +91,37 @@ class CodeFlow:
         self.session_seconds = settings.oidc_session_seconds
         self._now = now
 
-    async def address(self, attempt: Attempt, redirect_uri: str) -> str:
-        """Where the browser is sent to sign in.
+    async def begin(self, back: str, redirect_uri: str) -> tuple[Attempt, str]:
+        """Begins an attempt that returns to ``back``; returns it, and the issuer's URL for it.
 
         Raises:
-            Unavailable: the issuer can't be asked where that is.
+            Unavailable: the issuer's discovery document can't be read.
         """
-        url = httpx2.URL(await self._endpoint("authorization_endpoint"))
-        asked = {
-            "response_type": "code",
-            "scope": "openid",
-            "client_id": self._client_id,
-            "redirect_uri": redirect_uri,
-            "state": attempt.state,
-            "nonce": attempt.nonce,
-            "code_challenge": attempt.challenge,
-            "code_challenge_method": "S256",
-        }
-        return str(url.copy_merge_params(asked))
+        attempt = Attempt.begin(back)
+        url, _ = self._http.create_authorization_url(
+            await self._endpoint("authorization_endpoint"),
+            state=attempt.state,
+            code_verifier=attempt.verifier,
+            nonce=attempt.nonce,
+            redirect_uri=redirect_uri,
+        )
+        return attempt, url
 
-    def check(self, attempt: Attempt, state: str | None, issuer: str | None) -> None:
-        """Checks that what came back is the issuer's answer to this attempt, and in time.
+    def check(self, attempt: Attempt, answer: IssuerAnswer) -> None:
+        """Checks that this issuer gave the answer, to this attempt, and in time.
 
         Raises:
-            SignInFailed: it isn't.
+            SignInFailed: one of these is not so.
         """
-        attempt.check(state, now=self._now())
-        if issuer not in (None, self._document.issuer):
+        attempt.check(answer.state, now=self._now())
+        if answer.issuer not in (None, self._document.issuer):
             raise SignInFailed("failed")
 
     async def session(self, attempt: Attempt, code: str, redirect_uri: str) -> UserKey:
-        """Opens a session for whom the issuer names in exchange for a code.
+        """Exchanges a code for an ID token, and opens a session for its user.
 
         Raises:
-            SignInFailed: it names nobody, or this attempt gave a session before.
+            SignInFailed: the code or the token is invalid, or the attempt opened a session before.
             CredentialInvalid: the user has been erased.
             Unavailable: the issuer can't be asked.
         """
@@ -117,59 +136,55 @@ class CodeFlow:
         )
 
     async def _exchange(self, attempt: Attempt, code: str, redirect_uri: str) -> str:
-        """The ID token that the issuer gives for a code (RFC 6749, section 4.1.3)."""
-        url = await self._endpoint("token_endpoint")
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": redirect_uri,
-            "code_verifier": attempt.verifier,
-        }
-        sent = await self._authenticate(form)
+        """Returns the ID token that the issuer gives for a code (RFC 6749, section 4.1.3)."""
+        url, auth = await self._endpoint("token_endpoint"), await self._authentication()
         try:
-            async with (
-                asyncio.timeout(FETCH_SECONDS),
-                self._document.http.stream(
-                    "POST", url, data=form, headers=HEADERS | sent
-                ) as response,
-            ):
-                status = response.status_code
-                if status >= _SERVER_ERROR or status == httpx2.codes.TOO_MANY_REQUESTS:
-                    raise ValueError(f"it answers {status}")
-                answer = await read_json(response)
-        except PROBLEMS as error:
-            _log.warning("the issuer's tokens can't be asked for", url=url, error=repr(error))
+            async with asyncio.timeout(FETCH_SECONDS):
+                answer = await self._http.fetch_token(
+                    url,
+                    grant_type="authorization_code",
+                    code=code,
+                    redirect_uri=redirect_uri,
+                    code_verifier=attempt.verifier,
+                    auth=auth,
+                )
+            error = "no ID token"
+        except OAuthError as refusal:
+            answer, error = {}, str(refusal.error)
+        except _EXCHANGE_ERRORS as failure:
+            _log.warning("the issuer's tokens can't be asked for", url=url, error=repr(failure))
             raise Unavailable("The issuer doesn't answer. Sign in again.") from None
+        finally:
+            self._http.token = None  # Authlib would keep it
         token = answer.get("id_token")
-        if status != httpx2.codes.OK or not isinstance(token, str):
-            told = str(answer.get("error"))[:_LONGEST_TOLD]
-            _log.warning("the issuer refuses a code", status=status, error=told)
+        if not isinstance(token, str):
+            _log.warning("the issuer refuses a code", error=error[:_LONGEST_LOGGED])
             raise SignInFailed("failed")
         return token
 
-    async def _authenticate(self, form: dict[str, str]) -> dict[str, str]:
-        """Says in the form or in headers which client asks (RFC 6749, section 2.3.1)."""
-        if self._secret is None:
-            form["client_id"] = self._client_id
-            return {}
-        secret = self._secret.get_secret_value()
-        if not await self._takes_basic():
-            form |= {"client_id": self._client_id, "client_secret": secret}
-            return {}
-        pair = f"{quote_plus(self._client_id)}:{quote_plus(secret)}"
-        return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    async def _authentication(self) -> httpx2.Auth:
+        """Returns how the client authenticates to the token endpoint (RFC 6749, section 2.3.1)."""
+        http = self._http
+        if http.client_secret is not None and await self._takes_basic():
+            # Authlib's own method leaves out the encoding as form parameters.
+            return httpx2.BasicAuth(quote_plus(http.client_id), quote_plus(http.client_secret))
+        auth: httpx2.Auth = http.client_auth(
+            "none" if http.client_secret is None else "client_secret_post"
+        )
+        return auth
 
     async def _takes_basic(self) -> bool:
-        """Whether the issuer takes the secret in a header: by default it does."""
+        """Whether the issuer takes the secret as HTTP Basic, its default."""
         if all(self._endpoints.values()):
             return True
-        told: Any = (await self._document.recent()).get("token_endpoint_auth_methods_supported")
-        return not isinstance(told, list) or "client_secret_basic" in told or not told
+        methods: Any = (await self._document.recent()).get("token_endpoint_auth_methods_supported")
+        return not isinstance(methods, list) or "client_secret_basic" in methods or not methods
 
     async def _endpoint(self, name: str) -> str:
-        known = self._endpoints[name]
-        if known is not None:
-            return known
+        """Returns an endpoint from the settings, else from the discovery document."""
+        configured = self._endpoints[name]
+        if configured is not None:
+            return configured
         try:
             return endpoint_of(await self._document.recent(), name)
         except ValueError as error:

@@ -1,7 +1,7 @@
-"""The public keys of the OpenID issuer, fetched from its JWKS and kept.
+"""Public keys of the OpenID issuer: fetched from its JWK set and cached.
 
-A call waits for the network only where it needs a key that isn't there; all that wait share one
-fetch. What can't be fetched leaves the keys as they are, up to an age.
+A call waits for the network only when its key is unknown; concurrent calls share one fetch. A
+failed fetch leaves the known keys in force, up to a maximum age.
 """
 
 import asyncio
@@ -15,14 +15,16 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, JWKRegistry, RSAKey
 
 from frontrow.errors import Unavailable
-from frontrow.users.issuer_document import PROBLEMS, IssuerDocument, endpoint_of
+from frontrow.users.issuer_document import (
+    FETCH_ERRORS,
+    FETCH_SECONDS,
+    RETRY_SECONDS,
+    IssuerDocument,
+    endpoint_of,
+)
 
 PublicKey: TypeAlias = RSAKey | ECKey
 
-LOOK_SECONDS = 10.0
-"""Between two looks for a key that isn't there, or after a fetch that failed."""
-FETCH_SECONDS = 10.0
-"""Longest time of one fetch, discovery included."""
 MOST_KEYS = 100
 LEAST_RSA_BITS = 2048
 """RFC 7518, sections 3.3 and 3.5."""
@@ -34,11 +36,11 @@ class IssuerKeys:
     """The keys of one issuer that sign ID tokens with one algorithm.
 
     Args:
-        document: the issuer's.
-        jwks_url: where its keys are; ``None``: where its discovery document says.
-        algorithm: the one that its tokens are signed with.
-        stale_seconds: how long keys are kept while they can't be fetched again.
-        now: a clock that never goes back, in seconds.
+        document: the issuer's discovery document.
+        jwks_url: URL of the JWK set; ``None``: as named by the discovery document.
+        algorithm: algorithm of the ID tokens.
+        stale_seconds: how long keys stay in force while they can't be fetched again.
+        now: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -60,16 +62,18 @@ class IssuerKeys:
         self._fetching: asyncio.Task[None] | None = None
         self._failing = False
         self.losses = 0
-        """How often a key was gone: what it has signed must no longer be taken for verified."""
+        """How often a fetch found a key withdrawn or replaced: tokens must be verified again."""
 
     async def find(self, key_id: str | None) -> PublicKey | None:
-        """The key of this id, if the issuer has it; of ``None``, its only key.
+        """Returns the key of this id, or ``None`` if the issuer has no such key.
+
+        A ``key_id`` of ``None`` means the only key of the issuer.
 
         Raises:
-            Unavailable: it isn't known, and the issuer can't be asked.
+            Unavailable: the key is unknown, and the issuer can't be asked.
         """
         found = self._known(key_id)
-        if found is None and self._now() - self._tried_at >= LOOK_SECONDS:
+        if found is None and self._now() - self._tried_at >= RETRY_SECONDS:
             await self._fetched()
             found = self._known(key_id)
         elif found is None and self._fetching is not None:
@@ -83,7 +87,7 @@ class IssuerKeys:
         """Fetches the keys again.
 
         Raises:
-            Unavailable: that failed; the log says why.
+            Unavailable: the fetch failed; the reason is logged.
         """
         await self._fetched()
         if self._failing:
@@ -97,7 +101,7 @@ class IssuerKeys:
         return self._keys.get(key_id)
 
     async def _fetched(self) -> None:
-        """Waits for one fetch: the one on its way, or a new one. Who goes away doesn't end it."""
+        """Waits for the running fetch, or starts one. A cancelled caller doesn't cancel it."""
         if self._fetching is None:
             self._tried_at = self._now()
             self._fetching = asyncio.create_task(self._fetch())
@@ -107,7 +111,7 @@ class IssuerKeys:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 keys = read_keys(await self._document.get(await self._address()), self._algorithm)
-        except PROBLEMS as error:
+        except FETCH_ERRORS as error:
             self._failing = True
             issuer = self._document.issuer
             _log.warning("the issuer's keys can't be read", issuer=issuer, error=repr(error))
@@ -121,17 +125,17 @@ class IssuerKeys:
             self._fetching = None
 
     async def _address(self) -> str:
-        """Where the keys are."""
+        """Returns the URL of the JWK set."""
         if self._jwks_url is not None:
             return self._jwks_url
         return endpoint_of(await self._document.read(), "jwks_uri")
 
 
 def read_keys(jwks: Mapping[str, Any], algorithm: str) -> dict[str | None, PublicKey]:
-    """The keys of a JWK set (RFC 7517) that sign with this algorithm, by their ids.
+    """Returns the keys of a JWK set (RFC 7517) that sign with this algorithm, by key id.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such key.
     """
     entries = jwks.get("keys")
     if not isinstance(entries, list) or len(entries) > MOST_KEYS:
@@ -147,7 +151,7 @@ def read_keys(jwks: Mapping[str, Any], algorithm: str) -> dict[str | None, Publi
 
 
 def _read_key(entry: dict[str, Any], algorithm: str) -> PublicKey | None:
-    """The key, unless it is for something else; one that is broken is skipped like that."""
+    """Returns the key; ``None`` if it is for another use or invalid."""
     if entry.get("use", "sig") != "sig" or entry.get("alg", algorithm) != algorithm:
         return None
     if not isinstance(entry.get("kid"), str | None):

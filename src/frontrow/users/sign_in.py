@@ -1,6 +1,6 @@
-"""Users who sign in elsewhere: an ID token in place of a user key.
+"""Users of an OpenID issuer: an ID token in place of a user key.
 
-A verified token is remembered until it ends, by its SHA-256: a token may have some thousand bytes.
+Verified tokens are cached until they expire, by their SHA-256: a token may have thousands of bytes.
 """
 
 import hashlib
@@ -9,27 +9,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import httpx2
-
-from frontrow.settings import Settings, is_loopback
+from frontrow.settings import Settings
 from frontrow.users.code_flow import CodeFlow
 from frontrow.users.id_token import IdTokens, SignedIn
-from frontrow.users.issuer_document import IssuerDocument
+from frontrow.users.issuer_document import IssuerDocument, issuer_client
 from frontrow.users.issuer_keys import IssuerKeys
 from frontrow.users.service import Users
 
-_TIMEOUT_SECONDS = 5.0
-
 
 class SignIn:
-    """Tells whose ID token one is; makes the account at its first use.
+    """Finds the user of an ID token, and creates the account at its first use.
 
     Args:
-        tokens: reads them.
+        tokens: verifies ID tokens.
         keys: the issuer's keys, as ``tokens`` uses them.
-        users: where the accounts are.
-        pages: leads browsers to the issuer and back.
-        remembered_tokens: most verified tokens remembered.
+        users: stores the accounts.
+        pages: signs browsers in at the issuer.
+        remembered_tokens: most verified tokens in the cache.
         now: the Unix time.
     """
 
@@ -53,15 +49,15 @@ class SignIn:
         self._losses = keys.losses
 
     def __len__(self) -> int:
-        """How many verified tokens are remembered."""
+        """Returns the number of verified tokens in the cache."""
         return len(self._known)
 
     async def user_of(self, token: bytes) -> UUID:
-        """The user whom an ID token names.
+        """Returns the user of an ID token.
 
         Raises:
-            CredentialInvalid: it isn't valid here, or not any more, or the user has been erased.
-            Unavailable: its key isn't known, and the issuer can't be asked.
+            CredentialInvalid: the token is invalid or expired, or the user has been erased.
+            Unavailable: its key is unknown, and the issuer can't be asked.
         """
         if self._losses != self.keys.losses:
             self._losses = self.keys.losses
@@ -72,7 +68,7 @@ class SignIn:
             signed_in = await self._tokens.read(token)
             losses = self.keys.losses
             await self._users.add_account(signed_in.user_id)
-            if losses == self.keys.losses:  # else its key may be the one that is gone
+            if losses == self.keys.losses:  # else its key may have been withdrawn meanwhile
                 self._remember(digest, signed_in)
         self._users.check_not_erased(signed_in.user_id)
         return signed_in.user_id
@@ -85,15 +81,13 @@ class SignIn:
 
 @asynccontextmanager
 async def open_sign_in(settings: Settings, users: Users) -> AsyncIterator[SignIn | None]:
-    """What the settings say of an issuer; ``None`` where they name none."""
+    """Yields the sign-in at the issuer of the settings; ``None`` if they name no issuer."""
     issuer, audience = settings.oidc_issuer, settings.oidc_audience
     if issuer is None or audience is None:
         yield None
         return
     algorithm = settings.oidc_algorithm
-    # A proxy of the environment is for the world outside.
-    outside = not is_loopback(settings.oidc_jwks_url or issuer)
-    async with httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=outside) as http:
+    async with issuer_client(settings) as http:
         document = IssuerDocument(http, issuer)
         keys = IssuerKeys(
             document,
@@ -102,5 +96,5 @@ async def open_sign_in(settings: Settings, users: Users) -> AsyncIterator[SignIn
             stale_seconds=settings.oidc_stale_seconds,
         )
         tokens = IdTokens(keys, issuer=issuer, audience=audience, algorithm=algorithm)
-        pages = CodeFlow(document, tokens, users, settings)
+        pages = CodeFlow(http, document, tokens, users, settings)
         yield SignIn(tokens, keys, users, pages, remembered_tokens=settings.cached_credentials)

@@ -17,7 +17,7 @@ from blacksheep import Content, Request, Response
 from frontrow.errors import CredentialInvalid, NotAllowed, SignInFailed
 from frontrow.services import Services
 from frontrow.users.attempt import ATTEMPT_SECONDS, Attempt
-from frontrow.users.code_flow import LONGEST_CODE
+from frontrow.users.code_flow import LONGEST_PARAMETER, IssuerAnswer
 from frontrow.users.service import is_session
 from frontrow.users.sign_in import SignIn
 from frontrow.web.access import cookies
@@ -71,8 +71,8 @@ class SignInPages:
         try:
             if await user_of_browser(ask) is not None:
                 return _leading(request, back)
-            attempt = Attempt.begin(back)
-            response = _leading(request, await self._flow.address(attempt, _redirect_uri(ask)))
+            attempt, url = await self._flow.begin(back, _redirect_uri(ask))
+            response = _leading(request, url)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
             return self._trouble(request, error, back)
         cookies.set_attempt(ask, response, attempt.kept, ATTEMPT_SECONDS)
@@ -105,20 +105,20 @@ class SignInPages:
                 response, is_over = _leading(request, back), True
             else:
                 attempt = Attempt(kept or "")
-                self._flow.check(attempt, _single(request, "state"), _single(request, "iss"))
+                answer = IssuerAnswer(*(_single(request, name) for name in _ANSWERS))
+                self._flow.check(attempt, answer)
                 is_over = True
-                response = await self._signed_in(ask, attempt, back)
+                response = await self._signed_in(ask, attempt, answer, back)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
             response = self._trouble(request, error, back)
         if is_over:
             cookies.drop_attempt(ask, response)
         return response
 
-    async def _signed_in(self, ask: Ask, attempt: Attempt, back: str) -> Response:
-        code = _single(ask.request, "code")
-        if code is None:
-            is_refusal = _single(ask.request, "error") == "access_denied"
-            raise SignInFailed("refused" if is_refusal else "failed")
+    async def _signed_in(
+        self, ask: Ask, attempt: Attempt, answer: IssuerAnswer, back: str
+    ) -> Response:
+        code = answer.granted_code()
         self._limits.count_request(ask)  # once more, as it costs more; this finds the address
         self._limits.count_guest(ask)
         session = await self._flow.session(attempt, code, _redirect_uri(ask))
@@ -207,6 +207,6 @@ def _redirect_uri(ask: Ask) -> str:
 def _single(request: Request, name: str) -> str | None:
     """A parameter that is given once, and isn't longer than one may be."""
     values: Any = request.query.get(name, [])
-    if len(values) != 1 or not 1 <= len(values[0]) <= LONGEST_CODE:
+    if len(values) != 1 or not 1 <= len(values[0]) <= LONGEST_PARAMETER:
         return None
     return str(values[0])
