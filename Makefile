@@ -42,12 +42,17 @@ run: $(READY)  ## start Frontrow with demo concerts at http://127.0.0.1:8000
 dev: $(READY)  ## run the server with demo concerts, restarted when a source file changes
 	$(BIN)/python -m tools.dev
 
-# What starts whole servers comes by itself. Much of a test is to wait: hence more than two processes.
+# Tests that start whole servers run on their own. A test often waits: hence three processes on two
+# cores. Skipped tests are listed at the end of each part.
 ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/test_serve.py \
 	tests/web/test_schemathesis.py
 test: $(READY) programs  ## run the whole suite
-	$(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE))
-	$(BIN)/pytest -n 2 --dist loadfile $(ALONE)
+	@failed=0; \
+	echo "Part 1 of 2: units, services, races, HTTP, pages, documents"; \
+	$(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE)) || failed=1; \
+	echo "Part 2 of 2: whole servers"; \
+	$(BIN)/pytest -n 2 --dist loadfile $(ALONE) || failed=1; \
+	exit $$failed
 
 check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
