@@ -10,13 +10,9 @@ from frontrow.db.functions import HOT, PACKAGE, function_files
 MOST_LINES = 70
 # Not split yet.
 TOO_LONG = {
-    "payment_give_back",
-    "payment_pay",
-    "payment_refund",
     "reservation_choose",
     "reservation_hold",
     "reservation_hold_best",
-    "ticket_check_in",
     "waiting_room_admit",
     "waiting_room_join",
     "waiting_room_observe",
@@ -25,6 +21,7 @@ FUNCTION = re.compile(
     r"^CREATE OR REPLACE FUNCTION (\w+)\((?:(?!\$\$|;).)*(?:\$\$.*?\$\$[^;]*;|;)",
     re.MULTILINE | re.DOTALL,
 )
+TABLE = re.compile(r"\b(?:FROM|UPDATE|INSERT INTO) \w+ (?:AS|\()")
 by_file = pytest.mark.parametrize(
     "path", function_files(), ids=lambda path: str(path.relative_to(PACKAGE))
 )
@@ -36,6 +33,29 @@ def test_functions_have_at_most_seventy_lines() -> None:
     lines = {found[1]: found[0].count("\n") + 1 for found in FUNCTION.finditer(text)}
     assert len(lines) == text.count("CREATE OR REPLACE FUNCTION")
     assert {name for name, count in lines.items() if count > MOST_LINES} == TOO_LONG
+
+
+def test_steps_without_pins_are_called_by_hot_functions_only() -> None:
+    """A plan that another caller had cached without the pins would stay for its connection."""
+    sources = {
+        found[1]: found[0].split("(", 1)[1]
+        for path in function_files()
+        for found in FUNCTION.finditer(path.read_text())
+    }
+    queries = "".join(path.read_text() for path in PACKAGE.glob("*/*queries.sql"))
+    hot = {name for path in function_files() for name in HOT.findall(path.read_text())}
+    planned = {name for name, text in sources.items() if "plpgsql" in text and TABLE.search(text)}
+    callers = {
+        step: {name for name, text in sources.items() if re.search(rf"\b{step}\(", text)}
+        for step in planned - hot
+    }
+    steps = {step for step in callers if callers[step] & hot}
+    while reached := {s for s in callers if callers[s] & steps} - steps:
+        steps |= reached
+    assert len(steps) > 10
+    assert {step for step in steps if f"{step}(" in queries} == set()
+    others = {step: callers[step] - hot - steps for step in steps}
+    assert {step: names for step, names in others.items() if names} == {}
 
 
 @by_file

@@ -1,8 +1,8 @@
--- Cancels shows: first the sale ends, in one transaction, then the purchases are refunded, some at a time.
+-- Cancels shows: first the sale ends, in one transaction, then the purchases are refunded in steps.
 -- Conventions as in waiting_room/functions.sql; lock order show → cancellations → reservations → seats →
 -- wallets → payments, tickets.
 
--- Cancels a show: from now on nothing of it is held or paid, and its holds are let go. Asked again, it
+-- Cancels a show: no seat of it is held or paid from now on, and its holds are released. A second call
 -- changes nothing. Returns whether there is such a show.
 -- hot
 CREATE OR REPLACE FUNCTION payment_cancel_show(p_show uuid)
@@ -11,8 +11,8 @@ DECLARE
     now timestamptz;
     holds uuid[];
 BEGIN
-    -- Whoever holds, pays or gives back locks it shared: this waits for those who are at it, and who
-    -- comes later finds it cancelled.
+    -- Holds, payments and refunds lock the show shared: this waits for those that run, and later ones find
+    -- it cancelled.
     PERFORM FROM show AS s WHERE s.show_id = p_show FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
@@ -34,9 +34,9 @@ BEGIN
     RETURN true;
 END $$;
 
--- Refunds the next payments of a cancelled show, by seat: those of up to so many tickets. One at a time
--- works on a show; what it did stands once it commits, and the next one goes on from there.
--- state: running; finished; busy: another one is at it; NULL: it isn't cancelled.
+-- Refunds the next payments of a cancelled show, by seat: those of up to p_limit tickets. One call at a time
+-- works on a show; the next one goes on where the last committed one ended.
+-- state: running; finished; busy (another call works on it); NULL (it isn't cancelled).
 -- hot
 CREATE OR REPLACE FUNCTION payment_cancel_step(
     p_show uuid, p_limit int, OUT state text, OUT payments int, OUT amount bigint
@@ -63,7 +63,7 @@ BEGIN
         RETURN;
     END IF;
 
-    -- A cancelled show gets no more tickets, and a refund locks the cancellation too: these stay due.
+    -- A cancelled show gets no more tickets, and a refund locks the cancellation too: these remain due.
     SELECT array_agg(DISTINCT t.payment_id), coalesce(max(t.number), done_before), count(*)
     INTO due, done, tickets
     FROM (
@@ -86,7 +86,7 @@ BEGIN
 
     IF due IS NOT NULL THEN
         payments := cardinality(due);
-        PERFORM payment_give_back(
+        PERFORM payment_refund_apply(
             ARRAY(SELECT gen_random_uuid() FROM unnest(due)), due,
             array_fill('show_cancelled'::refund_reason, ARRAY[payments]), now
         );

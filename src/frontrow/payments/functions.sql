@@ -1,14 +1,14 @@
--- The purchase: like giving it back, it writes other features' tables (place, reservation, seat, wallet
--- and ledger), because the money, the seats and the token change hands in one transaction or not at
--- all. Conventions as in waiting_room/functions.sql; lock order room → places → show (shared) →
--- reservations → seats → wallets → payments, tickets.
+-- The purchase: like a refund, it writes other features' tables (place, reservation, seat, wallet and
+-- ledger), because the money, the seats and the token change hands in one transaction or not at all.
+-- Conventions as in waiting_room/functions.sql; lock order room → places → show (shared) → reservations →
+-- seats → wallets → payments, tickets.
 
 -- Pays reservations. p_payments are the new payments' ids.
--- outcome: paid; replayed (the payment with this id stands already, for this request); existing (this
--- user has paid this reservation, under another id); again (it met an earlier item of these arrays
--- on the same user or reservation: run again); idempotency_key_reused, credential_invalid,
--- token_finished (reason), not_admitted, not_found, not_allowed, show_closed (it is cancelled),
--- reservation_closed (state), hold_expired, amount_mismatch (expected), insufficient_balance (balance).
+-- outcome: paid; replayed (the payment with this id exists, for this request); existing (this user has
+-- paid this reservation, under another id); again (an earlier item of these arrays pays for the same user
+-- or reservation); idempotency_key_reused, credential_invalid, token_finished (reason), not_admitted,
+-- not_found, not_allowed, show_closed (it is cancelled), reservation_closed (state), hold_expired,
+-- amount_mismatch (expected), insufficient_balance (balance).
 -- hot
 CREATE OR REPLACE FUNCTION payment_pay(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
@@ -23,137 +23,30 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     now timestamptz;
     holds uuid[];
-    shows uuid[];
-    outcomes text[];
-    reasons finish_reason[];
-    states reservation_state[];
-    expecteds bigint[];
-    balances bigint[];
-    paid_items int[];
+    judged record;
+    final text[];
 BEGIN
     PERFORM waiting_room_lock(p_rooms, p_numbers);
-    -- Which show a reservation is of never changes, so it may be read before it is locked.
-    SELECT array_agg(r.show_id) INTO shows
-    FROM unnest(p_reservations) AS k (reservation_id)
-    CROSS JOIN LATERAL (
-        SELECT r.show_id FROM reservation AS r WHERE r.reservation_id = k.reservation_id OFFSET 0
-    ) AS r;
-    PERFORM reservation_lock_shows(shows);
-    holds := reservation_held_by(p_rooms, p_numbers);
-    PERFORM reservation_lock(holds || p_reservations);
-    PERFORM wallet_lock(p_users);
+    holds := payment_pay_lock(p_rooms, p_numbers, p_users, p_reservations);
     now := clock_timestamp();
     PERFORM waiting_room_claim(p_rooms, p_numbers, p_places, now);
 
-    WITH judged AS MATERIALIZED (
-        SELECT k.*, r.state, r.amount AS expected, coalesce(w.balance, 0) AS balance,
-            waiting_room_reason(p.state, p.reason, p.expires_at, now) AS reason,
-            CASE
-                WHEN mine.reservation_id = k.reservation_id AND mine.amount = k.amount THEN 'replayed'
-                WHEN mine.reservation_id IS NOT NULL THEN 'idempotency_key_reused'
-                WHEN done.amount = k.amount THEN 'existing'
-                WHEN standing <> 'admitted' THEN standing
-                WHEN r.state IS NULL THEN 'not_found'
-                WHEN r.concert_id <> k.concert_id THEN 'not_allowed'
-                WHEN s.cancelled_at IS NOT NULL THEN 'show_closed'
-                WHEN r.state IN ('paid', 'released', 'refunded') THEN 'reservation_closed'
-                WHEN r.state = 'expired' OR r.held_until <= now OR NOT still.held THEN 'hold_expired'
-                WHEN r.amount <> k.amount THEN 'amount_mismatch'
-                WHEN coalesce(w.balance, 0) < k.amount THEN 'insufficient_balance'
-                ELSE 'paid'
-            END AS outcome
-        FROM unnest(
-            p_rooms, p_numbers, p_places, p_users, p_concerts, p_payments, p_reservations, p_amounts
-        ) WITH ORDINALITY AS k (
-            room_id, number, place_id, user_id, concert_id, payment_id, reservation_id, amount, item
-        )
-        LEFT JOIN LATERAL (
-            SELECT p.place_id, p.state, p.reason, p.expires_at FROM place AS p
-            WHERE p.room_id = k.room_id AND p.number = k.number
-            OFFSET 0
-        ) AS p ON true
-        CROSS JOIN LATERAL waiting_room_standing(
-            p.place_id, p.state, p.expires_at, k.place_id, now
-        ) AS standing
-        LEFT JOIN LATERAL (
-            SELECT y.user_id, y.reservation_id, y.amount FROM payment AS y
-            WHERE y.payment_id = k.payment_id
-            OFFSET 0
-        ) AS mine ON mine.user_id = k.user_id
-        LEFT JOIN LATERAL (
-            SELECT y.user_id, y.amount FROM payment AS y
-            WHERE y.reservation_id = k.reservation_id
-            OFFSET 0
-        ) AS done ON done.user_id = k.user_id
-        LEFT JOIN LATERAL (
-            SELECT r.* FROM reservation AS r
-            WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id
-            OFFSET 0
-        ) AS r ON true
-        LEFT JOIN LATERAL (
-            SELECT s.cancelled_at FROM show AS s WHERE s.show_id = r.show_id OFFSET 0
-        ) AS s ON true
-        CROSS JOIN LATERAL (
-            SELECT count(*) = cardinality(r.seats) AS held
-            FROM unnest(r.seats) AS n (number)
-            CROSS JOIN LATERAL (
-                SELECT FROM seat AS s
-                WHERE s.show_id = r.show_id AND s.number = n.number
-                    AND s.reservation_id = r.reservation_id
-                OFFSET 0
-            ) AS s
-        ) AS still
-        LEFT JOIN LATERAL (
-            SELECT w.balance FROM wallet AS w WHERE w.user_id = k.user_id OFFSET 0
-        ) AS w ON true
-    ),
-    settled AS (
-        SELECT j.*, CASE
-            WHEN j.outcome = 'paid' AND j.item > least(
-                min(j.item) FILTER (WHERE j.outcome = 'paid') OVER (PARTITION BY j.user_id),
-                min(j.item) FILTER (WHERE j.outcome = 'paid') OVER (PARTITION BY j.reservation_id)
-            ) THEN 'again'
-            ELSE j.outcome
-        END AS final
-        FROM judged AS j
-    )
-    SELECT array_agg(s.final ORDER BY s.item), array_agg(s.reason ORDER BY s.item),
-        array_agg(s.state ORDER BY s.item), array_agg(s.expected ORDER BY s.item),
-        array_agg(s.balance ORDER BY s.item),
-        array_agg(s.item ORDER BY s.item) FILTER (WHERE s.final = 'paid')
-    INTO outcomes, reasons, states, expecteds, balances, paid_items
-    FROM settled AS s;
-
-    IF paid_items IS NOT NULL THEN
-        PERFORM payment_settle(
-            ARRAY(SELECT p_rooms[i] FROM unnest(paid_items) AS i),
-            ARRAY(SELECT p_numbers[i] FROM unnest(paid_items) AS i),
-            ARRAY(SELECT p_users[i] FROM unnest(paid_items) AS i),
-            ARRAY(SELECT p_payments[i] FROM unnest(paid_items) AS i),
-            ARRAY(SELECT p_reservations[i] FROM unnest(paid_items) AS i),
-            ARRAY(SELECT p_amounts[i] FROM unnest(paid_items) AS i),
-            now
-        );
-        -- Few have other holds beside what they paid. The paid ones are no longer held by now.
-        IF EXISTS (
-            SELECT unnest(holds) EXCEPT SELECT p_reservations[i] FROM unnest(paid_items) AS i
-        ) THEN
-            PERFORM reservation_let_go(
-                reservation_held_by(
-                    ARRAY(SELECT p_rooms[i] FROM unnest(paid_items) AS i),
-                    ARRAY(SELECT p_numbers[i] FROM unnest(paid_items) AS i)
-                ),
-                now
-            );
-        END IF;
-    END IF;
+    judged := payment_pay_judge(
+        p_rooms, p_numbers, p_places, p_users, p_concerts, p_payments, p_reservations, p_amounts, now
+    );
+    final := batch_again(judged.outcomes, 'paid', p_users, p_reservations);
+    PERFORM payment_pay_apply(
+        final, p_rooms, p_numbers, p_users, p_payments, p_reservations, p_amounts, holds, now
+    );
 
     RETURN QUERY
     SELECT k.item::int, k.outcome, k.reason, k.state, k.expected, y.payment_id, y.show_id, y.seats,
         t.tickets, coalesce(y.balance, k.balance), y.paid_at
-    FROM unnest(outcomes, reasons, states, expecteds, balances, p_reservations, p_users)
-        WITH ORDINALITY AS k
-            (outcome, reason, state, expected, balance, reservation_id, user_id, item)
+    FROM unnest(
+        final, judged.reasons, judged.states, judged.expecteds, judged.balances, p_reservations, p_users
+    ) WITH ORDINALITY AS k (
+        outcome, reason, state, expected, balance, reservation_id, user_id, item
+    )
     LEFT JOIN LATERAL (
         SELECT y.* FROM payment AS y
         WHERE y.reservation_id = k.reservation_id
@@ -166,16 +59,136 @@ BEGIN
     ) AS t;
 END $$;
 
--- Writes down purchases that payment_pay has decided: everything is locked and judged.
--- hot
-CREATE OR REPLACE FUNCTION payment_settle(
+-- Locks what payments depend on, behind their places. Returns all holds of these places.
+CREATE OR REPLACE FUNCTION payment_pay_lock(
+    p_rooms int[], p_numbers int[], p_users uuid[], p_reservations uuid[]
+)
+RETURNS uuid[] LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    shows uuid[];
+    holds uuid[];
+BEGIN
+    -- The show of a reservation never changes, so it may be read before it is locked.
+    SELECT array_agg(r.show_id) INTO shows
+    FROM unnest(p_reservations) AS k (reservation_id)
+    CROSS JOIN LATERAL (
+        SELECT r.show_id FROM reservation AS r WHERE r.reservation_id = k.reservation_id OFFSET 0
+    ) AS r;
+    PERFORM reservation_lock_shows(shows);
+    holds := reservation_held_by(p_rooms, p_numbers);
+    PERFORM reservation_lock(holds || p_reservations);
+    PERFORM wallet_lock(p_users);
+    RETURN holds;
+END $$;
+
+-- Judges payments by the rows that payment_pay has locked.
+CREATE OR REPLACE FUNCTION payment_pay_judge(
+    p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
+    p_payments uuid[], p_reservations uuid[], p_amounts bigint[], p_now timestamptz,
+    OUT outcomes text[], OUT reasons finish_reason[], OUT states reservation_state[],
+    OUT expecteds bigint[], OUT balances bigint[]
+)
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    SELECT array_agg(
+            CASE
+                WHEN mine.reservation_id = k.reservation_id AND mine.amount = k.amount THEN 'replayed'
+                WHEN mine.reservation_id IS NOT NULL THEN 'idempotency_key_reused'
+                WHEN done.amount = k.amount THEN 'existing'
+                WHEN standing <> 'admitted' THEN standing
+                WHEN r.state IS NULL THEN 'not_found'
+                WHEN r.concert_id <> k.concert_id THEN 'not_allowed'
+                WHEN s.cancelled_at IS NOT NULL THEN 'show_closed'
+                WHEN r.state IN ('paid', 'released', 'refunded') THEN 'reservation_closed'
+                WHEN r.state = 'expired' OR r.held_until <= p_now OR NOT still.held THEN 'hold_expired'
+                WHEN r.amount <> k.amount THEN 'amount_mismatch'
+                WHEN coalesce(w.balance, 0) < k.amount THEN 'insufficient_balance'
+                ELSE 'paid'
+            END ORDER BY k.item
+        ),
+        array_agg(waiting_room_reason(p.state, p.reason, p.expires_at, p_now) ORDER BY k.item),
+        array_agg(r.state ORDER BY k.item), array_agg(r.amount ORDER BY k.item),
+        array_agg(coalesce(w.balance, 0) ORDER BY k.item)
+    INTO outcomes, reasons, states, expecteds, balances
+    FROM unnest(
+        p_rooms, p_numbers, p_places, p_users, p_concerts, p_payments, p_reservations, p_amounts
+    ) WITH ORDINALITY AS k (
+        room_id, number, place_id, user_id, concert_id, payment_id, reservation_id, amount, item
+    )
+    LEFT JOIN LATERAL (
+        SELECT p.place_id, p.state, p.reason, p.expires_at FROM place AS p
+        WHERE p.room_id = k.room_id AND p.number = k.number OFFSET 0
+    ) AS p ON true
+    CROSS JOIN LATERAL waiting_room_standing(
+        p.place_id, p.state, p.expires_at, k.place_id, p_now
+    ) AS standing
+    LEFT JOIN LATERAL (
+        SELECT y.user_id, y.reservation_id, y.amount FROM payment AS y
+        WHERE y.payment_id = k.payment_id OFFSET 0
+    ) AS mine ON mine.user_id = k.user_id
+    LEFT JOIN LATERAL (
+        SELECT y.user_id, y.amount FROM payment AS y
+        WHERE y.reservation_id = k.reservation_id OFFSET 0
+    ) AS done ON done.user_id = k.user_id
+    LEFT JOIN LATERAL (
+        SELECT r.* FROM reservation AS r
+        WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id OFFSET 0
+    ) AS r ON true
+    LEFT JOIN LATERAL (
+        SELECT s.cancelled_at FROM show AS s WHERE s.show_id = r.show_id OFFSET 0
+    ) AS s ON true
+    CROSS JOIN LATERAL (
+        SELECT count(*) = cardinality(r.seats) AS held FROM unnest(r.seats) AS n (number)
+        CROSS JOIN LATERAL (
+            SELECT FROM seat AS s
+            WHERE s.show_id = r.show_id AND s.number = n.number
+                AND s.reservation_id = r.reservation_id OFFSET 0
+        ) AS s
+    ) AS still
+    LEFT JOIN LATERAL (
+        SELECT w.balance FROM wallet AS w WHERE w.user_id = k.user_id OFFSET 0
+    ) AS w ON true;
+END $$;
+
+-- Writes the payments whose outcome is 'paid', and releases the other holds of their places. Of p_holds
+-- they are all.
+CREATE OR REPLACE FUNCTION payment_pay_apply(
+    p_outcomes text[], p_rooms int[], p_numbers int[], p_users uuid[], p_payments uuid[],
+    p_reservations uuid[], p_amounts bigint[], p_holds uuid[], p_now timestamptz
+)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    paid record;
+BEGIN
+    SELECT array_agg(k.room_id) AS rooms, array_agg(k.number) AS numbers,
+        array_agg(k.user_id) AS users, array_agg(k.payment_id) AS payments,
+        array_agg(k.reservation_id) AS reservations, array_agg(k.amount) AS amounts
+    INTO paid
+    FROM unnest(p_outcomes, p_rooms, p_numbers, p_users, p_payments, p_reservations, p_amounts)
+        AS k (outcome, room_id, number, user_id, payment_id, reservation_id, amount)
+    WHERE k.outcome = 'paid';
+    IF paid.rooms IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM wallet_post(
+        paid.payments, paid.users, paid.amounts, paid.payments, 'payment', p_now
+    );
+    PERFORM payment_pay_write(
+        paid.rooms, paid.numbers, paid.users, paid.payments, paid.reservations, paid.amounts, p_now
+    );
+    -- Few have other holds beside the paid ones, which are no longer held by now.
+    IF EXISTS (SELECT unnest(p_holds) EXCEPT SELECT unnest(paid.reservations)) THEN
+        PERFORM reservation_let_go(reservation_held_by(paid.rooms, paid.numbers), p_now);
+    END IF;
+END $$;
+
+-- Writes accepted purchases, except for the money: seats, reservations, payments, tickets, places.
+CREATE OR REPLACE FUNCTION payment_pay_write(
     p_rooms int[], p_numbers int[], p_users uuid[], p_payments uuid[], p_reservations uuid[],
     p_amounts bigint[], p_now timestamptz
 )
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    PERFORM wallet_post(p_payments, p_users, p_amounts, p_payments, 'payment', p_now);
-
     WITH bought AS MATERIALIZED (
         SELECT k.*, r.at, r.concert_id, r.show_id, r.seats, w.balance
         FROM unnest(p_users, p_payments, p_reservations, p_amounts)

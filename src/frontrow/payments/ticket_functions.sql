@@ -2,7 +2,6 @@
 -- documented order.
 
 -- Locks tickets, in the order of their ids.
--- hot
 CREATE OR REPLACE FUNCTION ticket_lock(p_tickets uuid[])
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -33,13 +32,12 @@ LANGUAGE sql STABLE AS $$
     FROM ticket AS t WHERE t.payment_id = p_payment
 $$;
 
--- Lets tickets in. Their codes are genuine; p_keys are the keys that these were signed with.
--- p_check_ins are the check-ins' own ids; p_gates say where, p_for_shows and p_for_concerts what the gate
--- is for (each may be NULL).
--- outcome: checked_in; replayed (this check-in stands already); again (it met an earlier item of these
--- arrays on the same ticket or id: run again); idempotency_key_reused, not_found (no such ticket, or its
--- key is retired by now), wrong_show (show_id, concert_id), ticket_void (void_reason),
--- already_checked_in (checked_in_at, gate).
+-- Checks tickets in. Their codes are genuine; p_keys are the keys that signed them. p_check_ins are the
+-- check-ins' own ids; p_gates names the gate, p_for_shows and p_for_concerts what it admits to (each may be
+-- NULL).
+-- outcome: checked_in; replayed (the check-in with this id exists); again (an earlier item of these arrays
+-- has the same ticket or id); idempotency_key_reused, not_found (no such ticket, or its key is retired),
+-- wrong_show (show_id, concert_id), ticket_void (void_reason), already_checked_in (checked_in_at, gate).
 -- hot
 CREATE OR REPLACE FUNCTION ticket_check_in(
     p_tickets uuid[], p_keys text[], p_check_ins uuid[], p_gates text[], p_for_shows uuid[],
@@ -54,55 +52,19 @@ LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     now timestamptz;
-    outcomes text[];
+    final text[];
 BEGIN
     PERFORM ticket_lock(p_tickets);
     now := clock_timestamp();
-
-    WITH judged AS MATERIALIZED (
-        SELECT k.item, k.ticket_id, k.check_in_id, CASE
-            WHEN mine.ticket_id = k.ticket_id AND mine.gate IS NOT DISTINCT FROM k.gate
-                THEN 'replayed'
-            WHEN mine.ticket_id IS NOT NULL THEN 'idempotency_key_reused'
-            WHEN t.ticket_id IS NULL OR y.key_id IS NULL THEN 'not_found'
-            WHEN t.show_id <> k.for_show OR s.concert_id <> k.for_concert THEN 'wrong_show'
-            WHEN t.void_at IS NOT NULL THEN 'ticket_void'
-            WHEN t.checked_in_at IS NOT NULL THEN 'already_checked_in'
-            ELSE 'checked_in'
-        END AS outcome
-        FROM unnest(p_tickets, p_keys, p_check_ins, p_gates, p_for_shows, p_for_concerts)
-            WITH ORDINALITY AS k (ticket_id, key_id, check_in_id, gate, for_show, for_concert, item)
-        LEFT JOIN LATERAL (
-            SELECT t.ticket_id, t.show_id, t.checked_in_at, t.void_at FROM ticket AS t
-            WHERE t.ticket_id = k.ticket_id
-            OFFSET 0
-        ) AS t ON true
-        LEFT JOIN LATERAL (
-            SELECT t.ticket_id, t.gate FROM ticket AS t WHERE t.check_in_id = k.check_in_id OFFSET 0
-        ) AS mine ON true
-        LEFT JOIN LATERAL (
-            SELECT y.key_id FROM signing_key AS y
-            WHERE y.key_id = k.key_id AND y.purpose = 'ticket' AND y.retired_at IS NULL
-            OFFSET 0
-        ) AS y ON true
-        LEFT JOIN LATERAL (
-            SELECT s.concert_id FROM show AS s WHERE s.show_id = t.show_id OFFSET 0
-        ) AS s ON true
-    ),
-    settled AS (
-        SELECT j.item, CASE
-            WHEN j.outcome = 'checked_in' AND j.item > least(
-                min(j.item) FILTER (WHERE j.outcome = 'checked_in') OVER (PARTITION BY j.ticket_id),
-                min(j.item) FILTER (WHERE j.outcome = 'checked_in') OVER (PARTITION BY j.check_in_id)
-            ) THEN 'again'
-            ELSE j.outcome
-        END AS outcome
-        FROM judged AS j
-    )
-    SELECT array_agg(s.outcome ORDER BY s.item) INTO outcomes FROM settled AS s;
+    final := batch_again(
+        ticket_check_in_judge(
+            p_tickets, p_keys, p_check_ins, p_gates, p_for_shows, p_for_concerts
+        ),
+        'checked_in', p_tickets, p_check_ins
+    );
 
     UPDATE ticket AS t SET checked_in_at = now, check_in_id = k.check_in_id, gate = k.gate
-    FROM unnest(p_tickets, p_check_ins, p_gates, outcomes) AS k (ticket_id, check_in_id, gate, outcome)
+    FROM unnest(p_tickets, p_check_ins, p_gates, final) AS k (ticket_id, check_in_id, gate, outcome)
     CROSS JOIN LATERAL (
         SELECT t.ctid AS at FROM ticket AS t WHERE t.ticket_id = k.ticket_id OFFSET 0
     ) AS l
@@ -111,7 +73,7 @@ BEGIN
     RETURN QUERY
     SELECT k.item::int, k.outcome, t.ticket_id, s.concert_id, c.title, t.show_id, s.date, s.starts_at,
         t.number, e.section, e.row, e.seat, t.checked_in_at, t.gate, t.void_reason
-    FROM unnest(p_tickets, outcomes) WITH ORDINALITY AS k (ticket_id, outcome, item)
+    FROM unnest(p_tickets, final) WITH ORDINALITY AS k (ticket_id, outcome, item)
     LEFT JOIN LATERAL (
         SELECT t.* FROM ticket AS t WHERE t.ticket_id = k.ticket_id OFFSET 0
     ) AS t ON true
@@ -122,4 +84,44 @@ BEGIN
         SELECT c.title FROM concert AS c WHERE c.concert_id = s.concert_id OFFSET 0
     ) AS c ON true
     LEFT JOIN LATERAL ticket_seat(t.show_id, t.number) AS e ON true;
+END $$;
+
+-- Judges check-ins by the tickets that ticket_check_in has locked.
+CREATE OR REPLACE FUNCTION ticket_check_in_judge(
+    p_tickets uuid[], p_keys text[], p_check_ins uuid[], p_gates text[], p_for_shows uuid[],
+    p_for_concerts uuid[], OUT outcomes text[]
+)
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    SELECT array_agg(
+        CASE
+            WHEN mine.ticket_id = k.ticket_id AND mine.gate IS NOT DISTINCT FROM k.gate
+                THEN 'replayed'
+            WHEN mine.ticket_id IS NOT NULL THEN 'idempotency_key_reused'
+            WHEN t.ticket_id IS NULL OR y.key_id IS NULL THEN 'not_found'
+            WHEN t.show_id <> k.for_show OR s.concert_id <> k.for_concert THEN 'wrong_show'
+            WHEN t.void_at IS NOT NULL THEN 'ticket_void'
+            WHEN t.checked_in_at IS NOT NULL THEN 'already_checked_in'
+            ELSE 'checked_in'
+        END ORDER BY k.item
+    )
+    INTO outcomes
+    FROM unnest(p_tickets, p_keys, p_check_ins, p_gates, p_for_shows, p_for_concerts)
+        WITH ORDINALITY AS k (ticket_id, key_id, check_in_id, gate, for_show, for_concert, item)
+    LEFT JOIN LATERAL (
+        SELECT t.ticket_id, t.show_id, t.checked_in_at, t.void_at FROM ticket AS t
+        WHERE t.ticket_id = k.ticket_id
+        OFFSET 0
+    ) AS t ON true
+    LEFT JOIN LATERAL (
+        SELECT t.ticket_id, t.gate FROM ticket AS t WHERE t.check_in_id = k.check_in_id OFFSET 0
+    ) AS mine ON true
+    LEFT JOIN LATERAL (
+        SELECT y.key_id FROM signing_key AS y
+        WHERE y.key_id = k.key_id AND y.purpose = 'ticket' AND y.retired_at IS NULL
+        OFFSET 0
+    ) AS y ON true
+    LEFT JOIN LATERAL (
+        SELECT s.concert_id FROM show AS s WHERE s.show_id = t.show_id OFFSET 0
+    ) AS s ON true;
 END $$;

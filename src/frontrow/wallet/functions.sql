@@ -2,7 +2,6 @@
 -- statement. Conventions as in waiting_room/functions.sql.
 
 -- Creates the wallets that are missing.
--- hot
 CREATE OR REPLACE FUNCTION wallet_open(p_users uuid[])
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -12,7 +11,6 @@ BEGIN
 END $$;
 
 -- Locks wallets by user.
--- hot
 CREATE OR REPLACE FUNCTION wallet_lock(p_users uuid[])
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -24,7 +22,6 @@ END $$;
 
 -- Posts transfers, at most one for each wallet: the balance and the row of the ledger together. The
 -- wallets are locked. The other side is a house account: cash for a charge, sales for the rest.
--- hot
 CREATE OR REPLACE FUNCTION wallet_post(
     p_transfers uuid[], p_users uuid[], p_amounts bigint[], p_references uuid[],
     p_kind transfer_kind, p_now timestamptz
@@ -77,6 +74,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     now timestamptz;
     judged record;
+    final text[];
     charged record;
 BEGIN
     PERFORM waiting_room_lock(p_rooms, p_numbers);
@@ -84,14 +82,16 @@ BEGIN
     PERFORM wallet_lock(p_users);
     now := clock_timestamp();
     PERFORM waiting_room_claim(p_rooms, p_numbers, p_places, now);
+
     judged := wallet_charge_judge(
         p_rooms, p_numbers, p_places, p_users, p_transfers, p_amounts, now
     );
+    final := batch_again(judged.outcomes, 'charged', p_users);
 
     SELECT array_agg(k.transfer_id) AS transfers, array_agg(k.user_id) AS users,
         array_agg(k.amount) AS amounts
     INTO charged
-    FROM unnest(judged.outcomes, p_transfers, p_users, p_amounts)
+    FROM unnest(final, p_transfers, p_users, p_amounts)
         AS k (outcome, transfer_id, user_id, amount)
     WHERE k.outcome = 'charged';
     PERFORM wallet_post(
@@ -100,7 +100,7 @@ BEGIN
 
     RETURN QUERY
     SELECT k.item::int, k.outcome, k.reason, t.balance, t.created_at
-    FROM unnest(judged.outcomes, judged.reasons, p_transfers, p_users)
+    FROM unnest(final, judged.reasons, p_transfers, p_users)
         WITH ORDINALITY AS k (outcome, reason, transfer_id, user_id, item)
     LEFT JOIN LATERAL (
         SELECT t.user_id, t.balance, t.created_at FROM transfer AS t
@@ -108,45 +108,36 @@ BEGIN
     ) AS t ON t.user_id = k.user_id;
 END $$;
 
--- Judges charges: an outcome for each, by the rows as wallet_charge has locked them.
+-- Judges charges by the rows that wallet_charge has locked.
 CREATE OR REPLACE FUNCTION wallet_charge_judge(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_transfers uuid[],
     p_amounts bigint[], p_now timestamptz, OUT outcomes text[], OUT reasons finish_reason[]
 )
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    WITH judged AS MATERIALIZED (
-        SELECT k.item, k.user_id,
-            waiting_room_reason(p.state, p.reason, p.expires_at, p_now) AS reason,
+    SELECT array_agg(
             CASE
                 WHEN old.amount = k.amount AND old.kind = 'charge' THEN 'replayed'
                 WHEN old.amount IS NOT NULL THEN 'idempotency_key_reused'
                 WHEN standing <> 'admitted' THEN standing
                 ELSE 'charged'
-            END AS outcome
-        FROM unnest(p_rooms, p_numbers, p_places, p_users, p_transfers, p_amounts)
-            WITH ORDINALITY AS k (room_id, number, place_id, user_id, transfer_id, amount, item)
-        LEFT JOIN LATERAL (
-            SELECT p.place_id, p.state, p.reason, p.expires_at FROM place AS p
-            WHERE p.room_id = k.room_id AND p.number = k.number OFFSET 0
-        ) AS p ON true
-        CROSS JOIN LATERAL waiting_room_standing(
-            p.place_id, p.state, p.expires_at, k.place_id, p_now
-        ) AS standing
-        LEFT JOIN LATERAL (
-            SELECT t.user_id, t.amount, t.kind FROM transfer AS t
-            WHERE t.transfer_id = k.transfer_id OFFSET 0
-        ) AS old ON old.user_id = k.user_id
-    ),
-    settled AS (
-        SELECT j.item, j.reason, CASE
-            WHEN j.outcome = 'charged' AND j.item > min(j.item) FILTER (WHERE j.outcome = 'charged')
-                OVER (PARTITION BY j.user_id) THEN 'again'
-            ELSE j.outcome
-        END AS outcome
-        FROM judged AS j
-    )
-    SELECT array_agg(s.outcome ORDER BY s.item), array_agg(s.reason ORDER BY s.item)
+            END ORDER BY k.item
+        ),
+        array_agg(
+            waiting_room_reason(p.state, p.reason, p.expires_at, p_now) ORDER BY k.item
+        )
     INTO outcomes, reasons
-    FROM settled AS s;
+    FROM unnest(p_rooms, p_numbers, p_places, p_users, p_transfers, p_amounts)
+        WITH ORDINALITY AS k (room_id, number, place_id, user_id, transfer_id, amount, item)
+    LEFT JOIN LATERAL (
+        SELECT p.place_id, p.state, p.reason, p.expires_at FROM place AS p
+        WHERE p.room_id = k.room_id AND p.number = k.number OFFSET 0
+    ) AS p ON true
+    CROSS JOIN LATERAL waiting_room_standing(
+        p.place_id, p.state, p.expires_at, k.place_id, p_now
+    ) AS standing
+    LEFT JOIN LATERAL (
+        SELECT t.user_id, t.amount, t.kind FROM transfer AS t
+        WHERE t.transfer_id = k.transfer_id OFFSET 0
+    ) AS old ON old.user_id = k.user_id;
 END $$;
