@@ -29,7 +29,7 @@ from frontrow.db.server import EmbeddedServer
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 from frontrow.users.challenge import ITERATIONS
-from tests.issuer import AUDIENCE, Issuer, running_issuer
+from testkit.issuer import AUDIENCE, Issuer, running_issuer
 
 KEYS = 100_000
 REVOKED = 1_000

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks.http import API, OPERATOR_KEY, free_port, serving, traversable
 from benchmarks.timing import machine
-from tests.pages.browser import ARGUMENTS
+from testkit.chromium import ARGUMENTS
 from tools.programs import find
 
 RESULTS = Path(__file__).with_name("results") / "pages.json"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.acceptance.wire import Answer, Connection, Json, insist
+from testkit.connection import Answer, Connection, Json, insist
 
 PATIENCE_SECONDS = 60
 POLL_SECONDS = 0.05

@@ -17,8 +17,8 @@ import asyncpg
 
 from benchmarks.bounds import Found, spread, tell
 from frontrow.db.server import running_urls
-from tests.acceptance.house import House, serving
-from tests.acceptance.wire import Connection, Json
+from testkit.connection import Connection, Json
+from testkit.server import FrontrowServer, serving
 
 RESULTS = Path(__file__).with_name("results") / "slots.json"
 BOUND_MS = 250.0
@@ -120,7 +120,7 @@ WAYS = (
 )  # fmt: skip
 
 
-async def one_line(house: House, way: Way, people: int) -> str:
+async def one_line(house: FrontrowServer, way: Way, people: int) -> str:
     """A line in which everybody takes the same way; the concert."""
     concert = await house.concert(
         seats=people + 1, policy={"kind": "max_active", "max_active": 1}, **way.room
@@ -173,7 +173,7 @@ WHERE w.concert_id = ANY ($1::uuid[])
 """
 
 
-async def measure(house: House, times: int) -> list[Found]:
+async def measure(house: FrontrowServer, times: int) -> list[Found]:
     """Every way, one after the other."""
     urls: Any = running_urls(house.directory.path)
     people = -(-times // LINES) + 1

@@ -33,8 +33,8 @@ from frontrow.db.cluster import APP
 from frontrow.db.migrate import migrate
 from frontrow.db.server import EmbeddedServer
 from frontrow.waiting_room.order import kendall_tau_distance
-from tests.acceptance.house import OPERATOR_KEY, House, alive, frontrow, scratch
-from tests.acceptance.wire import Json
+from testkit.connection import Json
+from testkit.server import OPERATOR_KEY, FrontrowServer, alive, frontrow, scratch
 
 RESULTS = Path(__file__).with_name("results") / "soak.json"
 SHOPPERS = 60
@@ -70,10 +70,10 @@ class Stage:
         self.random = random
         self.done: Counter[str] = Counter()
         self.processes = {database.pid}
-        self.servers: list[House] = []
+        self.servers: list[FrontrowServer] = []
         for name in ("one", "two"):
             (folder / name).mkdir()
-            server = House(
+            server = FrontrowServer(
                 folder / name,
                 FRONTROW_DATABASE_URL=database.app_url,
                 FRONTROW_MIGRATION_DATABASE_URL=database.owner_url,
@@ -83,7 +83,7 @@ class Stage:
         self._next_killed = cycle(self.servers)
         self.crowd: Crowd
 
-    def start(self, server: House) -> None:
+    def start(self, server: FrontrowServer) -> None:
         """Starts a server and waits until it answers."""
         server.start()
         self.processes.add(server.process.pid)

@@ -18,7 +18,7 @@ from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 from frontrow.waiting_room.policy import OpenPolicy, Policy
 from frontrow.waiting_room.settings import LineOrder, RoomSettings
-from tests.conftest import Database
+from testkit.database import Database, digest_by
 
 OPEN = OpenPolicy()
 Owner: TypeAlias = asyncpg.Connection
@@ -176,21 +176,6 @@ async def digest(database: Database) -> dict[str, str | None]:
     """
     async with database.by_owner() as owner:
         return await digest_by(owner)
-
-
-async def digest_by(owner: Owner) -> dict[str, str | None]:
-    """The same over a connection that is there."""
-    tables = await owner.fetch(
-        """SELECT relname FROM pg_class
-        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
-    )
-    query = " UNION ALL ".join(
-        f"""SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS content
-        FROM {table} AS t{" WHERE entries > 0" if table == "wallet" else ""}"""  # noqa: S608 - names from the catalogue
-        for (table,) in tables
-        if table not in {"line_pace", "forecast", "room_load", "seat_change", "section_search"}
-    )
-    return {row["name"]: row["content"] for row in await owner.fetch(query)}
 
 
 @asynccontextmanager

@@ -12,9 +12,9 @@ from frontrow.db.cluster import APP, DATABASE
 from frontrow.db.migrate import migrate
 from frontrow.db.server import EmbeddedServer
 from frontrow.web.routes import document
-from tests.conftest import Database
-from tests.web.fans import open_desk
-from tests.web.test_contract import test_every_documented_success_is_seen as go_through_everything
+from testkit.database import Database
+from testkit.desk import open_desk
+from testkit.every_call import make_every_call
 from tools import api_pages, erd, errors, parts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ async def _from_a_server(server: EmbeddedServer) -> dict[str, str]:
     await connection.close()
     database = Database(DATABASE, server.owner_url, server.app_url)
     async with open_desk(database) as desk:
-        await go_through_everything(desk)
+        await make_every_call(desk)
         pages = api_pages.pages(desk.conformance.successes)
     shown = {
         "README.md": {"tables": tables, "calls": parts.calls()},

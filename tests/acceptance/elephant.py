@@ -11,7 +11,7 @@ from pathlib import Path
 
 from frontrow.db.cluster import give
 from frontrow.db.programs import Programs, options, unprivileged_account
-from tests.acceptance.house import PATIENCE_SECONDS, free_port, scratch
+from testkit.server import PATIENCE_SECONDS, free_port, scratch
 from tests.programs import missing
 from tools.programs import UNPACKED
 

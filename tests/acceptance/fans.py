@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.acceptance.wire import Answer, Connection, Json, insist
+from testkit.connection import Answer, Connection, Json, insist
 
 PATIENCE_SECONDS = 90
 POLL_SECONDS = 0.1

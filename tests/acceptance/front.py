@@ -18,10 +18,10 @@ from pathlib import Path
 
 import httpx2
 
-from tests.acceptance.house import PATIENCE_SECONDS, free_port, scratch, until
-from tests.acceptance.wire import BASE, Connection, Json
+from testkit.connection import BASE, Connection, Json
+from testkit.desk import eventually
+from testkit.server import PATIENCE_SECONDS, free_port, scratch, until
 from tests.programs import program
-from tests.web.fans import eventually
 
 SHIPPED = Path(__file__).parents[2] / "deploy/nginx/frontrow.conf"
 WRAPPER = """

@@ -6,8 +6,8 @@ from pathlib import Path
 import asyncpg
 
 from frontrow.db.server import EmbeddedServer
+from testkit.server import frontrow, scratch, serving
 from tests.acceptance.fans import Crowd
-from tests.acceptance.house import frontrow, scratch, serving
 
 FANS = 20
 

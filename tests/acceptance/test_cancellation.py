@@ -8,9 +8,9 @@ from uuid import UUID
 import asyncpg
 
 from frontrow.db.server import running_urls
-from tests.acceptance.house import House, serving
+from testkit.database import Database
+from testkit.server import FrontrowServer, serving
 from tests.buyers import Owner, services_on
-from tests.conftest import Database
 from tests.races.crowds import crowd
 
 BUYERS = 3_000
@@ -30,7 +30,7 @@ async def sell_out(database: Database, concert_id: UUID) -> None:
         await asyncio.gather(*(buy(turn) for turn in range(BUYERS)))
 
 
-def database_of(house: House) -> Database:
+def database_of(house: FrontrowServer) -> Database:
     """The database of a running server."""
     urls = running_urls(house.directory.path)
     assert urls is not None

@@ -4,28 +4,28 @@ import asyncio
 import os
 import signal
 
+from testkit.server import FrontrowServer, serving, until
 from tests.acceptance.fans import Crowd, check_kept
-from tests.acceptance.house import House, serving, until
 
 FANS = 60
 KILLED_WORKERS = 3
 
 
-async def kill_worker(house: House) -> None:
+async def kill_worker(house: FrontrowServer) -> None:
     """Kill -9 of a worker; there is another one soon."""
     before = house.workers()
     os.kill(min(before), signal.SIGKILL)
     await asyncio.to_thread(until, lambda: len(house.workers() - before) == 1)
 
 
-async def kill_postgres(house: House) -> None:
+async def kill_postgres(house: FrontrowServer) -> None:
     """Kill -9 of PostgreSQL's first process; there is another one soon."""
     before = house.postgres
     os.kill(before, signal.SIGKILL)
     await asyncio.to_thread(until, lambda: house.postgres_now() not in (None, before))
 
 
-async def kill_everything(house: House) -> None:
+async def kill_everything(house: FrontrowServer) -> None:
     """Kill -9 of the command and its workers: PostgreSQL is left behind and taken over."""
     house.kill()
     await asyncio.to_thread(house.start)

@@ -15,7 +15,7 @@ import asyncpg
 from frontrow.db.data_directory import DataDirectory
 from frontrow.db.postmaster import PidFile, end_stale
 from frontrow.db.server import running_urls
-from tests.acceptance.house import PATIENCE_SECONDS, free_port, plain_environment, scratch, until
+from testkit.server import PATIENCE_SECONDS, free_port, plain_environment, scratch, until
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "changed by a developer"

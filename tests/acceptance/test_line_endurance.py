@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 
 from benchmarks.soak import Endured, Stage, act, judge, soak, staged
-from tests.acceptance.house import scratch
+from testkit.server import scratch
 from tests.conftest import FAST
 
 SECONDS = 8.0

@@ -14,6 +14,9 @@ import httpx2
 import pytest
 
 from frontrow.settings import Settings
+from testkit.connection import BASE, Answer, Connection, Json, close
+from testkit.desk import check_problem, eventually
+from testkit.server import FrontrowServer, free_port, scratch, serving
 from tests.acceptance.front import (
     Front,
     configure,
@@ -23,10 +26,7 @@ from tests.acceptance.front import (
     most_requests,
     spellings,
 )
-from tests.acceptance.house import House, free_port, scratch, serving
-from tests.acceptance.wire import BASE, Answer, Connection, Json, close
 from tests.programs import program
-from tests.web.fans import check_problem, eventually
 
 LOAD_SECONDS = 3.0
 WAITERS = 100
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def house() -> Iterator[FrontrowServer]:
     """A server, which some tests stop and start again."""
     program("nginx")
     with serving(FRONTROW_TRUSTED_PROXIES="127.0.0.1") as running:
@@ -47,7 +47,7 @@ def house() -> Iterator[House]:
 
 
 @pytest.fixture(scope="module")
-async def front(house: House) -> AsyncIterator[Front]:
+async def front(house: FrontrowServer) -> AsyncIterator[Front]:
     """The nginx in front of it."""
     with fronting(house.port) as (port, folder):
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
@@ -74,7 +74,7 @@ def test_as_shipped() -> None:
         assert "[warn]" not in tested.stderr, tested.stderr
 
 
-async def test_many_waiters_are_one_request_a_second(house: House, front: Front) -> None:
+async def test_many_waiters_are_one_request_a_second(house: FrontrowServer, front: Front) -> None:
     """200 people watch two lines as fast as they can: the origin sees a request a second and line.
 
     The control asks the origin itself, which sees each of 500 requests.
@@ -126,7 +126,7 @@ async def test_many_waiters_are_one_request_a_second(house: House, front: Front)
     assert await settled(house.port, "queue_document", seen) == seen
 
 
-async def test_nothing_of_the_request_breaks_through(house: House, front: Front) -> None:
+async def test_nothing_of_the_request_breaks_through(house: FrontrowServer, front: Front) -> None:
     """Whatever headers and query strings a client sends, all get the one copy."""
     concert = await house.concert()
     path = line_of(concert)
@@ -164,7 +164,9 @@ async def test_nothing_of_the_request_breaks_through(house: House, front: Front)
     assert asked["200"] + asked["-"] == asked.total() == len(answers) + 1
 
 
-async def test_a_kept_answer_has_the_id_of_each_request(house: House, front: Front) -> None:
+async def test_a_kept_answer_has_the_id_of_each_request(
+    house: FrontrowServer, front: Front
+) -> None:
     """The caller's request id if it is a good one, else a new one; never that of who fetched it."""
     path = line_of(await house.concert())
     given = [await front.get(path, **{"X-Request-Id": name}) for name in ("first", "second")]
@@ -176,7 +178,7 @@ async def test_a_kept_answer_has_the_id_of_each_request(house: House, front: Fro
     assert all(len(answer.headers.get_list("x-request-id")) == 1 for answer in (*given, *odd))
 
 
-async def test_tokens_are_never_kept(house: House, front: Front) -> None:
+async def test_tokens_are_never_kept(house: FrontrowServer, front: Front) -> None:
     """Each join and each poll is the origin's own answer, to the one who asked."""
     concert = await house.concert()
     tokens = [await front.join(concert) for _ in range(3)]
@@ -201,7 +203,7 @@ async def test_tokens_are_never_kept(house: House, front: Front) -> None:
     assert asked - joins == {"201": 1, "200": 1}
 
 
-async def test_streams_pass_at_once(house: House, front: Front) -> None:
+async def test_streams_pass_at_once(house: FrontrowServer, front: Front) -> None:
     """The first event comes when the stream opens, and a change when it happens."""
     concert = await house.concert(policy={"kind": "max_active", "max_active": 1})
     inside, waiting = await front.join(concert), await front.join(concert)
@@ -234,7 +236,7 @@ async def test_streams_pass_at_once(house: House, front: Front) -> None:
         await statuses.aclose()
 
 
-async def test_too_large(house: House, front: Front) -> None:
+async def test_too_large(house: FrontrowServer, front: Front) -> None:
     """A body over 64 KiB is refused here as it is there, told beforehand or not."""
 
     async def send(size: int, *, in_chunks: bool = False) -> httpx2.Response:
@@ -260,7 +262,7 @@ async def test_too_large(house: House, front: Front) -> None:
     assert there.json()["title"] == refused.json()["title"]
 
 
-async def test_metrics_are_for_the_house(house: House, front: Front) -> None:
+async def test_metrics_are_for_the_house(house: FrontrowServer, front: Front) -> None:
     """Who asks from this machine's own address gets them; nobody else, however they spell it.
 
     The control asks Frontrow itself from elsewhere, which knows no difference.
@@ -280,7 +282,7 @@ async def test_metrics_are_for_the_house(house: House, front: Front) -> None:
         assert (await http.get("/healthz")).status_code == 200
 
 
-async def test_limits_are_each_address_s_own(house: House, front: Front) -> None:
+async def test_limits_are_each_address_s_own(house: FrontrowServer, front: Front) -> None:
     """Whoever guesses the operator's key is stopped, whatever it says of itself; nobody else is."""
     allowed = Settings().wrong_operator_keys_per_minute
 
@@ -306,7 +308,7 @@ async def test_limits_are_each_address_s_own(house: House, front: Front) -> None
             check_problem(answer, 401, "credential_invalid")
 
 
-async def test_while_the_origin_is_down(house: House, front: Front) -> None:
+async def test_while_the_origin_is_down(house: FrontrowServer, front: Front) -> None:
     """The last copy of a line is still served, all else is 503, and it heals by itself."""
     kept, unseen = [await house.concert() for _ in range(2)]
     seen = (await front.get(line_of(kept))).json()

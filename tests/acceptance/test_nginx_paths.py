@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
+from testkit.connection import BASE, Connection, Json, close
+from testkit.desk import eventually
 from tests.acceptance.front import Recorder, fronting, line_of, most_requests, spellings
-from tests.acceptance.wire import BASE, Connection, Json, close
-from tests.web.fans import eventually
 
 SOME: Json = {"concert_id": "0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from tests.acceptance.house import PATIENCE_SECONDS, House, frontrow, serving
+from testkit.server import PATIENCE_SECONDS, FrontrowServer, frontrow, serving
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def same(printed: Any, real: Any, where: str = "") -> None:
         assert printed == real, where
 
 
-def other_commands(house: House, folder: Path) -> None:
+def other_commands(house: FrontrowServer, folder: Path) -> None:
     """Runs further commands beside the server: keys, pruning, the ticket that was just bought."""
     for arguments, says in ((["keys", "list"], "token"), (["prune", "--dry-run"], "would drop")):
         done = house.frontrow(*arguments)

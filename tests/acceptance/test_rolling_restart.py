@@ -5,19 +5,19 @@ from functools import partial
 from pathlib import Path
 
 from frontrow.db.server import EmbeddedServer
+from testkit.desk import eventually
+from testkit.server import FrontrowServer, scratch
 from tests.acceptance.fans import Crowd, check_kept
 from tests.acceptance.front import counted, fronting
-from tests.acceptance.house import House, scratch
 from tests.programs import program
-from tests.web.fans import eventually
 
 FANS = 20
 
 
-def instance(folder: Path, database: EmbeddedServer) -> House:
+def instance(folder: Path, database: EmbeddedServer) -> FrontrowServer:
     """One of several on a database of their own."""
     folder.mkdir()
-    return House(
+    return FrontrowServer(
         folder,
         FRONTROW_DATABASE_URL=database.app_url,
         FRONTROW_MIGRATION_DATABASE_URL=database.owner_url,
@@ -25,7 +25,7 @@ def instance(folder: Path, database: EmbeddedServer) -> House:
     )
 
 
-async def _is_asked(house: House) -> bool:
+async def _is_asked(house: FrontrowServer) -> bool:
     """Whether fans have come to this instance since it was started."""
     return await counted(house.port, "join_queue") > 0
 

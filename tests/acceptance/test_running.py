@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from frontrow.settings import Settings
-from tests.acceptance.house import FRONTROW, House, scratch
+from testkit.server import FRONTROW, FrontrowServer, scratch
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs/guides/running.md").read_text()
@@ -35,7 +35,7 @@ def unit() -> configparser.SectionProxy:
 class Machine:
     """A folder in the place of the machine's root, and this account in the place of all others."""
 
-    def __init__(self, root: Path, house: House) -> None:
+    def __init__(self, root: Path, house: FrontrowServer) -> None:
         self.root = root
         self.house = house
 
@@ -66,7 +66,7 @@ def machine() -> Iterator[Machine]:
     """One that the guide's installation has made ready, with the server running."""
     with scratch() as root:
         (root / "var/lib").mkdir(parents=True)
-        house = House(root, data=DATA.removeprefix("/"), operator_key=None)
+        house = FrontrowServer(root, data=DATA.removeprefix("/"), operator_key=None)
         house.start()
         try:
             yield Machine(root, house)

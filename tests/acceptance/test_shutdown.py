@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from testkit.connection import Answer
+from testkit.server import FrontrowServer, alive, command_line, serving
 from tests.acceptance.fans import Crowd, Fan, check_kept
-from tests.acceptance.house import House, alive, command_line, serving
-from tests.acceptance.wire import Answer
 
 FANS = 30
 SOON_SECONDS = 8
@@ -23,14 +23,14 @@ async def long_poll(fan: Fan, reservation_id: str) -> tuple[Answer, float]:
     return answer, time.monotonic()
 
 
-async def stop(house: House) -> float:
+async def stop(house: FrontrowServer) -> float:
     """SIGTERM; how long the end took."""
     started = time.monotonic()
     assert await asyncio.to_thread(house.end, signal.SIGTERM) == 0
     return time.monotonic() - started
 
 
-def left_behind(house: House) -> list[str]:
+def left_behind(house: FrontrowServer) -> list[str]:
     """The command lines of processes that have to do with this data directory."""
     pids = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
     lines = (command_line(pid) for pid in pids)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from testkit.server import free_port, frontrow, serving
 from tests.acceptance.elephant import APP, OWNER, Elephant, system_postgresql
 from tests.acceptance.fans import Crowd, check_kept
-from tests.acceptance.house import free_port, frontrow, serving
 
 FORBIDDEN = (
     "CREATE TABLE mine (id int)",

@@ -10,8 +10,8 @@ from subprocess import CompletedProcess
 import asyncpg
 
 from frontrow.db.server import running_urls
-from tests.acceptance.house import PATIENCE_SECONDS, House, frontrow, serving
-from tests.acceptance.wire import BASE, Connection, Json, close
+from testkit.connection import BASE, Connection, Json, close
+from testkit.server import PATIENCE_SECONDS, FrontrowServer, frontrow, serving
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "draw.md"
 PEOPLE = 25
@@ -44,7 +44,7 @@ def printed(first_words: str) -> str:
 class Line:
     """A line that is to be drawn, and how its fans check it."""
 
-    house: House
+    house: FrontrowServer
     concert_id: str
     tokens: list[str]
 
@@ -83,7 +83,7 @@ class Line:
         await connection.close()
 
 
-async def drawn_line(house: House) -> Line:
+async def drawn_line(house: FrontrowServer) -> Line:
     """A line of some people that is to be drawn tomorrow."""
     opens_at = datetime.now(UTC) + timedelta(days=1)
     concert = await house.concert(order="draw", opens_at=opens_at.isoformat())
@@ -127,7 +127,7 @@ async def test_a_fan_checks_a_draw() -> None:
     assert down.stderr.startswith(f"frontrow: can't fetch {line.url}/queue/draw: ")
 
 
-async def check_elsewhere(house: House, line: Line) -> None:
+async def check_elsewhere(house: FrontrowServer, line: Line) -> None:
     """A concert without a draw is told as that; a token is for its own concert."""
     other = Line(house, (await house.concert())["concert_id"], [])
     none = await other.verify()
@@ -158,7 +158,7 @@ async def test_a_draw_that_was_changed_afterwards() -> None:
         ]
 
 
-async def swap_ends(house: House) -> tuple[int, int]:
+async def swap_ends(house: FrontrowServer) -> tuple[int, int]:
     """Let the first and the last of a draw change their positions; their numbers."""
     urls = running_urls(house.directory.path)
     assert urls is not None

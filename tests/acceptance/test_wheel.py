@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.house import House, scratch
+from testkit.server import FrontrowServer, scratch
 from tests.programs import missing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,8 +39,8 @@ async def test_it_serves_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
         if done.returncode != 0 and "Failed to fetch" in done.stderr:
             missing("no package registry can be reached")
         assert done.returncode == 0, done.stderr
-        monkeypatch.setattr("tests.acceptance.house.FRONTROW", environment / "bin" / "frontrow")
-        house = House(folder, "--demo", PYTHONPATH=os.devnull)
+        monkeypatch.setattr("testkit.server.FRONTROW", environment / "bin" / "frontrow")
+        house = FrontrowServer(folder, "--demo", PYTHONPATH=os.devnull)
         try:
             house.start()
             assert len((await house.operate("GET", "/concerts"))["concerts"]) == 3

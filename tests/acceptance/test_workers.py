@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.house import House, serving
-from tests.acceptance.wire import Answer, Connection, Json, close, connections_by_worker
+from testkit.connection import Answer, Connection, Json, close, connections_by_worker
+from testkit.server import FrontrowServer, serving
 
 USERS = 300
 CONNECTIONS = 20
@@ -32,14 +32,14 @@ Sides = list[list[Connection]]
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def house() -> Iterator[FrontrowServer]:
     """A server with two workers."""
     with serving(workers=2) as running:
         yield running
 
 
 @pytest.fixture
-async def sides(house: House) -> AsyncIterator[Sides]:
+async def sides(house: FrontrowServer) -> AsyncIterator[Sides]:
     """Connections to the one worker, and to the other."""
     async with connections_by_worker(house.port, CONNECTIONS) as found:
         yield found
@@ -145,7 +145,7 @@ def instant(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-async def test_workers_share_the_connections(house: House) -> None:
+async def test_workers_share_the_connections(house: FrontrowServer) -> None:
     """Of 60 connections opened at once, an idle server's workers take about as many each."""
     made = [Connection(house.port) for _ in range(60)]
     answers = await asyncio.gather(*(one.ask("GET", "//healthz") for one in made))
@@ -157,7 +157,7 @@ async def test_workers_share_the_connections(house: House) -> None:
 
 
 @pytest.mark.parametrize("seats", [1, 50])
-async def test_many_users_for_few_seats(house: House, sides: Sides, seats: int) -> None:
+async def test_many_users_for_few_seats(house: FrontrowServer, sides: Sides, seats: int) -> None:
     """300 users want 1 or 50 seats at once: as many win, and all others are told the seat."""
     concert = await house.concert(seats=50)
     crowd = await users(sides, USERS)
@@ -190,7 +190,7 @@ async def test_many_users_for_few_seats(house: House, sides: Sides, seats: int) 
     await house.audited()
 
 
-async def test_numbers_follow_joining(house: House, sides: Sides) -> None:
+async def test_numbers_follow_joining(house: FrontrowServer, sides: Sides) -> None:
     """Who was answered before another one asked has the smaller number, whichever worker it was."""
     concert = await house.concert()
     crowd = await users(sides, USERS)
@@ -215,7 +215,7 @@ async def test_numbers_follow_joining(house: House, sides: Sides) -> None:
     assert ordered > USERS
 
 
-async def test_one_payment_sent_twenty_times(house: House, sides: Sides) -> None:
+async def test_one_payment_sent_twenty_times(house: FrontrowServer, sides: Sides) -> None:
     """With keys, other keys and none, over both workers: one sale, and everybody is told of it."""
     concert = await house.concert()
     (user,) = await users_on(sides[0][0], 1)
@@ -259,7 +259,7 @@ async def test_metrics_sum_over_workers(sides: Sides) -> None:
     assert await counted(sides[0][0]) == await counted(sides[1][0]) == before + 100
 
 
-async def test_next_is_called_at_once(house: House, sides: Sides) -> None:
+async def test_next_is_called_at_once(house: FrontrowServer, sides: Sides) -> None:
     """A payment at one worker calls, within 250 ms, the next, who polls the other.
 
     By the database's clock; the median of some, as this machine may have more to do than this.
@@ -283,7 +283,7 @@ async def test_next_is_called_at_once(house: House, sides: Sides) -> None:
     await house.audited()
 
 
-async def test_new_policy_is_in_force_everywhere(house: House, sides: Sides) -> None:
+async def test_new_policy_is_in_force_everywhere(house: FrontrowServer, sides: Sides) -> None:
     """Soon after the operator's change both workers act by it."""
     room: Json = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 120}
     concert = await house.concert(**room)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from frontrow.web.routes import document
+from testkit.conformance import closed, validator
 from tests.documents.test_links import ROOT
-from tests.web.conformance import closed, validator
 
 PAGES = sorted((ROOT / "docs/reference/api").glob("*.md"))
 _ANSWER = re.compile(r"^<!-- (\w+) (\d+) -->\n```json\n(.*?)\n```$", re.MULTILINE | re.DOTALL)

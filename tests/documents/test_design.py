@@ -8,7 +8,7 @@ import pytest
 
 from frontrow.web.calls import Who
 from frontrow.web.routes import ALL_CALLS, document
-from tests.conftest import Database
+from testkit.database import Database
 from tests.documents.test_links import ROOT
 
 KOREAN = sorted((ROOT / "docs/design/ko").glob("*.md"))

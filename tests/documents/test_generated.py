@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from tests.conftest import Database
+from testkit.database import Database
 from tools import erd, errors, parts
 from tools.__main__ import REFERENCE, ROOT, openapi
 

@@ -16,8 +16,8 @@ from frontrow.errors import DomainError, RateLimited
 from frontrow.services import Services
 from frontrow.waiting_room.policy import OpenPolicy, Policy
 from frontrow.waiting_room.settings import LineOrder
+from testkit.database import Database
 from tests.buyers import Made, Owner, join, make_concert, pass_time, services_on
-from tests.conftest import Database
 from tests.integration.buyer_model import REFUNDABLE_SECONDS, BuyerModel
 from tests.integration.buyer_seats import (
     CLAIM_SECONDS,

@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import Owner, services_on
-from tests.conftest import Database
 
 
 @pytest.fixture

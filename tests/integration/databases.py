@@ -8,8 +8,8 @@ import asyncpg
 
 from frontrow.db.cluster import APP, OWNER
 from frontrow.db.server import EmbeddedServer
+from testkit.database import Database
 from tests.buyers import Owner
-from tests.conftest import Database
 
 # All that buyers and lines leave behind; what every process needs stays.
 _EMPTY = """

@@ -27,8 +27,8 @@ from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy
 from frontrow.waiting_room.settings import LineOrder
 from frontrow.waiting_room.snapshot import Line, Snapshot
+from testkit.database import Database
 from tests.buyers import Made, Owner, join, make_concert, pass_time, services_on
-from tests.conftest import Database
 from tests.integration.databases import empty
 from tests.integration.line_model import (
     CLAIM_SECONDS,

@@ -11,8 +11,8 @@ import pytest
 from frontrow.audit import INVARIANTS, audit, run, service
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SetupError
+from testkit.database import Database
 from tests.buyers import services_on
-from tests.conftest import Database
 from tests.integration.databases import fresh_database
 from tests.integration.trading import throng, trade
 

@@ -12,7 +12,8 @@ from frontrow.db import backup
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
-from tests.conftest import Database, fresh_database
+from testkit.database import Database
+from tests.conftest import fresh_database
 
 
 async def test_into_an_empty_database_only(

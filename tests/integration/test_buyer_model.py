@@ -13,7 +13,7 @@ from frontrow.audit import INVARIANTS
 from frontrow.payments import cancellations
 from frontrow.reservations.best import Wish
 from frontrow.waiting_room.policy import MaxActiveAndRatePolicy, OpenPolicy
-from tests.conftest import Database
+from testkit.database import Database
 from tests.integration.buyer_machine import BuyerMachine
 from tests.integration.buyer_model import (
     REFUNDABLE_SECONDS,

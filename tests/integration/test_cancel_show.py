@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 
 from frontrow.cli import main as cli
 from frontrow.payments import cancellations
+from testkit.database import Database
 from tests.buyers import Made, make_concert, services_on
-from tests.conftest import Database
 from tests.races.crowds import crowd
 
 PRICE = 50_000

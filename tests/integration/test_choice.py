@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frontrow.db.server import EmbeddedServer
-from tests.conftest import Database
+from testkit.database import Database
 from tests.integration.choice_model import House, Section
 from tests.integration.databases import fresh_database
 

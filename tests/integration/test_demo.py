@@ -7,8 +7,8 @@ import pytest
 
 from frontrow.cli import demo
 from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy, RatePolicy
+from testkit.database import Database
 from tests.buyers import services_on
-from tests.conftest import Database
 
 
 async def test_three_concerts_one_for_each_policy(database: Database) -> None:

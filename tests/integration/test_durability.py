@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from frontrow.db.durability import judge, read
-from tests.conftest import Database
+from testkit.database import Database
 
 SAFE = {
     "fsync": True,

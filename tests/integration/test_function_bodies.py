@@ -3,7 +3,7 @@
 import asyncpg
 
 from frontrow.db.functions import function_files
-from tests.conftest import Database
+from testkit.database import Database
 
 
 async def test_function_bodies_have_no_finding(template: Database) -> None:

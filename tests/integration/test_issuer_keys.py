@@ -19,7 +19,7 @@ from frontrow.users.issuer_document import (
     check_response,
 )
 from frontrow.users.issuer_keys import IssuerKeys, read_keys
-from tests.issuer import DISCOVERY, JWKS, Issuer, running_issuer
+from testkit.issuer import DISCOVERY, JWKS, Issuer, running_issuer
 
 STALE_SECONDS = 3_600.0
 

@@ -10,8 +10,8 @@ import pytest
 
 from frontrow.keys import ring as module
 from frontrow.keys.ring import KeyRing, NewKey, describe, end, open_ring, rotate
+from testkit.database import Database
 from tests.buyers import pass_time
-from tests.conftest import Database
 
 PURPOSE = "token"
 

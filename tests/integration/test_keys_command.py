@@ -5,8 +5,8 @@ import asyncio
 from click.testing import CliRunner, Result
 
 from frontrow.cli import main as cli
+from testkit.database import Database
 from tests.buyers import pass_time, services_on
-from tests.conftest import Database
 
 
 async def run(database: Database, *arguments: str) -> Result:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from frontrow.waiting_room.policy import MaxActivePolicy
-from tests.conftest import Database
+from testkit.database import Database
 from tests.integration.line_machine import LineMachine
 from tests.integration.line_model import (
     OPENS_AFTER_SECONDS,

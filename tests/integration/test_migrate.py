@@ -18,7 +18,7 @@ from frontrow.db.functions import HOT, function_files
 from frontrow.db.migrate import migrate, pending, role_of
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SetupError
-from tests.conftest import Database
+from testkit.database import Database
 
 FIRST = """-- the first
 -- depends:

@@ -9,7 +9,7 @@ import pytest
 
 from frontrow.db.outcomes import REFUSALS
 from frontrow.db.queries import Query, row_of
-from tests.conftest import Database
+from testkit.database import Database
 from tests.integration.test_queries import QUERIES, labels_of
 
 DECIDING = [

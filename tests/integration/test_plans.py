@@ -23,7 +23,7 @@ from frontrow.db.queries import load
 from frontrow.db.server import EmbeddedServer
 from frontrow.wallet.queries import ChargeItem
 from frontrow.wallet.queries import queries as wallet
-from tests.conftest import Database
+from testkit.database import Database
 from tests.integration.databases import fresh_database
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"

@@ -14,7 +14,7 @@ import pytest
 
 from frontrow.db.functions import PACKAGE
 from frontrow.db.queries import BOUND, Query, bind, row_of
-from tests.conftest import Database
+from testkit.database import Database
 
 # Features whose queries aren't typed yet.
 UNTYPED = {

@@ -16,8 +16,8 @@ from frontrow.rotation import key_states, retire_key, rotate_key
 from frontrow.services import Services
 from frontrow.upkeep.keys import retire_old_keys
 from frontrow.waiting_room.token import PURPOSE, TokenSigner, UnknownKey, new_key
+from testkit.database import Database
 from tests.buyers import pass_time, services_on
-from tests.conftest import Database
 
 PLACE = PlaceRef(UUID(int=1), UUID(int=2), 1, 7, UUID(int=3), datetime(2026, 5, 4, tzinfo=UTC))
 

@@ -10,8 +10,8 @@ from frontrow.keys.ring import end, rotate
 from frontrow.payments.ticket_code import read
 from frontrow.payments.ticket_keys import read_keys
 from frontrow.payments.ticket_signing import PURPOSE, new_key
+from testkit.database import Database
 from tests.buyers import make_concert, services_on
-from tests.conftest import Database
 from tests.integration.features.buying import purchase
 
 

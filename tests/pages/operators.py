@@ -6,8 +6,8 @@ from playwright.async_api import Locator, Page
 
 from frontrow.web.i18n.catalogs import catalog, text
 from frontrow.web.pages.assets import Files
+from testkit.serving import OPERATOR_KEY
 from tests.pages.browser import Window, accessible, expect
-from tests.web.serving import OPERATOR_KEY
 
 _SOURCES = Files().sources
 PARTS = (

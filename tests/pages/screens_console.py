@@ -9,10 +9,10 @@ from random import Random
 
 from playwright.async_api import Browser
 
+from testkit.desk import Concert, Desk, Fan, Json, starts_at
 from tests.buyers import pass_time
 from tests.pages.browser import DESKTOP, PHONE, Window, expect, window
 from tests.pages.operators import Shift, begin
-from tests.web.fans import Concert, Desk, Fan, Json, starts_at
 
 SCREENS = Path(__file__).parents[2] / "docs" / "guides" / "screens"
 MINUTES = 50

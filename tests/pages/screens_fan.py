@@ -9,9 +9,9 @@ from random import Random
 
 from playwright.async_api import Browser
 
+from testkit.desk import OPEN, Concert, Desk, Fan, starts_at
 from tests.pages.browser import PHONE, Window, expect, window
 from tests.pages.fans import Visit, visit
-from tests.web.fans import OPEN, Concert, Desk, Fan, starts_at
 
 SCREENS = Path(__file__).parents[2] / "docs" / "guides" / "screens"
 WINDOW = {"width": 1100, "height": 760}

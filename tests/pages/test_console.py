@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser, Route
 
+from testkit.desk import Concert, Desk, Fan, Json, eventually
 from tests.pages.browser import DESKTOP, PHONE, expect, window
 from tests.pages.operators import Shift, begin
-from tests.web.fans import Concert, Desk, Fan, Json, eventually
 
 TITLE = "Winter Songs"
 

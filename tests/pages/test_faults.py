@@ -2,9 +2,9 @@
 
 from playwright.async_api import Browser
 
+from testkit.desk import Desk
 from tests.pages.browser import expect, window
 from tests.pages.fans import enter
-from tests.web.fans import Desk
 
 
 async def test_a_fault_of_the_page(browser: Browser, desk: Desk) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from playwright.async_api import Browser, Route
 
 from frontrow.web.pages.assets import Files
-from tests.conftest import Database
+from testkit.database import Database
+from testkit.desk import OPEN, SOON, Concert, Desk, Fan, open_desk
 from tests.pages.browser import DESKTOP, PHONE, expect, window
 from tests.pages.fans import visit
-from tests.web.fans import OPEN, SOON, Concert, Desk, Fan, open_desk
 
 FAR = 8  # ahead, where a stream is held for 5
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}

@@ -4,9 +4,9 @@ import re
 
 from playwright.async_api import Browser
 
+from testkit.desk import Concert, Desk
 from tests.pages.browser import PHONE, expect, window
 from tests.pages.fans import enter, visit
-from tests.web.fans import Concert, Desk
 
 ENDED = {"starts_at": "2020-03-01T10:00:00Z", "price": 50_000}
 MARCH = {"starts_at": "2126-03-01T10:00:00Z", "price": 50_000}

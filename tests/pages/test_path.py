@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.async_api import Browser
 
+from testkit.desk import Desk, Fan
 from tests.pages.browser import DESKTOP, PHONE, expect, window
 from tests.pages.fans import Visit, enter, has_paid
-from tests.web.fans import Desk, Fan
 
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
 

@@ -3,9 +3,9 @@
 import pytest
 from playwright.async_api import Browser
 
+from testkit.desk import Concert, Desk
 from tests.pages.browser import PHONE, expect, window
 from tests.pages.fans import enter, has_paid, visit
-from tests.web.fans import Concert, Desk
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 
 from frontrow import audit
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import services_on
-from tests.conftest import Database
 
 Pair = tuple[Services, Services]
 

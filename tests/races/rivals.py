@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.conftest import Database
+from testkit.database import Database
 
 LONGEST_WAIT_SECONDS = 10
 

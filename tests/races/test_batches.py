@@ -12,8 +12,8 @@ from frontrow.db.pool import classify
 from frontrow.errors import Fault, SeatTaken
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import make_concert
-from tests.conftest import Database
 from tests.races.conftest import Pair, two_services
 from tests.races.crowds import crowd
 from tests.races.rivals import fetch, rivals

@@ -9,8 +9,8 @@ from frontrow.errors import SeatsUnavailable, SeatTaken
 from frontrow.reservations.best import Wish
 from frontrow.services import Services
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import OPEN, Made
-from tests.conftest import Database
 from tests.races.crowds import answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 

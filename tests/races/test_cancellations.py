@@ -10,8 +10,8 @@ from frontrow.errors import NotFound, ShowClosed
 from frontrow.payments import cancellations
 from frontrow.services import Services
 from frontrow.upkeep.refunds import refund_cancelled
+from testkit.database import Database
 from tests.buyers import make_concert
-from tests.conftest import Database
 from tests.races.crowds import after, answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 

@@ -14,8 +14,8 @@ from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.policy import MaxActivePolicy, RatePolicy
+from testkit.database import Database
 from tests.buyers import join, make_concert
-from tests.conftest import Database
 from tests.races.rivals import fetch, rivals
 
 Pair = tuple[Services, Services]

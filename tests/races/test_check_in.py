@@ -5,8 +5,8 @@ import asyncio
 from frontrow.errors import AlreadyCheckedIn
 from frontrow.payments.check_in import Scan
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import make_concert
-from tests.conftest import Database
 from tests.races.crowds import answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 

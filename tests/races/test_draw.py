@@ -9,9 +9,9 @@ from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.policy import MaxActivePolicy
+from testkit.database import Database
 from tests import draws
 from tests.buyers import Made, join, make_concert, pass_time
-from tests.conftest import Database
 from tests.races.rivals import Rivals, fetch, rivals
 
 Pair = tuple[Services, Services]

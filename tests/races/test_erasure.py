@@ -6,8 +6,8 @@ import pytest
 
 from frontrow.errors import BalanceRemains, CredentialInvalid, DomainError, TokenFinished
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import join, make_concert
-from tests.conftest import Database
 from tests.races.crowds import answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 

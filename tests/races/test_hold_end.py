@@ -11,8 +11,8 @@ from frontrow.concerts.model import Show
 from frontrow.errors import HoldExpired, SeatTaken
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import make_concert
-from tests.conftest import Database
 from tests.races.crowds import crowd
 from tests.races.rivals import fetch, rivals
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import admit_all, join, make_concert
-from tests.conftest import Database
 from tests.races.rivals import fetch, rivals
 
 Pair = tuple[Services, Services]

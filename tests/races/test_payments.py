@@ -9,8 +9,8 @@ import pytest
 
 from frontrow.errors import InsufficientBalance, ReservationClosed
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import buyer, join, make_concert
-from tests.conftest import Database
 from tests.races.crowds import after, answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 

@@ -16,8 +16,8 @@ from frontrow.services import Services
 from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.policy import MaxActiveAndRatePolicy, MaxActivePolicy, Policy, RatePolicy
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import admit_all, join, make_concert
-from tests.conftest import Database
 from tests.races.rivals import Rivals, fetch, rivals
 
 Pair = tuple[Services, Services]

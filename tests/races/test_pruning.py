@@ -6,8 +6,8 @@ import random
 from frontrow.db.queries import load
 from frontrow.errors import CredentialInvalid, TokenFinished
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import Made, admit_all, join, make_concert
-from tests.conftest import Database
 from tests.races.rivals import fetch, rivals
 
 Pair = tuple[Services, Services]

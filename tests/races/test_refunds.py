@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from frontrow.errors import AlreadyCheckedIn, SeatTaken, TicketVoid
 from frontrow.payments.check_in import Scan
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import make_concert
-from tests.conftest import Database
 from tests.races.crowds import after, answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 

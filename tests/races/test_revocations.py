@@ -1,7 +1,7 @@
 """Whoever reads revocations from the last number on misses none, whatever commits when."""
 
 from frontrow.services import Services
-from tests.conftest import Database
+from testkit.database import Database
 from tests.races.rivals import fetch, rivals
 
 READ = "SELECT coalesce(max(revocation), 0) FROM user_key"

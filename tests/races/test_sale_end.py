@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from frontrow.errors import ShowClosed
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import make_concert
-from tests.conftest import Database
 from tests.races.crowds import answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 

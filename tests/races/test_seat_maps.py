@@ -4,8 +4,8 @@ from typing import Any
 
 from frontrow.db.queries import load
 from frontrow.ids import new_id, place_arrays
+from testkit.database import Database
 from tests.buyers import Made, buyer, make_concert
-from tests.conftest import Database
 from tests.integration.features.watching import Watcher
 from tests.races.conftest import Pair
 from tests.races.rivals import fetch, rivals

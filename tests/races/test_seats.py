@@ -9,8 +9,8 @@ import pytest
 
 from frontrow.errors import SeatTaken
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import make_concert
-from tests.conftest import Database
 from tests.races.crowds import answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 

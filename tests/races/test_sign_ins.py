@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from tests.conftest import Database
+from testkit.database import Database
 from tests.races.rivals import fetch, rivals
 
 SIGN_IN = b"s" * 32

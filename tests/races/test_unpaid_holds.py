@@ -4,8 +4,8 @@ from typing import Any
 
 from frontrow.errors import RateLimited
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import make_concert, services_on
-from tests.conftest import Database
 from tests.races.crowds import answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 

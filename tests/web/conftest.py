@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from frontrow.db.server import EmbeddedServer
-from tests.conftest import Database, fresh_database
-from tests.web.fans import Desk, open_desk
+from testkit.database import Database
+from testkit.desk import Desk, open_desk
+from tests.conftest import fresh_database
 
 
 @pytest.fixture(scope="module")

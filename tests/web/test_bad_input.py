@@ -15,9 +15,9 @@ from joserfc.jwk import OctKey
 from frontrow.web.calls import Call, Who
 from frontrow.web.openapi.field_descriptions import EXAMPLES
 from frontrow.web.routes import CALLS
+from testkit.desk import OPEN, Concert, Desk, Fan, Json, check_problem, eventually, starts_at
+from testkit.serving import OPERATOR_KEY
 from tests.buyers import pass_time
-from tests.web.fans import OPEN, Concert, Desk, Fan, Json, check_problem, eventually, starts_at
-from tests.web.serving import OPERATOR_KEY
 
 JSON = {"Content-Type": "application/json"}
 CHARGES = "/users/{user_id}/balance/charges"

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import altcha
 import pytest
 
-from tests.conftest import Database
-from tests.web.fans import Desk, check_problem, open_desk
-from tests.web.visitors import visiting
+from testkit.database import Database
+from testkit.desk import Desk, check_problem, open_desk
+from testkit.visitors import visiting
 
 
 @pytest.fixture(scope="module")

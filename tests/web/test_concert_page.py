@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from frontrow.db.server import EmbeddedServer
-from tests.conftest import Database
-from tests.web.fans import (
+from testkit.database import Database
+from testkit.desk import (
     DEADLINE_SECONDS,
     OPEN,
     Concert,
@@ -19,8 +19,8 @@ from tests.web.fans import (
     open_desk,
     starts_at,
 )
+from testkit.visitors import Visitor, visiting
 from tests.web.test_trouble import unreachable
-from tests.web.visitors import Visitor, visiting
 
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
 

@@ -5,7 +5,7 @@ import base64
 import json
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,8 +13,7 @@ import httpx2
 import pytest
 
 from frontrow.web.routes import document
-from tests.buyers import pass_time
-from tests.web.fans import (
+from testkit.desk import (
     OPEN,
     Concert,
     Desk,
@@ -22,18 +21,12 @@ from tests.web.fans import (
     Json,
     check_problem,
     eventually,
-    open_desk,
     starts_at,
 )
-from tests.web.serving import OPERATOR_KEY
-from tests.web.visitors import visiting
+from testkit.every_call import make_every_call, soon
+from tests.buyers import pass_time
 
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
-
-
-def soon(*, seconds: float) -> str:
-    """A time a moment from now."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 def at(value: str) -> datetime:
@@ -1000,116 +993,11 @@ async def test_a_waiting_token_is_told_to_wait(desk: Desk) -> None:
     assert int(refused.headers["retry-after"]) == math.ceil(poll_after_ms / 1000)
 
 
-async def work_is_asked_for(desk: Desk) -> None:
-    """The success that only a server has which asks for proof of work."""
-    async with open_desk(desk.database, guest_challenge=1) as other:
-        other.conformance = desk.conformance
-        await other.ask("GET", "/users/challenge")
-
-
-async def keys_change(desk: Desk) -> None:
-    """Every success of the calls about user keys and signing keys."""
-    fan = await desk.fan()
-    await fan.by_key("DELETE", "/users/me/keys")
-    await fan.by_key("POST", "/users/me/keys", json={})
-    for method in ("POST", "DELETE"):
-        await desk.operate(method, f"/admin/users/{fan.user_id}/keys")
-    coming = await desk.operate("POST", "/admin/keys/rotations", json={})
-    await desk.operate("POST", f"/admin/keys/{coming.json()['key_id']}/retire")
-    await desk.operate("GET", "/admin/keys")
-    gone = await desk.fan()
-    await gone.by_key("GET", "/users/me/export")
-    await gone.by_key("DELETE", "/users/me")
-
-
 async def test_every_documented_success_is_seen(desk: Desk) -> None:
-    """One evening goes through every call and every success of the document."""
+    """Every call and every success of the document."""
     seen = desk.conformance.successes
     seen.clear()
-    concert = await desk.concert(shows=2)
-    fan = await desk.buyer(concert, 100_000)
-    base, headers = f"/concerts/{concert.concert_id}", {}
-    assert (await fan.join(concert))["number"] == 1
-    for path in ("/queue/tokens/me", f"{base}/dates/{concert.date}/seats"):
-        headers = {"If-None-Match": (await fan.by_token("GET", path)).headers["etag"]}
-        await fan.by_token("GET", path, headers=headers)
-    await fan.by_token("GET", f"{base}/dates")
-    stream = asyncio.create_task(fan.by_token("GET", "/queue/tokens/me/events"))
-    await eventually(lambda: is_streaming(desk))
-    released, held = await fan.hold(concert, 1), await fan.hold(concert, 2)
-    await fan.by_key("DELETE", f"/reservations/{released['reservation_id']}")
-    await fan.by_key("GET", f"/reservations/{held['reservation_id']}")
-    payment = await fan.pay(held)
-    await stream  # the payment is its end
-    await fan.by_token(
-        "POST", "/payments", json={"reservation_id": held["reservation_id"], "amount": 50_000}
-    )
-    ticket_id = payment["tickets"][0]["ticket_id"]
-    for path in (
-        "/users/me",
-        f"/users/{fan.user_id}/balance/transfers",
-        "/payments",
-        f"/payments/{payment['payment_id']}",
-        "/tickets/keys",
-        f"/tickets/{ticket_id}",
-        f"/tickets/{ticket_id}/qr.svg",
-        f"/tickets/{ticket_id}/print",
-        f"/tickets/{ticket_id}/calendar.ics",
-        "/concerts",
-        "/session",
-        "//healthz",
-        "//readyz",
-        "//metrics",
-        "//openapi.json",
-        "//docs",
-    ):
-        await fan.by_key("GET", path)
-    await desk.operate("PATCH", f"/admin{base}", json={"refundable_until": starts_at(20)})
-    refunds = f"/payments/{payment['payment_id']}/refunds"
-    for _ in range(2):
-        await fan.by_key("POST", refunds, headers={"Idempotency-Key": "back"})
-    await fan.by_key("POST", refunds)
-    await desk.operate("POST", f"/admin{refunds}")
-    again = await buy_again(fan, concert, 2)
-    await desk.operate("POST", f"/admin/payments/{again['payment_id']}/refunds")
-    scan = {"code": (await buy_again(fan, concert, 3))["tickets"][0]["code"]}
-    await desk.operate("POST", "/admin/tickets/check-ins", json=scan)
-    await keys_change(desk)
-    await work_is_asked_for(desk)
-    await (await desk.waiting(concert)).by_token("DELETE", "/queue/tokens/me")
-    await desk.ask("GET", f"{base}/queue")
-    drawn = await desk.concert(
-        waiting_room={"order": "draw", "opens_at": soon(seconds=1), "policy": OPEN}
-    )
-    entrant = await desk.waiting(drawn)
-    await entrant.until("admitted")
-    await desk.ask("GET", f"/concerts/{drawn.concert_id}/queue/draw")
-    await desk.ask("GET", f"/concerts/{drawn.concert_id}/queue/draw/entries")
-    room = f"/admin{base}/waiting-room"
-    await desk.operate("PUT", room, json={"policy": OPEN})
-    for method, path in (
-        ("GET", room),
-        ("POST", f"{room}/pause"),
-        ("POST", f"{room}/resume"),
-        ("GET", f"/admin{base}/stats"),
-        ("GET", f"/admin{base}/order"),
-        ("GET", f"/admin{base}/shows"),
-        ("GET", f"/admin{base}/payments"),
-        ("GET", f"/admin{base}/holds"),
-        ("GET", f"/admin{base}/history"),
-        ("GET", f"/admin/lookups/{fan.user_id}"),
-        ("GET", "/admin/audit"),
-    ):
-        await desk.operate(method, path)
-    show = {"starts_at": starts_at(90), "price": 1}
-    await desk.operate("POST", f"/admin{base}/shows", json={"shows": [show]})
-    cancellation = f"/admin/shows/{concert.shows[1]['show_id']}/cancellation"
-    for method in ("POST", "GET"):
-        await desk.operate(method, cancellation)
-    sale = f"/admin/shows/{concert.shows[0]['show_id']}"
-    await desk.operate("PATCH", sale, json={"sales_end_at": None})
-    await look_at(desk, sale)
-    await sign_in_and_out(desk)
+    await make_every_call(desk)
     assert set(seen) == {
         (operation["operationId"], int(status))
         for methods in document()["paths"].values()
@@ -1117,36 +1005,6 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
         for status in operation["responses"]
         if int(status) < 400
     }
-
-
-async def look_at(desk: Desk, show: str) -> None:
-    """The operator looks at a show: how many were let in, its seats, and whether they changed."""
-    await desk.operate("GET", f"{show}/check-ins")
-    seats = await desk.operate("GET", f"{show}/seats")
-    known = {"If-None-Match": seats.headers["etag"]}
-    await desk.operate("GET", f"{show}/seats", headers=known)
-
-
-async def sign_in_and_out(desk: Desk) -> None:
-    """A browser's sessions, a fan's and the operator's, begin and end."""
-    async with visiting(desk) as visitor:
-        for _ in range(2):
-            await visitor.sign_in()
-        await visitor.ask("DELETE", "/session")
-        await visitor.ask("POST", "/admin/session", OPERATOR_KEY)
-        await visitor.ask("DELETE", "/admin/session")
-
-
-async def buy_again(fan: Fan, concert: Concert, seat: int) -> Json:
-    """Goes through the line once more; the payment."""
-    await fan.join(concert)
-    await fan.until("admitted")
-    return await fan.pay(await fan.hold(concert, seat))
-
-
-async def is_streaming(desk: Desk) -> bool:
-    """Whether a stream is open."""
-    return "\nfrontrow_streams 1.0\n" in (await desk.ask("GET", "//metrics")).text
 
 
 async def test_the_audit_finds_nothing(desk: Desk) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from frontrow.verification import draw_address, read_token, verify
 from frontrow.waiting_room.token import ISSUER
+from testkit.desk import BASE, Concert, Desk, Fan, Json, check_problem, eventually
 from tests import draws
-from tests.web.fans import BASE, Concert, Desk, Fan, Json, check_problem, eventually
 
 PEOPLE = 12
 CAP = {"kind": "max_active", "max_active": 2}

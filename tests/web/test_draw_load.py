@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from frontrow.waiting_room.draw import PAGES_AT_ONCE, Draw, Draws
-from tests.web.fans import Concert, Desk, check_problem, eventually
+from testkit.desk import Concert, Desk, check_problem, eventually
 from tests.web.test_draw import CAP, drawn_concert, open_line, path_of, soon
 
 CROWD = 20

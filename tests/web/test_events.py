@@ -20,10 +20,8 @@ from prometheus_client import REGISTRY
 
 from frontrow.db.server import EmbeddedServer
 from frontrow.waiting_room.following import Follower, Followers
-from tests.acceptance.house import serving as house_serving
-from tests.buyers import pass_time
-from tests.conftest import Database
-from tests.web.fans import (
+from testkit.database import Database
+from testkit.desk import (
     BASE,
     DEADLINE_SECONDS,
     OPEN,
@@ -36,6 +34,8 @@ from tests.web.fans import (
     open_desk,
     starts_at,
 )
+from testkit.server import serving as house_serving
+from tests.buyers import pass_time
 from tests.web.test_trouble import unreachable
 
 PATH = "/queue/tokens/me/events"

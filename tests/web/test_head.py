@@ -6,8 +6,8 @@ import httpx2
 import pytest
 
 from frontrow.waiting_room.following import STREAMS_OF_A_PLACE
-from tests.web.fans import BASE, SOON, Desk, eventually
-from tests.web.serving import OPERATOR_KEY
+from testkit.desk import BASE, SOON, Desk, eventually
+from testkit.serving import OPERATOR_KEY
 
 OWN = {"date", "x-request-id"}
 """What no two answers have in common."""

@@ -19,10 +19,10 @@ from frontrow.errors import RateLimited
 from frontrow.settings import Settings
 from frontrow.web.access.rate_limits import Limit, Limits
 from frontrow.web.access.token_buckets import SECOND
-from tests.acceptance.wire import Connection
-from tests.conftest import Database
-from tests.web.fans import OPEN, Desk, check_problem, open_desk
-from tests.web.serving import OPERATOR_KEY
+from testkit.connection import Connection
+from testkit.database import Database
+from testkit.desk import OPEN, Desk, check_problem, open_desk
+from testkit.serving import OPERATOR_KEY
 
 # So slow that nothing comes back within a test.
 SLOW = 0.001

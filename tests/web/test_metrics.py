@@ -15,11 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from frontrow.upkeep import jobs
 from frontrow.upkeep.admission import Admission
 from frontrow.waiting_room.policy import MaxActivePolicy
-from tests.acceptance.house import House, serving, until
-from tests.acceptance.wire import Connection, connections_by_worker
+from testkit.connection import Connection, connections_by_worker
+from testkit.database import Database
+from testkit.desk import BASE, SOON, Concert, Desk, eventually, open_desk
+from testkit.server import FrontrowServer, serving, until
 from tests.buyers import join, make_concert, services_on
-from tests.conftest import Database
-from tests.web.fans import BASE, SOON, Concert, Desk, eventually, open_desk
 
 ONE: Any = {"policy": {"kind": "max_active", "max_active": 1}}
 TASKS = {
@@ -272,7 +272,7 @@ async def test_the_time_to_the_call(database: Database) -> None:
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def house() -> Iterator[FrontrowServer]:
     """A server with two workers."""
     with serving(workers=2) as running:
         yield running
@@ -290,7 +290,7 @@ async def guests(connection: Connection, concert: dict[str, Any], count: int) ->
     return tokens
 
 
-async def test_two_workers_count_nothing_twice(house: House) -> None:
+async def test_two_workers_count_nothing_twice(house: FrontrowServer) -> None:
     """Either tells what both did, and of a line what both see, once."""
     concert = await house.concert(seats=20, **ONE)
     concert_id = concert["concert_id"]
@@ -317,7 +317,7 @@ async def test_two_workers_count_nothing_twice(house: House) -> None:
             await eventually(is_told)
 
 
-async def test_streams_of_a_killed_worker_are_forgotten(house: House) -> None:
+async def test_streams_of_a_killed_worker_are_forgotten(house: FrontrowServer) -> None:
     """They aren't open any more; what it had counted stays."""
     concert = await house.concert(**ONE)
     concert_id = concert["concert_id"]

@@ -8,8 +8,8 @@ import pytest
 
 from frontrow.web.mock import create_mock
 from frontrow.web.routes import document
-from tests.web.conformance import Conformance
-from tests.web.serving import listening_at
+from testkit.conformance import Conformance
+from testkit.serving import listening_at
 
 Json = dict[str, Any]
 BASE = "/api/v1"

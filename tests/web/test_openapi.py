@@ -18,8 +18,8 @@ from frontrow.web.calls import Call
 from frontrow.web.openapi.operations import refusals
 from frontrow.web.problems import KINDS
 from frontrow.web.routes import ALL_CALLS, document
-from tests.web.conformance import closed, validator
-from tests.web.fans import Desk
+from testkit.conformance import closed, validator
+from testkit.desk import Desk
 
 Json = dict[str, Any]
 

@@ -15,8 +15,8 @@ import pytest
 from frontrow.waiting_room.order import order_pages
 from frontrow.web import exports
 from frontrow.web.operator import line_export
-from tests.web.fans import BASE, Concert, Desk, check_problem, eventually
-from tests.web.serving import OPERATOR_KEY
+from testkit.desk import BASE, Concert, Desk, check_problem, eventually
+from testkit.serving import OPERATOR_KEY
 
 COLUMNS = ["number", "position", "state", "reason", "joined_at", "admitted_at", "finished_at"]
 LONG = 100_000

@@ -1,6 +1,6 @@
 """Everything about a user over HTTP: handed out, and erased."""
 
-from tests.web.fans import Desk, check_problem
+from testkit.desk import Desk, check_problem
 
 
 async def test_export(desk: Desk) -> None:

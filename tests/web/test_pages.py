@@ -16,7 +16,7 @@ from frontrow.web.pages import concert_page
 from frontrow.web.pages.assets import Files
 from frontrow.web.pages.routes import PAGES
 from frontrow.web.routes import document
-from tests.web.fans import Desk, check_problem, eventually
+from testkit.desk import Desk, check_problem, eventually
 
 HEAVIEST = 100_000
 """Bytes of a page with all that it loads, before compression."""

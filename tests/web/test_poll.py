@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from frontrow.waiting_room.model import Eta, Status
 from frontrow.web.api.line import etag
-from tests.web.fans import Desk
+from testkit.desk import Desk
 
 # What says who asks: a token, or a page's cookie and the concert it is for.
 VARY = "authorization, cookie, frontrow-concert"

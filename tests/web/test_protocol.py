@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.web.fans import Desk
+from testkit.desk import Desk
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.web.fans import Concert, Desk, Fan, Json, check_problem, eventually, starts_at
+from testkit.desk import Concert, Desk, Fan, Json, check_problem, eventually, starts_at
 
 
 async def bought(desk: Desk, *seats: int, **concert: Any) -> tuple[Concert, Fan, Json]:

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from testkit.desk import Concert, Desk, Fan, Json, check_problem, eventually
 from tests.buyers import pass_time
-from tests.web.fans import Concert, Desk, Fan, Json, check_problem, eventually
 
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
 

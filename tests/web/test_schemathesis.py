@@ -19,9 +19,9 @@ from schemathesis.config import (
 )
 
 from frontrow.web.routes import document
-from tests.conftest import Database
-from tests.web.fans import OPEN, Desk, open_desk
-from tests.web.serving import OPERATOR_KEY
+from testkit.database import Database
+from testkit.desk import OPEN, Desk, open_desk
+from testkit.serving import OPERATOR_KEY
 
 EXAMPLES = 12
 LASTING: dict[str, Any] = {

@@ -13,10 +13,10 @@ from frontrow.errors import CredentialInvalid
 from frontrow.settings import Settings
 from frontrow.web.access.cookies import MOST_PLACES
 from frontrow.web.access.credentials import OperatorKey
-from tests.conftest import Database
-from tests.web.fans import Concert, Desk, check_problem, open_desk
-from tests.web.serving import OPERATOR_KEY
-from tests.web.visitors import Visitor, visiting
+from testkit.database import Database
+from testkit.desk import Concert, Desk, check_problem, open_desk
+from testkit.serving import OPERATOR_KEY
+from testkit.visitors import Visitor, visiting
 
 FOREIGN = "https://evil.example"
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from frontrow.users.id_token import user_id_of
-from tests.conftest import Database
-from tests.issuer import AUDIENCE, Issuer, running_issuer
-from tests.web.fans import Desk, Fan, check_problem, open_desk
-from tests.web.visitors import visiting
+from testkit.database import Database
+from testkit.desk import Desk, Fan, check_problem, open_desk
+from testkit.issuer import AUDIENCE, Issuer, running_issuer
+from testkit.visitors import visiting
 
 
 @pytest.fixture(scope="module")

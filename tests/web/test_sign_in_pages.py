@@ -16,8 +16,9 @@ from structlog.testing import capture_logs
 from frontrow.users import attempt as attempts
 from frontrow.users import code_flow
 from frontrow.users.id_token import user_id_of
-from tests.conftest import Database
-from tests.issuer import (
+from testkit.database import Database
+from testkit.desk import Desk, check_problem, eventually, open_desk
+from testkit.issuer import (
     AUDIENCE,
     AUTHORIZE,
     DISCOVERY,
@@ -26,8 +27,7 @@ from tests.issuer import (
     as_at_its_start,
     running_issuer,
 )
-from tests.web.fans import Desk, check_problem, eventually, open_desk
-from tests.web.visitors import Visitor, visiting
+from testkit.visitors import Visitor, visiting
 
 FAN = "fan"
 

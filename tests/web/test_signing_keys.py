@@ -3,7 +3,7 @@
 import base64
 import json
 
-from tests.web.fans import Desk, check_problem, eventually
+from testkit.desk import Desk, check_problem, eventually
 
 
 def key_id_of(token: str) -> str:

@@ -13,8 +13,8 @@ from frontrow.db.server import EmbeddedServer
 from frontrow.settings import Settings
 from frontrow.waiting_room.following import STREAMS_OF_A_PLACE, Follower, Followers
 from frontrow.web.api import line_stream
-from tests.conftest import Database
-from tests.web.fans import BASE, Desk, Fan, check_problem, eventually, open_desk
+from testkit.database import Database
+from testkit.desk import BASE, Desk, Fan, check_problem, eventually, open_desk
 from tests.web.test_events import (
     ONE_BY_ONE,
     PACE,

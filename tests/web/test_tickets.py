@@ -9,9 +9,9 @@ from icalendar import Calendar
 
 from frontrow.payments.ticket_code import verify
 from frontrow.payments.ticket_keys import read_keys
+from testkit.desk import Concert, Desk, Fan, Json, check_problem, starts_at
+from testkit.serving import OPERATOR_KEY
 from tests.qr import scan
-from tests.web.fans import Concert, Desk, Fan, Json, check_problem, starts_at
-from tests.web.serving import OPERATOR_KEY
 
 FORMS = ("", "/qr.svg", "/print", "/calendar.ics")
 GATE = "/admin/tickets/check-ins"

@@ -10,8 +10,8 @@ import asyncpg
 import httpx2
 
 from frontrow.db.server import EmbeddedServer
-from tests.conftest import Database
-from tests.web.fans import DEADLINE_SECONDS, SOON, Desk, check_problem, eventually, open_desk
+from testkit.database import Database
+from testkit.desk import DEADLINE_SECONDS, SOON, Desk, check_problem, eventually, open_desk
 
 ONE = {"amount": 1}
 

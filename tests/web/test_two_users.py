@@ -13,9 +13,9 @@ import httpx2
 import pytest
 
 from frontrow.web.routes import document
-from tests.conftest import Database
-from tests.issuer import AUDIENCE, running_issuer
-from tests.web.fans import Concert, Desk, Fan, Json, open_desk, starts_at
+from testkit.database import Database
+from testkit.desk import Concert, Desk, Fan, Json, open_desk, starts_at
+from testkit.issuer import AUDIENCE, running_issuer
 
 PRIVATE = {"user_id", "reservation_id", "payment_id", "ticket_id", "after", "code", "any_id"}
 """Names of parameters that stand for what one user has."""

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.web.fans import Desk, check_problem, eventually
+from testkit.desk import Desk, check_problem, eventually
 
 
 async def test_a_user_exchanges_the_key(desk: Desk) -> None:

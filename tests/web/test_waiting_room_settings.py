@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.web.fans import OPEN, Concert, Desk, Fan, Json, check_problem
+from testkit.desk import OPEN, Concert, Desk, Fan, Json, check_problem
 
 KEEP: Json = {
     "policy": {"kind": "max_active_and_rate", "max_active": 7, "admit": 5, "every_seconds": 60},

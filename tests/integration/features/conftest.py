@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 
 from frontrow.db.server import EmbeddedServer
+from testkit.database import Database
 from tests.buyers import Owner
-from tests.conftest import Database, fresh_database
+from tests.conftest import fresh_database
 
 # Children first. What the migrations put in stays.
 _EMPTY = """

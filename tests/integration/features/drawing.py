@@ -10,9 +10,9 @@ from frontrow.services import Services
 from frontrow.upkeep import lines
 from frontrow.waiting_room.draw import Draw
 from frontrow.waiting_room.policy import Policy
+from testkit.database import Database
 from tests import draws
 from tests.buyers import OPEN, Made, join, make_concert, pass_time
-from tests.conftest import Database
 
 TO_OPENING_SECONDS = 3600
 

@@ -23,6 +23,7 @@ from frontrow.reservations.best import Wish
 from frontrow.reservations.model import Reservation, ReservedSeat
 from frontrow.services import Services
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import (
     OPEN,
     Made,
@@ -34,7 +35,6 @@ from tests.buyers import (
     pass_time,
     refused,
 )
-from tests.conftest import Database
 from tests.integration.features.holding import hold, taken
 
 STALLS = NewSection("Stalls", 90, rows=2, seats_per_row=6)

@@ -11,8 +11,8 @@ from frontrow.payments import cancellations
 from frontrow.payments.model import Cancellation
 from frontrow.services import Services
 from frontrow.upkeep.refunds import refund_cancelled
+from testkit.database import Database
 from tests.buyers import Made, Owner, buyer, digest, make_concert, refused
-from tests.conftest import Database
 from tests.integration.features.buying import PRICE, purchase, purchases
 from tests.integration.features.holding import come_back, hold, taken
 

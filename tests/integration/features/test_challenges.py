@@ -19,8 +19,8 @@ from frontrow.rotation import key_states, retire_key
 from frontrow.services import Services
 from frontrow.users.challenge import PURPOSE, Challenges, Solved, new_key
 from frontrow.users.service import Guest
+from testkit.database import Database
 from tests.buyers import Owner, pass_time, refused, services_on
-from tests.conftest import Database
 
 Json = dict[str, Any]
 

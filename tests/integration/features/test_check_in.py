@@ -17,8 +17,8 @@ from frontrow.payments.check_in import Scan
 from frontrow.payments.ticket_code import TicketCode, read
 from frontrow.payments.ticket_signing import PURPOSE, new_key
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import Owner, make_concert, pass_time, refused, services_on
-from tests.conftest import Database
 from tests.integration.features.buying import purchase
 
 

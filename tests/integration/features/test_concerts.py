@@ -23,6 +23,7 @@ from frontrow.errors import (
 from frontrow.services import Services
 from frontrow.waiting_room.policy import OpenPolicy, RatePolicy
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     buyer,
@@ -31,7 +32,6 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.conftest import Database
 from tests.integration.features.watching import look
 
 START = datetime(2030, 5, 1, 15, 30, tzinfo=UTC)

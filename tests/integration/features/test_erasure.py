@@ -19,6 +19,7 @@ from frontrow.retention.export import export_pages
 from frontrow.retention.model import UserExport
 from frontrow.services import Services
 from frontrow.users.service import new_key
+from testkit.database import Database
 from tests.buyers import (
     Made,
     Owner,
@@ -31,7 +32,6 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.conftest import Database
 from tests.integration.features.holding import come_back, hold, taken
 
 PRICE = 50_000

@@ -17,6 +17,7 @@ from frontrow.errors import (
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -27,7 +28,6 @@ from tests.buyers import (
     pass_time,
     refused,
 )
-from tests.conftest import Database
 from tests.integration.features.holding import hold, taken
 
 

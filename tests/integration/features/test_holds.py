@@ -20,6 +20,7 @@ from frontrow.errors import (
 )
 from frontrow.reservations.model import ReservedSeat
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -30,7 +31,6 @@ from tests.buyers import (
     pass_time,
     refused,
 )
-from tests.conftest import Database
 from tests.integration.features.holding import come_back, hold, taken
 
 

@@ -16,8 +16,8 @@ from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS, Load
 from frontrow.waiting_room.policy import AdaptivePolicy, MaxActivePolicy, OpenPolicy, Policy
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import Owner, admit_all, join, make_concert, pass_time, services_on
-from tests.conftest import Database
 
 STEP_SECONDS = 2.0
 TARGET_MS = 100

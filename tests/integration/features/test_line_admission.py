@@ -10,6 +10,7 @@ from frontrow.errors import NotFound, RoomClosed, TokenFinished
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy, RatePolicy
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -20,7 +21,6 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.conftest import Database
 from tests.integration.features.looking import admitted_numbers
 
 ONE = MaxActivePolicy(max_active=1)

@@ -9,9 +9,9 @@ from frontrow.services import Services
 from frontrow.upkeep import lines
 from frontrow.waiting_room.draw import Entry
 from frontrow.waiting_room.policy import MaxActivePolicy
+from testkit.database import Database
 from tests import draws
 from tests.buyers import Owner, admit_all, join, pass_time, services_on
-from tests.conftest import Database
 from tests.integration.features.drawing import (
     TO_OPENING_SECONDS,
     ahead,

@@ -9,8 +9,8 @@ from frontrow.services import Services
 from frontrow.upkeep import lines
 from frontrow.waiting_room.policy import MaxActivePolicy
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import OPEN, Owner, admit_all, make_concert, pass_time, refused
-from tests.conftest import Database
 from tests.integration.features.drawing import (
     TO_OPENING_SECONDS,
     broken,

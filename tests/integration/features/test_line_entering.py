@@ -8,6 +8,7 @@ import msgspec
 from frontrow.errors import CredentialInvalid, NotAdmitted, TokenFinished
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     buyer,
@@ -16,7 +17,6 @@ from tests.buyers import (
     pass_time,
     refused,
 )
-from tests.conftest import Database
 from tests.integration.features.looking import forged, place_row
 
 ONE = MaxActivePolicy(max_active=1)

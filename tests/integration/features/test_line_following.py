@@ -14,6 +14,7 @@ from frontrow.services import Services
 from frontrow.waiting_room import snapshot
 from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -24,7 +25,6 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.conftest import Database
 from tests.integration.features.looking import admitted_numbers, forged, place_row
 
 ONE = MaxActivePolicy(max_active=1)

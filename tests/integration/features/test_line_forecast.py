@@ -13,8 +13,8 @@ from frontrow.db.queries import load
 from frontrow.services import Services
 from frontrow.waiting_room.observation import ForecastQuality, forecast_quality
 from frontrow.waiting_room.policy import MaxActivePolicy
+from testkit.database import Database
 from tests.buyers import Owner, admit_all, join, make_concert, services_on
-from tests.conftest import Database
 
 queries = load("frontrow.waiting_room", "forecast_queries.sql")
 

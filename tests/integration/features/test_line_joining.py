@@ -10,6 +10,7 @@ from frontrow.errors import CredentialInvalid, NotFound, TokenFinished
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy
 from frontrow.waiting_room.service import _queries
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -20,7 +21,6 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.conftest import Database
 from tests.integration.features.looking import forged, place_row
 
 ONE = MaxActivePolicy(max_active=1)

@@ -28,8 +28,8 @@ from frontrow.waiting_room.order import (
     kendall_tau_distance,
     order_pages,
 )
+from testkit.database import Database
 from tests.buyers import Owner, join, make_concert, services_on
-from tests.conftest import Database
 
 PAGE = 5000
 MIB = 1024 * 1024

@@ -24,8 +24,8 @@ from frontrow.waiting_room.policy import (
     bounds,
 )
 from frontrow.waiting_room.settings import RoomSettings
+from testkit.database import Database
 from tests.buyers import Made, Owner, admit_all, join, make_concert, pass_time, services_on
-from tests.conftest import Database
 from tests.integration.features.looking import admitted_numbers
 
 LONGEST_SECONDS = 60

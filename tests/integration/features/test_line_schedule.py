@@ -16,6 +16,7 @@ from frontrow.upkeep.jobs import running
 from frontrow.upkeep.statistics import refresh_counts
 from frontrow.waiting_room import service
 from frontrow.waiting_room.policy import MaxActivePolicy
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -26,7 +27,6 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.conftest import Database
 from tests.integration.features.looking import admitted_numbers
 
 ONE = MaxActivePolicy(max_active=1)

@@ -19,6 +19,7 @@ from frontrow.errors import (
     TokenFinished,
 )
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -28,7 +29,6 @@ from tests.buyers import (
     pass_time,
     refused,
 )
-from tests.conftest import Database
 from tests.integration.features.buying import PRICE, purchase
 from tests.integration.features.holding import hold
 

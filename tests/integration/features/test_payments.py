@@ -10,6 +10,7 @@ from frontrow.errors import (
     TokenFinished,
 )
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -19,7 +20,6 @@ from tests.buyers import (
     make_concert,
     pass_time,
 )
-from tests.conftest import Database
 from tests.integration.features.buying import PRICE, purchases
 from tests.integration.features.holding import hold
 

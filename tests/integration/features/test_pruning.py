@@ -15,6 +15,7 @@ from frontrow.retention.pruning import Pruned, prune
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy
 from frontrow.waiting_room.snapshot import Snapshot
+from testkit.database import Database
 from tests.buyers import (
     Made,
     Owner,
@@ -26,7 +27,6 @@ from tests.buyers import (
     pass_time,
     services_on,
 )
-from tests.conftest import Database
 from tests.integration.features.holding import hold
 from tests.integration.features.keys import is_known
 from tests.integration.features.looking import forged

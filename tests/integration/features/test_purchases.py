@@ -10,6 +10,7 @@ from frontrow.errors import (
     NotFound,
 )
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -18,7 +19,6 @@ from tests.buyers import (
     make_concert,
     refused,
 )
-from tests.conftest import Database
 from tests.integration.features.buying import PRICE, purchase
 from tests.integration.features.holding import hold
 

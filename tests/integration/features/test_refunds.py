@@ -16,8 +16,8 @@ from frontrow.errors import (
     SeatTaken,
 )
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import Made, Owner, buyer, digest, make_concert, pass_time, refused
-from tests.conftest import Database
 from tests.integration.features.buying import PRICE, purchase
 from tests.integration.features.holding import come_back, hold, taken
 

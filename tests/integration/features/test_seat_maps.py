@@ -13,8 +13,8 @@ from frontrow.errors import CredentialInvalid, NotAdmitted, SeatTaken, TokenFini
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy
+from testkit.database import Database
 from tests.buyers import Made, Owner, buyer, join, make_concert, pass_time, services_on
-from tests.conftest import Database
 from tests.integration.features.buying import PRICE, purchase
 from tests.integration.features.holding import hold
 from tests.integration.features.looking import forged

@@ -8,8 +8,8 @@ from frontrow.errors import CredentialInvalid, SignInFailed
 from frontrow.services import Services
 from frontrow.users.remembered import RememberedKeys
 from frontrow.users.service import KEY_PREFIX, MOST_KEYS, SESSION_PREFIX, Users, new_key
+from testkit.database import Database
 from tests.buyers import Owner, pass_time, refused, services_on
-from tests.conftest import Database
 from tests.integration.features.keys import is_known
 
 WEEK = 604_800

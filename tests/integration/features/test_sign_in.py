@@ -20,9 +20,9 @@ from frontrow.services import Services
 from frontrow.users.id_token import SKEW_SECONDS, user_id_of
 from frontrow.users.service import Users
 from frontrow.users.sign_in import SignIn
+from testkit.database import Database
+from testkit.issuer import AUDIENCE, JWKS, Issuer, as_at_its_start, running_issuer
 from tests.buyers import Owner, services_on
-from tests.conftest import Database
-from tests.issuer import AUDIENCE, JWKS, Issuer, as_at_its_start, running_issuer
 
 FOREIGN = RSAKey.generate_key(2048, {"kid": "one"})
 

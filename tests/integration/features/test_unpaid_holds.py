@@ -8,8 +8,8 @@ from frontrow.errors import RateLimited
 from frontrow.ids import PlaceRef
 from frontrow.reservations.best import Wish
 from frontrow.services import Services
+from testkit.database import Database
 from tests.buyers import Made, Owner, buyer, make_concert, pass_time, services_on
-from tests.conftest import Database
 from tests.integration.features.holding import come_back, hold
 
 FEW: dict[str, Any] = {"unpaid_holds": 3, "unpaid_holds_seconds": 100}

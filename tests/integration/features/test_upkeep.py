@@ -24,6 +24,7 @@ from frontrow.upkeep.lines import close
 from frontrow.upkeep.statistics import refresh_counts
 from frontrow.waiting_room.admission_signal import AdmissionSignal
 from frontrow.waiting_room.policy import MaxActivePolicy
+from testkit.database import Database
 from tests.buyers import (
     Made,
     Owner,
@@ -34,7 +35,7 @@ from tests.buyers import (
     pass_time,
     services_on,
 )
-from tests.conftest import Database, fresh_database
+from tests.conftest import fresh_database
 
 ONE = MaxActivePolicy(max_active=1)
 CALLED_WITHIN_SECONDS = 0.25

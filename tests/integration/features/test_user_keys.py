@@ -8,8 +8,8 @@ import pytest
 from frontrow.errors import CredentialInvalid, IdempotencyKeyReused, KeyLimit, NotFound
 from frontrow.services import Services
 from frontrow.users.service import MOST_KEYS, new_key
+from testkit.database import Database
 from tests.buyers import Owner, refused, services_on
-from tests.conftest import Database
 from tests.integration.features.keys import is_known
 
 

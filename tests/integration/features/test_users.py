@@ -9,8 +9,8 @@ from frontrow.errors import CredentialInvalid
 from frontrow.services import Services
 from frontrow.users.remembered import RememberedKeys
 from frontrow.users.service import KEY_PREFIX
+from testkit.database import Database
 from tests.buyers import Owner, refused, services_on
-from tests.conftest import Database
 
 
 async def test_a_guest_is_known_by_the_key(services: Services) -> None:

@@ -16,6 +16,7 @@ from frontrow.errors import (
 )
 from frontrow.services import Services
 from frontrow.wallet.model import Balance
+from testkit.database import Database
 from tests.buyers import (
     Owner,
     admit_all,
@@ -27,7 +28,6 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.conftest import Database
 
 
 async def test_charge(services: Services, owner: Owner) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from tests.conftest import Database
+from testkit.database import Database
 
 CONCERT = UUID("0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d")
 

@@ -11,10 +11,9 @@ import asyncpg
 import httpx2
 
 from frontrow.web.routes import document
-from tests.buyers import digest_by
-from tests.conftest import Database
-from tests.web.conformance import Conformance
-from tests.web.serving import OPERATOR_KEY, serving
+from testkit.conformance import Conformance
+from testkit.database import Database, digest_by
+from testkit.serving import OPERATOR_KEY, serving
 
 Json = dict[str, Any]
 BASE = "/api/v1"

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from frontrow.settings import Settings
 from frontrow.web.app import create_app
 from frontrow.web.server.workers import PROTOCOL, DrainingServer
-from tests.conftest import Database
+from testkit.database import Database
 
 OPERATOR_KEY = "the-operator-key-of-the-tests"
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from frontrow.db.data_directory import DataDirectory
 from frontrow.db.postmaster import PidFile, end_stale
-from tests.acceptance.wire import Connection, Json
+from testkit.connection import Connection, Json
 
 FRONTROW = Path(sys.executable).with_name("frontrow")
 OPERATOR_KEY = "the-operator-key-of-the-tests"
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 60
 """For what takes a second on a machine that has nothing else to do."""
 
 
-class House:
+class FrontrowServer:
     """A running ``frontrow serve``. Started again, it has the same port and data directory."""
 
     def __init__(
@@ -154,10 +154,10 @@ class House:
 
 
 @contextlib.contextmanager
-def serving(*options: str, workers: int = 1, **environment: str) -> Iterator[House]:
+def serving(*options: str, workers: int = 1, **environment: str) -> Iterator[FrontrowServer]:
     """A server that runs, with a data directory of its own; nothing of it is left afterwards."""
     with scratch() as folder:
-        house = House(folder, *options, workers=workers, **environment)
+        house = FrontrowServer(folder, *options, workers=workers, **environment)
         try:
             house.start()
             yield house

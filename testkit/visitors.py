@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from tests.web.fans import BASE, SOON, Concert, Desk, Json
+from testkit.desk import BASE, SOON, Concert, Desk, Json
 
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 

@@ -1,0 +1,50 @@
+"""A migrated database, and what is stored in it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import asyncpg
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database of the engine, as the owner of the schema and as the application."""
+
+    name: str
+    owner_url: str
+    app_url: str
+    kept: asyncpg.Connection | None = None
+    """The owner's, where the database outlives its tests: to connect costs more than to ask."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """The one that keeps it."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @asynccontextmanager
+    async def by_owner(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the owner, for a moment."""
+        if self.kept is not None and self.loop is asyncio.get_running_loop():
+            async with self.turn:
+                yield self.kept
+            return
+        connection = await asyncpg.connect(self.owner_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+async def digest_by(owner: asyncpg.Connection) -> dict[str, str | None]:
+    """Returns a digest of the rows of each table; without those that upkeep changes."""
+    tables = await owner.fetch(
+        """SELECT relname FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
+    )
+    query = " UNION ALL ".join(
+        f"""SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS content
+        FROM {table} AS t{" WHERE entries > 0" if table == "wallet" else ""}"""  # noqa: S608 - names from the catalogue
+        for (table,) in tables
+        if table not in {"line_pace", "forecast", "room_load", "seat_change", "section_search"}
+    )
+    return {row["name"]: row["content"] for row in await owner.fetch(query)}
