@@ -1,10 +1,9 @@
-"""Every metric. Worker processes share them through files in ``PROMETHEUS_MULTIPROC_DIR``.
+"""The metrics. Worker processes share them through files in ``PROMETHEUS_MULTIPROC_DIR``.
 
-The variable has to be set before this module is imported; the command does that.
+The variable must be set before this module is imported; the command does that.
 
-A counter counts what this process did, and is summed over the processes. A gauge of a line says
-what every process can see; of those, the latest is told. What each of them means stands in
-docs/reference/metrics.md.
+Counters count the work of this process and are summed over the processes. Gauges of a line show
+what every process sees; the latest value is reported. docs/reference/metrics.md explains each.
 """
 
 from bisect import bisect_left
@@ -32,10 +31,10 @@ STATES = ("scheduled", "open", "paused", "sold_out", "closed")
 
 
 class TalliedHistogram(Histogram):
-    """A histogram that also takes many observations at once, for a hot path."""
+    """A histogram that also takes many observations in one call, for hot paths."""
 
     def add(self, counts: list[int], total: float) -> None:
-        """Adds ``counts`` observations by bucket (the last above all) and their sum."""
+        """Adds observations: their number in each bucket (the last is +Inf) and their sum."""
         for bucket, count in zip(self._buckets, counts, strict=True):
             if count:
                 bucket.inc(count)
@@ -48,75 +47,73 @@ def _of_line(name: str, says: str, *labels: str) -> Gauge:
 
 # Calls and batches -------------------------------------------------------------------------------
 
-REQUESTS = Counter("frontrow_http_requests", "Calls answered.", ["call", "status"])
+REQUESTS = Counter("frontrow_http_requests", "Answered calls.", ["call", "status"])
 REQUEST_SECONDS = TalliedHistogram(
     "frontrow_http_request_seconds", "Time to answer a call.", ["call"], buckets=SECONDS
 )
-BATCH_ITEMS = Histogram(
-    "frontrow_batch_items", "Calls that rode one database call.", ["lane"], buckets=ITEMS
-)
+BATCH_ITEMS = Histogram("frontrow_batch_items", "Calls in one batch.", ["lane"], buckets=ITEMS)
 BATCH_SECONDS = Histogram(
-    "frontrow_batch_seconds", "Time of one database call.", ["lane"], buckets=SECONDS
+    "frontrow_batch_seconds", "Time of one batch in the database.", ["lane"], buckets=SECONDS
 )
 RATE_LIMITED = Counter("frontrow_rate_limited", "Calls refused by a rate limit.", ["by"])
 STREAMS = Gauge("frontrow_streams", "Open streams.", multiprocess_mode="livesum")
-STREAM_EVENTS = Counter("frontrow_stream_events", "Statuses told by streams.")
+STREAM_EVENTS = Counter("frontrow_stream_events", "Events sent by streams.")
 
 # The lines ---------------------------------------------------------------------------------------
 
-JOINED = Counter("frontrow_joined", "Places given in this line.", ["concert"])
-ADMITTED = Counter("frontrow_admitted", "Places called by this line.", ["concert"])
+JOINED = Counter("frontrow_joined", "Places joined in this line.", ["concert"])
+ADMITTED = Counter("frontrow_admitted", "Places admitted in this line.", ["concert"])
 FINISHED = Counter(
     "frontrow_finished", "Places that were paid, left or expired.", ["concert", "reason"]
 )
 ADMISSION_DELAY_SECONDS = Histogram(
     "frontrow_admission_delay_seconds",
-    "Time from a slot coming free, or somebody coming to a free one, to the call.",
+    "Time from a free slot, or from joining with a free slot, to the admission.",
     buckets=SECONDS,
 )
-DRAWS = Counter("frontrow_draws", "Lines drawn.")
-WAITING = _of_line("frontrow_line_waiting", "People waiting.")
-ACTIVE = _of_line("frontrow_line_active", "People called and not finished.")
-CLAIMED = _of_line("frontrow_line_claimed", "Of the people called and not finished, who came.")
-CAP = _of_line("frontrow_line_cap", "Most people called and not finished, now.")
-RATE = _of_line("frontrow_line_rate", "Most people called per second.")
+DRAWS = Counter("frontrow_draws", "Drawn lines.")
+WAITING = _of_line("frontrow_line_waiting", "Waiting places.")
+ACTIVE = _of_line("frontrow_line_active", "Admitted, unfinished places.")
+CLAIMED = _of_line("frontrow_line_claimed", "Admitted, unfinished places that were claimed.")
+CAP = _of_line("frontrow_line_cap", "Maximum number of admitted, unfinished places.")
+RATE = _of_line("frontrow_line_rate", "Maximum admissions per second.")
 STATE = _of_line("frontrow_line_state", "1 for the state of the room, 0 for the others.", "state")
 ETA_SECONDS = _of_line(
-    "frontrow_line_eta_seconds", "Forecast of the wait of the last in line.", "forecast"
+    "frontrow_line_eta_seconds", "Forecast wait of the last place in the line.", "forecast"
 )
-FORECASTS_JUDGED = _of_line("frontrow_forecasts_judged", "Forecasts whose place was called.")
+FORECASTS_JUDGED = _of_line("frontrow_forecasts_judged", "Forecasts whose place was admitted.")
 FORECAST_SHARE = _of_line(
-    "frontrow_forecast_share", "Share of the waits that ended within the forecast.", "forecast"
+    "frontrow_forecast_share", "Share of waits that ended within the forecast.", "forecast"
 )
-SEATS = _of_line("frontrow_seats", "Seats there are.")
-SEATS_HELD = _of_line("frontrow_seats_held", "Seats on hold now.")
-SEATS_AVAILABLE = _of_line("frontrow_seats_available", "Seats free now.")
+SEATS = _of_line("frontrow_seats", "All seats.")
+SEATS_HELD = _of_line("frontrow_seats_held", "Held seats.")
+SEATS_AVAILABLE = _of_line("frontrow_seats_available", "Available seats.")
 
-REFUNDS = Counter("frontrow_refunds", "Payments refunded.", ["reason"])
+REFUNDS = Counter("frontrow_refunds", "Refunded payments.", ["reason"])
 REFUNDED_AMOUNT = Counter(
-    "frontrow_refunded_amount", "Money given back, in the currency's minor unit.", ["reason"]
+    "frontrow_refunded_amount", "Refunded amount in the currency's minor unit.", ["reason"]
 )
 
 # Gates -------------------------------------------------------------------------------------------
 
-CHECK_INS = Counter("frontrow_check_ins", "Tickets scanned at the gates.", ["outcome"])
+CHECK_INS = Counter("frontrow_check_ins", "Scanned tickets by outcome.", ["outcome"])
 
 # Upkeep ------------------------------------------------------------------------------------------
 
-HOLDS_EXPIRED = Counter("frontrow_holds_expired", "Holds that ended unpaid.")
+HOLDS_EXPIRED = Counter("frontrow_holds_expired", "Holds that expired unpaid.")
 UPKEEP_SECONDS = Histogram(
-    "frontrow_upkeep_seconds", "Time of one round of upkeep.", ["task"], buckets=SECONDS
+    "frontrow_upkeep_seconds", "Time of one round of an upkeep job.", ["task"], buckets=SECONDS
 )
-UPKEEP_FAILURES = Counter("frontrow_upkeep_failures", "Upkeep that failed.", ["task"])
+UPKEEP_FAILURES = Counter("frontrow_upkeep_failures", "Failed rounds of an upkeep job.", ["task"])
 SNAPSHOT_TIMESTAMP = Gauge(
     "frontrow_snapshot_timestamp_seconds",
-    "Unix time of the last refresh of the lines, in the process where that is longest ago.",
+    "Unix time of the last snapshot of the lines, in the process with the oldest one.",
     multiprocess_mode="livemin",
 )
 
 
 class CallTally:
-    """What one kind of HTTP call did since the last flush; a few additions a request."""
+    """Counts the answers of one call between flushes; costs a few additions per request."""
 
     __slots__ = ("_call", "_counts", "_seconds", "_statuses")
 
@@ -127,13 +124,13 @@ class CallTally:
         self._statuses: dict[int, int] = {}
 
     def note(self, status: int, seconds: float) -> None:
-        """One call was answered."""
+        """Records an answer."""
         self._counts[bisect_left(SECONDS, seconds)] += 1
         self._seconds += seconds
         self._statuses[status] = self._statuses.get(status, 0) + 1
 
     def flush(self) -> None:
-        """Hands the tally to the metrics."""
+        """Adds the tally to the metrics and resets it."""
         if not self._statuses:
             return
         for status, count in self._statuses.items():
@@ -143,13 +140,13 @@ class CallTally:
 
 
 def observe_batch(lane: str, items: int, seconds: float) -> None:
-    """One batch of a lane ran."""
+    """Records a batch of a lane."""
     BATCH_ITEMS.labels(lane).observe(items)
     BATCH_SECONDS.labels(lane).observe(seconds)
 
 
 def count_finished(concerts: Iterable[UUID], reason: str) -> None:
-    """Places ended, one for each concert given."""
+    """Counts finished places, one for each concert given."""
     counts: dict[UUID, int] = {}
     for concert in concerts:
         counts[concert] = counts.get(concert, 0) + 1
@@ -158,7 +155,7 @@ def count_finished(concerts: Iterable[UUID], reason: str) -> None:
 
 
 def count_refunds(reason: str, payments: int, amount: int) -> None:
-    """So many payments were refunded, of so much money together."""
+    """Counts refunded payments and their total amount."""
     REFUNDS.labels(reason).inc(payments)
     REFUNDED_AMOUNT.labels(reason).inc(amount)
 
@@ -171,7 +168,7 @@ class _Eta(Protocol):
 
 
 class LineSeen(Protocol):
-    """What is told of a line as a process sees it."""
+    """A line in a process's snapshot."""
 
     concert_id: UUID
     seats_available: int
@@ -180,60 +177,60 @@ class LineSeen(Protocol):
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of waiting places."""
 
     @property
     def state(self) -> str:
         """One of ``STATES``."""
 
     def eta(self, ahead: int) -> _Eta | None:
-        """When somebody with so many ahead is called."""
+        """The forecast for a place with this many ahead of it."""
 
 
-# What was told last: most lines stand as they did, and a gauge costs some microseconds to set.
-_lines_told: dict[UUID, object] = {}
-_bounds_told: dict[UUID, object] = {}
+# The last values: most lines don't change, and setting a gauge costs some microseconds.
+_last_lines: dict[UUID, object] = {}
+_last_bounds: dict[UUID, object] = {}
 
 
-def tell_line(line: LineSeen) -> None:
-    """Tells how a line stands, if that has changed."""
+def set_line(line: LineSeen) -> None:
+    """Sets the gauges of a line, if they have changed."""
     eta = line.eta(max(0, line.waiting - 1))
-    stands = (
+    values = (
         line.waiting, line.state, eta, line.seats_total, line.seats_held, line.seats_available
     )  # fmt: skip
-    if _lines_told.get(line.concert_id) == stands:
+    if _last_lines.get(line.concert_id) == values:
         return
-    _lines_told[line.concert_id] = stands
+    _last_lines[line.concert_id] = values
     concert = str(line.concert_id)
     WAITING.labels(concert).set(line.waiting)
     for one in STATES:
         STATE.labels(concert, one).set(one == line.state)
     p50, p90 = (None, None) if eta is None else (eta.p50, eta.p90)
-    tell_forecast(ETA_SECONDS, concert, p50, p90)
+    set_forecast(ETA_SECONDS, concert, p50, p90)
     SEATS.labels(concert).set(line.seats_total)
     SEATS_HELD.labels(concert).set(line.seats_held)
     SEATS_AVAILABLE.labels(concert).set(line.seats_available)
 
 
-def tell_bounds(concert: UUID, cap: int | None, per_second: float | None) -> None:
-    """Tells how many a line lets in, if that has changed; ``None``: nothing bounds that."""
-    if _bounds_told.get(concert) == (cap, per_second):
+def set_bounds(concert: UUID, cap: int | None, per_second: float | None) -> None:
+    """Sets the gauges of a line's bounds, if they have changed; ``None``: unbounded."""
+    if _last_bounds.get(concert) == (cap, per_second):
         return
-    _bounds_told[concert] = cap, per_second
+    _last_bounds[concert] = cap, per_second
     CAP.labels(str(concert)).set(inf if cap is None else cap)
     RATE.labels(str(concert)).set(inf if per_second is None else per_second)
 
 
-def tell_forecast(gauge: Gauge, concert: str, p50: float | None, p90: float | None) -> None:
-    """Sets what a gauge says of both forecasts; ``None``: there is none."""
+def set_forecast(gauge: Gauge, concert: str, p50: float | None, p90: float | None) -> None:
+    """Sets a gauge of both forecasts; ``None``: no forecast."""
     gauge.labels(concert, "p50").set(nan if p50 is None else p50)
     gauge.labels(concert, "p90").set(nan if p90 is None else p90)
 
 
 class _LiveOnly(Collector):
-    """The metrics without what they tell of other concerts than those given.
+    """Leaves out the series of other concerts than those given.
 
-    The files that processes share can't forget a label. So it is left out here.
+    The files that processes share can't remove a label, so it is filtered here.
     """
 
     def __init__(self, source: Collector, concerts: Container[str]) -> None:
@@ -251,11 +248,11 @@ class _LiveOnly(Collector):
 
 
 def exposition(folder: Path | None, concerts: Container[str]) -> bytes:
-    """All metrics in Prometheus' text format.
+    """Returns all metrics in Prometheus' text format.
 
     Args:
-        folder: where the processes share theirs; ``None``: this process's own.
-        concerts: those that are told of, where a metric has them as a label.
+        folder: the directory of the shared files; ``None``: only this process.
+        concerts: the concerts whose series are included.
     """
     source: Collector = REGISTRY
     if folder is not None:

@@ -19,6 +19,7 @@ from frontrow.errors import (
 
 # The table of errors in the HTTP contract.
 CONTRACT = {
+    "version_conflict",
     "malformed",
     "credential_missing",
     "credential_invalid",

@@ -21,8 +21,8 @@ from frontrow.metrics import (
     count_finished,
     exposition,
     observe_batch,
-    tell_bounds,
-    tell_line,
+    set_bounds,
+    set_line,
 )
 from frontrow.waiting_room.model import Eta, RoomState
 from tests.programs import program
@@ -140,7 +140,7 @@ def of_concert(line: SeenLine, name: str, **labels: str) -> float | None:
 def test_a_line_is_told() -> None:
     """How many wait, the seats, and what the last in line is told."""
     line = SeenLine(told=Eta(p50=60, p90=90))
-    tell_line(line)
+    set_line(line)
     assert line.asked == [6]
     assert of_concert(line, "line_waiting") == 7
     assert of_concert(line, "line_eta_seconds", forecast="p50") == 60
@@ -153,16 +153,16 @@ def test_a_line_is_told() -> None:
 def test_each_change_of_a_line_is_told() -> None:
     """Whatever it is that has changed; back again too."""
     line = SeenLine(told=Eta(p50=60, p90=90))
-    tell_line(line)
+    set_line(line)
     line.waiting = 8
-    tell_line(line)
+    set_line(line)
     assert of_concert(line, "line_waiting") == 8
     line.waiting = 7
-    tell_line(line)
+    set_line(line)
     assert of_concert(line, "line_waiting") == 7
     for seats in ("total", "held", "available"):
         setattr(line, f"seats_{seats}", 1)
-        tell_line(line)
+        set_line(line)
         name = "seats" if seats == "total" else f"seats_{seats}"
         assert of_concert(line, name) == 1
 
@@ -170,7 +170,7 @@ def test_each_change_of_a_line_is_told() -> None:
 def test_what_is_not_known_is_not_a_number() -> None:
     """No forecast is NaN; of an empty line the next to join is meant."""
     line = SeenLine(waiting=0, told=None)
-    tell_line(line)
+    set_line(line)
     assert line.asked == [0]
     for forecast in ("p50", "p90"):
         assert math.isnan(of_concert(line, "line_eta_seconds", forecast=forecast) or 0)
@@ -180,9 +180,9 @@ def test_what_is_not_known_is_not_a_number() -> None:
 def test_one_state_is_told(state: RoomState) -> None:
     """1 for the one that it is, 0 for all others, also where it was another one."""
     line = SeenLine(state="open" if state == "closed" else "closed", told=None)
-    tell_line(line)
+    set_line(line)
     line.state = state
-    tell_line(line)
+    set_line(line)
     told = {one: of_concert(line, "line_state", state=one) for one in STATES}
     assert told == {one: float(one == state) for one in get_args(RoomState)}
 
@@ -196,8 +196,8 @@ def test_no_bound_is_infinite(
 ) -> None:
     """So that nothing is ever above it."""
     line = SeenLine(told=None)
-    tell_bounds(line.concert_id, 1, 1.0)
-    tell_bounds(line.concert_id, cap, per_second)
+    set_bounds(line.concert_id, 1, 1.0)
+    set_bounds(line.concert_id, cap, per_second)
     assert (of_concert(line, "line_cap"), of_concert(line, "line_rate")) == told
 
 
@@ -217,7 +217,7 @@ def test_only_the_wanted_concerts_are_told() -> None:
     """Of another one nothing is; what has no concert always is."""
     kept, dropped = SeenLine(told=None), SeenLine(told=None)
     for line in (kept, dropped):
-        tell_line(line)
+        set_line(line)
         count_finished([line.concert_id], "paid")
     text = exposition(None, {str(kept.concert_id)}).decode()
     assert text.count(f'concert="{kept.concert_id}"') > 10
@@ -236,7 +236,7 @@ metrics.JOINED.labels(str(concert)).inc(waiting)
 metrics.WAITING.labels(str(concert)).set(waiting)
 metrics.STREAMS.inc(waiting)
 metrics.SNAPSHOT_TIMESTAMP.set(waiting)
-metrics.tell_bounds(concert, None, None)
+metrics.set_bounds(concert, None, None)
 """
 
 
@@ -260,7 +260,7 @@ def test_two_processes(tmp_path: Path) -> None:
 
 def test_prometheus_takes_the_names() -> None:
     """Its own check finds nothing wrong with names, types and help texts."""
-    tell_line(SeenLine(told=None))
+    set_line(SeenLine(told=None))
     ours = "\n".join(
         line
         for line in exposition(None, Everything()).decode().splitlines()

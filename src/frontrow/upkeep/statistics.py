@@ -25,7 +25,7 @@ async def refresh_counts(services: Services) -> None:
     await snapshot.refresh_counts()
     for line in snapshot.lines.values():
         if not has_ended(line):
-            metrics.tell_line(line)
+            metrics.set_line(line)
             _publish_bounds(line)
 
 
@@ -42,7 +42,7 @@ async def count_places(services: Services) -> None:
             forecast = counted.forecast
             metrics.CLAIMED.labels(concert).set(counted.claimed)
             metrics.FORECASTS_JUDGED.labels(concert).set(forecast.judged)
-            metrics.tell_forecast(
+            metrics.set_forecast(
                 metrics.FORECAST_SHARE, concert, forecast.below_p50, forecast.below_p90
             )
 
@@ -54,4 +54,4 @@ def _publish_bounds(line: Line) -> None:
     if not isinstance(line.policy, AdaptivePolicy):
         allowed = bounds(line.policy)
         rate, seconds = allowed.rate, allowed.rate_seconds
-        metrics.tell_bounds(line.concert_id, allowed.cap, rate and seconds and rate / seconds)
+        metrics.set_bounds(line.concert_id, allowed.cap, rate and seconds and rate / seconds)

@@ -19,7 +19,7 @@ from frontrow.errors import (
 )
 from frontrow.group_commit import AGAIN, Again, Lane, Lanes
 from frontrow.ids import PlaceRef, place_arrays
-from frontrow.metrics import JOINED, tell_bounds
+from frontrow.metrics import JOINED, set_bounds
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
@@ -255,7 +255,7 @@ class WaitingRooms:
                     step_seconds=step_seconds,
                 )
                 if cap is not None:
-                    tell_bounds(line.concert_id, cap, None)
+                    set_bounds(line.concert_id, cap, None)
 
     async def document(self, concert_id: UUID) -> QueueDocument:
         """A line as everybody may see it; nothing is read for it.

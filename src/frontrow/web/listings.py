@@ -12,13 +12,13 @@ from frontrow.waiting_room.model import RoomState
 
 
 class ListedConcert(Concert, frozen=True):
-    """A concert and how its line stands."""
+    """A concert with the state of its waiting room."""
 
     state: Annotated[RoomState, Meta(description="The state of its waiting room.")]
 
 
 async def on_sale(services: Services) -> list[ListedConcert]:
-    """The concerts, each with the state of its line."""
+    """Returns the concerts on sale, each with the state of its waiting room."""
     lines = services.rooms.snapshot.by_concert
     return [
         ListedConcert(**msgspec.structs.asdict(concert), state=lines[concert.concert_id].state)
@@ -28,7 +28,7 @@ async def on_sale(services: Services) -> list[ListedConcert]:
 
 
 class PaymentsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
+    """The page of a list of payments."""
 
-    limit: Annotated[int, Meta(ge=1, le=100, description="Most of them.")] = 20
-    after: Annotated[UUID | None, Meta(description="`next` of the page before.")] = None
+    limit: Annotated[int, Meta(ge=1, le=100, description="Maximum size of the page.")] = 20
+    after: Annotated[UUID | None, Meta(description="`next` of the previous page.")] = None

@@ -14,30 +14,30 @@ from frontrow.web.endpoint import JSON, knows, takes_gzip
 
 
 class MapQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which seats of a show, and how they are told."""
+    """Which seats of a show, and in which form."""
 
-    available: Annotated[bool, Meta(description="Only seats that are free; in the plain form.")] = (
-        False
-    )
+    available: Annotated[bool, Meta(description="Only available seats; in the plain form.")] = False
     form: Annotated[
-        Form, Meta(description="`compact`: the states as one string instead of all the seats.")
+        Form, Meta(description="`compact`: the states as one string instead of a list of seats.")
     ] = "plain"
     since: Annotated[
         Annotated[str, Meta(pattern=VERSION_PATTERN)] | None,
-        Meta(description="A `version` that the caller has: only what may have changed since."),
+        Meta(
+            description="A `version` that the caller has: only seats that may have changed since."
+        ),
     ] = None
 
     def __post_init__(self) -> None:
         if self.available and (self.form == "compact" or self.since is not None):
-            message = "available goes with neither form=compact nor since"
+            message = "available can't be combined with form=compact or since"
             raise ValueError(message)
-        if self.since is not None and self.since.endswith("\n"):  # which "$" lets pass
-            message = "since is no version"
+        if self.since is not None and self.since.endswith("\n"):  # which "$" accepts
+            message = "since is not a version"
             raise ValueError(message)
 
 
 async def map_answer(request: Request, found: LiveMap, wanted: MapQuery) -> Response:
-    """The seats in the form that is wanted, or 304 to a caller who has them."""
+    """Returns the seats in the requested form, or 304 if the caller has them."""
     if knows(request, found.etag):
         response = Response(304)
     else:
@@ -54,8 +54,8 @@ async def map_answer(request: Request, found: LiveMap, wanted: MapQuery) -> Resp
 
 
 MAP_HEADERS = {
-    "ETag": "Names the states of all seats, for If-None-Match.",
-    "Cache-Control": "To be asked for again each time.",
-    "Vary": "By Accept-Encoding: gzip is given to those who take it.",
+    "ETag": "The version of the states of all seats, for If-None-Match.",
+    "Cache-Control": "Private, revalidated each time.",
+    "Vary": "Accept-Encoding: the answer may be compressed with gzip.",
 }
-UNCHANGED = Answer(304, "No seat has changed since the answer that If-None-Match names.")
+UNCHANGED = Answer(304, "No seat has changed since the version in If-None-Match.")

@@ -1,4 +1,4 @@
-"""Calls about money beforehand: balance, charges, transfers."""
+"""Calls about the wallet: balance, charges, transfers."""
 
 from typing import Annotated
 from uuid import UUID
@@ -15,22 +15,22 @@ from frontrow.web.endpoint import created, ok
 
 
 class NewCharge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much to put into the wallet."""
+    """The amount to charge."""
 
     amount: Money
 
 
 class TransfersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
+    """The page of a list."""
 
-    limit: Annotated[int, Meta(ge=1, le=100, description="Most of them.")] = 20
-    after: Annotated[str, Meta(max_length=64, description="`next` of the page before.")] | None = (
-        None
-    )
+    limit: Annotated[int, Meta(ge=1, le=100, description="Maximum size of the page.")] = 20
+    after: (
+        Annotated[str, Meta(max_length=64, description="`next` of the previous page.")] | None
+    ) = None
 
 
 async def balance(ask: Ask) -> Response:
-    """Shows the balance."""
+    """Returns the balance."""
     return ok(await ask.services.ledger.balance(_own_id(ask)))
 
 
@@ -44,13 +44,17 @@ async def charge(ask: Ask) -> Response:
 
 
 async def transfers(ask: Ask) -> Response:
-    """Lists the wallet's transfers."""
+    """Returns the wallet's transfers."""
     page = ask.query or TransfersQuery()
     return ok(await ask.services.ledger.transfers(_own_id(ask), limit=page.limit, after=page.after))
 
 
 def _own_id(ask: Ask) -> UUID:
-    """Somebody else's wallet isn't there."""
+    """Returns the user of the path.
+
+    Raises:
+        NotFound: it is another user's.
+    """
     user_id: UUID = ask.params["user_id"]
     if user_id != ask.user_id:
         raise NotFound
@@ -82,7 +86,7 @@ CALLS = (
         body=NewCharge,
         example={"amount": 200000},
         idempotent=True,
-        answers=(Answer(201, "The money is in the wallet.", Charge),),
+        answers=(Answer(201, "The wallet is charged.", Charge),),
         refusals=(NotFound,),
         handler=charge,
     ),

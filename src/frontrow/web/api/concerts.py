@@ -15,31 +15,35 @@ from frontrow.web.listings import ListedConcert, on_sale
 
 
 class Concerts(msgspec.Struct, frozen=True):
-    """What is on sale."""
+    """The concerts on sale."""
 
     concerts: list[ListedConcert]
 
 
 class DatesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which dates."""
+    """Which dates to list."""
 
-    all: Annotated[bool, Meta(description="Also dates without a seat.")] = False
+    all: Annotated[bool, Meta(description="Also dates without available seats.")] = False
 
 
 async def concerts(ask: Ask) -> Response:
-    """Lists what is on sale."""
+    """Returns the concerts on sale."""
     return ok(Concerts(await on_sale(ask.services)))
 
 
 async def dates(ask: Ask) -> Response:
-    """Lists the dates of a concert."""
+    """Returns the dates of a concert."""
     concert_id = _own_concert(ask)
     all_dates = ask.query is not None and ask.query.all
     return ok(await ask.services.catalogue.dates(concert_id, all_dates=all_dates))
 
 
 def _own_concert(ask: Ask) -> UUID:
-    """A token serves its own concert only."""
+    """Returns the concert of the path.
+
+    Raises:
+        NotAllowed: the token is another concert's.
+    """
     concert_id: UUID = ask.params["concert_id"]
     if concert_id != ask.queue_token.concert_id:
         raise NotAllowed
@@ -52,7 +56,7 @@ CALLS = (
         path="/concerts/{concert_id}/dates",
         name="dates",
         group="Dates and seats",
-        summary="List the dates with a seat available",
+        summary="List the dates with available seats",
         who=Who.ADMITTED,
         enters=True,
         params={"concert_id": UUID},
@@ -66,7 +70,7 @@ CALLS = (
         path="/concerts",
         name="concerts",
         group="Dates and seats",
-        summary="List what is on sale",
+        summary="List the concerts on sale",
         answers=(Answer(200, "The concerts.", Concerts),),
         handler=concerts,
     ),

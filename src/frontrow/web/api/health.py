@@ -1,4 +1,4 @@
-"""What stands around the API: health, metrics, the document and its readable form."""
+"""Calls for operations: health, readiness, metrics."""
 
 import msgspec
 from blacksheep import Content, Response
@@ -13,18 +13,18 @@ from frontrow.web.endpoint import ok
 
 
 class Health(msgspec.Struct, frozen=True):
-    """All is well."""
+    """The answer of a health check."""
 
     status: str
 
 
 async def healthz(ask: Ask) -> Response:
-    """The process answers."""
+    """Reports that the process answers."""
     return ok(Health("ok"))
 
 
 async def readyz(ask: Ask) -> Response:
-    """The database answers and is migrated."""
+    """Reports whether the database answers and is migrated."""
     try:
         async with ask.services.pool.acquire(timeout=2) as connection:
             missing = await pending(connection)
@@ -36,9 +36,9 @@ async def readyz(ask: Ask) -> Response:
 
 
 async def metrics(ask: Ask) -> Response:
-    """The metrics of all worker processes."""
-    told = exposition(ask.services.settings.metrics_dir, open_concerts(ask.services))
-    return Response(200, None, Content(CONTENT_TYPE_LATEST.encode(), told))
+    """Returns the metrics of all worker processes."""
+    text = exposition(ask.services.settings.metrics_dir, open_concerts(ask.services))
+    return Response(200, None, Content(CONTENT_TYPE_LATEST.encode(), text))
 
 
 CALLS = (
@@ -47,8 +47,8 @@ CALLS = (
         path="/healthz",
         name="healthz",
         group="Around it",
-        summary="Whether the process answers",
-        answers=(Answer(200, "It does.", Health),),
+        summary="Check that the process answers",
+        answers=(Answer(200, "It answers.", Health),),
         stored=False,
         handler=healthz,
     ),
@@ -57,8 +57,8 @@ CALLS = (
         path="/readyz",
         name="readyz",
         group="Around it",
-        summary="Whether the database answers and is migrated",
-        answers=(Answer(200, "It does, and is.", Health, example={"status": "ready"}),),
+        summary="Check that the database answers and is migrated",
+        answers=(Answer(200, "It is ready.", Health, example={"status": "ready"}),),
         refusals=(Unavailable,),
         stored=False,
         handler=readyz,
@@ -68,11 +68,11 @@ CALLS = (
         path="/metrics",
         name="metrics",
         group="Around it",
-        summary="The metrics of all worker processes",
+        summary="Get the metrics of all worker processes",
         answers=(
             Answer(
                 200,
-                "In Prometheus' text format.",
+                "The metrics in Prometheus' text format.",
                 str,
                 "text/plain",
                 example='frontrow_http_requests_total{call="hold",status="201"} 41.0\n',

@@ -1,4 +1,4 @@
-"""Calls about the line: tokens."""
+"""Calls about the line: joining, following, leaving, and the draw."""
 
 from typing import Annotated
 from uuid import UUID
@@ -16,34 +16,36 @@ from frontrow.web.endpoint import JSON, encode, no_content, ok, tagged
 
 
 class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which line to join."""
+    """The line to join."""
 
     concert_id: UUID
 
 
 class JoinedStatus(Status, frozen=True, gc=False, kw_only=True):
-    """A status with the token that follows it."""
+    """A status with its queue token."""
 
     token: Annotated[
         str | msgspec.UnsetType,
         Meta(
-            description="The queue token: the credential for this line. A page that joins by its "
-            "cookie gets it as a cookie, and not here."
+            description="The queue token: the credential for this line. For a page that joins "
+            "with its cookie the token is set as a cookie instead."
         ),
     ] = msgspec.UNSET
 
 
 class EntriesPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which entrants of a draw."""
+    """The page of a draw's entrants."""
 
     after: Annotated[
-        int, Meta(ge=0, le=2**31 - 1, description="The number that the page begins behind.")
+        int, Meta(ge=0, le=2**31 - 1, description="The number before the first of the page.")
     ] = 0
-    limit: Annotated[int, Meta(ge=1, le=10_000, description="Most entrants in the page.")] = 1_000
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="Maximum entrants in the page.")] = (
+        1_000
+    )
 
 
 async def join(ask: Ask) -> Response:
-    """Gives the user a place in a line."""
+    """Joins the user to a line."""
     status, is_new = await ask.services.rooms.join(ask.user_id, ask.body.concert_id)
     if not ask.by_cookie:
         return Response(201 if is_new else 200, None, Content(JSON, encode(status)))
@@ -54,7 +56,7 @@ async def join(ask: Ask) -> Response:
 
 
 async def status(ask: Ask) -> Response:
-    """Tells how the place stands: the poll."""
+    """Returns the status of the place: the poll."""
     rooms, place = ask.services.rooms, ask.queue_token
     current = await rooms.status(place)
     line = rooms.snapshot.lines[place.room_id]  # known: the status was made from it
@@ -63,10 +65,11 @@ async def status(ask: Ask) -> Response:
 
 
 def etag(place_id: UUID, claim_seconds: int, current: Status) -> bytes:
-    """Names whose status it is and all that it says, but for the jitter of poll_after_ms.
+    """Returns the entity tag of a status: all of it except for the jitter of poll_after_ms.
 
-    Two users of one browser share its cache, and all places in a line that is still to be drawn
-    stand alike. The claim window bounds poll_after_ms.
+    It contains the place, because two users of one browser share its cache and all places of a
+    line before its draw have the same status; and the claim window, because it limits
+    poll_after_ms.
     """
     tag = (
         f'"{place_id.int >> 64:x}-{claim_seconds}-{current.position or 0}-{current.ahead}'
@@ -85,29 +88,29 @@ _PRIVATE = [
     (b"cache-control", b"private, no-cache"),
     (b"vary", b"authorization, cookie, frontrow-concert"),
 ]
-_FOR_A_SECOND = (b"cache-control", b"public, max-age=1")
-_FOR_AN_HOUR = (b"cache-control", b"public, max-age=3600")
+_ONE_SECOND = (b"cache-control", b"public, max-age=1")
+_ONE_HOUR = (b"cache-control", b"public, max-age=3600")
 
 
 async def document(ask: Ask) -> Response:
-    """Shows a line to everybody."""
-    return _public(await ask.services.rooms.document(ask.params["concert_id"]), _FOR_A_SECOND)
+    """Returns the public document of a line."""
+    return _public(await ask.services.rooms.document(ask.params["concert_id"]), _ONE_SECOND)
 
 
 async def draw(ask: Ask) -> Response:
-    """Shows a draw to everybody."""
+    """Returns the public document of a draw."""
     shown = await ask.services.draws.draw(ask.params["concert_id"])
-    return _public(shown, _FOR_A_SECOND if shown.drawn_at is None else _FOR_AN_HOUR)
+    return _public(shown, _ONE_SECOND if shown.drawn_at is None else _ONE_HOUR)
 
 
 async def entries(ask: Ask) -> Response:
-    """Shows the entrants of a draw to everybody."""
+    """Returns a public page of a draw's entrants."""
     page = ask.query or EntriesPage()
     return _public(
         await ask.services.draws.entries(
             ask.params["concert_id"], after=page.after, limit=page.limit
         ),
-        _FOR_AN_HOUR,
+        _ONE_HOUR,
     )
 
 
@@ -118,7 +121,7 @@ def _public(body: object, kept: tuple[bytes, bytes]) -> Response:
 
 
 async def leave(ask: Ask) -> Response:
-    """Takes the place out of the line."""
+    """Leaves the line."""
     await ask.services.reservations.leave(ask.queue_token)
     response = no_content()
     if ask.by_cookie:
@@ -127,8 +130,8 @@ async def leave(ask: Ask) -> Response:
 
 
 _CONCERT = {"concert_id": UUID}
-_CACHED = {"Cache-Control": "For everybody, for a second."}
-_DRAW_CACHED = {"Cache-Control": "For everybody: for a second, once drawn for an hour."}
+_CACHED = {"Cache-Control": "Public, one second."}
+_DRAW_CACHED = {"Cache-Control": "Public: one second before the draw, one hour after it."}
 
 CALLS = (
     Call(
@@ -138,7 +141,7 @@ CALLS = (
         group="Line",
         summary="Follow a place in the line",
         says=(
-            "The poll. Ask again after poll_after_ms. A finished token is answered too, "
+            "The poll. Repeat it after poll_after_ms. A finished token is answered too, "
             "with its reason."
         ),
         who=Who.TOKEN,
@@ -148,12 +151,12 @@ CALLS = (
                 "The status.",
                 Status,
                 headers={
-                    "ETag": "Names this status, for If-None-Match.",
-                    "Cache-Control": "For its owner only.",
-                    "Vary": "By whatever may be the credential.",
+                    "ETag": "The version of the status, for If-None-Match.",
+                    "Cache-Control": "Private.",
+                    "Vary": "The headers that may hold the credential.",
                 },
             ),
-            Answer(304, "The status is the one that If-None-Match names."),
+            Answer(304, "The status has not changed since the version in If-None-Match."),
         ),
         handler=status,
     ),
@@ -164,15 +167,15 @@ CALLS = (
         group="Line",
         summary="Join a concert's line",
         says=(
-            "Gives a new place, or the live one: a user has one place in a line, on any number "
-            "of devices."
+            "Returns a new place, or the user's present one: a user has one place in a line, on "
+            "any number of devices."
         ),
         who=Who.USER,
         body=NewToken,
         example={"concert_id": "0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d"},
         answers=(
             Answer(201, "A new place.", JoinedStatus),
-            Answer(200, "The place that the user has already.", JoinedStatus),
+            Answer(200, "The user's present place.", JoinedStatus),
         ),
         refusals=(NotFound, RoomClosed),
         handler=join,
@@ -183,7 +186,7 @@ CALLS = (
         name="leave_queue",
         group="Line",
         summary="Leave the line",
-        says="Frees the slot and releases any hold.",
+        says="Frees the slot and releases all holds of the place.",
         who=Who.TOKEN,
         answers=(Answer(204, "The place is finished."),),
         refusals=(TokenFinished,),
@@ -194,10 +197,10 @@ CALLS = (
         path="/concerts/{concert_id}/queue",
         name="queue_document",
         group="Line",
-        summary="Show a line to everybody",
+        summary="Get a line's public document",
         says=(
-            "The same answer for all, so that one cached copy serves any number of people: each "
-            "reckons their own place from `serving`."
+            "The same for every client, so that one cached copy serves any number of waiting "
+            "users: each computes an upper bound of the position from `serving`."
         ),
         params=_CONCERT,
         answers=(Answer(200, "The line.", QueueDocument, headers=_CACHED),),
@@ -209,10 +212,10 @@ CALLS = (
         path="/concerts/{concert_id}/queue/draw",
         name="draw",
         group="Line",
-        summary="Show a draw to everybody",
+        summary="Get a draw's public document",
         says=(
             "The commitment as soon as the draw is set up; the seed and the digest of all entrants "
-            "once the line has been drawn. `frontrow verify-draw` checks it."
+            "after the draw. `frontrow verify-draw` checks it."
         ),
         params=_CONCERT,
         answers=(Answer(200, "The draw.", Draw, headers=_DRAW_CACHED),),
@@ -224,10 +227,10 @@ CALLS = (
         path="/concerts/{concert_id}/queue/draw/entries",
         name="draw_entries",
         group="Line",
-        summary="Show the entrants of a draw to everybody",
+        summary="List the entrants of a draw",
         says=(
-            "Once the line has been drawn; without the users. Of one process only a few pages are "
-            "read at once."
+            "After the draw; without user ids. Each process reads only a few pages at the same "
+            "time."
         ),
         params=_CONCERT,
         query=EntriesPage,

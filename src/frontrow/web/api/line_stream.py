@@ -20,20 +20,20 @@ from frontrow.web.endpoint import encode
 
 _Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 
-# Clients of a server that stops come back spread over this time.
+# Clients of a stopping server reconnect at a random time in this range.
 _RETRY_MS = (1_000, 3_000)
 
-# Kept by the open streams. A process has one server; tests run several in one process.
+# Kept alive by the open streams. A process has one server; tests run several in one process.
 _followers: WeakValueDictionary[WaitingRooms, Followers] = WeakValueDictionary()
 
 
 async def follow(ask: Ask) -> Response:
-    """Tells how the place stands, now and when that changes, until it is finished."""
+    """Streams the status of the place, now and on every change, until it is finished."""
     content, request = ask.request.content, asyncio.current_task()
     if not isinstance(content, ASGIContent) or request is None:
         raise TypeError(content)
     follower = await _followers_of(ask.services).follow(ask.queue_token)
-    # Of a client that goes before its answer begins, only the end of the request's task is sure.
+    # If a client disconnects before its response begins, only the request's task ends for certain.
     request.add_done_callback(lambda _: follower.close())
     return Response(
         200,
@@ -43,20 +43,20 @@ async def follow(ask: Ask) -> Response:
 
 
 async def _events(follower: Follower, receive: _Receive) -> AsyncIterator[bytes]:
-    # A closed connection takes whatever is sent: only receiving tells that it is closed.
-    gone = asyncio.create_task(_disconnected(receive))
-    gone.add_done_callback(lambda _: follower.end())
+    # Sending into a closed connection raises no error; only receiving reports that it is closed.
+    disconnected = asyncio.create_task(_disconnected(receive))
+    disconnected.add_done_callback(lambda _: follower.end())
     try:
         yield b"retry: %d\n%b" % (random.randint(*_RETRY_MS), _event(follower.first()))  # noqa: S311 - spreads load
         while (status := await follower.next()) is not None:
             yield _event(status)
     finally:
-        gone.cancel()
+        disconnected.cancel()
         follower.close()
 
 
 async def _disconnected(receive: _Receive) -> None:
-    """Returns once the client has gone (ASGI's ``http.disconnect``)."""
+    """Waits until the client has disconnected (ASGI's ``http.disconnect``)."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -66,7 +66,7 @@ def _event(status: Status) -> bytes:
 
 
 def _followers_of(services: Services) -> Followers:
-    """The streams of this process."""
+    """Returns the open streams of this process."""
     followers = _followers.get(services.rooms)
     if followers is None:
         followers = _followers[services.rooms] = Followers(
@@ -86,9 +86,9 @@ CALLS = (
         group="Line",
         summary="Follow a place without polling",
         says=(
-            "Server-sent events. The first `status` comes at once, then one on each change: at "
-            "most one a second, at least one each 15 seconds. `data` is what the poll answers. "
-            "The stream ends after the status that says `finished`, and when the server stops: "
+            "Server-sent events. The first `status` is sent at once, then one on each change: at "
+            "most one per second, at least one every 15 seconds. `data` is the answer of the "
+            "poll. The stream ends after the status `finished`, and when the server stops: "
             "open it again after `retry`."
         ),
         who=Who.TOKEN,
@@ -99,7 +99,7 @@ CALLS = (
                 str,
                 "text/event-stream",
                 example='retry: 2143\nevent: status\ndata: {"number":496,"state":"waiting",…}\n\n',
-                headers={"Cache-Control": "Nobody may keep it."},
+                headers={"Cache-Control": "Not stored."},
             ),
         ),
         refusals=(TokenFinished,),

@@ -23,7 +23,7 @@ from frontrow.web.openapi.examples import AMOUNT, RESERVATION
 
 
 class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to pay. The amount is what the user agreed to; it must be the reservation's."""
+    """The reservation to pay. The amount that the user agreed to must be the reservation's."""
 
     reservation_id: UUID
     amount: Money
@@ -40,13 +40,13 @@ async def pay(ask: Ask) -> Response:
 
 
 async def payments(ask: Ask) -> Response:
-    """Lists the user's payments."""
+    """Returns the user's payments."""
     page = ask.query or PaymentsQuery()
     return ok(await ask.services.paying.payments(ask.user_id, limit=page.limit, after=page.after))
 
 
 async def payment(ask: Ask) -> Response:
-    """Shows a payment."""
+    """Returns a payment."""
     return ok(await ask.services.paying.payment(ask.user_id, ask.params["payment_id"]))
 
 
@@ -58,9 +58,9 @@ CALLS = (
         group="Payments",
         summary="Pay a reservation",
         says=(
-            "In one transaction the money moves, the ledger is written, the seats are owned, the "
-            "token ends, and the token's other holds are released. Paying the same reservation "
-            "again gives the same payment, also with the finished token."
+            "One transaction: the money moves, the ledger is written, the user owns the seats, the "
+            "token ends, and its other holds are released. Paying the same reservation again "
+            "returns the same payment, also with the finished token."
         ),
         who=Who.ADMITTED,
         body=NewPayment,
@@ -68,7 +68,7 @@ CALLS = (
         idempotent=True,
         answers=(
             Answer(201, "Paid.", Payment),
-            Answer(200, "The user had paid this reservation already.", Payment),
+            Answer(200, "The user has already paid this reservation.", Payment),
         ),
         refusals=(
             NotFound,
@@ -98,7 +98,7 @@ CALLS = (
         path="/payments/{payment_id}",
         name="payment",
         group="Payments",
-        summary="Show a payment",
+        summary="Get a payment",
         who=Who.USER,
         params={"payment_id": UUID},
         answers=(Answer(200, "The payment.", Payment),),

@@ -1,4 +1,4 @@
-"""Calls that give purchases back."""
+"""Calls about refunds and cancelled shows."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from frontrow.web.openapi.examples import refunded
 
 
 async def refund(ask: Ask) -> Response:
-    """Refunds any payment, for the operator."""
+    """Refunds a payment for the operator."""
     return await _refund(ask, None)
 
 
@@ -36,7 +36,7 @@ async def cancel_show(ask: Ask) -> Response:
 
 
 async def cancellation(ask: Ask) -> Response:
-    """Shows how far a cancellation is."""
+    """Returns the progress of a cancellation."""
     return ok(await ask.services.cancellations.progress(ask.params["show_id"]))
 
 
@@ -44,7 +44,7 @@ def _answers(reason: str) -> tuple[Answer, ...]:
     example = refunded(reason)
     return (
         Answer(201, "Refunded.", Payment, example=example),
-        Answer(200, "It had been refunded already.", Payment, example=example),
+        Answer(200, "It was refunded before.", Payment, example=example),
     )
 
 
@@ -54,10 +54,10 @@ CALLS = (
         path="/payments/{payment_id}/refunds",
         name="refund_own",
         group="Payments",
-        summary="Give a purchase back",
+        summary="Refund a payment of one's own",
         says=(
-            "Where the concert allows it (`refundable_until`), and before the show starts. The "
-            "whole amount goes back to the balance, the seats are free at once, the tickets void."
+            "If the concert allows it (`refundable_until`), before the show starts. The whole "
+            "amount returns to the balance, the seats are available at once, the tickets are void."
         ),
         who=Who.USER,
         params={"payment_id": UUID},
@@ -73,8 +73,8 @@ CALLS = (
         group="Operator",
         summary="Refund a payment",
         says=(
-            "Until somebody of the purchase was let in. The whole amount goes back to the balance, "
-            "the seats are free at once, the tickets void."
+            "Until one of its tickets is checked in. The whole amount returns to the balance, the "
+            "seats are available at once, the tickets are void."
         ),
         who=Who.OPERATOR,
         params={"payment_id": UUID},
@@ -90,12 +90,13 @@ CALLS = (
         group="Operator",
         summary="Cancel a show",
         says=(
-            "At once nothing of it is held or paid any more, and its holds are let go. Then every "
-            "purchase is refunded, also of who was let in. Asking again changes nothing."
+            "Its seats can't be held or paid from this moment, and its holds are released. Then "
+            "every payment is refunded, checked-in tickets included. Repeating the call changes "
+            "nothing."
         ),
         who=Who.OPERATOR,
         params={"show_id": UUID},
-        answers=(Answer(202, "It is cancelled; so far the refunds are.", Cancellation),),
+        answers=(Answer(202, "The show is cancelled; the progress of its refunds.", Cancellation),),
         refusals=(NotFound,),
         handler=cancel_show,
     ),
@@ -104,10 +105,10 @@ CALLS = (
         path="/admin/shows/{show_id}/cancellation",
         name="cancellation",
         group="Operator",
-        summary="Show how far a cancellation is",
+        summary="Get the progress of a cancellation",
         who=Who.OPERATOR,
         params={"show_id": UUID},
-        answers=(Answer(200, "So far the refunds are.", Cancellation),),
+        answers=(Answer(200, "The progress of the refunds.", Cancellation),),
         refusals=(NotFound,),
         handler=cancellation,
     ),

@@ -30,19 +30,20 @@ SeatNumber = Annotated[int, Meta(ge=1, le=2**31 - 1, description="The number of 
 
 
 class NewReservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which seats to hold, of the one show of a date or of a show: these, or the best there are."""
+    """The seats to hold, of a show or of the only show of a date: by number, or the best seats."""
 
     date: dt.date | None = None
     show_id: UUID | None = None
     seats: (
         Annotated[
-            list[SeatNumber], Meta(min_length=1, max_length=100, description="Each number once.")
+            list[SeatNumber],
+            Meta(min_length=1, max_length=100, description="Each number at most once."),
         ]
         | None
     ) = None
     count: (
         Annotated[
-            int, Meta(ge=1, le=100, description="How many of the best seats, in place of seats.")
+            int, Meta(ge=1, le=100, description="The number of best seats, in place of seats.")
         ]
         | None
     ) = None
@@ -53,7 +54,7 @@ class NewReservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
                 min_length=1,
                 max_length=100,
                 pattern=TEXT,
-                description="Where the best seats are to be; anywhere in the show if unset.",
+                description="The section of the best seats; any section if unset.",
             ),
         ]
         | None
@@ -62,8 +63,8 @@ class NewReservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         Annotated[
             bool,
             Meta(
-                description="Whether the best seats must be side by side in one row; true if unset."
-                " With false they are too where they can be."
+                description="Whether the best seats must be side by side in one row; true if "
+                "unset. With false they are if possible."
             ),
         ]
         | None
@@ -77,17 +78,17 @@ class NewReservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         if self.seats is None:
             return
         if self.section is not None or self.together is not None:
-            raise ValueError("section and together go with count")
+            raise ValueError("section and together need count")
         if len(set(self.seats)) < len(self.seats):
-            raise ValueError("a seat is named twice")
+            raise ValueError("a seat is given twice")
 
 
 class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long to wait for the hold to end."""
+    """The maximum wait for the hold to end."""
 
     wait_seconds: Annotated[
         float,
-        Meta(ge=0, le=30, description="Answer once it is no longer held, or after this time."),
+        Meta(ge=0, le=30, description="Answer when it is no longer held, or after this time."),
     ] = 0
 
 
@@ -125,7 +126,7 @@ async def _show(ask: Ask) -> Show:
 
 
 async def get(ask: Ask) -> Response:
-    """Shows a reservation."""
+    """Returns a reservation, if requested after its hold has ended."""
     seconds = ask.query.wait_seconds if ask.query is not None else 0
     services, reservation_id = ask.services, ask.params["reservation_id"]
     if ask.place is not None:
@@ -150,9 +151,9 @@ CALLS = (
         group="Reservations",
         summary="Hold seats",
         says=(
-            "Those that are named, or so many of the best that are free: front rows first, near "
-            "the middle, side by side. All of them or none. The hold lasts about five minutes, "
-            "paid or not, and the session lasts as long as it."
+            "Seats by number, or a number of the best available seats: front rows first, near the "
+            "middle, side by side. All of them or none. The hold lasts about five minutes, paid or "
+            "not, and the session lasts at least as long."
         ),
         who=Who.ADMITTED,
         body=NewReservation,
@@ -175,7 +176,7 @@ CALLS = (
         path="/reservations/{reservation_id}",
         name="reservation",
         group="Reservations",
-        summary="Show a reservation, or wait for its hold to end",
+        summary="Get a reservation, or wait for its hold to end",
         who=Who.USER_OR_TOKEN,
         params={"reservation_id": UUID},
         query=WaitQuery,
@@ -189,10 +190,10 @@ CALLS = (
         name="release",
         group="Reservations",
         summary="Release a hold",
-        says="The seats are free at once. Releasing a released or expired hold is fine.",
+        says="The seats are available at once. A released or expired hold may be released again.",
         who=Who.USER_OR_TOKEN,
         params={"reservation_id": UUID},
-        answers=(Answer(204, "The hold is over."),),
+        answers=(Answer(204, "The hold is released."),),
         refusals=(NotFound, NotAllowed, ReservationClosed, TokenFinished),
         handler=release,
     ),

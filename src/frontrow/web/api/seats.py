@@ -1,4 +1,4 @@
-"""The call for the seats of a date: the map, what has changed of it, nothing at all."""
+"""The call for the seats of a date: the whole map, or its changes."""
 
 from datetime import date
 from typing import Annotated
@@ -14,20 +14,18 @@ from frontrow.web.seat_maps import MAP_HEADERS, UNCHANGED, MapQuery, map_answer
 
 
 class SeatsQuery(MapQuery, frozen=True, forbid_unknown_fields=True):
-    """Which seats of a date, and how they are told."""
+    """Which seats of a date, and in which form."""
 
-    show_id: Annotated[UUID | None, Meta(description="Which show, where a date has several.")] = (
-        None
-    )
+    show_id: Annotated[UUID | None, Meta(description="The show, if the date has several.")] = None
 
 
 async def seats(ask: Ask) -> Response:
-    """Shows the seats of a date."""
+    """Returns the seats of a date."""
     wanted = ask.query or _ALL
     try:
         show = await _show(ask, wanted)
     except DomainError:
-        # A token that may not act is told so, whatever it asks for; and this too is a claim.
+        # A token that may not act is refused first, whatever the request; and this is a claim too.
         await ask.services.rooms.enter(ask.queue_token)
         raise
     found = await ask.services.seat_maps.read(ask.queue_token, show)
@@ -37,7 +35,13 @@ async def seats(ask: Ask) -> Response:
 
 
 async def _show(ask: Ask, wanted: SeatsQuery) -> Show:
-    """The show that is asked for; a token serves its own concert only."""
+    """Returns the requested show.
+
+    Raises:
+        NotAllowed: the token is another concert's.
+        NotFound, ShowAmbiguous: the date does not name one show.
+        ShowClosed: the show is cancelled.
+    """
     concert_id: UUID = ask.params["concert_id"]
     if concert_id != ask.queue_token.concert_id:
         raise NotAllowed
@@ -55,13 +59,13 @@ CALLS = (
         path="/concerts/{concert_id}/dates/{date}/seats",
         name="seats",
         group="Dates and seats",
-        summary="Show the seats of a date",
+        summary="Get the seats of a date",
         says=(
-            "All of them, with the sections; or, with `since`, those that may have changed since "
-            "that version, as they are now. Where that can't be told, or would be longer, the "
-            "answer is all of them again: `complete` says which it is. The tag is the same for "
-            "every form: as long as it stays, no seat has changed. Of a show that is cancelled "
-            "or whose sale has ended there are none to see: 409 `show_closed`."
+            "All seats with the sections; or, with `since`, the present state of the seats that "
+            "may have changed since that version. If the changes are unknown, or longer than the "
+            "map, the answer has all seats: `complete` says which. The entity tag is the same for "
+            "every form: while it stays the same, no seat has changed. A cancelled show, or one "
+            "whose sale has ended, answers 409 `show_closed`."
         ),
         who=Who.ADMITTED,
         params={"concert_id": UUID, "date": date},

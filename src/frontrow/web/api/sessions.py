@@ -1,4 +1,4 @@
-"""Calls that sign a browser in and out: what is secret stays in cookies that scripts can't read."""
+"""Calls that sign a browser in and out; secrets are kept in cookies that scripts can't read."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,14 +18,14 @@ from frontrow.web.endpoint import created, no_content, ok
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Whom a browser's cookies stand for."""
+    """The user, places and operator session of a browser's cookies."""
 
-    user_id: Annotated[UUID | None, Meta(description="The user; null where there is none.")]
+    user_id: Annotated[UUID | None, Meta(description="The user; null if there is none.")]
     signed_in: Annotated[
-        bool, Meta(description="Whether the user signed in at the issuer; else it is a guest.")
+        bool, Meta(description="Whether the user signed in at the issuer; false for a guest.")
     ]
     places: Annotated[
-        list[UUID], Meta(description="The concerts in whose lines the browser has a place.")
+        list[UUID], Meta(description="The concerts in whose line the browser has a place.")
     ]
     operator: Annotated[
         bool, Meta(description="Whether the browser may make the operator's calls.")
@@ -33,18 +33,18 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class OperatorSession(msgspec.Struct, frozen=True):
-    """A browser's right to make the operator's calls."""
+    """A browser's session for the operator's calls."""
 
-    expires_at: Annotated[datetime, Meta(description="When it ends; then sign in again.")]
+    expires_at: Annotated[datetime, Meta(description="When the session ends.")]
 
 
 async def session(ask: Ask) -> Response:
-    """Tells whom the browser's cookies stand for."""
+    """Returns the user, places and operator session of the browser's cookies."""
     return _private(ok(_session(ask, await user_of_browser(ask))))
 
 
 async def sign_in(ask: Ask) -> Response:
-    """Makes a guest and keeps its key in a cookie; the user whom the browser has stays."""
+    """Adds a guest account for the browser, unless it has a user."""
     cookies.check_same_origin(ask)
     user_id = await user_of_browser(ask)
     if user_id is not None:
@@ -58,7 +58,7 @@ async def sign_in(ask: Ask) -> Response:
 
 
 async def sign_out(ask: Ask) -> Response:
-    """Makes the browser forget its user and all places; ends the session of who has signed in."""
+    """Removes the browser's user and places, and ends the session of a user who signed in."""
     cookies.check_same_origin(ask)
     key = cookies.user_key(ask)
     if key is not None:
@@ -85,9 +85,9 @@ def _is_operator(ask: Ask) -> bool:
 
 
 async def operator_session(ask: Ask) -> Response:
-    """Lets the browser make the operator's calls for some hours."""
+    """Opens an operator session of some hours for the browser."""
     if ask.by_cookie:
-        raise CredentialMissing("A session can't renew itself: sign in with the operator's key.")
+        raise CredentialMissing("A session can't renew itself: sign in with the operator key.")
     cookies.check_same_origin(ask)
     value, expires = operator_key(ask.services).new_session()
     response = _private(created(OperatorSession(datetime.fromtimestamp(expires, UTC))))
@@ -96,7 +96,7 @@ async def operator_session(ask: Ask) -> Response:
 
 
 async def end_operator_session(ask: Ask) -> Response:
-    """Makes the browser forget the operator."""
+    """Removes the browser's operator session."""
     cookies.check_same_origin(ask)
     response = no_content()
     cookies.drop_operator(ask, response)
@@ -108,8 +108,8 @@ def _private(response: Response) -> Response:
     return response
 
 
-_NOT_KEPT = {"Cache-Control": "Nobody may keep it."}
-_COOKIE = _NOT_KEPT | {"Set-Cookie": "The session."}
+_NOT_STORED = {"Cache-Control": "Not stored."}
+_COOKIE = _NOT_STORED | {"Set-Cookie": "The session."}
 
 CALLS = (
     Call(
@@ -117,8 +117,8 @@ CALLS = (
         path="/session",
         name="session",
         group="Sessions",
-        summary="Tell whom the browser's cookies stand for",
-        answers=(Answer(200, "The user and the places.", Session, headers=_NOT_KEPT),),
+        summary="Get the browser's user and places",
+        answers=(Answer(200, "The user and the places.", Session, headers=_NOT_STORED),),
         handler=session,
     ),
     Call(
@@ -126,9 +126,9 @@ CALLS = (
         path="/session",
         name="sign_in",
         group="Sessions",
-        summary="Make a guest account for the browser",
+        summary="Add a guest account for the browser",
         says=(
-            "Its key is set as a cookie that scripts can't read. For pages of this server only: "
+            "Its key is set as a cookie that scripts can't read. Only for pages of this server: "
             "the Origin is checked."
         ),
         body=NewUser,
@@ -136,7 +136,7 @@ CALLS = (
         example={},
         answers=(
             Answer(201, "A new guest.", Session, headers=_COOKIE),
-            Answer(200, "The user whom the browser has already.", Session, headers=_NOT_KEPT),
+            Answer(200, "The browser's present user.", Session, headers=_NOT_STORED),
         ),
         refusals=GUEST_REFUSALS,
         handler=sign_in,
@@ -146,12 +146,12 @@ CALLS = (
         path="/session",
         name="sign_out",
         group="Sessions",
-        summary="Make the browser forget its user and places",
+        summary="Remove the browser's user and places",
         says=(
-            "Places in lines are kept; they end by themselves. A session of a user who signed in "
+            "The places stay in their lines until they expire. The session of a user who signed in "
             "at the issuer ends."
         ),
-        answers=(Answer(204, "It has no cookies of ours any more."),),
+        answers=(Answer(204, "The cookies are removed."),),
         refusals=(NotAllowed,),
         handler=sign_out,
     ),
@@ -162,8 +162,8 @@ CALLS = (
         group="Sessions",
         summary="Sign a browser in as the operator",
         says=(
-            "With the operator's key; a session doesn't renew itself. For pages of this server "
-            "only: the Origin is checked."
+            "With the operator key; a session can't renew itself. Only for pages of this server: "
+            "the Origin is checked."
         ),
         who=Who.OPERATOR,
         answers=(Answer(201, "A session.", OperatorSession, headers=_COOKIE),),
@@ -176,8 +176,8 @@ CALLS = (
         path="/admin/session",
         name="operator_sign_out",
         group="Sessions",
-        summary="Make the browser forget the operator",
-        answers=(Answer(204, "It has no session any more."),),
+        summary="Remove the browser's operator session",
+        answers=(Answer(204, "The session cookie is removed."),),
         refusals=(NotAllowed,),
         stored=False,
         handler=end_operator_session,

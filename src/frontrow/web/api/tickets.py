@@ -1,4 +1,4 @@
-"""Calls about tickets: as data, as a QR code, to print, for a calendar; and the gates' keys."""
+"""Calls about tickets: as data, QR code, printable page and calendar entry; and the public keys."""
 
 import asyncio
 from uuid import UUID
@@ -15,37 +15,37 @@ from frontrow.web.tickets import print_page
 from frontrow.web.tickets.calendar import calendar
 from frontrow.web.tickets.wording import texts_of
 
-# Drawing holds the interpreter for two milliseconds: one at a time, beside the loop.
-_drawing = asyncio.Semaphore(1)
+# Rendering blocks the interpreter for two milliseconds: one at a time, in a thread.
+_rendering = asyncio.Semaphore(1)
 
 
 async def keys(ask: Ask) -> Response:
-    """Shows the keys that gates need."""
+    """Returns the public keys for gates."""
     ring = ask.services.tickets.signer.ring
     known = jwks(key.public_key for key in ring.keys.values() if key.public_key is not None)
     return Response(200, [(b"cache-control", b"public, max-age=5")], Content(JSON, encode(known)))
 
 
 async def ticket(ask: Ask) -> Response:
-    """Shows a ticket."""
+    """Returns a ticket."""
     return ok(await _ticket(ask))
 
 
 async def qr(ask: Ask) -> Response:
-    """Draws a ticket's code."""
+    """Returns a ticket's QR code."""
     code, language = _code(await _ticket(ask)), language_of(ask.request)
     title = texts_of(language)["ticket.qr"]
-    async with _drawing:
-        drawn = await asyncio.to_thread(print_page.qr_svg, code, title)
+    async with _rendering:
+        svg = await asyncio.to_thread(print_page.qr_svg, code, title)
     policy = (b"content-security-policy", b"default-src 'none'")
-    return _file(b"image/svg+xml", language, drawn, policy)
+    return _file(b"image/svg+xml", language, svg, policy)
 
 
 async def printable(ask: Ask) -> Response:
-    """Gives a ticket as a page to print."""
+    """Returns a ticket as a printable page."""
     shown = await _ticket(ask)
     code, language = _code(shown), language_of(ask.request)
-    async with _drawing:
+    async with _rendering:
         page = await asyncio.to_thread(print_page.page, shown, code, language)
     return _file(
         b"text/html; charset=utf-8",
@@ -57,7 +57,7 @@ async def printable(ask: Ask) -> Response:
 
 
 async def entry(ask: Ask) -> Response:
-    """Gives a ticket as an entry of a calendar."""
+    """Returns a ticket as a calendar entry."""
     shown = await _ticket(ask)
     language = language_of(ask.request)
     name = f'attachment; filename="ticket-{shown.ticket_id}.ics"'.encode()
@@ -71,10 +71,10 @@ async def _ticket(ask: Ask) -> Ticket:
 
 
 def _code(shown: Ticket) -> str:
-    """The code of a ticket that has one.
+    """Returns the code of a ticket.
 
     Raises:
-        TicketVoid: it has none any more.
+        TicketVoid: the ticket is void.
     """
     if shown.code is None:
         raise TicketVoid(reason=shown.void_reason)
@@ -82,21 +82,21 @@ def _code(shown: Ticket) -> str:
 
 
 def _file(media_type: bytes, language: str, body: bytes, *headers: tuple[bytes, bytes]) -> Response:
-    """A file that its owner's browser may keep for a while, and nobody else."""
-    kept = [
+    """Returns a file that only its owner's browser may cache, for five minutes."""
+    common = [
         (b"cache-control", b"private, max-age=300"),
         (b"content-language", language.encode()),
         (b"vary", b"authorization, cookie, accept-language"),
         (b"x-content-type-options", b"nosniff"),
     ]
-    return Response(200, [*kept, *headers], Content(media_type, body))
+    return Response(200, [*common, *headers], Content(media_type, body))
 
 
 _ONE = {"ticket_id": UUID}
-_KEPT = {
-    "Cache-Control": "The owner's browser, for five minutes.",
-    "Content-Language": "`en` or `ko`: as chosen on a page, else as Accept-Language says.",
-    "Vary": "By whatever may be the credential, and the language.",
+_FILE_HEADERS = {
+    "Cache-Control": "Private, five minutes.",
+    "Content-Language": "`en` or `ko`: the language chosen on a page, else by Accept-Language.",
+    "Vary": "The headers that may hold the credential, and the language.",
 }
 
 CALLS = (
@@ -105,10 +105,10 @@ CALLS = (
         path="/tickets/keys",
         name="ticket_keys",
         group="Tickets",
-        summary="Show the public keys of tickets",
+        summary="Get the public keys of tickets",
         says=(
-            "A gate verifies codes with them, also without the server. One that meets a key id it "
-            "doesn't know asks again."
+            "A gate verifies codes with them without the server. It reads them again when a code "
+            "has an unknown key id."
         ),
         answers=(
             Answer(200, "A JWK set.", TicketKeys, headers={"Cache-Control": "Five seconds."}),
@@ -121,7 +121,7 @@ CALLS = (
         path="/tickets/{ticket_id}",
         name="ticket",
         group="Tickets",
-        summary="Show a ticket",
+        summary="Get a ticket",
         who=Who.USER,
         params=_ONE,
         answers=(Answer(200, "The ticket.", Ticket),),
@@ -133,8 +133,8 @@ CALLS = (
         path="/tickets/{ticket_id}/qr.svg",
         name="ticket_qr",
         group="Tickets",
-        summary="Draw a ticket's code",
-        says="A QR code without a size of its own: it fills its frame.",
+        summary="Get a ticket's QR code",
+        says="It has no size of its own and fills its container.",
         who=Who.USER,
         params=_ONE,
         answers=(
@@ -144,7 +144,7 @@ CALLS = (
                 str,
                 "image/svg+xml",
                 example='<svg viewBox="0 0 57 57">…</svg>',
-                headers=_KEPT,
+                headers=_FILE_HEADERS,
             ),
         ),
         refusals=(NotFound, TicketVoid),
@@ -155,12 +155,14 @@ CALLS = (
         path="/tickets/{ticket_id}/print",
         name="ticket_print",
         group="Tickets",
-        summary="Print a ticket",
-        says="A page that needs nothing else: no script, no font, no image from anywhere.",
+        summary="Get a printable ticket",
+        says="A page that loads nothing: no script, no font, no image.",
         who=Who.USER,
         params=_ONE,
         answers=(
-            Answer(200, "A page.", str, "text/html", example="<!doctype html>…", headers=_KEPT),
+            Answer(
+                200, "A page.", str, "text/html", example="<!doctype html>…", headers=_FILE_HEADERS
+            ),
         ),
         refusals=(NotFound, TicketVoid),
         handler=printable,
@@ -170,8 +172,8 @@ CALLS = (
         path="/tickets/{ticket_id}/calendar.ics",
         name="ticket_calendar",
         group="Tickets",
-        summary="Put a ticket into a calendar",
-        says="The code isn't in it. That of a void ticket cancels the entry.",
+        summary="Get a calendar entry of a ticket",
+        says="It does not contain the code. The entry of a void ticket is a cancellation.",
         who=Who.USER,
         params=_ONE,
         answers=(
@@ -181,7 +183,7 @@ CALLS = (
                 str,
                 "text/calendar",
                 example="BEGIN:VCALENDAR\r\n…\r\nEND:VCALENDAR\r\n",
-                headers={**_KEPT, "Content-Disposition": "The name of the file."},
+                headers={**_FILE_HEADERS, "Content-Disposition": "The name of the file."},
             ),
         ),
         refusals=(NotFound,),

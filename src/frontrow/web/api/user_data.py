@@ -1,4 +1,4 @@
-"""Calls about all that is stored of a user: to have it, and to have it erased."""
+"""Calls about a user's data: export and erasure."""
 
 from blacksheep import Response
 
@@ -13,7 +13,7 @@ _room = exports.room()
 
 
 async def export(ask: Ask) -> Response:
-    """Gives a user all that is stored of them."""
+    """Returns all data of the user."""
     running = exports.Export(
         export_user(
             ask.services.pool,
@@ -24,7 +24,7 @@ async def export(ask: Ask) -> Response:
         _room,
     )
     running.start()
-    first = await running.next_page()  # what it is refused with can be told only now
+    first = await running.next_page()  # before the response starts: reading it may fail
     return Response(200, [_PRIVATE], running.content(ask.request, JSON, first))
 
 
@@ -42,14 +42,14 @@ CALLS = (
         path="/users/me/export",
         name="export_user",
         group="Users",
-        summary="Get everything that is stored about the user",
+        summary="Export the user's data",
         says=(
-            "At one moment. Takes a while in a large house, and of one process only a few run at "
-            "once."
+            "A consistent snapshot. May take long in a large installation; each process runs only "
+            "a few exports at the same time."
         ),
         who=Who.USER,
         answers=(
-            Answer(200, "All of it.", UserExport, headers={"Cache-Control": "For nobody else."}),
+            Answer(200, "The user's data.", UserExport, headers={"Cache-Control": "Private."}),
         ),
         handler=export,
     ),
@@ -60,10 +60,10 @@ CALLS = (
         group="Users",
         summary="Erase the user",
         says=(
-            "At once, the user leaves all lines, holds are let go and every credential ends, here "
-            "at once, on every process within a second. Soon after, places and holds that ended "
-            "without a purchase are nobody's. Transfers, payments and tickets stay, under the "
-            "user's id; tickets get their holders in. It can't be undone."
+            "The user leaves all lines, all holds are released and every credential ends: on this "
+            "process at once, on the others within a second. Soon after, places and holds that "
+            "ended without a payment no longer name the user. Transfers, payments and tickets are "
+            "kept under the user's id, and the tickets stay valid. It can't be undone."
         ),
         who=Who.USER,
         answers=(Answer(204, "The user is erased."),),

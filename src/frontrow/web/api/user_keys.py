@@ -15,17 +15,17 @@ from frontrow.web.endpoint import created, no_content
 
 
 class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What becomes of the key that is asked with."""
+    """What happens to the key of the request."""
 
     keep: Annotated[
-        bool, Meta(description="Whether the key of this request goes on beside the new one.")
+        bool, Meta(description="Whether the key of this request stays valid beside the new one.")
     ] = False
 
 
 async def exchange_key(ask: Ask) -> Response:
-    """Gives the user another key; a page, which must see no key, none."""
+    """Exchanges the user's key; not for a page, which must not see a key."""
     if ask.by_cookie:
-        raise CredentialMissing("A key is shown to no page. Ask with the key itself.")
+        raise CredentialMissing("Pages get no user key. Make this call with the key itself.")
     issued = await ask.services.users.exchange_key(
         ask.user_id, ask.known_user_key, keep=ask.body.keep
     )
@@ -33,13 +33,13 @@ async def exchange_key(ask: Ask) -> Response:
 
 
 async def revoke_other_keys(ask: Ask) -> Response:
-    """Revokes all of the user's keys but the one of the request."""
+    """Revokes all keys of the user except for the one of the request."""
     await ask.services.users.revoke_keys(ask.user_id, kept=ask.user_key)
     return no_content()
 
 
 async def reissue_key(ask: Ask) -> Response:
-    """Gives a user, who lost the old one, a new key."""
+    """Issues a new key for a user who lost the old one."""
     issued, replayed = await ask.services.users.reissue_key(
         ask.params["user_id"], operator_key(ask.services).user_key(ask.idempotency_key)
     )
@@ -62,10 +62,9 @@ CALLS = (
         group="Users",
         summary="Get a new user key",
         says=(
-            "The key of this request is revoked: here at once, on every process within a second. "
-            "An answer that is lost takes the new key with it; who can't afford that asks with "
-            f"`keep` (up to {MOST_KEYS} keys), then revokes the others with the new key. Queue "
-            "tokens aren't touched."
+            "The key of this request is revoked: on this process at once, on the others within a "
+            "second. If the answer is lost, so is the new key; to be safe, ask with `keep` (up to "
+            f"{MOST_KEYS} keys), then revoke the others with the new key. Queue tokens stay valid."
         ),
         who=Who.USER,
         body=NewKey,
@@ -80,7 +79,7 @@ CALLS = (
         name="revoke_other_keys",
         group="Users",
         summary="Revoke all other user keys",
-        says="The key of this request goes on.",
+        says="The key of this request stays valid.",
         who=Who.USER,
         answers=(Answer(204, "The others are revoked."),),
         handler=revoke_other_keys,
@@ -90,11 +89,10 @@ CALLS = (
         path="/admin/users/{user_id}/keys",
         name="reissue_key",
         group="Operator",
-        summary="Give a user a new key",
+        summary="Issue a new user key",
         says=(
-            "For one who lost the old key, or whose key somebody else has: all keys before it are "
-            "revoked. Asked again without an `Idempotency-Key`, it gives another key and revokes "
-            "this one."
+            "For a user whose key was lost or stolen: all earlier keys are revoked. Repeated "
+            "without an `Idempotency-Key`, the call issues another key and revokes this one."
         ),
         who=Who.OPERATOR,
         params=_USER,
@@ -109,7 +107,7 @@ CALLS = (
         name="revoke_keys",
         group="Operator",
         summary="Revoke all keys of a user",
-        says="The account stays; what it has is out of reach until a key is given again.",
+        says="The account stays, but can't be used until a new key is issued.",
         who=Who.OPERATOR,
         params=_USER,
         answers=(Answer(204, "They are revoked."),),

@@ -19,37 +19,37 @@ _LISTED = 100
 
 
 class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing is asked of a guest but, where the server is set up so, some proof of work."""
+    """A new guest account; with proof of work, if the server requires it."""
 
     altcha: Annotated[
         Annotated[str, Meta(max_length=LONGEST_PAYLOAD)] | None,
-        Meta(description="What an ALTCHA client makes of the challenge: base64 of its JSON."),
+        Meta(description="The solved challenge of an ALTCHA client: base64 of its JSON."),
     ] = None
 
 
 class ChallengeParameters(msgspec.Struct, frozen=True, rename="camel"):
-    """What is to be found, in ALTCHA's format (version 2)."""
+    """The parameters of a challenge in ALTCHA's format (version 2)."""
 
-    algorithm: Annotated[str, Meta(description="How a key is derived.")]
-    nonce: Annotated[str, Meta(description="The password's beginning; the counter follows.")]
+    algorithm: Annotated[str, Meta(description="The key derivation function.")]
+    nonce: Annotated[str, Meta(description="The start of the password; the counter follows.")]
     salt: Annotated[str, Meta(description="The salt of each derivation.")]
     cost: Annotated[int, Meta(description="Iterations of one derivation.")]
     key_length: Annotated[int, Meta(description="Bytes of a derived key.")]
-    key_prefix: Annotated[str, Meta(description="How the key that is looked for begins.")]
-    key_signature: Annotated[str, Meta(description="The server's; to be sent back as it is.")]
-    expires_at: Annotated[int, Meta(description="Until when it may be used (Unix time).")]
-    data: Annotated[dict[str, str], Meta(description="The server's; to be sent back as it is.")]
+    key_prefix: Annotated[str, Meta(description="The prefix of the key to find.")]
+    key_signature: Annotated[str, Meta(description="Return it unchanged.")]
+    expires_at: Annotated[int, Meta(description="When it expires (Unix time).")]
+    data: Annotated[dict[str, str], Meta(description="Return it unchanged.")]
 
 
 class Challenge(msgspec.Struct, frozen=True):
     """A challenge for an ALTCHA client."""
 
     parameters: ChallengeParameters
-    signature: Annotated[str, Meta(description="The server's; to be sent back as it is.")]
+    signature: Annotated[str, Meta(description="Return it unchanged.")]
 
 
 class Me(msgspec.Struct, frozen=True):
-    """What a user has, readable without a line."""
+    """A user's balance, reservations, payments and tickets."""
 
     user_id: UUID
     balance: Annotated[int, Meta(description="In the currency's minor unit.")]
@@ -62,25 +62,25 @@ class Me(msgspec.Struct, frozen=True):
 
 
 GUEST_REFUSALS = (NotAllowed, ChallengeRequired, ChallengeFailed)
-"""What a call that makes a guest may be refused with."""
+"""The errors of a call that adds a guest account."""
 
 
 async def challenge(ask: Ask) -> Response:
-    """Gives a challenge, where one is asked for."""
+    """Returns a challenge."""
     if ask.services.challenges is None:
-        raise NotFound("No proof of work is asked for here.")
+        raise NotFound("This server requires no proof of work.")
     response = ok(ask.services.challenges.new())
     response.add_header(b"cache-control", b"no-store")
     return response
 
 
 async def add_user(ask: Ask) -> Response:
-    """Makes a guest account."""
+    """Adds a guest account."""
     return created(await ask.services.guests.add(ask.body.altcha))
 
 
 async def me(ask: Ask) -> Response:
-    """Shows what the user has."""
+    """Returns the user's balance, reservations, payments and tickets."""
     services = ask.services
     balance = await services.ledger.balance(ask.user_id)
     return ok(
@@ -103,11 +103,11 @@ CALLS = (
         path="/users",
         name="add_user",
         group="Users",
-        summary="Make a guest account",
+        summary="Add a guest account",
         says=(
-            "The key is shown this once: it is stored only as a hash. Where users sign in at an "
-            "OpenID issuer, there may be no guests. Where proof of work is asked for, a solved "
-            "challenge goes along: see GET /users/challenge."
+            "The key is shown only once: it is stored as a hash. A server whose users sign in at "
+            "an OpenID issuer may have no guests. If the server requires proof of work, send a "
+            "solved challenge: see GET /users/challenge."
         ),
         body=NewUser,
         makes_guest=True,
@@ -121,17 +121,17 @@ CALLS = (
         path="/users/challenge",
         name="challenge",
         group="Users",
-        summary="Get a challenge before a guest account",
+        summary="Get a challenge for a guest account",
         says=(
-            "For an ALTCHA client (proof of work, version 2), which makes of it what POST /users "
-            "takes as `altcha`. Each one gives one account. 404 where none is asked for."
+            "For an ALTCHA client (proof of work, version 2), whose solution is the `altcha` of "
+            "POST /users. Each challenge gives one account. 404 if none is required."
         ),
         answers=(
             Answer(
                 200,
                 "The challenge.",
                 Challenge,
-                headers={"Cache-Control": "Nobody may keep it."},
+                headers={"Cache-Control": "Not stored."},
             ),
         ),
         refusals=(NotFound,),
@@ -143,8 +143,8 @@ CALLS = (
         path="/users/me",
         name="me",
         group="Users",
-        summary="Show what the user has",
-        says="Needs no line. Lists up to 100 of each kind; /payments and …/transfers page on.",
+        summary="Get the user with reservations, payments and tickets",
+        says="Needs no queue token. Up to 100 of each kind; /payments and …/transfers have all.",
         who=Who.USER,
         answers=(Answer(200, "The user.", Me),),
         handler=me,

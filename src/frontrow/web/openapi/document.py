@@ -8,37 +8,38 @@ from frontrow.web.openapi.operations import HEADERS, SECURITY_SCHEMES, operation
 from frontrow.web.openapi.schemas import Json, Schemas
 
 _INTRODUCTION = """\
-Sells concert tickets: a fair line in front, seats that can't be sold twice, money that always \
-adds up.
+A booking server for concerts: a fair line, seats that can't be sold twice, money that always adds \
+up.
 
-A buyer's path: make a guest account (`POST /users`), join the concert's line \
-(`POST /queue/tokens`), poll until admitted (`GET /queue/tokens/me`), look at dates and seats, \
+A buyer's path: add a guest account (`POST /users`), join the concert's line \
+(`POST /queue/tokens`), poll until admitted (`GET /queue/tokens/me`), read dates and seats, \
 hold seats (`POST /reservations`), charge the balance, pay (`POST /payments`).
 
-JSON in and out; an unknown field or parameter is an error. Times are RFC 3339, given in UTC and \
-taken with any offset; dates are those of the venue's time zone. Money is an integer in the \
-currency's minor unit (KRW has none: 50000 is ₩50,000). A request body is at most 64 KiB. \
-What answers GET answers HEAD too.
+Requests and responses are JSON; an unknown field or parameter is an error. Times are RFC 3339: \
+responses use UTC, requests may use any offset. Dates are in the venue's time zone. Money is an \
+integer in the currency's minor unit (KRW has none: 50000 is ₩50,000). A request body has at most \
+64 KiB. Every GET path also answers HEAD.
 
-`Idempotency-Key` makes asking again safe: same key, same request, same answer, marked with \
-`Idempotency-Replayed: true`. Only successes are remembered. Calls that change nothing when they \
-are asked again, such as to pause, to cancel a show or to retire a key, need none.
+`Idempotency-Key` makes a repeated request safe: with the same key and the same request the first \
+answer is returned again, marked with `Idempotency-Replayed: true`. Only successes are remembered. \
+Calls that change nothing when they are repeated, such as pausing a waiting room, cancelling a \
+show or retiring a key, don't need it.
 
-What is refused is refused as a problem (RFC 9457) with a stable `code`, and has changed nothing.\
+Errors are problems (RFC 9457) with a stable `code`. A refused request has changed nothing.\
 """
 
 _TAGS = {
     "Users": "Guest accounts.",
     "Line": "A place in the line in front of one concert: waiting → admitted → finished.",
-    "Dates and seats": "What is on sale.",
-    "Reservations": "Seats held for a while: all of them or none.",
-    "Balance": "The prepaid balance, and the ledger behind it.",
-    "Payments": "The purchase, in one transaction, and the tickets it gives.",
-    "Tickets": "Owned seats: signed codes, to be shown at the gate once.",
-    "Sessions": "For the pages of this server: the credentials as cookies that scripts can't read, "
-    "accepted on same-origin calls wherever `Authorization` is; that goes before them. "
-    "`Frontrow-Concert` says which concert's place makes a call that has none in its path.",
-    "Operator": "For those who run the sale.",
+    "Dates and seats": "Concerts, dates and seats on sale.",
+    "Reservations": "Seats held for a limited time: all of them or none.",
+    "Balance": "The prepaid balance and its ledger.",
+    "Payments": "Purchases, each in one transaction, and refunds.",
+    "Tickets": "Owned seats with signed codes, each checked in once.",
+    "Sessions": "For the pages of this server: credentials in cookies that scripts can't read. "
+    "Same-origin calls accept them in place of `Authorization`, which takes precedence. "
+    "`Frontrow-Concert` names the concert whose place makes a call without one in its path.",
+    "Operator": "Calls for the operator of the sale.",
     "Around it": "Health, metrics, this document.",
 }
 

@@ -1,8 +1,7 @@
-"""The story that the examples of the API tell: one buyer, who pays two seats and gives them back.
+"""The examples of a purchase: a user pays for two seats and has them refunded.
 
-Whatever tells of the purchase is made here from the same seats, price and times, so that the sums
-are right wherever a client looks (``tests/web/test_examples.py``). The other examples are in
-``glossary.py``.
+All examples of the purchase are built from the same seats, price and times, so that they agree
+(``tests/web/test_examples.py``). The other examples are in ``field_descriptions.py``.
 """
 
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ CODE = (
     "ASH-Md8sH55NantMjZ4PGis8TV5gfJ5meXQlQN6US-B_wfkK5wAAAAcOSu507XSM1SbWa0"
     "p7K7bOLRHoum5Nm4U5Os47fPdfZDc2uCrD5o52Czz6RKPG1LadLD9jN_LaIbliTL_t8QkK"
 )
-"""Of the first ticket, signed with RFC 8032's first test key."""
+"""The code of the first ticket, signed with RFC 8032's first test key."""
 _OTHER_TICKET = "8d3e5f7a-1b2c-4d6e-8f90-2b3c4d5e6f71"
 _OTHER_CODE = (
     "ASH-Md-NPl96GyxNbo-QKzxNXm9xfJ5meXQlQN6US-B_wfkK5wAAAAhCpKLSGlS6PtLITfNEAPEQ"
@@ -49,7 +48,7 @@ REFUNDED_AT = "2026-11-24T08:15:40.118203Z"
 LET_IN_AT = "2027-03-14T10:02:41.318774Z"
 
 NUMBER = 496
-"""The buyer's number in the line."""
+"""The user's number in the line."""
 
 _TICKETS = list(zip((TICKET, _OTHER_TICKET), SEATS, (CODE, _OTHER_CODE), strict=True))
 
@@ -93,7 +92,7 @@ _REFUND: Mapping[str, Any] = {
 
 
 def refunded(reason: str) -> Mapping[str, Any]:
-    """The payment after its refund by ``buyer`` or ``operator``: its tickets have no codes."""
+    """Returns the payment after its refund by ``buyer`` or ``operator``: its tickets are void."""
     return {
         **_PAID,
         "state": "refunded",
@@ -103,7 +102,7 @@ def refunded(reason: str) -> Mapping[str, Any]:
 
 
 def _ticket(ticket: str, number: int, code: str) -> Mapping[str, Any]:
-    """A ticket in full."""
+    """Returns a complete ticket."""
     return {
         "ticket_id": ticket,
         "payment_id": PAYMENT,
@@ -225,4 +224,4 @@ EXAMPLES: Mapping[str, Any] = {
     "SeatMap.numbers": SEATS,
     "SeatMap.states": "hh",
 }
-"""By ``Type`` or ``Type.field``; ``glossary.EXAMPLES`` has the other fields' examples."""
+"""By ``Type`` or ``Type.field``; ``field_descriptions.EXAMPLES`` has the others."""

@@ -1,4 +1,4 @@
-"""One call of the table as an operation of the OpenAPI document."""
+"""Builds the OpenAPI operation of a call."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -46,55 +46,55 @@ _SECURITY: dict[Who, list[str]] = {
     Who.OPERATOR: ["operatorKey"],
 }
 _WHO = {
-    Who.NOBODY: "Anybody.",
-    Who.USER: "A user key, or an ID token where this server takes them.",
+    Who.NOBODY: "No credential.",
+    Who.USER: "A user key, or an ID token if this server accepts them.",
     Who.TOKEN: "A queue token.",
     Who.ADMITTED: "An admitted queue token; the first such call claims the place.",
     Who.USER_OR_TOKEN: "A user key (or an ID token), or a queue token.",
     Who.USER_OR_ADMITTED: "A user key (or an ID token), or an admitted queue token.",
-    Who.OPERATOR: "The operator's key.",
+    Who.OPERATOR: "The operator key.",
 }
 _RATE_LIMIT = ("RateLimit-Policy", "RateLimit")
 _ADMITTED = {Who.ADMITTED, Who.USER_OR_ADMITTED}
 
 HEADERS: dict[str, Json] = {
     "X-Request-Id": {
-        "description": "Names this request in the logs: the caller's name for it, or a new one.",
+        "description": "The id of the request in the logs: the caller's, or a new one.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
         "example": "checkout-1",
     },
     "Idempotency-Replayed": {
-        "description": "`true` where this had been done before, with the same Idempotency-Key.",
+        "description": "`true` if an earlier request with the same key got this answer.",
         "schema": {"type": "string", "const": "true"},
         "example": "true",
     },
     "ETag": {
-        "description": "Names this version, for If-None-Match or If-Match.",
+        "description": "The version, for If-None-Match or If-Match.",
         "required": True,
         "schema": {"type": "string"},
         "example": '"5d41402a-1f4"',
     },
     "Cache-Control": {
-        "description": "Who may keep this answer.",
+        "description": "Who may store the answer, and how long.",
         "required": True,
         "schema": {"type": "string"},
         "example": "private, no-cache",
     },
     "Vary": {
-        "description": "Which headers of the request the answer depends on.",
+        "description": "The request headers that the answer depends on.",
         "required": True,
         "schema": {"type": "string"},
         "example": "accept",
     },
     "Content-Language": {
-        "description": "What it is written in.",
+        "description": "The language of the answer.",
         "required": True,
         "schema": {"type": "string", "enum": ["en", "ko"]},
         "example": "en",
     },
     "Content-Disposition": {
-        "description": "The name to keep it under.",
+        "description": "The suggested file name.",
         "schema": {"type": "string"},
         "example": 'attachment; filename="order.csv"',
     },
@@ -104,29 +104,29 @@ HEADERS: dict[str, Json] = {
         "example": "frontrow_user=…; Path=/; HttpOnly; SameSite=Strict",
     },
     "WWW-Authenticate": {
-        "description": "The scheme that credentials are given in.",
+        "description": "The authentication scheme.",
         "required": True,
         "schema": {"type": "string", "const": "Bearer"},
         "example": "Bearer",
     },
     "RateLimit-Policy": {
         "description": (
-            "The limit that the answer tells of: `q` requests at once, and again `q` in each `w` "
-            "seconds (draft-ietf-httpapi-ratelimit-headers-11)."
+            "The rate limit: a burst of `q` requests, and `q` requests per `w` seconds "
+            "(draft-ietf-httpapi-ratelimit-headers-11)."
         ),
         "schema": {"type": "string"},
         "example": '"user";q=500;w=10',
     },
     "RateLimit": {
         "description": (
-            "What is left of it: `r` requests within `t` seconds. Told of a user once it is less "
-            "than half."
+            "The remaining quota: `r` requests within `t` seconds. Present for a user when less "
+            "than half is left."
         ),
         "schema": {"type": "string"},
         "example": '"user";r=499;t=1',
     },
     "Retry-After": {
-        "description": "Ask again after this many seconds.",
+        "description": "Try again after this number of seconds.",
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
         "example": 1,
@@ -135,13 +135,13 @@ HEADERS: dict[str, Json] = {
 
 
 def refusals(call: Call) -> list[type[DomainError]]:
-    """Everything that a call may be refused with, by status: by the table, and by what it is."""
+    """Returns all errors of a call in the order of their status: its own and the general ones."""
     found: list[type[DomainError]] = [Malformed, InvalidRequest, RateLimited, *call.refusals]
     if call.who is not Who.NOBODY:
         found += [CredentialMissing, CredentialInvalid]
     if call.who in _ADMITTED:
         found += [TokenFinished, NotAdmitted]
-    if call.method != "GET":  # where there is nothing to say, {} may say it
+    if call.method != "GET":  # {} is accepted as an empty body
         found += [TooLarge, UnsupportedMediaType]
     if call.idempotent:
         found.append(IdempotencyKeyReused)
@@ -152,12 +152,12 @@ def refusals(call: Call) -> list[type[DomainError]]:
 
 
 def operation(call: Call, schemas: Schemas) -> Json:
-    """The operation: who may call, with what, and everything that may be answered."""
+    """Returns the operation: credential, parameters, body and all responses."""
     described: Json = {
         "operationId": call.name,
         "tags": [call.group],
         "summary": call.summary,
-        "description": f"{call.says}\n\nWho may call: {_WHO[call.who]}".strip(),
+        "description": f"{call.says}\n\nCredential: {_WHO[call.who]}".strip(),
         "security": [{scheme: []} for scheme in _SECURITY[call.who]],
         "parameters": _parameters(call, schemas),
     }
@@ -233,7 +233,7 @@ def _path_parameter(name: str, kind: Any) -> Json:  # noqa: ANN401 - any type th
 
 
 def _query_parameter(name: str, field: Json) -> Json:
-    """A parameter that may be left out; ``null`` can't be said in a query."""
+    """Returns an optional parameter; a query can't express ``null``."""
     schema = {key: value for key, value in field.items() if key not in ("description", "examples")}
     if "anyOf" in schema:
         schema = schema["anyOf"][0]
@@ -259,7 +259,7 @@ def _header_parameter(name: str, says: str, schema: Json, example: str) -> Json:
 
 
 def _success(call: Call, answers: Sequence[Answer], schemas: Schemas) -> Json:
-    """One status; several answers under it differ in their media types."""
+    """Returns the response of a status; its answers differ in their media types."""
     headers = ["X-Request-Id", *chain.from_iterable(answer.headers for answer in answers)]
     if (
         answers[0].status == HTTPStatus.NOT_MODIFIED
@@ -285,7 +285,7 @@ def _success(call: Call, answers: Sequence[Answer], schemas: Schemas) -> Json:
 
 
 def _is_users(call: Call) -> bool:
-    """Whether it is counted to a user, and so any answer may tell how many more there may be."""
+    """Returns whether the call counts against a user's rate limit, which its answers may report."""
     return call.who not in (Who.NOBODY, Who.OPERATOR)
 
 

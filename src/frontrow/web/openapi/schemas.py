@@ -1,4 +1,4 @@
-"""The schemas of the OpenAPI document: the types of the table, explained by the glossary."""
+"""The schemas of the OpenAPI document: the types of the calls, with descriptions and examples."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ _TIME = ("_at", "_until")
 
 
 class Schemas:
-    """The components of a document, and the schema and an example of each type that calls use."""
+    """The schemas of a document's components, and an example of each type."""
 
     def __init__(self, calls: Iterable[Call]) -> None:
         types = list(dict.fromkeys(_types(calls)))
@@ -32,35 +32,35 @@ class Schemas:
         for name, component in components.items():
             component["examples"] = [self._example_of_component(name, component)]
         self.problems = {error: self._add_problem(error) for error in KINDS}
-        """The schema of each error's answer, and its example."""
+        """The schema of each error's response, and its example."""
 
     def of(self, kind: Any) -> Json:  # noqa: ANN401 - any type that the table names
-        """The schema of a type."""
+        """Returns the schema of a type."""
         return self._of_type[kind]
 
     def example(self, kind: Any) -> Any:  # noqa: ANN401 - as its schema says
-        """An example of a type."""
+        """Returns an example of a type."""
         return self._example(self._of_type[kind], "", "")
 
     def fields(self, kind: Any) -> Json:  # noqa: ANN401 - any type that the table names
-        """The schemas of a structure's fields."""
+        """Returns the schemas of a struct's fields."""
         fields: Json = self._resolve(self._of_type[kind])["properties"]
         return fields
 
     def required(self, kind: Any) -> list[str]:  # noqa: ANN401 - any type that the table names
-        """The fields of a structure that must be given."""
+        """Returns the required fields of a struct."""
         names: list[str] = self._resolve(self._of_type[kind])["required"]
         return names
 
     def components(self, *, without: Iterable[Any] = ()) -> dict[str, Json]:
-        """All named schemas, in alphabetical order."""
+        """Returns all named schemas in alphabetical order."""
         hidden = {self._of_type[kind]["$ref"].removeprefix(_PLACE) for kind in without}
         return {
             name: schema for name, schema in sorted(self._components.items()) if name not in hidden
         }
 
     def _add_problem(self, error: type[DomainError]) -> tuple[Json, Json]:
-        """A schema for the answer of one error: its shape, with the code and status fixed."""
+        """Returns the schema of an error's response: its type with a constant code and status."""
         status, title, shape = KINDS[error]
         base = self._components[shape.__name__]
         fixed = {"code": error.code, "status": status, "title": title}
@@ -94,14 +94,14 @@ class Schemas:
         return schema
 
     def _example_of_component(self, name: str, component: Json) -> Json:
-        """The example of a whole type, or one put together of its fields'."""
+        """Returns the example of a type, or one built from the examples of its fields."""
         return EXAMPLES.get(name) or {
             field: self._example(schema, name, field)
             for field, schema in component["properties"].items()
         }
 
     def _example(self, schema: Json, owner: str, field: str) -> Any:  # noqa: ANN401 - as the schema says
-        """The glossary's example of a field; of what isn't one, an example put together."""
+        """Returns the example of a field, or one built from its schema."""
         known = _example_of_field(owner, field)
         if known is not None:
             return known[0]
@@ -124,7 +124,7 @@ def _types(calls: Iterable[Call]) -> Iterable[Any]:
 
 
 def _explain(owner: str, component: Json) -> None:
-    """Adds what the types don't say: meanings, examples, the format of times."""
+    """Adds what the types lack: descriptions, examples, the format of times."""
     component["description"] = component.get("description", "").replace("``", "`")
     component.update(RULES.get(owner, {}))
     for field, schema in component["properties"].items():
@@ -145,18 +145,18 @@ def _explain(owner: str, component: Json) -> None:
 
 
 def _lift_description(schema: Json) -> None:
-    """What is said of the value of an optional field is said of the field."""
+    """Moves the description from the value of an optional field to the field."""
     for part in schema.get("anyOf", ()):
         if "description" in part and "$ref" not in part:
             schema.setdefault("description", part.pop("description"))
 
 
 def _example_of_field(owner: str, field: str) -> list[Any] | None:
-    """The field as the whole type's example has it; or else its own, in a list."""
+    """Returns the field's example from the example of its type, or its own; in a list."""
     whole = EXAMPLES.get(owner, {})
     return [whole[field]] if field in whole else _look_up(EXAMPLES, owner, field)
 
 
 def _look_up(words: Mapping[str, Any], owner: str, field: str) -> list[Any] | None:
-    """What stands under ``owner.field`` or ``field``; in a list, since ``None`` may stand there."""
+    """Returns the entry of ``owner.field`` or ``field``; in a list, since it may be ``None``."""
     return next(([words[key]] for key in (f"{owner}.{field}", field) if key in words), None)

@@ -23,28 +23,28 @@ _EXAMPLE_SHOW = {"starts_at": "2027-03-14T19:30:00+09:00", "price": 50000}
 
 
 class NewConcertWithRoom(NewConcert, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A concert to be put on sale, with its line."""
+    """A new concert with its waiting room."""
 
     waiting_room: RoomSettings = RoomSettings()
 
 
 class Statistics(LineStatistics, frozen=True):
-    """How a sale is doing: the line and what it sells."""
+    """Statistics of a sale: its line and its seats."""
 
     seats: SeatCounts
     revenue: Annotated[int, Meta(description="In the currency's minor unit.")]
-    holds_expired: Annotated[int, Meta(description="Holds that ended unpaid.")]
+    holds_expired: Annotated[int, Meta(description="Holds that expired unpaid.")]
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """Each invariant with what was found."""
+    """The invariants and their violations."""
 
     violations: int
     findings: list[Finding]
 
 
 async def create_concert(ask: Ask) -> Response:
-    """Puts a concert on sale."""
+    """Creates a concert."""
     ask.body.waiting_room.check("/waiting_room")
     made, replayed = await ask.services.concerts.create(
         ask.body, ask.body.waiting_room, ask.idempotency_key
@@ -84,19 +84,19 @@ async def configure(ask: Ask) -> Response:
 
 
 async def pause(ask: Ask) -> Response:
-    """Stops calling."""
+    """Pauses admission."""
     await ask.services.rooms.pause(ask.params["concert_id"], paused=True)
     return await waiting_room(ask)
 
 
 async def resume(ask: Ask) -> Response:
-    """Calls again."""
+    """Resumes admission."""
     await ask.services.rooms.pause(ask.params["concert_id"], paused=False)
     return await waiting_room(ask)
 
 
 async def statistics(ask: Ask) -> Response:
-    """Shows how a sale is doing."""
+    """Returns the statistics of a sale."""
     concert_id: UUID = ask.params["concert_id"]
     line = await ask.services.rooms.statistics(concert_id)
     sales = await ask.services.paying.sales(concert_id)
@@ -121,10 +121,10 @@ CALLS = (
         path="/admin/concerts",
         name="create_concert",
         group="Operator",
-        summary="Put a concert on sale",
+        summary="Create a concert",
         says=(
-            "With its waiting room, shows and seats, all or nothing. A show has sections, or one "
-            "price for all its seats; numbers run 1..n through the sections in order."
+            "With its waiting room, shows and seats, in one transaction. A show has sections, or "
+            "one price for all seats; seat numbers run 1..n through the sections in order."
         ),
         who=Who.OPERATOR,
         body=NewConcertWithRoom,
@@ -143,12 +143,12 @@ CALLS = (
         name="change_concert",
         group="Operator",
         summary="Change a concert",
-        says="What is left out stays. Holds that are running keep their time.",
+        says="Fields that are left out stay as they are. Active holds keep their end.",
         who=Who.OPERATOR,
         params=_CONCERT,
         body=ConcertChange,
         example={"hold_seconds": 240},
-        answers=(Answer(200, "What was changed.", ConcertChange),),
+        answers=(Answer(200, "The changes.", ConcertChange),),
         refusals=(NotFound,),
         handler=change_concert,
     ),
@@ -172,7 +172,7 @@ CALLS = (
         path="/admin/concerts/{concert_id}/waiting-room",
         name="waiting_room",
         group="Operator",
-        summary="Show how a waiting room is set up",
+        summary="Get the settings of a waiting room",
         who=Who.OPERATOR,
         params=_CONCERT,
         answers=(_SETTINGS,),
@@ -203,8 +203,8 @@ CALLS = (
         path="/admin/concerts/{concert_id}/waiting-room/pause",
         name="pause_waiting_room",
         group="Operator",
-        summary="Stop calling people",
-        says="Those who are in go on.",
+        summary="Pause admission",
+        says="Admitted users may finish.",
         who=Who.OPERATOR,
         params=_CONCERT,
         answers=(_SETTINGS,),
@@ -216,7 +216,7 @@ CALLS = (
         path="/admin/concerts/{concert_id}/waiting-room/resume",
         name="resume_waiting_room",
         group="Operator",
-        summary="Call people again",
+        summary="Resume admission",
         who=Who.OPERATOR,
         params=_CONCERT,
         answers=(_SETTINGS,),
@@ -228,10 +228,10 @@ CALLS = (
         path="/admin/concerts/{concert_id}/stats",
         name="statistics",
         group="Operator",
-        summary="Show how a sale is doing",
+        summary="Get the statistics of a sale",
         who=Who.OPERATOR,
         params=_CONCERT,
-        answers=(Answer(200, "The line and the sales, counted.", Statistics),),
+        answers=(Answer(200, "The statistics.", Statistics),),
         refusals=(NotFound,),
         handler=statistics,
     ),
@@ -241,9 +241,9 @@ CALLS = (
         name="audit",
         group="Operator",
         summary="Check every invariant on the live database",
-        says="In one snapshot. Looks at everything: takes a while on a large database.",
+        says="In one snapshot. It reads everything, and may take long on a large database.",
         who=Who.OPERATOR,
-        answers=(Answer(200, "Each invariant with what was found.", Audit),),
+        answers=(Answer(200, "The invariants and their violations.", Audit),),
         handler=run_audit,
     ),
 )

@@ -1,4 +1,4 @@
-"""The order of a line as an export: a long answer, streamed, as JSON or as CSV."""
+"""The export of a line: a streamed response, as JSON or as CSV."""
 
 import re
 from urllib.request import parse_http_list
@@ -19,7 +19,7 @@ _WEIGHT = re.compile(r";\s*q\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?)\s*(?:;|$)", re.IGNOR
 
 
 async def order(ask: Ask) -> Response:
-    """Writes a line down as it was served."""
+    """Exports a line in number order."""
     request, concert_id = ask.request, ask.params["concert_id"]
     form = CSV if prefers_csv(request) else JSON
     export = exports.Export(
@@ -33,7 +33,7 @@ async def order(ask: Ask) -> Response:
         _room,
     )
     export.start()
-    first = await export.next_page()  # what it is refused with can be told only now
+    first = await export.next_page()  # before the response starts: reading it may fail
 
     if form is JSON:
         return Response(200, [_VARY], export.content(request, _JSON, first))
@@ -43,9 +43,9 @@ async def order(ask: Ask) -> Response:
 
 
 def prefers_csv(request: Request) -> bool:
-    """Whether a request would rather have CSV than JSON; or names CSV, and likes it no less.
+    """Returns whether a request prefers CSV to JSON, or names CSV with an equal weight.
 
-    By the weights in ``Accept``, of which the most specific range counts (RFC 9110, 12.5.1).
+    Weights are those of the most specific range in ``Accept`` (RFC 9110, 12.5.1).
     """
     weights: dict[str, float] = {}
     for accepted in parse_http_list(b",".join(request.headers.get(b"accept")).decode("latin-1")):
@@ -70,7 +70,7 @@ _CSV_EXAMPLE = "".join(
         "2,1,admitted,,2026-11-22T09:58:12.619440Z,2026-11-22T10:00:00.113907Z,",
     )
 )
-_VARIES = {"Vary": "By Accept."}
+_VARIES = {"Vary": "Accept."}
 
 CALLS = (
     Call(
@@ -78,11 +78,11 @@ CALLS = (
         path="/admin/concerts/{concert_id}/order",
         name="order",
         group="Operator",
-        summary="Export the order of a line",
+        summary="Export a line",
         says=(
-            "Every place as it was served, at one moment; CSV with `Accept: text/csv`. Takes a "
-            "while for a long line. An export that isn't taken within five minutes is cut off, and "
-            "of one process only a few run at once."
+            "Every place in number order, as one snapshot; CSV with `Accept: text/csv`. May take "
+            "long for a long line. An export that is not read within five minutes is cut off; each "
+            "process runs only a few at the same time."
         ),
         who=Who.OPERATOR,
         params={"concert_id": UUID},
@@ -90,7 +90,7 @@ CALLS = (
             Answer(200, "The line.", LineOrder, headers=_VARIES),
             Answer(
                 200,
-                "Or, as CSV with a header line.",
+                "The line as CSV with a header line.",
                 str,
                 "text/csv",
                 example=_CSV_EXAMPLE,

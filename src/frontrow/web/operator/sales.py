@@ -1,4 +1,4 @@
-"""The operator's calls about what is held and sold."""
+"""The operator's calls about holds and sales."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -17,26 +17,29 @@ from frontrow.web.listings import PaymentsQuery
 
 
 class HoldsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many."""
+    """The size of a list of holds."""
 
-    limit: Annotated[int, Meta(ge=1, le=200, description="Most of them.")] = 50
+    limit: Annotated[int, Meta(ge=1, le=200, description="Maximum number of holds.")] = 50
 
 
 class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much."""
+    """The length of a history."""
 
     minutes: Annotated[
-        int, Meta(ge=1, le=LONGEST_MINUTES, description="How many, the present one included.")
+        int,
+        Meta(
+            ge=1, le=LONGEST_MINUTES, description="The number of minutes, the present one included."
+        ),
     ] = 60
 
 
 async def shows(ask: Ask) -> Response:
-    """Lists the shows of a concert."""
+    """Returns the shows of a concert and their sales."""
     return ok(await sales.shows_of_concert(ask.services.pool, ask.params["concert_id"]))
 
 
 async def payments(ask: Ask) -> Response:
-    """Lists the payments of a concert."""
+    """Returns the payments of a concert."""
     page = ask.query or PaymentsQuery()
     concert_id = await _concert(ask)
     found = await sales.payments_of_concert(
@@ -50,7 +53,7 @@ async def payments(ask: Ask) -> Response:
 
 
 async def look_up(ask: Ask) -> Response:
-    """Finds the payments that an id stands for."""
+    """Returns the payments found by an id."""
     found = await sales.payments_of_id(
         ask.services.pool, ask.params["any_id"], currency=ask.services.settings.currency
     )
@@ -58,13 +61,13 @@ async def look_up(ask: Ask) -> Response:
 
 
 async def holds(ask: Ask) -> Response:
-    """Lists the holds that end next."""
+    """Returns the holds that end next."""
     query = ask.query or HoldsQuery()
     return ok(await live_holds(ask.services.pool, await _concert(ask), limit=query.limit))
 
 
 async def history(ask: Ask) -> Response:
-    """Shows a line's last minutes."""
+    """Returns the last minutes of a line."""
     query = ask.query or HistoryQuery()
     concert_id: UUID = ask.params["concert_id"]
     return ok(await line_history(ask.services.pool, concert_id, minutes=query.minutes))
@@ -115,10 +118,10 @@ CALLS = (
     Call(
         path="/admin/concerts/{concert_id}/history",
         name="history",
-        summary="Show the last minutes of a line",
-        says="Counted from its places: takes as long as the statistics.",
+        summary="Get the last minutes of a line",
+        says="Counted from its places; costs as much as the statistics.",
         query=HistoryQuery,
-        answers=(Answer(200, "Minute by minute.", LineHistory),),
+        answers=(Answer(200, "Counts per minute.", LineHistory),),
         handler=history,
         **_OF_CONCERT,
     ),
@@ -127,9 +130,9 @@ CALLS = (
         path="/admin/lookups/{any_id}",
         name="look_up",
         group="Operator",
-        summary="Find the payments that an id stands for",
+        summary="Find payments by an id",
         says=(
-            "Of a payment, a reservation, a ticket, or a user: of one the newest "
+            "The id of a payment, a reservation, a ticket or a user; of a user the newest "
             f"{sales.LOOKED_UP}."
         ),
         who=Who.OPERATOR,

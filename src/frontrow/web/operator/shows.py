@@ -1,4 +1,4 @@
-"""The operator's calls about one show."""
+"""The operator's calls about a show."""
 
 from uuid import UUID
 
@@ -19,13 +19,13 @@ async def end_sale(ask: Ask) -> Response:
 
 
 async def seats(ask: Ask) -> Response:
-    """Shows the seats of a show."""
+    """Returns the seats of a show."""
     found = await ask.services.seat_maps.read(None, await _show(ask))
     return await map_answer(ask.request, found, ask.query or MapQuery())
 
 
 async def gates(ask: Ask) -> Response:
-    """Shows how many were let in."""
+    """Returns the number of checked-in tickets."""
     return ok(await let_in(ask.services.pool, (await _show(ask)).show_id))
 
 
@@ -47,8 +47,8 @@ CALLS = (
         group="Operator",
         summary="Set when the sale of a show ends",
         says=(
-            "Null: at its start. A time that has passed ends the sale at once, a later one opens "
-            "it again. Seats that are held by then can still be paid."
+            "Null: at its start. A past time ends the sale at once, a later time reopens it. Seats "
+            "that are held then can still be paid."
         ),
         who=Who.OPERATOR,
         params=_SHOW,
@@ -63,8 +63,8 @@ CALLS = (
         path="/admin/shows/{show_id}/seats",
         name="show_seats",
         group="Operator",
-        summary="Show the seats of a show",
-        says="In the same forms as those who buy see them; of a cancelled show too.",
+        summary="Get the seats of a show",
+        says="In the same forms as for buyers; of a cancelled show too.",
         who=Who.OPERATOR,
         params=_SHOW,
         query=MapQuery,
@@ -77,10 +77,10 @@ CALLS = (
         path="/admin/shows/{show_id}/check-ins",
         name="gates",
         group="Operator",
-        summary="Show how many were let in",
+        summary="Count the checked-in tickets of a show",
         who=Who.OPERATOR,
         params=_SHOW,
-        answers=(Answer(200, "So far.", LetIn),),
+        answers=(Answer(200, "The counts.", LetIn),),
         refusals=(NotFound,),
         handler=gates,
     ),

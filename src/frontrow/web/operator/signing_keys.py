@@ -1,4 +1,4 @@
-"""The operator's calls about the keys that sign queue tokens, tickets and challenges."""
+"""The operator's calls about the signing keys of queue tokens, tickets and challenges."""
 
 from typing import Annotated
 
@@ -15,9 +15,9 @@ _KeyId = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class NewRotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which key is to be followed by another."""
+    """The purpose of a new signing key."""
 
-    purpose: Annotated[Purpose, Meta(description="What the new key is to sign.")] = "token"
+    purpose: Annotated[Purpose, Meta(description="What the new key will sign.")] = "token"
 
 
 class KeyStates(msgspec.Struct, frozen=True):
@@ -27,18 +27,18 @@ class KeyStates(msgspec.Struct, frozen=True):
 
 
 async def list_keys(ask: Ask) -> Response:
-    """Shows the keys."""
+    """Returns the signing keys."""
     return ok(KeyStates(await key_states(ask.services.pool)))
 
 
 async def rotate(ask: Ask) -> Response:
-    """Adds a key that takes over."""
+    """Adds a key that takes over from the present one."""
     key, replayed = await rotate_key(ask.services.pool, ask.body.purpose, ask.idempotency_key)
     return created(key, replayed=replayed)
 
 
 async def retire(ask: Ask) -> Response:
-    """Ends a key, on this process at once."""
+    """Retires a key, on this process at once."""
     await retire_key(ask.services.pool, ask.params["key_id"])
     await ask.services.signer.refresh()
     await ask.services.tickets.signer.ring.refresh()
@@ -53,8 +53,8 @@ CALLS = (
         path="/admin/keys",
         name="signing_keys",
         group="Operator",
-        summary="Show the signing keys",
-        says="Retired ones too. Their secrets never leave the database and the processes.",
+        summary="List the signing keys",
+        says="Retired ones too. Their secrets never leave the database and the server.",
         who=Who.OPERATOR,
         answers=(Answer(200, "The keys.", KeyStates),),
         handler=list_keys,
@@ -64,11 +64,11 @@ CALLS = (
         path="/admin/keys/rotations",
         name="rotate_key",
         group="Operator",
-        summary="Let another key sign",
+        summary="Rotate a signing key",
         says=(
-            "The new key signs in a few seconds, when every process knows it. What the key before "
-            "has signed goes on working until that is retired. Asked again without an "
-            "`Idempotency-Key`, it adds one more."
+            "The new key signs after a few seconds, when every process has read it. What the "
+            "previous key signed stays valid until that key is retired. Repeated without an "
+            "`Idempotency-Key`, the call adds another key."
         ),
         who=Who.OPERATOR,
         body=NewRotation,
@@ -84,12 +84,12 @@ CALLS = (
         group="Operator",
         summary="Retire a signing key",
         says=(
-            "What it has signed is refused by every process within a second. Whoever waits with "
-            "such a token joins again with the user key: the same place, with a new token."
+            "Within a second every process refuses what it signed. A waiting user with such a "
+            "token joins again with the user key and gets the same place, with a new token."
         ),
         who=Who.OPERATOR,
         params={"key_id": _KeyId},
-        answers=(Answer(204, "It is retired, now or before."),),
+        answers=(Answer(204, "The key is retired."),),
         refusals=(NotFound, KeyInUse),
         handler=retire,
     ),
