@@ -86,8 +86,9 @@ async def test_control_opposite_orders_deadlock(database: Database) -> None:
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE purse (number int PRIMARY KEY, balance int)")
         await those.one.execute("INSERT INTO purse VALUES (1, 0), (2, 0)")
-        await those.one.execute("SET deadlock_timeout = '1min'")
-        await those.other.execute("SET deadlock_timeout = '10ms'")
+        # A session looks for a deadlock once in a wait: the one that closes the circle must.
+        await those.one.execute("SET deadlock_timeout = '10ms'")
+        await those.other.execute("SET deadlock_timeout = '5min'")
         charge = "UPDATE purse SET balance = balance + 1 WHERE number = $1"
         await those.other.execute("BEGIN")
         await those.other.execute(charge, 2)
