@@ -14,6 +14,7 @@ from frontrow.db.pool import classify, open_pool
 from frontrow.errors import SetupError
 from frontrow.group_commit import Lanes
 from frontrow.metrics import observe_batch
+from frontrow.operators.operator_key import OperatorKey
 from frontrow.payments.cancellations import Cancellations
 from frontrow.payments.check_in import CheckIns
 from frontrow.payments.refunds import Refunds
@@ -46,6 +47,8 @@ class Services:
     pool: asyncpg.Pool
     lanes: Lanes
     signer: TokenSigner
+    operator_key: OperatorKey | None
+    """``None`` in processes that serve no calls."""
     admission_signal: AdmissionSignal
     stopping: asyncio.Event
     load: Load
@@ -119,11 +122,13 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     paying = Paying(
         pool, lanes, ticket_signer, currency=currency, wake=admission_signal.wake, note=load.note
     )
+    key = settings.operator_key
     return Services(
         settings=settings,
         pool=pool,
         lanes=lanes,
         signer=signer,
+        operator_key=None if key is None else OperatorKey(key.get_secret_value()),
         admission_signal=admission_signal,
         stopping=stopping,
         load=load,

@@ -34,14 +34,6 @@ def token_of(services: Services) -> bytes:
     return services.signer.sign(PLACE).encode()
 
 
-async def read(signer: TokenSigner, token: bytes) -> PlaceRef:
-    """What a call does with a token."""
-    try:
-        return signer.verify(token)
-    except UnknownKey as unknown:
-        return await signer.verify_unknown(token, unknown)
-
-
 @asynccontextmanager
 async def refreshing(*signers: TokenSigner) -> AsyncIterator[None]:
     """Reads the rings again and again, as the upkeep does but ten times as often."""
@@ -89,7 +81,7 @@ async def test_control_a_key_that_signs_at_once_is_unknown(
     with pytest.raises(UnknownKey):
         other.signer.verify(token_of(one))
     with pytest.raises(CredentialInvalid):
-        await read(other.signer, token_of(one))
+        await other.signer.read(token_of(one))
 
 
 async def test_an_unknown_key_is_looked_for(
@@ -100,7 +92,7 @@ async def test_an_unknown_key_is_looked_for(
     await rotate(one.pool, PURPOSE, new_key(), lead_seconds=0)
     await one.signer.refresh()
     monkeypatch.setattr(ring, "REFRESH_SECONDS", 0.0)  # its last look is long ago
-    assert await read(other.signer, token_of(one)) == PLACE
+    assert await other.signer.read(token_of(one)) == PLACE
     assert other.signer.verify(token_of(one)) == PLACE
 
 
@@ -118,7 +110,7 @@ async def test_a_retired_key_is_forgotten(pair: tuple[Services, Services]) -> No
     assert other.signer.verify(old) == PLACE  # the control: it is remembered
     await other.signer.refresh()
     with pytest.raises(CredentialInvalid):
-        await read(other.signer, old)
+        await other.signer.read(old)
     assert other.signer.verify(token_of(one)) == PLACE
     with pytest.raises(NotFound):
         await retire_key(one.pool, "0" * 8)

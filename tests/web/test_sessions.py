@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from frontrow.errors import CredentialInvalid
+from frontrow.operators.operator_key import OperatorKey
 from frontrow.settings import Settings
 from frontrow.web.access.cookies import MOST_PLACES
-from frontrow.web.access.credentials import OperatorKey
 from testkit.database import Database
 from testkit.desk import Concert, Desk, check_problem, open_desk
 from testkit.serving import OPERATOR_KEY
@@ -285,7 +285,7 @@ async def test_a_forged_operator_session(visitor: Visitor, concert: Concert) -> 
     another, _ = OperatorKey("another-operator-key").new_session()
     for session in (
         genuine.replace(str(expires), str(expires + 1)),
-        genuine[:-1] + ("0" if genuine[-1] != "0" else "1"),
+        genuine[:-2] + ("0" if genuine[-2] != "0" else "1") + genuine[-1],
         another,
         "x",
         "..",

@@ -55,7 +55,7 @@ class IdTokens:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
-        self._algorithm = algorithm
+        self.algorithm = algorithm
         self._now = now
         # Unknown header members are ignored, except those that `crit` names (RFC 7515, section 4).
         self._registry = JWSRegistry(algorithms=[algorithm], strict_check_header=False)
@@ -86,7 +86,7 @@ class IdTokens:
             Unavailable: its key is unknown, and the issuer can't be asked.
         """
         header = read_header(token)
-        if header is None or header.get("alg") != self._algorithm:
+        if header is None or header.get("alg") != self.algorithm:
             raise CredentialInvalid
         # Other kinds of JWT of the same issuer name their kind (RFC 8725, section 3.11).
         kind, key_id = header.get("typ", "JWT"), header.get("kid")

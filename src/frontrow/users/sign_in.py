@@ -11,7 +11,7 @@ from uuid import UUID
 
 from frontrow.settings import Settings
 from frontrow.users.code_flow import CodeFlow
-from frontrow.users.id_token import IdTokens, SignedIn
+from frontrow.users.id_token import IdTokens, SignedIn, read_header
 from frontrow.users.issuer_document import IssuerDocument, issuer_client
 from frontrow.users.issuer_keys import IssuerKeys
 from frontrow.users.service import Users
@@ -51,6 +51,11 @@ class SignIn:
     def __len__(self) -> int:
         """Returns the number of verified tokens in the cache."""
         return len(self._known)
+
+    def recognizes(self, token: bytes) -> bool:
+        """Whether a JWT has the algorithm of this issuer's ID tokens; queue tokens have another."""
+        header = read_header(token)
+        return header is not None and header.get("alg") == self._tokens.algorithm
 
     async def user_of(self, token: bytes) -> UUID:
         """Returns the user of an ID token.

@@ -89,7 +89,18 @@ class TokenSigner:
         await self._ring.refresh()
         self._forget_retired()
 
-    async def verify_unknown(self, token: bytes, unknown: UnknownKey) -> PlaceRef:
+    async def read(self, token: bytes) -> PlaceRef:
+        """Returns the place of a token, signed by any process.
+
+        Raises:
+            CredentialInvalid: the token is invalid.
+        """
+        try:
+            return self.verify(token)
+        except UnknownKey as unknown:
+            return await self._verify_unknown(token, unknown)
+
+    async def _verify_unknown(self, token: bytes, unknown: UnknownKey) -> PlaceRef:
         """The place that a token names whose key another process may have added just now.
 
         Raises:

@@ -20,9 +20,10 @@ from frontrow.errors import (
     Unavailable,
 )
 from frontrow.metrics import CallTally
+from frontrow.operators.operator_key import OperatorKey
 from frontrow.services import Services
 from frontrow.waiting_room.status import PRUNED_REASON
-from frontrow.web.access.credentials import OperatorKey, identify
+from frontrow.web.access.credentials import identify
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask, Call, Who
 from frontrow.web.problems import InternalError, problem

@@ -9,9 +9,10 @@ from blacksheep import Response
 from msgspec import Meta
 
 from frontrow.errors import CredentialInvalid, CredentialMissing, NotAllowed
+from frontrow.operators.operator_key import SESSION_SECONDS
 from frontrow.users.service import is_session
 from frontrow.web.access import cookies
-from frontrow.web.access.credentials import SESSION_SECONDS, operator_key, user_of_browser
+from frontrow.web.access.credentials import operator_key, user_of_browser
 from frontrow.web.api.users import GUEST_REFUSALS, NewUser
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok

@@ -8,7 +8,7 @@ from blacksheep import Response
 from msgspec import Meta
 
 from frontrow.errors import CredentialMissing, KeyLimit, NotFound
-from frontrow.users.service import MOST_KEYS, UserKey
+from frontrow.users.service import MOST_KEYS, UserKey, new_key
 from frontrow.web.access.credentials import operator_key
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content
@@ -40,9 +40,8 @@ async def revoke_other_keys(ask: Ask) -> Response:
 
 async def reissue_key(ask: Ask) -> Response:
     """Issues a new key for a user who lost the old one."""
-    issued, replayed = await ask.services.users.reissue_key(
-        ask.params["user_id"], operator_key(ask.services).user_key(ask.idempotency_key)
-    )
+    secret = operator_key(ask.services).reissue_secret(ask.idempotency_key)
+    issued, replayed = await ask.services.users.reissue_key(ask.params["user_id"], new_key(secret))
     return created(issued, replayed=replayed)
 
 

@@ -17,7 +17,7 @@ from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.waiting_room.model import QueueDocument
 from frontrow.web.access import cookies
-from frontrow.web.access.credentials import place_of, user_of_browser
+from frontrow.web.access.credentials import user_of_browser
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask
 from frontrow.web.endpoint import fault, request_id
@@ -173,5 +173,5 @@ class ConcertPage:
         if token is None:
             return None
         with contextlib.suppress(CredentialInvalid):
-            return await place_of(self._services, token.encode("latin-1"))
+            return await self._services.signer.read(token.encode("latin-1"))
         return None

@@ -21,7 +21,7 @@ from frontrow.users.code_flow import LONGEST_PARAMETER, IssuerAnswer
 from frontrow.users.service import is_session
 from frontrow.users.sign_in import SignIn
 from frontrow.web.access import cookies
-from frontrow.web.access.credentials import place_of, user_of_browser
+from frontrow.web.access.credentials import user_of_browser
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask
 from frontrow.web.endpoint import request_id
@@ -133,7 +133,7 @@ class SignInPages:
         """Whether a place that the browser has is this user's, and not a guest's of before."""
         token = cookies.place_token(ask, concert_id) or ""
         try:
-            place = await place_of(self._services, token.encode("latin-1"))
+            place = await self._services.signer.read(token.encode("latin-1"))
         except CredentialInvalid:
             return False
         return place.user_id == user_id
