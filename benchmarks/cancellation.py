@@ -54,7 +54,7 @@ async def sell(services: Services, seats: int) -> UUID:
     async def buy(want: tuple[int, PlaceRef]) -> None:
         seat, place = want
         held, _ = await services.reservations.hold(place, show, [seat], None)
-        await services.paying.pay(place, held.reservation_id, PRICE, None)
+        await services.payments.pay(place, held.reservation_id, PRICE, None)
 
     await drive("buy", enumerate(places, 1), buy, callers=500)
     # The crowd's places need no accounts; the audit does.

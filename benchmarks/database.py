@@ -32,6 +32,8 @@ from frontrow.db.queries import load
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SeatTaken
 from frontrow.ids import PlaceRef, place_arrays
+from frontrow.payments.queries import PayItem
+from frontrow.payments.queries import queries as payments
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 
@@ -45,7 +47,6 @@ POOL = 16
 """Connections where each request is a transaction of its own."""
 
 _holding = load("frontrow.reservations")
-_paying = load("frontrow.payments")
 _line = load("frontrow.waiting_room")
 
 
@@ -107,7 +108,7 @@ async def _one_round(
         held[want.place.place_id] = reservation.reservation_id
 
     async def pay(want: Want) -> None:
-        await services.paying.pay(want.place, held[want.place.place_id], PRICE, None)
+        await services.payments.pay(want.place, held[want.place.place_id], PRICE, None)
 
     async def hold_alone(want: Want) -> None:
         held[want.place.place_id] = await _hold_alone(pool, want)
@@ -147,16 +148,12 @@ async def _hold_alone(pool: asyncpg.Pool, want: Want) -> UUID:
 
 async def _pay_alone(pool: asyncpg.Pool, place: PlaceRef, reservation_id: UUID) -> None:
     """The same database function with one item."""
-    (row,) = await _paying.pay(
-        pool,
-        **place_arrays([place]),
-        user_ids=[place.user_id],
-        concert_ids=[place.concert_id],
-        payment_ids=[uuid4()],
-        reservation_ids=[reservation_id],
-        amounts=[PRICE],
-    )
-    _expect(row["outcome"], "paid")
+    item = PayItem(
+        place.room_id, place.number, place.place_id, place.user_id, place.concert_id, uuid4(),
+        reservation_id, PRICE,
+    )  # fmt: skip
+    (row,) = await payments.pay(pool, [item])
+    _expect(row.outcome, "paid")
 
 
 def _expect(outcome: str, wanted: str) -> None:

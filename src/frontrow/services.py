@@ -18,7 +18,7 @@ from frontrow.operators.operator_key import OperatorKey
 from frontrow.payments.cancellations import Cancellations
 from frontrow.payments.check_in import CheckIns
 from frontrow.payments.refunds import Refunds
-from frontrow.payments.service import Paying
+from frontrow.payments.service import Payments
 from frontrow.payments.ticket_signing import load_ticket_signer
 from frontrow.payments.tickets import Tickets
 from frontrow.reservations.best import BestSeats
@@ -66,7 +66,7 @@ class Services:
     reservations: Reservations
     best_seats: BestSeats
     ledger: Ledger
-    paying: Paying
+    payments: Payments
     tickets: Tickets
     refunds: Refunds
     check_ins: CheckIns
@@ -119,7 +119,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     sign_in = await opened.enter_async_context(open_sign_in(settings, users))
     snapshot = Snapshot(pool)
     await snapshot.refresh()
-    paying = Paying(
+    payments = Payments(
         pool, lanes, ticket_signer, currency=currency, wake=admission_signal.wake, note=load.note
     )
     key = settings.operator_key
@@ -157,8 +157,8 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         ),
         best_seats=BestSeats(pool, lanes, currency=currency, unpaid=unpaid, note=load.note),
         ledger=Ledger(pool, lanes, currency=currency),
-        paying=paying,
-        refunds=Refunds(pool, lanes, tell=paying.tell),
+        payments=payments,
+        refunds=Refunds(pool, lanes, to_payment=payments.to_payment),
         cancellations=Cancellations(pool),
         tickets=Tickets(pool, ticket_signer),
         check_ins=CheckIns(pool, lanes, ticket_signer),

@@ -25,7 +25,7 @@ async def sell_out(database: Database, concert_id: UUID) -> None:
 
         async def buy(turn: int) -> None:
             held, _ = await services.reservations.hold(places[turn], show, [turn + 1], None)
-            await services.paying.pay(places[turn], held.reservation_id, PRICE, None)
+            await services.payments.pay(places[turn], held.reservation_id, PRICE, None)
 
         await asyncio.gather(*(buy(turn) for turn in range(BUYERS)))
 

@@ -17,7 +17,7 @@ async def check_user(services: Services, model: BuyerModel, user: User) -> None:
     mine = [hold for hold in model.holds if hold.place.user is user]
     balance, payments, tickets, reservations = await asyncio.gather(
         services.ledger.balance(user.user_id),
-        services.paying.payments(user.user_id, limit=MANY, after=None),
+        services.payments.payments(user.user_id, limit=MANY, after=None),
         services.tickets.of_user(user.user_id, limit=MANY),
         asyncio.gather(*(_reservation(services, hold) for hold in mine)),
     )
@@ -80,7 +80,7 @@ async def check_books(services: Services, user: User) -> None:
 
 async def check_concert(services: Services, model: BuyerModel, concert: Concert) -> None:
     """What the operator is told of a concert: its sales, and the people of its line."""
-    sales = await services.paying.sales(concert.concert_id)
+    sales = await services.payments.sales(concert.concert_id)
     playing = [show for show in concert.shows if not show.cancelled]
     states = "".join(model.states(show) for show in playing)
     assert (sales.seats.total, sales.seats.available, sales.seats.held, sales.seats.sold) == (

@@ -170,7 +170,7 @@ class BuyerMachine(BuyerStage):
         self.somebody = place.user
         expected = self.model.pay(place, hold, amount, key)
         answer = self.ask(
-            expected, lambda s: s.paying.pay(place.ref, hold.reservation_id, amount, key)
+            expected, lambda s: s.payments.pay(place.ref, hold.reservation_id, amount, key)
         )
         if answer is None:
             return
@@ -288,7 +288,7 @@ class BuyerMachine(BuyerStage):
     def keep_up(self) -> None:
         """The upkeep of some process writes down which holds have ended, and counts the stock."""
         assert self.run(self.process().reservations.expire()) == self.model.expire()
-        self.run(self.process().paying.fold_stock())
+        self.run(self.process().payments.fold_stock())
 
     @rule(really=RARELY)
     @only_if(lambda self: self.model.clock < LONG_SECONDS)

@@ -174,7 +174,7 @@ class LineMachine(RuleBasedStateMachine):
     async def _pay(self, place: PlaceRef, seat: int) -> None:
         await self.services.ledger.charge(place, PRICE, None)
         held, _ = await self.services.reservations.hold(place, self.made.shows[0], [seat], None)
-        await self.services.paying.pay(place, held.reservation_id, PRICE, None)
+        await self.services.payments.pay(place, held.reservation_id, PRICE, None)
 
     @rule(seconds=st.sampled_from([TURN_SECONDS, TURN_SECONDS, TURN_SECONDS, 1]))
     def pass_time(self, seconds: float) -> None:

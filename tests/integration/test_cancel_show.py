@@ -22,7 +22,7 @@ async def sold_out(database: Database, seats: int) -> Made:
         places = await crowd(services, made.concert_id, seats, balance=PRICE)
         for seat, place in enumerate(places, 1):
             held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
-            await services.paying.pay(place, held.reservation_id, PRICE, None)
+            await services.payments.pay(place, held.reservation_id, PRICE, None)
         return made
 
 

@@ -21,6 +21,11 @@ import pytest
 from frontrow.db.pool import SERVER_SETTINGS
 from frontrow.db.queries import load
 from frontrow.db.server import EmbeddedServer
+from frontrow.payments.queries import PayItem, RefundItem
+from frontrow.payments.queries import queries as payments
+from frontrow.payments.sales_queries import queries as sales
+from frontrow.payments.ticket_queries import CheckInItem
+from frontrow.payments.ticket_queries import queries as tickets
 from frontrow.wallet.queries import ChargeItem
 from frontrow.wallet.queries import queries as wallet
 from testkit.database import Database
@@ -31,10 +36,7 @@ Call: TypeAlias = Callable[[Connection, int], Awaitable[Any]]
 
 rooms = load("frontrow.waiting_room")
 reservations = load("frontrow.reservations")
-payments = load("frontrow.payments")
-tickets = load("frontrow.payments", "ticket_queries.sql")
 concerts = load("frontrow.concerts")
-sales = load("frontrow.payments", "sales_queries.sql")
 seat_maps = load("frontrow.concerts", "seat_queries.sql")
 users = load("frontrow.users")
 pruning = load("frontrow.retention", "prune_queries.sql")
@@ -159,15 +161,17 @@ async def charge(connection: Connection, first: int, items: int) -> Any:
 
 async def pay(connection: Connection, items: int) -> Any:
     """Places pay for the seats that they hold."""
+    concert_id = an_id("concert", 1)
     return await payments.pay(
         connection,
-        **places(17_001, items),
-        user_ids=ids("user", 17_001, items),
-        concert_ids=[an_id("concert", 1)] * items,
-        payment_ids=new_ids(items),
-        reservation_ids=ids("reservation", 17_001, items),
-        amounts=[50_000] * items,
-    )
+        [
+            PayItem(
+                ROOM, number, an_id("place", number), an_id("user", number), concert_id, uuid4(),
+                an_id("reservation", number), 50_000,
+            )
+            for number in range(17_001, 17_001 + items)
+        ],
+    )  # fmt: skip
 
 
 async def follow(connection: Connection, items: int) -> Any:
@@ -186,7 +190,7 @@ async def follow(connection: Connection, items: int) -> Any:
 async def cancel(connection: Connection, items: int) -> Any:
     """A sold show is cancelled, and the first of its buyers are refunded."""
     await payments.cancel_show(connection, show_id=an_id("show", 1))
-    return (await payments.cancel_step(connection, show_id=an_id("show", 1), limit=items))["state"]
+    return (await payments.cancel_step(connection, show_id=an_id("show", 1), limit=items)).state
 
 
 async def admit(connection: Connection, **bounds: Any) -> Any:
@@ -305,7 +309,7 @@ FUNCTIONS = {
     "follow seats": Hot(follow, 1),
     "refund": Hot(
         lambda c, n: payments.refund(
-            c, refund_ids=new_ids(n), payment_ids=ids("payment", 1, n), user_ids=[None] * n
+            c, [RefundItem(uuid4(), payment_id, None) for payment_id in ids("payment", 1, n)]
         ),
         "refunded",
     ),
@@ -314,12 +318,10 @@ FUNCTIONS = {
     "check in": Hot(
         lambda c, n: tickets.check_in(
             c,
-            ticket_ids=ids("ticket", 1, n),
-            key_ids=["21fe31df"] * n,
-            check_in_ids=new_ids(n),
-            gates=["North 2"] * n,
-            for_shows=[None] * n,
-            for_concerts=[an_id("concert", 1)] * n,
+            [
+                CheckInItem(ticket_id, "21fe31df", uuid4(), "North 2", None, an_id("concert", 1))
+                for ticket_id in ids("ticket", 1, n)
+            ],
         ),
         "checked_in",
     ),

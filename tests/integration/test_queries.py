@@ -20,7 +20,6 @@ from testkit.database import Database
 UNTYPED = {
     "concerts",
     "keys",
-    "payments",
     "reservations",
     "retention",
     "users",

@@ -47,7 +47,7 @@ async def _buy(services: Services, made: Made, seat: int) -> None:
     place = await _called(services, made)
     await services.ledger.charge(place, 50_000, None)
     held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
-    await services.paying.pay(place, held.reservation_id, 50_000, None)
+    await services.payments.pay(place, held.reservation_id, 50_000, None)
 
 
 async def _release(services: Services, made: Made, seat: int) -> None:
@@ -80,7 +80,7 @@ async def _trade_capped(services: Services, database: Database) -> None:
     await ledger.charge(first, 300_000, "all I have")
     bought, _ = await holds.hold(first, show, [1, 2], None)
     await holds.hold(first, made.shows[1], [3], None)
-    paid, _ = await services.paying.pay(first, bought.reservation_id, 100_000, None)
+    paid, _ = await services.payments.pay(first, bought.reservation_id, 100_000, None)
     for ticket in paid.tickets:
         await services.check_ins.check_in(Scan(str(ticket.code)), None)
     unwanted, _ = await holds.hold(second, show, [4], None)
@@ -107,9 +107,9 @@ async def _trade_paced(services: Services, database: Database) -> None:
         assert await admit_all(services, made.concert_id) == 1
         await services.ledger.charge(place, 50_000, None)
         held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
-        await services.paying.pay(place, held.reservation_id, 50_000, None)
+        await services.payments.pay(place, held.reservation_id, 50_000, None)
         if seat == 1:
-            await services.paying.fold_stock()
+            await services.payments.fold_stock()
             await pass_time(database, 5)
 
 
@@ -138,7 +138,7 @@ async def _trade_refunded(services: Services) -> None:
         place = await _called(services, made)
         await services.ledger.charge(place, 50_000 * len(seats), None)
         held, _ = await services.reservations.hold(place, made.shows[0], seats, None)
-        payment, _ = await services.paying.pay(place, held.reservation_id, held.amount, None)
+        payment, _ = await services.payments.pay(place, held.reservation_id, held.amount, None)
         if len(seats) > 1:
             await services.refunds.refund(payment.payment_id, None, None)
 

@@ -131,7 +131,7 @@ async def test_batches_sent_again_after_lost_connections(pair: Pair, database: D
         for _ in range(3):
             await counted(other.ledger.charge(place, PRICE, None))
         held, _ = await counted(services.reservations.hold(place, made.shows[0], [seat], None))
-        payment, _ = await counted(other.paying.pay(place, held.reservation_id, PRICE, None))
+        payment, _ = await counted(other.payments.pay(place, held.reservation_id, PRICE, None))
         assert payment.balance == 2 * PRICE
 
     async def called(place: PlaceRef) -> None:

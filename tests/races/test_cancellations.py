@@ -42,7 +42,7 @@ async def test_cancelled_against_payments(pair: Pair, database: Database) -> Non
         )
         calls = [
             *(
-                pair[at % 2].paying.pay(place, reservation.reservation_id, PRICE, None)
+                pair[at % 2].payments.pay(place, reservation.reservation_id, PRICE, None)
                 for at, (place, (reservation, _)) in enumerate(zip(payers, held, strict=True))
             ),
             *(
@@ -99,7 +99,7 @@ async def test_refunded_once_by_two_processes(
     payments = []
     for seat, place in enumerate(places, 1):
         held, _ = await pair[0].reservations.hold(place, show, [seat], None)
-        payments.append((await pair[0].paying.pay(place, held.reservation_id, PRICE, None))[0])
+        payments.append((await pair[0].payments.pay(place, held.reservation_id, PRICE, None))[0])
     seen: list[int] = []
     command = cancellations.cancel_show(
         database.app_url, show.show_id, told=lambda refunded, _: seen.append(refunded)

@@ -62,7 +62,7 @@ class Visitor:
         await self._called()
         await self._any().ledger.charge(self._place, PRICE, None)
         held, _ = await self._any().reservations.hold(self._place, self._show, [self._seat], None)
-        await self._any().paying.pay(self._place, held.reservation_id, PRICE, None)
+        await self._any().payments.pay(self._place, held.reservation_id, PRICE, None)
 
     async def hold_and_forget(self) -> None:
         """Holds and does nothing more: the hold extends the session, then both end."""
@@ -156,7 +156,7 @@ async def test_the_cap_holds_by_the_clock_under_payments(pair: Pair, database: D
         await called[place.number].wait()
         await services.ledger.charge(place, PRICE, None)
         held, _ = await services.reservations.hold(place, made.shows[0], [place.number], None)
-        await services.paying.pay(place, held.reservation_id, PRICE, None)
+        await services.payments.pay(place, held.reservation_id, PRICE, None)
         left -= 1
 
     async def admit(services: Services) -> None:

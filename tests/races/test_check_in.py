@@ -23,7 +23,7 @@ async def codes(services: Services, tickets: int) -> list[str]:
     async def buy(seat: int) -> str:
         place = places[seat - 1]
         held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
-        payment, _ = await services.paying.pay(place, held.reservation_id, PRICE, None)
+        payment, _ = await services.payments.pay(place, held.reservation_id, PRICE, None)
         return str(payment.tickets[0].code)
 
     return list(await asyncio.gather(*(buy(seat) for seat in range(1, tickets + 1))))

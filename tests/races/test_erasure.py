@@ -31,7 +31,7 @@ async def test_holds_and_payments_beside_the_erasure(pair: Pair, database: Datab
         place = places[turn]
         return await answers(
             [
-                pair[turn % 2].paying.pay(place, held[turn].reservation_id, PRICE, None),
+                pair[turn % 2].payments.pay(place, held[turn].reservation_id, PRICE, None),
                 pair[0].reservations.hold(place, show, [USERS + turn + 1], None),
                 pair[1].erasures.erase(place.user_id),
             ]

@@ -41,7 +41,7 @@ class Trial:
         until = await _shorten(shortener, held.reservation_id, left)
         taking = asyncio.create_task(self._take())
         try:
-            payment, _ = await self._pair[0].paying.pay(
+            payment, _ = await self._pair[0].payments.pay(
                 self._owner, held.reservation_id, PRICE, None
             )
         except HoldExpired:

@@ -39,7 +39,7 @@ async def test_one_payment_sent_twenty_times(
 
     found = await asyncio.gather(
         *(
-            pair[turn % 2].paying.pay(place, held.reservation_id, 2 * PRICE, key_of(turn))
+            pair[turn % 2].payments.pay(place, held.reservation_id, 2 * PRICE, key_of(turn))
             for turn in range(TIMES)
         )
     )
@@ -76,7 +76,7 @@ async def test_four_payments_with_any_keys(pair: Pair, database: Database) -> No
     ):
         found = await asyncio.gather(
             *(
-                pair[side].paying.pay(
+                pair[side].payments.pay(
                     place, reservation.reservation_id, PRICE, f"{key}{at}" if key == "own" else key
                 )
                 for at, (key, side) in enumerate(zip(keys, halves[turn % len(halves)], strict=True))
@@ -134,7 +134,7 @@ async def test_two_payments_spend_one_balance(pair: Pair, database: Database) ->
 
     # In one process for every fourth user, else one payment in each.
     found = await answers(
-        pair[turn % 2 if turn // 2 % 4 else 0].paying.pay(
+        pair[turn % 2 if turn // 2 % 4 else 0].payments.pay(
             both[turn // 2][turn % 2], reservation.reservation_id, PRICE, None
         )
         for turn, (reservation, _) in enumerate(held)
@@ -187,7 +187,9 @@ async def test_release_against_payment(pair: Pair, database: Database) -> None:
             [
                 after(
                     late if turn % 2 else 0,
-                    pair[turn // 2 % 2].paying.pay(place, reservation.reservation_id, PRICE, None),
+                    pair[turn // 2 % 2].payments.pay(
+                        place, reservation.reservation_id, PRICE, None
+                    ),
                 ),
                 after(
                     0 if turn % 2 else late,

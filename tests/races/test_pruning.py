@@ -29,7 +29,7 @@ async def _visit(services: Services, made: Made, seat: int) -> None:
     if fate == "buy":
         await services.ledger.charge(place, PRICE, None)
         held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
-        await services.paying.pay(place, held.reservation_id, PRICE, None)
+        await services.payments.pay(place, held.reservation_id, PRICE, None)
     else:
         await services.reservations.leave(place)
     # What is over may be gone by now; then the token is refused, one way or the other.

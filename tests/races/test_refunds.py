@@ -23,7 +23,7 @@ async def test_one_refund_by_two(pair: Pair, database: Database) -> None:
     made = await make_concert(pair[0], price=PRICE, refundable_until=until)
     (place,) = await crowd(pair[0], made.concert_id, 1, balance=PRICE)
     held, _ = await pair[0].reservations.hold(place, made.shows[0], [7], None)
-    payment, _ = await pair[0].paying.pay(place, held.reservation_id, PRICE, None)
+    payment, _ = await pair[0].payments.pay(place, held.reservation_id, PRICE, None)
     found = await asyncio.gather(
         *(
             pair[turn % 2].refunds.refund(
@@ -63,7 +63,7 @@ async def test_a_refund_against_the_next_buyers(pair: Pair, database: Database) 
     payments = []
     for seat, place in enumerate(owners, 1):
         held, _ = await pair[0].reservations.hold(place, made.shows[0], [seat], None)
-        payments.append((await pair[0].paying.pay(place, held.reservation_id, PRICE, None))[0])
+        payments.append((await pair[0].payments.pay(place, held.reservation_id, PRICE, None))[0])
     rivals_of_all = await crowd(pair[0], made.concert_id, 20)
     for seat, payment in enumerate(payments, 1):
         found = await answers(
@@ -97,7 +97,7 @@ async def test_a_refund_against_the_gate(pair: Pair, database: Database) -> None
     let_in = 0
     for turn, place in enumerate(places):
         held, _ = await pair[0].reservations.hold(place, made.shows[0], [turn + 1], None)
-        payment, _ = await pair[0].paying.pay(place, held.reservation_id, PRICE, None)
+        payment, _ = await pair[0].payments.pay(place, held.reservation_id, PRICE, None)
         scan = pair[0].check_ins.check_in(Scan(str(payment.tickets[0].code), None), None)
         refund = pair[1].refunds.refund(payment.payment_id, None, None)
         late = turn // 2 % 12

@@ -25,16 +25,25 @@ class Refusal(NamedTuple):
 REFUSALS: Mapping[str, Refusal] = {
     refusal.error.code: refusal
     for refusal in (
+        Refusal(errors.AlreadyCheckedIn, {"checked_in_at": "checked_in_at", "gate": "gate"}),
+        Refusal(errors.AmountMismatch, {"expected": "expected"}),
         Refusal(errors.CredentialInvalid),
         Refusal(errors.HoldExpired),
         Refusal(errors.IdempotencyKeyReused),
+        Refusal(
+            errors.InsufficientBalance,
+            {"balance": "balance", "amount": "expected", "shortfall": "shortfall"},
+        ),
         Refusal(errors.NotAdmitted),
         Refusal(errors.NotAllowed),
         Refusal(errors.NotFound),
         Refusal(errors.RefundClosed),
+        Refusal(errors.ReservationClosed, {"state": "state"}),
         Refusal(errors.RoomClosed),
         Refusal(errors.ShowClosed),
+        Refusal(errors.TicketVoid, {"reason": "void_reason"}),
         Refusal(errors.TokenFinished, {"reason": "reason"}),
+        Refusal(errors.WrongShow, {"show_id": "show_id", "concert_id": "concert_id"}),
     )
 }
 

@@ -1,107 +1,83 @@
-"""Cancels whole shows: the sale ends at once, then everybody is refunded, some at a time.
+"""Cancels whole shows: the sale ends at once, then all purchases are refunded in steps.
 
-Every step is a transaction of its own, so a cancellation survives whatever dies in its middle: who
-comes next goes on. The upkeep of every process does that, and so does ``frontrow cancel-show``.
+Each step is a transaction of its own, so a cancellation goes on after any process has died: in the
+upkeep of every process, and in ``frontrow cancel-show``.
 """
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import asyncpg
-import msgspec
 
 from frontrow import metrics
 from frontrow.db.pool import open_pool
-from frontrow.db.queries import load
 from frontrow.errors import NotFound
-from frontrow.payments.model import Cancellation
-
-_queries = load("frontrow.payments")
+from frontrow.payments.model import Cancellation, ShowAtStake
+from frontrow.payments.queries import queries
 
 # Tickets of one step: enough for speed, few enough that nobody waits long for its locks.
 _STEP_TICKETS = 1_000
-_LOOK_SECONDS = 0.1
-
-
-class ShowAtStake(msgspec.Struct, frozen=True):
-    """What is to be known before a show is cancelled. ``revenue`` is in the minor unit."""
-
-    title: str
-    venue: str | None
-    timezone: str
-    starts_at: datetime
-    cancelled_at: datetime | None
-    seats_sold: int
-    revenue: int
-
-    def line(self) -> str:
-        """It in one line, with its time at the venue."""
-        at = self.starts_at.astimezone(ZoneInfo(self.timezone))
-        return f"{self.title}{f', {self.venue}' if self.venue else ''}, {at:%Y-%m-%d %H:%M}"
+_POLL_SECONDS = 0.1
 
 
 class Cancellations:
-    """Shows that are cancelled."""
+    """Cancels shows and refunds their purchases."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     async def at_stake(self, show_id: UUID) -> ShowAtStake:
-        """What cancelling a show would be about.
+        """Returns what the cancellation of a show would affect.
 
         Raises:
             NotFound: no such show.
         """
-        row = await _queries.show_at_stake(self._pool, show_id=show_id)
-        if row is None:
+        show = await queries.show_at_stake(self._pool, show_id=show_id)
+        if show is None:
             raise NotFound
-        return ShowAtStake(**row)
+        return show
 
     async def cancel(self, show_id: UUID) -> Cancellation:
-        """Cancels a show; its refunds follow. A show that is cancelled already stays as it is.
+        """Cancels a show; its refunds follow. A cancelled show stays as it is.
 
-        Once this has returned, no process holds or sells a seat of it, and nobody has one on hold.
+        After this no process holds or sells a seat of it, and all its holds are released.
 
         Raises:
             NotFound: no such show.
         """
-        if not await _queries.cancel_show(self._pool, show_id=show_id):
+        if not await queries.cancel_show(self._pool, show_id=show_id):
             raise NotFound
         return await self.progress(show_id)
 
     async def progress(self, show_id: UUID) -> Cancellation:
-        """How far the refunds of a cancelled show are.
+        """Returns the progress of a cancelled show's refunds.
 
         Raises:
             NotFound: no such show, or it isn't cancelled.
         """
-        row = await _queries.cancellation(self._pool, show_id=show_id)
-        if row is None:
+        cancellation = await queries.cancellation(self._pool, show_id=show_id)
+        if cancellation is None:
             raise NotFound
-        return Cancellation(**row)
+        return cancellation
 
     async def running(self) -> list[UUID]:
-        """The cancelled shows with refunds that are still to be made."""
-        rows = await _queries.running_cancellations(self._pool)
-        return [row["show_id"] for row in rows]
+        """Returns the cancelled shows with refunds still to be made."""
+        return await queries.running_cancellations(self._pool)
 
     async def step(self, show_id: UUID) -> str:
-        """Refunds some more payments of a cancelled show. Safe in every process.
+        """Refunds the next payments of a cancelled show. Safe in every process.
 
-        Returns ``running``, ``finished``, or ``busy``: another process is at it.
+        Returns ``running``, ``finished``, or ``busy``: another process works on it.
         """
-        row = await _queries.cancel_step(self._pool, show_id=show_id, limit=_STEP_TICKETS)
-        if row["payments"]:
-            metrics.count_refunds("show_cancelled", row["payments"], row["amount"])
-        state: str = row["state"]
-        return state
+        done = await queries.cancel_step(self._pool, show_id=show_id, limit=_STEP_TICKETS)
+        if done.payments:
+            metrics.count_refunds("show_cancelled", done.payments, done.amount)
+        return done.state
 
 
 async def look(database_url: str, show_id: UUID) -> ShowAtStake:
-    """What cancelling a show of a database would be about.
+    """Returns what the cancellation of a show of a database would affect.
 
     Raises:
         NotFound: no such show.
@@ -114,12 +90,12 @@ async def look(database_url: str, show_id: UUID) -> ShowAtStake:
 async def cancel_show(
     database_url: str, show_id: UUID, *, told: Callable[[int, int | None], None]
 ) -> Cancellation:
-    """Cancels a show of a database and refunds everybody, whoever else is at it.
+    """Cancels a show of a database and refunds all its purchases, beside running servers.
 
     Args:
         database_url: the database; a server may run on it.
         show_id: the show.
-        told: is told how many purchases are refunded, of how many.
+        told: called with the number of refunded purchases, and of all.
 
     Raises:
         NotFound: no such show.
@@ -131,7 +107,7 @@ async def cancel_show(
         while progress.state == "cancelling":
             told(progress.payments_refunded, progress.payments_total)
             if await cancellations.step(show_id) == "busy":
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
             progress = await cancellations.progress(show_id)
         told(progress.payments_refunded, progress.payments_total)
         return progress

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -63,6 +64,23 @@ class Payment(msgspec.Struct, frozen=True):
     refund: Annotated[Refund | None, Meta(description="Null until it is refunded.")]
 
 
+class ShowAtStake(msgspec.Struct, frozen=True):
+    """A show that may be cancelled. ``revenue`` is in the currency's minor unit."""
+
+    title: str
+    venue: str | None
+    timezone: str
+    starts_at: datetime
+    cancelled_at: datetime | None
+    seats_sold: int
+    revenue: int
+
+    def line(self) -> str:
+        """Returns the show in one line, with its time at the venue."""
+        at = self.starts_at.astimezone(ZoneInfo(self.timezone))
+        return f"{self.title}{f', {self.venue}' if self.venue else ''}, {at:%Y-%m-%d %H:%M}"
+
+
 class Cancellation(msgspec.Struct, frozen=True):
     """How far the refunds of a cancelled show are."""
 
@@ -83,7 +101,7 @@ class Cancellation(msgspec.Struct, frozen=True):
     ]
 
 
-class Payments(msgspec.Struct, frozen=True):
+class PaymentPage(msgspec.Struct, frozen=True):
     """A page of payments, newest first; ``next`` is the ``after`` of the next page."""
 
     payments: list[Payment]

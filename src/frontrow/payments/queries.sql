@@ -1,38 +1,38 @@
 -- name: pay
 -- Pays reservations: see the function.
-SELECT outcome, reason, state::text, expected, payment_id, show_id, seats, tickets, balance, paid_at
+SELECT outcome, reason, state, expected, payment_id, show_id, seats, tickets, balance, paid_at
 FROM payment_pay(
-    :room_ids, :numbers, :place_ids, :user_ids, :concert_ids, :payment_ids, :reservation_ids, :amounts
+    :room_id, :number, :place_id, :user_id, :concert_id, :payment_id, :reservation_id, :amount
 )
 ORDER BY item;
 
 -- name: refund
 -- Refunds payments: see the function.
-SELECT outcome, payment_id, reservation_id, user_id, amount, balance, state::text, show_id, seats, paid_at,
-    tickets, refund_id, refund_balance, refunded_at, refund_reason::text, checked_in_at, gate
-FROM payment_refund(:refund_ids, :payment_ids, :user_ids)
+SELECT payment_id, reservation_id, user_id, amount, balance, state, show_id, seats, paid_at, tickets,
+    refund_id, refund_balance, refunded_at, refund_reason, outcome, checked_in_at, gate
+FROM payment_refund(:refund_id, :payment_id, :user_id)
 ORDER BY item;
 
--- name: cancel_show$
+-- name: cancel_show
 -- Cancels a show: see the function.
 SELECT payment_cancel_show(:show_id);
 
--- name: cancel_step^
--- Refunds some more of a cancelled show: see the function.
+-- name: cancel_step
+-- Refunds the next payments of a cancelled show: see the function.
 SELECT state, payments, amount FROM payment_cancel_step(:show_id, :limit);
 
--- name: cancellation^
+-- name: cancellation
 -- How far the cancellation of a show is.
 SELECT show_id, CASE WHEN finished_at IS NULL THEN 'cancelling' ELSE 'cancelled' END AS state,
     payments_total, payments_refunded, seats_freed, amount_refunded, started_at, finished_at
 FROM cancellation WHERE show_id = :show_id;
 
 -- name: running_cancellations
--- The shows whose refunds aren't all made yet, the longest first.
+-- The shows with refunds still to be made, the earliest cancelled first.
 SELECT show_id FROM cancellation WHERE finished_at IS NULL ORDER BY started_at;
 
--- name: show_at_stake^
--- What is to be known before a show is cancelled.
+-- name: show_at_stake
+-- A show that may be cancelled, with what it has sold.
 SELECT c.title, c.venue, c.timezone, s.starts_at, s.cancelled_at,
     t.sold + coalesce(d.seats, 0)::int AS seats_sold,
     t.revenue + coalesce(d.amount, 0)::bigint AS revenue
@@ -44,17 +44,17 @@ CROSS JOIN LATERAL (
 ) AS d
 WHERE s.show_id = :show_id;
 
--- name: fold_stock$
+-- name: fold_stock
 -- Folds what was sold into the stock: see the function.
 SELECT payment_fold_stock(:limit);
 
 -- name: payments_of_user
 -- A page of a user's payments, newest first, before one of them.
-SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.show_id, y.seats,
+SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state, y.show_id, y.seats,
     y.paid_at,
     (SELECT array_agg(t.ticket_id ORDER BY t.number) FROM ticket AS t
      WHERE t.payment_id = y.payment_id) AS tickets,
-    b.refund_id, b.refund_balance, y.refunded_at, y.refund_reason::text
+    b.refund_id, b.refund_balance, y.refunded_at, y.refund_reason
 FROM payment AS y
 LEFT JOIN LATERAL (
     SELECT b.transfer_id AS refund_id, b.balance AS refund_balance FROM transfer AS b
@@ -71,13 +71,13 @@ WHERE y.user_id = :user_id
     )
 ORDER BY y.paid_at DESC, y.payment_id DESC LIMIT :limit;
 
--- name: payment_of_user^
+-- name: payment_of_user
 -- One payment of a user.
-SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state::text, y.show_id, y.seats,
+SELECT y.payment_id, y.reservation_id, y.user_id, y.amount, y.balance, y.state, y.show_id, y.seats,
     y.paid_at,
     (SELECT array_agg(t.ticket_id ORDER BY t.number) FROM ticket AS t
      WHERE t.payment_id = y.payment_id) AS tickets,
-    b.refund_id, b.refund_balance, y.refunded_at, y.refund_reason::text
+    b.refund_id, b.refund_balance, y.refunded_at, y.refund_reason
 FROM payment AS y
 LEFT JOIN LATERAL (
     SELECT b.transfer_id AS refund_id, b.balance AS refund_balance FROM transfer AS b
@@ -86,9 +86,9 @@ LEFT JOIN LATERAL (
 ) AS b ON true
 WHERE y.payment_id = :payment_id AND y.user_id = :user_id;
 
--- name: sales_of_concert^
--- What a concert has sold, holds and has taken in; no seat is looked at. The seats of a show that is
--- cancelled don't count, its money does until it is given back.
+-- name: sales_of_concert
+-- The seats of a concert by state and its revenue, from the counters: no seat is read. The seats of a
+-- cancelled show don't count; its money does until it is refunded.
 SELECT coalesce(sum(s.seats_total) FILTER (WHERE s.cancelled_at IS NULL), 0)::int AS seats_total,
     coalesce(sum(t.sold + coalesce(d.seats, 0)) FILTER (WHERE s.cancelled_at IS NULL), 0)::int AS sold,
     coalesce(sum(t.revenue + coalesce(d.amount, 0)), 0)::bigint AS revenue,
@@ -105,7 +105,7 @@ LEFT JOIN (
 ) AS h USING (show_id)
 WHERE s.concert_id = :concert_id;
 
--- name: expired_holds$
+-- name: expired_holds
 -- How many holds of a concert have ended unpaid.
 SELECT count(*)::int FROM reservation
 WHERE concert_id = :concert_id

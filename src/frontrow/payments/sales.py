@@ -8,14 +8,12 @@ import asyncpg
 import msgspec
 from msgspec import Meta
 
-from frontrow.db.queries import load
 from frontrow.errors import NotFound
 from frontrow.payments.model import RefundReason, SeatCounts
-
-_queries = load("frontrow.payments", "sales_queries.sql")
+from frontrow.payments.sales_queries import ShowRow, SoldRow, queries
 
 LOOKED_UP = 100
-"""So many payments of a user are looked up."""
+"""The most payments of a user that a look-up returns."""
 
 
 class SoldTicket(msgspec.Struct, frozen=True, gc=False):
@@ -84,18 +82,21 @@ class ConcertShows(msgspec.Struct, frozen=True):
 
 
 class LetIn(msgspec.Struct, frozen=True):
-    """How far the gates of a show are."""
+    """The check-ins of a show."""
 
     show_id: UUID
-    tickets: Annotated[int, Meta(description="Valid tickets, those that were let in included.")]
-    checked_in: Annotated[int, Meta(description="How many of them were let in.")]
+    tickets: Annotated[int, Meta(description="Valid tickets, checked in or not.")]
+    checked_in: Annotated[int, Meta(description="How many of them are checked in.")]
 
 
 async def payments_of_concert(
     pool: asyncpg.Pool, concert_id: UUID, *, currency: str, limit: int, after: UUID | None
 ) -> SoldPayments:
-    """A page of a concert's payments, newest first; ``after`` is ``next`` of the page before."""
-    rows = await _queries.payments_of_concert(
+    """Returns a page of a concert's payments, newest first.
+
+    ``after`` is ``next`` of the page before.
+    """
+    rows = await queries.payments_of_concert(
         pool, concert_id=concert_id, after=after, limit=limit + 1
     )
     page = [_sold(row, currency) for row in rows[:limit]]
@@ -103,70 +104,69 @@ async def payments_of_concert(
 
 
 async def payments_of_id(pool: asyncpg.Pool, any_id: UUID, *, currency: str) -> FoundPayments:
-    """The payments that an id stands for: of a payment, a reservation, a ticket, or a user.
+    """Returns the payments of an id: a payment's, a reservation's, a ticket's or a user's.
 
     Raises:
-        NotFound: for none.
+        NotFound: there is none.
     """
-    rows = await _queries.payments_of_id(pool, any_id=any_id, limit=LOOKED_UP)
+    rows = await queries.payments_of_id(pool, any_id=any_id, limit=LOOKED_UP)
     if not rows:
         raise NotFound
     return FoundPayments([_sold(row, currency) for row in rows])
 
 
 async def shows_of_concert(pool: asyncpg.Pool, concert_id: UUID) -> ConcertShows:
-    """The shows of a concert, in order of time.
+    """Returns the shows of a concert, in order of time.
 
     Raises:
         NotFound: no such concert.
     """
-    rows = await _queries.shows_of_concert(pool, concert_id=concert_id)
+    rows = await queries.shows_of_concert(pool, concert_id=concert_id)
     if not rows:
         raise NotFound
     return ConcertShows([_show(row) for row in rows])
 
 
 async def let_in(pool: asyncpg.Pool, show_id: UUID) -> LetIn:
-    """How many tickets of a show were let in. Reads all of them: for one show, now and then."""
-    return LetIn(show_id, **await _queries.let_in(pool, show_id=show_id))
+    """Returns the check-ins of a show. Reads all its tickets: not for every request."""
+    row = await queries.let_in(pool, show_id=show_id)
+    return LetIn(show_id, row.tickets, row.checked_in)
 
 
-def _show(row: asyncpg.Record) -> ShowSales:
-    total, held, sold = row["total"], row["held"], row["sold"]
-    available = 0 if row["cancelled_at"] is not None else total - held - sold
+def _show(row: ShowRow) -> ShowSales:
+    available = 0 if row.cancelled_at is not None else row.total - row.held - row.sold
     return ShowSales(
-        show_id=row["show_id"],
-        date=row["date"],
-        starts_at=row["starts_at"],
-        sales_end_at=row["sales_end_at"],
-        cancelled_at=row["cancelled_at"],
-        seats=SeatCounts(total=total, available=available, held=held, sold=sold),
-        revenue=row["revenue"],
+        show_id=row.show_id,
+        date=row.date,
+        starts_at=row.starts_at,
+        sales_end_at=row.sales_end_at,
+        cancelled_at=row.cancelled_at,
+        seats=SeatCounts(total=row.total, available=available, held=row.held, sold=row.sold),
+        revenue=row.revenue,
     )
 
 
-def _sold(row: asyncpg.Record, currency: str) -> SoldPayment:
+def _sold(row: SoldRow, currency: str) -> SoldPayment:
     tickets = zip(
-        row["ticket_ids"] or (), row["numbers"] or (), row["voids"] or (),
-        row["checked_in_ats"] or (), row["gates"] or (), strict=True,
-    )  # fmt: skip
+        row.ticket_ids, row.numbers, row.voids, row.checked_in_ats, row.gates, strict=True
+    )
     return SoldPayment(
-        payment_id=row["payment_id"],
-        reservation_id=row["reservation_id"],
-        user_id=row["user_id"],
-        concert_id=row["concert_id"],
-        show_id=row["show_id"],
-        starts_at=row["starts_at"],
-        amount=row["amount"],
+        payment_id=row.payment_id,
+        reservation_id=row.reservation_id,
+        user_id=row.user_id,
+        concert_id=row.concert_id,
+        show_id=row.show_id,
+        starts_at=row.starts_at,
+        amount=row.amount,
         currency=currency,
-        state=row["state"],
+        state=row.state,
         tickets=[
             SoldTicket(ticket_id, number, _state(void, used_at), used_at, gate)
             for ticket_id, number, void, used_at, gate in tickets
         ],
-        paid_at=row["paid_at"],
-        refunded_at=row["refunded_at"],
-        refund_reason=row["refund_reason"],
+        paid_at=row.paid_at,
+        refunded_at=row.refunded_at,
+        refund_reason=row.refund_reason,
     )
 
 

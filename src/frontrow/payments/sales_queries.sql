@@ -1,7 +1,7 @@
 -- name: payments_of_concert
 -- A page of a concert's payments with their tickets, newest first, before one of them.
 SELECT y.payment_id, y.reservation_id, y.user_id, y.concert_id, y.show_id, s.starts_at, y.amount,
-    y.state::text, y.paid_at, y.refunded_at, y.refund_reason::text, t.*
+    y.state, y.paid_at, y.refunded_at, y.refund_reason, t.*
 FROM payment AS y
 JOIN show AS s ON s.show_id = y.show_id
 CROSS JOIN LATERAL ticket_of_payment(y.payment_id) AS t
@@ -19,7 +19,7 @@ ORDER BY y.paid_at DESC, y.payment_id DESC LIMIT :limit;
 -- name: payments_of_id
 -- The payments that an id stands for, newest first: its own, of a reservation, a ticket, or a user.
 SELECT y.payment_id, y.reservation_id, y.user_id, y.concert_id, y.show_id, s.starts_at, y.amount,
-    y.state::text, y.paid_at, y.refunded_at, y.refund_reason::text, t.*
+    y.state, y.paid_at, y.refunded_at, y.refund_reason, t.*
 FROM (
     SELECT payment_id FROM payment WHERE payment_id = :any_id
     UNION SELECT payment_id FROM payment WHERE reservation_id = :any_id
@@ -35,8 +35,8 @@ CROSS JOIN LATERAL ticket_of_payment(y.payment_id) AS t
 ORDER BY y.paid_at DESC, y.payment_id DESC;
 
 -- name: shows_of_concert
--- The shows of a concert, in order of time, with what each has sold, holds and has taken in; no seat is
--- looked at. Of one that is cancelled nothing is on sale; its money counts until it is given back.
+-- The shows of a concert, in order of time, with their seats by state and their revenue, from the counters:
+-- no seat is read. The money of a cancelled show counts until it is refunded.
 SELECT s.show_id, s.date, s.starts_at, s.sales_end_at, s.cancelled_at, s.seats_total AS total,
     (t.sold + coalesce(d.seats, 0))::int AS sold, coalesce(h.seats, 0)::int AS held,
     (t.revenue + coalesce(d.amount, 0))::bigint AS revenue
@@ -53,7 +53,7 @@ LEFT JOIN (
 WHERE s.concert_id = :concert_id
 ORDER BY s.starts_at, s.show_id;
 
--- name: let_in^
--- How many valid tickets a show has, and how many of them were let in.
+-- name: let_in
+-- The number of a show's valid tickets, and of those that are checked in.
 SELECT count(*)::int AS tickets, count(t.checked_in_at)::int AS checked_in
 FROM ticket AS t WHERE t.show_id = :show_id AND t.void_at IS NULL;

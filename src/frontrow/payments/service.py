@@ -1,4 +1,4 @@
-"""Pays reservations, and tells what was bought."""
+"""The purchase: pays reservations and reads payments."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,47 +8,32 @@ from uuid import UUID
 
 import asyncpg
 
-from frontrow.db.queries import load
-from frontrow.errors import (
-    AmountMismatch,
-    DomainError,
-    InsufficientBalance,
-    NotFound,
-    ReservationClosed,
-    outcome_error,
-)
+from frontrow.db.outcomes import check
+from frontrow.errors import NotFound
 from frontrow.group_commit import AGAIN, Again, Lanes
-from frontrow.ids import PlaceRef, place_arrays, write_id
+from frontrow.ids import PlaceRef, write_id
 from frontrow.metrics import count_finished
-from frontrow.payments.model import PaidTicket, Payment, Payments, Refund, Sales, SeatCounts
+from frontrow.payments.model import PaidTicket, Payment, PaymentPage, Refund, Sales, SeatCounts
+from frontrow.payments.queries import PayItem, PaymentRow, PayRow, queries
 from frontrow.payments.ticket_signing import SignedSeat, TicketSigner
-
-_queries = load("frontrow.payments")
 
 _FOLD_BATCH = 10_000
 
 
-class _Pay(NamedTuple):
-    place: PlaceRef
-    payment_id: UUID
-    reservation_id: UUID
-    amount: int
-
-
 class _Paid(NamedTuple):
-    """What came of an item: its row, and the signing of all codes of its batch."""
+    """The row of an item, and the task that signs all codes of its batch."""
 
-    row: asyncpg.Record
+    row: PayRow
     signing: asyncio.Task[list[str]]
 
 
-class Paying:
-    """The purchase.
+class Payments:
+    """Pays reservations and reads payments.
 
     Args:
-        signer: makes the codes of the tickets.
-        wake: told the room where a slot has come free.
-        note: told how long each payment took, in seconds.
+        signer: signs the codes of the tickets.
+        wake: called with a room in which a payment has freed a slot.
+        note: called with the seconds that each payment took.
     """
 
     def __init__(
@@ -71,130 +56,123 @@ class Paying:
     async def pay(
         self, place: PlaceRef, reservation_id: UUID, amount: int, idempotency_key: str | None
     ) -> tuple[Payment, str]:
-        """Pays a reservation, in one transaction.
-
-        Money moves, the ledger is written, the seats are owned, the token ends.
+        """Pays a reservation in one transaction: money, ledger, seats, tickets, end of the token.
 
         Args:
-            place: whose.
-            reservation_id: what is paid.
-            amount: what the user thinks it costs, in the currency's minor unit.
-            idempotency_key: makes asking again safe; so does asking again without one.
+            place: the place that holds it.
+            reservation_id: the reservation.
+            amount: what the user expects to pay, in the currency's minor unit.
+            idempotency_key: makes a retry safe; a retry without a key is safe too.
 
         Returns:
-            The payment, and ``paid``, ``replayed`` (made before with this key: as it was made) or
-            ``existing`` (made before otherwise: as it stands, refunded perhaps).
+            The payment, and ``paid``, ``replayed`` (an earlier payment with this key, as it was)
+            or ``existing`` (another earlier payment, as it is now: perhaps refunded).
 
         Raises:
             NotFound, NotAllowed, ShowClosed, ReservationClosed, HoldExpired: there is nothing to
                 pay.
             AmountMismatch, InsufficientBalance: the money doesn't fit; the hold stays.
             NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.
-            IdempotencyKeyReused: the key paid something else.
+            IdempotencyKeyReused: the key belongs to another payment.
         """
         payment_id = write_id(place.user_id, "payment", idempotency_key)
+        item = PayItem(
+            place.room_id, place.number, place.place_id, place.user_id, place.concert_id,
+            payment_id, reservation_id, amount,
+        )  # fmt: skip
         started = perf_counter()
         try:
-            paid = await self._paying.submit(_Pay(place, payment_id, reservation_id, amount))
+            row, signing = await self._paying.submit(item)
         finally:
             self._note(perf_counter() - started)
-        row = paid.row
-        outcome = row["outcome"]
-        if outcome not in ("paid", "replayed", "existing"):
-            raise _refusal(row, amount)
-        if outcome == "existing" and row["state"] == "refunded":
-            return await self.payment(place.user_id, row["payment_id"]), outcome
-        if outcome == "paid":
+        check(row)
+        if row.outcome == "existing" and row.state == "refunded":
+            return await self.payment(place.user_id, row.payment_id), row.outcome
+        if row.outcome == "paid":
             self._wake(place.room_id)
-        await asyncio.shield(paid.signing)  # its whole batch waits for it
+        await asyncio.shield(signing)  # its whole batch waits for it
         payment = Payment(
-            payment_id=row["payment_id"],
+            payment_id=row.payment_id,
             reservation_id=reservation_id,
             user_id=place.user_id,
             amount=amount,
             currency=self._currency,
-            balance=row["balance"],
+            balance=row.balance,
             state="paid",
-            seats=row["seats"],
+            seats=row.seats or [],
             tickets=await self._tickets(row),
-            paid_at=row["paid_at"],
+            paid_at=row.paid_at,
             refund=None,
         )
-        return payment, outcome
+        return payment, row.outcome
 
-    async def payments(self, user_id: UUID, *, limit: int, after: UUID | None) -> Payments:
-        """A page of a user's payments, newest first; ``after`` is ``next`` of the page before."""
-        rows = await _queries.payments_of_user(
+    async def payments(self, user_id: UUID, *, limit: int, after: UUID | None) -> PaymentPage:
+        """Returns a page of a user's payments, newest first.
+
+        ``after`` is ``next`` of the page before.
+        """
+        rows = await queries.payments_of_user(
             self._pool, user_id=user_id, after=after, limit=limit + 1
         )
-        page = [await self.tell(row) for row in rows[:limit]]
-        return Payments(page, str(page[-1].payment_id) if len(rows) > limit else None)
+        page = [await self.to_payment(row) for row in rows[:limit]]
+        return PaymentPage(page, str(page[-1].payment_id) if len(rows) > limit else None)
 
     async def payment(self, user_id: UUID, payment_id: UUID) -> Payment:
-        """One payment of a user.
+        """Returns one payment of a user.
 
         Raises:
             NotFound: the user has none with this id.
         """
-        row = await _queries.payment_of_user(self._pool, user_id=user_id, payment_id=payment_id)
+        row = await queries.payment_of_user(self._pool, user_id=user_id, payment_id=payment_id)
         if row is None:
             raise NotFound
-        return await self.tell(row)
+        return await self.to_payment(row)
 
     async def sales(self, concert_id: UUID) -> Sales:
-        """What a concert has sold so far."""
-        row = await _queries.sales_of_concert(self._pool, concert_id=concert_id)
+        """Returns what a concert has sold so far."""
+        row = await queries.sales_of_concert(self._pool, concert_id=concert_id)
         return Sales(
             seats=SeatCounts(
-                total=row["seats_total"],
-                available=row["seats_total"] - row["sold"] - row["held"],
-                held=row["held"],
-                sold=row["sold"],
+                total=row.seats_total,
+                available=row.seats_total - row.sold - row.held,
+                held=row.held,
+                sold=row.sold,
             ),
-            revenue=row["revenue"],
-            holds_expired=await _queries.expired_holds(self._pool, concert_id=concert_id),
+            revenue=row.revenue,
+            holds_expired=await queries.expired_holds(self._pool, concert_id=concert_id),
         )
 
     async def fold_stock(self) -> int:
-        """Tidies the count of sold seats, a batch of it. Safe in every process."""
-        folded: int = await _queries.fold_stock(self._pool, limit=_FOLD_BATCH)
-        return folded
+        """Folds a batch of sold seats into the counters. Safe in every process."""
+        return await queries.fold_stock(self._pool, limit=_FOLD_BATCH)
 
-    async def _pay(self, asks: Sequence[_Pay]) -> list[_Paid | Again]:
-        rows = await _queries.pay(
-            self._pool,
-            **place_arrays([ask.place for ask in asks]),
-            user_ids=[ask.place.user_id for ask in asks],
-            concert_ids=[ask.place.concert_id for ask in asks],
-            payment_ids=[ask.payment_id for ask in asks],
-            reservation_ids=[ask.reservation_id for ask in asks],
-            amounts=[ask.amount for ask in asks],
-        )
-        paid = zip(asks, rows, strict=True)
-        count_finished((a.place.concert_id for a, r in paid if r["outcome"] == "paid"), "paid")
-        # All together, so that each payment finds its codes signed; and beside the next batch.
-        seats = [seat for row in rows for seat in _signed_seats(row)]
-        signing = asyncio.create_task(self._signer.codes(seats))
-        return [AGAIN if row["outcome"] == "again" else _Paid(row, signing) for row in rows]
-
-    async def tell(self, row: asyncpg.Record) -> Payment:
-        """A payment as a row of the database has it."""
+    async def to_payment(self, row: PaymentRow) -> Payment:
+        """Returns a payment from its row."""
         return Payment(
-            payment_id=row["payment_id"],
-            reservation_id=row["reservation_id"],
-            user_id=row["user_id"],
-            amount=row["amount"],
+            payment_id=row.payment_id,
+            reservation_id=row.reservation_id,
+            user_id=row.user_id,
+            amount=row.amount,
             currency=self._currency,
-            balance=row["balance"],
-            state=row["state"],
-            seats=row["seats"],
-            tickets=await self._tickets(row, void=row["state"] == "refunded"),
-            paid_at=row["paid_at"],
+            balance=row.balance,
+            state=row.state,
+            seats=row.seats,
+            tickets=await self._tickets(row, void=row.state == "refunded"),
+            paid_at=row.paid_at,
             refund=_refund(row),
         )
 
-    async def _tickets(self, row: asyncpg.Record, *, void: bool = False) -> list[PaidTicket]:
-        """The tickets of a payment; void ones, of one that was refunded, have no codes."""
+    async def _pay(self, items: Sequence[PayItem]) -> list[_Paid | Again]:
+        rows = await queries.pay(self._pool, items)
+        paid = [i.concert_id for i, r in zip(items, rows, strict=True) if r.outcome == "paid"]
+        count_finished(paid, "paid")
+        # All together, so that each payment finds its codes signed; and beside the next batch.
+        seats = [seat for row in rows for seat in _signed_seats(row)]
+        signing = asyncio.create_task(self._signer.codes(seats))
+        return [AGAIN if row.outcome == "again" else _Paid(row, signing) for row in rows]
+
+    async def _tickets(self, row: PayRow | PaymentRow, *, void: bool = False) -> list[PaidTicket]:
+        """Returns the tickets of a payment; void ones have no codes."""
         seats = _signed_seats(row)
         codes: Sequence[str | None] = [None] * len(seats)
         if not void:
@@ -205,34 +183,19 @@ class Paying:
         ]
 
 
-def _signed_seats(row: asyncpg.Record) -> list[SignedSeat]:
-    """What the tickets of a payment are for; none where there is none."""
-    numbered = zip(row["tickets"] or (), row["seats"] or (), strict=True)
-    return [(ticket_id, row["show_id"], number) for ticket_id, number in numbered]
+def _signed_seats(row: PayRow | PaymentRow) -> list[SignedSeat]:
+    """Returns what the codes of a payment's tickets are signed for; nothing without a payment."""
+    numbered = zip(row.tickets or (), row.seats or (), strict=True)
+    return [(ticket_id, row.show_id, number) for ticket_id, number in numbered]
 
 
-def _refund(row: asyncpg.Record) -> Refund | None:
-    if row["refund_id"] is None:
+def _refund(row: PaymentRow) -> Refund | None:
+    if row.refund_id is None:
         return None
     return Refund(
-        refund_id=row["refund_id"],
-        amount=row["amount"],
-        balance=row["refund_balance"],
-        refunded_at=row["refunded_at"],
-        reason=row["refund_reason"],
+        refund_id=row.refund_id,
+        amount=row.amount,
+        balance=row.refund_balance,
+        refunded_at=row.refunded_at,
+        reason=row.refund_reason,
     )
-
-
-def _refusal(row: asyncpg.Record, amount: int) -> DomainError:
-    """The error that an outcome of the database stands for."""
-    match row["outcome"]:
-        case "insufficient_balance":
-            return InsufficientBalance(
-                balance=row["balance"], amount=amount, shortfall=amount - row["balance"]
-            )
-        case "amount_mismatch":
-            return AmountMismatch(expected=row["expected"])
-        case "reservation_closed":
-            return ReservationClosed(state=row["state"])
-        case outcome:
-            return outcome_error(outcome, row["reason"])

@@ -10,7 +10,7 @@ CROSS JOIN LATERAL ticket_seat(t.show_id, t.number) AS e
 WHERE y.user_id = :user_id
 ORDER BY s.starts_at, t.number, t.ticket_id LIMIT :limit;
 
--- name: ticket_of_user^
+-- name: ticket_of_user
 -- One ticket of a user.
 SELECT t.ticket_id, t.payment_id, s.concert_id, c.title, c.venue, c.timezone, t.show_id, s.date,
     s.starts_at, t.number, e.*, y.paid_at, t.checked_in_at, t.void_at, t.void_reason
@@ -22,8 +22,8 @@ CROSS JOIN LATERAL ticket_seat(t.show_id, t.number) AS e
 WHERE t.ticket_id = :ticket_id AND t.user_id = :user_id;
 
 -- name: check_in
--- Lets tickets in: see the function.
-SELECT * FROM ticket_check_in(
-    :ticket_ids, :key_ids, :check_in_ids, :gates, :for_shows, :for_concerts
-)
+-- Checks tickets in: see the function.
+SELECT outcome, ticket_id, concert_id, title, show_id, date, starts_at, number, section, "row", seat,
+    checked_in_at, gate, void_reason
+FROM ticket_check_in(:ticket_id, :key_id, :check_in_id, :gate, :for_show, :for_concert)
 ORDER BY item;

@@ -43,7 +43,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         repeat("pace", lambda: statistics.observe_pace(services), _PACE_SECONDS),
         repeat("refunds", lambda: refunds.refund_cancelled(services), _REFUND_SECONDS),
         repeat("counts", lambda: statistics.refresh_counts(services), settings.stock_seconds),
-        repeat("fold", services.paying.fold_stock, settings.stock_seconds),
+        repeat("fold", services.payments.fold_stock, settings.stock_seconds),
         repeat("token_keys", services.signer.refresh, REFRESH_SECONDS),
         repeat("old_keys", lambda: keys.retire_old_keys(services), _RETIRE_KEYS_SECONDS),
         repeat("ticket_keys", services.tickets.signer.ring.refresh, REFRESH_SECONDS),

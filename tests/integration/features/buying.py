@@ -23,7 +23,7 @@ async def purchase(
     """A new guest buys seats."""
     place = await buyer(services, made.concert_id, PRICE * len(seats))
     reservation = await hold(services, place, made, seats)
-    payment, _ = await services.paying.pay(
+    payment, _ = await services.payments.pay(
         place, reservation.reservation_id, reservation.amount, None
     )
     return place, payment
@@ -39,7 +39,7 @@ async def purchases(services: Services, made: Made, buyers: int) -> list[Payment
     )
     paid = await asyncio.gather(
         *[
-            services.paying.pay(place, held.reservation_id, PRICE, None)
+            services.payments.pay(place, held.reservation_id, PRICE, None)
             for place, held in zip(places, holds, strict=True)
         ]
     )

@@ -84,7 +84,7 @@ async def test_held(services: Services, owner: Owner) -> None:
     assert claimed_at is not None
     assert claimed_at <= reservation.created_at
     await services.ledger.charge(place, 180, None)
-    paid, _ = await services.paying.pay(place, reservation.reservation_id, 180, None)
+    paid, _ = await services.payments.pay(place, reservation.reservation_id, 180, None)
     assert paid.seats == [3, 4]
 
 
@@ -208,7 +208,7 @@ async def test_replayed(services: Services, database: Database) -> None:
             await services.best_seats.hold(place, show, wish, "key")
     async with refused(database, IdempotencyKeyReused):
         await services.reservations.hold(place, show, [3, 4], "key")
-    await services.paying.pay(place, first.reservation_id, 180, None)
+    await services.payments.pay(place, first.reservation_id, 180, None)
     assert await services.best_seats.hold(place, show, Wish(2), "key") == (first, True)
 
 

@@ -49,7 +49,7 @@ async def test_cancelled(services: Services, owner: Owner) -> None:
     with pytest.raises(ShowClosed):
         await hold(services, place, made, [9])
     with pytest.raises(ShowClosed):
-        await services.paying.pay(place, held.reservation_id, PRICE, None)
+        await services.payments.pay(place, held.reservation_id, PRICE, None)
     assert await services.cancellations.running() == [first(made)]
 
     assert await services.cancellations.step(first(made)) == "finished"
@@ -60,12 +60,12 @@ async def test_cancelled(services: Services, owner: Owner) -> None:
     assert await services.cancellations.step(first(made)) == "finished"
     assert await services.cancellations.running() == []
     assert await taken(owner) == {}
-    refunded = await services.paying.payment(payment.user_id, payment.payment_id)
+    refunded = await services.payments.payment(payment.user_id, payment.payment_id)
     assert refunded.refund is not None
     assert (refunded.refund.reason, refunded.refund.amount) == ("show_cancelled", 2 * PRICE)
     tickets = await services.tickets.of_user(payment.user_id, limit=9)
     assert {(one.state, one.void_reason) for one in tickets} == {("void", "show_cancelled")}
-    earlier = await services.paying.payment(given_back.user_id, given_back.payment_id)
+    earlier = await services.payments.payment(given_back.user_id, given_back.payment_id)
     assert earlier.refund is not None
     assert earlier.refund.reason == "operator"
     assert await owner.fetchval("SELECT sum(balance) FROM wallet") == 5 * PRICE
@@ -86,7 +86,7 @@ async def test_nothing_is_left_to_buy(services: Services) -> None:
     assert listed.sale == "open"
     assert (listed.first_date, listed.last_date) == (other.date, other.date)
     for _ in range(2):
-        sales = await services.paying.sales(made.concert_id)
+        sales = await services.payments.sales(made.concert_id)
         assert (sales.seats.total, sales.seats.available, sales.seats.sold) == (50, 50, 0)
         await services.rooms.snapshot.refresh_counts()
         line = services.rooms.snapshot.by_concert[made.concert_id]
@@ -123,7 +123,7 @@ async def test_several_purchases_of_one_user(services: Services) -> None:
         again = await come_back(services, place)
         await services.ledger.charge(again, PRICE, None)
         held = await hold(services, again, made, [seat])
-        await services.paying.pay(again, held.reservation_id, PRICE, None)
+        await services.payments.pay(again, held.reservation_id, PRICE, None)
     await services.cancellations.cancel(first(made))
     await refund_cancelled(services)
     done = await services.cancellations.progress(first(made))
@@ -171,7 +171,7 @@ async def test_those_who_were_let_in(services: Services, owner: Owner) -> None:
     await owner.execute("UPDATE ticket SET checked_in_at = now(), check_in_id = gen_random_uuid()")
     await services.cancellations.cancel(first(made))
     await refund_cancelled(services)
-    assert (await services.paying.payment(place.user_id, payment.payment_id)).state == "refunded"
+    assert (await services.payments.payment(place.user_id, payment.payment_id)).state == "refunded"
 
 
 async def test_other_shows_go_on(services: Services) -> None:
@@ -180,7 +180,7 @@ async def test_other_shows_go_on(services: Services) -> None:
     place = await buyer(services, made.concert_id, PRICE)
     held, _ = await services.reservations.hold(place, made.shows[1], [7], None)
     await services.cancellations.cancel(first(made))
-    payment, how = await services.paying.pay(place, held.reservation_id, PRICE, None)
+    payment, how = await services.payments.pay(place, held.reservation_id, PRICE, None)
     assert how == "paid"
     await refund_cancelled(services)
     with pytest.raises(RefundClosed):
@@ -210,7 +210,7 @@ async def test_what_is_at_stake(services: Services, database: Database) -> None:
     """Before it the operator is told what it is about; looking changes nothing."""
     made = await make_concert(services)
     await purchase(services, made, [7, 8])
-    await services.paying.fold_stock()
+    await services.payments.fold_stock()
     await purchase(services, made, [9])
     before = await digest(database)
     stake = await services.cancellations.at_stake(first(made))

@@ -450,7 +450,7 @@ async def test_the_end_of_a_sale(services: Services, database: Database) -> None
     await services.rooms.snapshot.refresh_counts()
     line = services.rooms.snapshot.by_concert[made.concert_id]
     assert (line.seats_available, line.state, line.sale) == (0, "sold_out", "ended")
-    payment, _ = await services.paying.pay(place, held.reservation_id, held.amount, None)
+    payment, _ = await services.payments.pay(place, held.reservation_id, held.amount, None)
     assert payment.seats == [1]
     again = await services.concerts.end_sale(show.show_id, None)
     assert again.sales_end_at == show.starts_at

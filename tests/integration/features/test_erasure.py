@@ -66,7 +66,7 @@ async def lived(services: Services) -> tuple[Made, PlaceRef, PlaceRef]:
     """Somebody who bought, came back and left, came back and holds; and waits in another line."""
     made, other = await make_concert(services), await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
-    await services.paying.pay(
+    await services.payments.pay(
         place, (await hold(services, place, made, [1])).reservation_id, PRICE, None
     )
     second = await come_back(services, place)

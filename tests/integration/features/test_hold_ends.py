@@ -46,10 +46,10 @@ async def test_an_ended_hold_frees_its_seats(
     query = "SELECT state FROM reservation WHERE reservation_id = $1"
     assert await owner.fetchval(query, old.reservation_id) == "held"  # nobody has touched it
     async with refused(database, HoldExpired):
-        await services.paying.pay(late, old.reservation_id, 50_000, None)
+        await services.payments.pay(late, old.reservation_id, 50_000, None)
     await pass_time(database, 60)
     async with refused(database, HoldExpired):
-        await services.paying.pay(late, old.reservation_id, 50_000, None)
+        await services.payments.pay(late, old.reservation_id, 50_000, None)
     assert await owner.fetchval("SELECT reservation_id FROM seat WHERE number = 1") == (
         new.reservation_id
     )
@@ -145,7 +145,7 @@ async def test_release_of_a_paid_one(services: Services, database: Database) -> 
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 50_000)
     reservation = await hold(services, place, made, [1])
-    await services.paying.pay(place, reservation.reservation_id, 50_000, None)
+    await services.payments.pay(place, reservation.reservation_id, 50_000, None)
     async with refused(database, ReservationClosed, state="paid"):
         await services.reservations.release(reservation.reservation_id, place.user_id, None)
 

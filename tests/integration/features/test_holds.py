@@ -80,7 +80,7 @@ async def test_replayed_after_payment_and_end(services: Services, database: Data
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 100_000)
     first = await hold(services, place, made, [7, 8], "key")
-    await services.paying.pay(place, first.reservation_id, 100_000, None)
+    await services.payments.pay(place, first.reservation_id, 100_000, None)
     before = await digest(database)
     assert await services.reservations.hold(place, made.shows[0], [7, 8], "key") == (first, True)
     assert await digest(database) == before
@@ -143,7 +143,7 @@ async def test_token_finished(services: Services, database: Database) -> None:
     made = await make_concert(services, claim_seconds=60)
     paid = await buyer(services, made.concert_id, 50_000)
     reservation = await hold(services, paid, made, [1])
-    await services.paying.pay(paid, reservation.reservation_id, 50_000, None)
+    await services.payments.pay(paid, reservation.reservation_id, 50_000, None)
     left = await buyer(services, made.concert_id)
     await services.reservations.leave(left)
     late = await buyer(services, made.concert_id)
@@ -199,7 +199,7 @@ async def test_seat_taken(services: Services, database: Database) -> None:
     made = await make_concert(services, max_seats_per_user=10)
     seller = await buyer(services, made.concert_id, 50_000)
     sold = await hold(services, seller, made, [3])
-    await services.paying.pay(seller, sold.reservation_id, 50_000, None)
+    await services.payments.pay(seller, sold.reservation_id, 50_000, None)
     other = await buyer(services, made.concert_id)
     await hold(services, other, made, [5, 4])
     place = await buyer(services, made.concert_id)
@@ -227,7 +227,7 @@ async def test_seat_limit(services: Services, database: Database) -> None:
     async with refused(database, SeatLimit, limit=4):
         await services.reservations.hold(place, made.shows[0], [1, 2, 3, 4, 5], None)
     owned = await hold(services, place, made, [1, 2])
-    await services.paying.pay(place, owned.reservation_id, 100_000, None)
+    await services.payments.pay(place, owned.reservation_id, 100_000, None)
     again = await come_back(services, place)
     await services.rooms.enter(again)
     async with refused(database, SeatLimit, limit=4):

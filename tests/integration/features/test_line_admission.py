@@ -227,7 +227,7 @@ async def test_after_the_close(services: Services, database: Database, owner: Ow
     async with refused(database, RoomClosed):
         await services.rooms.join(waiting[0].user_id, made.concert_id)
     reservation, _ = await services.reservations.hold(inside, made.shows[0], [1], None)
-    await services.paying.pay(inside, reservation.reservation_id, 50_000, None)
+    await services.payments.pay(inside, reservation.reservation_id, 50_000, None)
     assert await owner.fetchval("SELECT serving FROM waiting_room") == 1
 
 

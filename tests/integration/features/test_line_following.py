@@ -106,7 +106,7 @@ async def test_status_in_every_state(services: Services) -> None:
     await services.ledger.charge(place, 50_000, None)
     seen.append(await services.rooms.status(place))
     reservation, _ = await services.reservations.hold(place, made.shows[0], [1], None)
-    await services.paying.pay(place, reservation.reservation_id, 50_000, None)
+    await services.payments.pay(place, reservation.reservation_id, 50_000, None)
     seen.append(await services.rooms.status(place))
     assert [(one.state, one.reason) for one in seen] == [
         ("waiting", None),

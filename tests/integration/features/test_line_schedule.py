@@ -106,7 +106,7 @@ async def test_from_before_the_opening_to_after_the_close(
     # Who is in may finish, also with a hold that is made only now.
     await services.ledger.charge(places[1], PRICE, None)
     held, _ = await services.reservations.hold(places[1], made.shows[0], [1], None)
-    await other.paying.pay(places[1], held.reservation_id, PRICE, None)
+    await other.payments.pay(places[1], held.reservation_id, PRICE, None)
     assert await admit_all(services, line) == 0  # its slot is nobody's any more
     assert await stand(other, places[1:3]) == [("finished", "paid"), ("admitted", None)]
     times = await owner.fetchrow(
@@ -249,7 +249,7 @@ async def test_paused_the_admitted_go_on(
     payer, idler = places[:2]
     await services.ledger.charge(payer, PRICE, None)
     held, _ = await other.reservations.hold(payer, made.shows[0], [1], None)
-    await services.paying.pay(payer, held.reservation_id, PRICE, None)
+    await services.payments.pay(payer, held.reservation_id, PRICE, None)
     await pass_time(database, 61)
     assert [await admit_all(process, line) for process in (services, other)] == [0, 0]
     assert await stand(other, places) == [
@@ -302,7 +302,7 @@ async def test_sold_out_and_a_seat_that_comes_back(services: Services, owner: Ow
     held, _ = await services.reservations.hold(holder, show, [2], None)
     assert await state(services, line) == "sold_out"
 
-    await services.paying.pay(payer, sold.reservation_id, PRICE, None)
+    await services.payments.pay(payer, sold.reservation_id, PRICE, None)
     assert await state(services, line) == "sold_out"
     status = await services.rooms.status(waiting)
     assert (status.state, status.room_state, status.seats_available) == ("waiting", "sold_out", 0)
@@ -316,7 +316,7 @@ async def test_sold_out_and_a_seat_that_comes_back(services: Services, owner: Ow
     assert await admitted_numbers(owner) == [3, 4]
     await services.ledger.charge(waiting, PRICE, None)
     bought, _ = await services.reservations.hold(waiting, show, [2], None)
-    await services.paying.pay(waiting, bought.reservation_id, PRICE, None)
+    await services.payments.pay(waiting, bought.reservation_id, PRICE, None)
     assert await state(services, line) == "sold_out"
 
 

@@ -38,7 +38,7 @@ async def test_key_reused(services: Services, database: Database) -> None:
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 2 * PRICE)
     reservation = await hold(services, place, made, [1])
-    await services.paying.pay(place, reservation.reservation_id, PRICE, "key")
+    await services.payments.pay(place, reservation.reservation_id, PRICE, "key")
     again = await join(services, made.concert_id, place.user_id)
     await admit_all(services, made.concert_id)
     second = await hold(services, again, made, [2])
@@ -47,7 +47,7 @@ async def test_key_reused(services: Services, database: Database) -> None:
         (reservation.reservation_id, PRICE + 1),
     ):
         async with refused(database, IdempotencyKeyReused):
-            await services.paying.pay(again, reservation_id, amount, "key")
+            await services.payments.pay(again, reservation_id, amount, "key")
 
 
 async def test_forged(services: Services, database: Database) -> None:
@@ -57,7 +57,7 @@ async def test_forged(services: Services, database: Database) -> None:
     reservation = await hold(services, place, made, [1])
     for other in ({"place_id": uuid4()}, {"number": 99}):
         async with refused(database, CredentialInvalid):
-            await services.paying.pay(
+            await services.payments.pay(
                 msgspec.structs.replace(place, **other), reservation.reservation_id, PRICE, None
             )
 
@@ -69,17 +69,17 @@ async def test_token_finished(services: Services, database: Database) -> None:
     gone = await hold(services, left, made, [1])
     await services.reservations.leave(left)
     async with refused(database, TokenFinished, reason="left"):
-        await services.paying.pay(left, gone.reservation_id, PRICE, None)
+        await services.payments.pay(left, gone.reservation_id, PRICE, None)
     place, payment = await purchase(services, made, [2])
     async with refused(database, TokenFinished, reason="paid"):
-        await services.paying.pay(place, uuid4(), PRICE, None)
+        await services.payments.pay(place, uuid4(), PRICE, None)
     async with refused(database, TokenFinished, reason="paid"):
-        await services.paying.pay(place, payment.reservation_id, PRICE + 1, None)
+        await services.payments.pay(place, payment.reservation_id, PRICE + 1, None)
     late = await buyer(services, made.concert_id, PRICE)
     missed = await hold(services, late, made, [3])
     await pass_time(database, 61)
     async with refused(database, TokenFinished, reason="expired"):
-        await services.paying.pay(late, missed.reservation_id, PRICE, None)
+        await services.payments.pay(late, missed.reservation_id, PRICE, None)
 
 
 async def test_not_admitted(services: Services, database: Database) -> None:
@@ -90,7 +90,7 @@ async def test_not_admitted(services: Services, database: Database) -> None:
     await services.reservations.leave(place)
     again = await join(services, made.concert_id, place.user_id)
     async with refused(database, NotAdmitted):
-        await services.paying.pay(again, reservation.reservation_id, PRICE, None)
+        await services.payments.pay(again, reservation.reservation_id, PRICE, None)
 
 
 async def test_not_found(services: Services, database: Database) -> None:
@@ -102,7 +102,7 @@ async def test_not_found(services: Services, database: Database) -> None:
     place = await buyer(services, made.concert_id, PRICE)
     for reservation_id in (uuid4(), theirs.reservation_id, payment.reservation_id):
         async with refused(database, NotFound):
-            await services.paying.pay(place, reservation_id, PRICE, None)
+            await services.payments.pay(place, reservation_id, PRICE, None)
 
 
 async def test_not_allowed(services: Services, database: Database) -> None:
@@ -114,7 +114,7 @@ async def test_not_allowed(services: Services, database: Database) -> None:
     await admit_all(services, other.concert_id)
     await services.rooms.enter(there)
     async with refused(database, NotAllowed):
-        await services.paying.pay(there, reservation.reservation_id, PRICE, None)
+        await services.payments.pay(there, reservation.reservation_id, PRICE, None)
 
 
 async def test_reservation_closed(services: Services, database: Database) -> None:
@@ -124,14 +124,14 @@ async def test_reservation_closed(services: Services, database: Database) -> Non
     released = await hold(services, place, made, [1])
     await services.reservations.release(released.reservation_id, place.user_id, place)
     async with refused(database, ReservationClosed, state="released"):
-        await services.paying.pay(place, released.reservation_id, PRICE, None)
+        await services.payments.pay(place, released.reservation_id, PRICE, None)
     paid = await hold(services, place, made, [1])
-    await services.paying.pay(place, paid.reservation_id, PRICE, None)
+    await services.payments.pay(place, paid.reservation_id, PRICE, None)
     again = await join(services, made.concert_id, place.user_id)
     await admit_all(services, made.concert_id)
     await services.rooms.enter(again)
     async with refused(database, ReservationClosed, state="paid"):
-        await services.paying.pay(again, paid.reservation_id, PRICE + 1, None)
+        await services.payments.pay(again, paid.reservation_id, PRICE + 1, None)
 
 
 @pytest.mark.parametrize("written_down", [False, True])
@@ -144,7 +144,7 @@ async def test_hold_expired(services: Services, database: Database, *, written_d
     if written_down:
         assert await services.reservations.expire() == 1
     async with refused(database, HoldExpired):
-        await services.paying.pay(place, reservation.reservation_id, PRICE, None)
+        await services.payments.pay(place, reservation.reservation_id, PRICE, None)
 
 
 async def test_a_seat_that_is_somebody_elses(
@@ -156,7 +156,7 @@ async def test_a_seat_that_is_somebody_elses(
     reservation = await hold(services, place, made, [1, 2])
     await owner.execute("UPDATE seat SET reservation_id = $1 WHERE number = 2", uuid4())
     async with refused(database, HoldExpired):
-        await services.paying.pay(place, reservation.reservation_id, 2 * PRICE, None)
+        await services.payments.pay(place, reservation.reservation_id, 2 * PRICE, None)
 
 
 @pytest.mark.parametrize("amount", [1, PRICE - 1, PRICE + 1, 1_000_000_000])
@@ -166,8 +166,8 @@ async def test_amount_mismatch(services: Services, database: Database, amount: i
     place = await buyer(services, made.concert_id, 2 * PRICE)
     reservation = await hold(services, place, made, [1])
     async with refused(database, AmountMismatch, expected=PRICE):
-        await services.paying.pay(place, reservation.reservation_id, amount, "key")
-    _, how = await services.paying.pay(place, reservation.reservation_id, PRICE, "key")
+        await services.payments.pay(place, reservation.reservation_id, amount, "key")
+    _, how = await services.payments.pay(place, reservation.reservation_id, PRICE, "key")
     assert how == "paid"
 
 
@@ -180,10 +180,10 @@ async def test_insufficient_balance(services: Services, database: Database, bala
     async with refused(
         database, InsufficientBalance, balance=balance, amount=PRICE, shortfall=PRICE - balance
     ):
-        await services.paying.pay(place, reservation.reservation_id, PRICE, "key")
+        await services.payments.pay(place, reservation.reservation_id, PRICE, "key")
     assert await services.reservations.get(reservation.reservation_id, place.user_id) == reservation
     await services.ledger.charge(place, PRICE - balance, None)
-    payment, how = await services.paying.pay(place, reservation.reservation_id, PRICE, "key")
+    payment, how = await services.payments.pay(place, reservation.reservation_id, PRICE, "key")
     assert (how, payment.balance) == ("paid", 0)
 
 
@@ -193,9 +193,9 @@ async def test_one_bad_payment_spoils_no_other(services: Services) -> None:
     rich, poor = [await buyer(services, made.concert_id, money) for money in (PRICE, 1)]
     holds = [await hold(services, place, made, [seat]) for seat, place in ((1, rich), (2, poor))]
     answers = await asyncio.gather(
-        services.paying.pay(poor, holds[1].reservation_id, PRICE, None),
-        services.paying.pay(rich, holds[0].reservation_id, PRICE, None),
-        services.paying.pay(poor, uuid4(), PRICE, None),
+        services.payments.pay(poor, holds[1].reservation_id, PRICE, None),
+        services.payments.pay(rich, holds[0].reservation_id, PRICE, None),
+        services.payments.pay(poor, uuid4(), PRICE, None),
         return_exceptions=True,
     )
     kinds = [type(answer) for answer in answers]

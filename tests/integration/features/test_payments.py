@@ -30,14 +30,14 @@ async def test_paid(services: Services, owner: Owner) -> None:
     place = await buyer(services, made.concert_id, 3 * PRICE)
     reservation = await hold(services, place, made, [8, 7])
     services.admission_signal._rooms.clear()
-    payment, how = await services.paying.pay(place, reservation.reservation_id, 2 * PRICE, None)
+    payment, how = await services.payments.pay(place, reservation.reservation_id, 2 * PRICE, None)
     assert how == "paid"
     assert services.admission_signal._rooms == {place.room_id}
     assert (payment.reservation_id, payment.user_id) == (reservation.reservation_id, place.user_id)
     assert (payment.amount, payment.currency, payment.balance) == (2 * PRICE, "KRW", PRICE)
     assert (payment.state, payment.seats) == ("paid", [7, 8])
     assert [ticket.number for ticket in payment.tickets] == [7, 8]
-    assert await services.paying.payment(place.user_id, payment.payment_id) == payment
+    assert await services.payments.payment(place.user_id, payment.payment_id) == payment
 
     transfer = await owner.fetchrow("SELECT * FROM transfer WHERE kind = 'payment'")
     sales = await owner.fetchval("SELECT account_id FROM house_account WHERE name = 'sales'")
@@ -74,7 +74,7 @@ async def test_other_holds_are_released(
     wanted = await hold(services, place, made, [2])
     other = await hold(services, place, made, [3])
     theirs = await hold(services, await buyer(services, made.concert_id), made, [4])
-    await services.paying.pay(place, wanted.reservation_id, PRICE, None)
+    await services.payments.pay(place, wanted.reservation_id, PRICE, None)
     rows = await owner.fetch("SELECT reservation_id, state FROM reservation")
     assert {row["reservation_id"]: row["state"] for row in rows} == {
         ended.reservation_id: "expired",
@@ -92,10 +92,10 @@ async def test_replayed(services: Services, database: Database) -> None:
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
     reservation = await hold(services, place, made, [1])
-    first, how = await services.paying.pay(place, reservation.reservation_id, PRICE, "key")
+    first, how = await services.payments.pay(place, reservation.reservation_id, PRICE, "key")
     assert how == "paid"
     before = await digest(database)
-    again = await services.paying.pay(place, reservation.reservation_id, PRICE, "key")
+    again = await services.payments.pay(place, reservation.reservation_id, PRICE, "key")
     assert again == (first, "replayed")
     assert await digest(database) == before
 
@@ -106,9 +106,9 @@ async def test_existing(services: Services, database: Database, key: str | None)
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 2 * PRICE)
     reservation = await hold(services, place, made, [1])
-    first, _ = await services.paying.pay(place, reservation.reservation_id, PRICE, "key")
+    first, _ = await services.payments.pay(place, reservation.reservation_id, PRICE, "key")
     before = await digest(database)
-    assert await services.paying.pay(place, reservation.reservation_id, PRICE, key) == (
+    assert await services.payments.pay(place, reservation.reservation_id, PRICE, key) == (
         first,
         "existing",
     )
@@ -117,7 +117,7 @@ async def test_existing(services: Services, database: Database, key: str | None)
     again = await join(services, made.concert_id, place.user_id)
     await admit_all(services, made.concert_id)
     await services.ledger.charge(again, 1, None)
-    assert await services.paying.pay(again, reservation.reservation_id, PRICE, key) == (
+    assert await services.payments.pay(again, reservation.reservation_id, PRICE, key) == (
         first,
         "existing",
     )
@@ -130,7 +130,7 @@ async def test_the_same_payment_at_once(services: Services, owner: Owner, key: s
     place = await buyer(services, made.concert_id, 20 * PRICE)
     reservation = await hold(services, place, made, [1])
     answers = await asyncio.gather(
-        *[services.paying.pay(place, reservation.reservation_id, PRICE, key) for _ in range(20)]
+        *[services.payments.pay(place, reservation.reservation_id, PRICE, key) for _ in range(20)]
     )
     assert [payment for payment, _ in answers] == [answers[0][0]] * 20
     again = "existing" if key is None else "replayed"
@@ -148,7 +148,7 @@ async def test_two_payments_of_one_balance(services: Services, owner: Owner) -> 
     holds = [await hold(services, *where, [1]) for where in ((place, made), (there, other))]
     answers = await asyncio.gather(
         *[
-            services.paying.pay(who, held.reservation_id, PRICE, None)
+            services.payments.pay(who, held.reservation_id, PRICE, None)
             for who, held in zip((place, there), holds, strict=True)
         ],
         return_exceptions=True,
@@ -166,7 +166,7 @@ async def test_two_holds_of_one_token_at_once(services: Services, owner: Owner) 
     place = await buyer(services, made.concert_id, 2 * PRICE)
     holds = [await hold(services, place, made, [seat]) for seat in (1, 2)]
     answers = await asyncio.gather(
-        *[services.paying.pay(place, one.reservation_id, PRICE, None) for one in holds],
+        *[services.payments.pay(place, one.reservation_id, PRICE, None) for one in holds],
         return_exceptions=True,
     )
     assert isinstance(answers[0], tuple)

@@ -205,7 +205,7 @@ async def _bought_long_ago(
     place = await buyer(services, made.concert_id)
     await services.ledger.charge(place, 50_000, "charge")
     held = await hold(services, place, made, [1], "hold")
-    payment, _ = await services.paying.pay(place, held.reservation_id, 50_000, "pay")
+    payment, _ = await services.payments.pay(place, held.reservation_id, 50_000, "pay")
     await pass_time(database, LONG)
     assert await prune(database.app_url, older_than_days=90) == Pruned(1, 0, 0)
     return made, place, payment
@@ -214,9 +214,9 @@ async def _bought_long_ago(
 async def test_replays_of_what_is_kept(services: Services, database: Database) -> None:
     """Who asks again for a purchase whose place is gone gets the first answer."""
     made, place, payment = await _bought_long_ago(services, database)
-    (kept,) = (await services.paying.payments(place.user_id, limit=9, after=None)).payments
+    (kept,) = (await services.payments.payments(place.user_id, limit=9, after=None)).payments
     for key, outcome in (("pay", "replayed"), ("another", "existing"), (None, "existing")):
-        again, how = await services.paying.pay(place, payment.reservation_id, 50_000, key)
+        again, how = await services.payments.pay(place, payment.reservation_id, 50_000, key)
         assert how == outcome
         assert again == kept
     charge, replayed = await services.ledger.charge(place, 50_000, "charge")

@@ -33,10 +33,10 @@ async def test_payments_page_by_page(services: Services, database: Database) -> 
         await admit_all(services, made.concert_id)
         await services.ledger.charge(again, PRICE, None)
         reservation = await hold(services, again, made, [seat])
-        payment, _ = await services.paying.pay(again, reservation.reservation_id, PRICE, None)
+        payment, _ = await services.payments.pay(again, reservation.reservation_id, PRICE, None)
         paid.append(payment)
     await purchase(services, made, [5])
-    find = services.paying.payments
+    find = services.payments.payments
     one = await find(place.user_id, limit=3, after=None)
     assert (one.payments, one.next) == (paid[:0:-1], str(paid[1].payment_id))
     two = await find(place.user_id, limit=3, after=paid[1].payment_id)
@@ -45,9 +45,9 @@ async def test_payments_page_by_page(services: Services, database: Database) -> 
     assert (await find(place.user_id, limit=3, after=uuid4())).payments == []
     assert (await find(uuid4(), limit=3, after=None)).payments == []
     async with refused(database, NotFound):
-        await services.paying.payment(uuid4(), first.payment_id)
+        await services.payments.payment(uuid4(), first.payment_id)
     async with refused(database, NotFound):
-        await services.paying.payment(place.user_id, uuid4())
+        await services.payments.payment(place.user_id, uuid4())
 
 
 async def test_tickets(services: Services, database: Database) -> None:
@@ -92,8 +92,8 @@ async def test_fold_stock(services: Services, owner: Owner) -> None:
         return [day.shows[0].seats_available for day in dates.dates], line.seats_available
 
     assert await counted() == ([47, 50], 97)
-    assert await services.paying.fold_stock() == 2
-    assert await services.paying.fold_stock() == 0
+    assert await services.payments.fold_stock() == 2
+    assert await services.payments.fold_stock() == 0
     assert await counted() == ([47, 50], 97)
     rows = await owner.fetch("SELECT show_id, sold, revenue FROM stock")
     assert {row["show_id"]: (row["sold"], row["revenue"]) for row in rows} == {
@@ -107,7 +107,7 @@ async def test_folding_at_once(services: Services, owner: Owner) -> None:
     made = await make_concert(services)
     for seat in range(1, 6):
         await purchase(services, made, [seat])
-    folded = await asyncio.gather(*[services.paying.fold_stock() for _ in range(4)])
+    folded = await asyncio.gather(*[services.payments.fold_stock() for _ in range(4)])
     assert sum(folded) == 5
     assert await owner.fetchval("SELECT sold FROM stock") == 5
 

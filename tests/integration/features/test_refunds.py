@@ -44,8 +44,8 @@ async def test_refunded(services: Services, owner: Owner) -> None:
     )
     assert (refunded.refund.amount, refunded.refund.balance) == (2 * PRICE, 2 * PRICE)
     assert refunded.refund.reason == "operator"
-    assert await services.paying.payment(place.user_id, payment.payment_id) == refunded
-    assert (await services.paying.payments(place.user_id, limit=9, after=None)).payments == [
+    assert await services.payments.payment(place.user_id, payment.payment_id) == refunded
+    assert (await services.payments.payments(place.user_id, limit=9, after=None)).payments == [
         refunded
     ]
 
@@ -64,7 +64,7 @@ async def test_refunded(services: Services, owner: Owner) -> None:
     assert await services.reservations.of_user(place.user_id, 9) == [reservation]
     tickets = await services.tickets.of_user(place.user_id, limit=9)
     assert [(t.state, t.void_reason, t.code) for t in tickets] == [("void", "refunded", None)] * 2
-    sales_now = await services.paying.sales(made.concert_id)
+    sales_now = await services.payments.sales(made.concert_id)
     assert (sales_now.seats.sold, sales_now.seats.available, sales_now.revenue) == (0, 50, 0)
 
 
@@ -75,7 +75,7 @@ async def test_the_seats_are_sold_again(services: Services) -> None:
     await services.refunds.refund(payment.payment_id, None, None)
     again = await come_back(services, place)
     reservation = await hold(services, again, made, [1, 2])
-    second, how = await services.paying.pay(again, reservation.reservation_id, 2 * PRICE, None)
+    second, how = await services.payments.pay(again, reservation.reservation_id, 2 * PRICE, None)
     assert (how, second.seats, second.balance) == ("paid", [1, 2], 0)
     await services.refunds.refund(second.payment_id, None, None)
     other, third = await purchase(services, made, [2])
@@ -158,7 +158,7 @@ async def test_two_purchases_of_one_user_at_once(services: Services, owner: Owne
     again = await come_back(services, place)
     await services.ledger.charge(again, 3 * PRICE, None)
     held = await hold(services, again, made, [2, 3])
-    second, _ = await services.paying.pay(again, held.reservation_id, 2 * PRICE, None)
+    second, _ = await services.payments.pay(again, held.reservation_id, 2 * PRICE, None)
     answers = await asyncio.gather(
         *[services.refunds.refund(y.payment_id, None, None) for y in (first, second)]
     )
@@ -247,10 +247,10 @@ async def test_paying_again_for_what_was_refunded(services: Services, database: 
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
     reservation = await hold(services, place, made, [1])
-    paid, _ = await services.paying.pay(place, reservation.reservation_id, PRICE, "key")
+    paid, _ = await services.payments.pay(place, reservation.reservation_id, PRICE, "key")
     refunded, _ = await services.refunds.refund(paid.payment_id, None, None)
     before = await digest(database)
-    pay = services.paying.pay
+    pay = services.payments.pay
     assert await pay(place, reservation.reservation_id, PRICE, "key") == (paid, "replayed")
     assert await pay(place, reservation.reservation_id, PRICE, None) == (refunded, "existing")
     assert await digest(database) == before

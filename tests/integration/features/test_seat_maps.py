@@ -142,7 +142,7 @@ async def test_a_hold_is_in_the_next_map(services: Services, other: Services) ->
     assert await seen() == ["aaaa"] * 2
     second, _ = await other.reservations.hold(place, show, [2], None)
     assert await seen() == ["ahaa"] * 2
-    payment, _ = await other.paying.pay(place, second.reservation_id, PRICE, None)
+    payment, _ = await other.payments.pay(place, second.reservation_id, PRICE, None)
     onlooker = await buyer(services, made.concert_id)
     for watcher in watchers:
         watcher.place = onlooker
@@ -159,7 +159,7 @@ async def test_other_holds_end_with_a_payment_and_a_leave(services: Services) ->
     bought = await hold(services, place, made, [1])
     await hold(services, place, made, [2, 3])
     assert await watcher.follow(services) == "hhhaa"
-    await services.paying.pay(place, bought.reservation_id, PRICE, None)
+    await services.payments.pay(place, bought.reservation_id, PRICE, None)
     assert await watcher.follow(services) == "saaaa"
     leaver = await buyer(services, made.concert_id)
     await hold(services, leaver, made, [4])
@@ -337,7 +337,7 @@ async def test_old_changes_are_forgotten(
     watcher = Watcher(place, made.shows[0])
     await watcher.follow(services)
     paid = await hold(services, place, made, [2])
-    await services.paying.pay(place, paid.reservation_id, PRICE, None)
+    await services.payments.pay(place, paid.reservation_id, PRICE, None)
     await pass_time(database, 601)
     watcher.place = await buyer(services, made.concert_id)
     assert await services.seat_maps.forget_changes() == 2
@@ -423,7 +423,7 @@ async def _shop(
         elif what == "leave":
             await process.reservations.leave(place)
         elif what in ("pay", "refund"):
-            payment, _ = await process.paying.pay(place, held.reservation_id, held.amount, None)
+            payment, _ = await process.payments.pay(place, held.reservation_id, held.amount, None)
             if what == "refund":
                 await process.refunds.refund(payment.payment_id, None, None)
     except SeatTaken:

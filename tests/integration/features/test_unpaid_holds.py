@@ -84,7 +84,7 @@ async def test_expired_holds_count_at_once(database: Database, owner: Owner) -> 
         made = await make_concert(services, hold_seconds=5, max_seats_per_user=100)
         place = await buyer(services, made.concert_id, 50_000)
         paid = await hold(services, place, made, [50])
-        await services.paying.pay(place, paid.reservation_id, 50_000, None)
+        await services.payments.pay(place, paid.reservation_id, 50_000, None)
         place = await come_back(services, place)
         started = monotonic()
         for seat in (1, 2, 3):
@@ -107,7 +107,7 @@ async def test_only_what_the_user_let_go_counts(database: Database) -> None:
         paid = await hold(services, place, made, [1])
         for seat in (2, 3, 4):
             await hold(services, place, made, [seat])
-        await services.paying.pay(place, paid.reservation_id, 50_000, None)
+        await services.payments.pay(place, paid.reservation_id, 50_000, None)
         place = await come_back(services, place)
         started = monotonic()
         await let_go(services, place, made, 3, seat=5)

@@ -180,7 +180,7 @@ async def pay(services: Services, _: Database, place: PlaceRef, made: Made) -> N
     show = await services.catalogue.show(made.concert_id, dates[0].date, None)
     free = dates[0].shows[0].seats_available
     held, _replayed = await services.reservations.hold(place, show, [free], None)
-    await services.paying.pay(place, held.reservation_id, 50_000, None)
+    await services.payments.pay(place, held.reservation_id, 50_000, None)
 
 
 async def leave(services: Services, _: Database, place: PlaceRef, __: Made) -> None:
@@ -273,7 +273,7 @@ async def test_what_ended_is_tidied(services: Services, database: Database, owne
     made = await make_concert(services, seats=10, hold_seconds=60)
     place = await buyer(services, made.concert_id, 50_000)
     sold, _ = await services.reservations.hold(place, made.shows[0], [1], None)
-    await services.paying.pay(place, sold.reservation_id, 50_000, None)
+    await services.payments.pay(place, sold.reservation_id, 50_000, None)
     late = await buyer(services, made.concert_id)
     held, _ = await services.reservations.hold(late, made.shows[0], [2, 3], None)
     await pass_time(database, 60)

@@ -170,7 +170,7 @@ async def test_transfers(services: Services) -> None:
     place = await buyer(services, made.concert_id)
     charges = [(await services.ledger.charge(place, n * 10_000, None))[0] for n in range(1, 6)]
     held, _ = await services.reservations.hold(place, made.shows[0], [1], None)
-    payment, _ = await services.paying.pay(place, held.reservation_id, 50_000, None)
+    payment, _ = await services.payments.pay(place, held.reservation_id, 50_000, None)
     pages = []
     after: str | None = None
     while True:

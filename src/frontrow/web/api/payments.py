@@ -15,7 +15,7 @@ from frontrow.errors import (
     ReservationClosed,
     ShowClosed,
 )
-from frontrow.payments.model import Payment, Payments
+from frontrow.payments.model import Payment, PaymentPage
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, ok
 from frontrow.web.listings import PaymentsQuery
@@ -31,7 +31,7 @@ class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def pay(ask: Ask) -> Response:
     """Pays a reservation."""
-    payment, outcome = await ask.services.paying.pay(
+    payment, outcome = await ask.services.payments.pay(
         ask.queue_token, ask.body.reservation_id, ask.body.amount, ask.idempotency_key
     )
     if outcome == "existing":
@@ -42,12 +42,12 @@ async def pay(ask: Ask) -> Response:
 async def payments(ask: Ask) -> Response:
     """Returns the user's payments."""
     page = ask.query or PaymentsQuery()
-    return ok(await ask.services.paying.payments(ask.user_id, limit=page.limit, after=page.after))
+    return ok(await ask.services.payments.payments(ask.user_id, limit=page.limit, after=page.after))
 
 
 async def payment(ask: Ask) -> Response:
     """Returns a payment."""
-    return ok(await ask.services.paying.payment(ask.user_id, ask.params["payment_id"]))
+    return ok(await ask.services.payments.payment(ask.user_id, ask.params["payment_id"]))
 
 
 CALLS = (
@@ -90,7 +90,7 @@ CALLS = (
         says="Newest first.",
         who=Who.USER,
         query=PaymentsQuery,
-        answers=(Answer(200, "A page of payments.", Payments),),
+        answers=(Answer(200, "A page of payments.", PaymentPage),),
         handler=payments,
     ),
     Call(

@@ -90,7 +90,7 @@ async def me(ask: Ask) -> Response:
             currency=balance.currency,
             reservations=await services.reservations.of_user(ask.user_id, _LISTED),
             payments=(
-                await services.paying.payments(ask.user_id, limit=_LISTED, after=None)
+                await services.payments.payments(ask.user_id, limit=_LISTED, after=None)
             ).payments,
             tickets=await services.tickets.of_user(ask.user_id, limit=_LISTED),
         )

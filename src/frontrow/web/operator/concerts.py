@@ -99,7 +99,7 @@ async def statistics(ask: Ask) -> Response:
     """Returns the statistics of a sale."""
     concert_id: UUID = ask.params["concert_id"]
     line = await ask.services.rooms.statistics(concert_id)
-    sales = await ask.services.paying.sales(concert_id)
+    sales = await ask.services.payments.sales(concert_id)
     return ok(Statistics(**msgspec.structs.asdict(line), **msgspec.structs.asdict(sales)))
 
 
