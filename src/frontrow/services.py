@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import asyncpg
 
@@ -23,6 +24,7 @@ from frontrow.payments.ticket_signing import load_ticket_signer
 from frontrow.payments.tickets import Tickets
 from frontrow.reservations.best import BestSeats
 from frontrow.reservations.outcomes import UnpaidHolds
+from frontrow.reservations.place_access import PlaceAccess
 from frontrow.reservations.service import Reservations
 from frontrow.retention.erasure import Erasures
 from frontrow.settings import Settings
@@ -72,6 +74,11 @@ class Services:
     check_ins: CheckIns
     cancellations: Cancellations
     erasures: Erasures
+
+    @cached_property
+    def place_access(self) -> PlaceAccess:
+        """What a place in a line may ask for."""
+        return PlaceAccess(self.catalogue, self.seat_maps, self.rooms, self.reservations)
 
 
 @asynccontextmanager

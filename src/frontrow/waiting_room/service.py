@@ -121,6 +121,10 @@ class WaitingRooms:
             raise CredentialInvalid
         return status_of(place, line or await self._line_of(place.concert_id), stands)
 
+    def claim_seconds(self, place: PlaceRef) -> int:
+        """Returns the claim window of the line of a place whose ``status`` was read before."""
+        return self.snapshot.lines[place.room_id].claim_seconds
+
     async def is_pruned(self, place: PlaceRef) -> bool:
         """Whether a place that isn't there was over for so long that it is no longer kept."""
         for looked in (False, True):

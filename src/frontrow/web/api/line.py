@@ -59,8 +59,7 @@ async def status(ask: Ask) -> Response:
     """Returns the status of the place: the poll."""
     rooms, place = ask.services.rooms, ask.queue_token
     current = await rooms.status(place)
-    line = rooms.snapshot.lines[place.room_id]  # known: the status was made from it
-    tag = etag(place.place_id, line.claim_seconds, current)
+    tag = etag(place.place_id, rooms.claim_seconds(place), current)
     return tagged(ask.request, encode(current), tag, _PRIVATE)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from blacksheep import Response
 from msgspec import Meta
 
-from frontrow.concerts.model import TEXT, Show
+from frontrow.concerts.model import TEXT
 from frontrow.errors import (
     NotAllowed,
     NotFound,
@@ -95,7 +95,7 @@ class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def hold(ask: Ask) -> Response:
     """Holds seats."""
     wanted, services, place, key = ask.body, ask.services, ask.queue_token, ask.idempotency_key
-    show = await _show(ask)
+    show = await services.place_access.show_to_hold(place, wanted.date, wanted.show_id, key)
     if wanted.seats is not None:
         reservation, replayed = await services.reservations.hold(place, show, wanted.seats, key)
     else:
@@ -104,36 +104,12 @@ async def hold(ask: Ask) -> Response:
     return created(reservation, replayed=replayed)
 
 
-async def _show(ask: Ask) -> Show:
-    """The show that a hold is for; who may not ask at all is told that first."""
-    place, wanted, services = ask.queue_token, ask.body, ask.services
-    try:
-        return await services.catalogue.show(place.concert_id, wanted.date, wanted.show_id)
-    except ShowAmbiguous:
-        # The date may have had one show only when this was asked for the first time.
-        made = await services.reservations.made_with(place.user_id, ask.idempotency_key)
-        if made is None or made.date != wanted.date:
-            await services.rooms.enter(place)
-            raise
-        return await services.catalogue.show(place.concert_id, None, made.show_id)
-    except NotFound:
-        await services.rooms.enter(place)
-        if wanted.show_id is not None:
-            concert_id = await services.catalogue.concert_of(wanted.show_id)
-            if concert_id not in (None, place.concert_id):
-                raise NotAllowed from None
-        raise
-
-
 async def get(ask: Ask) -> Response:
     """Returns a reservation, if requested after its hold has ended."""
     seconds = ask.query.wait_seconds if ask.query is not None else 0
     services, reservation_id = ask.services, ask.params["reservation_id"]
     if ask.place is not None:
-        await services.rooms.check_live(ask.place)
-        first = await services.reservations.get(reservation_id, ask.user_id)
-        if first.concert_id != ask.place.concert_id:
-            raise NotAllowed
+        await services.place_access.check_reservation(ask.place, reservation_id)
     return ok(await services.reservations.wait(reservation_id, ask.user_id, seconds))
 
 

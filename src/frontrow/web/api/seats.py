@@ -7,8 +7,8 @@ from uuid import UUID
 from blacksheep import Response
 from msgspec import Meta
 
-from frontrow.concerts.model import SeatMap, Show
-from frontrow.errors import DomainError, NotAllowed, NotFound, ShowAmbiguous, ShowClosed
+from frontrow.concerts.model import SeatMap
+from frontrow.errors import NotAllowed, NotFound, ShowAmbiguous, ShowClosed
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.seat_maps import MAP_HEADERS, UNCHANGED, MapQuery, map_answer
 
@@ -21,34 +21,11 @@ class SeatsQuery(MapQuery, frozen=True, forbid_unknown_fields=True):
 
 async def seats(ask: Ask) -> Response:
     """Returns the seats of a date."""
-    wanted = ask.query or _ALL
-    try:
-        show = await _show(ask, wanted)
-    except DomainError:
-        # A token that may not act is refused first, whatever the request; and this is a claim too.
-        await ask.services.rooms.enter(ask.queue_token)
-        raise
-    found = await ask.services.seat_maps.read(ask.queue_token, show)
-    if show.sales_end_at <= found.seats.now:
-        raise ShowClosed
+    wanted, params = ask.query or _ALL, ask.params
+    found = await ask.services.place_access.seats(
+        ask.queue_token, params["concert_id"], params["date"], wanted.show_id
+    )
     return await map_answer(ask.request, found, wanted)
-
-
-async def _show(ask: Ask, wanted: SeatsQuery) -> Show:
-    """Returns the requested show.
-
-    Raises:
-        NotAllowed: the token is another concert's.
-        NotFound, ShowAmbiguous: the date does not name one show.
-        ShowClosed: the show is cancelled.
-    """
-    concert_id: UUID = ask.params["concert_id"]
-    if concert_id != ask.queue_token.concert_id:
-        raise NotAllowed
-    show = await ask.services.catalogue.show(concert_id, ask.params["date"], wanted.show_id)
-    if show.cancelled_at is not None:
-        raise ShowClosed
-    return show
 
 
 _ALL = SeatsQuery()
