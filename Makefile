@@ -64,6 +64,7 @@ check: $(READY)  ## format, lint, types, import contracts
 
 check-javascript: $(NODE_READY)
 	$(NODE) biome lint --error-on-warnings
+	$(NODE) tsc --project tsconfig.json
 
 format: $(READY)  ## put the code into the house format
 	$(BIN)/ruff format .

@@ -15,7 +15,7 @@ from frontrow.web.routes import document
 from testkit.database import Database
 from testkit.desk import open_desk
 from testkit.every_call import make_every_call
-from tools import api_pages, erd, errors, parts
+from tools import api_pages, api_types, erd, errors, parts
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -63,6 +63,7 @@ def main() -> None:
     found |= {
         "docs/reference/openapi.json": openapi(),
         "docs/reference/errors.md": errors.page(),
+        "types/api.d.ts": api_types.declaration(),
     }
     (REFERENCE / "api").mkdir(exist_ok=True)
     for name, text in found.items():

@@ -3,13 +3,18 @@
 import asyncpg
 
 from testkit.database import Database
-from tools import erd, errors, parts
+from tools import api_types, erd, errors, parts
 from tools.__main__ import REFERENCE, ROOT, openapi
 
 
 def test_openapi_document_is_up_to_date() -> None:
     """docs/reference/openapi.json."""
     assert (REFERENCE / "openapi.json").read_text() == openapi()
+
+
+def test_types_of_the_api_are_up_to_date() -> None:
+    """types/api.d.ts, which the scripts of the pages are checked with."""
+    assert (ROOT / "types/api.d.ts").read_text() == api_types.declaration()
 
 
 def test_errors_page_is_up_to_date() -> None:

@@ -11,9 +11,18 @@ import { heading, showView } from "../shared/view.js";
 
 const LEAVE = document.getElementById("sign-out");
 
-/** A call below /admin. All that the console does may be asked again until it is answered. */
+/**
+ * A call below /admin. All that the console does may be asked again until it is answered.
+ *
+ * @template {string} Method
+ * @template {string} Path
+ * @param {Method} method
+ * @param {Path} path
+ * @param {CallOptions<Sent<Method, `/admin${Path}`>>} [options]
+ * @returns {Promise<{ status: number, body: Answer<Method, `/admin${Path}`>, etag: string | null }>}
+ */
 export function operate(method, path, options) {
-  return insist(method, `/admin${path}`, options);
+  return insist(method, /** @type {`/admin${Path}`} */ (`/admin${path}`), options);
 }
 
 /** Starts a page; who isn't signed in does that first, in its place. */

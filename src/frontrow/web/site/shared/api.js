@@ -7,7 +7,12 @@ const PATIENCE_MS = 15_000;
 
 /** The server refused: `code` is the contract's, `problem` all that it said. */
 export class Refused extends Error {
-  constructor(status, problem, retryAfter) {
+  /**
+   * @param {number} status
+   * @param {Partial<Api.Problem> & Record<string, any>} problem
+   * @param {string | null} [retryAfter]
+   */
+  constructor(status, problem, retryAfter = null) {
     super(problem.detail ?? String(status));
     this.status = status;
     this.problem = problem;
@@ -28,7 +33,15 @@ export class OutOfTouch extends Error {
  * One call. Gives { status, body, etag }; a 304 has no body.
  *
  * concert: whose place makes the call, where the path doesn't say. key: its Idempotency-Key. etag:
- * the version that is known. ifMatch: the version that may be replaced. patience: milliseconds until nobody is taken to answer any more.
+ * the version that is known. ifMatch: the version that may be replaced. patience: milliseconds until
+ * nobody is taken to answer any more.
+ *
+ * @template {string} Method
+ * @template {string} Path
+ * @param {Method} method
+ * @param {Path} path
+ * @param {CallOptions<Sent<Method, Path>>} options
+ * @returns {Promise<{ status: number, body: Answer<Method, Path>, etag: string | null }>}
  */
 export async function call(method, path, options = {}) {
   const { response, done } = await send(method, path, options);
@@ -46,9 +59,16 @@ export async function call(method, path, options = {}) {
   }
 }
 
-/** The answer itself, for streams; `done` ends the patience. */
+/**
+ * The answer itself, for streams; `done` ends the patience.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {CallOptions} options
+ */
 export async function send(method, path, options = {}) {
   const { body, concert, key, etag, ifMatch, signal, bearer, accept, cache = "no-store", patience = PATIENCE_MS } = options;
+  /** @type {Record<string, string>} */
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (concert) headers["Frontrow-Concert"] = concert;
@@ -81,6 +101,13 @@ export async function send(method, path, options = {}) {
 /**
  * A call that may be asked again until it is answered: reads, and writes with their own key. What
  * the server couldn't do just now is asked again after the time that it says.
+ *
+ * @template {string} Method
+ * @template {string} Path
+ * @param {Method} method
+ * @param {Path} path
+ * @param {CallOptions<Sent<Method, Path>>} options
+ * @returns {Promise<{ status: number, body: Answer<Method, Path>, etag: string | null }>}
  */
 export async function insist(method, path, options = {}, attempts = 4) {
   for (let attempt = 1; ; attempt++) {
@@ -95,7 +122,13 @@ export async function insist(method, path, options = {}, attempts = 4) {
   }
 }
 
-/** Waits. */
+/**
+ * Waits.
+ *
+ * @param {number} ms
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
+ */
 export function pause(ms, signal) {
   return new Promise((resolve) => {
     const end = () => {

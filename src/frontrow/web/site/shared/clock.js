@@ -24,7 +24,11 @@ export function serverNow() {
   return Date.now() + offset;
 }
 
-/** Seconds until a moment of the server's; negative once it is past. */
+/**
+ * Seconds until a moment of the server's; negative once it is past.
+ *
+ * @param {string} iso
+ */
 export function secondsUntil(iso) {
   return (Date.parse(iso) - serverNow()) / 1000;
 }

@@ -3,17 +3,15 @@
 /**
  * An element. Properties beginning with "on" are listeners, "class" and names with a hyphen are
  * attributes, everything else is set as a property. Children are nodes, texts, or nothing.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Properties<Tag>} properties
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function h(tag, properties = {}, ...children) {
   return fill(document.createElement(tag), properties, children);
-}
-
-/** The same for drawings. */
-export function svg(tag, properties = {}, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(properties)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
 }
 
 function fill(element, properties, children) {
@@ -28,24 +26,45 @@ function fill(element, properties, children) {
   return element;
 }
 
-/** Sets a text only when it differs, so that nothing is announced or drawn anew for nothing. */
+/**
+ * Sets a text only when it differs, so that nothing is announced or drawn anew for nothing.
+ *
+ * @param {Element} element
+ * @param {string} text
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Shows or hides. */
+/**
+ * Shows or hides.
+ *
+ * @param {HTMLElement} element
+ * @param {unknown} visible
+ */
 export function show(element, visible) {
   element.hidden = !visible;
 }
 
-/** A button that does something that takes a while: pressed twice, it does it once. */
+/**
+ * A button that does something that takes a while: pressed twice, it does it once.
+ *
+ * @param {string} label
+ * @param {() => unknown} action
+ * @param {Properties<"button">} properties
+ */
 export function button(label, action, properties = {}) {
   const element = h("button", { type: "button", ...properties }, label);
   element.addEventListener("click", () => busy(element, action));
   return element;
 }
 
-/** Runs an action while its button says that it is running. The button keeps the focus. */
+/**
+ * Runs an action while its button says that it is running. The button keeps the focus.
+ *
+ * @param {HTMLElement} element
+ * @param {() => unknown} action
+ */
 export async function busy(element, action) {
   if (element.getAttribute("aria-disabled") === "true") return;
   element.setAttribute("aria-disabled", "true");

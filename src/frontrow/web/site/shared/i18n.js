@@ -2,6 +2,7 @@
 
 import { serverNow } from "./clock.js";
 
+/** @type {Record<string, string>} */
 const catalog = JSON.parse(document.getElementById("catalog").textContent);
 
 export const language = document.documentElement.lang;
@@ -23,6 +24,10 @@ export function has(key) {
 /**
  * A text, its {names} filled in. With a `count`, "key.one" or "key.other" by the language's rules.
  * Numbers are written as the language writes them.
+ *
+ * @param {string} key
+ * @param {Record<string, any>} values
+ * @returns {string}
  */
 export function t(key, values = {}) {
   let text = catalog[key];
@@ -35,18 +40,35 @@ export function t(key, values = {}) {
   );
 }
 
-/** An amount in the currency's minor unit. */
+/**
+ * An amount in the currency's minor unit.
+ *
+ * @param {number} amount
+ * @param {string} currency
+ */
 export function money(amount, currency) {
   const written = format(Intl.NumberFormat, { style: "currency", currency });
   return written.format(amount / 10 ** written.resolvedOptions().maximumFractionDigits);
 }
 
-/** A moment, as the clocks at the venue show it. */
+/**
+ * A moment, as the clocks at the venue show it.
+ *
+ * @param {string} iso
+ * @param {string | undefined} timeZone
+ * @param {Intl.DateTimeFormatOptions} options
+ * @returns {string}
+ */
 export function moment(iso, timeZone, options = { dateStyle: "full", timeStyle: "short" }) {
   return format(Intl.DateTimeFormat, { timeZone, ...options }).format(new Date(iso));
 }
 
-/** A moment's time of day, at the venue or here. */
+/**
+ * A moment's time of day, at the venue or here.
+ *
+ * @param {string} iso
+ * @param {string} [timeZone]
+ */
 export function timeOfDay(iso, timeZone) {
   return moment(iso, timeZone, { timeStyle: "short" });
 }
@@ -65,14 +87,22 @@ export function days(first, last) {
   return format(Intl.DateTimeFormat, options).formatRange(from, to);
 }
 
-/** A length of time in seconds, as roughly as people say it. */
+/**
+ * A length of time in seconds, as roughly as people say it.
+ *
+ * @param {number} seconds
+ */
 export function roughly(seconds) {
   if (seconds < 60) return t("time.under_a_minute");
   if (seconds < 5400) return t("time.minutes", { count: Math.round(seconds / 60) });
   return t("time.hours", { count: Math.round(seconds / 1800) / 2 });
 }
 
-/** A countdown, "4:07". */
+/**
+ * A countdown, "4:07".
+ *
+ * @param {number} seconds
+ */
 export function countdown(seconds) {
   const left = Math.max(0, Math.ceil(seconds));
   const [minutes, rest] = [Math.floor(left / 60), left % 60];

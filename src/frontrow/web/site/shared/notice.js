@@ -7,7 +7,12 @@ const STAYS_MS = 12_000;
 let region;
 let timer;
 
-/** Shows a message until it is closed, the next one comes, or some seconds have passed. */
+/**
+ * Shows a message until it is closed, the next one comes, or some seconds have passed.
+ *
+ * @param {string} text
+ * @param {"info" | "good" | "bad"} kind
+ */
 export function notify(text, kind = "info") {
   region ??= document.getElementById("notices");
   clearTimeout(timer);

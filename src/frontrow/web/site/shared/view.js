@@ -13,6 +13,11 @@ let announcedAt = -Infinity;
 /**
  * Shows a view. Its heading gets the focus when it replaces another view, not when the page loads.
  * Gives a signal that is aborted when the next view comes.
+ *
+ * @param {string} name
+ * @param {string} title
+ * @param {...Child} content
+ * @returns {AbortSignal}
  */
 export function showView(name, title, ...content) {
   const isNext = current !== null && current.name !== name;
@@ -37,7 +42,11 @@ export function viewName() {
   return current?.name;
 }
 
-/** The heading of a view, which can have the focus. */
+/**
+ * The heading of a view, which can have the focus.
+ *
+ * @param {string} text
+ */
 export function heading(text) {
   return h("h1", { tabIndex: -1 }, text);
 }
@@ -48,7 +57,12 @@ export function setTitle(title) {
   if (document.title !== text) document.title = text;
 }
 
-/** Says something aloud: what matters at once, the rest seldom. */
+/**
+ * Says something aloud: what matters at once, the rest seldom.
+ *
+ * @param {string} text
+ * @param {{ now?: boolean }} options
+ */
 export function announce(text, { now = false } = {}) {
   const time = performance.now();
   if (!now && time - announcedAt < SELDOM_MS) return;

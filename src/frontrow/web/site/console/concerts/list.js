@@ -29,6 +29,9 @@ run(async () => {
 });
 
 class Row {
+  /**
+   * @param {Api.ListedConcert} concert
+   */
   constructor(concert) {
     this.concert = concert;
     this.badge = h("span", {}, roomBadge(concert.state));

@@ -55,7 +55,7 @@ export class HouseForm {
   number() {
     for (const [index, item] of [...this.list.children].entries()) {
       for (const field of item.querySelectorAll("[data-key]")) {
-        field.setAttribute("data-pointer", `/sections/${index}/${field.dataset.key}`);
+        field.setAttribute("data-pointer", `/sections/${index}/${field.getAttribute("data-key")}`);
       }
     }
     this.preview();
@@ -65,7 +65,8 @@ export class HouseForm {
   read() {
     const unit = minorUnits(this.currency());
     return [...this.list.children].map((item) => {
-      const value = (key) => item.querySelector(`[data-key="${key}"] input`).value;
+      /** @param {string} key @returns {string} */
+      const value = (key) => /** @type {HTMLInputElement} */ (item.querySelector(`[data-key="${key}"] input`)).value;
       return {
         name: value("name"),
         price: Math.round(Number(value("price")) * unit),

@@ -11,6 +11,8 @@ const SAME_AGAIN_MS = 4000; // a ticket that is still before the camera isn't an
 export class Camera {
   constructor(read) {
     this.read = read;
+    this.last = ""; // the code that was read last, and when
+    this.lastAt = -Infinity;
     this.video = h("video", { class: "camera", muted: true, playsInline: true });
     this.video.setAttribute("aria-label", t("camera.view"));
     this.element = h("div", { hidden: true }, this.video);

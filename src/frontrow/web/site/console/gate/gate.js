@@ -23,6 +23,9 @@ run(async () => {
 });
 
 class Gate {
+  /**
+   * @param {Api.ListedConcert[]} concerts
+   */
   constructor(concerts) {
     this.kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
     this.concert = h("select", { id: "concert" }, h("option", { value: "" }, t("gate.any")),

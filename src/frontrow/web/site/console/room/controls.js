@@ -14,7 +14,9 @@ import { PolicyForm } from "./policy_form.js";
 /** The buttons and the form of one line. `settings`: its LineSettings. `changed`: called after a change. */
 export class Controls {
   constructor(concert, settings, changed) {
-    Object.assign(this, { settings, changed, waiting: 0 });
+    this.settings = settings;
+    this.changed = changed;
+    this.waiting = 0;
     this.path = `/concerts/${concert.concert_id}/waiting-room`;
     this.pausing = button(t("pause"), () => this.pause(), { class: "danger" });
     this.resuming = button(t("resume"), () => this.resume(), { class: "primary" });

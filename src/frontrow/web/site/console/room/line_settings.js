@@ -10,6 +10,10 @@ const TIMES = ["opens_at", "closes_at"];
 
 /** The settings of one line. `answer`: what GET returned. */
 export class LineSettings {
+  /**
+   * @param {Api.ListedConcert} concert
+   * @param {{ body: Api.RoomSettings, etag: string | null }} answer
+   */
   constructor(concert, answer) {
     this.path = `/concerts/${concert.concert_id}/waiting-room`;
     this.zone = concert.timezone;
@@ -24,7 +28,8 @@ export class LineSettings {
   }
 
   store({ body, etag }) {
-    Object.assign(this, { stored: body, etag });
+    this.stored = body;
+    this.etag = etag;
     for (const listener of this.listeners) listener(body);
   }
 

@@ -18,7 +18,7 @@ import { TimesForm } from "./times.js";
 const DOCUMENT_SECONDS = 2;
 const STATISTICS_SECONDS = 5;
 const HISTORY_SECONDS = 30;
-const ADMIN = `/concerts/${concertId}`;
+const ADMIN = /** @type {const} */ (`/concerts/${concertId}`);
 
 run(async () => {
   const concert = await thisConcert();

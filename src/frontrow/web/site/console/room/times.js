@@ -13,7 +13,10 @@ const TIMES = ["opens_at", "closes_at"];
 /** The form for the times of one line. `settings`: its LineSettings. `changed`: called after a change. */
 export class TimesForm {
   constructor(concert, settings, changed) {
-    Object.assign(this, { zone: concert.timezone, settings, changed, shown: TIMES.map(() => "") });
+    this.zone = concert.timezone;
+    this.settings = settings;
+    this.changed = changed;
+    this.shown = TIMES.map(() => "");
     this.inputs = TIMES.map((name) => h("input", { id: name, type: "datetime-local", "aria-describedby": `${name}-help` }));
     const apply = h("button", { type: "submit" }, t("times.apply"));
     this.form = h("form", { class: "stack" },

@@ -9,9 +9,17 @@ import { operate } from "../operator.js";
 
 /** The card of one show. */
 export class Cancelling {
+  /**
+   * @param {Api.ListedConcert} concert
+   * @param {Api.ShowSales} shown
+   * @param {string} when
+   */
   constructor(concert, shown, when) {
-    Object.assign(this, { concert, shown, when, progress: null });
-    this.path = `/shows/${shown.show_id}/cancellation`;
+    this.concert = concert;
+    this.shown = shown;
+    this.when = when;
+    this.progress = null;
+    this.path = /** @type {const} */ (`/shows/${shown.show_id}/cancellation`);
     this.element = h("section", { class: "card stack" });
   }
 

@@ -7,6 +7,7 @@ import { sentence } from "../../shared/refusals.js";
 import { sure } from "../dialogs.js";
 import { newKey, operate } from "../operator.js";
 
+/** @type {Intl.DateTimeFormatOptions} */
 const SHORT = { dateStyle: "short", timeStyle: "medium" };
 
 /** A payment as an item of a list. */

@@ -13,7 +13,7 @@ import { paymentItem } from "./payments.js";
 import { poll } from "../polling.js";
 
 const EVERY_SECONDS = 5;
-const ADMIN = `/concerts/${concertId}`;
+const ADMIN = /** @type {const} */ (`/concerts/${concertId}`);
 const SHOWN_HOLDS = 20;
 
 run(async () => {
@@ -26,6 +26,9 @@ run(async () => {
 });
 
 class Sales {
+  /**
+   * @param {Api.ListedConcert} concert
+   */
   constructor(concert) {
     this.concert = concert;
     this.facts = h("dl", { class: "facts big" });

@@ -65,8 +65,13 @@ async function leave() {
 }
 
 class Shop {
+  /**
+   * @param {Api.ListedConcert} concert
+   * @param {() => void} ask
+   */
   constructor(concert, ask) {
-    Object.assign(this, { concert, ask });
+    this.concert = concert;
+    this.ask = ask;
   }
 
   /** Goes where the server's state and the address lead; `closed`: from a show that is no longer sold. */

@@ -21,8 +21,19 @@ export function showCheckout(concert, reservation, { ended, refused }) {
 }
 
 class Checkout {
+  /**
+   * @param {Api.ListedConcert} concert
+   * @param {Api.Reservation} reservation
+   * @param {() => Promise<void>} ended
+   * @param {(error: any) => void} refused
+   */
   constructor(concert, reservation, ended, refused) {
-    Object.assign(this, { concert, reservation, ended, refused, balance: 0, isPaid: false });
+    this.concert = concert;
+    this.reservation = reservation;
+    this.ended = ended;
+    this.refused = refused;
+    this.balance = 0;
+    this.isPaid = false;
   }
 
   async show() {
@@ -79,7 +90,7 @@ class Checkout {
 
   /** Waits for the server to say that the hold has ended, in whatever way. */
   async watch() {
-    const path = `/reservations/${this.reservation.reservation_id}?wait_seconds=${LOOK_SECONDS}`;
+    const path = /** @type {const} */ (`/reservations/${this.reservation.reservation_id}?wait_seconds=${LOOK_SECONDS}`);
     while (!this.signal.aborted) {
       try {
         const options = { signal: this.signal, patience: (LOOK_SECONDS + 10) * 1000 };

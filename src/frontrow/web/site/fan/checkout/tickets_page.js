@@ -48,7 +48,7 @@ function showTickets(me, concerts, isSignedIn) {
     tickets: tickets.filter((ticket) => ticket.payment_id === payment.payment_id),
   })).filter((group) => group.tickets.length);
   const isNew = groups.some(({ payment }) => payment.payment_id === paid);
-  groups.sort((a, b) => (b.payment.payment_id === paid) - (a.payment.payment_id === paid));
+  groups.sort((a, b) => Number(b.payment.payment_id === paid) - Number(a.payment.payment_id === paid));
   showView(
     "tickets",
     isNew ? t("paid.heading") : t("my_tickets"),

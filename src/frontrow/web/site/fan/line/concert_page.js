@@ -35,7 +35,7 @@ function adoptLanding() {
   const form = document.querySelector("main form");
   form?.addEventListener("submit", (event) => {
     event.preventDefault();
-    busy(event.submitter, join);
+    busy(/** @type {SubmitEvent} */ (event).submitter, join);
   });
   document.addEventListener("visibilitychange", async () => {
     if (document.visibilityState !== "visible" || viewName() !== "landing") return;

@@ -29,8 +29,22 @@ function untilNext() {
 }
 
 class Following {
-  constructor(concert, parts) {
-    Object.assign(this, { concert, status: null, askedAt: 0, failures: 0, noStreamUntil: 0 }, parts);
+  /**
+   * @param {string} concert
+   * @param {{ onStatus: Function, onTouch: Function, onLost: Function, signal: AbortSignal, nap: any }} parts
+   */
+  constructor(concert, { onStatus, onTouch, onLost, signal, nap }) {
+    this.concert = concert;
+    this.onStatus = onStatus;
+    this.onTouch = onTouch;
+    this.onLost = onLost;
+    this.signal = signal;
+    this.nap = nap;
+    /** @type {Api.Status | null} */
+    this.status = null;
+    this.askedAt = 0;
+    this.failures = 0;
+    this.noStreamUntil = 0;
   }
 
   async run() {
@@ -71,7 +85,7 @@ class Following {
   }
 
   async askDocument() {
-    const path = `/concerts/${this.concert}/queue`;
+    const path = /** @type {const} */ (`/concerts/${this.concert}/queue`);
     const { body } = await call("GET", path, { signal: this.signal, cache: "default" });
     const { position, ahead } = this.status;
     const isCalled = position !== null && body.serving >= position;
@@ -157,8 +171,11 @@ function wakeable(signal) {
   let woken = false;
   const nap = async (ms) => {
     if (woken) return;
-    await Promise.race([pause(ms, signal), new Promise((resolve) => (wake = resolve))]);
+    /** @type {Promise<void>} */
+    const woke = new Promise((resolve) => (wake = resolve));
+    await Promise.race([pause(ms, signal), woke]);
   };
+  nap.onwake = undefined;
   nap.wake = () => {
     woken = true;
     wake();

@@ -26,8 +26,18 @@ export function showSeats(concert, showing, parts) {
 }
 
 class Seats {
+  /**
+   * @param {Api.ListedConcert} concert
+   * @param {Api.ShowStock & { date: string }} showing
+   * @param {any} parts
+   */
   constructor(concert, showing, parts) {
-    Object.assign(this, { concert, showing, parts, chosen: new Set(), fresh: false });
+    this.concert = concert;
+    this.showing = showing;
+    this.parts = parts;
+    this.chosen = new Set();
+    this.fresh = false;
+    this.rows = null;
     this.model = new SeatModel(concert.concert_id, showing);
   }
 

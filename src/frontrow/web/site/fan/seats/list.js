@@ -6,7 +6,10 @@ import { t } from "../../shared/i18n.js";
 /** A list over a model. `press`: a seat was pressed. `words`: a seat as it is said. */
 export class SeatList {
   constructor(model, chosen, { press, words }) {
-    Object.assign(this, { model, chosen, press, words });
+    this.model = model;
+    this.chosen = chosen;
+    this.press = press;
+    this.words = words;
     this.section = h("select", { id: "list-section", onchange: () => this.fillRows() });
     this.row = h("select", { id: "list-row", onchange: () => this.fillSeats() });
     this.seats = h("ul", { class: "seat-buttons", "aria-label": t("list.seats") });

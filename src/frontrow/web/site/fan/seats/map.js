@@ -12,8 +12,18 @@ const SHADES = 6; // colours of price classes, --seat-1 and on
 
 /** A map over a model. `press`: a seat was pressed. `look`: the cursor is on it. */
 export class SeatMap {
+  /**
+   * @param {{ sections: Api.Section[], stateOf(number: number): string }} model
+   * @param {Set<number>} chosen
+   * @param {{ press(number: number): void, look(number: number): void, signal: AbortSignal }} reactions
+   */
   constructor(model, chosen, { press, look, signal }) {
-    Object.assign(this, { model, chosen, press, look, cursor: 1, drawn: 0 });
+    this.model = model;
+    this.chosen = chosen;
+    this.press = press;
+    this.look = look;
+    this.cursor = 1;
+    this.drawn = 0;
     this.canvas = h("canvas", { class: "map-canvas" });
     this.spacer = h("div", { class: "map-spacer" });
     this.element = h(

@@ -10,7 +10,9 @@ export class SeatModel {
   constructor(concert, show) {
     this.concert = concert;
     this.path = `/concerts/${concert}/dates/${show.date}/seats?form=compact&show_id=${show.show_id}`;
+    /** @type {Api.Section[]} */
     this.sections = [];
+    /** @type {string[]} a letter for each seat */
     this.states = [];
     this.available = 0;
     this.version = null;
@@ -23,7 +25,8 @@ export class SeatModel {
    */
   async update(signal) {
     const since = this.version ? `&since=${encodeURIComponent(this.version)}` : "";
-    const { status, body, etag } = await call("GET", this.path + since, { etag: this.etag, signal });
+    const path = /** @type {`/concerts/${string}/dates/${string}/seats`} */ (this.path + since);
+    const { status, body, etag } = await call("GET", path, { etag: this.etag, signal });
     if (status === 304) return [];
     this.etag = etag;
     this.version = body.version;
