@@ -13,9 +13,6 @@ TOO_LONG = {
     "reservation_choose",
     "reservation_hold",
     "reservation_hold_best",
-    "waiting_room_admit",
-    "waiting_room_join",
-    "waiting_room_observe",
 }
 FUNCTION = re.compile(
     r"^CREATE OR REPLACE FUNCTION (\w+)\((?:(?!\$\$|;).)*(?:\$\$.*?\$\$[^;]*;|;)",

@@ -28,7 +28,7 @@ _WRITE_DIGEST = """
 
 def function_files() -> list[Path]:
     """Returns the files of database functions in the features' folders."""
-    return sorted(PACKAGE.glob("*/*functions.sql"))
+    return sorted(PACKAGE.rglob("*functions.sql"))
 
 
 async def install(

@@ -1,14 +1,13 @@
--- Who comes in, and when: admission, the end of a closed line, the cap of an adaptive policy.
--- Conventions as in functions.sql.
+-- Admission: which waiting places are admitted, and when. Conventions as in functions.sql.
 
--- How many wait in a line: those behind `serving`, without those of them who left.
+-- Returns the number of waiting places of a line: those behind `serving`, without those of them that left.
 CREATE OR REPLACE FUNCTION waiting_room_waiting(
     issued int, serving int, left_count int, left_passed int
 )
 RETURNS int LANGUAGE sql IMMUTABLE
 RETURN issued - serving - (left_count - left_passed);
 
--- Whether a line calls people: neither before opening or the draw, nor after closing, nor in a pause.
+-- Whether a line admits now: not before it opens or is drawn, not once it is closed, not while paused.
 CREATE OR REPLACE FUNCTION waiting_room_is_open(room waiting_room, p_now timestamptz)
 RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -19,91 +18,137 @@ BEGIN
     );
 END $$;
 
--- The cap that follows from one step of an adaptive policy: additive increase, multiplicative decrease
--- (Chiu and Jain, 1989: of the linear rules, the one that settles at a fair and efficient point). Calls
--- that took longer than the target take a third off the cap; else it grows by a fiftieth of its range,
--- if it was used up. p95_ms NULL: no call was made, so none was slow.
-CREATE OR REPLACE FUNCTION waiting_room_adapted_cap(
-    cap int, p95_ms double precision, used_up boolean,
-    min_active int, max_active int, target_p95_ms double precision
+-- Step of waiting_room_admit: counts the admitted places of a line, and lists those that are overdue.
+-- One pass, since the admitted places of a long or drawn line are spread over the whole table.
+CREATE OR REPLACE FUNCTION waiting_room_count_admitted(
+    p_room_id int, p_now timestamptz, OUT active int, OUT overdue int[]
 )
-RETURNS int LANGUAGE sql IMMUTABLE
-RETURN least(max_active, greatest(min_active, CASE
-    WHEN p95_ms > target_p95_ms THEN floor(cap * 0.67)::int
-    WHEN used_up THEN cap + greatest(1, (max_active - min_active) / 50)
-    ELSE cap
-END));
-
--- The quantile of calls counted by bucket: the upper bound of the bucket that it falls into. NULL for
--- none; infinity above all bounds.
-CREATE OR REPLACE FUNCTION waiting_room_quantile(
-    calls bigint[], bounds_ms double precision[], quantile double precision
-)
-RETURNS double precision LANGUAGE sql IMMUTABLE
-RETURN (
-    SELECT coalesce(bounds_ms[b.bucket], 'infinity') FROM (
-        SELECT c.bucket, sum(c.calls) OVER (ORDER BY c.bucket) AS so_far, sum(c.calls) OVER () AS total
-        FROM unnest(calls) WITH ORDINALITY AS c (calls, bucket)
-    ) AS b
-    WHERE b.so_far >= b.total * quantile AND b.total > 0
-    ORDER BY b.bucket LIMIT 1
-);
-
--- Tells what one process has measured (calls by bucket) since it last did, and takes the next step of
--- the line's adaptive policy if p_step_seconds have passed since the last one, whichever process took
--- that. Returns the cap; NULL where the policy isn't this one, or isn't adaptive.
--- hot
-CREATE OR REPLACE FUNCTION waiting_room_adapt(
-    p_room_id int, p_policy_version int, p_calls bigint[], p_bounds_ms double precision[],
-    p_step_seconds double precision
-)
-RETURNS int LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    room waiting_room;
-    load room_load;
-    now timestamptz;
-    active int;
+LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
-    IF NOT FOUND OR room.policy_version <> p_policy_version OR room.adaptive_cap IS NULL THEN
-        RETURN NULL;
-    END IF;
-    now := clock_timestamp();
-    INSERT INTO room_load AS l (room_id, calls, stepped_at) VALUES (p_room_id, p_calls, now)
-    ON CONFLICT (room_id) DO UPDATE SET calls = ARRAY(
-        SELECT coalesce(c.before, 0) + coalesce(c.more, 0)
-        FROM ROWS FROM (
-            -- After a pause, or when nobody was there to take a step, what was told is old.
-            unnest(CASE WHEN l.stepped_at > now - make_interval(secs => 2 * p_step_seconds)
-                THEN l.calls ELSE '{}' END),
-            unnest(p_calls)
-        ) WITH ORDINALITY AS c (before, more, bucket)
-        ORDER BY c.bucket
-    )
-    RETURNING * INTO load;
-    IF load.stepped_at > now - make_interval(secs => p_step_seconds) OR room.paused THEN
-        RETURN room.adaptive_cap;
-    END IF;
-    SELECT count(*) INTO active FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
-    UPDATE waiting_room SET adaptive_cap = waiting_room_adapted_cap(
-        room.adaptive_cap, waiting_room_quantile(load.calls, p_bounds_ms, 0.95),
-        active >= room.adaptive_cap, (room.policy ->> 'min_active')::int,
-        (room.policy ->> 'max_active')::int, (room.policy ->> 'target_p95_ms')::double precision
-    )
-    WHERE room_id = p_room_id
-    RETURNING adaptive_cap INTO room.adaptive_cap;
-    UPDATE room_load SET calls = '{}', stepped_at = now WHERE room_id = p_room_id;
-    RETURN room.adaptive_cap;
+    SELECT count(*), array_agg(p.number) FILTER (WHERE p.expires_at <= p_now) INTO active, overdue
+    FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
 END $$;
 
--- Calls the next people of one line, strictly in serving order, as far as the bounds allow. First it
--- finishes the places whose time is over: a slot is free only then, never by the clock alone, since a
--- hold in flight may just be extending a session (its row is locked: it is passed over and still
--- counts). p_cap bounds how many are called and not finished, and so does the present cap of an
--- adaptive policy; p_rate admissions may happen in any window of p_rate_seconds, spread over it.
--- NULL: no such bound. p_policy_version names the policy that the bounds were made from.
+-- Step of waiting_room_admit: finishes overdue places. A place whose row is locked is skipped: a hold may
+-- just be extending its session. Returns the number of finished places.
+CREATE OR REPLACE FUNCTION waiting_room_expire(p_room_id int, p_numbers int[], p_now timestamptz)
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    expired int;
+BEGIN
+    WITH due AS MATERIALIZED (
+        SELECT p.number FROM (SELECT n FROM unnest(p_numbers) AS n ORDER BY n) AS k (number)
+        CROSS JOIN LATERAL (
+            SELECT p.number FROM place AS p
+            WHERE p.room_id = p_room_id AND p.number = k.number AND p.state = 'admitted'
+                AND p.expires_at <= p_now
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) AS p
+    )
+    UPDATE place AS p SET state = 'finished', reason = 'expired', finished_at = p_now
+    FROM due WHERE p.room_id = p_room_id AND p.number = due.number;
+    GET DIAGNOSTICS expired = ROW_COUNT;
+    RETURN expired;
+END $$;
+
+-- Step of waiting_room_admit: limits the slots to what a rate policy allows now. paced_until is the
+-- time up to which the allowance is used; unused allowance is kept for `catch_up` at most.
+CREATE OR REPLACE FUNCTION waiting_room_limit_rate(
+    p_room_id int, p_rate int, p_rate_seconds double precision, p_now timestamptz,
+    INOUT slots int, INOUT paced_until timestamptz
+)
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    catch_up CONSTANT interval := interval '200 milliseconds';
+    per_place interval := make_interval(secs => p_rate_seconds / p_rate);
+BEGIN
+    paced_until := greatest(
+        coalesce(paced_until, '-infinity'), p_now - greatest(catch_up, per_place)
+    );
+    SELECT greatest(0, least(
+        slots,
+        floor(extract(epoch FROM p_now - paced_until) * p_rate / p_rate_seconds + 1e-6)::int,
+        p_rate - coalesce(sum(a.admitted), 0)
+    ))
+    INTO slots
+    FROM admission AS a
+    WHERE a.room_id = p_room_id AND a.admitted_at > p_now - make_interval(secs => p_rate_seconds);
+END $$;
+
+-- Step of waiting_room_admit: the next waiting places in serving order, with their first and last position.
+-- No numbers: none of the remaining entrants of a draw is still waiting. The room is locked, so none of
+-- them can leave before they are admitted.
+CREATE OR REPLACE FUNCTION waiting_room_next(
+    room waiting_room, p_slots int, OUT numbers int[], OUT first int, OUT last int
+)
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF room.serving < room.entrants THEN
+        SELECT array_agg(w.number), min(w.position), max(w.position) INTO numbers, first, last
+        FROM (
+            SELECT d.number, d.position FROM drawn AS d
+            CROSS JOIN LATERAL (
+                SELECT FROM place AS p
+                WHERE p.room_id = room.room_id AND p.number = d.number AND p.state = 'waiting'
+                OFFSET 0
+            ) AS p
+            WHERE d.room_id = room.room_id AND d.position > room.serving
+            ORDER BY d.position LIMIT p_slots
+        ) AS w;
+    ELSE
+        SELECT array_agg(w.number), min(w.number), max(w.number) INTO numbers, first, last
+        FROM (
+            SELECT p.number FROM place AS p
+            WHERE p.room_id = room.room_id AND p.number > room.serving AND p.state = 'waiting'
+            ORDER BY p.number LIMIT p_slots
+        ) AS w;
+    END IF;
+END $$;
+
+-- Step of waiting_room_admit: admits the places with these numbers, records the admission, and moves
+-- `serving` on. Without numbers `serving` moves past the entrants of the draw. p_per_place is the part
+-- of a rate policy's allowance that a place uses up. Returns whether places still wait.
+CREATE OR REPLACE FUNCTION waiting_room_apply_admission(
+    room waiting_room, p_numbers int[], p_first int, p_last int, p_active int, p_cap int,
+    p_per_place interval, p_now timestamptz
+)
+RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    admitted int := coalesce(cardinality(p_numbers), 0);
+    last int := coalesce(p_last, room.entrants);
+    more boolean;
+BEGIN
+    IF admitted > 0 THEN
+        PERFORM waiting_room_lock(array_fill(room.room_id, ARRAY[admitted]), p_numbers);
+        UPDATE place AS p
+        SET state = 'admitted', admitted_at = p_now,
+            expires_at = p_now + make_interval(secs => room.claim_seconds)
+        FROM unnest(p_numbers) AS k (number)
+        WHERE p.room_id = room.room_id AND p.number = k.number;
+        INSERT INTO admission
+            (room_id, first_position, last_position, admitted, active, cap, policy_version, admitted_at)
+        VALUES (
+            room.room_id, p_first, last, admitted, p_active + admitted, p_cap, room.policy_version,
+            p_now
+        );
+    END IF;
+    UPDATE waiting_room AS r
+    SET serving = last, called = r.called + admitted,
+        left_passed = r.left_passed + last - room.serving - admitted,
+        paced_until = coalesce(room.paced_until + admitted * p_per_place, r.paced_until)
+    WHERE r.room_id = room.room_id
+    RETURNING waiting_room_waiting(r.issued, r.serving, r.left_count, r.left_passed) > 0 INTO more;
+    RETURN more;
+END $$;
+
+-- Admits the next waiting places of one line, strictly in serving order, within the bounds of its policy.
+-- First it finishes overdue places: a slot is free only then, never by the clock alone, since a hold in
+-- flight may just be extending a session (a place whose row is locked is skipped and still counts).
+-- p_cap limits the admitted places, and so does the present cap of an adaptive policy; at most p_rate
+-- places are admitted in any window of p_rate_seconds, spread over it. NULL: no such bound.
+-- p_policy_version is the policy that the bounds follow from.
 -- outcome: done; stale_policy (the room has another policy by now: nothing was done); not_found.
--- more: somebody still waits.
+-- more: places still wait.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_admit(
     p_room_id int, p_policy_version int, p_cap int, p_rate int, p_rate_seconds double precision
@@ -112,33 +157,27 @@ RETURNS TABLE (outcome text, admitted int, expired int, active int, more boolean
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
-    -- How much unused allowance a rate policy may make up for after a pause.
-    catch_up CONSTANT interval := interval '200 milliseconds';
-    -- Most people called at once, so that the room isn't locked for long.
+    -- Limits how long the room is locked.
     most CONSTANT int := 5000;
     room waiting_room;
     now timestamptz;
-    per_person interval;
+    counted record;
     cap int;
-    free bigint;
-    numbers int[];
-    first int;
-    last int;
+    slots int := 0;
+    next record;
 BEGIN
     outcome := 'done';
     admitted := 0;
     expired := 0;
-    -- Lines where nothing is to be done are looked at often: without a lock, so that nothing has to
-    -- reach the disk. What changes meanwhile is seen at the next look.
+    -- A line without work is checked often: first without a lock, so that nothing has to reach the disk.
+    -- The next check sees what changes meanwhile.
     SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id;
     now := clock_timestamp();
-    more := waiting_room_waiting(
-        room.issued, room.serving, room.left_count, room.left_passed
-    ) > 0;
+    more := waiting_room_waiting(room.issued, room.serving, room.left_count, room.left_passed) > 0;
     IF room.policy_version = p_policy_version AND NOT (more AND waiting_room_is_open(room, now)) THEN
-        SELECT count(*), array_agg(p.number) FILTER (WHERE p.expires_at <= now) INTO active, numbers
-        FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
-        IF numbers IS NULL THEN
+        counted := waiting_room_count_admitted(p_room_id, now);
+        IF counted.overdue IS NULL THEN
+            active := counted.active;
             RETURN NEXT;
             RETURN;
         END IF;
@@ -151,110 +190,39 @@ BEGIN
         RETURN;
     END IF;
     now := clock_timestamp();
-
-    -- One pass over those who are in: many, and after a draw all over the table. Nobody comes in
-    -- without the room's lock; who pays meanwhile is still counted.
-    SELECT count(*), array_agg(p.number) FILTER (WHERE p.expires_at <= now) INTO active, numbers
-    FROM place AS p WHERE p.room_id = p_room_id AND p.state = 'admitted';
-    IF numbers IS NOT NULL THEN
-        WITH due AS MATERIALIZED (
-            SELECT p.number FROM (SELECT n FROM unnest(numbers) AS n ORDER BY n) AS k (number)
-            CROSS JOIN LATERAL (
-                SELECT p.number FROM place AS p
-                WHERE p.room_id = p_room_id AND p.number = k.number AND p.state = 'admitted'
-                    AND p.expires_at <= now
-                FOR NO KEY UPDATE SKIP LOCKED
-            ) AS p
-        )
-        UPDATE place AS p SET state = 'finished', reason = 'expired', finished_at = now
-        FROM due WHERE p.room_id = p_room_id AND p.number = due.number;
-        GET DIAGNOSTICS expired = ROW_COUNT;
-        active := active - expired;
+    -- No place is admitted without the room's lock. A payment meanwhile still counts.
+    counted := waiting_room_count_admitted(p_room_id, now);
+    IF counted.overdue IS NOT NULL THEN
+        expired := waiting_room_expire(p_room_id, counted.overdue, now);
     END IF;
-    -- A payment may have ended its place since the clock was read, without the room's lock: whoever
-    -- gets that slot gets it after that moment.
+    active := counted.active - expired;
+    -- A payment may have finished its place since the clock was read, without the room's lock: its slot
+    -- is given at a later moment.
     now := clock_timestamp();
-
-    more := waiting_room_waiting(
-        room.issued, room.serving, room.left_count, room.left_passed
-    ) > 0;
+    more := waiting_room_waiting(room.issued, room.serving, room.left_count, room.left_passed) > 0;
     cap := least(p_cap, room.adaptive_cap);
-    free := CASE
-        WHEN more AND waiting_room_is_open(room, now)
-            THEN least(greatest(coalesce(cap - active, most), 0), most)
-        ELSE 0
-    END;
-    IF p_rate IS NOT NULL AND free > 0 THEN
-        per_person := make_interval(secs => p_rate_seconds / p_rate);
-        room.paced_until := greatest(
-            coalesce(room.paced_until, '-infinity'), now - greatest(catch_up, per_person)
+    IF more AND waiting_room_is_open(room, now) THEN
+        slots := least(greatest(coalesce(cap - active, most), 0), most);
+    END IF;
+    IF slots > 0 AND p_rate IS NOT NULL THEN
+        SELECT * INTO slots, room.paced_until
+        FROM waiting_room_limit_rate(p_room_id, p_rate, p_rate_seconds, now, slots, room.paced_until);
+    END IF;
+    IF slots > 0 THEN
+        next := waiting_room_next(room, slots);
+        more := waiting_room_apply_admission(
+            room, next.numbers, next.first, next.last, active, cap,
+            make_interval(secs => p_rate_seconds / p_rate), now
         );
-        SELECT least(
-            free,
-            floor(extract(epoch FROM now - room.paced_until) * p_rate / p_rate_seconds + 1e-6)::int,
-            p_rate - coalesce(sum(a.admitted), 0)
-        ) INTO free
-        FROM admission AS a
-        WHERE a.room_id = p_room_id AND a.admitted_at > now - make_interval(secs => p_rate_seconds);
-        free := greatest(free, 0);
+        admitted := coalesce(cardinality(next.numbers), 0);
+        active := active + admitted;
     END IF;
-
-    IF free = 0 THEN
-        RETURN NEXT;
-        RETURN;
-    END IF;
-    -- Nobody leaves a line without the room's lock: whoever waits here still does below.
-    IF room.serving < room.entrants THEN
-        SELECT array_agg(w.number), min(w.position), max(w.position) INTO numbers, first, last
-        FROM (
-            SELECT d.number, d.position FROM drawn AS d
-            CROSS JOIN LATERAL (
-                SELECT FROM place AS p
-                WHERE p.room_id = p_room_id AND p.number = d.number AND p.state = 'waiting'
-                OFFSET 0
-            ) AS p
-            WHERE d.room_id = p_room_id AND d.position > room.serving
-            ORDER BY d.position LIMIT free
-        ) AS w;
-    ELSE
-        SELECT array_agg(w.number), min(w.number), max(w.number) INTO numbers, first, last
-        FROM (
-            SELECT p.number FROM place AS p
-            WHERE p.room_id = p_room_id AND p.number > room.serving AND p.state = 'waiting'
-            ORDER BY p.number LIMIT free
-        ) AS w;
-    END IF;
-    IF numbers IS NULL THEN
-        -- All who were drawn and still stood there have left: the next call goes on behind them.
-        UPDATE waiting_room
-        SET serving = room.entrants, left_passed = left_passed + room.entrants - room.serving
-        WHERE room_id = p_room_id;
-        RETURN NEXT;
-        RETURN;
-    END IF;
-    PERFORM waiting_room_lock(array_fill(p_room_id, ARRAY[cardinality(numbers)]), numbers);
-    UPDATE place AS p
-    SET state = 'admitted', admitted_at = now,
-        expires_at = now + make_interval(secs => room.claim_seconds)
-    FROM unnest(numbers) AS k (number) WHERE p.room_id = p_room_id AND p.number = k.number;
-    admitted := cardinality(numbers);
-    active := active + admitted;
-    INSERT INTO admission
-        (room_id, first_position, last_position, admitted, active, cap, policy_version, admitted_at)
-    VALUES (p_room_id, first, last, admitted, active, cap, p_policy_version, now);
-    UPDATE waiting_room AS r
-    SET serving = last, called = r.called + admitted,
-        left_passed = r.left_passed + last - room.serving - admitted,
-        paced_until = CASE WHEN p_rate IS NULL THEN r.paced_until
-            ELSE room.paced_until + admitted * per_person END
-    WHERE r.room_id = p_room_id
-    RETURNING waiting_room_waiting(r.issued, r.serving, r.left_count, r.left_passed) > 0 INTO more;
     RETURN NEXT;
 END $$;
 
--- Ends those who still wait in a line that has closed: the next p_limit of them behind p_after. They
--- are counted out like leavers: a line may be opened again, and then people stand behind them.
--- Returns the last number that was ended; NULL when nobody is left.
+-- Finishes the next p_limit waiting places behind p_after in a line that has closed. They are counted
+-- like leavers, because the line may be opened again with places behind them.
+-- Returns the last number that was finished; NULL when no place waits.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_close(p_room_id int, p_after int, p_limit int)
 RETURNS int LANGUAGE plpgsql VOLATILE AS $$
@@ -264,9 +232,9 @@ DECLARE
     n int;
     last int;
 BEGIN
-    -- A line that has closed is looked at again and again: the first time without its lock.
-    FOR look IN 1..2 LOOP
-        IF look = 1 THEN
+    -- A closed line is checked again and again: first without its lock.
+    FOR attempt IN 1..2 LOOP
+        IF attempt = 1 THEN
             SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id;
         ELSE
             SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
@@ -279,7 +247,7 @@ BEGIN
         END IF;
     END LOOP;
     IF room.entrants IS NULL THEN
-        p_after := greatest(p_after, room.serving); -- nobody waits among those who were called
+        p_after := greatest(p_after, room.serving); -- no place up to `serving` waits
     END IF;
     WITH rest AS MATERIALIZED (
         SELECT p.number FROM place AS p
@@ -287,7 +255,7 @@ BEGIN
         ORDER BY p.number LIMIT p_limit
         FOR NO KEY UPDATE
     ),
-    ended AS (
+    finished AS (
         UPDATE place AS p
         SET state = 'finished', reason = 'expired', finished_at = now,
             left_seq = room.left_count + rest.turn

@@ -1,8 +1,8 @@
--- The line: every change of a place, one call of a set-based function each.
+-- Places in a line: join, enter, leave. Each call is one function for a whole batch.
 --
--- Each function locks what it depends on (room, then places by number), reads the clock once, decides
--- on what is there now and writes. Lists come as arrays of one length; each item has its answer,
--- numbered by its 1-based place in the arrays.
+-- A function locks the rows that it depends on (the room, then its places by number), then reads the
+-- clock once, then decides by what is stored now, then writes. A batch comes as arrays of the same
+-- length; the function returns one row for each item, numbered by its 1-based position in the arrays.
 --
 -- "-- hot" above a function pins its plan (docs/design/adr/0011-pinned-plans.md): one for a batch of any size,
 -- look-ups by index, whatever the statistics say of a table that has just grown. OFFSET 0 keeps a look-up
@@ -10,7 +10,7 @@
 -- such a look-up gives. That is right only for rows which an earlier statement of the same transaction
 -- has locked: nothing can move them between the look-up and the update.
 
--- Locks places, in the documented order. For other features' functions too.
+-- Locks places in the documented order. Other features' functions call it too.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_lock(p_rooms int[], p_numbers int[])
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -26,7 +26,7 @@ BEGIN
     ) AS locked;
 END $$;
 
--- The first admitted call of a called user: the session begins. The places are locked already.
+-- Claims admitted places at their first admitted call: their sessions begin. The places are locked already.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_claim(
     p_rooms int[], p_numbers int[], p_places uuid[], p_now timestamptz
@@ -51,8 +51,8 @@ BEGIN
     WHERE p.ctid = due.at;
 END $$;
 
--- Whether a place may act now: 'admitted', or why not. A place that isn't the token's own is a
--- forgery. For other features' functions too.
+-- Returns 'admitted' if a place may act now, else why not. A token whose place_id is not that of the
+-- stored place is forged. Other features' functions call it too.
 CREATE OR REPLACE FUNCTION waiting_room_standing(
     place_id uuid, state place_state, expires_at timestamptz, token_place_id uuid, now timestamptz
 )
@@ -65,17 +65,58 @@ RETURN CASE
     ELSE 'admitted'
 END;
 
--- Why a place is over: what it was finished for, or that its time has run out.
+-- Returns why a place has ended: the stored reason, or 'expired' once its time has passed.
 CREATE OR REPLACE FUNCTION waiting_room_reason(
     state place_state, reason finish_reason, expires_at timestamptz, now timestamptz
 )
 RETURNS finish_reason LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN state = 'admitted' AND expires_at <= now THEN 'expired' ELSE reason END;
 
--- Gives each user a place in one line: the live one, or the next number. Numbers are gapless and in
--- order of commit: the room row is locked from before the first number is given until the commit.
--- outcome: new, live, again (the user stands twice in these arrays: run again), room_closed,
--- credential_invalid (the user has been erased), not_found (no such room).
+-- Step of waiting_room_join: locks the users' unfinished places in a line, by number. A place may be
+-- finished by its owner's own call, which doesn't lock the room.
+CREATE OR REPLACE FUNCTION waiting_room_lock_unfinished(p_room_id int, p_users uuid[])
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM FROM (
+        SELECT p.number FROM unnest(p_users) AS u (user_id)
+        CROSS JOIN LATERAL (
+            SELECT p.number FROM place AS p
+            WHERE p.room_id = p_room_id AND p.user_id = u.user_id AND p.state <> 'finished'
+            OFFSET 0
+        ) AS p
+        ORDER BY p.number
+    ) AS k
+    CROSS JOIN LATERAL (
+        SELECT FROM place AS p WHERE p.room_id = p_room_id AND p.number = k.number
+        FOR NO KEY UPDATE
+    ) AS locked;
+END $$;
+
+-- Step of waiting_room_join: finishes those of the users' places whose time has passed.
+CREATE OR REPLACE FUNCTION waiting_room_finish_overdue(
+    p_room_id int, p_users uuid[], p_now timestamptz
+)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    UPDATE place AS p
+    SET state = 'finished', reason = 'expired', finished_at = p_now
+    FROM (
+        SELECT DISTINCT l.at FROM unnest(p_users) AS u (user_id)
+        CROSS JOIN LATERAL (
+            SELECT p.ctid AS at FROM place AS p
+            WHERE p.room_id = p_room_id AND p.user_id = u.user_id AND p.state <> 'finished'
+                AND p.expires_at <= p_now
+            OFFSET 0
+        ) AS l
+    ) AS overdue
+    WHERE p.ctid = overdue.at;
+END $$;
+
+-- Gives each user a place in one line: the unfinished one, or a new one with the next number. Numbers
+-- are gapless and in order of commit, because the room stays locked until the commit.
+-- outcome: new; live (the user has an unfinished place); again (an earlier item of these arrays is the
+-- same user: run again); room_closed; credential_invalid (the user has been erased); not_found (no
+-- such room).
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_join(p_room_id int, p_users uuid[], p_places uuid[])
 RETURNS TABLE (
@@ -90,48 +131,17 @@ DECLARE
     closed boolean;
 BEGIN
     SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT i, 'not_found', NULL::uuid, NULL::int, NULL::place_state,
-            NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz
-        FROM generate_subscripts(p_users, 1) AS i;
-        RETURN;
-    END IF;
-
-    -- A live place may be ended by its owner's own call, which doesn't lock the room.
-    PERFORM FROM (
-        SELECT p.number FROM unnest(p_users) AS u (user_id)
-        CROSS JOIN LATERAL (
-            SELECT p.number FROM place AS p
-            WHERE p.room_id = p_room_id AND p.user_id = u.user_id AND p.state <> 'finished'
-            OFFSET 0
-        ) AS p
-        ORDER BY p.number
-    ) AS k
-    CROSS JOIN LATERAL (
-        SELECT FROM place AS p WHERE p.room_id = p_room_id AND p.number = k.number
-        FOR NO KEY UPDATE
-    ) AS locked;
+    PERFORM waiting_room_lock_unfinished(p_room_id, p_users);
     now := clock_timestamp();
     closed := coalesce(room.closes_at <= now, false);
-
-    UPDATE place AS p
-    SET state = 'finished', reason = 'expired', finished_at = now
-    FROM (
-        SELECT DISTINCT l.at FROM unnest(p_users) AS u (user_id)
-        CROSS JOIN LATERAL (
-            SELECT p.ctid AS at FROM place AS p
-            WHERE p.room_id = p_room_id AND p.user_id = u.user_id AND p.state <> 'finished'
-                AND p.expires_at <= now
-            OFFSET 0
-        ) AS l
-    ) AS dead
-    WHERE p.ctid = dead.at;
+    PERFORM waiting_room_finish_overdue(p_room_id, p_users, now);
 
     RETURN QUERY
     WITH asked AS MATERIALIZED (
         SELECT a.*, p.number AS live, p.place_id AS live_place, p.state, p.joined_at, p.admitted_at,
             p.claimed_at, p.expires_at, e.erased IS NOT NULL AS erased,
-            row_number() OVER (PARTITION BY a.user_id ORDER BY a.item) AS turn
+            p.number IS NULL AND e.erased IS NULL
+                AND row_number() OVER (PARTITION BY a.user_id ORDER BY a.item) = 1 AS needs_number
         FROM unnest(p_users, p_places) WITH ORDINALITY AS a (user_id, place_id, item)
         LEFT JOIN LATERAL (
             SELECT p.* FROM place AS p
@@ -143,12 +153,9 @@ BEGIN
         ) AS e ON true
     ),
     numbered AS MATERIALIZED (
-        SELECT a.*,
-            CASE WHEN a.live IS NULL AND a.turn = 1 AND NOT a.erased AND NOT closed THEN
-                room.issued
-                    + count(*) FILTER (WHERE a.live IS NULL AND a.turn = 1 AND NOT a.erased)
-                        OVER (ORDER BY a.item)
-            END::int AS given
+        SELECT a.*, CASE WHEN a.needs_number AND NOT closed THEN
+            room.issued + count(*) FILTER (WHERE a.needs_number) OVER (ORDER BY a.item)
+        END::int AS given
         FROM asked AS a
     ),
     placed AS (
@@ -164,6 +171,7 @@ BEGIN
     )
     SELECT n.item::int,
         CASE
+            WHEN room.room_id IS NULL THEN 'not_found'
             WHEN n.erased THEN 'credential_invalid'
             WHEN n.live IS NOT NULL THEN CASE WHEN n.live_place = n.place_id THEN 'new' ELSE 'live' END
             WHEN n.given IS NOT NULL THEN 'new'
@@ -176,7 +184,7 @@ BEGIN
     FROM numbered AS n;
 END $$;
 
--- What an admitted call asks first: may this place act? Claims it if this is its first call.
+-- Judges whether places may act, and claims each at its first admitted call.
 -- outcome: admitted, not_admitted, token_finished (with its reason), credential_invalid.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_enter(p_rooms int[], p_numbers int[], p_places uuid[])
@@ -208,8 +216,8 @@ BEGIN
     ) AS p ON true;
 END $$;
 
--- Ends places because their owners leave. Those still waiting are numbered in order of leaving, so
--- that everybody behind them can count them out exactly once.
+-- Finishes places whose owners leave. Waiting ones are numbered in order of leaving (left_seq), so that
+-- each snapshot subtracts every leaver exactly once.
 -- outcome: left, token_finished (with its reason), credential_invalid.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_leave(p_rooms int[], p_numbers int[], p_places uuid[])
@@ -247,7 +255,7 @@ BEGIN
             WHERE standing IN ('admitted', 'not_admitted')
         ) AS a
     ),
-    ended AS (
+    finished AS (
         UPDATE place AS p
         SET state = 'finished', reason = 'left', finished_at = now, left_seq = l.seq + r.left_count
         FROM leaver AS l

@@ -1,9 +1,10 @@
--- What is no longer kept of a line: a first part of its places, all of them long finished. Conventions as
--- in functions.sql. A finished place never changes again, so what could go once can go later.
+-- Pruning: deletes the oldest places of a line, once all of them have been finished for long.
+-- Conventions as in functions.sql. A finished place never changes, so what can be deleted stays so.
 
--- The last number of the places that can go: all up to it were finished before p_before. What the line
--- has dropped already (pruned_to) where no more can. A drawn line goes as a whole, or not at all: as long
--- as one of its entrants is kept, its draw can be checked. One that has not opened may still be drawn.
+-- Returns the last number of the places that can be deleted: all up to it were finished before p_before.
+-- Returns pruned_to, up to which they are deleted already, if there are no more. The entrants of a draw
+-- are deleted together: as long as one of them is kept, the draw can be verified. A line that has not
+-- opened may still be drawn.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_prunable(p_room_id int, p_before timestamptz)
 RETURNS int LANGUAGE plpgsql VOLATILE SET enable_sort = off AS $$
@@ -25,19 +26,64 @@ BEGIN
     RETURN CASE WHEN last < room.entrants THEN room.pruned_to ELSE last END;
 END $$;
 
--- Drops the next places of a line, up to p_limit, as far as they can go (waiting_room_prunable), with
--- what was written down of their calls. Whoever of them stood behind `serving` had left: the line goes
--- past them. Returns how many.
+-- Step of waiting_room_prune: deletes the places with the numbers p_first to p_last, and the admissions of
+-- which no place is left. Returns the number of deleted places that had been admitted.
+CREATE OR REPLACE FUNCTION waiting_room_delete_places(p_room_id int, p_first int, p_last int)
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    admitted int;
+BEGIN
+    PERFORM FROM place AS p
+    WHERE p.room_id = p_room_id AND p.number >= p_first AND p.number <= p_last
+    ORDER BY p.number FOR UPDATE;
+    WITH gone AS (
+        DELETE FROM place AS p
+        WHERE p.room_id = p_room_id AND p.number >= p_first AND p.number <= p_last
+        RETURNING p.admitted_at
+    ),
+    call AS MATERIALIZED (
+        SELECT g.admitted_at, count(*) AS places FROM gone AS g
+        WHERE g.admitted_at IS NOT NULL GROUP BY g.admitted_at
+    ),
+    all_gone AS (
+        DELETE FROM admission AS a USING call AS c
+        WHERE a.room_id = p_room_id AND a.admitted_at = c.admitted_at
+            AND a.admitted = a.pruned + c.places
+    ),
+    some_gone AS (
+        UPDATE admission AS a SET pruned = a.pruned + c.places FROM call AS c
+        WHERE a.room_id = p_room_id AND a.admitted_at = c.admitted_at
+            AND a.admitted > a.pruned + c.places
+    )
+    SELECT coalesce(sum(c.places), 0) INTO admitted FROM call AS c;
+    RETURN admitted;
+END $$;
+
+-- Step of waiting_room_prune: deletes the forecasts up to p_position that can't be judged any more.
+CREATE OR REPLACE FUNCTION waiting_room_delete_forecasts(p_room_id int, p_position int)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    DELETE FROM forecast AS f USING (
+        SELECT f.sample FROM forecast AS f
+        WHERE f.room_id = p_room_id AND f.position <= p_position
+            AND f.waited_seconds IS NULL AND NOT f.gone
+        FOR UPDATE SKIP LOCKED
+    ) AS due
+    WHERE f.room_id = p_room_id AND f.sample = due.sample;
+END $$;
+
+-- Deletes the next places of a line, up to p_limit, as far as possible (waiting_room_prunable), with their
+-- admissions. Those behind `serving` had left: `serving` moves past them. Returns the number of places.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_prune(p_room_id int, p_before timestamptz, p_limit int)
 RETURNS int LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     room waiting_room;
     last int;
-    people int;
+    admitted int;
     past int;
 BEGIN
-    -- Of a drawn line all entrants are looked at, the first time: before anything is locked.
+    -- The first time, all entrants of a draw are read: before anything is locked.
     SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id;
     IF room.line_order = 'draw' AND room.pruned_to = 0 THEN
         last := waiting_room_prunable(p_room_id, p_before);
@@ -58,48 +104,18 @@ BEGIN
     IF last > room.pruned_to IS NOT TRUE THEN
         RETURN 0;
     END IF;
-    PERFORM FROM place AS p
-    WHERE p.room_id = p_room_id AND p.number > room.pruned_to AND p.number <= last
-    ORDER BY p.number FOR UPDATE;
-
-    WITH gone AS (
-        DELETE FROM place AS p
-        WHERE p.room_id = p_room_id AND p.number > room.pruned_to AND p.number <= last
-        RETURNING p.admitted_at
-    ),
-    call AS MATERIALIZED (
-        SELECT g.admitted_at, count(*) AS people FROM gone AS g
-        WHERE g.admitted_at IS NOT NULL GROUP BY g.admitted_at
-    ),
-    all_gone AS (
-        DELETE FROM admission AS a USING call AS c
-        WHERE a.room_id = p_room_id AND a.admitted_at = c.admitted_at
-            AND a.admitted = a.pruned + c.people
-    ),
-    some_gone AS (
-        UPDATE admission AS a SET pruned = a.pruned + c.people FROM call AS c
-        WHERE a.room_id = p_room_id AND a.admitted_at = c.admitted_at
-            AND a.admitted > a.pruned + c.people
-    )
-    SELECT coalesce(sum(c.people), 0) INTO people FROM call AS c;
-
+    admitted := waiting_room_delete_places(p_room_id, room.pruned_to + 1, last);
     past := greatest(last, room.entrants, room.serving);
-    -- What came of these forecasts can't be told any more.
-    DELETE FROM forecast AS f USING (
-        SELECT f.sample FROM forecast AS f
-        WHERE f.room_id = p_room_id AND f.position <= past AND f.waited_seconds IS NULL AND NOT f.gone
-        FOR UPDATE SKIP LOCKED
-    ) AS due
-    WHERE f.room_id = p_room_id AND f.sample = due.sample;
+    PERFORM waiting_room_delete_forecasts(p_room_id, past);
     UPDATE waiting_room AS r
-    SET pruned_to = last, pruned_called = r.pruned_called + people, serving = past,
+    SET pruned_to = last, pruned_called = r.pruned_called + admitted, serving = past,
         left_passed = r.left_passed + past - r.serving
     WHERE r.room_id = p_room_id;
     RETURN last - room.pruned_to;
 END $$;
 
--- Drops the outcome of a draw whose entrants are all gone: positions p_after + 1 to p_after + p_limit.
--- Returns whether there may be more.
+-- Deletes the outcome of a draw whose entrants are all deleted: the positions p_after + 1 to
+-- p_after + p_limit. Returns whether there may be more.
 CREATE OR REPLACE FUNCTION waiting_room_prune_drawn(p_room_id int, p_after int, p_limit int)
 RETURNS boolean LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_bitmapscan = off

@@ -1,7 +1,7 @@
--- How a line is set up: its policy and times, its draw. Conventions as in functions.sql.
+-- The settings of a line: its policy, times and order, and its draw. Conventions as in functions.sql.
 
--- What is wrong with times and an order for a line: the name of the refusal, or NULL. p_room_id is NULL
--- for a new line. A time that the line has already may have passed since.
+-- Returns why times and an order are invalid for a line: the name of the refusal, or NULL. p_room_id is
+-- NULL for a new line. A time that the line has already may have passed.
 CREATE OR REPLACE FUNCTION waiting_room_flaw(
     p_room_id int, p_order text, p_opens_at timestamptz, p_closes_at timestamptz, p_now timestamptz
 )
@@ -16,7 +16,7 @@ BEGIN
         WHEN p_closes_at <= p_now AND p_closes_at IS DISTINCT FROM room.closes_at
             THEN 'closes_in_the_past'
         WHEN p_order = 'draw' AND room.entrants IS NULL THEN CASE
-            -- Nor by putting the opening off: who was called has been served by number.
+            -- Nor by postponing the opening: places were admitted by number before.
             WHEN room.line_order = 'arrival' AND (
                 room.serving > 0 OR room.issued > 0 AND coalesce(room.opens_at <= p_now, true)
             ) THEN 'draw_after_opening'
@@ -25,8 +25,8 @@ BEGIN
     END;
 END $$;
 
--- Opens a concert's line, with its draw if it is to have one. p_seed is the secret of that draw.
--- Returns what is wrong with it (waiting_room_flaw); NULL where nothing is.
+-- Creates a concert's line, with its draw if the order is 'draw'. p_seed is the secret of that draw.
+-- Returns why the settings are invalid (waiting_room_flaw), or NULL.
 CREATE OR REPLACE FUNCTION waiting_room_open(
     p_concert_id uuid, p_policy jsonb, p_session_seconds int, p_claim_seconds int,
     p_opens_at timestamptz, p_closes_at timestamptz, p_order text, p_seed text
@@ -56,11 +56,11 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Replaces a line's policy and times; places and numbers stay. A draw that has been drawn stands; one
--- that has not can be called off, and set up again only with another seed. An adaptive policy goes on
--- with the cap that it had, as far as its bounds allow. p_known_versions: the versions that the change may
--- replace; NULL for any.
--- outcome: done; not_found; version_conflict, with another version stored; or a name from waiting_room_flaw.
+-- Replaces a line's policy, times and order; places and numbers stay. A completed draw stays; a pending one
+-- can be cancelled, and set up again only with another seed. An adaptive policy goes on with the cap that
+-- it had, as far as its bounds allow. p_known_versions: the versions that may be replaced; NULL for any.
+-- Returns done; not_found; version_conflict if another version is stored; or why the settings are invalid
+-- (waiting_room_flaw).
 CREATE OR REPLACE FUNCTION waiting_room_configure(
     p_concert_id uuid, p_policy jsonb, p_session_seconds int, p_claim_seconds int,
     p_opens_at timestamptz, p_closes_at timestamptz, p_order text, p_seed text, p_known_versions int[]
@@ -87,7 +87,7 @@ BEGIN
     drawing := EXISTS (SELECT FROM draw WHERE room_id = room.room_id AND entrants IS NOT NULL);
     UPDATE waiting_room
     SET policy = p_policy, session_seconds = p_session_seconds, claim_seconds = p_claim_seconds,
-        -- Once its entries are closed, a draw is made.
+        -- Once its entries are closed, a draw takes place.
         opens_at = CASE WHEN drawing AND room.entrants IS NULL THEN room.opens_at ELSE p_opens_at END,
         closes_at = p_closes_at,
         line_order = CASE WHEN drawing THEN 'draw' ELSE p_order END,
@@ -107,20 +107,20 @@ BEGIN
     RETURN 'done';
 END $$;
 
--- Sets up a draw: from now on everybody can see what the seed will be checked against.
+-- Sets up a draw: its commitment, by which anyone can verify the seed later, is public from now on.
 CREATE OR REPLACE FUNCTION waiting_room_commit_to_draw(p_room_id int, p_seed text, p_now timestamptz)
 RETURNS void LANGUAGE sql VOLATILE AS $$
     INSERT INTO draw (room_id, seed, commitment, committed_at)
     VALUES (p_room_id, p_seed, encode(sha256(convert_to(p_seed, 'UTF8')), 'hex'), p_now);
 $$;
 
--- How an entrant stands in the digest of a draw: nothing of the user, and nobody else's place has it.
+-- Returns the entry of a place in the digest of a draw: unique, and without data of the user.
 CREATE OR REPLACE FUNCTION waiting_room_entry(place_id uuid)
 RETURNS text LANGUAGE sql STABLE
 RETURN encode(sha256(convert_to(place_id::text, 'UTF8')), 'hex');
 
--- Closes the entries of a draw whose time has come: those who came before opening are in it, who comes
--- now is served behind them by number. Returns whether there is something to draw.
+-- Closes the entries of a draw that is due: places that joined before the opening are entrants, later ones
+-- are served behind them by number. Returns whether there is a line to draw.
 CREATE OR REPLACE FUNCTION waiting_room_close_entries(p_room_id int)
 RETURNS boolean LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
@@ -128,14 +128,14 @@ AS $$
 DECLARE
     room waiting_room;
 BEGIN
-    -- Whoever got a joined_at before opening has their place by the time this lock is had.
+    -- A place with a joined_at before the opening is committed once this lock is granted.
     SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
     IF NOT FOUND OR room.line_order <> 'draw' OR room.entrants IS NOT NULL
         OR coalesce(room.opens_at > clock_timestamp(), true)
     THEN
         RETURN false;
     END IF;
-    -- Only while nobody has: who draws holds the draw's row and waits for the room's.
+    -- Only once: waiting_room_draw locks the draw's row and then waits for the room's.
     IF EXISTS (SELECT FROM draw WHERE room_id = p_room_id AND entrants IS NULL) THEN
         UPDATE draw SET entrants = coalesce((
             SELECT p.number FROM place AS p
@@ -147,21 +147,22 @@ BEGIN
     RETURN true;
 END $$;
 
--- Draws a line whose entries are closed; other processes go on meanwhile, and pass by what one of them
--- is at. The rule, with all in hexadecimal text:
+-- Draws a line whose entries are closed. A process skips a draw that another one has locked. The rule, all
+-- values as hexadecimal text:
 --   entry   = SHA-256(place id)
 --   digest  = SHA-256(the entries by number, each followed by a line feed)
 --   key     = SHA-256(seed ":" digest ":" number)
--- and the entrants are served by their keys. Returns how many were drawn; NULL where nothing was.
+-- and the entrants are served in the order of their keys. Returns the number of entrants; NULL if nothing
+-- was drawn.
 CREATE OR REPLACE FUNCTION waiting_room_draw(p_room_id int)
 RETURNS int LANGUAGE plpgsql VOLATILE
 SET work_mem = '128MB'
 AS $$
 DECLARE
-    mine draw;
+    due draw;
     now timestamptz;
 BEGIN
-    SELECT * INTO mine FROM draw
+    SELECT * INTO due FROM draw
     WHERE room_id = p_room_id AND entrants IS NOT NULL AND drawn_at IS NULL
     FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
@@ -170,18 +171,18 @@ BEGIN
     SELECT encode(sha256(convert_to(
         coalesce(string_agg(waiting_room_entry(p.place_id) || E'\n', '' ORDER BY p.number), ''), 'UTF8'
     )), 'hex')
-    INTO mine.digest
-    FROM place AS p WHERE p.room_id = p_room_id AND p.number <= mine.entrants;
+    INTO due.digest
+    FROM place AS p WHERE p.room_id = p_room_id AND p.number <= due.entrants;
     INSERT INTO drawn (room_id, position, number)
     SELECT p_room_id, row_number() OVER (ORDER BY k.key), k.number
     FROM (
         SELECT n AS number,
-            sha256(convert_to(mine.seed || ':' || mine.digest || ':' || n, 'UTF8')) AS key
-        FROM generate_series(1, mine.entrants) AS n
+            sha256(convert_to(due.seed || ':' || due.digest || ':' || n, 'UTF8')) AS key
+        FROM generate_series(1, due.entrants) AS n
     ) AS k;
     PERFORM FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
     now := clock_timestamp();
-    UPDATE draw SET digest = mine.digest, drawn_at = now WHERE room_id = p_room_id;
-    UPDATE waiting_room SET entrants = mine.entrants WHERE room_id = p_room_id;
-    RETURN mine.entrants;
+    UPDATE draw SET digest = due.digest, drawn_at = now WHERE room_id = p_room_id;
+    UPDATE waiting_room SET entrants = due.entrants WHERE room_id = p_room_id;
+    RETURN due.entrants;
 END $$;

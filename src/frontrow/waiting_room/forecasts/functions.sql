@@ -1,11 +1,12 @@
--- The pace of a line: what is observed, and what is published of it. Conventions as in functions.sql.
+-- The pace of a line: what is observed, and what of it is published. Conventions as in
+-- waiting_room/functions.sql.
 --
--- Two hazards are estimated, each as a count over the person-seconds in which it happened: those who
--- are in finish (paid, left or expired), those who wait give up. The constants are chosen by
--- benchmarks/forecast.py, which runs these very functions.
+-- Two hazards are estimated, each as a number of events over the person-seconds in which they happened:
+-- admitted users finish (paid, left or expired), waiting users leave. The constants are chosen by
+-- benchmarks/forecast.py, which runs these functions.
 
--- How sure an estimate of a hazard is: its relative standard error. The prior's error stands for the
--- part that is still prior; the rest is counting, at `dispersion` times the variance of pure chance.
+-- Returns the relative standard error of an estimated hazard: the prior's error for the part that is
+-- still prior, and counting noise for the rest, at `dispersion` times the variance of a Poisson process.
 CREATE OR REPLACE FUNCTION waiting_room_spread(
     counted double precision, prior double precision, prior_spread double precision,
     dispersion double precision
@@ -15,9 +16,9 @@ RETURN sqrt(
     (prior / counted * prior_spread) ^ 2 + dispersion * greatest(counted - prior, 0) / counted ^ 2
 );
 
--- The pace of a line that nobody has looked at yet: sessions of a quarter of what they may take at
--- most, hardly anybody gives up. The prior grows with the cap, since those who start together don't
--- finish by pure chance: it takes about a session until they tell how long one is.
+-- Returns the pace of a line that was never observed: sessions last a quarter of the longest time, and
+-- hardly any user leaves. The prior grows with the cap, because users who start together don't finish
+-- at random: it takes about a session until they show how long one is.
 CREATE OR REPLACE FUNCTION waiting_room_first_pace(
     p_room_id int, p_now timestamptz, p_called int, p_active int, p_waiting int, p_left_count int,
     p_cap int, p_longest_seconds double precision
@@ -42,7 +43,7 @@ BEGIN
     RETURN waiting_room_published(pace, p_now);
 END $$;
 
--- The pace with what is observed by now published.
+-- Returns the pace with everything observed so far published.
 CREATE OR REPLACE FUNCTION waiting_room_published(pace line_pace, p_now timestamptz)
 RETURNS line_pace LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -60,18 +61,19 @@ BEGIN
     RETURN pace;
 END $$;
 
--- What is left of a prior. Nothing in the end: a product too small for its type is an error.
+-- Returns what is left of a prior: 0 once it is negligible, since a product too small for its type is
+-- an error.
 CREATE OR REPLACE FUNCTION waiting_room_faded(prior double precision, kept double precision)
 RETURNS double precision LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN prior > 1e-9 THEN prior * kept ELSE 0 END;
 
--- The pace after a look at the line. Evidence fades: that of finishes over about four sessions, or
--- fifty finishes where the cap is small; that of giving up over ten minutes. After a gap, such as a
--- restart, nothing is concluded from what happened in it.
+-- Returns the pace after an observation of the line. Evidence fades: of finishes over about four sessions,
+-- or fifty finishes where the cap is small; of leaving over ten minutes. After a gap, such as a restart,
+-- what happened in the gap is ignored.
 --
--- What is published stays as it is, so that chance doesn't move a forecast, until the observed hazard
--- differs by more than chance explains. Good news is published sooner than bad. A band may narrow at
--- any time.
+-- The published pace stays until the observed hazard differs by more than chance explains, so that
+-- chance doesn't move a forecast. A faster pace is published sooner than a slower one. A spread may
+-- narrow at any time.
 CREATE OR REPLACE FUNCTION waiting_room_pace_after(
     pace line_pace, p_now timestamptz, p_called int, p_active int, p_waiting int, p_left_count int,
     p_cap int, p_longest_seconds double precision
@@ -126,17 +128,62 @@ BEGIN
     RETURN pace;
 END $$;
 
--- Looks at a line, once a second over all processes: counts, publishes, judges forecasts whose places
--- have been called, and records those that are given (what places at p_positions were told now); of
--- all, the newest p_keep stay. Locks none but the line's row in line_pace. Returns whether it looked.
+-- Step of waiting_room_observe: judges up to 500 forecasts whose positions have been served, by the wait
+-- until the admission; `gone` where the place left before it.
+CREATE OR REPLACE FUNCTION waiting_room_judge_forecasts(p_room_id int, p_serving int, p_entrants int)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    UPDATE forecast AS f
+    SET gone = due.admitted_at IS NULL, waited_seconds = CASE WHEN due.admitted_at IS NOT NULL
+        THEN greatest(0, extract(epoch FROM due.admitted_at - f.made_at)) END
+    FROM (
+        SELECT k.sample, p.admitted_at FROM (
+            SELECT f.sample, f.position FROM forecast AS f
+            WHERE f.room_id = p_room_id AND f.position <= p_serving
+                AND f.waited_seconds IS NULL AND NOT f.gone
+            ORDER BY f.position LIMIT 500
+        ) AS k
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN k.position <= p_entrants THEN (
+                SELECT d.number FROM drawn AS d WHERE d.room_id = p_room_id AND d.position = k.position
+            ) ELSE k.position END AS number
+        ) AS n
+        CROSS JOIN LATERAL (
+            SELECT p.admitted_at FROM place AS p WHERE p.room_id = p_room_id AND p.number = n.number
+            OFFSET 0
+        ) AS p
+    ) AS due
+    WHERE f.room_id = p_room_id AND f.sample = due.sample;
+END $$;
+
+-- Step of waiting_room_observe: stores the forecasts for positions that still wait, numbered behind
+-- p_samples, and deletes all but the newest p_keep. Returns the last sample number.
+CREATE OR REPLACE FUNCTION waiting_room_store_forecasts(
+    p_room_id int, p_samples int, p_serving int, p_positions int[], p_p50s int[], p_p90s int[],
+    p_keep int, p_now timestamptz
+)
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    stored int;
+BEGIN
+    INSERT INTO forecast (room_id, sample, position, made_at, p50_seconds, p90_seconds)
+    SELECT p_room_id, p_samples + row_number() OVER (ORDER BY k.item), k.position, p_now, k.p50, k.p90
+    FROM unnest(p_positions, p_p50s, p_p90s) WITH ORDINALITY AS k (position, p50, p90, item)
+    WHERE k.position > p_serving;
+    GET DIAGNOSTICS stored = ROW_COUNT;
+    DELETE FROM forecast WHERE room_id = p_room_id AND sample <= p_samples + stored - p_keep;
+    RETURN p_samples + stored;
+END $$;
+
+-- Observes a line, once a second over all processes: counts, publishes the pace, judges earlier forecasts
+-- and stores those that places at p_positions get now; the newest p_keep are kept. Locks only the
+-- line's row in line_pace. Returns whether it observed.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_observe(
     p_room_id int, p_positions int[], p_p50s int[], p_p90s int[], p_keep int
 )
 RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    -- Most forecasts judged at once.
-    most CONSTANT int := 500;
     pace line_pace;
     now timestamptz;
     room record;
@@ -144,13 +191,13 @@ BEGIN
     SELECT * INTO pace FROM line_pace WHERE room_id = p_room_id FOR NO KEY UPDATE SKIP LOCKED;
     now := clock_timestamp();
     IF pace.looked_at > now - interval '1 second' OR pace.room_id IS NULL
-        AND EXISTS (SELECT FROM line_pace WHERE room_id = p_room_id) -- somebody is at it now
+        AND EXISTS (SELECT FROM line_pace WHERE room_id = p_room_id) -- another process observes it now
     THEN
         RETURN false;
     END IF;
     -- One statement, so that the counts agree with each other.
     SELECT r.called, r.serving, r.left_count, r.entrants,
-        r.issued - r.serving - (r.left_count - r.left_passed) AS waiting,
+        waiting_room_waiting(r.issued, r.serving, r.left_count, r.left_passed) AS waiting,
         coalesce(r.adaptive_cap, (r.policy ->> 'max_active')::int) AS cap,
         r.claim_seconds + r.session_seconds AS longest_seconds,
         (
@@ -168,38 +215,10 @@ BEGIN
         ON CONFLICT DO NOTHING;
         RETURN FOUND;
     END IF;
-
-    UPDATE forecast AS f
-    SET gone = due.admitted_at IS NULL, waited_seconds = CASE WHEN due.admitted_at IS NOT NULL
-        THEN greatest(0, extract(epoch FROM due.admitted_at - f.made_at)) END
-    FROM (
-        SELECT k.sample, p.admitted_at FROM (
-            SELECT f.sample, f.position FROM forecast AS f
-            WHERE f.room_id = p_room_id AND f.position <= room.serving
-                AND f.waited_seconds IS NULL AND NOT f.gone
-            ORDER BY f.position LIMIT most
-        ) AS k
-        CROSS JOIN LATERAL (
-            SELECT CASE WHEN k.position <= room.entrants THEN (
-                SELECT d.number FROM drawn AS d WHERE d.room_id = p_room_id AND d.position = k.position
-            ) ELSE k.position END AS number
-        ) AS n
-        CROSS JOIN LATERAL (
-            SELECT p.admitted_at FROM place AS p WHERE p.room_id = p_room_id AND p.number = n.number
-            OFFSET 0
-        ) AS p
-    ) AS due
-    WHERE f.room_id = p_room_id AND f.sample = due.sample;
-
-    INSERT INTO forecast (room_id, sample, position, made_at, p50_seconds, p90_seconds)
-    SELECT p_room_id, pace.samples + row_number() OVER (ORDER BY k.item), k.position, now, k.p50, k.p90
-    FROM unnest(p_positions, p_p50s, p_p90s) WITH ORDINALITY AS k (position, p50, p90, item)
-    WHERE k.position > room.serving;
-    pace.samples := pace.samples + (
-        SELECT count(*) FROM unnest(p_positions) AS k (position) WHERE k.position > room.serving
+    PERFORM waiting_room_judge_forecasts(p_room_id, room.serving, room.entrants);
+    pace.samples := waiting_room_store_forecasts(
+        p_room_id, pace.samples, room.serving, p_positions, p_p50s, p_p90s, p_keep, now
     );
-    DELETE FROM forecast WHERE room_id = p_room_id AND sample <= pace.samples - p_keep;
-
     pace := waiting_room_pace_after(
         pace, now, room.called, room.active, room.waiting, room.left_count, room.cap,
         room.longest_seconds
