@@ -7,10 +7,11 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from frontrow.concerts.model import NewConcert, NewShow, Show
-from frontrow.db.queries import load
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.waiting_room.policy import OpenPolicy
+from frontrow.waiting_room.queries import JoinItem
+from frontrow.waiting_room.queries import queries as line_queries
 from frontrow.waiting_room.settings import RoomSettings
 from frontrow.waiting_room.snapshot import Line
 from frontrow.wallet.queries import ChargeItem
@@ -18,8 +19,6 @@ from frontrow.wallet.queries import queries as wallet
 
 PRICE = 50_000
 BATCH = 2_000
-
-_line = load("frontrow.waiting_room")
 
 
 class Hall(NamedTuple):
@@ -60,19 +59,14 @@ async def queue_up(services: Services, hall: Hall, people: int) -> list[PlaceRef
     places: list[PlaceRef] = []
     while len(places) < people:
         count = min(BATCH, people - len(places))
-        user_ids = [uuid4() for _ in range(count)]
-        rows = await _line.join_room(
-            services.pool,
-            room_id=hall.line.room_id,
-            user_ids=user_ids,
-            place_ids=[uuid4() for _ in range(count)],
-        )
+        items = [JoinItem(uuid4(), uuid4()) for _ in range(count)]
+        rows = await line_queries.join(services.pool, items, room_id=hall.line.room_id)
         places += [
             PlaceRef(
-                user_id, hall.concert_id, hall.line.room_id, row["number"], row["place_id"],
-                row["joined_at"],
+                item.user_id, hall.concert_id, hall.line.room_id, row.number, row.place_id,
+                row.joined_at,
             )
-            for user_id, row in zip(user_ids, rows, strict=True)
+            for item, row in zip(items, rows, strict=True)
         ]  # fmt: skip
     return places
 

@@ -36,6 +36,8 @@ from frontrow.payments.queries import PayItem
 from frontrow.payments.queries import queries as payments
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
+from frontrow.waiting_room.queries import JoinItem, PlaceItem
+from frontrow.waiting_room.queries import queries as line_queries
 
 HOLD_FLOOR = 15.0
 PAY_FLOOR = 8.0
@@ -47,7 +49,6 @@ POOL = 16
 """Connections where each request is a transaction of its own."""
 
 _holding = load("frontrow.reservations")
-_line = load("frontrow.waiting_room")
 
 
 class Size(NamedTuple):
@@ -192,12 +193,8 @@ async def joins(services: Services, hall: Hall, size: Size) -> list[int]:
         started = time.perf_counter()
         for begin in range(0, chunk, batch):
             count = min(batch, chunk - begin)
-            await _line.join_room(
-                services.pool,
-                room_id=hall.line.room_id,
-                user_ids=[uuid4() for _ in range(count)],
-                place_ids=[uuid4() for _ in range(count)],
-            )
+            items = [JoinItem(uuid4(), uuid4()) for _ in range(count)]
+            await line_queries.join(services.pool, items, room_id=hall.line.room_id)
         rates.append(round(chunk / (time.perf_counter() - started)))
     return rates
 
@@ -262,15 +259,16 @@ async def line_length(services: Services, size: Size) -> tuple[list[int], list[P
     short = await put_on_sale(services, shows=1, seats=50)
     few = await queue_up(services, short, 1_000)
     numbers = random.sample(range(1, size.joins + 1), min(10_000, size.joins))
-    rows = await _line.places(
-        services.pool, room_ids=[hall.line.room_id] * len(numbers), numbers=numbers
+    rows = await line_queries.places(
+        services.pool, [PlaceItem(hall.line.room_id, number) for number in numbers]
     )
     many = [
         PlaceRef(
-            uuid4(), hall.concert_id, hall.line.room_id, number, row["place_id"],
+            uuid4(), hall.concert_id, hall.line.room_id, number, row.place_id,
             hall.shows[0].starts_at,
         )
         for number, row in zip(numbers, rows, strict=True)
+        if row.place_id is not None
     ]  # fmt: skip
     polls = [await poll(services, few, size, left=0), await poll(services, many, size, left=0)]
     leave = load("frontrow.reservations").leave

@@ -1,7 +1,7 @@
 """What is said of a simulated sale: waiting, load, and three measures of fairness. Pure."""
 
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -110,15 +110,20 @@ def slower(calls: Sequence[tuple[float, float]], ms: float) -> float:
     return longer / sum(weight for weight, _ in calls)
 
 
-def tau_distance(order: Iterable[int]) -> float:
-    """Kendall's tau distance to ascending order: the share of the pairs the other way round."""
-    seen: list[int] = []
-    inversions = 0
-    for number in order:
-        inversions += len(seen) - bisect_left(seen, number)
-        insort(seen, number)
-    pairs = len(seen) * (len(seen) - 1) / 2
-    return inversions / pairs if pairs else 0.0
+def inversions(values: Iterable[float]) -> int:
+    """Returns how many pairs are in descending order: Kendall's tau distance, as a count."""
+    seen: list[float] = []
+    descending = 0
+    for value in values:
+        descending += len(seen) - bisect_right(seen, value)
+        insort(seen, value)
+    return descending
+
+
+def tau_distance(order: Sequence[int]) -> float:
+    """Returns Kendall's tau distance to ascending order, as a share of all pairs."""
+    pairs = len(order) * (len(order) - 1) / 2
+    return inversions(order) / pairs if pairs else 0.0
 
 
 def success(outcome: Outcome) -> list[float]:

@@ -36,8 +36,8 @@ from frontrow.errors import DomainError
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 from frontrow.upkeep import jobs
-from frontrow.waiting_room.forecast import Pace, forecast
-from frontrow.waiting_room.observation import forecast_quality
+from frontrow.waiting_room.forecasts.forecast import Pace, forecast
+from frontrow.waiting_room.forecasts.observation import forecast_quality
 from frontrow.waiting_room.policy import (
     AdaptivePolicy,
     MaxActiveAndRatePolicy,

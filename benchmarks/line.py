@@ -39,6 +39,8 @@ from frontrow.ids import PlaceRef, place_arrays
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 from frontrow.waiting_room.policy import MaxActivePolicy
+from frontrow.waiting_room.queries import EnterItem
+from frontrow.waiting_room.queries import queries as line_queries
 from frontrow.waiting_room.settings import RoomSettings
 from frontrow.waiting_room.snapshot import Snapshot
 
@@ -53,7 +55,6 @@ FEW = 1_000
 BATCH = 1_000
 VACUUM_SECONDS = 60.0
 
-_line = load("frontrow.waiting_room")
 _leave = load("frontrow.reservations").leave
 
 
@@ -176,8 +177,9 @@ async def serve(services: Services, hall: Hall, people: int) -> None:
     """So many come, go again and are replaced."""
     while people > 0:
         some = await people_in(services, hall, min(people, 2_000))
-        rows = await _line.enter(services.pool, **place_arrays(some))
-        if any(row["outcome"] != "admitted" for row in rows):
+        items = [EnterItem(place.room_id, place.number, place.place_id) for place in some]
+        rows = await line_queries.enter(services.pool, items)
+        if any(row.outcome != "admitted" for row in rows):
             raise RuntimeError("a called person may not act")
         await leave(services, some)
         await fill_up(services, hall)

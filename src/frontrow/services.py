@@ -34,7 +34,7 @@ from frontrow.users.service import Users
 from frontrow.users.sign_in import SignIn, open_sign_in
 from frontrow.waiting_room.admission_signal import AdmissionSignal
 from frontrow.waiting_room.draw import Draws
-from frontrow.waiting_room.latency_histogram import Load
+from frontrow.waiting_room.latency_histogram import LatencyHistogram
 from frontrow.waiting_room.service import WaitingRooms
 from frontrow.waiting_room.snapshot import Snapshot
 from frontrow.waiting_room.token import TokenSigner, load_signer
@@ -53,7 +53,7 @@ class Services:
     """``None`` in processes that serve no calls."""
     admission_signal: AdmissionSignal
     stopping: asyncio.Event
-    load: Load
+    latencies: LatencyHistogram
     users: Users
     sign_in: SignIn | None
     """Signs users in at an OpenID issuer; ``None`` without one."""
@@ -115,7 +115,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     unpaid = UnpaidHolds(settings.unpaid_holds, settings.unpaid_holds_seconds)
     admission_signal = AdmissionSignal()
     stopping = asyncio.Event()
-    load = Load()
+    latencies = LatencyHistogram()
     signer = await load_signer(pool, remembered_tokens=settings.cached_credentials)
     ticket_signer = await load_ticket_signer(pool)
     users = Users(pool, lanes, remembered_keys=settings.cached_credentials)
@@ -127,7 +127,12 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     snapshot = Snapshot(pool)
     await snapshot.refresh()
     payments = Payments(
-        pool, lanes, ticket_signer, currency=currency, wake=admission_signal.wake, note=load.note
+        pool,
+        lanes,
+        ticket_signer,
+        currency=currency,
+        wake=admission_signal.wake,
+        note=latencies.observe,
     )
     key = settings.operator_key
     return Services(
@@ -138,7 +143,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         operator_key=None if key is None else OperatorKey(key.get_secret_value()),
         admission_signal=admission_signal,
         stopping=stopping,
-        load=load,
+        latencies=latencies,
         users=users,
         sign_in=sign_in,
         challenges=challenges,
@@ -160,9 +165,9 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
             unpaid=unpaid,
             wake=admission_signal.wake,
             stopping=stopping,
-            note=load.note,
+            note=latencies.observe,
         ),
-        best_seats=BestSeats(pool, lanes, currency=currency, unpaid=unpaid, note=load.note),
+        best_seats=BestSeats(pool, lanes, currency=currency, unpaid=unpaid, note=latencies.observe),
         ledger=Ledger(pool, lanes, currency=currency),
         payments=payments,
         refunds=Refunds(pool, lanes, to_payment=payments.to_payment),

@@ -346,7 +346,7 @@ class LineMachine(RuleBasedStateMachine):
             None if model.drawn is None else order.index(number) + 1 for number in numbers
         ]
         assert [line.ahead_of(number) for number in waiting] == list(map(model.ahead, waiting))
-        called = [number for number in numbers if line.has_called(number)]
+        called = [number for number in numbers if line.has_served(number)]
         assert called == sorted(set(order[: line.serving]) & set(numbers))
 
     def teardown(self) -> None:

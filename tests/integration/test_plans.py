@@ -26,6 +26,9 @@ from frontrow.payments.queries import queries as payments
 from frontrow.payments.sales_queries import queries as sales
 from frontrow.payments.ticket_queries import CheckInItem
 from frontrow.payments.ticket_queries import queries as tickets
+from frontrow.waiting_room import snapshot_queries
+from frontrow.waiting_room.queries import EnterItem, JoinItem, PlaceItem
+from frontrow.waiting_room.queries import queries as rooms
 from frontrow.wallet.queries import ChargeItem
 from frontrow.wallet.queries import queries as wallet
 from testkit.database import Database
@@ -34,7 +37,6 @@ from tests.integration.databases import fresh_database
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 Call: TypeAlias = Callable[[Connection, int], Awaitable[Any]]
 
-rooms = load("frontrow.waiting_room")
 reservations = load("frontrow.reservations")
 concerts = load("frontrow.concerts")
 seat_maps = load("frontrow.concerts", "seat_queries.sql")
@@ -112,6 +114,11 @@ def places(first: int, items: int) -> dict[str, Any]:
         "numbers": list(range(first, first + items)),
         "place_ids": ids("place", first, items),
     }
+
+
+def entering(first: int, items: int) -> list[EnterItem]:
+    """The same, as items."""
+    return [EnterItem(ROOM, first + i, place) for i, place in enumerate(ids("place", first, items))]
 
 
 async def hold(connection: Connection, first: int, items: int) -> Any:
@@ -269,17 +276,17 @@ FUNCTIONS = {
         1,
     ),
     "join, new": Hot(
-        lambda c, n: rooms.join_room(c, room_id=ROOM, user_ids=new_ids(n), place_ids=new_ids(n)),
+        lambda c, n: rooms.join(c, [JoinItem(uuid4(), uuid4()) for _ in range(n)], room_id=ROOM),
         "new",
     ),
     "join, live": Hot(
-        lambda c, n: rooms.join_room(
-            c, room_id=ROOM, user_ids=ids("user", 30_001, n), place_ids=new_ids(n)
+        lambda c, n: rooms.join(
+            c, [JoinItem(user, uuid4()) for user in ids("user", 30_001, n)], room_id=ROOM
         ),
         "live",
     ),
-    "enter": Hot(lambda c, n: rooms.enter(c, **places(19_501, n)), "admitted"),
-    "enter, first": Hot(lambda c, n: rooms.enter(c, **places(19_901, n)), "admitted", most=100),
+    "enter": Hot(lambda c, n: rooms.enter(c, entering(19_501, n)), "admitted"),
+    "enter, first": Hot(lambda c, n: rooms.enter(c, entering(19_901, n)), "admitted", most=100),
     "leave, waiting": Hot(lambda c, n: reservations.leave(c, **places(30_001, n)), "left"),
     "leave, holding": Hot(lambda c, n: reservations.leave(c, **places(17_001, n)), "left"),
     # Those who are in are looked through twice: whose time is over, and how many they are.
@@ -340,14 +347,16 @@ FUNCTIONS = {
 }
 QUERIES = {
     "places": Hot(
-        lambda c, n: rooms.places(c, room_ids=[ROOM] * n, numbers=list(range(20_001, 20_001 + n))),
+        lambda c, n: rooms.places(c, [PlaceItem(ROOM, 20_001 + i) for i in range(n)]),
         ITEMS,
     ),
     "left between": Hot(
-        lambda c, _: rooms.left_between(c, room_id=ROOM, after=0, until=9, behind=0),
+        lambda c, _: snapshot_queries.queries.left_between(
+            c, room_id=ROOM, after=0, until=9, behind=0
+        ),
         None,
     ),
-    "stock of concerts": Hot(lambda c, _: rooms.stock_of_concerts(c), 1, 2_600),
+    "stock of concerts": Hot(lambda c, _: snapshot_queries.queries.stock_of_concerts(c), 1, 2_600),
     # Once over the holds that are not swept yet, however many shows.
     "stock of shows": Hot(
         lambda c, n: concerts.stock_of_shows(c, show_ids=ids("show", 1, n)), ITEMS, 2_600, most=50

@@ -23,10 +23,13 @@ UNTYPED = {
     "reservations",
     "retention",
     "users",
-    "waiting_room",
     "audit",
 }
-FILES = [path for path in sorted(PACKAGE.glob("*/*queries.sql")) if path.parent.name not in UNTYPED]
+MODULES = [
+    "frontrow." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in sorted(PACKAGE.rglob("*queries.sql"))
+    if path.relative_to(PACKAGE).parts[0] not in UNTYPED
+]
 SCALARS = {
     bool: {"bool"},
     bytes: {"bytea"},
@@ -49,8 +52,8 @@ class Type(NamedTuple):
 
 def queries() -> list[Query]:
     """Returns the declared queries of all features."""
-    for path in FILES:
-        importlib.import_module(f"frontrow.{path.parent.name}.{path.stem}")
+    for module in MODULES:
+        importlib.import_module(module)
     return [query for declared in BOUND.values() for query in declared]
 
 
@@ -67,8 +70,7 @@ async def connection(template: Database) -> AsyncIterator["asyncpg.Connection[An
 
 def test_every_file_of_queries_is_declared() -> None:
     """Each SQL file has a protocol beside it."""
-    files = {f"frontrow.{path.parent.name}.{path.stem}" for path in FILES}
-    assert {protocol.__module__ for protocol in BOUND} >= files
+    assert {protocol.__module__ for protocol in BOUND} >= set(MODULES)
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.statement.summary[:60])
@@ -96,7 +98,9 @@ async def test_types_match_the_statement(
     elif query.result is NoneType:
         return
     else:
-        (value,) = get_args(query.result) if get_origin(query.result) is list else (query.result,)
+        value = query.result
+        while get_origin(value) in (list, AsyncIterator):
+            (value,) = get_args(value)
         declared = {names[0]: value}
     assert {n: (declared[n], found[n]) for n in names if not accepts(declared[n], found[n])} == {}
 
@@ -150,6 +154,8 @@ SELECT 1 AS number, :text::text AS text;
 SELECT 1 AS number, 'a'::text AS text WHERE :any::boolean;
 -- name: pages
 SELECT n AS number, 'a'::text AS text FROM generate_series(1, 1001) AS n;
+-- name: pages_of_values
+SELECT n FROM generate_series(1, 1001) AS n;
 -- name: column
 SELECT n FROM generate_series(1, 3) AS n;
 -- name: value
@@ -178,6 +184,7 @@ class Shapes(Protocol):
     async def one(self, database: Database, *, text: str) -> Line: ...
     async def perhaps(self, database: Database, *, any: bool) -> Line | None: ...
     def pages(self, database: Database) -> AsyncIterator[list[Line]]: ...
+    def pages_of_values(self, database: Database) -> AsyncIterator[list[int]]: ...
     async def column(self, database: Database) -> list[int]: ...
     async def value(self, database: Database) -> int: ...
     async def nothing(self, database: Database) -> None: ...
@@ -227,8 +234,10 @@ async def test_results_have_the_declared_shape(
         await queries.nothing(connection)
         assert await connection.fetchval("SHOW work_mem") == "9MB"
         pages = [page async for page in queries.pages(connection)]
+        numbers = [page async for page in queries.pages_of_values(connection)]
     assert [len(page) for page in pages] == [1000, 1]
     assert pages[1] == [line(1001, "a")]
+    assert numbers == [[*range(1, 1001)], [1001]]
 
 
 @pytest.mark.parametrize(

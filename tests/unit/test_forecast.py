@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrow.waiting_room.forecast import LONGEST_SECONDS, Forecasts, Pace, forecast
+from frontrow.waiting_room.forecasts.forecast import LONGEST_SECONDS, Forecasts, Pace, forecast
 from frontrow.waiting_room.model import Eta
 from frontrow.waiting_room.policy import (
     AdaptivePolicy,

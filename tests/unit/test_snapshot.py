@@ -11,40 +11,47 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy, Policy
 from frontrow.waiting_room.snapshot import Line
+from frontrow.waiting_room.snapshot_queries import LineRow
 from frontrow.waiting_room.status import poll_after_ms
 
 CONCERT = UUID("22222222-2222-4222-8222-222222222222")
 
 
-def row(
-    *, issued: int, serving: int = 0, policy: Policy | None = None, **changes: object
-) -> dict[str, object]:
-    """What the database says of an open line."""
-    said: dict[str, object] = {
-        "policy": msgspec.json.encode(policy or OpenPolicy()).decode(),
-        "policy_version": 1,
-        "session_seconds": 600,
-        "claim_seconds": 120,
-        "opens_at": None,
-        "closes_at": None,
-        "paused": False,
-        "issued": issued,
-        "serving": serving,
-        "called": serving,
-        "adaptive_cap": None,
-        "looked_at": None,
-        "entrants": None,
-        "pruned_to": 0,
-        "by_draw": False,
-        "draw_due": False,
-        "scheduled": False,
-        "closed": False,
-        "seen_at": datetime(2027, 1, 1, tzinfo=UTC),
-    }
-    return said | changes
+def row(*, issued: int, serving: int = 0, policy: Policy | None = None, **changes: Any) -> LineRow:
+    """An open line as it is read, with some columns changed."""
+    read = LineRow(
+        room_id=1,
+        concert_id=CONCERT,
+        policy=msgspec.json.encode(policy or OpenPolicy()).decode(),
+        policy_version=1,
+        claim_seconds=120,
+        opens_at=None,
+        closes_at=None,
+        paused=False,
+        issued=issued,
+        serving=serving,
+        called=serving,
+        left_count=0,
+        entrants=None,
+        pruned_to=0,
+        adaptive_cap=None,
+        line_order="arrival",
+        scheduled=False,
+        draw_due=False,
+        closed=False,
+        seen_at=datetime(2027, 1, 1, tzinfo=UTC),
+        finish_hazard=None,
+        finish_spread=0.0,
+        leave_hazard=0.0,
+        leave_spread=0.0,
+        called_then=0,
+        active_then=0,
+    )
+    return replace(read, **changes)
 
 
 def line_of(issued: int, serving: int = 0, left: tuple[int, ...] = ()) -> Line:
@@ -111,7 +118,7 @@ def test_leavers_in_any_order() -> None:
 def test_before_a_draw_nobody_has_a_position() -> None:
     """All others may be called before; who left isn't among them."""
     line = line_of(5)
-    line.update(row(issued=5, by_draw=True, scheduled=True))
+    line.update(row(issued=5, line_order="draw", scheduled=True))
     line.count_out([2], 1)
     assert [line.position_of(number) for number in (1, 5)] == [None, None]
     assert [line.ahead_of(number) for number in (1, 5)] == [3, 3]
@@ -122,11 +129,11 @@ def test_before_a_draw_nobody_has_a_position() -> None:
 def test_a_drawn_line_goes_by_position() -> None:
     """Entrants stand where they were drawn, whoever came later stands behind them by number."""
     line = line_of(6)
-    line.update(row(issued=6, serving=2, by_draw=True, entrants=4))
+    line.update(row(issued=6, serving=2, line_order="draw", entrants=4))
     line.take_draw(array("i", [3, 1, 4, 2]))
     line.count_out([1], 1)
     assert [line.position_of(number) for number in range(1, 7)] == [3, 1, 4, 2, 5, 6]
-    assert [line.has_called(number) for number in range(1, 7)] == [
+    assert [line.has_served(number) for number in range(1, 7)] == [
         False, True, False, True, False, False,
     ]  # fmt: skip
     assert [number for number in range(1, 7) if line.is_waiting(number)] == [3, 5, 6]
@@ -154,7 +161,6 @@ def test_update_takes_over_the_row() -> None:
             serving=4,
             policy=MaxActivePolicy(max_active=3),
             policy_version=2,
-            session_seconds=60,
             claim_seconds=30,
             opens_at=moment,
             closes_at=moment,
@@ -299,7 +305,6 @@ def test_poll_after_grows_with_the_line() -> None:
 
 
 PACE: dict[str, Any] = {
-    "looked_at": datetime(2027, 1, 1, tzinfo=UTC),
     "called_then": 0,
     "active_then": 1,
     "finish_hazard": 0.1,
@@ -334,7 +339,12 @@ def test_forecast_before_opening() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"paused": True}, {"closed": True}, {"by_draw": True, "scheduled": True}, {"looked_at": None}],
+    [
+        {"paused": True},
+        {"closed": True},
+        {"line_order": "draw", "scheduled": True},
+        {"finish_hazard": None},
+    ],
     ids=["paused", "closed", "before the draw", "nobody has looked yet"],
 )
 def test_no_forecast(changes: dict[str, Any]) -> None:

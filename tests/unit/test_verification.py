@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontrow.verification import Own, Report, check, checks
-from frontrow.waiting_room.draw import Draw, Entries, Entry
+from frontrow.waiting_room.model import Draw, Entries, Entry
 from tests import draws
 
 OPENED = datetime(2026, 6, 1, 11, tzinfo=UTC)

@@ -8,7 +8,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from frontrow.waiting_room.draw import PAGES_AT_ONCE, Draw, Draws
+from frontrow.waiting_room.draw import PAGES_AT_ONCE, Draws
+from frontrow.waiting_room.model import Draw
 from testkit.desk import Concert, Desk, check_problem, eventually
 from tests.web.test_draw import CAP, drawn_concert, open_line, path_of, soon
 

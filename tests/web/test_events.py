@@ -19,7 +19,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from frontrow.db.server import EmbeddedServer
-from frontrow.waiting_room.following import Follower, Followers
+from frontrow.waiting_room.status_streams import StatusStream, StatusStreams
 from testkit.database import Database
 from testkit.desk import (
     BASE,
@@ -422,7 +422,9 @@ async def test_nothing_is_left_of_who_goes(desk: Desk) -> None:
         )
         connections.append(connection)
     await eventually(lambda: streams_are(20))
-    left = [weakref.ref(one) for one in gc.get_objects() if type(one) in (Follower, Followers)]
+    left = [
+        weakref.ref(one) for one in gc.get_objects() if type(one) in (StatusStream, StatusStreams)
+    ]
     assert len(left) > 20
     for connection in connections:
         connection.close()

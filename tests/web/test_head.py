@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
-from frontrow.waiting_room.following import STREAMS_OF_A_PLACE
+from frontrow.waiting_room.status_streams import STREAMS_OF_A_PLACE
 from testkit.desk import BASE, SOON, Desk, eventually
 from testkit.serving import OPERATOR_KEY
 

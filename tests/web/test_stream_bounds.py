@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from frontrow.db.server import EmbeddedServer
 from frontrow.settings import Settings
-from frontrow.waiting_room.following import STREAMS_OF_A_PLACE, Follower, Followers
+from frontrow.waiting_room.status_streams import STREAMS_OF_A_PLACE, StatusStream, StatusStreams
 from frontrow.web.api import line_stream
 from testkit.database import Database
 from testkit.desk import BASE, Desk, Fan, check_problem, eventually, open_desk
@@ -78,16 +78,16 @@ async def test_a_burst_would_get_more(desk: Desk, monkeypatch: pytest.MonkeyPatc
     """The control: if a stream were counted when it begins, all of them would get in."""
     await no_streams()
     _, (fan,) = await in_line(desk, 1)
-    add = Followers._add
-    begun: list[tuple[Followers, Follower, UUID]] = []
+    add = StatusStreams._add
+    begun: list[tuple[StatusStreams, StatusStream, UUID]] = []
 
-    def add_late(followers: Followers, follower: Follower, place_id: UUID) -> None:
+    def add_late(followers: StatusStreams, follower: StatusStream, place_id: UUID) -> None:
         begun.append((followers, follower, place_id))
         if len(begun) == BURST:
             for each in begun:
                 add(*each)
 
-    monkeypatch.setattr(Followers, "_add", add_late)
+    monkeypatch.setattr(StatusStreams, "_add", add_late)
     async with contextlib.AsyncExitStack() as opened:
         assert await open_at_once(opened, fan) == [200] * BURST
         await eventually(lambda: streams_are(BURST))

@@ -68,8 +68,8 @@ def bind(protocol: type[_Queries]) -> _Queries:
 
     - ``list[Struct]``, ``Struct | None``, ``Struct``: rows, at most one row, exactly one row; a
       ``Row``, or another struct with the same fields as the columns, in order;
-    - ``AsyncIterator[list[Struct]]`` (not ``async``): pages of rows, on a connection in a
-      transaction;
+    - ``AsyncIterator[list[Struct]]``, ``AsyncIterator[list[value]]`` (not ``async``): pages of rows
+      or of values, on a connection in a transaction;
     - ``list[value]``: the values of the only column;
     - ``value``: the only value; ``None``: nothing.
 
@@ -167,7 +167,7 @@ def _method(query: Query) -> Callable[..., Any]:
     async def fetch_pages(database: Any, *items: Any, **given: Any) -> Any:  # noqa: ANN401
         cursor = await database.cursor(sql, *arguments(items, given))
         while page := await cursor.fetch(PAGE_ROWS):
-            yield list(starmap(row, page))
+            yield [value for (value,) in page] if row is None else list(starmap(row, page))
 
     async def fetch_column(database: Any, *items: Any, **given: Any) -> Any:  # noqa: ANN401
         return [value for (value,) in await database.fetch(sql, *arguments(items, given))]
@@ -176,7 +176,7 @@ def _method(query: Query) -> Callable[..., Any]:
         return await database.fetchval(sql, *arguments(items, given))
 
     if row is None:
-        return fetch_column if origin is list else fetch_value
+        return {list: fetch_column, AsyncIterator: fetch_pages}.get(origin, fetch_value)
     return {list: fetch_rows, AsyncIterator: fetch_pages}.get(origin, fetch_row)
 
 

@@ -37,7 +37,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         repeat("closing", lambda: lines.close(services), _CLOSE_SECONDS),
         repeat(
             "adaptation",
-            lambda: services.rooms.adapt(services.load.take(), step_seconds),
+            lambda: services.rooms.adapt(services.latencies.take(), step_seconds),
             step_seconds / 2,
         ),
         repeat("pace", lambda: statistics.observe_pace(services), _PACE_SECONDS),

@@ -4,7 +4,7 @@ from frontrow import metrics
 from frontrow.services import Services
 from frontrow.upkeep.lines import has_ended
 from frontrow.upkeep.loop import for_each
-from frontrow.waiting_room.observation import observe
+from frontrow.waiting_room.forecasts.observation import observe
 from frontrow.waiting_room.policy import AdaptivePolicy, bounds
 from frontrow.waiting_room.snapshot import Line
 

@@ -11,7 +11,7 @@ from frontrow.errors import SetupError
 from frontrow.verification.checks import PAGE_ENTRANTS, Check, Report, check
 from frontrow.verification.place import Own, read_token
 from frontrow.verification.server import Server, draw_address
-from frontrow.waiting_room.draw import Draw, Entries
+from frontrow.waiting_room.model import Draw, Entries
 
 __all__ = ["Check", "Own", "Report", "check", "draw_address", "read_token", "verify"]
 

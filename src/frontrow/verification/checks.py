@@ -7,14 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from frontrow.verification.place import Own
-from frontrow.waiting_room.draw import (
-    Draw,
-    Entries,
-    Entry,
-    commitment_of,
-    digest_of,
-    positions_of,
-)
+from frontrow.waiting_room.draw import commitment_of, digest_of, positions_of
+from frontrow.waiting_room.model import Draw, Entries, Entry
 
 MOST_ENTRANTS = 10_000_000
 PAGE_ENTRANTS = 10_000

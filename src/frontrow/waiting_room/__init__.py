@@ -1,1 +1,1 @@
-"""THE LINE: places, tokens, admission."""
+"""The line: places, tokens, admission."""

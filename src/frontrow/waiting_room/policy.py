@@ -1,6 +1,6 @@
-"""Admission policies: how many may come in. Pure: a policy gives bounds, the database counts.
+"""Admission policies: how many users are admitted. Pure: policies give bounds, the database counts.
 
-What is free within the bounds is counted in the same locked call that admits
+The free slots within the bounds are counted in the same locked call that admits
 (``waiting_room_admit``), so a bound is exact however many processes admit.
 """
 
@@ -9,52 +9,56 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
-People = Annotated[int, Meta(ge=1, le=1_000_000, description="A number of people.")]
+Users = Annotated[int, Meta(ge=1, le=1_000_000, description="A number of users.")]
 Seconds = Annotated[int, Meta(ge=1, le=3600, description="Length of the window, in seconds.")]
 
 
 class _Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    """What all policies share: the field ``kind`` tells them apart."""
+    """The base of all policies; the field ``kind`` distinguishes them."""
 
 
 class OpenPolicy(_Policy, tag="open", frozen=True):
-    """Everybody comes in at once."""
+    """Every user is admitted at once."""
 
 
 class MaxActivePolicy(_Policy, tag="max_active", frozen=True):
-    """At most ``max_active`` people are in at once: called and not finished."""
+    """At most ``max_active`` places are admitted and not finished."""
 
-    max_active: People
+    max_active: Users
 
 
 class RatePolicy(_Policy, tag="rate", frozen=True):
-    """At most ``admit`` people are called in any window of ``every_seconds``."""
+    """At most ``admit`` users are admitted in any window of ``every_seconds``."""
 
-    admit: People
+    admit: Users
     every_seconds: Seconds
 
 
 class MaxActiveAndRatePolicy(_Policy, tag="max_active_and_rate", frozen=True):
-    """Both: at most ``max_active`` in at once, and at most ``admit`` called in any window."""
+    """Both: at most ``max_active`` at once, and at most ``admit`` in any window."""
 
-    max_active: People
-    admit: People
+    max_active: Users
+    admit: Users
     every_seconds: Seconds
 
 
 class AdaptivePolicy(_Policy, tag="adaptive", frozen=True):
-    """As many in at once as the server answers well: between ``min_active`` and ``max_active``.
+    """As many at once as the server answers in time: between ``min_active`` and ``max_active``.
 
     The cap grows step by step while 95 of 100 holds and payments are answered within
-    ``target_p95_ms``, and falls by a third when they aren't. It stands in the database, so that all
-    processes keep the same one (``waiting_room_adapt``).
+    ``target_p95_ms``, and falls by a third when they aren't. It is stored in the database, so that
+    all processes use the same one (``waiting_room_adapt``).
     """
 
-    min_active: People
-    max_active: People
+    min_active: Users
+    max_active: Users
     target_p95_ms: Annotated[
         int,
-        Meta(ge=1, le=60_000, description="Slowest good answer to a hold or payment (p95), in ms."),
+        Meta(
+            ge=1,
+            le=60_000,
+            description="Target for the latency of holds and payments (p95), in ms.",
+        ),
     ]
 
 
@@ -66,11 +70,11 @@ DEFAULT_POLICY = MaxActivePolicy(max_active=100)
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """What a policy allows. ``None``: no such bound.
+    """The bounds of a policy. ``None``: no such bound.
 
     Args:
-        cap: most people called and not finished.
-        rate: most people called in any window of ``rate_seconds``.
+        cap: most places that are admitted and not finished.
+        rate: most places admitted in any window of ``rate_seconds``.
         rate_seconds: length of that window.
     """
 
@@ -80,7 +84,7 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 def bounds(policy: Policy) -> Bounds:
-    """The bounds that a policy sets; of an adaptive one, those that it never exceeds."""
+    """Returns the bounds of a policy; of an adaptive one, those that it never exceeds."""
     match policy:
         case OpenPolicy():
             return Bounds()

@@ -1,4 +1,4 @@
-"""The line, as the rest of Frontrow uses it: join, follow, enter, admit, configure."""
+"""The waiting rooms as the rest of Frontrow uses them: join, status, enter, admit, configure."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -8,34 +8,39 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from frontrow.db.queries import load
-from frontrow.errors import (
-    CredentialInvalid,
-    FinishReason,
-    NotFound,
-    TokenFinished,
-    VersionConflict,
-    outcome_error,
-)
-from frontrow.group_commit import AGAIN, Again, Lane, Lanes
-from frontrow.ids import PlaceRef, place_arrays
+from frontrow.db.outcomes import check
+from frontrow.errors import CredentialInvalid, NotFound, TokenFinished, VersionConflict
+from frontrow.group_commit import Again, Lane, Lanes, with_again
+from frontrow.ids import PlaceRef
 from frontrow.metrics import JOINED, set_bounds
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
+from frontrow.waiting_room.queries import (
+    EnterItem,
+    EnterRow,
+    JoinItem,
+    JoinRow,
+    PlaceItem,
+    queries,
+)
+from frontrow.waiting_room.reports.statistics import LineStatistics, line_statistics
 from frontrow.waiting_room.settings import RoomSettings, StoredSettings
 from frontrow.waiting_room.snapshot import Line, Snapshot
-from frontrow.waiting_room.statistics import LineStatistics, line_statistics
-from frontrow.waiting_room.status import Standing, pruned, standing, status_of, waiting_status
+from frontrow.waiting_room.status import (
+    StoredPlace,
+    pruned_place,
+    status_of,
+    stored_place,
+    waiting_status,
+)
 from frontrow.waiting_room.token import TokenSigner
-
-_queries = load("frontrow.waiting_room")
 
 _CLOSE_BATCH = 10_000
 
 
 class Admitted(NamedTuple):
-    """What one look at a line did. ``more``: somebody still waits."""
+    """What one call of admission did. ``more``: places still wait."""
 
     admitted: int
     expired: int
@@ -44,10 +49,10 @@ class Admitted(NamedTuple):
 
 
 class WaitingRooms:
-    """All lines of this installation, through this process's eyes.
+    """All lines of this installation, as this process knows them.
 
     Args:
-        wake: told the room where somebody may be called now.
+        wake: called with a room whose next place may be admitted now.
     """
 
     def __init__(
@@ -64,107 +69,103 @@ class WaitingRooms:
         self._signer = signer
         self.snapshot = snapshot
         self.wake = wake
-        self._joining: dict[int, Lane[tuple[UUID, UUID], tuple[str, asyncpg.Record]]] = {}
+        self._joining: dict[int, Lane[JoinItem, JoinRow]] = {}
         self._entering = lanes.open("enter", self._enter)
         self._reading = lanes.open("place_read", self._read)
 
     async def join(self, user_id: UUID, concert_id: UUID) -> tuple[IssuedStatus, bool]:
-        """Gives a user a place in a concert's line; the live one if there is one.
+        """Gives a user a place in a concert's line; the unfinished one if there is one.
 
         Returns:
             The status with its token, and whether the place is new.
 
         Raises:
             NotFound: no such concert.
-            RoomClosed: the line takes nobody any more.
+            RoomClosed: the line has closed.
         """
-        line = await self._line_of(concert_id)
+        line = await self.snapshot.line_of(concert_id)
         lane = self._joining.get(line.room_id)
         if lane is None:
             lane = self._joining[line.room_id] = self._joining_lane(line)
-        outcome, row = await lane.submit((user_id, uuid4()))
-        if outcome not in ("new", "live"):
-            raise outcome_error(outcome, None)
-        # Known at once, so that admission looks at this line at its next tick.
-        line.issued = max(line.issued, row["number"])
+        row = await lane.submit(JoinItem(user_id, uuid4()))
+        check(row)
+        # Known before the next snapshot, so that admission checks this line at its next tick.
+        line.issued = max(line.issued, row.number)
         place = PlaceRef(
-            user_id, concert_id, line.room_id, row["number"], row["place_id"],
-            row["joined_at"].replace(microsecond=0),
+            user_id, concert_id, line.room_id, row.number, row.place_id,
+            row.joined_at.replace(microsecond=0),
         )  # fmt: skip
-        stands = Standing(
-            place.place_id, row["state"], None, row["admitted_at"], row["claimed_at"],
-            row["expires_at"],
-        )  # fmt: skip
-        status = status_of(place, line, stands)
+        stored = StoredPlace(
+            row.place_id, row.state, None, row.admitted_at, row.claimed_at, row.expires_at
+        )
+        status = status_of(place, line, stored)
         issued = IssuedStatus(
             token=self._signer.sign(place),
             **{f: getattr(status, f) for f in Status.__struct_fields__},
         )
-        # Behind others who wait, admission looks by itself, ten times a second.
+        # With users ahead, the tick of admission, ten times a second, is soon enough.
         if status.state == "waiting" and not (status.ahead or line.paused or line.scheduled):
             self.wake(line.room_id)
-        return issued, outcome == "new"
+        return issued, row.outcome == "new"
 
     async def status(self, place: PlaceRef) -> Status:
-        """How a place stands. Of a waiting one nothing is read: the snapshot tells.
+        """Returns the status of a place: from the snapshot, without I/O, while it waits.
 
         Raises:
-            CredentialInvalid: the token names a place that isn't there.
+            CredentialInvalid: the token names a place that doesn't exist.
         """
         line = self.snapshot.lines.get(place.room_id)
         if line is not None and line.is_waiting(place.number):
             return waiting_status(place, line)
-        stands = await self._reading.submit(place)
-        if stands.place_id is None and await self.is_pruned(place):
-            stands = pruned(place.place_id)
-        if stands.place_id != place.place_id:
+        stored = await self._reading.submit(place)
+        if stored.place_id is None and await self.is_pruned(place):
+            stored = pruned_place(place.place_id)
+        if stored.place_id != place.place_id:
             raise CredentialInvalid
-        return status_of(place, line or await self._line_of(place.concert_id), stands)
+        return status_of(place, line or await self.snapshot.line_of(place.concert_id), stored)
 
     def claim_seconds(self, place: PlaceRef) -> int:
         """Returns the claim window of the line of a place whose ``status`` was read before."""
         return self.snapshot.lines[place.room_id].claim_seconds
 
     async def is_pruned(self, place: PlaceRef) -> bool:
-        """Whether a place that isn't there was over for so long that it is no longer kept."""
-        for looked in (False, True):
+        """Whether a place that isn't stored has been pruned."""
+        for refreshed in (False, True):
             line = self.snapshot.lines.get(place.room_id)
             if line is not None and place.number <= line.pruned_to:
                 return True
-            if not looked:
+            if not refreshed:
                 await self.snapshot.refresh()
         return False
 
     async def check_live(self, place: PlaceRef) -> None:
-        """Refuses a place that is finished.
+        """Rejects a finished place.
 
         Raises:
-            TokenFinished: it is.
-            CredentialInvalid: the token names a place that isn't there.
+            TokenFinished: it is finished.
+            CredentialInvalid: the token names a place that doesn't exist.
         """
         status = await self.status(place)
         if status.state == "finished":
             raise TokenFinished(reason=status.reason)
 
     async def enter(self, place: PlaceRef) -> None:
-        """Lets an admitted place act, and claims it if this is its first call.
+        """Checks that a place may act, and claims it at its first admitted call.
 
         Raises:
-            NotAdmitted, TokenFinished, CredentialInvalid: it may not.
+            NotAdmitted, TokenFinished, CredentialInvalid: it may not act.
         """
-        outcome, reason = await self._entering.submit(place)
-        if outcome != "admitted":
-            raise outcome_error(outcome, reason)
+        check(await self._entering.submit(EnterItem(place.room_id, place.number, place.place_id)))
 
     async def admit(self, line: Line, *, tidy: bool = True) -> Admitted:
-        """Calls the next people of one line, as far as its policy allows. Safe in every process.
+        """Admits the next places of one line within its policy's bounds. Safe in every process.
 
         Args:
-            line: which.
-            tidy: also where nobody waits: then those who are in are counted and the overdue end.
+            line: the line.
+            tidy: counts admitted places and finishes overdue ones even if no place waits.
         """
         allowed = bounds(line.policy)
-        row = await _queries.admit(
+        row = await queries.admit(
             self._pool,
             room_id=line.room_id,
             policy_version=line.policy_version,
@@ -175,18 +176,19 @@ class WaitingRooms:
         )
         if row is None:
             return Admitted(0, 0, line.active, more=False)
-        if row["outcome"] == "stale_policy":
+        check(row)
+        if row.outcome == "stale_policy":
             await self.snapshot.refresh()
         else:
-            line.active = row["active"]
-        return Admitted(row["admitted"], row["expired"], row["active"], row["more"])
+            line.active = row.active
+        return Admitted(row.admitted, row.expired, row.active, row.more)
 
     async def close(self, line: Line) -> None:
-        """Ends those who still wait in a line that has closed. Safe in every process."""
-        ended: int | None = 0
-        while ended is not None:
-            ended = await _queries.close(
-                self._pool, room_id=line.room_id, after=ended, limit=_CLOSE_BATCH
+        """Finishes the waiting places of a line that has closed. Safe in every process."""
+        last: int | None = 0
+        while last is not None:
+            last = await queries.close(
+                self._pool, room_id=line.room_id, after=last, limit=_CLOSE_BATCH
             )
 
     async def configure(
@@ -209,7 +211,7 @@ class WaitingRooms:
             InvalidRequest: the settings are invalid, or come too late for this line.
         """
         settings.check()
-        outcome = await _queries.configure(
+        outcome = await queries.configure(
             self._pool,
             concert_id=concert_id,
             seed=secrets.token_hex(32),
@@ -226,15 +228,15 @@ class WaitingRooms:
         self.wake(self.snapshot.by_concert[concert_id].room_id)
 
     async def draw(self, line: Line) -> bool:
-        """Draws a line whose time has come, unless another process is at it.
+        """Draws a line that is due, unless another process does so.
 
-        Returns whether it was drawn here.
+        Returns whether this process drew it.
         """
-        if not await _queries.close_entries(self._pool, room_id=line.room_id):
+        if not await queries.close_entries(self._pool, room_id=line.room_id):
             return False
         async with self._pool.acquire() as connection, connection.transaction():
-            await _queries.take_time(connection)
-            drawn = await _queries.draw(connection, room_id=line.room_id)
+            await queries.lift_statement_timeout(connection)
+            drawn = await queries.draw(connection, room_id=line.room_id)
         if drawn is None:
             return False
         await self.snapshot.refresh()
@@ -242,15 +244,15 @@ class WaitingRooms:
         return True
 
     async def adapt(self, calls: Sequence[int], step_seconds: float) -> None:
-        """Lets the caps of adaptive policies follow what this process has measured.
+        """Reports this process's latencies to the adaptive policies, and sets their caps.
 
         Args:
-            calls: holds and payments since the last time, by bucket (``Load.take``).
-            step_seconds: the time between two steps, over all processes.
+            calls: holds and payments by bucket since the last time (``LatencyHistogram.take``).
+            step_seconds: the time between two steps of a cap, over all processes.
         """
         for line in list(self.snapshot.lines.values()):
             if isinstance(line.policy, AdaptivePolicy):
-                cap = await _queries.adapt(
+                cap = await queries.adapt(
                     self._pool,
                     room_id=line.room_id,
                     policy_version=line.policy_version,
@@ -262,12 +264,12 @@ class WaitingRooms:
                     set_bounds(line.concert_id, cap, None)
 
     async def document(self, concert_id: UUID) -> QueueDocument:
-        """A line as everybody may see it; nothing is read for it.
+        """Returns the public state of a line, from the snapshot.
 
         Raises:
             NotFound: no such concert.
         """
-        line = await self._line_of(concert_id)
+        line = await self.snapshot.line_of(concert_id)
         return QueueDocument(
             concert_id=concert_id,
             state=line.state,
@@ -288,24 +290,24 @@ class WaitingRooms:
         )
 
     async def pause(self, concert_id: UUID, *, paused: bool) -> None:
-        """Stops or resumes calling people; those who are in go on.
+        """Pauses or resumes admission; admitted users go on.
 
         Raises:
             NotFound: no such concert.
         """
-        room_id = await _queries.pause(self._pool, concert_id=concert_id, paused=paused)
+        room_id = await queries.pause(self._pool, concert_id=concert_id, paused=paused)
         if room_id is None:
             raise NotFound
         await self.snapshot.refresh()
         self.wake(room_id)
 
     async def statistics(self, concert_id: UUID) -> LineStatistics:
-        """A concert's line, counted.
+        """Returns the statistics of a concert's line.
 
         Raises:
             NotFound: no such concert.
         """
-        await self._line_of(concert_id)
+        await self.snapshot.line_of(concert_id)
         return await line_statistics(self._pool, concert_id)
 
     async def settings(self, concert_id: UUID) -> RoomSettings:
@@ -322,53 +324,33 @@ class WaitingRooms:
         Raises:
             NotFound: no such concert.
         """
-        row = await _queries.settings_of_room(self._pool, concert_id=concert_id)
+        row = await queries.settings_of_room(self._pool, concert_id=concert_id)
         if row is None:
             raise NotFound
         settings = RoomSettings(
-            policy=msgspec.json.decode(row["policy"], type=Policy),
-            session_seconds=row["session_seconds"],
-            claim_seconds=row["claim_seconds"],
-            opens_at=row["opens_at"],
-            closes_at=row["closes_at"],
-            order=row["line_order"],
+            policy=msgspec.json.decode(row.policy, type=Policy),
+            session_seconds=row.session_seconds,
+            claim_seconds=row.claim_seconds,
+            opens_at=row.opens_at,
+            closes_at=row.closes_at,
+            order=row.line_order,
         )
-        return StoredSettings(settings, row["policy_version"])
+        return StoredSettings(settings, row.policy_version)
 
-    async def _line_of(self, concert_id: UUID) -> Line:
-        """The line of a concert, also of one that was made a moment ago."""
-        line = self.snapshot.by_concert.get(concert_id)
-        if line is None:
-            await self.snapshot.refresh()
-            line = self.snapshot.by_concert.get(concert_id)
-            if line is None:
-                raise NotFound
-        return line
-
-    def _joining_lane(self, line: Line) -> Lane[tuple[UUID, UUID], tuple[str, asyncpg.Record]]:
-        """The lane of one room: it keeps the order of arrival inside this process."""
+    def _joining_lane(self, line: Line) -> Lane[JoinItem, JoinRow]:
+        """Returns the lane of one room, which keeps the order of arrival inside this process."""
         joined = JOINED.labels(str(line.concert_id))
 
-        async def join(
-            items: Sequence[tuple[UUID, UUID]],
-        ) -> list[tuple[str, asyncpg.Record] | Again]:
-            user_ids, place_ids = zip(*items, strict=True)
-            rows = await _queries.join_room(
-                self._pool, room_id=line.room_id, user_ids=user_ids, place_ids=place_ids
-            )
-            joined.inc(sum(row["outcome"] == "new" for row in rows))
-            return [AGAIN if row["outcome"] == "again" else (row["outcome"], row) for row in rows]
+        async def join(items: Sequence[JoinItem]) -> list[JoinRow | Again]:
+            rows = await queries.join(self._pool, items, room_id=line.room_id)
+            joined.inc(sum(row.outcome == "new" for row in rows))
+            return with_again(rows)
 
         return self._lanes.open("join", join, in_flight=1)
 
-    async def _enter(self, places: Sequence[PlaceRef]) -> list[tuple[str, FinishReason | None]]:
-        rows = await _queries.enter(self._pool, **place_arrays(places))
-        return [(row["outcome"], row["reason"]) for row in rows]
+    async def _enter(self, items: Sequence[EnterItem]) -> list[EnterRow]:
+        return await queries.enter(self._pool, items)
 
-    async def _read(self, places: Sequence[PlaceRef]) -> list[Standing]:
-        rows = await _queries.places(
-            self._pool,
-            room_ids=[place.room_id for place in places],
-            numbers=[place.number for place in places],
-        )
-        return [standing(row) for row in rows]
+    async def _read(self, places: Sequence[PlaceRef]) -> list[StoredPlace]:
+        items = [PlaceItem(place.room_id, place.number) for place in places]
+        return [stored_place(row) for row in await queries.places(self._pool, items)]

@@ -1,4 +1,4 @@
-"""How a line is set up: with its concert, and anew (the body of ``PUT …/waiting-room``)."""
+"""The settings of a line: of a new one, and the body of ``PUT …/waiting-room``."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
@@ -11,13 +11,14 @@ from frontrow.waiting_room.policy import DEFAULT_POLICY, AdaptivePolicy, Policy
 
 LineOrder: TypeAlias = Literal["arrival", "draw"]
 
-# Beyond these a time can't be told in every time zone.
+# Outside of these years a time can't be converted to every time zone.
 _YEARS = range(1970, 9001)
 
+# The refusals of ``waiting_room_flaw``: the field, and the detail.
 _FLAWS: Final = {
     "opens_in_the_past": ("/opens_at", "it has passed"),
     "closes_in_the_past": ("/closes_at", "it has passed"),
-    "draw_after_opening": ("/order", "the line has opened: who is in it keeps the place"),
+    "draw_after_opening": ("/order", "the line has opened: its places keep their order"),
     "draw_without_opening": ("/opens_at", "a draw needs the time at which it is drawn"),
 }
 
@@ -25,43 +26,44 @@ _FLAWS: Final = {
 class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A line's policy, times and order."""
 
-    policy: Annotated[Policy, Meta(description="How many may come in.")] = DEFAULT_POLICY
+    policy: Annotated[Policy, Meta(description="How many users are admitted.")] = DEFAULT_POLICY
     session_seconds: Annotated[
-        int, Meta(ge=1, le=86_400, description="Length of a session, from the claim on.")
+        int, Meta(ge=1, le=86_400, description="Length of a session, from the claim.")
     ] = 600
     claim_seconds: Annotated[
-        int, Meta(ge=1, le=3_600, description="How long a called user may take to come.")
+        int, Meta(ge=1, le=3_600, description="How long an admitted user may take to claim.")
     ] = 120
     opens_at: (
         Annotated[
-            datetime, Meta(tz=True, description="Nobody is called before; joining is possible.")
+            datetime,
+            Meta(tz=True, description="No user is admitted before; joining is possible."),
         ]
         | None
     ) = None
     closes_at: (
-        Annotated[datetime, Meta(tz=True, description="Nobody may join from then on.")] | None
+        Annotated[datetime, Meta(tz=True, description="No user may join from then on.")] | None
     ) = None
     order: Annotated[
         LineOrder,
         Meta(
-            description="Who came before opens_at is served by arrival, or in the order of a draw "
-            "made then; who comes later is served by arrival, behind them."
+            description="Users who joined before opens_at are served by arrival, or in the order "
+            "of a draw at opens_at; users who join later are served by arrival, behind them."
         ),
     ] = "arrival"
 
     def check(self, at: str = "") -> None:
-        """Refuses what contradicts itself.
+        """Rejects settings that contradict each other.
 
         Args:
-            at: where the settings stand in the request: a JSON pointer.
+            at: the JSON pointer of the settings in the request.
 
         Raises:
-            InvalidRequest: with the field that is wrong.
+            InvalidRequest: with the invalid field.
         """
         for field in ("opens_at", "closes_at"):
             time = getattr(self, field)
             if time is not None and time.year not in _YEARS:
-                raise InvalidRequest.at(f"{at}/{field}", "it is beyond the years 1970 to 9000")
+                raise InvalidRequest.at(f"{at}/{field}", "it must be in the years 1970 to 9000")
         if self.opens_at and self.closes_at and self.opens_at >= self.closes_at:
             raise InvalidRequest.at(f"{at}/closes_at", "it must be after opens_at")
         policy = self.policy
@@ -69,7 +71,7 @@ class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             raise InvalidRequest.at(f"{at}/policy/min_active", "it is above max_active")
 
     def columns(self) -> dict[str, Any]:
-        """As the database takes them."""
+        """Returns the settings as the database's parameters."""
         return {
             "policy": msgspec.json.encode(self.policy).decode(),
             "session_seconds": self.session_seconds,
@@ -80,20 +82,20 @@ class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         }
 
     def refusal(self, flaw: str, at: str = "") -> InvalidRequest:
-        """What the database found wrong with them (``waiting_room_flaw``), as an error.
+        """Returns the error for settings that the database refused.
 
         Args:
-            flaw: its name.
-            at: where the settings stand in the request: a JSON pointer.
+            flaw: what ``waiting_room_flaw`` returned.
+            at: the JSON pointer of the settings in the request.
         """
         pointer, detail = _FLAWS[flaw]
         return InvalidRequest.at(at + pointer, detail)
 
 
 class NewSettings(RoomSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A line's policy, times and order, set anew: the policy that stands isn't lost by omission."""
+    """A line's new policy, times and order. The policy is required: no default may replace it."""
 
-    policy: Annotated[Policy, Meta(description="How many may come in.")]
+    policy: Annotated[Policy, Meta(description="How many users are admitted.")]
 
 
 class StoredSettings(NamedTuple):

@@ -1,8 +1,8 @@
-"""Every line as this process last saw it: what makes a poll cost no I/O.
+"""Every line as this process last read it, so that a poll needs no I/O.
 
-A snapshot is at most ``snapshot_seconds`` old. It holds one small object for each line and 4 bytes
-for each of those who left it while waiting, as long as somebody waits behind them. Of a line that
-was drawn it holds which number has which position: 4 bytes each.
+A snapshot is at most ``snapshot_seconds`` old. It has one small object for each line, and 4 bytes
+for each place that left while waiting, as long as places wait behind it. Of a drawn line it has the
+position of every number: 4 bytes each.
 """
 
 import asyncio
@@ -16,26 +16,26 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from frontrow.db.queries import load
-from frontrow.waiting_room.forecast import Forecasts, Pace
+from frontrow.errors import NotFound
+from frontrow.waiting_room.forecasts.forecast import Forecasts, Pace
 from frontrow.waiting_room.model import Eta, RoomState, Sale
 from frontrow.waiting_room.policy import Policy
 from frontrow.waiting_room.settings import LineOrder
+from frontrow.waiting_room.snapshot_queries import LineRow, queries
 
-_queries = load("frontrow.waiting_room")
 _policy_decoder: msgspec.json.Decoder[Policy] = msgspec.json.Decoder(Policy)
 
-# Up to so many are put into their place one by one; more are sorted in together.
+# Up to this many leavers are inserted one by one; more are sorted in together.
 _FEW_LEAVERS = 64
 
 
 class Line:
-    """One line. Positions up to ``serving`` are called; those in ``left`` left while waiting.
+    """One line. Positions up to ``serving`` are admitted; those in ``left`` left while waiting.
 
-    A position is the place in serving order: the number, unless the line was drawn. Before a draw
-    nobody has one, and nobody has been called; then ``left`` has numbers.
+    A position is the index in serving order: the number, unless the line was drawn. Before a draw
+    there are no positions, and no place has been admitted; then ``left`` has numbers.
 
-    The places up to ``pruned_to``, by number, were over for long and are no longer kept.
+    The places with numbers up to ``pruned_to`` have been pruned.
     """
 
     __slots__ = (
@@ -99,12 +99,12 @@ class Line:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of waiting users."""
         return 0 if self.closed else self.issued - self.serving - len(self.left)
 
     @property
     def state(self) -> RoomState:
-        """The state of the room; sold out as long as no seat is free, though one may come back."""
+        """The state of the room; sold out while no seat is free, though one may become free."""
         if self.closed:
             return "closed"
         if self.paused:
@@ -114,20 +114,20 @@ class Line:
         return "sold_out" if self.seats_total and self.seats_available <= 0 else "open"
 
     def position_of(self, number: int) -> int | None:
-        """The place of a number in serving order; ``None`` before a draw."""
+        """Returns the position of a number in serving order; ``None`` before a draw."""
         return self._rank(number) if self.drawn else None
 
     def _rank(self, number: int) -> int:
-        """What ``serving`` and ``left`` count by."""
+        """Returns what ``serving`` and ``left`` are compared with."""
         positions = self.positions
         if positions is None or number > len(positions):
             return number
         return positions[number - 1]
 
     def ahead_of(self, number: int) -> int:
-        """How many are called before this number; who left isn't counted.
+        """Returns how many users are ahead of this number, without those who left.
 
-        Before a draw that may be everybody else.
+        Before a draw that may be all others.
         """
         if not self.drawn:
             return max(0, self.waiting - 1)
@@ -135,47 +135,47 @@ class Line:
         return rank - self.serving - 1 - bisect_left(self.left, rank)
 
     def eta(self, ahead: int) -> Eta | None:
-        """When somebody with so many ahead is called; ``None`` where nothing tells that."""
+        """Returns the forecast for ``ahead`` users ahead; ``None`` where there is none."""
         if self.paused or self.closed or not self.drawn:
             return None
         return self.forecasts.of(ahead)
 
-    def has_called(self, number: int) -> bool:
-        """Whether the line has gone past this number."""
+    def has_served(self, number: int) -> bool:
+        """Whether the line has moved past this number."""
         return self._rank(number) <= self.serving
 
     def is_waiting(self, number: int) -> bool:
-        """Whether the place surely waited when this was seen; if not, ask the database."""
+        """Whether the place was certainly waiting at the snapshot; if not, read the database."""
         rank = self._rank(number)
         if rank <= self.serving or self.closed:
             return False
         at = bisect_left(self.left, rank)
         return at == len(self.left) or self.left[at] != rank
 
-    def update(self, row: asyncpg.Record) -> None:
-        """Takes over what the database says of this line."""
-        # A join that was answered since this was read isn't forgotten.
-        self.issued = max(self.issued, row["issued"])
-        self.serving = row["serving"]
-        self.pruned_to = row["pruned_to"]
-        if row["policy_version"] != self.policy_version:
-            self.policy = _policy_decoder.decode(row["policy"])
-            self.policy_version = row["policy_version"]
-        self.claim_seconds = row["claim_seconds"]
-        self.opens_at = row["opens_at"]
-        self.closes_at = row["closes_at"]
-        self.paused = row["paused"]
-        self.scheduled = row["scheduled"]
-        self.closed = row["closed"]
-        self.order = "draw" if row["by_draw"] else "arrival"
-        self.drawn = not row["by_draw"] or row["entrants"] is not None
-        self.draw_due = row["draw_due"]
-        self.seen_at = row["seen_at"]
+    def update(self, row: LineRow) -> None:
+        """Applies a row that was read."""
+        # Keeps a join that was answered since the row was read.
+        self.issued = max(self.issued, row.issued)
+        self.serving = row.serving
+        self.pruned_to = row.pruned_to
+        if row.policy_version != self.policy_version:
+            self.policy = _policy_decoder.decode(row.policy)
+            self.policy_version = row.policy_version
+        self.claim_seconds = row.claim_seconds
+        self.opens_at = row.opens_at
+        self.closes_at = row.closes_at
+        self.paused = row.paused
+        self.scheduled = row.scheduled
+        self.closed = row.closed
+        self.order = row.line_order
+        self.drawn = self.order != "draw" or row.entrants is not None
+        self.draw_due = row.draw_due
+        self.seen_at = row.seen_at
         self.forecasts.update(
             self.policy,
-            None if row["looked_at"] is None else _pace(row),
-            called=row["called"],
-            adaptive_cap=row["adaptive_cap"],
+            _pace(row),
+            called=row.called,
+            adaptive_cap=row.adaptive_cap,
             opens_in_seconds=(
                 (self.opens_at - self.seen_at).total_seconds()
                 if self.opens_at and self.scheduled
@@ -184,13 +184,13 @@ class Line:
         )
 
     def take_draw(self, positions: "array[int]") -> None:
-        """Notes the outcome of the draw; who has left is to be counted out again."""
+        """Stores the outcome of the draw; leavers have to be counted out again."""
         self.positions = positions
         self.left = array("i")
         self.left_count = 0
 
     def count_out(self, leavers: Sequence[int], left_count: int) -> None:
-        """Notes who left since the last time, and forgets those whom nobody waits behind."""
+        """Adds the leavers since the last time, and drops those behind whom no place waits."""
         ranks = map(self._rank, leavers)
         if len(leavers) > _FEW_LEAVERS:
             self.left = array("i", sorted([*self.left, *ranks]))
@@ -202,21 +202,23 @@ class Line:
 
 
 def _numbers(packed: bytes | None) -> "array[int]":
-    """Numbers as the database packs them: 4 bytes each, in network order."""
+    """Returns numbers that the database has packed: 4 bytes each, in network order."""
     numbers = array("i", packed or b"")
     if sys.byteorder == "little":
         numbers.byteswap()
     return numbers
 
 
-def _pace(row: asyncpg.Record) -> Pace:
+def _pace(row: LineRow) -> Pace | None:
+    if row.finish_hazard is None:
+        return None
     return Pace(
-        finish_hazard=row["finish_hazard"],
-        finish_spread=row["finish_spread"],
-        leave_hazard=row["leave_hazard"],
-        leave_spread=row["leave_spread"],
-        called=row["called_then"],
-        active=row["active_then"],
+        finish_hazard=row.finish_hazard,
+        finish_spread=row.finish_spread,
+        leave_hazard=row.leave_hazard,
+        leave_spread=row.leave_spread,
+        called=row.called_then,
+        active=row.active_then,
     )
 
 
@@ -227,74 +229,87 @@ class Snapshot:
         self._pool = pool
         self.lines: dict[int, Line] = {}
         self.by_concert: dict[UUID, Line] = {}
-        # Two at once would count the same leavers out twice, or put an older view over a newer one.
+        # Two at once would subtract the same leavers twice, or restore an older state.
         self._refreshing = asyncio.Lock()
-        self._begun = 0
-        self._ended = 0
+        self._started = 0
+        self._completed = 0
+
+    async def line_of(self, concert_id: UUID) -> Line:
+        """Returns the line of a concert, which may have been created a moment ago.
+
+        Raises:
+            NotFound: no such concert.
+        """
+        if concert_id not in self.by_concert:
+            await self.refresh()
+        line = self.by_concert.get(concert_id)
+        if line is None:
+            raise NotFound
+        return line
 
     async def refresh(self) -> None:
-        """Reads the lines anew; who asks while one is read shares the next reading.
+        """Reads the lines again; calls during a refresh share the next one.
 
-        Who left is read after the lines, up to the count that the line itself gave: ``left_seq`` is
-        gapless and committed together with that count, so each leaver is read exactly once.
+        Leavers are read after the lines, up to the count in the line's row: ``left_seq`` is gapless
+        and committed together with that count, so each leaver is read exactly once.
         """
-        asked = self._begun
+        started_before = self._started
         async with self._refreshing:
-            if self._ended > asked:
+            if self._completed > started_before:
                 return
-            self._begun += 1
+            self._started += 1
             await self._refresh()
-            self._ended = self._begun
+            self._completed = self._started
 
     async def _refresh(self) -> None:
         grown = False
-        for row in await _queries.lines(self._pool):
-            line = self.lines.get(row["room_id"])
+        for row in await queries.lines(self._pool):
+            line = self.lines.get(row.room_id)
             if line is None:
-                line = Line(row["room_id"], row["concert_id"])
+                line = Line(row.room_id, row.concert_id)
                 grown = True
             positions = None
             left_count = line.left_count
-            if row["entrants"] is not None and line.positions is None:
+            if row.entrants is not None and line.positions is None:
                 positions = await self._positions(row)
                 left_count = 0
             leavers = array("i")
-            if row["left_count"] > left_count:
+            if row.left_count > left_count:
                 leavers = _numbers(
-                    await _queries.left_between(
+                    await queries.left_between(
                         self._pool,
                         room_id=line.room_id,
                         after=left_count,
-                        until=row["left_count"],
-                        # In a drawn line any number may be called late.
-                        behind=row["serving"] if row["entrants"] is None else 0,
+                        until=row.left_count,
+                        # In a drawn line any number may have a late position.
+                        behind=row.serving if row.entrants is None else 0,
                     )
                 )
-            # No await between these: a poll sees the line before or after, never in between.
+            # No await between these: a poll sees the line before or after the update.
             line.update(row)
             if positions is not None:
                 line.take_draw(positions)
-            line.count_out(leavers, row["left_count"])
+            line.count_out(leavers, row.left_count)
             self.lines[line.room_id] = line
             self.by_concert[line.concert_id] = line
         if grown:
             await self.refresh_counts()
 
-    async def _positions(self, row: asyncpg.Record) -> "array[int]":
-        """The outcome of a line's draw; none once all who were drawn are no longer kept."""
-        if row["pruned_to"] >= row["entrants"]:
+    async def _positions(self, row: LineRow) -> "array[int]":
+        """Returns the outcome of a line's draw; empty once the entrants have been pruned."""
+        if row.pruned_to >= (row.entrants or 0):
             return array("i")
-        return _numbers(await _queries.positions(self._pool, room_id=row["room_id"]))
+        return _numbers(await queries.positions(self._pool, room_id=row.room_id))
 
     async def refresh_counts(self) -> None:
-        """Counts anew the seats, and who was called of late."""
-        for row in await _queries.stock_of_concerts(self._pool):
-            line = self.by_concert.get(row["concert_id"])
+        """Reads the seats, and the recent admissions, again."""
+        for row in await queries.stock_of_concerts(self._pool):
+            line = self.by_concert.get(row.concert_id)
             if line is not None:
-                line.seats_available = row["available"]
-                line.seats_held = row["held"]
-                line.seats_total = row["total"]
-                line.sale = row["sale"]
-        for row in await _queries.admitted_lately_by_room(self._pool):
-            if row["room_id"] in self.lines:
-                self.lines[row["room_id"]].admitted_lately = row["admitted"]
+                line.seats_available = row.available
+                line.seats_held = row.held
+                line.seats_total = row.total
+                line.sale = row.sale
+        for recent in await queries.recently_admitted(self._pool):
+            if recent.room_id in self.lines:
+                self.lines[recent.room_id].admitted_lately = recent.admitted

@@ -1,55 +1,53 @@
-"""How one place stands, from what the snapshot and the database say. Pure."""
+"""The status of one place, from the snapshot and from what the database has stored. Pure."""
 
 import random
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
-
 from frontrow.errors import FinishReason
 from frontrow.ids import PlaceRef
 from frontrow.waiting_room.model import PlaceState, Status
+from frontrow.waiting_room.queries import PlaceRow
 from frontrow.waiting_room.snapshot import Line
 
 PRUNED_REASON: FinishReason = "expired"
-"""What a place that is no longer kept is said to have ended as."""
+"""The reported reason of a place that has been pruned."""
 
 _NEAREST_POLL_MS = 1_000
 _FARTHEST_POLL_MS = 30_000
-_POLL_MS_PER_PERSON_AHEAD = 10
+_POLL_MS_PER_USER_AHEAD = 10
 
 
-class Standing(NamedTuple):
-    """How a place stands in the database; ``place_id`` tells a token of ours from a forgery."""
+class StoredPlace(NamedTuple):
+    """A place as stored; a token with another ``place_id`` is forged."""
 
     place_id: UUID | None
-    state: PlaceState
+    state: PlaceState | None
     reason: FinishReason | None
     admitted_at: datetime | None
     claimed_at: datetime | None
     expires_at: datetime | None
 
 
-def standing(row: asyncpg.Record) -> Standing:
-    """A place as it was read. Past its time it is over, whether or not that was written down."""
-    if row["state"] == "admitted" and row["overdue"]:
-        return Standing(
-            row["place_id"], "finished", "expired", row["admitted_at"], row["claimed_at"], None
+def stored_place(row: PlaceRow) -> StoredPlace:
+    """Returns a place that was read: finished once its time has passed, stored as such or not."""
+    if row.state == "admitted" and row.overdue:
+        return StoredPlace(
+            row.place_id, "finished", "expired", row.admitted_at, row.claimed_at, None
         )
-    return Standing(
-        row["place_id"], row["state"], row["reason"], row["admitted_at"], row["claimed_at"],
-        row["expires_at"],
-    )  # fmt: skip
+    return StoredPlace(
+        row.place_id, row.state, row.reason, row.admitted_at, row.claimed_at, row.expires_at
+    )
 
 
-def pruned(place_id: UUID) -> Standing:
-    """A place that is no longer kept. How it ended isn't known any more: its time is over."""
-    return Standing(place_id, "finished", PRUNED_REASON, None, None, None)
+def pruned_place(place_id: UUID) -> StoredPlace:
+    """Returns a place that has been pruned. How it finished isn't known any more."""
+    return StoredPlace(place_id, "finished", PRUNED_REASON, None, None, None)
 
 
 def waiting_status(place: PlaceRef, line: Line) -> Status:
-    """The status of a place that waits."""
+    """Returns the status of a waiting place."""
     ahead = line.ahead_of(place.number)
     return Status(
         user_id=place.user_id,
@@ -72,16 +70,22 @@ def waiting_status(place: PlaceRef, line: Line) -> Status:
     )
 
 
-def status_of(place: PlaceRef, line: Line, stands: Standing) -> Status:
-    """The status of a place that was looked up."""
-    if stands.state == "waiting" and not line.has_called(place.number):
+def status_of(place: PlaceRef, line: Line, stored: StoredPlace) -> Status:
+    """Returns the status of a stored place.
+
+    Raises:
+        ValueError: there is no such place.
+    """
+    if stored.state is None:
+        raise ValueError(place)
+    if stored.state == "waiting" and not line.has_served(place.number):
         return waiting_status(place, line)
     return Status(
         user_id=place.user_id,
         concert_id=place.concert_id,
         number=place.number,
         position=line.position_of(place.number),
-        state=stands.state,
+        state=stored.state,
         ahead=0,
         eta_seconds=None,
         poll_after_ms=poll_after_ms(0, line.claim_seconds),
@@ -90,18 +94,19 @@ def status_of(place: PlaceRef, line: Line, stands: Standing) -> Status:
         seats_available=line.seats_available,
         seats_outnumbered=line.seats_available <= 0,
         issued_at=place.issued_at,
-        admitted_at=stands.admitted_at,
-        claimed_at=stands.claimed_at,
-        expires_at=stands.expires_at if stands.state == "admitted" else None,
-        reason=stands.reason,
+        admitted_at=stored.admitted_at,
+        claimed_at=stored.claimed_at,
+        expires_at=stored.expires_at if stored.state == "admitted" else None,
+        reason=stored.reason,
     )
 
 
 def poll_after_ms(ahead: int, claim_seconds: int) -> int:
-    """When to ask again: the farther back the later, jittered, and often enough not to miss a call.
+    """Returns the time until the next poll: longer the more users are ahead, with jitter.
 
-    From 1,000–2,000 ms in front to 30,000 ms far back, never above a third of the claim window.
+    From 1,000–2,000 ms in front to 30,000 ms far back; at most a third of the claim window, so that
+    no admission is missed.
     """
     longest = min(_FARTHEST_POLL_MS, claim_seconds * 1000 // 3)
-    base = min(_NEAREST_POLL_MS + _POLL_MS_PER_PERSON_AHEAD * ahead, longest // 2)
+    base = min(_NEAREST_POLL_MS + _POLL_MS_PER_USER_AHEAD * ahead, longest // 2)
     return int(base * (1 + random.random()))  # noqa: S311 - spreads load, guards nothing

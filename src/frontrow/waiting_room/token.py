@@ -1,8 +1,7 @@
 """Queue tokens: signed JWTs (RFC 7519, HS256) that name a place.
 
-A token proves which place it is, nothing more: whether the place is admitted or finished is the
-database's word. So a verified token may be remembered for as long as there is room and its key is
-on the ring.
+A token proves only which place it names: whether the place is admitted or finished is decided in
+the database. So a verified token may be cached as long as its key is on the ring.
 """
 
 import secrets
@@ -24,13 +23,13 @@ from frontrow.keys.ring import NewKey, SigningKey, open_ring
 ALGORITHM = "HS256"
 ISSUER = "frontrow"
 PURPOSE = "token"
-"""What the keys on the ring are for."""
+"""The purpose of the keys on the ring."""
 LONGEST_TOKEN = 1024
-"""Characters; anything longer is no token of ours and isn't even read."""
+"""The most characters of a token; longer ones are rejected without being parsed."""
 
 
 class UnknownKey(CredentialInvalid):
-    """A token is signed by a key that this process doesn't know, or not yet."""
+    """A token is signed by a key that this process has not read (yet)."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__()
@@ -38,39 +37,39 @@ class UnknownKey(CredentialInvalid):
 
 
 class Keys(Protocol):
-    """What a signer needs of the key ring."""
+    """The part of the key ring that a signer uses."""
 
     @property
     def keys(self) -> Mapping[str, SigningKey]:
-        """The keys by their ids; tokens name theirs by ``kid``."""
+        """The keys by id: the ``kid`` of a token."""
 
     @property
     def signing(self) -> SigningKey:
-        """The key that new tokens are signed with."""
+        """The key that signs new tokens."""
 
     async def find(self, key_id: str) -> SigningKey | None:
-        """The key of this id, even if it was added just now."""
+        """Returns the key with this id, even if it was just added."""
 
     async def refresh(self) -> bool:
-        """Reads the ring."""
+        """Reads the ring again."""
 
 
 class TokenSigner:
-    """Signs places into tokens and reads them back (as the bytes of a header).
+    """Signs tokens of places, and verifies them (as the bytes of a header).
 
     Args:
         ring: the keys.
-        remembered_tokens: most verified tokens kept.
+        remembered_tokens: most verified tokens in the cache.
     """
 
     def __init__(self, ring: Keys, *, remembered_tokens: int) -> None:
         self._ring = ring
         self._accepted = set(ring.keys)
         self.verify = lru_cache(maxsize=remembered_tokens)(self._verify)
-        """``_verify``, remembered; a refusal never is."""
+        """``_verify`` with a cache; errors are not cached."""
 
     def sign(self, place: PlaceRef) -> str:
-        """The token of a place."""
+        """Returns the token of a place."""
         key = self._ring.signing
         header = {"alg": ALGORITHM, "typ": "JWT", "kid": key.key_id}
         claims = {
@@ -85,7 +84,7 @@ class TokenSigner:
         return jwt.encode(header, claims, _oct_key(key.secret))
 
     async def refresh(self) -> None:
-        """Reads the ring; what keys that are gone have signed is no longer remembered."""
+        """Reads the ring again; drops cached tokens of keys that are gone."""
         await self._ring.refresh()
         self._forget_retired()
 
@@ -101,10 +100,10 @@ class TokenSigner:
             return await self._verify_unknown(token, unknown)
 
     async def _verify_unknown(self, token: bytes, unknown: UnknownKey) -> PlaceRef:
-        """The place that a token names whose key another process may have added just now.
+        """Verifies a token whose key another process may just have added.
 
         Raises:
-            CredentialInvalid: there is no such key, or the token is none.
+            CredentialInvalid: there is no such key, or the token is invalid.
         """
         key = await self._ring.find(unknown.key_id)
         self._forget_retired()
@@ -119,11 +118,11 @@ class TokenSigner:
             self.verify.cache_clear()
 
     def _verify(self, token: bytes) -> PlaceRef:
-        """The place that a token names.
+        """Returns the place that a token names.
 
         Raises:
-            UnknownKey: signed by a key that isn't on the ring as it was last read.
-            CredentialInvalid: forged, altered, or not a token at all.
+            UnknownKey: it is signed by a key that isn't on the ring as last read.
+            CredentialInvalid: it is forged, altered, or not a token.
         """
         if len(token) > LONGEST_TOKEN:
             raise CredentialInvalid
@@ -143,7 +142,7 @@ class TokenSigner:
             raise CredentialInvalid from error
 
     def _key_of(self, token: GuestProtocol) -> OctKey:
-        """The key that a token says it was signed with."""
+        """Returns the key that a token names."""
         key_id = token.headers()["kid"]
         if not isinstance(key_id, str):
             raise CredentialInvalid
@@ -159,12 +158,12 @@ def _oct_key(secret: bytes) -> OctKey:
 
 
 def new_key() -> NewKey:
-    """A new key for tokens."""
+    """Returns a new key for tokens."""
     return NewKey(secrets.token_hex(4), secrets.token_bytes(32))
 
 
 async def load_signer(pool: asyncpg.Pool, *, remembered_tokens: int) -> TokenSigner:
-    """The signer of this installation; the first process to ask makes its key."""
+    """Returns the signer of this installation; the first process creates its key."""
     return TokenSigner(
         await open_ring(pool, PURPOSE, new_key()), remembered_tokens=remembered_tokens
     )

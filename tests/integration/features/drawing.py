@@ -8,7 +8,7 @@ from frontrow import audit
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.upkeep import lines
-from frontrow.waiting_room.draw import Draw
+from frontrow.waiting_room.model import Draw
 from frontrow.waiting_room.policy import Policy
 from testkit.database import Database
 from tests import draws

@@ -13,7 +13,7 @@ from frontrow.audit import audit
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.upkeep.jobs import running
-from frontrow.waiting_room.latency_histogram import BOUNDS_MS, Load
+from frontrow.waiting_room.latency_histogram import BOUNDS_MS, LatencyHistogram
 from frontrow.waiting_room.policy import AdaptivePolicy, MaxActivePolicy, OpenPolicy, Policy
 from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
@@ -37,9 +37,9 @@ async def other(database: Database) -> AsyncIterator[Services]:
 
 def measured(*seconds: float) -> list[int]:
     """What a process tells of holds and payments that took so long."""
-    load = Load()
+    load = LatencyHistogram()
     for each in seconds:
-        load.note(each)
+        load.observe(each)
     return load.take()
 
 

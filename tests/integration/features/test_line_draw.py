@@ -7,7 +7,7 @@ import pytest
 from frontrow.errors import NotFound
 from frontrow.services import Services
 from frontrow.upkeep import lines
-from frontrow.waiting_room.draw import Entry
+from frontrow.waiting_room.model import Entry
 from frontrow.waiting_room.policy import MaxActivePolicy
 from testkit.database import Database
 from tests import draws

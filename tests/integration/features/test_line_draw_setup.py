@@ -108,7 +108,7 @@ async def test_no_draw_by_putting_the_opening_off(services: Services, database: 
     await admit_all(services, made.concert_id)
     await services.rooms.configure(made.concert_id, RoomSettings(policy=OPEN, opens_at=soon()))
     by_draw = RoomSettings(policy=OPEN, opens_at=soon(), order="draw")
-    detail = "the line has opened: who is in it keeps the place"
+    detail = "the line has opened: its places keep their order"
     async with refused(database, InvalidRequest, errors=[{"pointer": "/order", "detail": detail}]):
         await services.rooms.configure(made.concert_id, by_draw)
 
@@ -136,7 +136,7 @@ async def test_no_draw_once_people_stand_in_an_open_line(
     made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
     by_draw = RoomSettings(policy=OPEN, opens_at=soon(), order="draw")
     await joined(services, made, 2)
-    detail = "the line has opened: who is in it keeps the place"
+    detail = "the line has opened: its places keep their order"
     async with refused(database, InvalidRequest, errors=[{"pointer": "/order", "detail": detail}]):
         await services.rooms.configure(made.concert_id, by_draw)
     detail = "a draw needs the time at which it is drawn"

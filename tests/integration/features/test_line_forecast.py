@@ -9,14 +9,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from frontrow.db.queries import load
 from frontrow.services import Services
-from frontrow.waiting_room.observation import ForecastQuality, forecast_quality
+from frontrow.waiting_room.forecasts.observation import forecast_quality
+from frontrow.waiting_room.forecasts.queries import ForecastItem, queries
+from frontrow.waiting_room.model import ForecastQuality
 from frontrow.waiting_room.policy import MaxActivePolicy
 from testkit.database import Database
 from tests.buyers import Owner, admit_all, join, make_concert, services_on
-
-queries = load("frontrow.waiting_room", "forecast_queries.sql")
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 CAP = 100
@@ -87,15 +86,8 @@ async def a_second_later(owner: Owner, seconds: float = 1) -> None:
 
 async def observe(services: Services, room_id: int, *forecasts: tuple[int, int, int]) -> bool:
     """Looks at a line; records forecasts, by position."""
-    looked: bool = await queries.observe(
-        services.pool,
-        room_id=room_id,
-        positions=[position for position, _, _ in forecasts],
-        p50s=[p50 for _, p50, _ in forecasts],
-        p90s=[p90 for _, _, p90 in forecasts],
-        keep=5,
-    )
-    return looked
+    items = [ForecastItem(*forecast) for forecast in forecasts]
+    return await queries.observe(services.pool, items, room_id=room_id, keep=5)
 
 
 async def a_line(services: Services, policy: MaxActivePolicy | None = None) -> tuple[UUID, int]:

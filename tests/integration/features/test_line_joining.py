@@ -9,7 +9,7 @@ import pytest
 from frontrow.errors import CredentialInvalid, NotFound, TokenFinished
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy
-from frontrow.waiting_room.service import _queries
+from frontrow.waiting_room.queries import JoinItem, queries
 from testkit.database import Database
 from tests.buyers import (
     Owner,
@@ -113,12 +113,10 @@ async def test_a_batch_of_joins_sent_again(services: Services, owner: Owner) -> 
     """After a lost connection the same places are asked for again: they stand, and are new."""
     made = await make_concert(services)
     room_id = services.rooms.snapshot.by_concert[made.concert_id].room_id
-    asked = {"user_ids": [uuid4() for _ in range(3)], "place_ids": [uuid4() for _ in range(3)]}
-    first, second = [
-        await _queries.join_room(services.pool, room_id=room_id, **asked) for _ in range(2)
-    ]
-    assert [(row["outcome"], row["number"]) for row in first] == [("new", n) for n in (1, 2, 3)]
-    assert [tuple(row) for row in second] == [tuple(row) for row in first]
+    items = [JoinItem(uuid4(), uuid4()) for _ in range(3)]
+    first, second = [await queries.join(services.pool, items, room_id=room_id) for _ in range(2)]
+    assert [(row.outcome, row.number) for row in first] == [("new", n) for n in (1, 2, 3)]
+    assert second == first
     assert await owner.fetchval("SELECT issued FROM waiting_room") == 3
 
 

@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec.structs import replace
 
-from frontrow.db.queries import load
 from frontrow.errors import InvalidRequest, RoomClosed, TokenFinished
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
@@ -16,6 +15,7 @@ from frontrow.upkeep.jobs import running
 from frontrow.upkeep.statistics import refresh_counts
 from frontrow.waiting_room import service
 from frontrow.waiting_room.policy import MaxActivePolicy
+from frontrow.waiting_room.queries import queries
 from testkit.database import Database
 from tests.buyers import (
     Owner,
@@ -153,7 +153,7 @@ async def test_at_the_close_the_waiting_are_ended_in_batches(
     await buyer(services, made.concert_id)
     places = [await join(services, made.concert_id) for _ in range(10)]
     await services.reservations.leave(places[4])
-    close = load("frontrow.waiting_room").close
+    close = queries.close
     room_id = places[0].room_id
     assert await close(owner, room_id=room_id, after=0, limit=4) is None  # not yet
     await pass_time(database, 60)

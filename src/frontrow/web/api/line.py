@@ -8,8 +8,7 @@ from blacksheep import Content, Response
 from msgspec import Meta
 
 from frontrow.errors import NotFound, RoomClosed, TokenFinished
-from frontrow.waiting_room.draw import Draw, Entries
-from frontrow.waiting_room.model import QueueDocument, Status
+from frontrow.waiting_room.model import Draw, Entries, QueueDocument, Status
 from frontrow.web.access import cookies
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, encode, no_content, ok, tagged

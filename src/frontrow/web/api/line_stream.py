@@ -12,9 +12,9 @@ from blacksheep.contents import ASGIContent, StreamedContent
 
 from frontrow.errors import TokenFinished
 from frontrow.services import Services
-from frontrow.waiting_room.following import Follower, Followers
 from frontrow.waiting_room.model import Status
 from frontrow.waiting_room.service import WaitingRooms
+from frontrow.waiting_room.status_streams import StatusStream, StatusStreams
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import encode
 
@@ -24,7 +24,7 @@ _Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 _RETRY_MS = (1_000, 3_000)
 
 # Kept alive by the open streams. A process has one server; tests run several in one process.
-_followers: WeakValueDictionary[WaitingRooms, Followers] = WeakValueDictionary()
+_streams: WeakValueDictionary[WaitingRooms, StatusStreams] = WeakValueDictionary()
 
 
 async def follow(ask: Ask) -> Response:
@@ -32,27 +32,27 @@ async def follow(ask: Ask) -> Response:
     content, request = ask.request.content, asyncio.current_task()
     if not isinstance(content, ASGIContent) or request is None:
         raise TypeError(content)
-    follower = await _followers_of(ask.services).follow(ask.queue_token)
+    stream = await _streams_of(ask.services).open(ask.queue_token)
     # If a client disconnects before its response begins, only the request's task ends for certain.
-    request.add_done_callback(lambda _: follower.close())
+    request.add_done_callback(lambda _: stream.close())
     return Response(
         200,
         [(b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")],
-        StreamedContent(b"text/event-stream", partial(_events, follower, content.receive)),
+        StreamedContent(b"text/event-stream", partial(_events, stream, content.receive)),
     )
 
 
-async def _events(follower: Follower, receive: _Receive) -> AsyncIterator[bytes]:
+async def _events(stream: StatusStream, receive: _Receive) -> AsyncIterator[bytes]:
     # Sending into a closed connection raises no error; only receiving reports that it is closed.
     disconnected = asyncio.create_task(_disconnected(receive))
-    disconnected.add_done_callback(lambda _: follower.end())
+    disconnected.add_done_callback(lambda _: stream.end())
     try:
-        yield b"retry: %d\n%b" % (random.randint(*_RETRY_MS), _event(follower.first()))  # noqa: S311 - spreads load
-        while (status := await follower.next()) is not None:
+        yield b"retry: %d\n%b" % (random.randint(*_RETRY_MS), _event(stream.first()))  # noqa: S311 - spreads load
+        while (status := await stream.next()) is not None:
             yield _event(status)
     finally:
         disconnected.cancel()
-        follower.close()
+        stream.close()
 
 
 async def _disconnected(receive: _Receive) -> None:
@@ -65,17 +65,17 @@ def _event(status: Status) -> bytes:
     return b"event: status\ndata: %b\n\n" % encode(status)
 
 
-def _followers_of(services: Services) -> Followers:
+def _streams_of(services: Services) -> StatusStreams:
     """Returns the open streams of this process."""
-    followers = _followers.get(services.rooms)
-    if followers is None:
-        followers = _followers[services.rooms] = Followers(
+    streams = _streams.get(services.rooms)
+    if streams is None:
+        streams = _streams[services.rooms] = StatusStreams(
             services.rooms,
             limit=services.settings.streams,
             heartbeat_seconds=services.settings.stream_heartbeat_seconds,
             stopping=services.stopping,
         )
-    return followers
+    return streams
 
 
 CALLS = (

@@ -12,8 +12,8 @@ from frontrow.audit import Finding, audit
 from frontrow.concerts.model import ConcertChange, CreatedConcert, NewConcert, NewShows
 from frontrow.errors import NotFound, VersionConflict
 from frontrow.payments.model import SeatCounts
+from frontrow.waiting_room.reports.statistics import LineStatistics
 from frontrow.waiting_room.settings import NewSettings, RoomSettings
-from frontrow.waiting_room.statistics import LineStatistics
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, ok
 from frontrow.web.requests import if_match

@@ -7,7 +7,7 @@ from uuid import UUID
 from blacksheep import Request, Response
 
 from frontrow.errors import NotFound
-from frontrow.waiting_room.order import CSV, JSON, LineOrder, order_pages
+from frontrow.waiting_room.reports.line_export import CSV, JSON, LineExport, export_line
 from frontrow.web import exports
 from frontrow.web.calls import Answer, Ask, Call, Who
 
@@ -23,7 +23,7 @@ async def order(ask: Ask) -> Response:
     request, concert_id = ask.request, ask.params["concert_id"]
     form = CSV if prefers_csv(request) else JSON
     export = exports.Export(
-        order_pages(
+        export_line(
             ask.services.pool,
             concert_id,
             form,
@@ -87,7 +87,7 @@ CALLS = (
         who=Who.OPERATOR,
         params={"concert_id": UUID},
         answers=(
-            Answer(200, "The line.", LineOrder, headers=_VARIES),
+            Answer(200, "The line.", LineExport, headers=_VARIES),
             Answer(
                 200,
                 "The line as CSV with a header line.",

@@ -10,7 +10,7 @@ from msgspec import Meta
 from frontrow.errors import NotFound
 from frontrow.payments import sales
 from frontrow.reservations.live import LiveHolds, live_holds
-from frontrow.waiting_room.history import LONGEST_MINUTES, LineHistory, line_history
+from frontrow.waiting_room.reports.history import LONGEST_MINUTES, LineHistory, line_history
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import ok
 from frontrow.web.listings import PaymentsQuery

@@ -1,10 +1,12 @@
--- name: observe$
--- Looks at a line, and records forecasts: see the function.
-SELECT waiting_room_observe(:room_id, :positions, :p50s, :p90s, :keep);
+-- name: observe
+-- Observes a line, and stores the forecasts that places get now: see the function.
+SELECT waiting_room_observe(
+    p_positions => :position, p_p50s => :p50, p_p90s => :p90, p_room_id => :room_id, p_keep => :keep
+);
 
--- name: forecast_quality^
--- What came of a line's forecasts: how many are judged, which share of the waits fell below p50 and
--- below p90, and how far from p50 they fell, at the median.
+-- name: forecast_quality
+-- The quality of a line's forecasts: how many are judged, the shares of the waits up to p50 and up to p90,
+-- and the median difference from p50.
 SELECT count(*)::int AS judged,
     avg((f.waited_seconds <= f.p50_seconds)::int)::float8 AS below_p50,
     avg((f.waited_seconds <= f.p90_seconds)::int)::float8 AS below_p90,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrow.waiting_room.latency_histogram import BOUNDS_MS, Load
+from frontrow.waiting_room.latency_histogram import BOUNDS_MS, LatencyHistogram
 
 SECONDS = st.floats(0, 100, allow_nan=False)
 LAST = len(BOUNDS_MS)
@@ -14,9 +14,9 @@ LAST = len(BOUNDS_MS)
 
 def noted(*seconds: float) -> dict[int, int]:
     """What is told of these calls: by bucket, without the empty ones."""
-    load = Load()
+    load = LatencyHistogram()
     for each in seconds:
-        load.note(each)
+        load.observe(each)
     return {bucket: calls for bucket, calls in enumerate(load.take()) if calls}
 
 
@@ -29,7 +29,7 @@ def test_the_buckets_are_fine_enough() -> None:
 
 def test_no_call() -> None:
     """Before any call every bucket is empty; the last one is for those above all bounds."""
-    assert Load().take() == [0] * (LAST + 1)
+    assert LatencyHistogram().take() == [0] * (LAST + 1)
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_every_call_is_counted_once(calls: list[float]) -> None:
 @given(st.lists(st.lists(SECONDS, max_size=10), max_size=5))
 def test_what_was_taken_is_not_told_again(rounds: list[list[float]]) -> None:
     """Each round tells its own calls, and goes on as it was when others are noted."""
-    load = Load()
+    load = LatencyHistogram()
     taken = []
     for calls in rounds:
         for seconds in calls:
-            load.note(seconds)
+            load.observe(seconds)
         taken.append(load.take())
     assert [sum(counts) for counts in taken] == [len(calls) for calls in rounds]
     assert load.take() == [0] * (LAST + 1)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from frontrow.waiting_room.order import order_pages
+from frontrow.waiting_room.reports.line_export import export_line
 from frontrow.web import exports
 from frontrow.web.operator import line_export
 from testkit.desk import BASE, Concert, Desk, check_problem, eventually
@@ -62,7 +62,8 @@ async def reading(desk: Desk) -> int:
     """How many connections of the server are in an export."""
     count: int = await desk.owner.fetchval(
         """SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND query LIKE 'FETCH%' AND state <> 'idle'"""
+        WHERE datname = current_database() AND state <> 'idle'
+            AND query LIKE 'SELECT CASE%btrim(exported%'"""
     )
     return count
 
@@ -242,7 +243,7 @@ async def test_who_goes_away_is_read_for_no_more(
     async def watched(*args: Any, **named: Any) -> AsyncGenerator[bytes, None]:
         read_on = False
         try:
-            async with aclosing(order_pages(*args, **named)) as pages:
+            async with aclosing(export_line(*args, **named)) as pages:
                 async for page in pages:
                     yield page
             read_on = True
@@ -252,7 +253,7 @@ async def test_who_goes_away_is_read_for_no_more(
     async def ended() -> list[bool]:
         return whole
 
-    monkeypatch.setattr(line_export, "order_pages", watched)
+    monkeypatch.setattr(line_export, "export_line", watched)
     async with standing_still(desk, long):
         await eventually(lambda: reading(desk))
         assert whole == []
@@ -286,7 +287,8 @@ async def test_the_database_goes_away(desk: Desk, long: Concert) -> None:
         await eventually(lambda: reading(desk))
         assert await desk.owner.fetch(
             """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE datname = current_database() AND query LIKE 'FETCH%' AND state <> 'idle'"""
+            WHERE datname = current_database() AND state <> 'idle'
+            AND query LIKE 'SELECT CASE%btrim(exported%'"""
         )
         assert not (await client.read()).endswith(LAST_CHUNK)
     whole = await desk.operate("GET", path_of(long), headers=CSV)

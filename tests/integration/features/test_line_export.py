@@ -7,26 +7,22 @@ import tracemalloc
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
 from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from frontrow.db import pool as pools
 from frontrow.errors import NotFound
 from frontrow.services import Services
-from frontrow.waiting_room.order import (
+from frontrow.waiting_room.reports.line_export import (
     CSV,
     JSON,
-    Form,
-    LineOrder,
+    ExportFormat,
+    LineExport,
     ServedPlace,
-    kendall_tau_distance,
-    order_pages,
+    export_line,
 )
 from testkit.database import Database
 from tests.buyers import Owner, join, make_concert, services_on
@@ -88,15 +84,15 @@ async def fill(owner: Owner, room_id: int, places: int) -> None:
 
 
 def pages(
-    services: Services, concert_id: UUID, form: Form = JSON
+    services: Services, concert_id: UUID, form: ExportFormat = JSON
 ) -> "aclosing[AsyncGenerator[bytes, None]]":
     """The pages of a line."""
     return aclosing(
-        order_pages(services.pool, concert_id, form, connect_seconds=5, reader_seconds=30)
+        export_line(services.pool, concert_id, form, connect_seconds=5, reader_seconds=30)
     )
 
 
-async def written(services: Services, concert_id: UUID, form: Form = JSON) -> bytes:
+async def written(services: Services, concert_id: UUID, form: ExportFormat = JSON) -> bytes:
     """A whole line, written down."""
     async with pages(services, concert_id, form) as each:
         return b"".join([page async for page in each])
@@ -104,7 +100,7 @@ async def written(services: Services, concert_id: UUID, form: Form = JSON) -> by
 
 async def read(services: Services, concert_id: UUID) -> list[ServedPlace]:
     """A whole line."""
-    return msgspec.json.decode(await written(services, concert_id), type=LineOrder).places
+    return msgspec.json.decode(await written(services, concert_id), type=LineExport).places
 
 
 def times(*minutes: int) -> list[datetime]:
@@ -135,7 +131,7 @@ async def test_both_forms_say_the_same(services: Services, owner: Owner) -> None
     concert_id, room_id = await line(services, owner)
     await owner.execute(_EVERY_STATE, room_id)
     told = await written(services, concert_id)
-    order = msgspec.json.decode(told, type=LineOrder)
+    order = msgspec.json.decode(told, type=LineExport)
     assert msgspec.json.encode(order) == told
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, ServedPlace.__struct_fields__)
@@ -191,7 +187,7 @@ async def test_it_is_one_moment(services: Services, owner: Owner) -> None:
             PAGE + 1,
         )
         told += b"".join([page async for page in each])
-    places = msgspec.json.decode(told, type=LineOrder).places
+    places = msgspec.json.decode(told, type=LineExport).places
     assert [place.number for place in places] == list(range(1, PAGE + 2))
     assert {place.state for place in places} == {"waiting"}
     now = await read(services, concert_id)
@@ -271,21 +267,3 @@ async def test_a_slow_reader_is_borne(
                     await ended.wait()  # the control, which began to be idle later
             rest = [page async for page in each]
         assert rest[-1].endswith(b"]}")
-
-
-@given(st.lists(st.integers(0, 30), max_size=60))
-def test_the_distance_counts_discordant_pairs(minutes: list[int]) -> None:
-    """It is the number of pairs of which the later one was called before the earlier one."""
-    called_at = times(*minutes)
-    naive = sum(earlier > later for earlier, later in combinations(called_at, 2))
-    assert kendall_tau_distance(called_at) == naive
-
-
-def test_the_distance_of_known_lines() -> None:
-    """None in order or called at once, all pairs in reverse, one for two who changed places."""
-    assert kendall_tau_distance([]) == 0
-    assert kendall_tau_distance(times(1, 2, 3, 4)) == 0
-    assert kendall_tau_distance(times(1, 1, 1)) == 0
-    assert kendall_tau_distance(times(4, 3, 2, 1)) == 6
-    assert kendall_tau_distance(times(1, 3, 2, 4)) == 1
-    assert kendall_tau_distance(iter(times(*range(1000, 0, -1)))) == 1000 * 999 // 2

@@ -11,7 +11,7 @@ import pytest
 from frontrow.errors import CredentialInvalid, NotFound, RoomClosed, TokenFinished
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.waiting_room import snapshot
+from frontrow.waiting_room import snapshot_queries
 from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy
 from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
@@ -158,7 +158,7 @@ async def test_refreshes_at_once_count_each_leaver_once(
     services: Services, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Admission and the ticker of one process look at the same time; nobody is counted twice."""
-    read = snapshot._queries.left_between
+    read = snapshot_queries.queries.left_between
     two = asyncio.Event()
     reading = 0
 
@@ -172,7 +172,7 @@ async def test_refreshes_at_once_count_each_leaver_once(
             await asyncio.wait_for(two.wait(), 0.2)
         return await read(*args, **named)
 
-    monkeypatch.setattr(snapshot._queries, "left_between", left_between)
+    monkeypatch.setattr(snapshot_queries.queries, "left_between", left_between)
     made = await make_concert(services, policy=ONE)
     async with services_on(database) as other:
         places = [await join(services, made.concert_id) for _ in range(12)]

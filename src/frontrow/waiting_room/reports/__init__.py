@@ -1,0 +1,1 @@
+"""Reports about a line for its operator: counts, history and export."""
