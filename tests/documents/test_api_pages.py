@@ -1,4 +1,4 @@
-"""The pages of the API: every call is there, and what they print as answers are such answers."""
+"""The pages of the API have every call, and each printed answer fits its schema."""
 
 import json
 import re
@@ -19,8 +19,8 @@ OPERATIONS = {
 }
 
 
-def test_every_call_has_its_place() -> None:
-    """One heading each, with a request and an answer below it."""
+def test_every_call_has_a_section() -> None:
+    """A heading with a request and an answer."""
     text = "\n".join(page.read_text() for page in PAGES)
     headings = re.findall(r"^## (\w+ /\S*)$", text, re.MULTILINE)
     assert sorted(headings) == sorted(f"{method} {path}" for method, path, _ in OPERATIONS.values())
@@ -28,8 +28,8 @@ def test_every_call_has_its_place() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_answers_are_as_documented(page: Path) -> None:
-    """Each printed answer fits the schema of its call now; none has a member that isn't known."""
+def test_printed_answers_fit_their_schemas(page: Path) -> None:
+    """The present schema of the call, without unknown members."""
     strict = closed(document())
     for name, status, text in _ANSWER.findall(page.read_text()):
         _, _, operation = OPERATIONS[name]

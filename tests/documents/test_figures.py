@@ -13,14 +13,14 @@ README = (DOCS.parent / "README.md").read_text()
 
 
 def section(heading: str, text: str = MEASURED) -> str:
-    """What stands under a heading."""
+    """Returns the text under a heading."""
     found = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     assert found, heading
     return found
 
 
 def cells(heading: str, first: str, second: str | None = None) -> list[str]:
-    """The row of a measured table that begins with this cell, or these two."""
+    """Returns the row of a measured table that begins with one or two given cells."""
     for line in section(heading).splitlines():
         row = [cell.strip() for cell in line.strip("|").split(" | ")]
         if row[0] == first and (second is None or row[1] == second):
@@ -29,12 +29,12 @@ def cells(heading: str, first: str, second: str | None = None) -> list[str]:
 
 
 def numbers(text: str) -> list[str]:
-    """The numbers in a text, as they are written."""
+    """Returns the numbers in a text, as they are written."""
     return re.findall(r"\d(?:[\d,.]*\d)?", text)
 
 
 def sized(first: str) -> list[str]:
-    """The numbers that docs/guides/sizing.md has for one thing."""
+    """Returns the numbers that docs/guides/sizing.md has for one thing."""
     (row,) = re.findall(rf"^\| {re.escape(first)} \| (.*?) \|", SIZING, re.MULTILINE)
     return numbers(row)
 
@@ -43,8 +43,8 @@ HTTP, LINE, DATABASE = "Over HTTP", "The line", "Database calls without HTTP"
 CPU, GROUPED = 4, 3
 
 
-def test_what_a_thing_costs() -> None:
-    """Each figure of the table is the measured one."""
+def test_costs_are_those_measured() -> None:
+    """In the table of docs/guides/sizing.md."""
     hold, pay = cells(HTTP, "hold"), cells(HTTP, "pay")
     assert sized("a joining user") == [
         cells(HTTP, "join")[CPU],
@@ -71,8 +71,8 @@ def test_what_a_thing_costs() -> None:
     ]
 
 
-def test_what_is_reckoned_with_them() -> None:
-    """The text reckons with the same figures."""
+def test_calculations_use_the_measured_figures() -> None:
+    """In the text of docs/guides/sizing.md."""
     join, pay = cells(HTTP, "join")[CPU], cells(HTTP, "pay")
     cores = 30_000 * float(join) / 1e6
     assert f"30,000/s × {join} µs = {cores:.1f} cores" in SIZING
@@ -82,8 +82,8 @@ def test_what_is_reckoned_with_them() -> None:
     assert f"takes {numbers(cells(LINE, 'draw of 1,000,000')[1])[0]} s" in SIZING
 
 
-def test_what_the_limits_cost() -> None:
-    """The two tables are one."""
+def test_cost_of_rate_limits_is_the_same_in_both_pages() -> None:
+    """In docs/reference/performance.md and docs/guides/rate-limits.md."""
     tables = [
         [line for line in section(heading, text).splitlines() if line.startswith("|")]
         for heading, text in (("Rate limits", MEASURED), ("What they cost", LIMITS))
@@ -93,15 +93,15 @@ def test_what_the_limits_cost() -> None:
 
 
 MILESTONE = {DATABASE: 1, HTTP: 2, LINE: 3, "The best seats": 4, "The pages": 5}
-"""What each milestone is measured by."""
+"""The milestone that each section measures."""
 
 
 @pytest.mark.parametrize("heading", re.findall(r"^## (.*)$", MEASURED, re.MULTILINE))
-def test_a_milestone_says_what_it_missed(heading: str) -> None:
-    """Where a bound is missed, the milestone that it belongs to says so; and nowhere else."""
+def test_missed_bound_is_in_its_milestone(heading: str) -> None:
+    """The README marks a milestone as missed if, and only if, a bound of it is missed."""
     missed = "missed" in section(heading)
     if heading not in MILESTONE:
-        assert not missed, f"which milestone is {heading} of?"
+        assert not missed, f"to which milestone does {heading} belong?"
         return
     milestones = section("Scenario and milestones", README)
     (row,) = re.findall(rf"^\| {MILESTONE[heading]} \| .*$", milestones, re.MULTILINE)

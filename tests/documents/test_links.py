@@ -1,4 +1,4 @@
-"""The links of the documents: each leads to a file, and to a heading of it, that there is."""
+"""Every link in the documents leads to an existing file and heading."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ _HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings, as code hosts make them."""
+    """Returns the anchors of a page's headings, as code hosts create them."""
     found: set[str] = set()
     for heading in _HEADING.findall(_FENCE.sub("", text)):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").lower()
@@ -22,7 +22,7 @@ def anchors(text: str) -> set[str]:
 
 
 def dead(page: Path, text: str) -> list[str]:
-    """The links of a page that lead nowhere. Those to other hosts aren't followed."""
+    """Returns the dead links of a page. Links to other hosts aren't followed."""
     found = []
     for target in _LINK.findall(_FENCE.sub("", text)):
         if re.match("[a-z]+:", target):
@@ -37,13 +37,13 @@ def dead(page: Path, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     """Files, and headings in them."""
     assert dead(page, page.read_text()) == []
 
 
-def test_a_dead_link_is_noticed() -> None:
-    """To no file, and to no heading."""
+def test_dead_link_is_found() -> None:
+    """A missing file, a missing heading."""
     page = ROOT / "docs" / "design" / "architecture.md"
     text = "[a](nothing.md) [b](architecture.md#nothing) [c](architecture.md#lock-then-decide)"
     assert dead(page, text) == ["nothing.md", "architecture.md#nothing"]

@@ -1,4 +1,4 @@
-"""The diagrams of the documents: Mermaid itself can read each of them."""
+"""Mermaid parses every diagram of the documents."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ _READ = """async (text) => {
 
 
 def diagrams() -> dict[str, str]:
-    """Each diagram, by its file and line."""
+    """Returns each diagram by its file and line."""
     found = {}
     for page in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]):
         text = page.read_text()
@@ -26,8 +26,8 @@ def diagrams() -> dict[str, str]:
     return found
 
 
-async def test_every_diagram_can_be_read() -> None:
-    """Mermaid parses it; a broken one, put in beside them, is noticed."""
+async def test_every_diagram_is_valid() -> None:
+    """Mermaid parses it; a broken diagram that is added is found."""
     if not KEPT:
         missing("Mermaid is missing: make mermaid")
     said = {}

@@ -16,7 +16,7 @@ DATABASE = ("data_dir", "database_url")
 
 
 def commands(of: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    """Each command that does something, with its whole name."""
+    """Yields each command that isn't a group, with its full name."""
     if isinstance(of, click.Group):
         for part, command in of.commands.items():
             yield from commands(command, f"{name} {part}")
@@ -28,13 +28,13 @@ COMMANDS = dict(commands(main, "frontrow"))
 
 
 def options(command: click.Command) -> list[click.Option]:
-    """A command's options, without those that name the database."""
+    """Returns a command's options, without those that name the database."""
     found = [one for one in command.params if isinstance(one, click.Option)]
     return [one for one in found if one.name not in DATABASE]
 
 
 def row(one: click.Option) -> str:
-    """What the table has to say of an option."""
+    """Returns the row that the table must have for an option."""
     value = "" if one.is_flag else f" {one.make_metavar(click.Context(main))}"
     written = f"{one.opts[0]}{value}".replace("|", r"\|")
     variable = f"`{one.envvar}`" if one.envvar else ""
@@ -42,11 +42,11 @@ def row(one: click.Option) -> str:
 
 
 def section(name: str) -> str:
-    """The part of the document about a command."""
+    """Returns the part of the document about a command."""
     return DOCUMENT.partition(f"\n### `{name}")[2].partition("\n##")[0]
 
 
-def test_every_command_has_its_section() -> None:
+def test_every_command_has_a_section() -> None:
     """Each once, with its arguments, and no other."""
     headings = re.findall(r"^### `(frontrow [^`]+)`$", DOCUMENT, re.MULTILINE)
     usages = []
@@ -60,8 +60,8 @@ def test_every_command_has_its_section() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_section_has_the_words_of_the_help(name: str) -> None:
-    """What the command does, each option once, and whether it takes those of the database."""
+def test_section_has_the_text_of_the_help(name: str) -> None:
+    """What the command does, each option once, and whether it takes the database's options."""
     command, text = COMMANDS[name], section(name)
     assert " ".join((command.help or "").split("\n\n")[0].split()) in " ".join(text.split())
     assert [line for line in text.splitlines() if line.startswith("| `")] == [
@@ -71,8 +71,8 @@ def test_a_section_has_the_words_of_the_help(name: str) -> None:
     assert ("[the database](#the-database)" in text) == takes_database
 
 
-def test_the_options_of_the_database() -> None:
-    """They are explained once."""
+def test_options_of_the_database_are_explained_once() -> None:
+    """In a section of their own."""
     shared = [one for one in COMMANDS["frontrow serve"].params if one.name in DATABASE]
     text = DOCUMENT.partition("\n## The database\n")[2].partition("\n## ")[0]
     rows = [line for line in text.splitlines() if line.startswith("| `")]
@@ -81,7 +81,7 @@ def test_the_options_of_the_database() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_named_commands_exist(page: Path) -> None:
-    """``frontrow …`` and ``make …`` in the code of a page: there is such a command."""
+    """``frontrow …`` and ``make …`` in the code of a page."""
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     targets = set(phony.split())

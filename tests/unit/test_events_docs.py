@@ -10,12 +10,12 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "frontrow"
 LEVELS = {"exception": "error"}
 ITSELF = "*the error itself*"
-# Not facts but what is written with the event.
+# Arguments of the logger that are not facts of the event.
 STACK = {"exc_info"}
 
 
 class Event(NamedTuple):
-    """A kind of line in the log."""
+    """One kind of log line."""
 
     name: str
     level: str
@@ -23,7 +23,7 @@ class Event(NamedTuple):
 
 
 def written(text: str) -> Iterator[Event]:
-    """The events that a module writes."""
+    """Yields the events that a module logs."""
     for node in ast.walk(ast.parse(text)):
         match node:
             case ast.Call(
@@ -33,29 +33,29 @@ def written(text: str) -> Iterator[Event]:
                 ),
                 args=[event, *_],
             ):
-                told = isinstance(event, ast.Constant)
-                name = f"`{ast.literal_eval(event)}`" if told else ITSELF
+                named = isinstance(event, ast.Constant)
+                name = f"`{ast.literal_eval(event)}`" if named else ITSELF
                 facts = frozenset(one.arg for one in node.keywords if one.arg) - STACK
                 yield Event(name, LEVELS.get(level, level), facts)
 
 
 def test_every_event_of_the_log_is_documented() -> None:
-    """With its level and its facts, once; and no other."""
+    """Each once, with its level and facts, and no other."""
     code = {event for file in SOURCE.rglob("*.py") for event in written(file.read_text())}
     rows = re.findall(
         r"^\| (`.+?`|\*.+?\*) \| ([a-z]+) \| (.*?) ?\| (\S.*) \|$",
         (ROOT / "docs" / "reference" / "logs.md").read_text(),
         re.MULTILINE,
     )
-    told = [
+    documented = [
         Event(name, level, frozenset(re.findall(r"`(.+?)`", facts)))
         for name, level, facts, _ in rows
     ]
-    assert sorted(told) == sorted(code)
+    assert sorted(documented) == sorted(code)
 
 
 def test_loggers_are_found_by_their_name() -> None:
-    """No module calls its logger something else: its events would not be compared."""
+    """A logger with another name would not be compared."""
     made = {
         name
         for file in SOURCE.rglob("*.py")
@@ -64,8 +64,8 @@ def test_loggers_are_found_by_their_name() -> None:
     assert made == {"log = ", "_log = "}
 
 
-def test_an_event_is_found() -> None:
-    """Its level is the one it is shown with; the stack is no fact."""
+def test_event_is_found() -> None:
+    """With the level it is logged with; the traceback is not a fact."""
     lines = (
         "log.exception('a', one=1)",
         "_log.error('b', exc_info=error)",
@@ -80,7 +80,7 @@ def test_an_event_is_found() -> None:
 
 
 def test_every_event_of_a_stream_is_documented() -> None:
-    """Of all streams that the server has."""
+    """In the waiting room guide."""
     sources = "".join(file.read_text() for file in sorted((SOURCE / "web").rglob("*.py")))
     sent = set(re.findall(r"b\"event: (\w+)\\n", sources))
     page = (ROOT / "docs" / "guides" / "waiting-room.md").read_text()

@@ -1,4 +1,4 @@
-"""docs/reference/settings.md: every setting, with the default and the words of the code."""
+"""docs/reference/settings.md has every setting, with the default and description of the code."""
 
 import re
 from pathlib import Path
@@ -13,19 +13,19 @@ DOCUMENT = (ROOT / "docs/reference/settings.md").read_text()
 
 
 def variable(field: str) -> str:
-    """What a setting is called in the environment."""
+    """Returns a setting's environment variable."""
     return f"FRONTROW_{field.upper()}"
 
 
 def row(field: str) -> str:
-    """What the table has to say of a setting."""
+    """Returns the row that the table must have for a setting."""
     info = Settings.model_fields[field]
     default = "unset" if info.default is None else f"`{info.default}`"
     return f"| `{variable(field)}` | {default} | {allowed(field)} | {info.description} |"
 
 
-def test_the_table_is_that_of_the_code() -> None:
-    """Each setting is there once, in the order of the code, and nothing else."""
+def test_table_has_the_settings_of_the_code() -> None:
+    """Each once, in the order of the code, and no other."""
     rows = [line for line in DOCUMENT.splitlines() if line.startswith("| `")]
     assert rows == [row(field) for field in Settings.model_fields]
 
@@ -33,8 +33,8 @@ def test_the_table_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     "field", [name for name, info in Settings.model_fields.items() if info.default is not None]
 )
-def test_a_default_as_written_is_the_default(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sets a variable to what the table has as its default changes nothing."""
+def test_printed_default_is_the_default(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is set to it changes nothing."""
     for other in Settings.model_fields:
         monkeypatch.delenv(variable(other), raising=False)
     untouched = Settings()
@@ -44,7 +44,7 @@ def test_a_default_as_written_is_the_default(field: str, monkeypatch: pytest.Mon
 
 
 def test_no_other_variable_is_named() -> None:
-    """What the text around the table names is a setting, or belongs to the command alone."""
+    """Except those that belong to a command only."""
     named = set(re.findall(r"FRONTROW_[A-Z_]+[A-Z]", DOCUMENT))
     command_only = {"FRONTROW_DEMO", "FRONTROW_COMMITMENT", "FRONTROW_TOKEN"}
     assert named == {variable(field) for field in Settings.model_fields} | command_only
