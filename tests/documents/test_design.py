@@ -206,3 +206,12 @@ def test_package_tree_is_that_of_the_source(readme: str) -> None:
             there.add(f"web/{rest.partition('/')[0]}/")
     ignored = {"__init__.py", "__main__.py", "py.typed"}
     assert drawn(readme) == there - ignored
+
+
+def test_every_decision_is_listed() -> None:
+    """docs/design/decisions.md has a row for each record, in order."""
+    records = sorted(path.name for path in (ROOT / "docs/design/adr").glob("*.md"))
+    text = (ROOT / "docs/design/decisions.md").read_text()
+    rows = re.findall(r"^\| \[(\d+)\]\(adr/(.+?)\) \|", text, re.MULTILINE)
+    assert [name for _, name in rows] == records
+    assert [int(number) for number, _ in rows] == [int(name[:4]) for name in records]
