@@ -52,8 +52,8 @@ declare namespace Api {
   type KeyState = { key_id: string; purpose: "challenge" | "ticket" | "token"; state: "accepted" | "coming" | "retired" | "signing"; signs_at: string; retired_at: (string) | (null) };
   type KeyStates = { keys: Array<Api.KeyState> };
   type LetIn = { show_id: string; tickets: number; checked_in: number };
+  type LineExport = { places: Array<Api.ServedPlace> };
   type LineHistory = { as_of: string; minutes: Array<Api.Minute> };
-  type LineOrder = { places: Array<Api.ServedPlace> };
   type ListedConcert = { concert_id: string; title: string; artist: (string) | (null); venue: (string) | (null); timezone: string; currency: string; max_seats_per_user: number; first_date: (string) | (null); last_date: (string) | (null); price_from: (number) | (null); refundable_until: (string) | (null); sale: "cancelled" | "ended" | "open"; state: "closed" | "open" | "paused" | "scheduled" | "sold_out" };
   type LiveHold = { reservation_id: string; user_id: string; show_id: string; seats: Array<number>; amount: number; created_at: string; held_until: string };
   type LiveHolds = { holds: Array<Api.LiveHold> };
@@ -84,7 +84,7 @@ declare namespace Api {
   type OverloadedProblem = { type: string; title: string; status: 503; detail: string; code: "overloaded" };
   type PaidTicket = { ticket_id: string; number: number; code: (string) | (null) };
   type Payment = { payment_id: string; reservation_id: string; user_id: string; amount: number; currency: string; balance: number; state: "paid" | "refunded"; seats: Array<number>; tickets: Array<Api.PaidTicket>; paid_at: string; refund: (Api.Refund) | (null) };
-  type Payments = { payments: Array<Api.Payment>; next: (string) | (null) };
+  type PaymentPage = { payments: Array<Api.Payment>; next: (string) | (null) };
   type Problem = { type: string; title: string; status: number; detail: string; code: string };
   type QueueDocument = { concert_id: string; state: "closed" | "open" | "paused" | "scheduled" | "sold_out"; serving: number; issued: number; waiting: number; admitted: number; sale: "cancelled" | "ended" | "open"; seats_available: number; seats_held: number; seats_total: number; seats_outnumbered: boolean; order: "arrival" | "draw"; opens_at: (string) | (null); closes_at: (string) | (null); admitted_per_minute: number; as_of: string };
   type RateLimitedProblem = { type: string; title: string; status: 429; detail: string; code: "rate_limited" };
@@ -140,7 +140,7 @@ type Answer<Method extends string, Path extends string> = `${Method} ${Path}` ex
   Call extends `GET /queue/tokens/me/events${Query}` ? undefined :
   Call extends `GET /admin/concerts/${string}/history${Query}` ? Api.LineHistory :
   Call extends `GET /admin/concerts/${string}/holds${Query}` ? Api.LiveHolds :
-  Call extends `GET /admin/concerts/${string}/order${Query}` ? Api.LineOrder :
+  Call extends `GET /admin/concerts/${string}/order${Query}` ? Api.LineExport :
   Call extends `GET /admin/concerts/${string}/payments${Query}` ? Api.SoldPayments :
   Call extends `GET /admin/concerts/${string}/shows${Query}` ? Api.ConcertShows :
   Call extends `POST /admin/concerts/${string}/shows${Query}` ? Api.CreatedConcert :
@@ -190,7 +190,7 @@ type Answer<Method extends string, Path extends string> = `${Method} ${Path}` ex
   Call extends `DELETE /reservations/${string}${Query}` ? undefined :
   Call extends `GET /tickets/${string}${Query}` ? Api.Ticket :
   Call extends `GET /concerts${Query}` ? Api.Concerts :
-  Call extends `GET /payments${Query}` ? Api.Payments :
+  Call extends `GET /payments${Query}` ? Api.PaymentPage :
   Call extends `POST /payments${Query}` ? Api.Payment :
   Call extends `POST /reservations${Query}` ? Api.Reservation :
   Call extends `GET /session${Query}` ? Api.Session :
