@@ -397,9 +397,9 @@ def test_not_drawn_yet() -> None:
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ({"seed": None}, "it is over, but shows no outcome"),
-        ({"digest": None}, "it is over, but shows no outcome"),
-        ({"entrants": None}, "it is over, but shows no outcome"),
+        ({"seed": None}, "it has ended, but shows no outcome"),
+        ({"digest": None}, "it has ended, but shows no outcome"),
+        ({"entrants": None}, "it has ended, but shows no outcome"),
         ({"entrants": checks.MOST_ENTRANTS + 1}, "10000001 entrants are more than"),
         ({"entrants": -1}, "-1 entrants are more than"),
         ({"opens_at": OPENED.replace(tzinfo=None)}, "its times are no times of a draw"),

@@ -308,10 +308,10 @@ def test_redirected_away_from_tls() -> None:
     for location, goes in (("http://tickets.example/b", False), ("/b", True)):
         answer = httpx2.Response(301, headers={"location": location}, request=asked)
         if goes:
-            server._stay(answer)
+            server._check_redirect(answer)
         else:
             with pytest.raises(SetupError, match=r"redirects to http://tickets\.example"):
-                server._stay(answer)
+                server._check_redirect(answer)
 
 
 def test_redirected_on_the_same_host(served: Served) -> None:
@@ -391,4 +391,4 @@ def test_a_document_that_contradicts_itself(served: Served) -> None:
     """It is over and shows no seed."""
     half = {**DRAW, "seed": None}
     served.answers[PATH] = plain(200, json.dumps(half).encode())
-    served.refuses("shows no draw: it is over, but shows no outcome$")
+    served.refuses("shows no draw: it has ended, but shows no outcome$")

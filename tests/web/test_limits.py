@@ -80,11 +80,11 @@ def test_what_is_told() -> None:
     """The whole quota and its window; what is left, and until when there is no more than that."""
     limit, now = a_limit(per_second=0.5, burst=3)
     for told in (None, b'"user";r=1;t=2', b'"user";r=0;t=2'):
-        for tells in (True, False):
+        for reported in (True, False):
             ask = asked()
-            limit.take(ask, 7 + tells, tells=tells)
+            limit.take(ask, 7 + reported, reported=reported)
             policy = b'"user";q=3;w=6'
-            assert ask.rate_limit == ((policy, told) if tells and told is not None else None)
+            assert ask.rate_limit == ((policy, told) if reported and told is not None else None)
     now[0] += SECOND // 2
     with pytest.raises(RateLimited) as refused:
         limit.take(ask, 7)

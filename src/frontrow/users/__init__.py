@@ -1,1 +1,1 @@
-"""WHO A USER IS: guest accounts and their keys."""
+"""WHO BUYS: accounts, user keys, sign-in at an OpenID issuer."""

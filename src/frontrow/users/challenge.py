@@ -1,8 +1,8 @@
 """Proof of work before a guest account: challenges in ALTCHA's scheme, by its library.
 
-A challenge is a nonce, a salt and the beginning of a key that is derived from them and a counter.
-Finding the counter takes as many derivations as it is large; the server makes one, and none to
-check: it has signed the key that is to be found. Nothing is stored until a challenge is used.
+A challenge has a nonce, a salt and the first bytes of a key derived from them and a counter. A
+client tries counters from 0. The server derives one key to create a challenge, and none to check a
+solution, since it has signed the key. Nothing is stored until a challenge is used.
 """
 
 import base64
@@ -21,15 +21,15 @@ from frontrow.errors import ChallengeFailed
 from frontrow.keys.ring import KeyRing, NewKey, open_ring
 
 PURPOSE = "challenge"
-"""What the keys on the ring are for."""
+"""Purpose of the keys on the ring."""
 ALGORITHM = "PBKDF2/SHA-256"
-"""Which browsers derive as fast as any other program; a plain hash costs them a call each."""
+"""Native in browsers, so that other programs have no advantage (ADR 18)."""
 ITERATIONS = 100
-"""Of one derivation: about as dear as the rest of making a challenge."""
+"""Of one derivation; costs about as much as the rest of creating a challenge."""
 LONGEST_PAYLOAD = 4096
-"""Characters; ours have some 800."""
+"""Characters; a genuine one has about 800."""
 
-# Whatever shape it has, and whatever the library makes of it.
+# Errors of the decoders and of the library on malformed payloads.
 _UNREADABLE = (
     ValueError,
     TypeError,
@@ -41,19 +41,19 @@ _UNREADABLE = (
 
 
 class Solved(NamedTuple):
-    """A challenge that somebody has solved, and until when it counts."""
+    """A solved challenge, and its expiry."""
 
     nonce: bytes
     expires_at: datetime
 
 
 class Challenges:
-    """Makes challenges and checks what is said to solve them.
+    """Creates challenges and checks solutions.
 
     Args:
-        ring: the keys that sign them.
-        tries: most derivations that one takes; half of them on average.
-        seconds: how long one may be solved.
+        ring: keys that sign the challenges.
+        tries: most derivations that a solution takes; half of them on average.
+        seconds: lifetime of a challenge.
         now: the Unix time.
     """
 
@@ -71,7 +71,7 @@ class Challenges:
         self._now = now
 
     def new(self) -> dict[str, Any]:
-        """A challenge as ALTCHA's clients take it: ``{parameters, signature}``."""
+        """Returns a new challenge for an ALTCHA client: ``{parameters, signature}``."""
         key = self.ring.signing
         challenge = altcha.create_challenge(
             ALGORITHM,
@@ -85,22 +85,22 @@ class Challenges:
         return challenge.to_dict()
 
     async def check(self, payload: str) -> Solved:
-        """The challenge that a payload (base64 of JSON: challenge and solution) solves.
+        """Checks a payload (base64 of JSON: challenge and solution); returns its challenge.
 
-        Whether it has been used is the database's to say.
+        Whether the challenge has been used is checked in the database.
 
         Raises:
-            ChallengeFailed: it isn't one of ours, isn't solved, or has ended.
+            ChallengeFailed: the challenge is forged, not solved, or expired.
         """
         try:
-            said = msgspec.json.decode(base64.b64decode(payload, validate=True))
-            parameters = said["challenge"]["parameters"]
+            decoded = msgspec.json.decode(base64.b64decode(payload, validate=True))
+            parameters = decoded["challenge"]["parameters"]
             key_id = parameters["data"]["key"]
             key = await self.ring.find(key_id) if isinstance(key_id, str) else None
             if key is None:
                 raise ChallengeFailed(reason="invalid")
             found = altcha.verify_solution(
-                altcha.Payload.from_dict(said), key.secret, hmac_key_secret=_second(key.secret)
+                altcha.Payload.from_dict(decoded), key.secret, hmac_key_secret=_second(key.secret)
             )
         except _UNREADABLE:
             raise ChallengeFailed(reason="invalid") from None
@@ -113,17 +113,17 @@ class Challenges:
 
 
 def _second(secret: bytes) -> bytes:
-    """The key for what is to be found, apart from the one for the challenge."""
+    """Returns the key that signs the derived key; the challenge is signed with another."""
     return hmac.digest(secret, b"derived key", "sha256")
 
 
 def new_key() -> NewKey:
-    """A new key for challenges."""
+    """Returns a new key for challenges."""
     return NewKey(secrets.token_hex(4), secrets.token_bytes(32))
 
 
 async def load_challenges(pool: asyncpg.Pool, *, tries: int, seconds: float) -> Challenges | None:
-    """The challenges of this installation; ``None`` where none are asked for."""
+    """Returns the challenges of this installation; ``None`` where none are required."""
     if not tries:
         return None
     return Challenges(await open_ring(pool, PURPOSE, new_key()), tries=tries, seconds=seconds)

@@ -1,8 +1,8 @@
-"""The user keys that a process has verified, so that a call needs no look-up.
+"""Cache of verified user keys, so that a call needs no look-up.
 
-What is remembered must not outlive a revocation. The process reads every so often which keys have
-been revoked since (``Users.read_revocations``), and a look-up that was under way while it learnt of
-one isn't remembered: it may have read what stood before. Nor does it outlive the key's own end.
+An entry must not outlive a revocation. The process reads regularly which keys have been revoked
+(``Users.read_revocations``); a look-up that was running meanwhile is not cached, since it may have
+read the key before that. Nor does an entry outlive the key's own expiry.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,13 +11,13 @@ from uuid import UUID
 
 
 class RememberedKeys:
-    """Whose key it is, by the key's hash; the oldest is forgotten first.
+    """Users by the hash of their key; the oldest entry is dropped first.
 
-    A hash of 256 random bits: nothing can be learnt from how long a look-up of it takes.
+    The keys are 256 random bits, so that the time of a look-up by hash reveals nothing.
 
     Args:
-        limit: most keys remembered.
-        now: a clock that never goes back, in seconds.
+        limit: most keys in the cache.
+        now: a monotonic clock, in seconds.
     """
 
     def __init__(self, limit: int, *, now: Callable[[], float] = monotonic) -> None:
@@ -27,16 +27,16 @@ class RememberedKeys:
         self._forgettings = 0
 
     def __len__(self) -> int:
-        """How many keys are remembered."""
+        """Returns the number of keys in the cache."""
         return len(self._users)
 
     @property
     def moment(self) -> int:
-        """To be taken before the database is asked, for ``add``."""
+        """Version of the cache, for ``add``: read it before the database is asked."""
         return self._forgettings
 
     def user_of(self, key_hash: bytes) -> UUID | None:
-        """The user, if the key is remembered and hasn't ended."""
+        """Returns the user, if the key is in the cache and has not expired."""
         known = self._users.get(key_hash)
         if known is None:
             return None
@@ -49,7 +49,7 @@ class RememberedKeys:
     def add(
         self, key_hash: bytes, user_id: UUID, moment: int, seconds: float | None = None
     ) -> None:
-        """Remembers a key that the database knew after ``moment``, for as long as it lasts."""
+        """Adds a key that was read after ``moment``; ``seconds`` is the time until it expires."""
         if moment != self._forgettings:
             return
         while len(self._users) >= self._limit:
@@ -57,12 +57,12 @@ class RememberedKeys:
         self._users[key_hash] = user_id, None if seconds is None else self._now() + seconds
 
     def forget(self, key_hashes: Iterable[bytes]) -> None:
-        """Forgets keys that have been revoked."""
+        """Drops revoked keys."""
         self._forgettings += 1
         for key_hash in key_hashes:
             self._users.pop(key_hash, None)
 
     def forget_all(self) -> None:
-        """Forgets every key: some may have been revoked unheard."""
+        """Drops every key: revocations may have been missed."""
         self._forgettings += 1
         self._users.clear()

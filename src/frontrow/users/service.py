@@ -1,4 +1,4 @@
-"""Accounts and their keys: 256 random bits each, given out once and stored only as SHA-256."""
+"""Accounts and their keys: 256 random bits each, shown once and stored only as SHA-256."""
 
 import hashlib
 import secrets
@@ -25,33 +25,33 @@ from frontrow.users.remembered import RememberedKeys
 _queries = load("frontrow.users")
 
 KEY_PREFIX = "frk_"
-"""What every user key begins with, so that it is told from a queue token at a glance."""
+"""Prefix of every user key; no queue token has it."""
 
 SESSION_PREFIX = KEY_PREFIX + "session_"
-"""What the key of a session begins with."""
+"""Prefix of the key of a session."""
 
 MOST_KEYS = 10
-"""Live keys that a user may ask for; so many sessions a user may have too."""
+"""Limit of the active keys of a user, and of the active sessions."""
 
 _PRUNED_AT_ONCE = 10_000
-# Revoked keys are kept for a day at least (``frontrow prune``): whoever asks for revocations more
-# often than this hears of each.
+# Revoked keys are kept for at least a day (``frontrow prune``): a process that reads revocations
+# more often than this misses none.
 _LONGEST_SILENCE_SECONDS = 3_600.0
 
 
 class UserKey(msgspec.Struct, frozen=True):
-    """A user's new key; it is shown this once."""
+    """A user's new key, shown only once."""
 
     user_id: UUID
     user_key: str
 
 
 class Guest(UserKey, frozen=True):
-    """A new guest account; the key is shown this once."""
+    """A new guest account; the key is shown only once."""
 
 
 class Users:
-    """Makes guest accounts, gives and revokes keys, and tells whose key one is."""
+    """Creates accounts, issues and revokes keys, and finds the user of a key."""
 
     def __init__(self, pool: asyncpg.Pool, lanes: Lanes, *, remembered_keys: int) -> None:
         self._pool = pool
@@ -64,14 +64,14 @@ class Users:
         # The last revocation that this process knows of.
         self._revocation: int | None = None
         self._asked_at = time()
-        # Few, for good: whatever else still speaks for them is refused.
+        # Kept for good, they are few: ID tokens of erased users are refused by this.
         self._erased: set[UUID] = set()
 
     async def add_guest(self, solved: Solved | None = None) -> Guest:
-        """Makes a guest account; for a solved challenge, where one is asked for.
+        """Creates a guest account, for a solved challenge where one is required.
 
         Raises:
-            ChallengeFailed: it gave another account, or has ended by the database's clock.
+            ChallengeFailed: it was used before, or has expired by the database's clock.
         """
         guest = Guest(uuid4(), new_key())
         key_hash = _hash(guest.user_key)
@@ -86,7 +86,7 @@ class Users:
         return guest
 
     async def add_account(self, user_id: UUID) -> None:
-        """Makes an account without a key, unless it is there: who signs in elsewhere needs none.
+        """Creates the account of a user of the issuer, without a key, unless it exists.
 
         Raises:
             CredentialInvalid: the user has been erased.
@@ -95,18 +95,18 @@ class Users:
             raise CredentialInvalid
 
     async def open_session(self, user_id: UUID, sign_in: bytes, seconds: int) -> UserKey:
-        """Opens a session for who has signed in elsewhere: a key that ends by itself.
+        """Opens a session for a user of the issuer: a key that expires.
 
-        Of more than ``MOST_KEYS`` sessions of a user the oldest are ended.
+        The oldest of more than ``MOST_KEYS`` sessions of a user are ended.
 
         Args:
-            user_id: the user, whose account is made if it isn't there.
-            sign_in: the digest of the sign-in, which gives one session: 32 bytes.
+            user_id: the user, whose account is created unless it exists.
+            sign_in: the digest of the sign-in attempt, 32 bytes: it opens one session.
             seconds: how long the session lasts.
 
         Raises:
             CredentialInvalid: the user has been erased.
-            SignInFailed: that sign-in gave another session.
+            SignInFailed: the attempt opened another session before.
         """
         issued = UserKey(user_id, new_key(prefix=SESSION_PREFIX))
         key_hash = _hash(issued.user_key)
@@ -118,25 +118,25 @@ class Users:
         return issued
 
     async def end_session(self, user_key: str) -> None:
-        """Ends the session that has this key; a key without an end stays."""
+        """Ends the session with this key; any other key stays valid."""
         if not is_session(user_key):
             return
         self._known.forget(await _queries.end_session(self._pool, key_hash=_hash(user_key)))
 
     def check_not_erased(self, user_id: UUID) -> None:
-        """Refuses a user who has been erased, as far as this process has heard.
+        """Rejects a user who has been erased, as far as this process knows.
 
         Raises:
-            CredentialInvalid: the user has.
+            CredentialInvalid: the user has been erased.
         """
         if user_id in self._erased:
             raise CredentialInvalid
 
     async def user_of(self, user_key: str) -> UUID:
-        """The user whose key this is.
+        """Returns the user of a key.
 
         Raises:
-            CredentialInvalid: nobody's, or a revoked one.
+            CredentialInvalid: the key is unknown or revoked.
         """
         key_hash = _hash(user_key)
         user_id = self._known.user_of(key_hash)
@@ -150,33 +150,33 @@ class Users:
         return user_id
 
     async def exchange_key(self, user_id: UUID, user_key: str, *, keep: bool) -> UserKey:
-        """Gives a user a new key for the one that is asked with, which is revoked unless ``keep``.
+        """Issues a new key in exchange for the key of the request, revoked unless ``keep``.
 
         Raises:
-            CredentialInvalid: that key has been revoked meanwhile.
-            KeyLimit: it is kept, and the user has as many as there may be.
+            CredentialInvalid: the key of the request has been revoked meanwhile.
+            KeyLimit: it is kept, and the user has ``MOST_KEYS`` keys.
         """
         issued = UserKey(user_id, new_key())
         await self._issue(issued, _hash(user_key), keep=keep)
         return issued
 
     async def reissue_key(self, user_id: UUID, user_key: str) -> tuple[UserKey, bool]:
-        """Gives a user, who has lost the old one, this new key; all others are revoked.
+        """Issues this key to a user who lost the old one; revokes all others.
 
-        Returns the key, and whether it had been given before: then nothing was revoked.
+        Returns the key, and whether it had been issued before: then nothing was revoked.
 
         Raises:
-            NotFound: no such user.
-            IdempotencyKeyReused: it was given to another user.
+            NotFound: there is no such user.
+            IdempotencyKeyReused: the key was issued to another user.
         """
         issued = UserKey(user_id, user_key)
         return issued, await self._issue(issued, None, keep=False)
 
     async def revoke_keys(self, user_id: UUID, *, kept: str | None = None) -> None:
-        """Revokes a user's keys, all but ``kept``, the one that is asked with.
+        """Revokes all keys of a user, except ``kept``, the key of the request.
 
         Raises:
-            NotFound: no such user.
+            NotFound: there is no such user.
             CredentialInvalid: ``kept`` has been revoked meanwhile.
         """
         done = await _queries.revoke_keys(
@@ -187,7 +187,7 @@ class Users:
             raise outcome_error(done["outcome"], None)
 
     async def prune_challenges(self) -> int:
-        """Drops the used challenges that have ended. Returns how many."""
+        """Drops used challenges that have expired; returns their number."""
         pruned = total = await _queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)
         while pruned == _PRUNED_AT_ONCE:
             pruned = await _queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)
@@ -195,14 +195,14 @@ class Users:
         return int(total)
 
     def forget_erased(self, user_id: UUID, key_hashes: Iterable[bytes]) -> None:
-        """Forgets a user who has been erased, and the keys that ended with that."""
+        """Notes that a user has been erased, and drops the user's keys from the cache."""
         self._erased.add(user_id)
         self._known.forget(key_hashes)
 
     async def read_revocations(self) -> None:
-        """Forgets keys revoked, and users erased, by any process since this was last done.
+        """Drops keys revoked, and notes users erased, by any process since the last call.
 
-        All keys, if that was long ago: of a revocation in between there may be no row any more.
+        Drops all keys if that was long ago: the row of a revocation may have been pruned since.
         """
         asked_at = time()
         if self._revocation is None:
@@ -273,13 +273,13 @@ class Users:
 
 
 def new_key(secret: bytes | None = None, prefix: str = KEY_PREFIX) -> str:
-    """A user key: of these 32 bytes, or of random ones."""
+    """Returns a user key with these 32 bytes, or with random ones."""
     secret = secrets.token_bytes(32) if secret is None else secret
     return prefix + urlsafe_b64encode(secret).decode().rstrip("=")
 
 
 def is_session(user_key: str) -> bool:
-    """Whether a key is that of a session, by its looks."""
+    """Whether a key is that of a session, by its prefix."""
     return user_key.startswith(SESSION_PREFIX)
 
 

@@ -1,7 +1,7 @@
-"""A draw checked from outside, by what its server shows to everybody: ``frontrow verify-draw``.
+"""Verification of a draw from outside, by its public documents: ``frontrow verify-draw``.
 
-What the server shows wrong is a check that fails (``checks``); what can't be fetched, or is no such
-document, is a ``SetupError`` (``server``).
+A wrong document fails a check (``checks``); one that can't be fetched or decoded is a
+``SetupError`` (``server``).
 """
 
 from collections.abc import Callable
@@ -27,14 +27,14 @@ def verify(
     """Fetches a draw and checks it.
 
     Args:
-        address: the draw's.
-        concert_id: whose it has to be.
-        commitment: what was noted before opening.
-        own: a place that has to be in it.
-        fetched: told how many entries there are so far, and how many there will be.
+        address: URL of the draw.
+        concert_id: the concert that it must belong to.
+        commitment: the commitment noted before opening.
+        own: a place that must be in it.
+        fetched: called with the number of entries fetched so far, and of all entries.
 
     Raises:
-        SetupError: something can't be fetched, or is no such document.
+        SetupError: a document can't be fetched or decoded.
     """
     with Server(address) as server:
         draw = server.get("", Draw)

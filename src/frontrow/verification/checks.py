@@ -1,4 +1,4 @@
-"""What is checked of a draw: its documents, held against the rule (``waiting_room.draw``). Pure."""
+"""Checks of a draw: its documents against the rule (``waiting_room.draw``). Pure functions."""
 
 from array import array
 from collections.abc import Callable, Iterator
@@ -12,14 +12,14 @@ from frontrow.waiting_room.model import Draw, Entries, Entry
 
 MOST_ENTRANTS = 10_000_000
 PAGE_ENTRANTS = 10_000
-"""As many as a server gives at once. A page is full unless it is the last: so pages end."""
+"""Size of every page but the last; a shorter page ends the entries."""
 
 _YEARS = range(1970, 9001)
 _MARKS = {True: "ok", False: "FAILED", None: "-"}
 
 
 class Check(NamedTuple):
-    """One thing that was checked. ``passed`` is None where it couldn't be."""
+    """Result of one check; ``passed`` is ``None`` if it could not be done."""
 
     name: str
     passed: bool | None
@@ -28,27 +28,27 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """A draw, and all checks of it."""
+    """A draw with the results of its checks."""
 
     draw: Draw
     checks: list[Check]
 
     @property
     def drawn(self) -> bool:
-        """Whether there was a draw to check."""
+        """Whether the line has been drawn."""
         return self.draw.drawn_at is not None
 
     @property
     def failed(self) -> int:
-        """How many checks did not pass."""
+        """Number of failed checks."""
         return sum(check.passed is False for check in self.checks)
 
     def lines(self) -> list[str]:
-        """The report: what was checked, a line for each check, and what comes of it."""
+        """Returns the report: the draw, a line for each check, the result."""
         draw = self.draw
         lines = [f"draw of concert {draw.concert_id}"]
         if self.drawn:
-            lines[0] += f": {draw.entrants:,} entrants, drawn at {_told(draw.drawn_at)}"
+            lines[0] += f": {draw.entrants:,} entrants, drawn at {_formatted(draw.drawn_at)}"
         lines += [f"{_MARKS[check.passed]:<8}{check.name:<12}{check.says}" for check in self.checks]
         if self.failed:
             lines.append(f"not verified: {self.failed} of {len(self.checks)} checks failed")
@@ -56,18 +56,18 @@ class Report:
             lines.append("verified")
         else:
             lines += [
-                f"not drawn before {_told(draw.opens_at)}; until then, note the commitment:",
+                f"not drawn before {_formatted(draw.opens_at)}; until then, note the commitment:",
                 draw.commitment,
             ]
         return lines
 
 
-class Misprint(Exception):
-    """The entries aren't those of the numbers 1 to the last. The message says where first."""
+class InvalidEntries(Exception):
+    """The entries are not the numbers 1 to the last; the message names the first wrong one."""
 
 
 class _Outcome(NamedTuple):
-    """What a draw shows once it is over."""
+    """What a draw shows once it has ended."""
 
     drawn_at: datetime
     entrants: int
@@ -78,13 +78,13 @@ class _Outcome(NamedTuple):
 def check(
     draw: Draw, page: Callable[[int], Entries], *, commitment: str | None, own: Own | None
 ) -> Report:
-    """Checks what is shown of a draw against the rule; of one that is to come, what was noted.
+    """Checks a draw against the rule; before it is drawn, only its commitment.
 
     Args:
         draw: the document.
-        page: gives the page of entries behind a number.
-        commitment: what was noted before opening.
-        own: a place that has to be in it.
+        page: returns the page of entries after a number.
+        commitment: the commitment noted before opening.
+        own: a place that must be in it.
 
     Raises:
         ValueError: the document contradicts itself.
@@ -107,7 +107,7 @@ def check(
 
     try:
         digest = digest_of(entries())
-    except Misprint as error:
+    except InvalidEntries as error:
         checks += [
             Check("entries", False, str(error)),
             Check("digest", None, "not without all entries"),
@@ -126,10 +126,10 @@ def check(
 
 
 def numbered(page: Callable[[int], Entries], entrants: int) -> Iterator[Entry]:
-    """The entries of the numbers 1 to ``entrants``, in this order.
+    """Yields the entries of the numbers 1 to ``entrants``, in this order.
 
     Raises:
-        Misprint: they aren't.
+        InvalidEntries: the pages have other entries.
     """
     last = 0
     while True:
@@ -137,43 +137,47 @@ def numbered(page: Callable[[int], Entries], entrants: int) -> Iterator[Entry]:
         first, limit = last, min(PAGE_ENTRANTS, entrants - last)
         for entry in shown.entries[: limit + 1]:
             if last == entrants:
-                raise Misprint(f"number {entry.number} is shown: the last was to be {entrants}")
+                raise InvalidEntries(
+                    f"number {entry.number} is shown: the last was to be {entrants}"
+                )
             if entry.number != last + 1:
-                raise Misprint(f"number {last + 1} is missing: {entry.number} is shown instead")
+                raise InvalidEntries(
+                    f"number {last + 1} is missing: {entry.number} is shown instead"
+                )
             if not 1 <= entry.position <= entrants:
-                raise Misprint(f"number {entry.number} is at position {entry.position}")
+                raise InvalidEntries(f"number {entry.number} is at position {entry.position}")
             last = entry.number
             yield entry
         if len(shown.entries) < limit:
-            raise Misprint(f"number {last + 1} is missing: the page ends before it")
+            raise InvalidEntries(f"number {last + 1} is missing: the page ends before it")
         if len(shown.entries) > limit:
-            raise Misprint(f"the page behind number {first} is too long")
+            raise InvalidEntries(f"the page behind number {first} is too long")
         if shown.next != (None if last == entrants else last):
-            raise Misprint(f"behind number {last} the page says to go on at {shown.next}")
+            raise InvalidEntries(f"behind number {last} the page says to go on at {shown.next}")
         if last == entrants:
             return
 
 
 def _outcome(draw: Draw) -> _Outcome | None:
-    """How a draw turned out; None before.
+    """Returns the outcome of a draw; ``None`` before it is drawn.
 
     Raises:
-        ValueError: it says half of it, or that there were too many.
+        ValueError: the document is incomplete, or has too many entrants.
     """
     for at in (draw.opens_at, draw.drawn_at):
-        # Others can't be compared, or told in UTC.
+        # Others can't be compared, or converted to UTC.
         if at is not None and (at.tzinfo is None or at.year not in _YEARS):
             raise ValueError("its times are no times of a draw")
     if draw.drawn_at is None:
         return None
     if draw.entrants is None or draw.digest is None or draw.seed is None:
-        raise ValueError("it is over, but shows no outcome")
+        raise ValueError("it has ended, but shows no outcome")
     if not 0 <= draw.entrants <= MOST_ENTRANTS:
         raise ValueError(f"{draw.entrants} entrants are more than the {MOST_ENTRANTS} checked here")
     return _Outcome(draw.drawn_at, draw.entrants, draw.digest, draw.seed)
 
 
-def _told(moment: datetime | None) -> str:
+def _formatted(moment: datetime | None) -> str:
     return "its opening" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -209,18 +213,18 @@ def _check_positions(positions: "array[int]", outcome: _Outcome) -> Check:
 def _check_own(
     draw: Draw, outcome: _Outcome, own: Own, entry: str | None, position: int | None
 ) -> Check:
-    """A place is the entry of its number; or it came too late for the draw."""
+    """Checks that a place is the entry of its number, or joined after the draw."""
     if own.number <= outcome.entrants:
         if entry is None:
             return Check("own place", None, "not without all entries")
         if entry == own.entry:
             return Check("own place", True, f"number {own.number} is served at {position}")
         return Check("own place", False, f"the entry of number {own.number} is another's")
-    # No line is drawn before it opens: this isn't the opening that the draw was held at, and says
-    # nothing of who came in time for it.
+    # No line is drawn before it opens, so the opening was changed after the draw: it doesn't say
+    # who joined in time.
     if draw.opens_at is None or draw.opens_at > outcome.drawn_at:
         return Check("own place", None, "can't be told: the opening was changed")
-    # A token's time is cut to the second.
+    # The time in a token is truncated to the second.
     if own.joined_at + timedelta(seconds=1) <= draw.opens_at:
         return Check("own place", False, f"number {own.number} came before opening: it is left out")
     return Check(

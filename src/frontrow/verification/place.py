@@ -1,4 +1,4 @@
-"""A place as its own token names it."""
+"""The place of a queue token, read without its key."""
 
 import base64
 import binascii
@@ -15,16 +15,16 @@ _LONGEST_TOKEN = 1024
 
 
 class Own(NamedTuple):
-    """A place, as its token names it."""
+    """The place of a token."""
 
     number: int
     entry: str
     joined_at: datetime
-    """Cut to the second."""
+    """Truncated to the second."""
 
 
 class _Claims(msgspec.Struct):
-    """What is read of a token (RFC 7519)."""
+    """The claims of a token that are read (RFC 7519)."""
 
     concert: UUID
     jti: UUID
@@ -33,18 +33,20 @@ class _Claims(msgspec.Struct):
 
 
 def read_token(token: str, concert_id: UUID) -> Own:
-    """The place that a queue token names. Its signature isn't looked at: only the server can.
+    """Returns the place of a queue token; the signature is not checked: only the server can.
 
     Raises:
-        ValueError: it is no queue token, or another concert's.
+        ValueError: it is not a queue token, or one of another concert.
     """
     header, dot, rest = token.strip().partition(".")
     payload, second_dot, _ = rest.partition(".")
     if len(token) > _LONGEST_TOKEN or not (header and dot and second_dot):
         raise ValueError("it is no queue token")
     try:
-        told = base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True)
-        claims = msgspec.json.decode(told, type=_Claims)
+        decoded = base64.b64decode(
+            payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True
+        )
+        claims = msgspec.json.decode(decoded, type=_Claims)
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise ValueError("it is no queue token") from None
     if claims.concert != concert_id:

@@ -1,6 +1,7 @@
-"""The server of a draw, asked over HTTP. Nothing but the addresses is sent to it.
+"""HTTP client for the server of a draw, which is not trusted.
 
-It isn't believed: each answer is bounded in bytes and time, and it can't send elsewhere.
+Each response is limited in size and time; redirects to another host are refused. Only URLs are
+sent.
 """
 
 import re
@@ -18,7 +19,7 @@ _MOST_ANSWER_BYTES = 4 * 1024 * 1024
 _MOST_ANSWER_SECONDS = 60.0
 _BUSY = frozenset({429, 503})
 _PAUSES_SECONDS = (1.0, 2.0)
-"""Before a busy server is asked again."""
+"""Pauses before a busy server is asked again."""
 
 _CONCERT = re.compile(
     r"(?P<concert>.*/concerts/(?P<concert_id>[0-9a-fA-F-]{36}))(/queue(/draw)?)?/?"
@@ -28,13 +29,13 @@ Body = TypeVar("Body")
 
 
 def draw_address(url: str) -> tuple[str, UUID]:
-    """The address of a draw, and its concert.
+    """Returns the URL of a draw, and its concert.
 
     Args:
-        url: the draw's, its queue's or its concert's: ``…/concerts/{id}[/queue[/draw]]``.
+        url: of the draw, its line or its concert: ``…/concerts/{id}[/queue[/draw]]``.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the URL is none of these.
     """
     try:
         given = httpx2.URL(url)
@@ -56,7 +57,7 @@ def draw_address(url: str) -> tuple[str, UUID]:
 
 
 class Server:
-    """The server of one draw, asked over HTTP."""
+    """HTTP client for the server of one draw."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -65,7 +66,7 @@ class Server:
             timeout=httpx2.Timeout(30, connect=10),
             follow_redirects=True,
             max_redirects=5,
-            event_hooks={"response": [_stay]},
+            event_hooks={"response": [_check_redirect]},
         )
 
     def __enter__(self) -> Self:
@@ -80,10 +81,10 @@ class Server:
         self._http.close()
 
     def get(self, path: str, kind: type[Body]) -> Body:
-        """The document at a path below the draw's address.
+        """Returns the document at a path below the URL of the draw.
 
         Raises:
-            SetupError: it can't be fetched, or isn't of this kind.
+            SetupError: it can't be fetched or decoded.
         """
         url = self._address + path
         for pause_seconds in (*_PAUSES_SECONDS, None):
@@ -113,12 +114,12 @@ class Server:
                         raise SetupError(f"can't fetch {url}: the answer takes too long")
                 return response.status_code, bytes(body)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            said = " ".join((str(error) or type(error).__name__).split())
-            raise SetupError(f"can't fetch {url}: {said}") from None
+            reason = " ".join((str(error) or type(error).__name__).split())
+            raise SetupError(f"can't fetch {url}: {reason}") from None
 
 
-def _stay(response: httpx2.Response) -> None:
-    """Refuses a redirection to another host, or away from TLS."""
+def _check_redirect(response: httpx2.Response) -> None:
+    """Rejects a redirect to another host, or away from TLS."""
     if response.has_redirect_location:
         at, to = response.url, response.url.join(response.headers["location"])
         if to.host != at.host or (at.scheme == "https" and to.scheme != "https"):

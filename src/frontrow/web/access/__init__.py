@@ -1,1 +1,1 @@
-"""Who calls and how often: credentials, cookies, rate limits."""
+"""Access of a request: its credential, cookies, client address and rate limits."""

@@ -1,7 +1,7 @@
-"""Which address a request came from, as far as it is known who may say so.
+"""Client address of a request, also behind trusted proxies.
 
-A header can be written by anybody. It is believed only from a peer that the settings name, and of
-what it lists only what stands behind the first address that isn't one of those.
+Any client can send a forwarding header. It is read only from a peer that the settings name as a
+proxy; the client is the last address in it that isn't such a proxy.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from frontrow.settings import Settings, networks
 
-# An IPv6 address with its zone, in quotes and brackets and with a port, is no longer than that.
+# Enough for an IPv6 address with a zone, quotes, brackets and a port.
 _LONGEST_HOP = 80
 _MOST_HOPS = 16
 _REMEMBERED = 16_384
@@ -19,20 +19,19 @@ _SITE_BITS = 64
 
 
 class _Hop(NamedTuple):
-    """One address, as it is counted."""
+    """One address, as rate limits count it."""
 
     site: str
-    """An IPv4 address, or the /64 of an IPv6 one: what a provider gives to one customer."""
+    """An IPv4 address, or the /64 network of an IPv6 address: what one customer gets."""
     is_trusted: bool
-    is_here: bool
-    """On this machine."""
+    is_loopback: bool
 
 
 class ClientAddresses:
-    """Reads from a request whose it is.
+    """Finds the client address of a request.
 
     Args:
-        settings: their ``trusted_proxies`` and ``forwarded_header``.
+        settings: with ``trusted_proxies`` and ``forwarded_header``.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,29 +41,29 @@ class ClientAddresses:
         self._remembered = lru_cache(_REMEMBERED)(self._read)
 
     def of(self, scope: Mapping[str, Any]) -> str | None:
-        """The address that a request is counted to; an IPv6 one stands for its /64.
+        """Returns the address whose rate limit a request counts against; of IPv6, the /64.
 
-        ``None``: it is nobody's in particular. It comes from this machine, or from a proxy that is
-        trusted, and nothing tells for whom: from a proxy whose name was forgotten in the settings,
-        say, whose clients must not share one limit.
+        ``None``: the client is unknown. The request comes from this machine, or from a trusted
+        proxy that names no client. A local proxy may be missing in the settings, and its clients
+        must not share one limit.
 
         Args:
-            scope: the request's ASGI scope.
+            scope: the ASGI scope of the request.
         """
         client = scope["client"]
         peer = self._hop(client[0]) if client is not None else None
-        if peer is None:  # a socket of this machine
+        if peer is None:  # a Unix socket
             return None
         if not peer.is_trusted:
-            return None if peer.is_here else peer.site
-        told = [value for name, value in scope["headers"] if name == self._header]
-        if not told:
+            return None if peer.is_loopback else peer.site
+        values = [value for name, value in scope["headers"] if name == self._header]
+        if not values:
             return None
-        return self._origin(b",".join(told).decode("latin-1")) or peer.site
+        return self._origin(b",".join(values).decode("latin-1")) or peer.site
 
-    def _origin(self, told: str) -> str | None:
-        """The last hop that isn't trusted, or the first of all; ``None`` where it can't be read."""
-        hops = told.rsplit(",", _MOST_HOPS)
+    def _origin(self, forwarded: str) -> str | None:
+        """Returns the last hop that isn't trusted, else the first; ``None`` if one is invalid."""
+        hops = forwarded.rsplit(",", _MOST_HOPS)
         hop = None
         for text in reversed(hops if len(hops) <= _MOST_HOPS else hops[1:]):
             hop = self._hop(self._hop_of(text))
@@ -75,7 +74,7 @@ class ClientAddresses:
         return hop.site if hop is not None else None
 
     def _hop(self, text: str) -> _Hop | None:
-        # Whatever is longer is no address, and not worth the memory.
+        # A longer text is no address, and must not fill the cache.
         return self._remembered(text) if len(text) <= _LONGEST_HOP else None
 
     def _read(self, text: str) -> _Hop | None:
@@ -90,7 +89,7 @@ class ClientAddresses:
 
 
 def _for(element: str) -> str:
-    """The ``for`` of one element of ``Forwarded`` (RFC 7239, section 4); empty if it has none."""
+    """Returns ``for`` of an element of ``Forwarded`` (RFC 7239, section 4); empty without one."""
     found = ""
     for pair in element.split(";"):
         name, _, value = pair.strip().partition("=")
@@ -102,7 +101,7 @@ def _for(element: str) -> str:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """An address, with or without a port; IPv6 then, and in ``Forwarded``, in brackets."""
+    """Parses an address, with or without a port; IPv6 with a port is in brackets."""
     text = text.strip()
     if text[:1] == text[-1:] == '"':
         text = text[1:-1]

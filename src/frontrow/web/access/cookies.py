@@ -1,9 +1,8 @@
-"""The pages' credentials: cookies that no script can read and that count on same-origin calls only.
+"""Credentials of the pages: cookies that no script can read, valid on same-origin calls only.
 
-Who one is (a user key), one's place in the line of each concert (its queue token), an operator's
-session; and a sign-in on its way. ``Authorization`` goes before all of them. Under https their
-names begin with ``__Host-``, so that no other site of the domain can set them (RFC 6265bis,
-4.1.3.2).
+A user key, a queue token for each concert, an operator's session, and a sign-in attempt. A call
+with ``Authorization`` ignores them. Under https their names begin with ``__Host-``, so that no
+other host of the domain can set them (RFC 6265bis, 4.1.3.2).
 """
 
 import re
@@ -23,12 +22,12 @@ _HOST = "__Host-"
 _HOST_NAME = re.compile(r"[a-z0-9.:\[\]-]{1,255}")
 
 CONCERT_HEADER = b"frontrow-concert"
-"""Says whose concert's place makes a call that has no concert in its path."""
+"""The concert whose place makes a call that has no concert in its path."""
 
 _USER_SECONDS = 400 * 86_400  # the longest that browsers keep one
 _PLACE_SECONDS = 30 * 86_400
 MOST_PLACES = 8
-"""So many tokens fit into the header lines that servers take. Joining again gives one back."""
+"""Tokens that fit into a header line of the usual limit. Joining again restores a dropped one."""
 
 _SAFE = {"GET", "HEAD"}
 _READS_PLACE = {Who.TOKEN, Who.ADMITTED, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
@@ -36,7 +35,7 @@ _READS_USER = {Who.USER, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
 
 
 def credential(ask: Ask, who: Who) -> bytes:
-    """The credential that a call of a page brings along: of the concert's place, else of the user.
+    """Returns the credential in the cookies: of the concert's place, else of the user.
 
     Raises:
         CredentialMissing: there is none, or the call may come from another site.
@@ -59,7 +58,7 @@ def credential(ask: Ask, who: Who) -> bytes:
 
 
 def is_same_origin(ask: Ask) -> bool:
-    """Whether a call surely comes from a page of this server, or from nobody's page if it is safe.
+    """Whether a call comes from a page of this server, or, for a safe method, from no page.
 
     Browsers send ``Origin`` with every unsafe request, and ``Sec-Fetch-Site`` with all of them.
     """
@@ -73,7 +72,7 @@ def is_same_origin(ask: Ask) -> bool:
 
 
 def check_same_origin(ask: Ask) -> None:
-    """Lets nobody but a page of this server set cookies.
+    """Checks that a call that sets cookies comes from a page of this server.
 
     Raises:
         NotAllowed: it may come from another site.
@@ -83,17 +82,17 @@ def check_same_origin(ask: Ask) -> None:
 
 
 def set_user(ask: Ask, response: Response, user_key: str, seconds: int = _USER_SECONDS) -> None:
-    """Lets the browser make its calls as this user."""
+    """Sets the cookie of a user key."""
     _set(ask, response, USER, user_key, seconds)
 
 
 def set_attempt(ask: Ask, response: Response, kept: str, seconds: int) -> None:
-    """Lets the browser keep a sign-in that is on its way."""
+    """Sets the cookie of a sign-in attempt."""
     _set(ask, response, _ATTEMPT, kept, seconds)
 
 
 def set_place(ask: Ask, response: Response, concert_id: UUID, token: str) -> None:
-    """Lets the browser act for a place; the oldest places beyond what fits are dropped."""
+    """Sets the cookie of a queue token; drops the oldest beyond ``MOST_PLACES``."""
     name = _PLACE + concert_id.hex
     others = [other for other in places(ask) if other != concert_id]
     for other in others[: max(0, len(others) + 1 - MOST_PLACES)]:
@@ -102,54 +101,54 @@ def set_place(ask: Ask, response: Response, concert_id: UUID, token: str) -> Non
 
 
 def set_operator(ask: Ask, response: Response, session: str, seconds: int) -> None:
-    """Lets the browser make the operator's calls for a while."""
+    """Sets the cookie of an operator's session."""
     _set(ask, response, OPERATOR, session, seconds)
 
 
 def drop_place(ask: Ask, response: Response, concert_id: UUID) -> None:
-    """Makes the browser forget a place."""
+    """Drops the cookie of a queue token."""
     _set(ask, response, _PLACE + concert_id.hex, "", 0)
 
 
 def drop_user(ask: Ask, response: Response) -> None:
-    """Makes the browser forget the user and all places."""
+    """Drops the cookies of the user key and of all queue tokens."""
     for concert_id in places(ask):
         drop_place(ask, response, concert_id)
     _set(ask, response, USER, "", 0)
 
 
 def drop_operator(ask: Ask, response: Response) -> None:
-    """Makes the browser forget the operator."""
+    """Drops the cookie of the operator's session."""
     _set(ask, response, OPERATOR, "", 0)
 
 
 def drop_attempt(ask: Ask, response: Response) -> None:
-    """Makes the browser forget a sign-in."""
+    """Drops the cookie of a sign-in attempt."""
     _set(ask, response, _ATTEMPT, "", 0)
 
 
 def attempt(ask: Ask) -> str | None:
-    """The sign-in that the browser has on its way, if the call comes from a page of this server."""
+    """Returns the sign-in attempt of a same-origin call, if there is one."""
     return _read(ask, _ATTEMPT) if is_same_origin(ask) else None
 
 
 def user_key(ask: Ask) -> str | None:
-    """The user key that the browser has, if the call comes from a page of this server."""
+    """Returns the user key of a same-origin call, if there is one."""
     return _read(ask, USER) if is_same_origin(ask) else None
 
 
 def operator_session(ask: Ask) -> str | None:
-    """The operator's session that the browser has, if the call comes from a page of this server."""
+    """Returns the operator's session of a same-origin call, if there is one."""
     return _read(ask, OPERATOR) if is_same_origin(ask) else None
 
 
 def place_token(ask: Ask, concert_id: UUID) -> str | None:
-    """The browser's token for a concert, if the call comes from a page of this server."""
+    """Returns the queue token of a same-origin call for a concert, if there is one."""
     return _read(ask, _PLACE + concert_id.hex) if is_same_origin(ask) else None
 
 
 def places(ask: Ask) -> list[UUID]:
-    """The concerts that the browser has places of, oldest first."""
+    """Returns the concerts whose queue tokens the browser has, oldest first."""
     prefix = (_HOST if _is_secure(ask) else "") + _PLACE
     found = []
     for name in cookies_of(ask.request) if is_same_origin(ask) else ():
@@ -161,19 +160,19 @@ def places(ask: Ask) -> list[UUID]:
 
 
 def is_https(request: Request) -> bool:
-    """Whether a request, or the proxy before us, says that it came over TLS.
+    """Whether a request came over TLS, as its scheme or the proxy says.
 
-    A client that lies about it is only held to stricter rules.
+    A client that claims so falsely is only held to stricter rules.
     """
-    told = request.headers.get_first(b"x-forwarded-proto")
-    return told == b"https" or request.scope.get("scheme") == "https"
+    forwarded = request.headers.get_first(b"x-forwarded-proto")
+    return forwarded == b"https" or request.scope.get("scheme") == "https"
 
 
 def _concert_of(request: Request) -> UUID | None:
     route: dict[str, str | None] | None = request.route_values
     in_path = (route or {}).get("concert_id")
-    told = request.headers.get_first(CONCERT_HEADER) or b""
-    return _uuid(in_path or told.decode("latin-1"))
+    header = request.headers.get_first(CONCERT_HEADER) or b""
+    return _uuid(in_path or header.decode("latin-1"))
 
 
 def _uuid(text: str) -> UUID | None:
@@ -184,20 +183,20 @@ def _uuid(text: str) -> UUID | None:
 
 
 def own_origin(ask: Ask) -> str | None:
-    """The origin at which the browser has this server; ``None`` where its Host is none."""
-    told = ask.services.settings.public_origin
-    if told is not None:
-        return told
+    """Returns the origin of this server for the browser; ``None`` if its Host is invalid."""
+    public_origin = ask.services.settings.public_origin
+    if public_origin is not None:
+        return public_origin
     host = (ask.request.headers.get_first(b"host") or b"").decode("latin-1").lower()
     scheme = "https" if is_https(ask.request) else "http"
     return f"{scheme}://{host}" if _HOST_NAME.fullmatch(host) else None
 
 
 def _own_origins(ask: Ask) -> tuple[bytes, ...]:
-    """The origins of this server's pages. A proxy that ends TLS may not say so."""
-    told = ask.services.settings.public_origin
-    if told is not None:
-        return (told.encode(),)
+    """Returns the origins of this server's pages: both schemes, as a proxy may hide its TLS."""
+    public_origin = ask.services.settings.public_origin
+    if public_origin is not None:
+        return (public_origin.encode(),)
     host = (ask.request.headers.get_first(b"host") or b"").lower()
     if is_https(ask.request):
         return (b"https://" + host,)
@@ -205,14 +204,14 @@ def _own_origins(ask: Ask) -> tuple[bytes, ...]:
 
 
 def _is_secure(ask: Ask) -> bool:
-    """Whether the browser has this page over https: then it has the cookies of that name only."""
-    told = ask.services.settings.public_origin or ""
-    origin = ask.request.headers.get_first(b"origin") or told.encode()
+    """Whether the browser has this page over https: then only ``__Host-`` cookies count."""
+    public_origin = ask.services.settings.public_origin or ""
+    origin = ask.request.headers.get_first(b"origin") or public_origin.encode()
     return origin.startswith(b"https://") or is_https(ask.request)
 
 
 def _read(ask: Ask, name: str) -> str | None:
-    """A cookie. A safe request may not tell that it came over TLS: then either name will do."""
+    """Returns a cookie, by its ``__Host-`` name first; without TLS the plain name counts too."""
     found = cookies_of(ask.request)
     value = found.get(_HOST + name)
     if value is None and not _is_secure(ask):

@@ -1,8 +1,8 @@
-"""How often one may ask: by address, by user, for a new account, with a wrong operator's key.
+"""Rate limits: by address, by user, for new guest accounts, for wrong operator keys.
 
-The buckets are this process's own. Requests of one address come over many connections, which are
-spread over the processes: each process gives an address its share. A user has one connection or
-two: each process gives a user the whole.
+Each process has its own buckets. Requests of one address come over many connections, spread over
+all processes, so that each process allows an address its share. A user has one or two connections,
+so that each process allows a user the whole limit.
 """
 
 import math
@@ -26,13 +26,13 @@ _MINUTE = 60
 
 
 class Limit:
-    """One limit: what it leaves, what it refuses, and how that is told.
+    """One limit, with its headers, metric and log event.
 
     Args:
-        by: its name, in headers, metrics and the log.
-        per_second: requests of one key on end.
-        burst: requests of one key at once.
-        most_keys: bounds the memory.
+        by: name in headers, metrics and the log.
+        per_second: sustained rate of one key, in requests.
+        burst: burst size of one key, in requests.
+        most_keys: most keys stored.
     """
 
     def __init__(self, by: str, *, per_second: float, burst: int, most_keys: int) -> None:
@@ -42,43 +42,43 @@ class Limit:
         self._token_seconds = math.ceil(self._buckets.token_ns / SECOND)
         self._policy = f'"{by}";q={burst};w={whole_seconds}'.encode()
         self._half = burst / 2
-        self._told = lru_cache(4096)(self._tell)
+        self._headers_of = lru_cache(4096)(self._headers)
         self._refusals = RATE_LIMITED.labels(by)
         self._logged_at = -math.inf
         self._since_logged = 0
 
-    def take(self, ask: Ask, key: int | str, *, tells: bool = False) -> None:
+    def take(self, ask: Ask, key: int | str, *, reported: bool = False) -> None:
         """Counts one request.
 
         Args:
-            ask: its answer tells what is left, if that is less than half, and if it ``tells``.
-            key: whose it is: an address, or the integer of a user's id.
-            tells: whether an answer that isn't this refusal tells anything. What few need to hear
-                isn't told with each of all answers: two headers cost as much as the counting.
+            ask: gets the headers for its response.
+            key: an address, or the integer of a user's id.
+            reported: whether successful responses have the headers too, once less than half of the
+                limit is left. Two headers cost as much as the counting, so few responses do.
 
         Raises:
-            RateLimited: it is one too many.
+            RateLimited: the limit is exceeded.
         """
         try:
             left = self._buckets.take(key)
         except Empty as empty:
             raise self._refuse(ask, key, empty) from None
-        if tells and left < self._half:
-            ask.rate_limit = self._told(left)
+        if reported and left < self._half:
+            ask.rate_limit = self._headers_of(left)
 
     def check(self, ask: Ask, key: int | str) -> None:
-        """Counts nothing.
+        """Checks that a request is within the limit; counts nothing.
 
         Raises:
-            RateLimited: one request would be one too many.
+            RateLimited: it is not.
         """
         try:
             self._buckets.check(key)
         except Empty as empty:
             raise self._refuse(ask, key, empty) from None
 
-    def _tell(self, left: int) -> tuple[bytes, bytes]:
-        """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11)."""
+    def _headers(self, left: int) -> tuple[bytes, bytes]:
+        """Returns RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11)."""
         return self._policy, f'"{self.by}";r={left};t={self._token_seconds}'.encode()
 
     def _refuse(self, ask: Ask, key: int | str, empty: Empty) -> RateLimited:
@@ -94,7 +94,7 @@ class Limit:
 
 
 class Limits:
-    """All limits of one process; each is off where the settings say 0."""
+    """All limits of one process; 0 in the settings turns one off."""
 
     def __init__(self, settings: Settings) -> None:
         self._client_of = ClientAddresses(settings).of
@@ -122,36 +122,36 @@ class Limits:
         )
 
     def count_request(self, ask: Ask) -> None:
-        """Counts a request to its address, before anything else is done with it.
+        """Counts a request against its address, before anything else.
 
         Raises:
-            RateLimited: one too many.
+            RateLimited: the limit is exceeded.
         """
         ask.address = self._client_of(ask.request.scope)
         if ask.address is not None and self._address is not None:
             self._address.take(ask, ask.address)
 
     def count_user(self, ask: Ask) -> None:
-        """Counts a request to the user whose key or token it has.
+        """Counts a request against the user of its key or token.
 
         Raises:
-            RateLimited: one too many.
+            RateLimited: the limit is exceeded.
         """
         if self._user is not None:
             user_id = ask.user or ask.queue_token.user_id
-            self._user.take(ask, user_id.int, tells=True)
+            self._user.take(ask, user_id.int, reported=True)
 
     def count_guest(self, ask: Ask) -> None:
-        """Counts the making of an account to its address.
+        """Counts a new guest account against its address.
 
         Raises:
-            RateLimited: one too many.
+            RateLimited: the limit is exceeded.
         """
         if ask.address is not None and self._guest is not None:
             self._guest.take(ask, ask.address)
 
     def check_credential(self, ask: Ask) -> None:
-        """Looks whether an operator's key from this address may be tried at all.
+        """Checks that an operator key from this address may be tried.
 
         Raises:
             RateLimited: too many were wrong.
@@ -160,17 +160,17 @@ class Limits:
             self._credential.check(ask, ask.address)
 
     def count_wrong_credential(self, ask: Ask) -> None:
-        """Counts a wrong operator's key to its address.
+        """Counts a wrong operator key against its address.
 
         Raises:
-            RateLimited: one too many.
+            RateLimited: the limit is exceeded.
         """
         if ask.address is not None and self._credential is not None:
             self._credential.take(ask, ask.address)
 
 
 def _named(key: int | str) -> str:
-    """A key as the log tells it: an address, or a user's id."""
+    """Returns a key as it is logged: an address, or a user's id."""
     return str(UUID(int=key)) if isinstance(key, int) else key
 
 

@@ -1,8 +1,8 @@
-"""Token buckets by key: so many requests at once, so many a second on end.
+"""Token buckets by key: a burst size and a sustained rate.
 
-Each bucket is one number, the time at which it will be full again (the generic cell rate algorithm
-of ITU-T I.371: its theoretical arrival time). Times are nanoseconds of the monotonic clock, as
-integers: nothing is lost by rounding, however long a process lives.
+A bucket is stored as one number, the time at which it will be full again (the theoretical arrival
+time of the generic cell rate algorithm, ITU-T I.371). Times are integers, in nanoseconds of the
+monotonic clock, so that no rounding error adds up.
 """
 
 from collections.abc import Callable, Hashable
@@ -15,21 +15,22 @@ class Empty(Exception):
     """The bucket has no token left."""
 
     def __init__(self, wait_ns: int) -> None:
-        super().__init__(f"the next token comes in {wait_ns} ns")
+        super().__init__(f"the next token is available in {wait_ns} ns")
         self.wait_ns = wait_ns
 
 
 class Buckets:
-    """Buckets of one size. A key that isn't known has a full one.
+    """Buckets of one size; an unknown key has a full bucket.
 
-    At least the ``most_keys // 2`` keys that took a token last are remembered, and never more than
-    ``most_keys``. What is forgotten is full again: whoever has so many keys needs no more tokens.
+    At least the ``most_keys // 2`` keys that took a token last are stored, and at most
+    ``most_keys``. A key that is dropped has a full bucket again; a client with that many keys gains
+    nothing from it.
 
     Args:
-        per_second: tokens that a bucket gets, up to its size.
-        burst: its size in tokens.
-        most_keys: bounds the memory.
-        clock: a monotonic clock in nanoseconds.
+        per_second: refill rate of a bucket, in tokens.
+        burst: size of a bucket, in tokens.
+        most_keys: most keys stored.
+        clock: a monotonic clock, in nanoseconds.
     """
 
     def __init__(
@@ -41,12 +42,12 @@ class Buckets:
         clock: Callable[[], int] = monotonic_ns,
     ) -> None:
         self.token_ns = max(1, round(SECOND / per_second))
-        """In how many nanoseconds a bucket gets a token."""
+        """Time in which a bucket gets one token."""
         self.burst = burst
         self._size_ns = burst * self.token_ns
         self._generation = max(1, most_keys // 2)
         self._clock = clock
-        # Two generations: when the young one is grown, the old one is let go, all of it at once.
+        # Two generations: when the young one is full, the old one is dropped as a whole.
         self._young: dict[Hashable, int] = {}
         self._old: dict[Hashable, int] = {}
 
@@ -54,10 +55,10 @@ class Buckets:
         return len(self._young) + len(self._old)
 
     def take(self, key: Hashable) -> int:
-        """Takes a token. How many are left.
+        """Takes a token, and returns the number of tokens left.
 
         Raises:
-            Empty: there is none; nothing is taken.
+            Empty: the bucket is empty; nothing is taken.
         """
         now = self._clock()
         left_ns = self._left_ns(key, now)
@@ -69,19 +70,19 @@ class Buckets:
         return left_ns // self.token_ns
 
     def check(self, key: Hashable) -> None:
-        """Takes nothing.
+        """Checks that a token could be taken; takes none.
 
         Raises:
-            Empty: there is no token that could be taken.
+            Empty: the bucket is empty.
         """
         self._left_ns(key, self._clock())
 
     def _left_ns(self, key: Hashable, now: int) -> int:
-        """What is left once a token is taken, as the time in which the bucket gets it."""
+        """Returns the content of a bucket after a token is taken, as its refill time."""
         full_at = self._young.get(key)
         if full_at is None:
             full_at = self._old.get(key, now)
-        # Not with max(): this is done for each request, and that takes three times as long.
+        # Not max(), which takes three times as long: this runs for each request.
         left_ns = self._size_ns - self.token_ns - (full_at - now if full_at > now else 0)
         if left_ns < 0:
             raise Empty(-left_ns)
