@@ -67,7 +67,7 @@ async def test_killed_in_the_middle() -> None:
         beside = await asyncio.to_thread(house.frontrow, "cancel-show", show_id)
         assert beside.returncode == 0, beside.stdout + beside.stderr
         assert beside.stdout == (
-            f"cancelled: {BUYERS:,} of {BUYERS:,} purchases refunded, {BUYERS * PRICE:,} in all; "
+            f"cancelled: {BUYERS:,} of {BUYERS:,} payments refunded, {BUYERS * PRICE:,} in total; "
             f"{BUYERS:,} seats\n"
         )
         done = await house.operate("GET", path)

@@ -45,7 +45,7 @@ async def test_it_asks_first(database: Database) -> None:
         assert (await services.cancellations.at_stake(show_id)).cancelled_at is None
     agreed = await run(database, show_id, says="y\n")
     assert agreed.exit_code == 0
-    assert agreed.output.endswith("cancelled: 3 of 3 purchases refunded, 150,000 in all; 3 seats\n")
+    assert agreed.output.endswith("cancelled: 3 of 3 payments refunded, 150,000 in total; 3 seats\n")
 
 
 async def test_interrupted_and_run_again(
@@ -71,7 +71,7 @@ async def test_interrupted_and_run_again(
     for _ in range(2):
         done = await run(database, show_id)
         assert done.exit_code == 0
-        assert done.output == "cancelled: 10 of 10 purchases refunded, 500,000 in all; 10 seats\n"
+        assert done.output == "cancelled: 10 of 10 payments refunded, 500,000 in total; 10 seats\n"
 
 
 async def test_no_such_show(database: Database) -> None:

@@ -52,7 +52,7 @@ async def test_export_and_erase(database: Database, tmp_path: Path) -> None:
     refused = await run(database, "users", "erase", who, "--yes")
     assert (refused.exit_code, refused.stderr) == (
         2,
-        f"frontrow: {who} has 50,000 KRW left: have it paid out, or add --force\n",
+        f"frontrow: {who} has a balance of 50,000 KRW: have it paid out, or add --force\n",
     )
     assert (await lines(database, "users", "export", who))[0] == written
     assert await lines(database, "users", "erase", who, "--yes", "--force") == [f"erased {who}"]
@@ -83,9 +83,9 @@ async def test_prune(database: Database) -> None:
         await services.users.revoke_keys(guest.user_id)
     await pass_time(database, 3 * 86_400)
     assert _counts(await lines(database, "prune")) == ["0", "0", "0"]
-    for option, did in (("--dry-run", "would drop"), ("--older-than-days=2", "dropped")):
+    for option, did in (("--dry-run", "would delete"), ("--older-than-days=2", "deleted")):
         printed = await lines(database, "prune", "--older-than-days=2", option)
-        assert printed[0] == f"{did} what was over for 2 days"
+        assert printed[0] == f"{did} what ended more than 2 days ago"
         assert _counts(printed) == ["1", "1", "1"]
     assert (await run(database, "audit")).exit_code == 0
 

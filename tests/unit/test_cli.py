@@ -190,9 +190,9 @@ CONCERT = "6a1b2c3d-0000-4000-8000-000000000001"
 @pytest.mark.parametrize(
     ("arguments", "days", "says"),
     [
-        ([], 90, "dropped what was over for 90 days"),
-        (["--older-than-days", "30"], 30, "dropped what was over for 30 days"),
-        (["--dry-run"], 90, "would drop what was over for 90 days"),
+        ([], 90, "deleted what ended more than 90 days ago"),
+        (["--older-than-days", "30"], 30, "deleted what ended more than 30 days ago"),
+        (["--dry-run"], 90, "would delete what ended more than 90 days ago"),
     ],
 )
 def test_prune_reports(
@@ -225,7 +225,7 @@ def test_prune_keeps_everything() -> None:
     result = run("prune", FRONTROW_RETENTION_DAYS="0")
     assert (result.exit_code, result.stdout) == (
         0,
-        "FRONTROW_RETENTION_DAYS is 0: everything is kept\n",
+        "FRONTROW_RETENTION_DAYS is 0: nothing is deleted\n",
     )
 
 

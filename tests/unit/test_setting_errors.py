@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from frontrow.cli.setting_errors import allowed, in_words
+from frontrow.cli.setting_errors import allowed, describe
 from frontrow.settings import Settings
 
 ALGORITHMS = "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or ES512"
@@ -15,7 +15,7 @@ def said(**given: Any) -> list[str]:
     """What is said of settings that are refused."""
     with pytest.raises(ValidationError) as refused:
         Settings(**given)
-    return in_words(refused.value)
+    return describe(refused.value)
 
 
 @pytest.mark.parametrize(

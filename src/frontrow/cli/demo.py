@@ -1,4 +1,4 @@
-"""Three concerts to try Frontrow with, one for each admission policy; all invented."""
+"""Three invented demo concerts, one for each basic admission policy."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _ZONE = ZoneInfo("Asia/Seoul")
 
 
 class _Demo(NamedTuple):
-    """A concert, its line, and the key that makes it once."""
+    """A concert, its waiting room, and the idempotency key that creates it once."""
 
     idempotency_key: str
     concert: NewConcert
@@ -24,11 +24,11 @@ class _Demo(NamedTuple):
 
 
 async def seed(database_url: str, *, currency: str = "KRW") -> None:
-    """Puts the demo concerts on sale; one that is already stays as it is, whatever its dates.
+    """Creates the demo concerts; existing ones stay as they are.
 
     Args:
         database_url: a migrated database.
-        currency: of an installation that has none yet; else its own is used.
+        currency: the currency of a new installation; an existing one keeps its own.
 
     Raises:
         OSError, asyncpg.PostgresError: the database can't be reached or isn't migrated.
@@ -42,12 +42,12 @@ async def seed(database_url: str, *, currency: str = "KRW") -> None:
             try:
                 await concerts.create(demo.concert, demo.room, demo.idempotency_key)
             except IdempotencyKeyReused:
-                # Seeded on an earlier day, with that day's dates.
+                # Created on an earlier day, with other dates.
                 continue
 
 
 def _demos(today: date, currency: str) -> list[_Demo]:
-    """The demo concerts, playing in the weeks after ``today``."""
+    """Returns the demo concerts, in the weeks after ``today``."""
     return [
         _Demo(
             "demo:open",

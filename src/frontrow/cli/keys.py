@@ -1,4 +1,4 @@
-"""The commands about the keys that sign: ``frontrow keys`` and ``frontrow tickets public-key``."""
+"""The commands about signing keys: ``frontrow keys`` and ``frontrow tickets public-key``."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,16 +18,16 @@ from frontrow.errors import KeyInUse, NotFound
 
 @click.group()
 def keys() -> None:
-    """Show, rotate and retire the keys that sign queue tokens, tickets and challenges.
+    """List, rotate and retire the signing keys of queue tokens, tickets and challenges.
 
-    All of it works beside a running server, found by the same option as that.
+    These commands also work beside a running server with the same database options.
     """
 
 
 @keys.command("list")
 @database_options
 def list_keys(**given: object) -> None:
-    """Show all keys; their secrets are never shown."""
+    """List all keys without their secrets."""
     _print_keys(_rotate(given, lambda rotation, database: rotation.key_states(database)))
 
 
@@ -37,13 +37,13 @@ def list_keys(**given: object) -> None:
     type=click.Choice(["token", "ticket", "challenge"]),
     default="token",
     show_default=True,
-    help="What the new key is to sign.",
+    help="What the new key will sign.",
 )
 @database_options
 def rotate_key(purpose: str, **given: object) -> None:
-    """Let another key sign, in a few seconds, when every process knows it.
+    """Add a key that starts to sign after a few seconds, when every process has read it.
 
-    What the key before has signed goes on working until that one is retired.
+    What the previous key signed stays valid until that key is retired.
     """
     key, _ = _rotate(given, lambda rotation, database: rotation.rotate_key(database, purpose))
     _print_keys([key])
@@ -53,7 +53,7 @@ def rotate_key(purpose: str, **given: object) -> None:
 @click.argument("key_id")
 @database_options
 def retire_key(key_id: str, **given: object) -> None:
-    """Retire a key: what it has signed is refused within a second."""
+    """Retire a key: within a second, what it signed is refused."""
     try:
         _rotate(given, lambda rotation, database: rotation.retire_key(database, key_id))
     except NotFound:
@@ -63,7 +63,7 @@ def retire_key(key_id: str, **given: object) -> None:
 
 
 def _rotate(given: Mapping[str, object], do: Callable[[Any, Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what it does
-    """What a function of ``frontrow.rotation`` gives on the live database."""
+    """Runs a function of ``frontrow.rotation`` on the live database."""
     settings = settings_from(**given)
     logs.configure(settings.log_format, settings.log_level)
 
@@ -85,13 +85,13 @@ def _print_keys(states: Sequence[Any]) -> None:
 
 
 @tickets.command("public-key")
-@click.option("--jwks", is_flag=True, help="As a JWK set instead of PEM.")
+@click.option("--jwks", is_flag=True, help="Print a JWK set instead of PEM.")
 @database_options
 def public_key(jwks: bool, **given: object) -> None:
-    """Print every public key that a genuine ticket may bear; never a private one.
+    """Print the public keys of genuine tickets.
 
-    One behind another: the keys before that aren't retired, the one that signs, and any that is
-    coming. Print them again after each rotation.
+    In this order: previous keys that aren't retired, the signing key, and a coming one. Print them
+    again after each rotation.
 
     \b
     Examples:

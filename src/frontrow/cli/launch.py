@@ -1,4 +1,4 @@
-"""What ``frontrow serve`` starts, in which order, and stops in the opposite one.
+"""Starts what ``frontrow serve`` needs, in order, and stops it in reverse order.
 
 Signals, the port, the database, its schema, the operator's key, the environment of the workers, the
 workers. Each step undoes itself when a later one fails.
@@ -35,7 +35,7 @@ from frontrow.errors import SetupError
 from frontrow.settings import Settings
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Workers of a killed server end within a second; their port is worth that wait.
+# The workers of a killed server end within a second and then free the port.
 PORT_PATIENCE_SECONDS = 2.0
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Access:
-    """One database, as the application and as the owner of the schema."""
+    """The URLs of one database: as the application and as the owner of the schema."""
 
     app_url: str
     owner_url: str
@@ -53,9 +53,15 @@ class Access:
 def serve(
     settings: Settings, *, demo: bool, announce: Callable[[Sequence[tuple[str, str]]], None]
 ) -> None:
-    """Start everything, serve until a signal, stop everything. Raises SetupError.
+    """Starts everything, serves until a signal, and stops everything.
 
-    ``announce`` is told (name, value) lines for the operator once the application answers.
+    Args:
+        settings: the settings of the server.
+        demo: whether to create the demo concerts.
+        announce: called with (name, value) lines for the operator when the application answers.
+
+    Raises:
+        SetupError: the server can't start.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -68,7 +74,7 @@ def serve(
                 _environment(settings, access.app_url, key, listening.getsockname()[1])
             )
             lines = _lines(settings, access, durability, key if made else None)
-            # Not at the top: the metrics library looks at the environment when it is imported.
+            # Imported here: the metrics library reads the environment when it is imported.
             run = import_module("frontrow.web.server.workers").run
             run(settings, listening, lambda: announce(lines))
         except KeyboardInterrupt:
@@ -76,12 +82,12 @@ def serve(
 
 
 def mock(settings: Settings, *, announce: Callable[[Sequence[tuple[str, str]]], None]) -> None:
-    """Serve the mock of the API until a signal. Raises SetupError."""
+    """Serves the mock of the API until a signal. Raises SetupError."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_ending_signals())
             listening = stack.enter_context(listen(settings))
-            listening.listen()  # who reads the address may call it at once
+            listening.listen()  # a reader of the announced address may call it at once
             base = _base_url(settings.host, listening.getsockname()[1])
             announce([("Mock", f"{base}/api/v1"), ("API", f"{base}/docs")])
             import_module("frontrow.web.server.workers").run_mock(settings, listening)
@@ -90,23 +96,23 @@ def mock(settings: Settings, *, announce: Callable[[Sequence[tuple[str, str]]], 
 
 
 def migrate_database(settings: Settings) -> list[str]:
-    """Migrate the database that the settings mean, running or not; the migrations that ran."""
+    """Migrates the database of the settings, running or not. Returns the applied migrations."""
     with _found(settings, make=True) as access:
         return asyncio.run(_migrate(access, settings))
 
 
 def back_up(settings: Settings, file: Path) -> int:
-    """Write the database that is meant, running or not, into a file; how many bytes it takes."""
+    """Backs up the database, running or not, into a file. Returns its size in bytes."""
     with _found(settings, make=False) as access:
         return backup.dump(access.owner_url, file)
 
 
 @contextlib.contextmanager
 def restored(settings: Settings, file: Path) -> Iterator[str]:
-    """The URL of the database that a backup was put into, brought up to date. It must be empty."""
+    """Restores a backup into an empty database and migrates it. Yields the database's URL."""
     folder = DataDirectory(settings.data_dir)
     if settings.database_url is None and folder.database.exists():
-        msg = f"there is a database in {folder.path}: a backup goes into a new --data-dir"
+        msg = f"there is a database in {folder.path}: restore into a new --data-dir"
         raise SetupError(msg)
     backup.check(file)
     with _database(settings) as access:
@@ -118,7 +124,7 @@ def restored(settings: Settings, file: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def live_database(settings: Settings) -> Iterator[str]:
-    """The URL of the migrated database that is meant; the embedded one started if need be."""
+    """Yields the URL of the migrated database of the settings; starts an embedded one if needed."""
     with _found(settings, make=False) as access:
         asyncio.run(_check_current(access.app_url, settings))
         yield access.app_url
@@ -126,7 +132,7 @@ def live_database(settings: Settings) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _found(settings: Settings, *, make: bool) -> Iterator[Access]:
-    """The database that is meant: as it runs already, or started; made only where that is asked."""
+    """Yields the database of the settings, running or started; creates it only with ``make``."""
     running = None if settings.database_url else running_urls(settings.data_dir)
     if running is not None:
         yield Access(owner_url=running[0], app_url=running[1], description="")
@@ -138,7 +144,7 @@ def _found(settings: Settings, *, make: bool) -> Iterator[Access]:
 
 
 def _check_there(settings: Settings) -> None:
-    """An embedded database isn't made only to be looked at."""
+    """Raises SetupError if the embedded database doesn't exist."""
     folder = DataDirectory(settings.data_dir)
     if settings.database_url is None and not folder.database.exists():
         msg = f"there is no database in {folder.path}: start frontrow serve first"
@@ -147,7 +153,7 @@ def _check_there(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def listen(settings: Settings) -> Iterator[socket.socket]:
-    """A socket bound to the address, before anything else is started. Raises SetupError."""
+    """Yields a socket bound to the address of the settings. Raises SetupError."""
     address = f"{settings.host}:{settings.port}"
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
@@ -177,14 +183,14 @@ def listen(settings: Settings) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def _ending_signals() -> Iterator[None]:
-    """Make the ending signals raise KeyboardInterrupt, once: the end itself isn't interrupted."""
+    """Makes the ending signals raise KeyboardInterrupt once; shutdown isn't interrupted again."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         for number in taken:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    # Started with nohup, a hang-up is ignored, and stays so.
+    # A signal that is ignored, such as SIGHUP under nohup, stays ignored.
     taken = [n for n in ENDING_SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, interrupt) for number in taken}
     try:
@@ -196,7 +202,7 @@ def _ending_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _database(settings: Settings) -> Iterator[Access]:
-    """The named database, or the embedded one for as long as the block lasts."""
+    """Yields the external database, or the embedded one while the block runs."""
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
         owner = settings.migration_database_url
@@ -225,7 +231,7 @@ async def _prepare(access: Access, settings: Settings, *, demo: bool) -> Durabil
     await _migrate(access, settings)
     connection = await connect(access.app_url, timeout_seconds=settings.connect_timeout_seconds)
     try:
-        # Each worker sees to it too, where it would be a traceback.
+        # Each worker checks it too, but there a failure would be a traceback.
         agree = import_module("frontrow.concerts.service").agree_on_currency
         await agree(connection, settings.currency)
         durability = await read_durability(connection)
@@ -250,7 +256,7 @@ async def _check_current(url: str, settings: Settings) -> None:
 
 
 def _operator_key(settings: Settings) -> tuple[str, bool]:
-    """The operator's key, and whether it was made just now."""
+    """Returns the operator key, and whether it was created now."""
     if settings.operator_key is not None:
         return settings.operator_key.get_secret_value(), False
     directory = DataDirectory(settings.data_dir)
@@ -258,13 +264,13 @@ def _operator_key(settings: Settings) -> tuple[str, bool]:
         directory.prepare()
         return directory.operator_key()
     except SetupError as error:
-        msg = f"{error}; the operator key is kept there unless FRONTROW_OPERATOR_KEY is set"
+        msg = f"{error}; the operator key is stored there unless FRONTROW_OPERATOR_KEY is set"
         raise SetupError(msg) from None
 
 
 @contextlib.contextmanager
 def _environment(settings: Settings, url: str, key: str, port: int) -> Iterator[Settings]:
-    """The settings as the workers get them, in the environment; and a place for their metrics."""
+    """Puts the workers' settings into the environment, with a directory for their metrics."""
     with contextlib.ExitStack() as stack:
         folder = None
         if settings.workers > 1:
@@ -275,7 +281,7 @@ def _environment(settings: Settings, url: str, key: str, port: int) -> Iterator[
                 "port": port,
                 "database_url": SecretStr(url),
                 "operator_key": SecretStr(key),
-                # A worker never migrates, and has no use for the right to.
+                # A worker never migrates and doesn't need the right to.
                 "migration_database_url": None,
                 "metrics_dir": folder,
             }
@@ -300,7 +306,7 @@ def _set_environment(values: Mapping[str, str | None]) -> None:
 
 
 def _base_url(host: str, port: int) -> str:
-    """Where a server that listens there can be asked from this machine."""
+    """Returns the URL of a server on this address from this machine."""
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
@@ -308,7 +314,7 @@ def _base_url(host: str, port: int) -> str:
 def _lines(
     settings: Settings, access: Access, durability: Durability, new_key: str | None
 ) -> list[tuple[str, str]]:
-    """What the operator wants to know at the start."""
+    """Returns the lines announced to the operator at the start."""
     base = _base_url(settings.host, settings.port)
     lines = [
         ("Frontrow", version("frontrow")),
@@ -321,5 +327,5 @@ def _lines(
     ]
     if new_key is not None:
         file = DataDirectory(settings.data_dir).operator_key_file
-        lines += [("Operator key", new_key), ("", f"shown this once; kept in {file}")]
+        lines += [("Operator key", new_key), ("", f"shown only once; stored in {file}")]
     return lines

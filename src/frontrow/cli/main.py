@@ -1,9 +1,8 @@
 """The command ``frontrow``: its options, what it prints and its exit codes.
 
-Exit codes: 0 fine, 1 the audit found a violation or a draw isn't as it should be, 2 a wrong option
-or variable (``WrongUse`` too), 3 the server can't start, the database or a file can't be used, or
-a draw can't be fetched (``SetupError``), 4 a line hasn't been drawn yet. What starts what is in
-``launch``.
+Exit codes: 0 success, 1 the audit found a violation or a draw is wrong, 2 an invalid option or
+variable (``WrongUse`` too), 3 the server can't start, the database or a file is unusable, or a draw
+can't be fetched (``SetupError``), 4 the line has not been drawn yet. ``launch`` starts the server.
 """
 
 import asyncio
@@ -41,7 +40,7 @@ __all__ = ["INTERRUPTED", "USAGE", "main"]
 
 
 class Finding(Protocol):
-    """One invariant as ``frontrow.audit`` found it."""
+    """The result of one invariant in ``frontrow.audit``."""
 
     invariant: str
     checked: int
@@ -50,26 +49,26 @@ class Finding(Protocol):
 
 
 class DrawReport(Protocol):
-    """What ``frontrow.verification`` found of a draw."""
+    """The result of ``frontrow.verification``."""
 
     drawn: bool
     failed: int
 
     def lines(self) -> Sequence[str]:
-        """The report."""
+        """Returns the lines of the report."""
 
 
 class Commitment(click.ParamType[str]):
-    """A SHA-256 sum as a user may have noted it; in lower case."""
+    """A SHA-256 digest in hexadecimal, any case."""
 
     name = "HEX"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check it."""
-        noted = value.strip().lower()
-        if not re.fullmatch("[0-9a-f]{64}", noted):
+        """Returns the digest in lower case."""
+        digest = value.strip().lower()
+        if not re.fullmatch("[0-9a-f]{64}", digest):
             self.fail("it must be 64 hexadecimal digits", param, ctx)
-        return noted
+        return digest
 
 
 @click.group(cls=Frontrow, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,8 +76,7 @@ class Commitment(click.ParamType[str]):
 def main() -> None:
     """A booking server for concerts: a fair line, seats sold once, money that adds up.
 
-    Every option can be given as the variable that its help names. `frontrow serve` is all that is
-    needed to begin.
+    Every option can also be given as the variable in its help. Start with `frontrow serve`.
     """
 
 
@@ -100,15 +98,15 @@ main.add_command(retention_commands.users)
     is_flag=True,
     envvar="FRONTROW_DEMO",
     show_envvar=True,
-    help="Put three concerts on sale, unless they are already.",
+    help="Create three demo concerts, unless they exist.",
 )
 @option(
     "--log-format",
-    "How log lines are written [default: console].",
+    "Format of log lines [default: console].",
     click.Choice(["console", "json"]),
 )
 def serve(demo: bool, **given: object) -> None:
-    """Start the server, with a PostgreSQL of its own unless a database is named.
+    """Start the server, with an embedded PostgreSQL unless a database is given.
 
     \b
     Examples:
@@ -116,7 +114,7 @@ def serve(demo: bool, **given: object) -> None:
       frontrow serve --host 0.0.0.0 --port 80 --workers 4
       frontrow serve --database-url postgresql://frontrow:secret@db1,db2/frontrow?target_session_attrs=primary
 
-    Ctrl-C or SIGTERM lets running calls finish, then stops everything, the database last.
+    On Ctrl-C or SIGTERM running calls finish, then everything stops, the database last.
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
     logs.configure(settings.log_format, settings.log_level)
@@ -126,7 +124,7 @@ def serve(demo: bool, **given: object) -> None:
 @main.command()
 @database_options
 def migrate(**given: object) -> None:
-    """Bring the database up to date, as `frontrow serve` does when it starts.
+    """Migrate the database, as `frontrow serve` does when it starts.
 
     \b
     Example, with a role that may change the schema:
@@ -145,7 +143,7 @@ def migrate(**given: object) -> None:
 @main.command()
 @database_options
 def audit(**given: object) -> None:
-    """Check every invariant on a live database; exit 1 if one is violated.
+    """Check every invariant on a live database; exit with 1 if one is violated.
 
     \b
     Beside a running server, found by the same option:
@@ -164,8 +162,8 @@ def audit(**given: object) -> None:
 def backup(file: Path, **given: object) -> None:
     """Write the whole database into FILE, also beside a running server.
 
-    It holds one moment: all that was acknowledged before, in a state that passes the audit. The
-    file has secrets in it, the signing keys among them; it is made readable to you alone.
+    The backup is a consistent snapshot. The file contains secrets, such as the signing keys; only
+    you can read it.
 
     \b
     Examples:
@@ -183,10 +181,10 @@ def backup(file: Path, **given: object) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @database_options
 def restore(file: Path, **given: object) -> None:
-    """Put a backup into an empty database, bring it up to date and audit it.
+    """Restore a backup into an empty database, migrate it and audit it.
 
-    Exits with 1 if an invariant is violated. The operator's key isn't in the database: give it in
-    FRONTROW_OPERATOR_KEY, or the server makes a new one.
+    Exits with 1 if an invariant is violated. The database doesn't contain the operator key: set
+    FRONTROW_OPERATOR_KEY, or the server creates a new one.
 
     \b
     Examples:
@@ -202,13 +200,13 @@ def restore(file: Path, **given: object) -> None:
 
 @main.command("cancel-show")
 @click.argument("show_id", type=click.UUID)
-@click.option("--yes", is_flag=True, help="Don't ask first.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @database_options
 def cancel_show(show_id: UUID, yes: bool, **given: object) -> None:
-    """Cancel a show: nothing of it is sold any more, and every buyer is refunded.
+    """Cancel a show: end its sale and refund every payment.
 
-    Also beside a running server, found by the same option. Interrupted, it goes on when it is run
-    again, or when the server runs.
+    Also beside a running server with the same database options. After an interruption a running
+    server finishes it, or run it again.
 
     \b
     Example:
@@ -225,27 +223,27 @@ def cancel_show(show_id: UUID, yes: bool, **given: object) -> None:
         if not yes and stake.cancelled_at is None:
             click.echo(f"{stake.line()}: {stake.seats_sold:,} seats sold for {stake.revenue:,}")
             click.confirm("Cancel it and refund everybody?", abort=True)
-        with progress("refunded") as told:
-            done = asyncio.run(cancelling.cancel_show(url, show_id, told=told))
+        with progress("refunded") as update:
+            done = asyncio.run(cancelling.cancel_show(url, show_id, told=update))
     click.echo(
-        f"cancelled: {done.payments_refunded:,} of {done.payments_total:,} purchases refunded, "
-        f"{done.amount_refunded:,} in all; {done.seats_freed:,} seats"
+        f"cancelled: {done.payments_refunded:,} of {done.payments_total:,} payments refunded, "
+        f"{done.amount_refunded:,} in total; {done.seats_freed:,} seats"
     )
 
 
 @main.command("verify-draw")
 @click.argument("url")
-@option("--commitment", "The draw's commitment as you noted it before opening.", Commitment())
+@option("--commitment", "The draw's commitment as published before the opening.", Commitment())
 @option(
     "--token",
-    "Your queue token: is your place in the draw, and where? It is read here and sent to nobody.",
+    "Your queue token, to find your place in the draw. It is not sent anywhere.",
     metavar="TOKEN",
 )
 def verify_draw(url: str, commitment: str | None, token: str | None) -> None:
-    """Check a line's draw from outside, by what its server shows to everybody.
+    """Verify a line's draw with the public data of its server.
 
-    URL is the address of the draw, of its queue or of its concert. Exits with 1 if a check fails,
-    with 4 if the line hasn't been drawn yet.
+    URL is that of the draw, of its queue or of its concert. Exits with 1 if a check fails, with 4
+    if the line has not been drawn yet.
 
     \b
     Examples:
@@ -261,9 +259,9 @@ def verify_draw(url: str, commitment: str | None, token: str | None) -> None:
         own = None if token is None else verification.read_token(token, concert_id)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--token") from None
-    with progress("entries") as told:
+    with progress("entries") as update:
         report: DrawReport = verification.verify(
-            address, concert_id, commitment=commitment, own=own, fetched=told
+            address, concert_id, commitment=commitment, own=own, fetched=update
         )
     for line in report.lines():
         click.echo(line)
@@ -279,10 +277,10 @@ def verify_draw(url: str, commitment: str | None, token: str | None) -> None:
     "--port", "Port to listen on; 0 takes a free one [default: 8000].", click.IntRange(0, 65535)
 )
 def mock(**given: object) -> None:
-    """Answer every call with the examples of its documentation, without a database.
+    """Answer every call with the examples of the API document, without a database.
 
-    Requests are checked as the real server does. The header Prefer asks for any documented answer,
-    by status or by an error's code. Pages of any origin may call it.
+    Requests are checked as by the real server. The header Prefer selects a documented response by
+    status or by error code. Pages of any origin may call it.
 
     \b
     Examples:
@@ -303,7 +301,7 @@ def openapi() -> None:
 
 
 def _banner(lines: Sequence[tuple[str, str]]) -> None:
-    """Where everything is. Never wrapped: an address or a key must stay in one piece."""
+    """Prints the lines without wrapping, so that URLs and keys stay in one piece."""
     console = Console(highlight=False, soft_wrap=True)
     console.print()
     for name, value in lines:

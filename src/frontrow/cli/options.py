@@ -1,4 +1,4 @@
-"""What the commands share: options that are variables too, errors in one line, a progress bar."""
+"""Shared by the commands: options with variables, one-line errors, a progress bar."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from frontrow.cli.setting_errors import in_words
+from frontrow.cli.setting_errors import describe
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
 
@@ -23,23 +23,23 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Failure(click.ClickException):
-    """An error that is told in one line, with its own exit code."""
+    """An error that is reported in one line, with its own exit code."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        # click declares it for the class; each of ours has its own.
+        # click declares it for the class; here each instance has its own.
         vars(self)["exit_code"] = exit_code
 
     def show(self, file: IO[str] | None = None) -> None:
-        """Print the one line."""
+        """Prints the line."""
         click.echo(f"frontrow: {self.message}", file=file, err=file is None)
 
 
 class Frontrow(click.Group):
-    """The group of commands: no traceback for what the operator can put right."""
+    """The group of commands; errors that an operator can fix have no traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command."""
+        """Runs the command."""
         try:
             return super().invoke(ctx)
         except SetupError as error:
@@ -54,7 +54,7 @@ def option(
     kind: "click.ParamType[Any] | None" = None,
     metavar: str | None = None,
 ) -> Callable[[Command], Command]:
-    """An option that can also be given as its variable ``FRONTROW_…``."""
+    """Returns the decorator of an option that can also be given as its variable ``FRONTROW_…``."""
     return click.option(
         name,
         type=kind,
@@ -66,7 +66,7 @@ def option(
 
 
 def database_options(command: Command) -> Command:
-    """The two options that say which database is meant."""
+    """Adds the two options that select the database."""
     by_url = option(
         "--database-url",
         "A PostgreSQL (15 or newer) to use instead of the embedded one: "
@@ -75,7 +75,7 @@ def database_options(command: Command) -> Command:
     )
     by_folder = option(
         "--data-dir",
-        "Where the embedded database and the operator key are kept "
+        "Directory of the embedded database and the operator key "
         "[default: /var/lib/frontrow for root, the user's data folder otherwise].",
         kind=click.Path(path_type=Path),
         metavar="DIR",
@@ -84,17 +84,21 @@ def database_options(command: Command) -> Command:
 
 
 def settings_from(**given: object) -> Settings:
-    """The options over the environment over the defaults; one line names what is wrong."""
+    """Returns the settings: options take precedence over the environment, that over defaults.
+
+    Raises:
+        Failure: a setting is invalid.
+    """
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         return Settings(**chosen)
     except ValidationError as error:
-        raise Failure("; ".join(in_words(error)), USAGE) from None
+        raise Failure("; ".join(describe(error)), USAGE) from None
 
 
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on a terminal, gone when it is over; it is told how many are done, of how many."""
+    """Shows a progress bar on a terminal. Yields the function that updates it (done, total)."""
     console = Console(stderr=True)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
     with Progress(

@@ -1,4 +1,4 @@
-"""The commands about how long data is kept: ``frontrow prune`` and ``frontrow users``."""
+"""The commands about stored data: ``frontrow prune`` and ``frontrow users``."""
 
 import asyncio
 import sys
@@ -27,15 +27,15 @@ _READER_SECONDS = 300.0
     "--older-than-days",
     type=click.IntRange(1, 36_500),
     metavar="DAYS",
-    help="What was over for so long goes [default: FRONTROW_RETENTION_DAYS].",
+    help="Age in days of the data to delete [default: FRONTROW_RETENTION_DAYS].",
 )
-@click.option("--dry-run", is_flag=True, help="Only count.")
+@click.option("--dry-run", is_flag=True, help="Count only, delete nothing.")
 @database_options
 def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
-    """Drop finished places, unpaid holds and revoked user keys that are older than the retention.
+    """Delete finished places, unpaid reservations and revoked user keys older than the retention.
 
-    Never what the books are made of: transfers, payments, tickets and the reservations that were
-    paid stay. Runs beside a server; interrupted, it goes on the next time.
+    Transfers, payments, tickets and paid reservations are always kept. The command may run beside
+    a server; after an interruption run it again.
 
     \b
     Examples:
@@ -46,14 +46,14 @@ def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
     logs.configure(settings.log_format, settings.log_level)
     days = older_than_days or settings.retention_days
     if days == 0:
-        click.echo("FRONTROW_RETENTION_DAYS is 0: everything is kept")
+        click.echo("FRONTROW_RETENTION_DAYS is 0: nothing is deleted")
         return
     pruning = import_module("frontrow.retention.pruning")
-    with launch.live_database(settings) as url, progress("dropped") as told:
-        work = pruning.prune(url, older_than_days=days, dry_run=dry_run, progress=told)
+    with launch.live_database(settings) as url, progress("deleted") as update:
+        work = pruning.prune(url, older_than_days=days, dry_run=dry_run, progress=update)
         places, reservations, keys = asyncio.run(work)
-    did = "would drop" if dry_run else "dropped"
-    click.echo(f"{did} what was over for {days} days")
+    did = "would delete" if dry_run else "deleted"
+    click.echo(f"{did} what ended more than {days} days ago")
     click.echo(f"places                {places:>12,}")
     click.echo(f"unpaid reservations   {reservations:>12,}")
     click.echo(f"revoked user keys     {keys:>12,}")
@@ -61,9 +61,9 @@ def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
 
 @click.group()
 def users() -> None:
-    """Export and erase what is stored about a user.
+    """Export and erase the data of a user.
 
-    Both work beside a running server, found by the same option as that.
+    These commands also work beside a running server with the same database options.
     """
 
 
@@ -73,11 +73,11 @@ def users() -> None:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to write it; it must not be there yet [default: the standard output].",
+    help="New file to write [default: standard output].",
 )
 @database_options
 def export(user_id: UUID, output: Path | None, **given: object) -> None:
-    """Write down everything that is stored about a user, as JSON."""
+    """Export all data of a user as JSON."""
     settings = settings_from(**given)
     logs.configure(settings.log_format, settings.log_level)
     pages = import_module("frontrow.retention.export").export_pages
@@ -106,13 +106,14 @@ def export(user_id: UUID, output: Path | None, **given: object) -> None:
 
 @users.command()
 @click.argument("user_id", type=click.UUID)
-@click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option("--force", is_flag=True, help="Also with a balance, which stays in the books.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
+@click.option("--force", is_flag=True, help="Erase even with a balance, which stays in the ledger.")
 @database_options
 def erase(user_id: UUID, yes: bool, force: bool, **given: object) -> None:
-    """Erase a user: credentials, places and holds, for good.
+    """Erase a user's credentials, places and holds. It can't be undone.
 
-    Transfers, payments and tickets stay, under the user's id. Interrupted, run it again.
+    Transfers, payments and tickets are kept under the user's id. After an interruption run it
+    again.
     """
     settings = settings_from(**given)
     logs.configure(settings.log_format, settings.log_level)
@@ -129,15 +130,15 @@ def erase(user_id: UUID, yes: bool, force: bool, **given: object) -> None:
     except BalanceRemains as error:
         left = f"{error.fields['balance']:,} {settings.currency}"
         raise Failure(
-            f"{user_id} has {left} left: have it paid out, or add --force", USAGE
+            f"{user_id} has a balance of {left}: have it paid out, or add --force", USAGE
         ) from None
     click.echo(f"erased {user_id}")
     if not unlinked:
-        click.echo("a place of theirs is still to end; a running server does the rest", err=True)
+        click.echo("a place has not ended yet; a running server finishes the erasure", err=True)
 
 
 def _on_database(settings: Settings, user_id: UUID, do: Callable[[Any], Awaitable[Done]]) -> Done:
-    """Does something with a connection to the live database."""
+    """Runs an action with a connection to the live database."""
 
     async def run(url: str) -> Done:
         database = await connect(url, timeout_seconds=settings.connect_timeout_seconds)

@@ -1,4 +1,4 @@
-"""What a setting may be, and what is wrong with one, in words; never a secret's value."""
+"""Describes the allowed values of settings and invalid settings; never a secret's value."""
 
 import re
 from types import UnionType
@@ -13,14 +13,14 @@ _LOGIN = re.compile("//[^/@]*@")
 """The user and the password of a URL."""
 
 
-def in_words(error: ValidationError) -> list[str]:
-    """One line for each setting that is wrong: its variable, what is allowed, what was given."""
+def describe(error: ValidationError) -> list[str]:
+    """Returns a line for each invalid setting: its variable, the allowed and the given value."""
     return [_line(dict(found)) for found in error.errors(include_url=False)]
 
 
 def allowed(name: str) -> str:
-    """What a setting may be, as far as its type says: empty where that is any text."""
-    kinds, bounds = _taken_apart(Settings.model_fields[name])
+    """Returns the allowed values of a setting by its type; empty for any text."""
+    kinds, bounds = _parts(Settings.model_fields[name])
     choices = [choice for kind in kinds for choice in get_args(kind)]
     if choices:
         return " or ".join([", ".join(choices[:-1]), choices[-1]])
@@ -37,19 +37,19 @@ def allowed(name: str) -> str:
 def _line(found: dict[str, Any]) -> str:
     name = str(found["loc"][0])
     if found["type"] == "value_error":
-        says = str(found["ctx"]["error"])
-    elif words := allowed(name):
-        says = f"it must be {words}"
+        message = str(found["ctx"]["error"])
+    elif values := allowed(name):
+        message = f"it must be {values}"
     else:
-        says = found["msg"]
-    kinds, _ = _taken_apart(Settings.model_fields[name])
-    if says.startswith("it must be ") and SecretStr not in kinds:
-        says += f", not {_LOGIN.sub('//…@', str(found['input']))}"
-    return f"FRONTROW_{name.upper()}: {says}"
+        message = found["msg"]
+    kinds, _ = _parts(Settings.model_fields[name])
+    if message.startswith("it must be ") and SecretStr not in kinds:
+        message += f", not {_LOGIN.sub('//…@', str(found['input']))}"
+    return f"FRONTROW_{name.upper()}: {message}"
 
 
 def _bounds(bounds: list[Any]) -> str:
-    """The least and the most of a number."""
+    """Describes the bounds of a number."""
     least, under, most = (_bound(bounds, kind) for kind in ("ge", "gt", "le"))
     if least is not None:
         return f" of at least {least:,}" if most is None else f" from {least:,} to {most:,}"
@@ -59,22 +59,22 @@ def _bounds(bounds: list[Any]) -> str:
 
 
 def _bound(bounds: list[Any], kind: str) -> Any:  # noqa: ANN401 - a number, or nothing
-    """The bound of one kind, if there is one."""
+    """Returns the bound of one kind, if there is one."""
     return next((getattr(bound, kind) for bound in bounds if hasattr(bound, kind)), None)
 
 
-def _taken_apart(kind: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401 - any annotation
-    """The types that an annotation names, and what bounds them."""
+def _parts(kind: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401 - any annotation
+    """Returns the types in an annotation, and their constraints."""
     if isinstance(kind, FieldInfo):
-        kinds, bounds = _taken_apart(kind.annotation)
+        kinds, bounds = _parts(kind.annotation)
         return kinds, [*bounds, *kind.metadata]
     if get_origin(kind) is Annotated:
-        inner, *said = get_args(kind)
-        kinds, bounds = _taken_apart(inner)
-        for one in said:
+        inner, *metadata = get_args(kind)
+        kinds, bounds = _parts(inner)
+        for one in metadata:
             bounds += one.metadata if isinstance(one, FieldInfo) else [one]
         return kinds, bounds
     if get_origin(kind) in (Union, UnionType):
-        parts = [_taken_apart(part) for part in get_args(kind)]
+        parts = [_parts(part) for part in get_args(kind)]
         return [k for kinds, _ in parts for k in kinds], [b for _, bounds in parts for b in bounds]
     return [kind], []

@@ -1,4 +1,4 @@
-"""The command ``frontrow tickets verify``: a gate without a server, a database or a network."""
+"""The command ``frontrow tickets verify``: verifies codes without a server or database."""
 
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _LONGEST_LINE = 4096
 
 @click.group()
 def tickets() -> None:
-    """Verify tickets' codes offline, and print the public keys for that."""
+    """Verify ticket codes offline, and print the public keys."""
 
 
 @tickets.command("verify")
@@ -27,14 +27,14 @@ def tickets() -> None:
     multiple=True,
     required=True,
     metavar="FILE",
-    help="The accepted keys: PEM, a JWK or a JWK set. May be given several times.",
+    help="File of accepted keys: PEM, a JWK or a JWK set. May be repeated.",
 )
 def verify_codes(codes: tuple[str, ...], files: tuple[Path, ...]) -> None:
-    """Tell genuine codes of tickets from others, with the public keys alone.
+    """Verify ticket codes offline with the public keys.
 
-    Without a CODE, codes are read from the input, one a line, and each is answered at once. Exits
-    with 1 if one of them isn't genuine. Whether a ticket was let in already, or is void, only the
-    server knows.
+    Without CODE, codes are read from standard input, one per line, and each is answered at once.
+    Exits with 1 if one of them isn't genuine. Only the server knows whether a ticket is void or has
+    been checked in.
 
     \b
     Examples:
@@ -59,7 +59,7 @@ def verify_codes(codes: tuple[str, ...], files: tuple[Path, ...]) -> None:
 
 
 def _scanned() -> Iterator[str]:
-    """The lines of the input, as they come."""
+    """Yields the lines of standard input as they arrive."""
     while line := sys.stdin.buffer.readline(_LONGEST_LINE):
         if code := line.decode(errors="replace").strip():
             yield code
