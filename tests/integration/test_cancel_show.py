@@ -45,7 +45,9 @@ async def test_it_asks_first(database: Database) -> None:
         assert (await services.cancellations.at_stake(show_id)).cancelled_at is None
     agreed = await run(database, show_id, says="y\n")
     assert agreed.exit_code == 0
-    assert agreed.output.endswith("cancelled: 3 of 3 payments refunded, 150,000 in total; 3 seats\n")
+    assert agreed.output.endswith(
+        "cancelled: 3 of 3 payments refunded, 150,000 in total; 3 seats\n"
+    )
 
 
 async def test_interrupted_and_run_again(
