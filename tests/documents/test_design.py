@@ -28,9 +28,9 @@ _LOCK = re.compile(
     r"|\b(?P<called>\w+) ?\("
 )
 # Names that look like functions but are fields, tables, indexes or error codes.
-OTHERS = {"ticket_code", "reservation_id", "payment_id", "ticket_id", "concert_id", "seat_change", "seat_taken",
-          "seat_limit", "seat_maps", "ticket_commands", "ticket_keys", "payment_state",
-          "reservation_state"}  # fmt: skip
+OTHERS = {"reservation_id", "payment_id", "ticket_id", "concert_id", "seat_change", "seat_taken",
+          "seat_limit", "seat_maps", "ticket_commands", "ticket_keys", "ticket_code",
+          "payment_state", "reservation_state"}  # fmt: skip
 
 
 def name(page: Path) -> str:
