@@ -1,4 +1,4 @@
-"""The issuer's keys: fetched when they are needed, kept through an outage, never in the way."""
+"""The issuer's keys: fetched on demand, kept through an outage, never blocking known keys."""
 
 import asyncio
 import json
@@ -25,13 +25,13 @@ STALE_SECONDS = 3_600.0
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
 
     def __call__(self) -> float:
-        """The time now."""
+        """Returns the time."""
         return self.seconds
 
 
@@ -44,7 +44,7 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    """A client that nothing of the environment turns away."""
+    """A client that ignores proxies of the environment."""
     hooks = {"response": [check_response]}
     async with httpx2.AsyncClient(trust_env=False, timeout=60, event_hooks=hooks) as client:
         yield client
@@ -68,8 +68,8 @@ def keys(issuer: Issuer, http: httpx2.AsyncClient, clock: Clock) -> IssuerKeys:
     )
 
 
-async def test_many_share_one_fetch(keys: IssuerKeys, issuer: Issuer) -> None:
-    """The first who need a key wait for it together; after that nobody waits."""
+async def test_concurrent_callers_share_one_fetch(keys: IssuerKeys, issuer: Issuer) -> None:
+    """Later callers get the cached key."""
     found = await asyncio.gather(*(keys.find("one") for _ in range(50)))
     assert {key.kid for key in found if key} == {"one"}
     assert issuer.asked == [DISCOVERY, JWKS]
@@ -77,8 +77,8 @@ async def test_many_share_one_fetch(keys: IssuerKeys, issuer: Issuer) -> None:
     assert len(issuer.asked) == 2
 
 
-async def test_who_goes_away_ends_no_fetch(keys: IssuerKeys, issuer: Issuer) -> None:
-    """A client that hangs up while the keys are fetched leaves that to those who wait on."""
+async def test_cancelled_caller_does_not_cancel_the_fetch(keys: IssuerKeys, issuer: Issuer) -> None:
+    """The other callers still get the key."""
     issuer.answering.clear()
     gone, waiting = [asyncio.create_task(keys.find("one")) for _ in range(2)]
     await asyncio.sleep(0)
@@ -88,8 +88,8 @@ async def test_who_goes_away_ends_no_fetch(keys: IssuerKeys, issuer: Issuer) -> 
     assert gone.cancelled()
 
 
-async def test_a_new_key_is_found(keys: IssuerKeys, issuer: Issuer, clock: Clock) -> None:
-    """When the issuer has changed its keys, a token of the new one fetches them."""
+async def test_new_key_is_fetched(keys: IssuerKeys, issuer: Issuer, clock: Clock) -> None:
+    """When a token names it; a withdrawn key counts as a loss."""
     assert await keys.find("one")
     issuer.keys.append(RSAKey.generate_key(2048, {"kid": "two"}))
     assert await keys.find("two") is None  # it was asked just now
@@ -102,18 +102,18 @@ async def test_a_new_key_is_found(keys: IssuerKeys, issuer: Issuer, clock: Clock
     assert keys.losses == 1
 
 
-async def test_unknown_keys_are_looked_for_seldom(
+async def test_unknown_keys_are_fetched_once_in_ten_seconds(
     keys: IssuerKeys, issuer: Issuer, clock: Clock
 ) -> None:
-    """However many tokens name keys that nobody has, the issuer is asked once in ten seconds."""
+    """However many tokens name keys that don't exist."""
     for _ in range(3):
         assert await asyncio.gather(*(keys.find(f"k{n}") for n in range(20))) == [None] * 20
         clock.seconds += RETRY_SECONDS / 2
     assert issuer.asked.count(JWKS) == 2
 
 
-async def test_an_outage_is_outlived(keys: IssuerKeys, issuer: Issuer, clock: Clock) -> None:
-    """Known keys go on, unknown ones can't be judged; in the end known ones neither."""
+async def test_known_keys_survive_an_outage(keys: IssuerKeys, issuer: Issuer, clock: Clock) -> None:
+    """Unknown keys are unavailable; known keys too, once they are stale."""
     assert await keys.find("one")
     issuer.away = True
     with pytest.raises(Unavailable):
@@ -129,10 +129,10 @@ async def test_an_outage_is_outlived(keys: IssuerKeys, issuer: Issuer, clock: Cl
     assert await keys.find("one")
 
 
-async def test_an_issuer_that_hangs_is_left(
+async def test_hanging_issuer_times_out(
     keys: IssuerKeys, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fetch has an end; who knows the key doesn't wait for it at all."""
+    """A caller whose key is known does not wait for the fetch."""
     assert await keys.find("one")
     issuer.answering.clear()
     refreshing = asyncio.create_task(keys.refresh())
@@ -169,10 +169,10 @@ async def test_an_issuer_that_hangs_is_left(
         (JWKS, b"[" * 100_000),
     ],
 )
-async def test_documents_that_are_not_right(
+async def test_invalid_document_changes_nothing(
     keys: IssuerKeys, issuer: Issuer, path: str, document: bytes
 ) -> None:
-    """Whatever the issuer says, the keys that are there stay, and nothing else happens."""
+    """The known keys stay in force."""
     assert await keys.find("one")
     issuer.documents[path] = document.replace(b"%(address)s", issuer.address.encode())
     with pytest.raises(Unavailable):
@@ -183,12 +183,12 @@ async def test_documents_that_are_not_right(
 
 
 def jwks(*keys: RSAKey | ECKey | OctKey | OKPKey, **more: object) -> dict[str, object]:
-    """A JWK set of these keys, each with more members."""
+    """Returns a JWK set of these keys, with further members in each."""
     return {"keys": [key.as_dict(private=False) | more for key in keys]}
 
 
-def test_only_fitting_keys_are_taken() -> None:
-    """Of the kind that the algorithm needs, to sign with, and long enough."""
+def test_unsuitable_keys_are_skipped() -> None:
+    """Of another type, use or algorithm, or too short."""
     rsa = RSAKey.generate_key(2048, {"kid": "rsa"})
     curve = ECKey.generate_key("P-256", {"kid": "ec"})
     others = OctKey.generate_key(256, {"kid": "oct"}), OKPKey.generate_key("Ed25519", {"kid": "ed"})
@@ -211,8 +211,8 @@ def test_only_fitting_keys_are_taken() -> None:
             read_keys(json.loads(json.dumps(unfit)), "RS256")
 
 
-def test_a_key_without_a_name_is_the_only_one(keys: IssuerKeys) -> None:
-    """A token that names no key is one of the only key; of several it is nobody's."""
+def test_missing_key_id_means_the_only_key(keys: IssuerKeys) -> None:
+    """With several keys there is no such key."""
     rsa = [RSAKey.generate_key(2048, {"kid": name}) for name in "ab"]
     keys._read_at = keys._now()
     keys._keys = read_keys(jwks(rsa[0]), "RS256")

@@ -1,4 +1,4 @@
-"""Users who sign in elsewhere, over HTTP: an ID token wherever a user key is taken."""
+"""Users of an OpenID issuer, over HTTP: an ID token wherever a user key is accepted."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -20,15 +20,15 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module")
 async def desk(module_database: Database, issuer: Issuer) -> AsyncIterator[Desk]:
-    """A server that takes the issuer's tokens, and gives no guest accounts."""
+    """A server that accepts the issuer's tokens, without guest accounts."""
     async with open_desk(
         module_database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE
     ) as made:
         yield made
 
 
-async def test_the_whole_path(desk: Desk, issuer: Issuer) -> None:
-    """Join, buy and look at the purchase, with an ID token for a key."""
+async def test_purchase_with_an_id_token(desk: Desk, issuer: Issuer) -> None:
+    """Join, pay and read the purchase."""
     concert = await desk.concert()
     user_id = str(user_id_of(issuer.address, "buyer"))
     fan = Fan(desk, user_id, issuer.token("buyer").decode())
@@ -49,8 +49,8 @@ async def test_the_whole_path(desk: Desk, issuer: Issuer) -> None:
     check_problem(await desk.ask("GET", path, other), 404, "not_found")
 
 
-async def test_no_guests(desk: Desk) -> None:
-    """POST /users, and a page's POST /session: 403 not_allowed, and nobody is made."""
+async def test_guest_accounts_are_refused(desk: Desk) -> None:
+    """POST /users, and a page's POST /session: 403 not_allowed, and no account is created."""
     users = "SELECT count(*) FROM app_user"
     before = await desk.owner.fetchval(users)
     check_problem(await desk.ask("POST", "/users", json={}), 403, "not_allowed")
@@ -60,8 +60,8 @@ async def test_no_guests(desk: Desk) -> None:
     assert await desk.owner.fetchval(users) == before
 
 
-async def test_guests_beside_those_who_sign_in(module_database: Database, issuer: Issuer) -> None:
-    """FRONTROW_GUESTS=true: both are taken."""
+async def test_guests_and_issuer_together(module_database: Database, issuer: Issuer) -> None:
+    """FRONTROW_GUESTS=true: both credentials are accepted."""
     async with open_desk(
         module_database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE, guests=True
     ) as both:
@@ -70,16 +70,18 @@ async def test_guests_beside_those_who_sign_in(module_database: Database, issuer
         assert (await both.ask("GET", "/users/me", issuer.token().decode())).status_code == 200
 
 
-async def test_without_an_issuer_none_is_taken(module_database: Database, issuer: Issuer) -> None:
-    """An ID token is then no credential; guests are given, unless that is set off."""
+async def test_id_token_is_refused_without_an_issuer(
+    module_database: Database, issuer: Issuer
+) -> None:
+    """Guest accounts are refused only where they are turned off."""
     async with open_desk(module_database, guests=False) as plain:
         response = await plain.ask("GET", "/users/me", issuer.token().decode())
         check_problem(response, 401, "credential_invalid")
         check_problem(await plain.ask("POST", "/users", json={}), 403, "not_allowed")
 
 
-async def test_user_keys_are_for_guests(desk: Desk, issuer: Issuer) -> None:
-    """Who signs in can't get a key that would outlive that; the operator may still give one."""
+async def test_id_token_gets_no_user_key(desk: Desk, issuer: Issuer) -> None:
+    """It would outlive the token; the operator can still issue one."""
     token = issuer.token("keyless").decode()
     response = await desk.ask("POST", "/users/me/keys", token, json={})
     check_problem(response, 401, "credential_invalid")
@@ -91,7 +93,7 @@ async def test_user_keys_are_for_guests(desk: Desk, issuer: Issuer) -> None:
     check_problem(await desk.ask("GET", "/users/me", key), 401, "credential_invalid")
 
 
-async def test_an_id_token_is_nothing_else(desk: Desk, issuer: Issuer) -> None:
+async def test_id_token_is_no_other_credential(desk: Desk, issuer: Issuer) -> None:
     """Neither a queue token nor the operator's key; nor is a queue token an ID token."""
     token = issuer.token("buyer").decode()
     for method, path in (("GET", "/queue/tokens/me"), ("GET", "/admin/audit")):
@@ -105,16 +107,16 @@ async def test_an_id_token_is_nothing_else(desk: Desk, issuer: Issuer) -> None:
         check_problem(response, 401, "credential_invalid")
 
 
-async def test_size(desk: Desk, issuer: Issuer) -> None:
-    """A long token is taken, one beyond 8 KiB isn't read."""
+async def test_long_id_token(desk: Desk, issuer: Issuer) -> None:
+    """Accepted up to 8 KiB."""
     long, longer = (issuer.token("buyer", more="x" * size).decode() for size in (4_000, 7_000))
     assert (await desk.ask("GET", "/users/me", long)).status_code == 200
     assert len(longer) > 8192
     check_problem(await desk.ask("GET", "/users/me", longer), 401, "credential_invalid")
 
 
-async def test_an_issuer_that_is_away(module_database: Database, issuer: Issuer) -> None:
-    """A server starts without it; a token that can't be judged is 503, and not the user's fault."""
+async def test_unavailable_issuer(module_database: Database, issuer: Issuer) -> None:
+    """The server starts without it; a token that can't be verified gives 503."""
     issuer.away = True
     try:
         async with open_desk(

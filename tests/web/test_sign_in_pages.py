@@ -1,4 +1,4 @@
-"""Signing in on the pages: to the issuer and back, and all that may come back instead."""
+"""Signing in on the pages: to the issuer and back, and every invalid answer."""
 
 import asyncio
 import re
@@ -41,14 +41,14 @@ def running() -> Iterator[Issuer]:
 
 @pytest.fixture
 def issuer(running: Issuer) -> Iterator[Issuer]:
-    """An issuer that is as at its start."""
+    """The issuer, reset."""
     with as_at_its_start(running) as issuer:
         yield issuer
 
 
 @pytest.fixture(scope="module")
 async def desk(module_database: Database, running: Issuer) -> AsyncIterator[Desk]:
-    """A server where one signs in at the issuer, and that gives no guest accounts."""
+    """A server with the issuer, without guest accounts."""
     async with open_desk(
         module_database, oidc_issuer=running.address, oidc_audience=AUDIENCE
     ) as made:
@@ -57,7 +57,7 @@ async def desk(module_database: Database, running: Issuer) -> AsyncIterator[Desk
 
 @pytest.fixture(scope="module")
 async def both(module_database: Database, running: Issuer) -> AsyncIterator[Desk]:
-    """A server that takes guests beside."""
+    """A server with the issuer and guest accounts."""
     async with open_desk(
         module_database, oidc_issuer=running.address, oidc_audience=AUDIENCE, guests=True
     ) as made:
@@ -74,19 +74,19 @@ async def visitor(desk: Desk) -> AsyncIterator[Visitor]:
 async def get(
     visitor: Visitor, path: str, site: str = "same-origin", **headers: str
 ) -> httpx2.Response:
-    """A page that the browser opens, as a link or a redirect leads there."""
+    """Opens a page, as a link or a redirect does."""
     return await visitor.http.get(path, headers={"Sec-Fetch-Site": site, **headers})
 
 
 async def start(visitor: Visitor, back: str = "/tickets") -> str:
-    """Begins to sign in: where the browser is sent."""
+    """Begins an attempt; returns the issuer's URL for it."""
     response = await get(visitor, f"/sign-in?{urlencode({'to': back})}")
     assert response.status_code == 303, response.text
     return response.headers["location"]
 
 
 async def come_back(visitor: Visitor, address: str) -> httpx2.Response:
-    """Follows the issuer's answer: the page that leads on, then what it leads to."""
+    """Follows the issuer's answer through the callback page; returns the last response."""
     path = address.removeprefix(visitor.origin)
     assert path.startswith("/sign-in/callback")
     page = await get(visitor, path, "cross-site")
@@ -102,19 +102,19 @@ async def come_back(visitor: Visitor, address: str) -> httpx2.Response:
 async def sign_in(
     visitor: Visitor, issuer: Issuer, subject: str = FAN, back: str = "/tickets"
 ) -> httpx2.Response:
-    """The whole way."""
+    """Signs in; returns the last response."""
     return await come_back(visitor, issuer.grant(await start(visitor, back), subject))
 
 
 async def is_signed_in(visitor: Visitor) -> bool:
-    """Whether the browser has a user."""
+    """Whether the browser has a valid user key."""
     return (await visitor.ask("GET", "/session")).json()["user_id"] is not None
 
 
 async def check_refused(
     visitor: Visitor, response: httpx2.Response, status: int, said: str
 ) -> None:
-    """A calm page with a way to try again; nobody is signed in."""
+    """Checks for an error page with a link to try again; the browser is not signed in."""
     assert response.status_code == status, response.text
     assert said in response.text
     assert 'href="/sign-in?to=' in response.text
@@ -122,8 +122,8 @@ async def check_refused(
     assert not await is_signed_in(visitor)
 
 
-async def test_the_whole_way(desk: Desk, visitor: Visitor, issuer: Issuer) -> None:
-    """A redirect with all that OpenID Connect asks for; then a session, and back where one was."""
+async def test_sign_in_opens_a_session(desk: Desk, visitor: Visitor, issuer: Issuer) -> None:
+    """The request to the issuer is complete; the browser returns to where it was."""
     address = await start(visitor, "/concerts/1?show=2&x=%C3%A4")
     assert address.startswith(f"{issuer.address}{AUTHORIZE}?")
     asked = dict(parse_qsl(urlsplit(address).query))
@@ -186,10 +186,10 @@ async def test_over_https(visitor: Visitor) -> None:
         ("/ä", None, "/"),
     ],
 )
-async def test_only_paths_of_this_server(
+async def test_return_path_is_local(
     visitor: Visitor, issuer: Issuer, to: str | None, referer: str | None, back: str
 ) -> None:
-    """Whatever one is said to come back to: it is a path of ours, or the list."""
+    """Anything else returns to the list of concerts."""
     headers = {"Referer": visitor.origin + referer} if referer else {}
     query = f"?{urlencode({'to': to})}" if to else ""
     response = await get(visitor, f"/sign-in{query}", **headers)
@@ -197,8 +197,8 @@ async def test_only_paths_of_this_server(
     assert done.headers["location"] == back
 
 
-async def test_an_altered_cookie_leads_nowhere(visitor: Visitor, issuer: Issuer) -> None:
-    """Its path, its time, or what it is at all: it doesn't fit the state any more."""
+async def test_altered_cookie_is_refused(visitor: Visitor, issuer: Issuer) -> None:
+    """An altered path, time or secret doesn't fit the state."""
     address = issuer.grant(await start(visitor))
     kept = visitor.secrets()["frontrow_sign_in"]
     begun, secret, _ = kept.split(".")
@@ -217,8 +217,8 @@ async def test_an_altered_cookie_leads_nowhere(visitor: Visitor, issuer: Issuer)
 
 
 @pytest.mark.parametrize("state", [None, "", "another", "x" * 5000, "ä"])
-async def test_a_wrong_state(visitor: Visitor, issuer: Issuer, state: str | None) -> None:
-    """Missing, altered, another one's: refused before the issuer is asked; the right one works."""
+async def test_wrong_state_is_refused(visitor: Visitor, issuer: Issuer, state: str | None) -> None:
+    """Before the issuer is asked; the right state still works afterwards."""
     address = issuer.grant(await start(visitor))
     parts = dict(parse_qsl(urlsplit(address).query))
     wrong = {name: value for name, value in (parts | {"state": state}).items() if value is not None}
@@ -228,8 +228,10 @@ async def test_a_wrong_state(visitor: Visitor, issuer: Issuer, state: str | None
     assert (await come_back(visitor, address)).status_code == 303
 
 
-async def test_another_browser_gets_nothing(desk: Desk, visitor: Visitor, issuer: Issuer) -> None:
-    """Who is sent an answer that was meant for somebody else isn't signed in as that one."""
+async def test_answer_for_another_browser_is_refused(
+    desk: Desk, visitor: Visitor, issuer: Issuer
+) -> None:
+    """With and without an attempt of its own."""
     address = issuer.grant(await start(visitor))
     async with visiting(desk) as other:
         await check_refused(other, await come_back(other, address), 400, "took too long")
@@ -238,15 +240,17 @@ async def test_another_browser_gets_nothing(desk: Desk, visitor: Visitor, issuer
     assert TOKEN not in issuer.asked
 
 
-async def test_too_late(visitor: Visitor, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who took longer than ten minutes begins again."""
+async def test_late_answer_is_refused(
+    visitor: Visitor, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After ten minutes."""
     address = issuer.grant(await start(visitor))
     monkeypatch.setattr(attempts, "ATTEMPT_SECONDS", -60)
     await check_refused(visitor, await come_back(visitor, address), 400, "took too long")
 
 
-async def test_once(desk: Desk, visitor: Visitor, issuer: Issuer) -> None:
-    """Asked for again: one is signed in already. With the cookie put back, and a new code: no."""
+async def test_attempt_opens_one_session(desk: Desk, visitor: Visitor, issuer: Issuer) -> None:
+    """A repeated answer changes nothing; a restored cookie with a new code is refused."""
     address = await start(visitor)
     kept = visitor.secrets()["frontrow_sign_in"]
     assert (await come_back(visitor, issuer.grant(address, "once"))).status_code == 303
@@ -275,10 +279,10 @@ async def test_once(desk: Desk, visitor: Visitor, issuer: Issuer) -> None:
         {"sub": ""},
     ],
 )
-async def test_an_id_token_that_is_not_right(
+async def test_invalid_id_token_is_refused(
     visitor: Visitor, issuer: Issuer, claims: dict[str, Any]
 ) -> None:
-    """Of another nonce, audience, issuer or time: nobody is signed in, and no account is made."""
+    """Wrong nonce, audience, issuer, expiry or subject: no account is created."""
     before = await visitor.desk.digest()
     issuer.claims_given = claims
     response = await sign_in(visitor, issuer, "wrong")
@@ -286,8 +290,8 @@ async def test_an_id_token_that_is_not_right(
     assert await visitor.desk.digest() == before
 
 
-async def test_a_token_of_a_foreign_key(visitor: Visitor, issuer: Issuer) -> None:
-    """The issuer's own answer is checked like any other token."""
+async def test_id_token_of_an_unknown_key_is_refused(visitor: Visitor, issuer: Issuer) -> None:
+    """Although it comes from the token endpoint."""
     issuer.documents[DISCOVERY] = b"{}"  # it doesn't learn of the key
     issuer.keys = [RSAKey.generate_key(2048, {"kid": "one"})]
     response = await sign_in(visitor, issuer)
@@ -309,16 +313,16 @@ async def test_a_token_of_a_foreign_key(visitor: Visitor, issuer: Issuer) -> Non
         (b'{"id_token": "' + b"x" * 300_000 + b'"}', 503, "can&#x27;t answer just now"),
     ],
 )
-async def test_answers_to_a_code(
+async def test_invalid_token_response(
     visitor: Visitor, issuer: Issuer, answer: bytes, status: int, said: str
 ) -> None:
-    """Whatever the issuer says, the page stays calm."""
+    """Each gives an error page: 503 where the issuer seems to be broken, else 400."""
     issuer.documents[TOKEN] = answer
     await check_refused(visitor, await sign_in(visitor, issuer), status, said)
 
 
-async def test_a_code_that_is_refused(visitor: Visitor, issuer: Issuer) -> None:
-    """A made-up one; the log says what the issuer said, and neither code nor verifier."""
+async def test_refused_code(visitor: Visitor, issuer: Issuer) -> None:
+    """The log has the issuer's error, and neither code nor verifier."""
     parts = dict(parse_qsl(urlsplit(issuer.grant(await start(visitor))).query))
     wrong = urlencode(parts | {"code": "made-up"})
     with capture_logs() as logs:
@@ -337,10 +341,10 @@ async def test_a_code_that_is_refused(visitor: Visitor, issuer: Issuer) -> None:
     ("error", "status", "said"),
     [("access_denied", 403, "cancelled or refused"), ("server_error", 400, "didn&#x27;t fit")],
 )
-async def test_the_issuer_says_no(
+async def test_issuer_refuses(
     visitor: Visitor, issuer: Issuer, error: str, status: int, said: str
 ) -> None:
-    """Cancelled there, or it failed there: said so; the way back isn't lost."""
+    """The page says whether it was cancelled or failed, and keeps the path to return to."""
     address = issuer.refuse(await start(visitor), error)
     response = await come_back(visitor, address)
     await check_refused(visitor, response, status, said)
@@ -349,8 +353,8 @@ async def test_the_issuer_says_no(
     assert "다시 로그인해 주세요" in korean.text
 
 
-async def test_the_answer_of_another_issuer(visitor: Visitor, issuer: Issuer) -> None:
-    """RFC 9207: an answer that names another one isn't exchanged."""
+async def test_answer_of_another_issuer_is_refused(visitor: Visitor, issuer: Issuer) -> None:
+    """RFC 9207: its code is not exchanged."""
     parts = dict(parse_qsl(urlsplit(issuer.grant(await start(visitor))).query))
     wrong = urlencode(parts | {"iss": "https://other.example"})
     response = await come_back(visitor, f"{visitor.origin}/sign-in/callback?{wrong}")
@@ -358,10 +362,10 @@ async def test_the_answer_of_another_issuer(visitor: Visitor, issuer: Issuer) ->
     assert TOKEN not in issuer.asked
 
 
-async def test_an_issuer_that_is_slow(
+async def test_slow_issuer_times_out(
     visitor: Visitor, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page answers in bounded time."""
+    """503 in bounded time."""
     address = issuer.grant(await start(visitor))
     monkeypatch.setattr(code_flow, "FETCH_SECONDS", 0.05)
     issuer.answering.clear()
@@ -369,10 +373,10 @@ async def test_an_issuer_that_is_slow(
     await check_refused(visitor, response, 503, "can&#x27;t answer just now")
 
 
-async def test_an_issuer_that_is_away(
+async def test_unavailable_issuer(
     module_database: Database, visitor: Visitor, issuer: Issuer
 ) -> None:
-    """When it is needed first: looked for once, however many ask. When a code is exchanged."""
+    """At the exchange of a code, and at the start, where all callers share one fetch."""
     address = issuer.grant(await start(visitor))
     issuer.away = True
     response = await come_back(visitor, address)
@@ -389,10 +393,8 @@ async def test_an_issuer_that_is_away(
         assert issuer.asked.count(DISCOVERY) == asked
 
 
-async def test_addresses_and_a_secret_of_ones_own(
-    module_database: Database, issuer: Issuer
-) -> None:
-    """Both endpoints set, and a client with a secret: no discovery is needed to sign in."""
+async def test_configured_endpoints_and_secret(module_database: Database, issuer: Issuer) -> None:
+    """No discovery document is needed to sign in."""
     issuer.secret = "p/q r"
     async with (
         open_desk(
@@ -415,8 +417,8 @@ async def test_addresses_and_a_secret_of_ones_own(
     assert DISCOVERY not in issuer.asked
 
 
-async def test_a_secret_in_the_form(module_database: Database, issuer: Issuer) -> None:
-    """Where the issuer takes it in no other way."""
+async def test_secret_in_the_form(module_database: Database, issuer: Issuer) -> None:
+    """Where the issuer supports only client_secret_post."""
     issuer.secret, issuer.auth_methods = "hidden", ["client_secret_post"]
     async with (
         open_desk(
@@ -433,8 +435,8 @@ async def test_a_secret_in_the_form(module_database: Database, issuer: Issuer) -
             await check_refused(other, await sign_in(other, issuer), 400, "didn&#x27;t fit")
 
 
-async def test_no_other_site_signs_one_in(visitor: Visitor, issuer: Issuer) -> None:
-    """Led to the start from elsewhere, one is asked; nothing of the end works from there."""
+async def test_other_sites_cannot_sign_a_browser_in(visitor: Visitor, issuer: Issuer) -> None:
+    """The start asks first; the end is refused."""
     asked = await get(visitor, "/sign-in?to=/tickets", "cross-site")
     assert (asked.status_code, visitor.secrets()) == (200, {})
     assert 'href="/sign-in?to=/"' in asked.text
@@ -447,8 +449,8 @@ async def test_no_other_site_signs_one_in(visitor: Visitor, issuer: Issuer) -> N
 
 
 @pytest.mark.parametrize("by", ["form", "call"])
-async def test_signing_out(visitor: Visitor, issuer: Issuer, by: str) -> None:
-    """The session ends, for whoever has a copy of it too; other sites can't do that."""
+async def test_sign_out_ends_the_session(visitor: Visitor, issuer: Issuer, by: str) -> None:
+    """For every copy of its key; other sites can't do that."""
     await sign_in(visitor, issuer)
     key = visitor.secrets()["frontrow_user"]
     foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
@@ -464,8 +466,10 @@ async def test_signing_out(visitor: Visitor, issuer: Issuer, by: str) -> None:
     check_problem(await visitor.ask("GET", "/users/me", key), 401, "credential_invalid")
 
 
-async def test_a_key_from_a_session_ends_with_it(visitor: Visitor, issuer: Issuer) -> None:
-    """Who takes the key out of the cookie gets no other that lasts longer."""
+async def test_key_exchanged_for_a_session_expires_with_it(
+    visitor: Visitor, issuer: Issuer
+) -> None:
+    """The key in the cookie can't be exchanged for one that lasts longer."""
     await sign_in(visitor, issuer, "exchanger")
     key = visitor.secrets()["frontrow_user"]
     issued = await visitor.ask("POST", "/users/me/keys", key, json={})
@@ -478,8 +482,8 @@ async def test_a_key_from_a_session_ends_with_it(visitor: Visitor, issuer: Issue
     assert ends[0]["expires_at"] is not None
 
 
-async def test_whom_the_browser_has_stays(both: Desk, issuer: Issuer) -> None:
-    """A guest's tickets hang on the cookie alone: nothing signs in over it, or out of it."""
+async def test_guest_of_the_browser_stays(both: Desk, issuer: Issuer) -> None:
+    """Signing in or out would lose the only key to the guest's tickets."""
     async with visiting(both) as visitor:
         address = issuer.grant(await start(visitor))
         guest = await visitor.sign_in()
@@ -494,10 +498,10 @@ async def test_whom_the_browser_has_stays(both: Desk, issuer: Issuer) -> None:
         assert TOKEN not in issuer.asked
 
 
-async def test_places_of_others_are_forgotten(
+async def test_places_of_other_users_are_dropped(
     desk: Desk, both: Desk, visitor: Visitor, issuer: Issuer
 ) -> None:
-    """A place that the browser had as a guest isn't the user's; the user's own is kept."""
+    """The place of a previous guest is; the user's own place is kept."""
     mine, guests = await desk.concert(), await desk.concert()
     await sign_in(visitor, issuer)
     await visitor.join(mine)
@@ -514,8 +518,8 @@ async def test_places_of_others_are_forgotten(
     assert places == [mine.concert_id]
 
 
-async def test_too_often(module_database: Database, issuer: Issuer) -> None:
-    """Counted like the making of guests, before the issuer is asked."""
+async def test_sign_in_is_rate_limited(module_database: Database, issuer: Issuer) -> None:
+    """Like new guest accounts, before the issuer is asked."""
     async with (
         open_desk(
             module_database,
@@ -534,8 +538,8 @@ async def test_too_often(module_database: Database, issuer: Issuer) -> None:
         assert issuer.asked.count(TOKEN) == 1
 
 
-async def test_a_page_says_who_is_signed_in(desk: Desk, both: Desk, issuer: Issuer) -> None:
-    """A link for who isn't, a form for who is, nothing for guests; what joining needs."""
+async def test_pages_link_to_sign_in_and_out(desk: Desk, both: Desk, issuer: Issuer) -> None:
+    """A link to sign in, a form to sign out, neither for guests; and what joining needs."""
     concert = (await desk.concert()).concert_id
     line = f"/concerts/{concert}"
     paths = ("/", line, f"{line}/seats", "/tickets")
@@ -567,8 +571,8 @@ async def test_a_page_says_who_is_signed_in(desk: Desk, both: Desk, issuer: Issu
             assert (join in html, to_join in html) == (True, False)
 
 
-async def test_where_nobody_signs_in(module_database: Database) -> None:
-    """Without an issuer there is nothing of it."""
+async def test_no_sign_in_without_an_issuer(module_database: Database) -> None:
+    """Its paths are 404, and no page links to them."""
     async with open_desk(module_database) as plain:
         for path in ("/sign-in", "/sign-in/callback", "/sign-in/finish"):
             check_problem(await plain.http.get(path), 404, "not_found")

@@ -1,4 +1,4 @@
-"""ID tokens in place of user keys: which are taken, and whose they are."""
+"""ID tokens in place of user keys: which are valid, and their users."""
 
 import asyncio
 import base64
@@ -29,14 +29,14 @@ FOREIGN = RSAKey.generate_key(2048, {"kid": "one"})
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Issuer]:
-    """One issuer for the module: making its keys takes a while."""
+    """One issuer for the module: creating its keys is slow."""
     with running_issuer() as issuer:
         yield issuer
 
 
 @pytest.fixture
 def issuer(running: Issuer) -> Iterator[Issuer]:
-    """An issuer that is as at its start."""
+    """The issuer, reset."""
     with as_at_its_start(running) as issuer:
         yield issuer
 
@@ -45,7 +45,7 @@ def issuer(running: Issuer) -> Iterator[Issuer]:
 async def signing_in(
     database: Database, issuer: Issuer, **settings: Any
 ) -> AsyncIterator[tuple[Services, SignIn]]:
-    """The services of a process that takes this issuer's tokens."""
+    """Yields the services of a process that accepts this issuer's tokens."""
     async with services_on(
         database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE, **settings
     ) as services:
@@ -55,23 +55,23 @@ async def signing_in(
 
 @pytest.fixture
 async def sign_in(database: Database, issuer: Issuer) -> AsyncIterator[SignIn]:
-    """Who signs in at the issuer."""
+    """The sign-in at the issuer."""
     async with signing_in(database, issuer) as (_, sign_in):
         yield sign_in
 
 
 def encoded(content: bytes) -> str:
-    """Bytes as a JWT has them."""
+    """Encodes bytes as a JWT does."""
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
 def part(value: object) -> str:
-    """One part of a JWT."""
+    """Encodes one part of a JWT."""
     return encoded(json.dumps(value).encode())
 
 
-async def test_one_user_a_subject(database: Database, issuer: Issuer, owner: Owner) -> None:
-    """Many tokens of one subject, on two processes, at once: one account; another has another."""
+async def test_one_account_per_subject(database: Database, issuer: Issuer, owner: Owner) -> None:
+    """Also for many tokens at once, in two processes."""
     tokens = [issuer.token("a", nonce=n) for n in range(20)]
     async with signing_in(database, issuer) as (_, one), signing_in(database, issuer) as (_, other):
         found = await asyncio.gather(*(each.user_of(t) for t in tokens for each in (one, other)))
@@ -82,7 +82,7 @@ async def test_one_user_a_subject(database: Database, issuer: Issuer, owner: Own
     assert len(rows) == 2
 
 
-def test_the_user_is_the_same_for_ever() -> None:
+def test_user_id_of_a_subject_is_stable() -> None:
     """The id is a function of issuer and subject alone: stored accounts depend on it."""
     assert user_id_of("https://login.example", "someone") == UUID(
         "d18e8bc7-2d28-56b9-b19c-140ace6068a6"
@@ -92,16 +92,16 @@ def test_the_user_is_the_same_for_ever() -> None:
     )
 
 
-async def test_the_subject_is_not_stored(sign_in: SignIn, issuer: Issuer, owner: Owner) -> None:
-    """Nor anything else that the token says of a person."""
+async def test_subject_is_not_stored(sign_in: SignIn, issuer: Issuer, owner: Owner) -> None:
+    """Nor any other personal claim of the token."""
     await sign_in.user_of(issuer.token("a-very-special-subject", email="someone@mail.example"))
     (row,) = await owner.fetch("SELECT a::text AS row FROM app_user AS a")
     assert "special" not in row["row"]
     assert "mail" not in row["row"]
 
 
-async def test_a_verified_token_is_remembered(sign_in: SignIn, issuer: Issuer) -> None:
-    """It isn't verified again, until it ends."""
+async def test_verified_token_is_cached(sign_in: SignIn, issuer: Issuer) -> None:
+    """It is not verified again until it expires."""
     token = issuer.token(exp=int(time.time()) + 60)
     user_id = await sign_in.user_of(token)
     issuer.keys = []
@@ -114,8 +114,8 @@ async def test_a_verified_token_is_remembered(sign_in: SignIn, issuer: Issuer) -
         await sign_in.user_of(token)
 
 
-async def test_memory_of_tokens_is_bounded(database: Database, issuer: Issuer) -> None:
-    """The oldest is forgotten, and verified again."""
+async def test_cache_of_tokens_is_bounded(database: Database, issuer: Issuer) -> None:
+    """The oldest token is dropped, and verified again."""
     async with signing_in(database, issuer, cached_credentials=2) as (_, sign_in):
         tokens = [issuer.token(subject) for subject in "abcd"]
         for token in [*tokens, tokens[0]]:
@@ -123,8 +123,8 @@ async def test_memory_of_tokens_is_bounded(database: Database, issuer: Issuer) -
         assert len(sign_in) == 2
 
 
-async def test_a_withdrawn_key_is_forgotten(sign_in: SignIn, issuer: Issuer) -> None:
-    """What was verified with a key that the issuer no longer has is refused."""
+async def test_token_of_a_withdrawn_key_is_refused(sign_in: SignIn, issuer: Issuer) -> None:
+    """Even if it was verified before."""
     old = issuer.token()
     await sign_in.user_of(old)
     issuer.keys = [RSAKey.generate_key(2048, {"kid": "two"})]
@@ -135,10 +135,10 @@ async def test_a_withdrawn_key_is_forgotten(sign_in: SignIn, issuer: Issuer) -> 
     await sign_in.user_of(issuer.token())
 
 
-async def test_a_key_is_withdrawn_while_its_token_is_read(
+async def test_key_withdrawn_during_verification(
     sign_in: SignIn, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was being verified when its key went away isn't remembered."""
+    """The token is not cached."""
     old, adding = issuer.token(), Users.add_account
 
     async def meanwhile(users: Users, user_id: UUID) -> None:
@@ -154,8 +154,8 @@ async def test_a_key_is_withdrawn_while_its_token_is_read(
         await sign_in.user_of(old)
 
 
-async def test_an_outage_stops_nobody_who_is_known(sign_in: SignIn, issuer: Issuer) -> None:
-    """Tokens of known keys are taken, of others it can't be said."""
+async def test_known_keys_survive_an_outage(sign_in: SignIn, issuer: Issuer) -> None:
+    """Tokens of known keys are accepted, others are unavailable."""
     await sign_in.user_of(issuer.token("a"))
     issuer.away = True
     with pytest.raises(Unavailable):
@@ -166,11 +166,11 @@ async def test_an_outage_stops_nobody_who_is_known(sign_in: SignIn, issuer: Issu
 
 
 class FromNow(float):
-    """A time, in seconds from the moment that the token is made."""
+    """Seconds from the creation of the token."""
 
 
 def at_once(claims: dict[str, Any]) -> dict[str, Any]:
-    """The claims with their times as they are now."""
+    """Returns the claims with absolute times."""
     return {
         name: time.time() + value if isinstance(value, FromNow) else value
         for name, value in claims.items()
@@ -189,8 +189,8 @@ ACCEPTED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("claims", ACCEPTED, ids=str)
-async def test_good_claims(sign_in: SignIn, issuer: Issuer, claims: dict[str, Any]) -> None:
-    """One of several audiences, clocks that are a little apart, claims that nobody knows."""
+async def test_valid_claims(sign_in: SignIn, issuer: Issuer, claims: dict[str, Any]) -> None:
+    """One of several audiences, small clock differences, unknown claims."""
     await sign_in.user_of(issuer.token(**at_once(claims)))
 
 
@@ -223,10 +223,10 @@ REFUSED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("claims", REFUSED, ids=str)
-async def test_bad_claims(
+async def test_invalid_claims(
     sign_in: SignIn, issuer: Issuer, owner: Owner, claims: dict[str, Any]
 ) -> None:
-    """Signed by the right key and still not for here, not for now, or nobody's."""
+    """Signed by the right key, but for another audience or time, or without a subject."""
     payload = json.dumps(issuer.claims(**at_once(claims)))
     header = {"alg": "RS256", "kid": "one"}
     token = jws.serialize_compact(header, payload, issuer.keys[0]).encode()
@@ -236,7 +236,7 @@ async def test_bad_claims(
 
 
 def forgeries(issuer: Issuer) -> dict[str, bytes]:
-    """Tokens that the issuer never signed, with claims that are right."""
+    """Returns tokens with valid claims that the issuer never signed."""
     claims = issuer.claims()
     (key,) = issuer.keys
     header = {"alg": "RS256", "kid": "one"}
@@ -278,8 +278,8 @@ def forgeries(issuer: Issuer) -> dict[str, bytes]:
     }
 
 
-async def test_forgeries(sign_in: SignIn, issuer: Issuer, owner: Owner) -> None:
-    """None is anybody's, and for all of them the issuer is asked once."""
+async def test_forged_tokens_are_refused(sign_in: SignIn, issuer: Issuer, owner: Owner) -> None:
+    """The issuer is asked once for all of them."""
     assert await sign_in.keys.find("one")
     taken = []
     for name, token in forgeries(issuer).items():
@@ -292,8 +292,8 @@ async def test_forgeries(sign_in: SignIn, issuer: Issuer, owner: Owner) -> None:
     await sign_in.user_of(issuer.token())
 
 
-async def test_another_algorithm(database: Database, issuer: Issuer) -> None:
-    """With ES256 chosen, tokens of an elliptic curve are taken and those of RSA aren't."""
+async def test_configured_algorithm(database: Database, issuer: Issuer) -> None:
+    """With ES256, tokens of an elliptic curve are accepted and those of RSA are refused."""
     issuer.keys = [issuer.keys[0], ECKey.generate_key("P-256", {"kid": "curve"})]
     async with signing_in(database, issuer, oidc_algorithm="ES256") as (_, sign_in):
         await sign_in.user_of(issuer.token())
