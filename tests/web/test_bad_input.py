@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from frontrow.web.calls import Call, Who
-from frontrow.web.openapi.field_descriptions import EXAMPLES
+from frontrow.web.openapi.field_examples import EXAMPLES
 from frontrow.web.routes import CALLS
 from testkit.desk import OPEN, Concert, Desk, Fan, Json, check_problem, eventually, starts_at
 from testkit.serving import OPERATOR_KEY

@@ -1,7 +1,7 @@
 """The examples of a purchase: a user pays for two seats and has them refunded.
 
 All examples of the purchase are built from the same seats, price and times, so that they agree
-(``tests/web/test_examples.py``). The other examples are in ``field_descriptions.py``.
+(``tests/web/test_examples.py``). The other examples are in ``field_examples.py``.
 """
 
 from collections.abc import Mapping
@@ -224,4 +224,4 @@ EXAMPLES: Mapping[str, Any] = {
     "SeatMap.numbers": SEATS,
     "SeatMap.states": "hh",
 }
-"""By ``Type`` or ``Type.field``; ``field_descriptions.EXAMPLES`` has the others."""
+"""By ``Type`` or ``Type.field``; ``field_examples.EXAMPLES`` has the others."""

@@ -24,7 +24,8 @@ from frontrow.errors import (
     VersionConflict,
 )
 from frontrow.web.calls import Answer, Call, Who
-from frontrow.web.openapi.field_descriptions import DESCRIPTIONS, EXAMPLES
+from frontrow.web.openapi.field_descriptions import DESCRIPTIONS
+from frontrow.web.openapi.field_examples import EXAMPLES
 from frontrow.web.openapi.schemas import Json, Schemas
 from frontrow.web.problems import CONTENT_TYPE, KINDS
 

@@ -7,7 +7,8 @@ import msgspec
 
 from frontrow.errors import DomainError
 from frontrow.web.calls import Call
-from frontrow.web.openapi.field_descriptions import DESCRIPTIONS, EXAMPLES, RULES
+from frontrow.web.openapi.field_descriptions import DESCRIPTIONS, RULES
+from frontrow.web.openapi.field_examples import EXAMPLES
 from frontrow.web.problems import KINDS
 
 Json: TypeAlias = dict[str, Any]
