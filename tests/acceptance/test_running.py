@@ -1,4 +1,4 @@
-"""docs/guides/running.md: its commands do what it says, in folders that stand for the machine's."""
+"""The commands of docs/guides/running.md work as printed, in folders in place of the machine's."""
 
 import configparser
 import re
@@ -19,13 +19,13 @@ DATA = "/var/lib/frontrow"
 
 
 def blocks(heading: str, form: str = "") -> list[str]:
-    """The blocks of code of a part of the guide."""
+    """Returns the code blocks of a section of the guide."""
     part = GUIDE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(rf"^```{form}\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
 
 
 def unit() -> configparser.SectionProxy:
-    """What the unit says of the service."""
+    """Returns the service section of the systemd unit."""
     read = configparser.ConfigParser(strict=False, interpolation=None)
     read.optionxform = str  # type: ignore[assignment,method-assign]
     read.read(ROOT / "deploy/systemd/frontrow.service")
@@ -33,14 +33,14 @@ def unit() -> configparser.SectionProxy:
 
 
 class Machine:
-    """A folder in the place of the machine's root, and this account in the place of all others."""
+    """A folder in place of the machine's root, and this account in place of all others."""
 
     def __init__(self, root: Path, house: FrontrowServer) -> None:
         self.root = root
         self.house = house
 
     def do(self, line: str) -> None:
-        """One command of the guide; a start or stop of the service is the server's."""
+        """Runs one command of the guide; starting and stopping the service acts on the server."""
         words = shlex.split(line)
         assert words.pop(0) == "sudo", line
         if words == ["systemctl", "stop", "frontrow"]:
@@ -51,7 +51,7 @@ class Machine:
             return
         if words[:2] == ["-u", "frontrow"]:
             del words[:2]
-        if words[0] == "install":  # the account isn't here
+        if words[0] == "install":  # this machine has no such account
             for option in ("-o", "-g"):
                 del words[words.index(option) : words.index(option) + 2]
         here = [re.sub("^/(var|etc)/", f"{self.root}/\\1/", word) for word in words]
@@ -63,7 +63,7 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
-    """One that the guide's installation has made ready, with the server running."""
+    """Yields a machine as the guide installs it, with the server running."""
     with scratch() as root:
         (root / "var/lib").mkdir(parents=True)
         house = FrontrowServer(root, data=DATA.removeprefix("/"), operator_key=None)
@@ -74,8 +74,8 @@ def machine() -> Iterator[Machine]:
             house.close()
 
 
-def test_a_backup_takes_the_place_of_the_data(machine: Machine) -> None:
-    """Each command from the folder of backups to the restored sale, as it is printed."""
+def test_backup_replaces_the_data(machine: Machine) -> None:
+    """Each command from the backup to the restored sale, as printed."""
     key = (machine.root / DATA.removeprefix("/") / "operator.key").read_text()
     (folder,) = re.findall(r"^sudo install .* /var/backups/frontrow$", GUIDE, re.MULTILINE)
     machine.do(folder)
@@ -91,8 +91,8 @@ def test_a_backup_takes_the_place_of_the_data(machine: Machine) -> None:
     assert machine.house.ready()
 
 
-def test_the_guide_and_the_unit_name_the_same_places() -> None:
-    """Where the data is, what may be written, and that commands by hand are told so."""
+def test_guide_and_unit_name_the_same_directories() -> None:
+    """The data directory, the writable one, and the option of commands that are run by hand."""
     service = unit()
     assert f"FRONTROW_DATA_DIR={DATA}" in service["Environment"].split()
     assert (service["ProtectSystem"], service["StateDirectory"]) == ("strict", Path(DATA).name)
@@ -104,8 +104,8 @@ def test_the_guide_and_the_unit_name_the_same_places() -> None:
         assert f"--data-dir {DATA}" in command
 
 
-def test_the_file_of_settings_is_read_as_it_stands() -> None:
-    """One setting a line: systemd takes what stands behind a value for a part of it."""
+def test_printed_settings_are_valid() -> None:
+    """One setting per line: systemd takes text after a value for a part of it."""
     (text,) = blocks("Install", "ini")
     given: dict[str, Any] = dict(line.split("=", 1) for line in text.splitlines())
     Settings(**{name.removeprefix("FRONTROW_").lower(): value for name, value in given.items()})
