@@ -18,7 +18,6 @@ OTHERS = ("src/frontrow/web/site/vendor/", "docs/reference/strategies/results.js
 EXCLUDED: tuple[str, ...] = (
     "benchmarks/",
     "docs/design/adr/0012-best-seats.md",
-    "docs/design/adr/0020-pages.md",
     "docs/reference/api/",
     "docs/reference/openapi.json",
     "src/",
