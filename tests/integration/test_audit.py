@@ -1,4 +1,4 @@
-"""The audit: silent on what the services did, and loud, by name, about every kind of damage."""
+"""The audit: silent on the services' work; each kind of damage breaks its invariants."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.integration.trading import throng, trade
 
 
 class Damage(NamedTuple):
-    """What is done to a database, and the invariants that it breaks."""
+    """The SQL of a kind of damage, and the invariants that it breaks."""
 
     breaks: set[str]
     does: str
@@ -26,7 +26,7 @@ class Damage(NamedTuple):
 
 
 def _damages() -> list[Damage]:
-    """The blocks of ``damage.sql``, without its head."""
+    """Returns the blocks of ``damage.sql``, without its head."""
     blocks = Path(__file__).with_name("damage.sql").read_text().strip().split("\n\n")[1:]
     damages = []
     for block in blocks:
@@ -41,7 +41,7 @@ DAMAGES = _damages()
 
 @pytest.fixture(scope="module")
 async def traded(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
-    """A database with some of everything in it; the tests leave it as it is."""
+    """A database with data of every kind; the tests leave it unchanged."""
     async with fresh_database(engine, template) as database:
         await trade(database)
         yield database
@@ -49,7 +49,7 @@ async def traded(engine: EmbeddedServer, template: Database) -> AsyncIterator[Da
 
 @pytest.fixture(scope="module")
 async def owner(traded: Database) -> AsyncIterator["asyncpg.Connection[Any]"]:
-    """A connection that may damage everything."""
+    """A connection with permission to damage any table."""
     connection = await asyncpg.connect(traded.owner_url)
     try:
         yield connection
@@ -57,8 +57,8 @@ async def owner(traded: Database) -> AsyncIterator["asyncpg.Connection[Any]"]:
         await connection.close()
 
 
-async def test_what_the_services_did_is_in_order(traded: Database) -> None:
-    """Each invariant looks at some rows of a traded database, and finds nothing wrong."""
+async def test_traded_database_has_no_violation(traded: Database) -> None:
+    """Each invariant checks some rows of a traded database and finds no violation."""
     findings = await run(traded.app_url)
     assert [found.invariant for found in findings] == list(INVARIANTS)
     assert [found for found in findings if found.violations or found.examples] == []
@@ -66,14 +66,14 @@ async def test_what_the_services_did_is_in_order(traded: Database) -> None:
     assert all(found.says.endswith(".") for found in findings)
 
 
-async def test_an_empty_database_is_in_order(database: Database) -> None:
-    """Nothing is wrong where nothing is."""
+async def test_empty_database_has_no_violation(database: Database) -> None:
+    """The audit passes on an empty database."""
     findings = await run(database.app_url)
     assert {(found.checked, found.violations) for found in findings} == {(0, 0)}
 
 
-async def test_beside_a_running_server_all_is_in_order(database: Database) -> None:
-    """What is seen in the midst of many transactions is as consistent as what is left by them."""
+async def test_running_server_has_no_violation(database: Database) -> None:
+    """The data is as consistent amid many transactions as after them."""
     async with services_on(database) as services:
         selling = asyncio.create_task(throng(services, buyers=160))
         audits = 0
@@ -88,14 +88,16 @@ async def test_beside_a_running_server_all_is_in_order(database: Database) -> No
 
 
 def test_every_invariant_has_damage_of_its_own() -> None:
-    """The report, the queries and the damage speak of the same invariants."""
+    """The report, the queries and the damage have the same invariants."""
     queries = {name for name in vars(service._queries) if name != "instant"}
     alone = {name for damage in DAMAGES if len(damage.breaks) == 1 for name in damage.breaks}
     assert queries == set(INVARIANTS) == alone
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: str(damage.does))
-async def test_damage_is_named(owner: "asyncpg.Connection[Any]", damage: Damage) -> None:
+async def test_damage_is_reported_by_its_invariants(
+    owner: "asyncpg.Connection[Any]", damage: Damage
+) -> None:
     """Each kind of damage is found by exactly those invariants that it breaks."""
     transaction = owner.transaction()
     await transaction.start()
@@ -108,8 +110,8 @@ async def test_damage_is_named(owner: "asyncpg.Connection[Any]", damage: Damage)
     assert all(bool(found.violations) == bool(found.examples) for found in findings)
 
 
-async def test_examples_are_few_and_readable(owner: "asyncpg.Connection[Any]") -> None:
-    """Of many violations five are shown, in words."""
+async def test_five_examples_of_many_violations(owner: "asyncpg.Connection[Any]") -> None:
+    """Of many violations five are reported, as readable text."""
     transaction = owner.transaction()
     await transaction.start()
     try:
@@ -125,7 +127,7 @@ async def test_examples_are_few_and_readable(owner: "asyncpg.Connection[Any]") -
     assert all(example.startswith("seat ") for example in found.examples)
 
 
-async def test_a_lent_connection_keeps_its_settings(owner: "asyncpg.Connection[Any]") -> None:
+async def test_borrowed_connection_keeps_its_settings(owner: "asyncpg.Connection[Any]") -> None:
     """The audit's own time limit ends with its transaction."""
     before = await owner.fetchval("SHOW statement_timeout")
     assert await audit(owner)
@@ -147,10 +149,10 @@ async def test_the_audit_reads_one_snapshot_and_cannot_write(
     assert await audit(owner) == []
 
 
-async def test_an_unreachable_database_is_one_line(
+async def test_unreachable_database_is_one_line(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """What can't be audited is told as an error of set-up."""
+    """A database that cannot be audited is reported as a set-up error."""
     nowhere = tmp_path_factory.mktemp("nowhere")
     with pytest.raises(SetupError, match="nothing answers"):
         await run(f"postgresql://nobody@/none?host={nowhere}", connect_timeout_seconds=0.1)

@@ -1,4 +1,4 @@
-"""Backups: what is written, where it may go, and what is refused in one line."""
+"""Backups: what is written, where, and what is refused with one line."""
 
 import asyncio
 import re
@@ -16,10 +16,10 @@ from testkit.database import Database
 from tests.conftest import fresh_database
 
 
-async def test_into_an_empty_database_only(
+async def test_restore_into_an_empty_database_only(
     engine: EmbeddedServer, template: Database, database: Database, tmp_path: Path
 ) -> None:
-    """A dump goes into a database without tables, whole; one that has any is left alone."""
+    """A dump is restored whole into a database without tables; any other is left unchanged."""
     file = tmp_path / "made.dump"
     size = await asyncio.to_thread(backup.dump, database.owner_url, file)
     assert size == file.stat().st_size > 10_000
@@ -38,8 +38,8 @@ async def test_into_an_empty_database_only(
         await owner.close()
 
 
-def test_a_file_is_never_written_over(tmp_path: Path) -> None:
-    """One that is there stays as it is."""
+def test_existing_file_is_not_overwritten(tmp_path: Path) -> None:
+    """An existing file is unchanged."""
     file = tmp_path / "kept.dump"
     file.write_text("kept")
     with pytest.raises(SetupError, match="exists") as refused:
@@ -48,8 +48,8 @@ def test_a_file_is_never_written_over(tmp_path: Path) -> None:
     assert file.read_text() == "kept"
 
 
-def test_a_failed_dump_leaves_nothing(tmp_path: Path) -> None:
-    """No file where there is no database or nothing can be written; and no password is told."""
+def test_failed_dump_leaves_no_file(tmp_path: Path) -> None:
+    """No file without a database or on a write error; and no password in the message."""
     with pytest.raises(SetupError, match="pg_dump failed") as failed:
         backup.dump("postgresql://nobody:geheim@127.0.0.1:1/none", tmp_path / "file")
     assert "geheim" not in str(failed.value)
@@ -58,8 +58,8 @@ def test_a_failed_dump_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_dump(tmp_path: Path) -> None:
-    """Refused before any database is made for it."""
+def test_invalid_dump_is_refused(tmp_path: Path) -> None:
+    """Refused before a database is created for it."""
     file = tmp_path / "other"
     file.write_text("nothing of ours")
     with (
@@ -72,8 +72,8 @@ def test_what_is_no_dump(tmp_path: Path) -> None:
         backup.check(tmp_path / "none")
 
 
-def test_the_place_is_looked_at_first(tmp_path: Path) -> None:
-    """No backup of a database that isn't there; none into a folder that has one."""
+def test_target_is_checked_first(tmp_path: Path) -> None:
+    """No backup of a missing database; none into a folder that has one."""
     (tmp_path / "data" / "database").mkdir(parents=True)
     with (
         pytest.raises(SetupError, match="there is a database"),
@@ -93,10 +93,8 @@ def test_the_place_is_looked_at_first(tmp_path: Path) -> None:
         ("postgresql://host/d", "postgresql://host/d", None),
     ],
 )
-def test_the_password_goes_through_the_environment(
-    url: str, bare: str, password: str | None
-) -> None:
-    """No argument has it."""
+def test_password_goes_through_the_environment(url: str, bare: str, password: str | None) -> None:
+    """No argument contains it."""
     told, secret = backup._without_password(url)
     assert told == bare
     assert secret.get("PGPASSWORD") == password

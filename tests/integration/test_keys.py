@@ -1,4 +1,4 @@
-"""A key ring over several processes: who signs when, and what is accepted."""
+"""A key ring over several processes: which key signs when, and which are accepted."""
 
 import asyncio
 import secrets
@@ -17,7 +17,7 @@ PURPOSE = "token"
 
 
 def key(name: str) -> NewKey:
-    """A new key."""
+    """Returns a new key."""
     return NewKey(name, secrets.token_bytes(32))
 
 
@@ -29,20 +29,20 @@ async def pool(database: Database) -> AsyncIterator[asyncpg.Pool]:
 
 
 async def states(pool: asyncpg.Pool) -> dict[str, str]:
-    """What each key is now."""
+    """Returns the current state of each key."""
     return {row["key_id"]: row["state"] for row in await describe(pool, PURPOSE)}
 
 
-async def test_the_first_key_is_one(pool: asyncpg.Pool) -> None:
-    """However many open the ring at once, there is one key, and it signs."""
+async def test_concurrent_opens_create_one_key(pool: asyncpg.Pool) -> None:
+    """When several processes open the ring concurrently, there is one key, and it signs."""
     rings = await asyncio.gather(*(open_ring(pool, PURPOSE, key(f"k{n}")) for n in range(10)))
     assert len({ring.signing.key_id for ring in rings}) == 1
     assert list((await states(pool)).values()) == ["signing"]
     assert not await rings[0].refresh()
 
 
-async def test_a_new_key_waits_for_its_time(pool: asyncpg.Pool, database: Database) -> None:
-    """Coming, it is known and doesn't sign; then it does, and the old one is accepted."""
+async def test_new_key_signs_from_its_time_on(pool: asyncpg.Pool, database: Database) -> None:
+    """A coming key is known and doesn't sign; later it signs, and the old one is still accepted."""
     ring = await open_ring(pool, PURPOSE, key("old"))
     await rotate(pool, PURPOSE, key("new"), lead_seconds=60)
     assert await ring.refresh()
@@ -55,10 +55,10 @@ async def test_a_new_key_waits_for_its_time(pool: asyncpg.Pool, database: Databa
     assert await states(pool) == {"old": "accepted", "new": "signing"}
 
 
-async def test_it_takes_over_without_being_read_again(
+async def test_coming_key_takes_over_without_a_read(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ring that knows of a coming key signs with it from its time on, by its own clock."""
+    """A ring that has read a coming key signs with it from its time on, by its own clock."""
     ring = await open_ring(pool, PURPOSE, key("old"))
     await rotate(pool, PURPOSE, key("new"), lead_seconds=60)
     await ring.refresh()
@@ -70,8 +70,8 @@ async def test_it_takes_over_without_being_read_again(
     assert set(ring.keys) == {"old", "new"}
 
 
-async def test_a_retired_key_is_gone(pool: asyncpg.Pool) -> None:
-    """What it has signed is refused; retiring it again changes nothing."""
+async def test_retired_key_is_refused(pool: asyncpg.Pool) -> None:
+    """Its signatures are refused; retiring it again changes nothing."""
     ring = await open_ring(pool, PURPOSE, key("old"))
     await rotate(pool, PURPOSE, key("new"), lead_seconds=0)
     assert await end(pool, PURPOSE, "old") == "retired"
@@ -84,8 +84,8 @@ async def test_a_retired_key_is_gone(pool: asyncpg.Pool) -> None:
     assert await ring.find("old") is None
 
 
-async def test_the_signing_key_stays(pool: asyncpg.Pool) -> None:
-    """It can't be retired, nor can one that isn't there or is for something else."""
+async def test_signing_key_cannot_be_retired(pool: asyncpg.Pool) -> None:
+    """Nor can a key that doesn't exist or has another purpose."""
     await open_ring(pool, PURPOSE, key("old"))
     await rotate(pool, PURPOSE, key("coming"), lead_seconds=60)
     assert await end(pool, PURPOSE, "old") == "signing"
@@ -95,10 +95,10 @@ async def test_the_signing_key_stays(pool: asyncpg.Pool) -> None:
     assert await states(pool) == {"old": "signing", "coming": "retired"}
 
 
-async def test_an_unknown_key_is_looked_for(
+async def test_unknown_key_is_read_once_a_second(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A key that another process added just now is found; one that isn't, once a second at most."""
+    """A key just added elsewhere is found; a missing one is read at most once a second."""
     ring = await open_ring(pool, PURPOSE, key("old"))
     reads = 0
     read = KeyRing._read
@@ -120,6 +120,6 @@ async def test_an_unknown_key_is_looked_for(
     assert reads == 1
 
 
-def test_a_secret_is_not_shown() -> None:
-    """No key tells its secret where it is printed."""
+def test_secret_is_not_shown() -> None:
+    """The printed form of a key does not contain its secret."""
     assert "secret" not in repr(NewKey("k", b"the secret" * 4))

@@ -10,14 +10,14 @@ from tests.buyers import pass_time, services_on
 
 
 async def run(database: Database, *arguments: str) -> Result:
-    """The command, in a thread of this process."""
+    """Runs the command in a thread of this process."""
     return await asyncio.to_thread(
         CliRunner().invoke, cli.main, ["keys", *arguments, "--database-url", database.app_url]
     )
 
 
 async def test_keys_are_listed_rotated_and_retired(database: Database) -> None:
-    """Beside a server; no secret is printed, and the key that signs stays."""
+    """Beside a running server; no secret is printed, and the signing key cannot be retired."""
     async with services_on(database) as services:
         before = await run(database, "list")
         assert before.exit_code == 0, before.output

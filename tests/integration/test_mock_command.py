@@ -1,4 +1,4 @@
-"""The command ``frontrow mock``: it starts without a database, and ends by a signal."""
+"""The command ``frontrow mock``: it starts without a database, and ends on a signal."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import httpx2
 
 
 def test_it_serves_until_a_signal() -> None:
-    """It says where it is, answers there, and ends well."""
+    """It prints its address, answers there, and exits with 0."""
     with subprocess.Popen(
         [sys.executable, "-m", "frontrow", "mock", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -32,8 +32,8 @@ def test_it_serves_until_a_signal() -> None:
     assert process.returncode == 0
 
 
-def test_a_busy_port_is_one_line() -> None:
-    """It names the port and ends with 3."""
+def test_busy_port_is_reported_in_one_line() -> None:
+    """The line has the port; the exit code is 3."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = subprocess.run(

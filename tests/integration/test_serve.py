@@ -1,6 +1,6 @@
-"""The processes of ``frontrow serve``: who starts them, what kills them, how they end.
+"""The processes of ``frontrow serve``: how they are started, replaced and ended.
 
-A tiny application stands in for the real one; everything else is the command as it is.
+A minimal application replaces the real one; everything else is the command itself.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ ORPHAN_SECONDS = 3
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A data directory that outlives its servers."""
+    """A data directory that is kept after its servers end."""
     path = Path(tempfile.mkdtemp(prefix="frontrow-tests-"))
     yield path
     shutil.rmtree(path)
@@ -39,7 +39,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def interruptible() -> None:
-    """A shell starts what runs in its background with SIGINT ignored, which is inherited."""
+    """Restores SIGINT: a shell starts background jobs with SIGINT ignored, which is inherited."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -77,14 +77,14 @@ class Command:
             )
 
     def get(self, path: str = "/pid") -> dict[str, Any]:
-        """What the application answers, on a connection of its own."""
+        """Returns the application's answer, on a separate connection."""
         with self.begun(path) as answer:
             told: dict[str, Any] = json.load(answer)
             return told
 
     @contextlib.contextmanager
     def begun(self, path: str) -> Iterator[http.client.HTTPResponse]:
-        """An answer that has begun."""
+        """Returns an answer that has begun."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.request("GET", path)
@@ -93,7 +93,7 @@ class Command:
             connection.close()
 
     def answers(self) -> bool:
-        """Whether somebody answers."""
+        """Returns whether a worker answers."""
         assert self.process.poll() is None, self.log.read_text()
         try:
             self.get()
@@ -102,11 +102,11 @@ class Command:
         return True
 
     def pids(self) -> set[int]:
-        """Every worker that answers now."""
+        """Returns the pids of all workers that answer now."""
         return {self.get()["pid"] for _ in range(30)}
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal to the command alone; its exit code."""
+        """Sends a signal to the command alone; returns its exit code."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_SECONDS)
 
@@ -115,7 +115,7 @@ class Command:
 def served(
     folder: Path, port: int, log: Path, *, workers: int = 1, **extra: str
 ) -> Iterator[Command]:
-    """A command that answers; ended afterwards if it still runs."""
+    """Yields a command that answers; ends it afterwards if it still runs."""
     command = Command(folder, port, workers, log, **extra)
     try:
         until(command.answers)
@@ -126,7 +126,7 @@ def served(
 
 
 def until(condition: Callable[[], object]) -> float:
-    """Wait for a condition; how long it took."""
+    """Waits for a condition; returns how long it took."""
     started = time.monotonic()
     while not condition():
         assert time.monotonic() - started < PATIENCE_SECONDS
@@ -135,7 +135,7 @@ def until(condition: Callable[[], object]) -> float:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there and not a zombie."""
+    """Returns whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -143,7 +143,7 @@ def alive(pid: int) -> bool:
 
 
 def postgres(command: Command) -> int:
-    """The pid of the embedded PostgreSQL."""
+    """Returns the pid of the embedded PostgreSQL."""
     written = PidFile.read(command.directory)
     assert written is not None
     return written.pid
@@ -151,12 +151,12 @@ def postgres(command: Command) -> int:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """What the command prints."""
+    """Returns the output of the command."""
     return tmp_path / "log"
 
 
-def test_one_process(folder: Path, port: int, log: Path) -> None:
-    """With one worker it answers itself, as the application's role, and tells a new key once."""
+def test_one_worker_answers_in_the_command(folder: Path, port: int, log: Path) -> None:
+    """With one worker the command answers as the application's role, and prints a new key once."""
     with served(folder, port, log) as command:
         told = command.get()
         assert told["pid"] == command.process.pid
@@ -181,7 +181,7 @@ def test_one_process(folder: Path, port: int, log: Path) -> None:
 def test_signal_drains_and_stops_everything(
     folder: Path, port: int, log: Path, number: signal.Signals, workers: int
 ) -> None:
-    """A call that runs is answered, then everything ends, quietly and with exit code 0."""
+    """A call in progress is answered, then all processes end silently with exit code 0."""
     with served(folder, port, log, workers=workers) as command:
         until(lambda: len(command.pids()) == workers)
         everybody = {*command.pids(), postgres(command)}
@@ -189,7 +189,7 @@ def test_signal_drains_and_stops_everything(
             if number == signal.SIGTERM:
                 command.process.send_signal(number)
             else:
-                # As a terminal does it: to every process of the group.
+                # As a terminal does: to every process of the group.
                 os.killpg(command.process.pid, number)
             assert json.load(answer)["pid"] in everybody
         assert command.process.wait(PATIENCE_SECONDS) == 0
@@ -198,7 +198,7 @@ def test_signal_drains_and_stops_everything(
 
 
 def test_workers_leave_ctrl_c_to_the_command(folder: Path, port: int, log: Path) -> None:
-    """Each of them blocks it, the first one too."""
+    """Each worker blocks SIGINT, the first one too."""
     with served(folder, port, log, workers=2) as command:
         until(lambda: len(command.pids()) == 2)
         for pid in command.pids():
@@ -208,7 +208,7 @@ def test_workers_leave_ctrl_c_to_the_command(folder: Path, port: int, log: Path)
 
 
 def test_killed_worker_is_replaced(folder: Path, port: int, log: Path) -> None:
-    """After kill -9 of a worker the other answers, and a new one does within seconds."""
+    """After kill -9 of a worker the other one answers, and it is replaced within seconds."""
     with served(folder, port, log, workers=2) as command:
         until(lambda: len(command.pids()) == 2)
         before = command.pids()
@@ -224,23 +224,23 @@ def test_killed_worker_is_replaced(folder: Path, port: int, log: Path) -> None:
     assert not Path(metrics).exists()
 
 
-def test_killed_parent_leaves_nobody_on_the_port(folder: Path, port: int, log: Path) -> None:
-    """After kill -9 of the command its workers end, and the next one starts on the same port."""
+def test_killed_command_frees_the_port(folder: Path, port: int, log: Path) -> None:
+    """After kill -9 of the command its workers end, and the next one starts on the port."""
     with served(folder, port, log, workers=2) as command:
         until(lambda: len(command.pids()) == 2)
         orphans, left = command.pids(), postgres(command)
         command.process.kill()
         command.process.wait()
         with served(folder, port, log, workers=2) as successor:
-            # Until they are gone, it may be one of them that answers.
+            # Until they have ended, one of them may answer.
             assert until(lambda: not any(map(alive, orphans))) < ORPHAN_SECONDS
             until(successor.answers)
             assert not alive(left)
             assert not successor.pids() & orphans
 
 
-def test_killed_postgresql_comes_back(folder: Path, port: int, log: Path) -> None:
-    """After kill -9 of PostgreSQL the server goes on, and a new one is there."""
+def test_killed_postgresql_is_restarted(folder: Path, port: int, log: Path) -> None:
+    """After kill -9 of PostgreSQL the server continues, and a new PostgreSQL is started."""
     with served(folder, port, log) as command:
         left = postgres(command)
         os.kill(left, signal.SIGKILL)
@@ -253,7 +253,7 @@ def test_killed_postgresql_comes_back(folder: Path, port: int, log: Path) -> Non
 def test_application_that_cannot_start_ends_the_command(
     folder: Path, port: int, log: Path, workers: int
 ) -> None:
-    """Nothing is left running, and the exit code says that it didn't start."""
+    """No process is left, and the exit code says that the application didn't start."""
     command = Command(folder, port, workers, log, STANDIN_FAILS="1")
     assert command.process.wait(PATIENCE_SECONDS) == 3
     assert "frontrow: the application didn't start" in log.read_text()
@@ -262,8 +262,10 @@ def test_application_that_cannot_start_ends_the_command(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_another_currency_is_one_line(folder: Path, port: int, log: Path, workers: int) -> None:
-    """What the installation sells in was fixed at its first start; nothing is said to be up."""
+def test_another_currency_is_refused_in_one_line(
+    folder: Path, port: int, log: Path, workers: int
+) -> None:
+    """The currency of an installation is fixed at its first start; no start is reported."""
     with served(folder, port, log):
         pass
     log.unlink()
@@ -278,7 +280,7 @@ def test_another_currency_is_one_line(folder: Path, port: int, log: Path, worker
 
 
 def test_named_database_needs_no_embedded_one(folder: Path, port: int, log: Path) -> None:
-    """With a URL the embedded server stays out of it; a wrong one is a line and exit code 3."""
+    """With a URL no embedded server is started; a wrong URL gives one line and exit code 3."""
     with served(folder, port, log) as command:
         url = str(command.get()["database_url"])
         with socket.create_server(("127.0.0.1", 0)) as listening:

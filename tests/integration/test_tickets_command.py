@@ -16,12 +16,12 @@ from tests.integration.features.buying import purchase
 
 
 async def run(*arguments: str) -> Result:
-    """The command, in a thread of this process."""
+    """Runs the command in a thread of this process."""
     return await asyncio.to_thread(CliRunner().invoke, cli.main, ["tickets", *arguments])
 
 
-async def test_a_gate_gets_its_keys(database: Database, tmp_path: Path) -> None:
-    """What it prints verifies each genuine code offline, also after a rotation; no retired one."""
+async def test_public_keys_verify_codes_offline(database: Database, tmp_path: Path) -> None:
+    """The printed keys verify each genuine code offline; a retired key is not printed."""
     at = ("--database-url", database.app_url)
     file = tmp_path / "keys"
     async with services_on(database) as services:

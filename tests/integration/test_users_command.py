@@ -15,7 +15,7 @@ from tests.integration.features.holding import hold
 
 
 async def run(database: Database, *arguments: str, answer: str = "") -> Result:
-    """The command on a database, with what is typed."""
+    """Runs the command on a database with confirmation typed as given."""
     environment = {"FRONTROW_DATABASE_URL": database.app_url}
 
     def invoke() -> Result:
@@ -25,14 +25,14 @@ async def run(database: Database, *arguments: str, answer: str = "") -> Result:
 
 
 async def lines(database: Database, *arguments: str) -> Sequence[str]:
-    """What a command prints that succeeds."""
+    """Returns the lines that a successful command prints."""
     result = await run(database, *arguments)
     assert result.exit_code == 0, result.output
     return result.stdout.splitlines()
 
 
 async def test_export_and_erase(database: Database, tmp_path: Path) -> None:
-    """To the output or to a file of one's own; erased only when that is meant."""
+    """The export goes to the output or to a private file; erasure needs a confirmation."""
     async with services_on(database) as services:
         made = await make_concert(services)
         place = await buyer(services, made.concert_id, 50_000)
@@ -62,8 +62,8 @@ async def test_export_and_erase(database: Database, tmp_path: Path) -> None:
     assert left["erased_at"] is not None
 
 
-async def test_a_user_that_is_not_there(database: Database, tmp_path: Path) -> None:
-    """One line, and no file."""
+async def test_missing_user_is_reported_in_one_line(database: Database, tmp_path: Path) -> None:
+    """One line on stderr, and no file."""
     who, file = str(uuid4()), tmp_path / "export.json"
     for arguments in (("export", who, "--output", str(file)), ("erase", who, "--yes")):
         result = await run(database, "users", *arguments)
@@ -72,8 +72,8 @@ async def test_a_user_that_is_not_there(database: Database, tmp_path: Path) -> N
     assert (await run(database, "users", "erase", "somebody")).exit_code == 2
 
 
-async def test_prune(database: Database) -> None:
-    """It counts, then drops; what it says is what there was."""
+async def test_prune_counts_and_deletes(database: Database) -> None:
+    """It counts, then deletes; the printed counts are those before the deletion."""
     async with services_on(database) as services:
         made = await make_concert(services)
         place = await buyer(services, made.concert_id)

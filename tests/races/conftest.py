@@ -1,4 +1,4 @@
-"""Two processes on one database, as far as the database can tell; audited when the race is over."""
+"""Fixtures for races: two independent sets of services on one database, which is audited."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ Pair = tuple[Services, Services]
 
 @asynccontextmanager
 async def two_services(database: Database) -> AsyncIterator[Pair]:
-    """Services of two processes. A race holds and lets go far more often than a fan may."""
+    """Settings for the services; the limit on unpaid holds is far above what a user needs."""
     async with (
         services_on(database, unpaid_holds=1_000_000) as one,
         services_on(database, unpaid_holds=1_000_000) as other,
@@ -25,14 +25,14 @@ async def two_services(database: Database) -> AsyncIterator[Pair]:
 
 @pytest.fixture
 async def pair(database: Database) -> AsyncIterator[Pair]:
-    """Two sets of services with their own pools, lanes and snapshots."""
+    """Returns two sets of services, each with its own pool, lanes and snapshots."""
     async with two_services(database) as both:
         yield both
 
 
 @pytest.fixture(autouse=True)
 async def audited(database: Database) -> AsyncIterator[None]:
-    """Whatever a race did, no invariant is broken afterwards."""
+    """Audits the database after each race: no invariant may be broken."""
     yield
     broken = [found for found in await audit.run(database.app_url) if found.violations]
     assert broken == []

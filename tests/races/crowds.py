@@ -1,4 +1,4 @@
-"""Many buyers at once, and what became of what they asked for."""
+"""Many concurrent buyers, and the collected results of their calls."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable
@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 async def crowd(
     services: Services, concert_id: UUID, people: int, *, balance: int = 0
 ) -> list[PlaceRef]:
-    """So many admitted guests, in order of their numbers, each with a charged ``balance``."""
+    """Returns the ids of ``count`` admitted guests with a charged ``balance``, by number."""
     places = await asyncio.gather(*(join(services, concert_id) for _ in range(people)))
     await admit_all(services, concert_id)
     if balance:
@@ -25,14 +25,14 @@ async def crowd(
 
 
 async def after(turns: int, call: Awaitable[object]) -> object:
-    """A call, and a head start for the other side: so many turns of the event loop."""
+    """Awaits a call after some turns of the event loop, as a head start for the other side."""
     for _ in range(turns):
         await asyncio.sleep(0)
     return await call
 
 
 async def answers(calls: Iterable[Awaitable[Answer]]) -> list[Answer | DomainError]:
-    """All calls at once; each one's answer or refusal, in their order. Anything else is raised."""
+    """Runs all calls concurrently; returns each answer or refusal in order of the calls."""
     found: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
     for answer in found:
         if isinstance(answer, BaseException) and not isinstance(answer, DomainError):
@@ -41,10 +41,10 @@ async def answers(calls: Iterable[Awaitable[Answer]]) -> list[Answer | DomainErr
 
 
 def refused(found: Iterable[Any]) -> list[DomainError]:
-    """The refusals among answers."""
+    """Returns the refusals among the results."""
     return [answer for answer in found if isinstance(answer, DomainError)]
 
 
 def granted(found: Iterable[Answer | DomainError]) -> list[Answer]:
-    """The answers without the refusals."""
+    """Returns the results that are not refusals."""
     return [answer for answer in found if not isinstance(answer, DomainError)]

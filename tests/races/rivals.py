@@ -1,7 +1,7 @@
-"""Two connections that get into each other's way in a known order: what the controls are made of.
+"""Two connections that conflict in a known order, for the control of each race.
 
-A control does the same job the naive way, on tables of its own, and goes wrong under the same
-interleaving; so the race is real and not a matter of luck.
+A control does the same job without the protection, on tables of its own, and fails under the same
+interleaving. It shows that the race is real and does not depend on luck.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ LONGEST_WAIT_SECONDS = 10
 
 
 class Rivals:
-    """Two connections as the owner of the schema, and a third one that watches them."""
+    """Two connections as the owner of the schema, and a third one that observes them."""
 
     def __init__(self, one: Any, other: Any, watcher: Any) -> None:
         self.one = one
@@ -28,7 +28,7 @@ class Rivals:
     async def other_waits(
         self, query: str, *arguments: object
     ) -> AsyncIterator["asyncio.Task[Any]"]:
-        """Starts a query of the other one and goes on once it waits for a lock of the first."""
+        """Starts a query on the other connection; returns once it waits for a lock of the first."""
         waiting = asyncio.create_task(self.other.fetchval(query, *arguments))
         await self.until(
             "SELECT cardinality(pg_blocking_pids($1)) > 0", self.other.get_server_pid()
@@ -39,7 +39,7 @@ class Rivals:
             await waiting
 
     async def until(self, query: str, *arguments: object) -> None:
-        """Waits until the database says yes."""
+        """Waits until a query returns true."""
         async with asyncio.timeout(LONGEST_WAIT_SECONDS):
             while not await self._watcher.fetchval(query, *arguments):
                 pass
@@ -47,7 +47,7 @@ class Rivals:
 
 @asynccontextmanager
 async def rivals(database: Database) -> AsyncIterator[Rivals]:
-    """Two rivals on a test's database."""
+    """Yields two rivals on a test's database."""
     connections = [await asyncpg.connect(database.owner_url) for _ in range(3)]
     try:
         yield Rivals(*connections)
@@ -57,6 +57,6 @@ async def rivals(database: Database) -> AsyncIterator[Rivals]:
 
 
 async def fetch(database: Database, query: str, *arguments: object) -> list[Any]:
-    """The rows of a query, past all services."""
+    """Returns the rows of a query, without any service."""
     async with database.by_owner() as owner:
         return list(await owner.fetch(query, *arguments))

@@ -24,14 +24,14 @@ PRICE = 50_000
 
 
 async def deadlocks(database: Database) -> int:
-    """How many deadlocks there were in this database: exact once all others have left it."""
+    """Returns the number of deadlocks in this database; exact once all others have left it."""
     rows = await fetch(
         database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     )
     return int(rows[0][0])
 
 
-async def test_opposite_orders_never_deadlock(database: Database) -> None:
+async def test_batches_in_opposite_orders_never_deadlock(database: Database) -> None:
     """3,200 batches over the same rows, forwards and backwards: no deadlock, nothing lost."""
     async with two_services(database) as (one, other):
         made = await make_concert(one, seats=WIDTH, price=PRICE)
@@ -81,12 +81,13 @@ async def test_opposite_orders_never_deadlock(database: Database) -> None:
     assert await deadlocks(database) == 0
 
 
-async def test_control_opposite_orders_deadlock(database: Database) -> None:
-    """Control: who updates rows in the order of asking meets another head on; and it is seen."""
+async def test_control_updates_in_opposite_orders_deadlock(database: Database) -> None:
+    """Control: transactions that update rows in request order deadlock; the counter shows it."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE purse (number int PRIMARY KEY, balance int)")
         await those.one.execute("INSERT INTO purse VALUES (1, 0), (2, 0)")
-        # A session looks for a deadlock once in a wait: the one that closes the circle must.
+        # PostgreSQL checks for a deadlock once per wait, so the session that closes the circle must
+        # find it.
         await those.one.execute("SET deadlock_timeout = '10ms'")
         await those.other.execute("SET deadlock_timeout = '5min'")
         charge = "UPDATE purse SET balance = balance + 1 WHERE number = $1"
@@ -106,8 +107,10 @@ BUYERS = 200
 KILLS = 25
 
 
-async def test_batches_sent_again_after_lost_connections(pair: Pair, database: Database) -> None:
-    """All connections are cut 25 times while 200 buy: each call is answered, and there once."""
+async def test_batches_resent_after_lost_connections_apply_once(
+    pair: Pair, database: Database
+) -> None:
+    """All connections are cut 25 times while 200 users buy: each call is applied exactly once."""
     made = await make_concert(pair[0], seats=BUYERS, price=PRICE)
     await pair[1].rooms.snapshot.refresh()
     answered = 0
@@ -172,7 +175,7 @@ async def test_batches_sent_again_after_lost_connections(pair: Pair, database: D
 
 
 async def _through(call: Callable[[], Awaitable[object]]) -> None:
-    """Upkeep has no lane: a lost connection is its loop's to try again."""
+    """Retries a call that has no lane; in production the loop of the upkeep retries it."""
     try:
         await call()
     except Exception as error:
@@ -180,8 +183,8 @@ async def _through(call: Callable[[], Awaitable[object]]) -> None:
             raise
 
 
-async def test_control_sending_again_without_an_id_counts_twice(database: Database) -> None:
-    """Control: a write whose answer was lost after the commit is there twice when sent again."""
+async def test_control_resending_without_an_id_applies_twice(database: Database) -> None:
+    """Control: a write without an id, resent because its answer was lost, is applied twice."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE entry (amount int)")
         charge = "BEGIN; INSERT INTO entry VALUES (40); COMMIT; SELECT pg_sleep(60)"

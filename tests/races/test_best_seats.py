@@ -1,4 +1,4 @@
-"""Races for the best seats: everybody wants the same ones."""
+"""Races for the best seats: all callers want the same seats."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ TAKE = "UPDATE chair SET holder = $1 WHERE number = $2 RETURNING number"
 
 
 async def hall(services: Services, *, rows: int, seats_per_row: int) -> Made:
-    """A concert with one show in rows."""
+    """Creates a concert with one show whose seats are in rows."""
     section = NewSection("Floor", 90, rows=rows, seats_per_row=seats_per_row)
     show = NewShow(starts_at=datetime.now(UTC) + timedelta(days=30), sections=[section])
     new = NewConcert(title="The Test", shows=[show])
@@ -32,8 +32,8 @@ async def hall(services: Services, *, rows: int, seats_per_row: int) -> Made:
     return Made(created.concert_id, run.shows)
 
 
-async def test_each_pair_is_another_one(pair: Pair) -> None:
-    """200 callers over two processes want two together: 200 pairs, front rows first, no gap."""
+async def test_concurrent_pairs_are_disjoint(pair: Pair) -> None:
+    """200 callers over two processes ask for two seats: disjoint pairs, front first, no gap."""
     made = await hall(pair[0], rows=50, seats_per_row=10)
     places = await crowd(pair[0], made.concert_id, CALLERS)
 
@@ -45,12 +45,12 @@ async def test_each_pair_is_another_one(pair: Pair) -> None:
     pairs = [[seat.number for seat in held.seats] for held, _ in granted(found)]
     assert len(pairs) == CALLERS
     assert all(second == first + 1 for first, second in pairs)
-    # The first forty rows to the last seat, and nothing behind them.
+    # The first forty rows are full, and no seat behind them is taken.
     assert sorted(number for two in pairs for number in two) == list(range(1, 2 * CALLERS + 1))
 
 
-async def test_no_lone_seat_beyond_what_the_count_forces(pair: Pair, database: Database) -> None:
-    """Threes in rows of eight: two are left of each row, and never one beside a taken one."""
+async def test_lone_seats_only_where_the_count_forces_them(pair: Pair, database: Database) -> None:
+    """Groups of three in rows of eight leave two seats in each row, and never a lone seat."""
     made = await hall(pair[0], rows=30, seats_per_row=8)
     places = await crowd(pair[0], made.concert_id, 70)
 
@@ -68,8 +68,8 @@ async def test_no_lone_seat_beyond_what_the_count_forces(pair: Pair, database: D
     assert all(second == first + 1 for first, second in zip(left[::2], left[1::2], strict=True))
 
 
-async def test_best_against_named(pair: Pair, database: Database) -> None:
-    """Half of the callers name seats in front: all others get seats, and no seat is held twice."""
+async def test_best_seats_against_named_seats(pair: Pair, database: Database) -> None:
+    """Half of the callers name seats in the front: no seat is held twice, all others are served."""
     made = await hall(pair[0], rows=20, seats_per_row=20)
     places = await crowd(pair[0], made.concert_id, CALLERS)
     asked = [
@@ -98,10 +98,8 @@ async def test_best_against_named(pair: Pair, database: Database) -> None:
     assert sorted(held) == sorted((row["number"], row["reservation_id"]) for row in rows)
 
 
-async def test_a_seat_that_is_named_meanwhile_is_chosen_again(
-    pair: Pair, database: Database
-) -> None:
-    """Whoever chose a seat that somebody else is just taking gets the next one, no refusal."""
+async def test_chosen_seat_taken_meanwhile_is_replaced(pair: Pair, database: Database) -> None:
+    """A caller whose chosen seat is taken meanwhile gets the next seat, not a refusal."""
     made = await hall(pair[0], rows=1, seats_per_row=5)
     place, _ = await crowd(pair[0], made.concert_id, 2)
     async with rivals(database) as those:
@@ -118,14 +116,14 @@ async def test_a_seat_that_is_named_meanwhile_is_chosen_again(
             assert not choosing.done()
         held, _ = await choosing
         assert [seat.number for seat in held.seats] == [2]
-        # The rival has no reservation; the audit would say so.
+        # The rival has no reservation, which the audit would report.
         await those.one.execute(
             "UPDATE seat SET reservation_id = NULL, held_until = NULL WHERE number = 3"
         )
 
 
-async def test_control_choosing_without_a_lock_gives_two_the_same(database: Database) -> None:
-    """Control: who looks for the first free seat and then takes it meets whoever looked too."""
+async def test_control_choosing_without_a_lock_gives_one_seat_twice(database: Database) -> None:
+    """Control: callers that read the first free seat and then take it take the same seat."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE chair (number int PRIMARY KEY, holder text)")
         await those.one.execute("INSERT INTO chair VALUES (1), (2)")

@@ -1,4 +1,4 @@
-"""Races for a cancelled show: against those who pay, against itself in two processes."""
+"""Races of a cancelled show: against payments, and between two processes that refund."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,15 @@ PRICE = 50_000
 
 
 async def finish(pair: Pair, show_id: UUID) -> None:
-    """Both processes refund, until everybody is."""
+    """Refunds in both processes until every buyer is refunded."""
     while (await pair[0].cancellations.progress(show_id)).state == "cancelling":
         await asyncio.gather(*(refund_cancelled(services) for services in pair))
 
 
-async def test_cancelled_against_payments(pair: Pair, database: Database) -> None:
-    """Shows are cancelled while their seats are held and paid: sold means refunded, to the last."""
+async def test_cancelled_show_refunds_every_concurrent_payment(
+    pair: Pair, database: Database
+) -> None:
+    """Shows are cancelled while their seats are held and paid: every sold seat is refunded."""
     shows, people = 8, 20
     made = await make_concert(pair[0], shows=shows, seats=people, price=PRICE)
     paid = closed = 0
@@ -73,24 +75,24 @@ async def test_cancelled_against_payments(pair: Pair, database: Database) -> Non
     assert closed > 0
 
 
-async def test_control_closing_without_a_lock_sells_afterwards(database: Database) -> None:
-    """Control: a sale that looked before the show was closed is written after all was refunded."""
+async def test_control_closing_without_a_lock_sells_after_the_refunds(database: Database) -> None:
+    """Control: a sale that read the show before it was closed commits after all refunds."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE night (open bool); CREATE TABLE sale (seat int)")
         await those.one.execute("INSERT INTO night VALUES (true)")
         async with those.other.transaction():
             assert await those.other.fetchval("SELECT open FROM night")
             await those.one.execute("UPDATE night SET open = false")
-            assert await those.one.fetchval("SELECT count(*) FROM sale") == 0  # nobody to refund
+            assert await those.one.fetchval("SELECT count(*) FROM sale") == 0  # no buyer to refund
             await those.other.execute("INSERT INTO sale VALUES (7)")
         sold = await those.one.fetchval("SELECT count(*) FROM sale, night WHERE NOT open")
         assert sold == 1
 
 
-async def test_refunded_once_by_two_processes(
+async def test_concurrent_refunds_refund_each_buyer_once(
     pair: Pair, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes, a command beside them and some buyers refund at once: each buyer once."""
+    """Two processes, a command and some buyers refund concurrently: each buyer is refunded once."""
     monkeypatch.setattr(cancellations, "_STEP_TICKETS", 5)
     people = 60
     made = await make_concert(pair[0], seats=people, price=PRICE)
@@ -127,15 +129,15 @@ async def test_refunded_once_by_two_processes(
 
 
 async def finish_soon(pair: Pair, show_id: UUID) -> None:
-    """Both processes refund, once somebody has cancelled the show."""
+    """Refunds in both processes once the show is cancelled."""
     while True:
         with contextlib.suppress(NotFound):
             return await finish(pair, show_id)
         await asyncio.sleep(0.001)
 
 
-async def test_control_two_that_refund_the_same_rows(database: Database) -> None:
-    """Control: two that take the next ones without a lock pay the same one back twice."""
+async def test_control_refunding_without_a_lock_refunds_twice(database: Database) -> None:
+    """Control: two processes that read the next rows without a lock refund the same row twice."""
     async with rivals(database) as those:
         await those.one.execute(
             "CREATE TABLE due (seat int, done bool); CREATE TABLE book (seat int)"

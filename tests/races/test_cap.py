@@ -1,4 +1,4 @@
-"""Races for the slots of a line: the cap and the rate, with every kind of caller at once."""
+"""Races for the slots of a line: the cap and the rate, with every kind of visitor concurrently."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ LONGEST_SECONDS = 120
 
 
 class Visitor:
-    """Somebody in the line, by way of one process or the other, who ends in some way."""
+    """A visitor in the line, through either process, whose visit ends in one of several ways."""
 
     def __init__(self, pair: Pair, show: Show, seat: int, place: PlaceRef) -> None:
         self._pair = pair
@@ -39,38 +39,38 @@ class Visitor:
         return random.choice(self._pair)  # noqa: S311 - any process
 
     async def _called(self) -> None:
-        # A client can do no better than poll.
+        # A client can only poll.
         while (await self._any().rooms.status(self._place)).state == "waiting":  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
     async def leave_early(self) -> None:
-        """Leaves while waiting, or when just called."""
+        """Leaves while waiting, or right after the admission."""
         await self._any().reservations.leave(self._place)
 
     async def stay_away(self) -> None:
-        """Is called and never comes: the claim window ends."""
+        """Is admitted and never claims: the claim window ends."""
         await self._called()
 
-    async def look_and_leave(self) -> None:
-        """Comes in and goes."""
+    async def claim_and_leave(self) -> None:
+        """Claims the place and leaves."""
         await self._called()
         await self._any().rooms.enter(self._place)
         await self._any().reservations.leave(self._place)
 
     async def buy(self) -> None:
-        """Charges, holds and pays as fast as can be."""
+        """Charges, holds and pays without delay."""
         await self._called()
         await self._any().ledger.charge(self._place, PRICE, None)
         held, _ = await self._any().reservations.hold(self._place, self._show, [self._seat], None)
         await self._any().payments.pay(self._place, held.reservation_id, PRICE, None)
 
     async def hold_and_forget(self) -> None:
-        """Holds and does nothing more: the hold extends the session, then both end."""
+        """Holds and then does nothing: the hold extends the session, then both end."""
         await self._called()
         await self._any().reservations.hold(self._place, self._show, [self._seat], None)
 
     async def hold_at_the_last_moment(self) -> None:
-        """Asks for seats over and over while the session ends: extends it just then, or is late."""
+        """Asks for seats until the session ends: a hold just extends it or is too late."""
         await self._called()
         await self._any().rooms.enter(self._place)
         while True:
@@ -85,20 +85,20 @@ class Visitor:
 WAYS: list[Callable[[Visitor], Awaitable[None]]] = [
     Visitor.leave_early,
     Visitor.stay_away,
-    Visitor.look_and_leave,
+    Visitor.claim_and_leave,
     Visitor.buy,
-    Visitor.look_and_leave,
+    Visitor.claim_and_leave,
     Visitor.hold_and_forget,
     Visitor.buy,
     Visitor.hold_at_the_last_moment,
 ]
 
 
-async def test_the_cap_holds_under_everything_at_once(pair: Pair, database: Database) -> None:
-    """160 people come, buy, leave, forget and stay away, two processes admit: never 9 of 8 in.
+async def test_cap_holds_for_every_kind_of_visitor(pair: Pair, database: Database) -> None:
+    """160 visitors of every kind while two processes admit: never more than 8 occupy slots.
 
-    Seen three ways: by looking all the time, by what each admission counted, and by the times that
-    stand at the places.
+    Checked in three ways: by continuous reads, by the counts that each admission returned, and by
+    the times stored with the places.
     """
     made = await make_concert(
         pair[0],
@@ -138,8 +138,8 @@ async def test_the_cap_holds_under_everything_at_once(pair: Pair, database: Data
     assert {row["reason"] for row in rows} == {"paid", "left", "expired"}
 
 
-async def test_the_cap_holds_by_the_clock_under_payments(pair: Pair, database: Database) -> None:
-    """800 buy as fast as two processes admit: no slot is taken before the time it is free."""
+async def test_cap_holds_at_every_instant_under_payments(pair: Pair, database: Database) -> None:
+    """800 visitors buy while two processes admit: no slot is reused before it is free."""
     people = 800
     made = await make_concert(
         pair[0], policy=MaxActivePolicy(max_active=CAP), seats=people, price=PRICE
@@ -178,7 +178,7 @@ async def test_the_cap_holds_by_the_clock_under_payments(pair: Pair, database: D
 
 
 async def _most_active(database: Database, done: asyncio.Event) -> int:
-    """The most places that were in at once, as far as looking all the time can tell."""
+    """Returns the most active places that continuous reads have found."""
     connection, most = await asyncpg.connect(database.owner_url), 0
     try:
         while not done.is_set():
@@ -197,13 +197,13 @@ async def _until_empty(database: Database) -> None:
 
 
 async def _most_counted(database: Database) -> int:
-    """The most that an admission counted right after itself."""
+    """Returns the most active places that an admission counted right after it."""
     rows = await fetch(database, "SELECT max(active) FROM admission")
     return int(rows[0][0])
 
 
 async def _most_by_the_times(database: Database) -> int:
-    """The most places that were in at once, by their own times; ends come before beginnings."""
+    """Returns the most places active at one instant by their times; ends before beginnings."""
     rows = await fetch(
         database, "SELECT admitted_at, finished_at FROM place WHERE admitted_at IS NOT NULL"
     )
@@ -213,8 +213,8 @@ async def _most_by_the_times(database: Database) -> int:
     return max(itertools.accumulate(change for _, change in events))
 
 
-async def test_control_counting_in_one_statement_breaks_the_cap(database: Database) -> None:
-    """Control: who counts and calls in one statement, without a lock, calls twice as many."""
+async def test_control_counting_in_one_statement_exceeds_the_cap(database: Database) -> None:
+    """Control: admitting with a count in one statement, without a lock, admits twice as many."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE spot (number int PRIMARY KEY, called boolean)")
         await those.one.execute("INSERT INTO spot SELECT n, false FROM generate_series(1, 10) AS n")
@@ -228,8 +228,8 @@ async def test_control_counting_in_one_statement_breaks_the_cap(database: Databa
         assert await those.one.fetchval("SELECT count(*) FROM spot WHERE called") == 4
 
 
-async def test_the_rate_holds_with_two_processes_admitting(pair: Pair, database: Database) -> None:
-    """At most 30 a second, 100 people, joins all the while: no window of a second holds 31."""
+async def test_rate_holds_with_two_processes_admitting(pair: Pair, database: Database) -> None:
+    """At most 30 a second, 100 visitors, joins throughout: no second has 31 admissions."""
     made = await make_concert(pair[0], policy=RatePolicy(admit=30, every_seconds=1))
     await pair[1].rooms.snapshot.refresh()
     called = "SELECT count(*) = 100 FROM place WHERE admitted_at IS NOT NULL"
@@ -244,5 +244,5 @@ async def test_the_rate_holds_with_two_processes_admitting(pair: Pair, database:
     assert times == sorted(times)
     window = timedelta(seconds=1)
     assert max(sum(begin <= at < begin + window for at in times) for begin in times) <= 30
-    # And not needlessly slow: what the rate allows is used.
+    # The allowed rate is also used up.
     assert times[-1] - times[0] < timedelta(seconds=4.5)

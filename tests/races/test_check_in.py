@@ -1,4 +1,4 @@
-"""Races at the gates: one ticket scanned by many at the same moment is let in once."""
+"""Races at the gates: a ticket that is scanned several times concurrently is accepted once."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ PRICE = 50_000
 
 
 async def codes(services: Services, tickets: int) -> list[str]:
-    """The codes of so many tickets, each somebody's only one."""
+    """Returns the codes of ``count`` tickets, each of a different user."""
     made = await make_concert(services, seats=tickets, price=PRICE)
     places = await crowd(services, made.concert_id, tickets, balance=PRICE)
 
@@ -29,8 +29,8 @@ async def codes(services: Services, tickets: int) -> list[str]:
     return list(await asyncio.gather(*(buy(seat) for seat in range(1, tickets + 1))))
 
 
-async def test_two_gates_scan_one_ticket(pair: Pair, database: Database) -> None:
-    """Each of 100 tickets is scanned four times at once, by two gates of each of two processes."""
+async def test_ticket_scanned_by_two_gates_is_accepted_once(pair: Pair, database: Database) -> None:
+    """Each of 100 tickets is scanned four times concurrently, by two gates per process."""
     tickets, times = 100, 4
     bought = await codes(pair[0], tickets)
 
@@ -55,8 +55,8 @@ async def test_two_gates_scan_one_ticket(pair: Pair, database: Database) -> None
     assert rows[0][0] == tickets
 
 
-async def test_forged_codes_among_genuine_ones(pair: Pair) -> None:
-    """In one crowd of scans each forged code is refused, and each genuine one let in."""
+async def test_forged_codes_are_refused_among_genuine_ones(pair: Pair) -> None:
+    """Of many concurrent scans each forged code is refused and each genuine one accepted."""
     bought = await codes(pair[0], 40)
     forged = [code[:-4] + bought[at - 1][-4:] for at, code in enumerate(bought)]
     scans = [code for two in zip(forged, bought, strict=True) for code in two]
@@ -65,8 +65,8 @@ async def test_forged_codes_among_genuine_ones(pair: Pair) -> None:
     assert len(granted(found[1::2])) == 40
 
 
-async def test_one_scan_sent_many_times(pair: Pair) -> None:
-    """The same scan under one key, 20 times at once over two processes: one answer for all."""
+async def test_repeated_scan_gets_one_answer(pair: Pair) -> None:
+    """A scan sent 20 times with one key over two processes gets the same answer each time."""
     (code,) = await codes(pair[0], 1)
     found = await asyncio.gather(
         *(pair[turn % 2].check_ins.check_in(Scan(code, "North 2"), "k") for turn in range(20))
@@ -75,8 +75,8 @@ async def test_one_scan_sent_many_times(pair: Pair) -> None:
     assert [replayed for _, replayed in found].count(False) == 1
 
 
-async def test_one_key_for_two_tickets(pair: Pair) -> None:
-    """Under one key exactly one of two tickets is let in, whichever process asks."""
+async def test_one_key_for_two_tickets_accepts_one(pair: Pair) -> None:
+    """With one key exactly one of two tickets is accepted, whichever process is asked."""
     bought = await codes(pair[0], 40)
     both = list(zip(bought[::2], bought[1::2], strict=True))
     found = await answers(
@@ -89,8 +89,8 @@ async def test_one_key_for_two_tickets(pair: Pair) -> None:
         assert lost.code == "idempotency_key_reused"
 
 
-async def test_control_looking_before_letting_in_lets_in_twice(database: Database) -> None:
-    """Control: who sees that a ticket is unused, and then lets it in, lets in two."""
+async def test_control_reading_before_checking_in_accepts_twice(database: Database) -> None:
+    """Control: reading that a ticket is unused and then accepting it accepts it twice."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE stub (used_at timestamptz)")
         await those.one.execute("INSERT INTO stub VALUES (NULL)")

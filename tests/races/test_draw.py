@@ -1,4 +1,4 @@
-"""Races at the opening of a drawn line: two processes that draw, and people who still join."""
+"""Races at the opening of a drawn line: two processes that draw, and concurrent joins."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ DRAW = "SELECT waiting_room_draw($1)"
 
 
 async def drawn_line(services: Services, seconds: float = LONG_SECONDS) -> Made:
-    """A concert whose line is drawn in a while; few are called then."""
+    """Creates a concert whose line is drawn soon, with few admissions afterwards."""
     return await make_concert(
         services,
         policy=MaxActivePolicy(max_active=10),
@@ -34,7 +34,7 @@ async def drawn_line(services: Services, seconds: float = LONG_SECONDS) -> Made:
 
 
 async def crowd_in(pair: Pair, made: Made, people: int) -> list[PlaceRef]:
-    """So many places by way of both processes, by number."""
+    """Joins ``count`` users through both processes; returns their places by number."""
     places = await asyncio.gather(
         *(join(pair[turn % 2], made.concert_id) for turn in range(people))
     )
@@ -44,7 +44,7 @@ async def crowd_in(pair: Pair, made: Made, people: int) -> list[PlaceRef]:
 async def check_order(
     pair: Pair, database: Database, made: Made, entrants: list[PlaceRef]
 ) -> list[int]:
-    """Fail unless one order stands, that of the rule, for both processes; the positions."""
+    """Fails unless both processes have the serving order of the rule; returns the positions."""
     draw = await pair[0].draws.draw(made.concert_id)
     entries = draws.entries_of(place.place_id for place in entrants)
     assert draw.seed is not None
@@ -63,8 +63,8 @@ async def check_order(
     return positions
 
 
-async def test_two_processes_draw_at_once(pair: Pair, database: Database) -> None:
-    """20 lines open at one moment, each process tries each five times: one draw a line."""
+async def test_two_processes_draw_a_line_once(pair: Pair, database: Database) -> None:
+    """20 lines open at one moment, each process tries each five times: one draw per line."""
     lines = [await drawn_line(pair[0]) for _ in range(20)]
     places = [await crowd_in(pair, made, 30) for made in lines]
     await pass_time(database, LONG_SECONDS)
@@ -87,7 +87,7 @@ async def test_two_processes_draw_at_once(pair: Pair, database: Database) -> Non
 
 
 async def opened_line(pair: Pair, database: Database, people: int) -> tuple[Made, list[PlaceRef]]:
-    """A line whose time has come and that nobody has drawn; both processes know it."""
+    """Creates a line whose opening time has come, known to both processes and not drawn yet."""
     made = await drawn_line(pair[0])
     places = await crowd_in(pair, made, people)
     await pass_time(database, LONG_SECONDS)
@@ -96,8 +96,8 @@ async def opened_line(pair: Pair, database: Database, people: int) -> tuple[Made
     return made, places
 
 
-async def test_who_finds_another_drawing_passes_by(pair: Pair, database: Database) -> None:
-    """It doesn't wait for the other, and draws nothing of its own when that is through."""
+async def test_second_process_does_not_wait_for_a_draw(pair: Pair, database: Database) -> None:
+    """It returns without waiting, and does not draw again after the first process has committed."""
     made, places = await opened_line(pair, database, 9)
     room = places[0].room_id
     line = pair[0].rooms.snapshot.by_concert[made.concert_id]
@@ -108,7 +108,7 @@ async def test_who_finds_another_drawing_passes_by(pair: Pair, database: Databas
         await those.one.execute("SELECT FROM draw WHERE room_id = $1 FOR NO KEY UPDATE", room)
         assert await pair[0].rooms.draw(line) is False
         assert (await pair[0].draws.draw(made.concert_id)).drawn_at is None
-        # Nobody who joins waits for a draw either.
+        # Joins don't wait for a draw either.
         assert (await join(pair[1], made.concert_id)).number == 10
         assert await those.one.fetchval(DRAW, room) == 9
         await holding.commit()
@@ -116,8 +116,8 @@ async def test_who_finds_another_drawing_passes_by(pair: Pair, database: Databas
     await check_order(pair, database, made, places)
 
 
-async def test_a_draw_that_dies_is_made_by_the_other(pair: Pair, database: Database) -> None:
-    """What the first had done is gone with it; the other draws the same entrants."""
+async def test_failed_draw_is_repeated_by_the_other_process(pair: Pair, database: Database) -> None:
+    """The work of the first process is rolled back; the other one draws the same entrants."""
     made, places = await opened_line(pair, database, 9)
     room = places[0].room_id
     async with rivals(database) as those:
@@ -130,8 +130,8 @@ async def test_a_draw_that_dies_is_made_by_the_other(pair: Pair, database: Datab
     await check_order(pair, database, made, places)
 
 
-async def test_control_looking_first_draws_twice(database: Database) -> None:
-    """Control: two who see that nothing was drawn, and then draw, give everybody two positions."""
+async def test_control_reading_first_draws_twice(database: Database) -> None:
+    """Control: reading in two processes that no draw exists draws two positions per entrant."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE lot (number int, position int, drawn_by text)")
         look = "SELECT count(*) FROM lot"
@@ -151,26 +151,26 @@ async def test_control_looking_first_draws_twice(database: Database) -> None:
 
 
 async def guest(services: Services) -> UUID:
-    """A new guest's id."""
+    """Returns the id of a new guest."""
     return (await services.users.add_guest()).user_id
 
 
 async def opening_soon(those: Rivals, room: int) -> None:
-    """The line opens in a second."""
+    """Sets the line to open in one second."""
     await those.one.execute(
         "UPDATE waiting_room SET opens_at = clock_timestamp() + '1 second' WHERE room_id = $1", room
     )
 
 
 async def opened(those: Rivals, room: int) -> None:
-    """Waits until the line's time has come."""
+    """Waits until the opening time of the line."""
     await those.until(
         "SELECT opens_at <= clock_timestamp() FROM waiting_room WHERE room_id = $1", room
     )
 
 
 async def in_time(those: Rivals, room: int) -> list[int]:
-    """The numbers that were given before opening."""
+    """Returns the numbers that were issued before the opening."""
     rows = await those.one.fetch(
         """SELECT p.number FROM place AS p JOIN waiting_room AS r USING (room_id)
         WHERE room_id = $1 AND p.joined_at < r.opens_at ORDER BY 1""",
@@ -179,8 +179,8 @@ async def in_time(those: Rivals, room: int) -> list[int]:
     return [row["number"] for row in rows]
 
 
-async def test_a_join_in_flight_at_opening_is_in_the_draw(pair: Pair, database: Database) -> None:
-    """It got its time before opening and commits after: the entries are closed behind it."""
+async def test_join_in_flight_at_opening_is_drawn(pair: Pair, database: Database) -> None:
+    """A join with a time before the opening commits later: the closing waits for it."""
     made = await drawn_line(pair[0])
     places = await crowd_in(pair, made, 4)
     room, user, place = places[0].room_id, await guest(pair[0]), uuid4()
@@ -203,10 +203,8 @@ async def test_a_join_in_flight_at_opening_is_in_the_draw(pair: Pair, database: 
     assert (await pair[1].rooms.status(late)).position == 6
 
 
-async def test_a_join_that_waits_for_the_closing_is_behind_the_draw(
-    pair: Pair, database: Database
-) -> None:
-    """It gets its time and its number once the entries are closed."""
+async def test_join_that_waits_for_the_closing_is_not_drawn(pair: Pair, database: Database) -> None:
+    """It gets its time and number after the closing, and a position behind the draw."""
     made, places = await opened_line(pair, database, 4)
     room, user = places[0].room_id, await guest(pair[0])
     async with rivals(database) as those:
@@ -221,23 +219,23 @@ async def test_a_join_that_waits_for_the_closing_is_behind_the_draw(
     await check_order(pair, database, made, places)
 
 
-async def test_control_closing_without_the_lock_leaves_somebody_out(database: Database) -> None:
-    """Control: who counts the entrants while one of them commits draws without that one."""
+async def test_control_closing_without_the_lock_omits_an_entrant(database: Database) -> None:
+    """Control: counting the entrants while one of them commits draws without that entrant."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE spot (number int, joined_at timestamptz)")
         await those.one.execute("BEGIN")
         await those.one.execute("INSERT INTO spot VALUES (1, clock_timestamp())")
         opens_at = await those.other.fetchval("SELECT clock_timestamp()")
         before = "SELECT count(*) FROM spot WHERE joined_at < $1"
-        assert await those.other.fetchval(before, opens_at) == 0  # and this many are drawn
+        assert await those.other.fetchval(before, opens_at) == 0  # as many are drawn
         await those.one.execute("COMMIT")
         assert await those.other.fetchval(before, opens_at) == 1
 
 
-async def test_people_join_and_leave_while_a_line_opens(pair: Pair, database: Database) -> None:
-    """40 clients join over two processes through the opening; all of them are somewhere, once.
+async def test_joins_and_leaves_during_the_opening(pair: Pair, database: Database) -> None:
+    """40 clients join over two processes through the opening: each has exactly one place.
 
-    Each fifth leaves at once, by way of the other process. The upkeep of both runs.
+    One in five leaves at once, through the other process. The upkeep of both processes runs.
     """
     made = await drawn_line(pair[0])
     places: dict[int, PlaceRef] = {}
@@ -286,7 +284,7 @@ async def test_people_join_and_leave_while_a_line_opens(pair: Pair, database: Da
 async def check_waiting(
     pair: Pair, made: Made, positions: list[int], places: dict[int, PlaceRef], left: set[int]
 ) -> None:
-    """Fail unless each process tells those who wait where they are, in the order of positions."""
+    """Fails unless each process reports the same positions to the waiting users, in order."""
     for services in pair:
         line = services.rooms.snapshot.by_concert[made.concert_id]
         ranked = sorted(set(places) - left, key=lambda number: positions[number - 1])

@@ -1,4 +1,4 @@
-"""The race of an erasure with what the same user, or an older tab of theirs, does meanwhile."""
+"""Races of an erasure with concurrent calls of the same user."""
 
 import asyncio
 
@@ -17,8 +17,8 @@ PRICE = 50_000
 USERS = 60
 
 
-async def test_holds_and_payments_beside_the_erasure(pair: Pair, database: Database) -> None:
-    """Each user pays for a hold, holds another seat and is erased, all at once."""
+async def test_erasure_with_concurrent_holds_and_payments(pair: Pair, database: Database) -> None:
+    """Each user pays for a hold, holds another seat and is erased, all concurrently."""
     made = await make_concert(pair[0], seats=2 * USERS, price=PRICE)
     places = await crowd(pair[0], made.concert_id, USERS, balance=PRICE)
     show = made.shows[0]
@@ -40,7 +40,7 @@ async def test_holds_and_payments_beside_the_erasure(pair: Pair, database: Datab
     found = await asyncio.gather(*(live(turn) for turn in range(USERS)))
 
     for paid, also_held, erased in found:
-        # Whoever has not paid still has the money, which is in the way.
+        # A user who has not paid still has a balance, which prevents the erasure.
         assert erased is None or type(erased) is BalanceRemains
         assert isinstance(erased, BalanceRemains) or not isinstance(paid, DomainError)
         assert not isinstance(also_held, DomainError) or type(also_held) is TokenFinished
@@ -60,8 +60,10 @@ async def test_holds_and_payments_beside_the_erasure(pair: Pair, database: Datab
     assert {row["user_id"] for row in rows} == gone
 
 
-async def test_joins_beside_the_erasure(pair: Pair, database: Database) -> None:
-    """Users join four lines through two processes while they are erased: no place lives on."""
+async def test_erasure_with_concurrent_joins_leaves_no_live_place(
+    pair: Pair, database: Database
+) -> None:
+    """Users join four lines through two processes while they are erased: no place stays live."""
     lines = [(await make_concert(pair[0])).concert_id for _ in range(4)]
     await pair[1].rooms.snapshot.refresh()
     guests = [await pair[0].users.add_guest() for _ in range(USERS)]
@@ -81,8 +83,8 @@ async def test_joins_beside_the_erasure(pair: Pair, database: Database) -> None:
     assert len(await fetch(database, "SELECT FROM erasure")) == USERS
 
 
-async def test_a_join_on_its_way_is_waited_for(pair: Pair, database: Database) -> None:
-    """A join that saw nothing of an erasure commits after it: the user is taken out of the line."""
+async def test_erasure_waits_for_an_uncommitted_join(pair: Pair, database: Database) -> None:
+    """A join that started before the erasure commits after it: its place is ended too."""
     made = await make_concert(pair[0])
     guest = await pair[0].users.add_guest()
     room_id = pair[0].rooms.snapshot.by_concert[made.concert_id].room_id
@@ -92,7 +94,7 @@ async def test_a_join_on_its_way_is_waited_for(pair: Pair, database: Database) -
             assert await those.one.fetchval(joined, room_id, guest.user_id) == "new"
             erased = "SELECT outcome FROM retention_erase($1, false)"
             assert await those.other.fetchval(erased, guest.user_id) == "erased"
-            # Control: nobody sees the place yet.
+            # Control: the place is not visible yet.
             live = "SELECT count(*) FROM place WHERE state <> 'finished'"
             assert await those.other.fetchval(live) == 0
             assert await pair[1].erasures.unlink() == 1
@@ -101,7 +103,8 @@ async def test_a_join_on_its_way_is_waited_for(pair: Pair, database: Database) -
                 await those.one.execute("COMMIT; BEGIN")
                 assert await sweeping
         assert await those.other.fetchval(live) == 0
-        # What it left behind becomes nobody's too, though the user's traces had been gone through.
+        # Its place is also anonymised, although the user's other rows were processed before it
+        # committed.
         assert await pair[1].erasures.unlink() == 1
         theirs = "SELECT count(*) FROM place WHERE user_id = $1"
         assert await those.other.fetchval(theirs, guest.user_id) == 0

@@ -1,4 +1,4 @@
-"""The race at the very end of a hold: its owner pays while somebody else waits for the seat."""
+"""Races at the end of a hold: its owner pays while another user waits for the seat."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ STEP = timedelta(microseconds=400)
 
 
 class Trial:
-    """One hold that is about to end: its owner and the one who waits for the seat."""
+    """A hold that is about to end, with its owner and a user who waits for the seat."""
 
     def __init__(self, pair: Pair, show: Show, seat: int, owner: PlaceRef, rival: PlaceRef) -> None:
         self._pair = pair
@@ -36,7 +36,7 @@ class Trial:
         self._paid: bool | None = None
 
     async def run(self, shortener: Any, left: timedelta) -> bool:
-        """Has the hold end ``left`` from now and lets both go. Returns whether it was paid."""
+        """Sets the hold to end ``left`` from now, starts both; returns whether it was paid."""
         held, _ = await self._pair[0].reservations.hold(self._owner, self._show, [self._seat], None)
         until = await _shorten(shortener, held.reservation_id, left)
         taking = asyncio.create_task(self._take())
@@ -55,7 +55,7 @@ class Trial:
         return self._paid
 
     async def _take(self) -> datetime | None:
-        """Asks for the seat until it is had, or sold to the other for certain."""
+        """Asks for the seat until it is held, or known to be sold to the other user."""
         while True:
             sold = self._paid
             try:
@@ -70,7 +70,7 @@ class Trial:
 
 
 async def _shorten(connection: Any, reservation_id: UUID, left: timedelta) -> datetime:
-    """A hold ends ``left`` from now, in both places where that is written. Returns when."""
+    """Sets a hold to end ``left`` from now, in both tables that store it. Returns that time."""
     until: datetime = await connection.fetchval(
         """WITH at AS MATERIALIZED (SELECT clock_timestamp() + $2 AS until),
            shortened AS (
@@ -84,8 +84,8 @@ async def _shorten(connection: Any, reservation_id: UUID, left: timedelta) -> da
     return until
 
 
-async def test_payment_against_the_end_of_the_hold(pair: Pair, database: Database) -> None:
-    """300 payments within a millisecond of the end: in time, or the seat is the other's."""
+async def test_payment_at_the_end_of_the_hold(pair: Pair, database: Database) -> None:
+    """300 payments within 1 ms of the end: each is in time, or the waiting user gets the seat."""
     trials = CHAINS * TRIALS
     made = await make_concert(pair[0], seats=trials, price=PRICE)
     owners = await crowd(pair[0], made.concert_id, trials, balance=PRICE)
@@ -96,7 +96,7 @@ async def test_payment_against_the_end_of_the_hold(pair: Pair, database: Databas
     ]
 
     async def chain(trials: list[Trial]) -> list[bool]:
-        """Each trial ends nearer to the edge: later where the last one came too late."""
+        """Each trial moves the end closer, or further away if the last payment was too late."""
         connection = await asyncpg.connect(database.owner_url)
         left, found = timedelta(milliseconds=5), []
         try:
@@ -110,7 +110,7 @@ async def test_payment_against_the_end_of_the_hold(pair: Pair, database: Databas
     chains = await asyncio.gather(*(chain(waiting[n::CHAINS]) for n in range(CHAINS)))
 
     paid = sum(map(sum, chains))
-    assert trials // 10 < paid < trials * 9 // 10  # the edge was met, again and again
+    assert trials // 10 < paid < trials * 9 // 10  # the boundary was reached many times
     rows = await fetch(
         database,
         """SELECT count(*) FILTER (WHERE y.paid_at < r.held_until) AS in_time, count(*) AS all
@@ -122,7 +122,7 @@ async def test_payment_against_the_end_of_the_hold(pair: Pair, database: Databas
 
 
 async def test_control_checking_the_hold_first_sells_a_lost_seat(database: Database) -> None:
-    """Control: who sees that the hold is in time, and then buys, buys what another has by then."""
+    """Control: reading that the hold is in time, and then buying, buys another user's seat."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE chair (holder text, sold_to text, until timestamptz)")
         await those.one.execute(

@@ -1,4 +1,4 @@
-"""Races in the line: one user asking for two places, and numbers in the order of joining."""
+"""Races in the line: two requests for a place by one user, and numbers in order of joining."""
 
 import asyncio
 import time
@@ -14,8 +14,8 @@ from tests.races.rivals import fetch, rivals
 Pair = tuple[Services, Services]
 
 
-async def test_two_tokens_for_one_user_are_one_place(pair: Pair, database: Database) -> None:
-    """60 users ask for a token three times in each of two processes at once: one place each."""
+async def test_concurrent_joins_of_one_user_give_one_place(pair: Pair, database: Database) -> None:
+    """60 users join three times in each of two processes concurrently: one place each."""
     made = await make_concert(pair[0])
     users = [(await pair[0].users.add_guest()).user_id for _ in range(60)]
 
@@ -34,8 +34,8 @@ async def test_two_tokens_for_one_user_are_one_place(pair: Pair, database: Datab
     assert {row["user_id"]: {row["number"]} for row in rows} == numbers
 
 
-async def test_control_looking_for_a_place_first_gives_two(database: Database) -> None:
-    """Control: who looks for the user's place, and then makes one, makes a second one."""
+async def test_control_reading_for_a_place_first_gives_two(database: Database) -> None:
+    """Control: reading that a user has no place, and then inserting one, inserts two."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE spot (person text)")
         look = "SELECT count(*) FROM spot WHERE person = 'ann'"
@@ -49,7 +49,7 @@ async def test_control_looking_for_a_place_first_gives_two(database: Database) -
 
 
 class Joined(NamedTuple):
-    """A number, and when it was asked for and answered."""
+    """A number, with the times of its request and of its answer."""
 
     number: int
     sent: float
@@ -57,7 +57,7 @@ class Joined(NamedTuple):
 
 
 def out_of_order(joins: list[Joined]) -> list[Joined]:
-    """The joins that were answered before one with a smaller number was even sent."""
+    """Returns the joins that were answered before a join with a smaller number was sent."""
     wrong, latest_sent = [], float("-inf")
     for one in sorted(joins):
         if one.answered < latest_sent:
@@ -67,9 +67,9 @@ def out_of_order(joins: list[Joined]) -> list[Joined]:
 
 
 async def test_numbers_follow_the_order_of_joining(pair: Pair, database: Database) -> None:
-    """80 clients join 2,000 times over two processes: gapless, and answered before sent is less.
+    """80 clients join 2,000 times over two processes: no gap, and numbers follow the requests.
 
-    Meanwhile people are called and leave, which takes the same lock.
+    Meanwhile users are admitted and leave, which takes the same lock.
     """
     made = await make_concert(pair[0])
     guests = await asyncio.gather(*(pair[0].users.add_guest() for _ in range(2_000)))
@@ -96,8 +96,8 @@ async def test_numbers_follow_the_order_of_joining(pair: Pair, database: Databas
     assert [row["number"] for row in rows] == list(range(1, 2_026))
 
 
-async def test_control_a_sequence_leaves_gaps_and_commits_out_of_order(database: Database) -> None:
-    """Control: numbers of a sequence are seen out of order, lost, and not in order of asking."""
+async def test_control_sequence_leaves_gaps_and_commits_out_of_order(database: Database) -> None:
+    """Control: numbers of a sequence appear out of order, have gaps, don't follow the requests."""
     async with rivals(database) as those:
         await those.one.execute("CREATE SEQUENCE ticker; CREATE TABLE spot (number int)")
         take = "INSERT INTO spot VALUES (nextval('ticker')) RETURNING number"
@@ -106,11 +106,11 @@ async def test_control_a_sequence_leaves_gaps_and_commits_out_of_order(database:
         await those.one.execute("BEGIN")
         assert await those.one.fetchval(take) == 1
         assert await those.other.fetchval(take) == 2
-        assert await those.other.fetchval(seen) == [2]  # first in line, until 1 turns up before it
+        assert await those.other.fetchval(seen) == [2]  # first in line, until 1 appears before it
         await those.one.execute("ROLLBACK")
-        assert await those.other.fetchval(seen) == [2]  # or never does
+        assert await those.other.fetchval(seen) == [2]  # or never appears
 
-        # As it is made fast: each session takes some at once.
+        # With the usual cache of a sequence, each session takes several numbers at once.
         await those.one.execute("TRUNCATE spot; ALTER SEQUENCE ticker CACHE 10 RESTART")
         joins = []
         for connection in (those.one, those.other, those.one):

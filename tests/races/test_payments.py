@@ -1,4 +1,4 @@
-"""Races for money: a purchase asked for often, a balance spent twice, a hold paid and released."""
+"""Races for money: repeated payments, a balance spent twice, a hold paid and released."""
 
 import asyncio
 from collections import Counter
@@ -29,10 +29,10 @@ TIMES = 20
         pytest.param(lambda turn: (None, "k", f"k{turn}")[turn % 3], id="mixture"),
     ],
 )
-async def test_one_payment_sent_twenty_times(
+async def test_payment_sent_twenty_times_debits_once(
     pair: Pair, database: Database, key_of: Callable[[int], str | None]
 ) -> None:
-    """The same payment 20 times at once over two processes: one debit, and one answer for all."""
+    """One payment sent 20 times over two processes: one debit, the same answer each time."""
     made = await make_concert(pair[0], price=PRICE)
     place = await buyer(pair[0], made.concert_id, 3 * PRICE)
     held, _ = await pair[0].reservations.hold(place, made.shows[0], [7, 8], None)
@@ -55,10 +55,11 @@ async def test_one_payment_sent_twenty_times(
     assert (await pair[1].ledger.balance(place.user_id)).balance == PRICE
 
 
-async def test_four_payments_with_any_keys(pair: Pair, database: Database) -> None:
-    """Four payments of one reservation at once, whatever their keys: one sale, one answer for all.
+async def test_four_payments_of_one_hold_sell_once(pair: Pair, database: Database) -> None:
+    """Four concurrent payments of one reservation, whatever their keys: one sale, one answer.
 
-    No key, one key for all or each its own: all 81 mixtures, over two processes in any halves.
+    No key, a shared key or a key of its own: all 81 combinations, split over two processes in every
+    way.
     """
     mixtures = list(product((None, "k", "own"), repeat=4))
     halves = list(product((0, 1), repeat=4))
@@ -96,8 +97,8 @@ async def test_four_payments_with_any_keys(pair: Pair, database: Database) -> No
     assert tuple(rows[0]) == (len(mixtures),) * 5
 
 
-async def test_control_asking_before_paying_debits_twice(database: Database) -> None:
-    """Control: who asks whether it is paid, and then pays, pays twice."""
+async def test_control_reading_before_paying_debits_twice(database: Database) -> None:
+    """Control: reading that a reservation is unpaid, and then paying, pays twice."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE purse (balance int); CREATE TABLE bill (what text)")
         await those.one.execute("INSERT INTO purse VALUES (100)")
@@ -113,8 +114,8 @@ async def test_control_asking_before_paying_debits_twice(database: Database) -> 
             await those.other.execute("INSERT INTO bill VALUES ('seat 7')")
 
 
-async def test_two_payments_spend_one_balance(pair: Pair, database: Database) -> None:
-    """Money for one seat, holds in two concerts: of two payments at once exactly one succeeds."""
+async def test_balance_for_one_payment_pays_one_of_two(pair: Pair, database: Database) -> None:
+    """A balance for one seat, holds in two concerts: of two payments exactly one succeeds."""
     made = [await make_concert(pair[0], price=PRICE) for _ in range(2)]
     buyers = 40
     mine = await crowd(pair[0], made[0].concert_id, buyers, balance=PRICE + 1)
@@ -132,7 +133,7 @@ async def test_two_payments_spend_one_balance(pair: Pair, database: Database) ->
         )
     )
 
-    # In one process for every fourth user, else one payment in each.
+    # Both in one process for every fourth user, otherwise one payment in each.
     found = await answers(
         pair[turn % 2 if turn // 2 % 4 else 0].payments.pay(
             both[turn // 2][turn % 2], reservation.reservation_id, PRICE, None
@@ -152,7 +153,7 @@ async def test_two_payments_spend_one_balance(pair: Pair, database: Database) ->
 
 
 async def test_control_reading_the_balance_first_overdraws(database: Database) -> None:
-    """Control: who reads the balance, and then takes from it, takes more than there is."""
+    """Control: reading the balance, and then debiting it, debits more than the wallet has."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE purse (balance int)")
         await those.one.execute("INSERT INTO purse VALUES (50)")
@@ -167,8 +168,8 @@ async def test_control_reading_the_balance_first_overdraws(database: Database) -
                 assert await debiting == -30
 
 
-async def test_release_against_payment(pair: Pair, database: Database) -> None:
-    """A hold is paid and released at once, 120 times: it ends as one of the two, never as both."""
+async def test_hold_paid_and_released_ends_in_one_state(pair: Pair, database: Database) -> None:
+    """A hold is paid and released concurrently, 120 times: it is paid or released, never both."""
     trials = 120
     made = await make_concert(pair[0], seats=trials, price=PRICE)
     places = await crowd(pair[0], made.concert_id, trials, balance=PRICE)
@@ -221,8 +222,8 @@ async def test_release_against_payment(pair: Pair, database: Database) -> None:
     assert 0 < len(granted(paid)) < trials
 
 
-async def test_control_releasing_what_was_held_frees_a_sold_seat(database: Database) -> None:
-    """Control: who sees that a hold may be released, and then frees its seat, frees a sold one."""
+async def test_control_reading_before_releasing_frees_a_sold_seat(database: Database) -> None:
+    """Control: reading that a hold is releasable, and then freeing its seat, frees a sold one."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE chair (holder text, sold boolean)")
         await those.one.execute("INSERT INTO chair VALUES ('one', false)")

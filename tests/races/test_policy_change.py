@@ -1,4 +1,4 @@
-"""Races of the operator with admission: a lower cap, a pause, and two operators at once."""
+"""Races of the operator with admission: a lower cap, a pause, and two operators concurrently."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -28,18 +28,18 @@ LONGEST_SECONDS = 120
 
 
 async def queue_up(services: Services, concert_id: UUID, people: int) -> list[PlaceRef]:
-    """So many join; in order of their numbers."""
+    """Joins ``count`` users; returns their places in order of their numbers."""
     places = await asyncio.gather(*(join(services, concert_id) for _ in range(people)))
     return sorted(places, key=lambda place: place.number)
 
 
 def cap_of(cap: int) -> RoomSettings:
-    """A line with a cap."""
+    """Returns a policy with a cap."""
     return RoomSettings(policy=MaxActivePolicy(max_active=cap))
 
 
 async def in_this_order(those: Rivals, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Calls that all wait for the room's row, one behind the other, when it is let go."""
+    """Runs calls that queue in this order for the row of the waiting room, then unlocks it."""
     async with those.one.transaction():
         await those.one.execute("SELECT FROM waiting_room FOR NO KEY UPDATE")
         tasks = []
@@ -55,7 +55,7 @@ async def in_this_order(those: Rivals, *calls: Coroutine[Any, Any, Any]) -> list
 
 
 async def check_history(database: Database) -> list[int]:
-    """Fails if an admission exceeded the cap in force at its time; how many each cap let in."""
+    """Fails if an admission exceeded the cap of its time; returns how many each cap admitted."""
     rows = await fetch(
         database,
         """SELECT a.admitted, a.active, a.admitted_at, (
@@ -72,10 +72,10 @@ async def check_history(database: Database) -> list[int]:
 
 
 @pytest.mark.parametrize("lowered_first", [True, False])
-async def test_a_lower_cap_meets_an_admission(
+async def test_lower_cap_against_an_admission(
     pair: Pair, database: Database, lowered_first: bool
 ) -> None:
-    """Whichever has the row first: under the low cap three are called, under the high one ten."""
+    """Whichever locks the row first: the low cap admits three users, the high cap ten."""
     made = await make_concert(pair[0], policy=MaxActivePolicy(max_active=HIGH))
     await queue_up(pair[0], made.concert_id, 20)
     await pair[1].rooms.snapshot.refresh()
@@ -86,7 +86,7 @@ async def test_a_lower_cap_meets_an_admission(
     async with rivals(database) as those:
         await in_this_order(those, *((lower, admit) if lowered_first else (admit, lower)))
 
-    if lowered_first:  # the admission came too late: it did nothing, and knows better by now
+    if lowered_first:  # the admission came too late: it did nothing, and has read the new cap
         assert line.policy == MaxActivePolicy(max_active=LOW)
     called = 0 if lowered_first else HIGH
     rows = await fetch(database, "SELECT count(*) FROM place WHERE state = 'admitted'")
@@ -96,7 +96,7 @@ async def test_a_lower_cap_meets_an_admission(
 
 
 async def test_control_reading_the_cap_first_exceeds_it(database: Database) -> None:
-    """Control: who reads the cap, and then calls, calls ten though it is three by then."""
+    """Control: reading the cap, and then admitting, admits ten when the cap is already three."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE rule (cap int); INSERT INTO rule VALUES (10)")
         await those.one.execute("CREATE TABLE spot (number int, cap int)")
@@ -107,8 +107,8 @@ async def test_control_reading_the_cap_first_exceeds_it(database: Database) -> N
         assert await those.one.fetchval("SELECT cap FROM rule") == 3
 
 
-async def test_the_cap_goes_up_and_down_under_admission(pair: Pair, database: Database) -> None:
-    """Sixteen changes while two processes admit and people leave: no admission exceeds its cap."""
+async def test_cap_changes_during_admission_are_respected(pair: Pair, database: Database) -> None:
+    """Sixteen changes while two processes admit: no admission exceeds the cap of its time."""
     made = await make_concert(pair[0], policy=MaxActivePolicy(max_active=HIGH))
     places = await queue_up(pair[0], made.concert_id, 600)
     await pair[1].rooms.snapshot.refresh()
@@ -147,10 +147,10 @@ async def test_the_cap_goes_up_and_down_under_admission(pair: Pair, database: Da
 
 
 @pytest.mark.parametrize("paused_first", [True, False])
-async def test_a_pause_meets_an_admission(
+async def test_pause_against_an_admission(
     pair: Pair, database: Database, paused_first: bool
 ) -> None:
-    """Whichever has the row first: after the pause nobody is called, before it all who may be."""
+    """Whichever locks the row first: after the pause no user is admitted, before it all may be."""
     made = await make_concert(pair[0], policy=MaxActivePolicy(max_active=HIGH))
     await queue_up(pair[0], made.concert_id, 20)
     await pair[1].rooms.snapshot.refresh()
@@ -166,8 +166,8 @@ async def test_a_pause_meets_an_admission(
     assert await admit_all(pair[1], made.concert_id) == 0
 
 
-async def test_control_looking_for_a_pause_first_misses_it(database: Database) -> None:
-    """Control: who looks whether there is a pause, and then calls, calls during it."""
+async def test_control_reading_the_pause_first_admits_during_it(database: Database) -> None:
+    """Control: reading that there is no pause, and then admitting, admits during a pause."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE rule (paused_at timestamptz)")
         await those.one.execute("INSERT INTO rule VALUES (NULL)")
@@ -178,8 +178,8 @@ async def test_control_looking_for_a_pause_first_misses_it(database: Database) -
         assert await those.one.fetchval("SELECT called_at > paused_at FROM spot, rule")
 
 
-async def test_nobody_is_called_during_a_pause(pair: Pair, database: Database) -> None:
-    """Two running servers, ten pauses by one or the other: from its answer on until it goes on."""
+async def test_no_admission_during_a_pause(pair: Pair, database: Database) -> None:
+    """Two servers, ten pauses by either: no admission between the answer and the resumption."""
     made = await make_concert(pair[0], policy=RatePolicy(admit=100, every_seconds=1))
     await queue_up(pair[0], made.concert_id, 600)
     pauses: list[tuple[datetime, datetime]] = []
@@ -195,7 +195,7 @@ async def test_nobody_is_called_during_a_pause(pair: Pair, database: Database) -
             await those.until("SELECT called > $1 FROM waiting_room", called)
             await pair[turn % 2].rooms.pause(made.concert_id, paused=True)
             begin = await those.one.fetchval("SELECT clock_timestamp()")
-            # Longer than a look at the line.
+            # Longer than the interval at which the upkeep reads the line.
             await those.until(
                 "SELECT clock_timestamp() - $1::timestamptz > interval '120 ms'", begin
             )
@@ -205,7 +205,7 @@ async def test_nobody_is_called_during_a_pause(pair: Pair, database: Database) -
     rows = await fetch(database, "SELECT admitted_at FROM admission ORDER BY 1")
     times = [row["admitted_at"] for row in rows]
     assert [at for at in times for begin, end in pauses if begin <= at <= end] == []
-    # There was something to call between any two of them.
+    # Between any two pauses there were users to admit.
     assert all(any(end < at < begin for at in times) for (_, end), (begin, _) in pairwise(pauses))
 
 
@@ -213,15 +213,15 @@ async def test_nobody_is_called_during_a_pause(pair: Pair, database: Database) -
 
 
 def numbered(number: int) -> RoomSettings:
-    """Settings all of whose parts say the same number."""
+    """Returns settings whose parts all contain the same number."""
     policy = MaxActiveAndRatePolicy(max_active=number, admit=number, every_seconds=number)
     return RoomSettings(policy=policy, session_seconds=number, claim_seconds=number)
 
 
-async def test_the_last_settings_stand_whole(pair: Pair, database: Database) -> None:
-    """Two processes set a line up sixty times at once: each version is whole, the last one stands.
+async def test_last_settings_are_stored_whole(pair: Pair, database: Database) -> None:
+    """Two processes configure a line sixty times concurrently: the last version is stored whole.
 
-    Meanwhile others look, and never see parts of two.
+    Concurrent readers never see parts of two versions.
     """
     made = await make_concert(pair[0])
     done = asyncio.Event()
@@ -259,8 +259,8 @@ async def test_the_last_settings_stand_whole(pair: Pair, database: Database) -> 
         assert (line.policy, line.claim_seconds) == (stands.policy, stands.claim_seconds)
 
 
-async def test_control_part_by_part_makes_a_mixture(database: Database) -> None:
-    """Control: settings that are written part by part end as a mixture of two."""
+async def test_control_writing_part_by_part_mixes_settings(database: Database) -> None:
+    """Control: two settings that are written part by part end as a mixture."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE rule (cap int, seconds int)")
         await those.one.execute("INSERT INTO rule VALUES (0, 0)")
@@ -271,8 +271,10 @@ async def test_control_part_by_part_makes_a_mixture(database: Database) -> None:
         assert tuple(await those.one.fetchrow("SELECT * FROM rule")) == (2, 1)
 
 
-async def test_of_changes_to_one_version_the_first_is_made(pair: Pair, database: Database) -> None:
-    """Two processes change what both have read: the second is refused, and given the version."""
+async def test_first_of_two_changes_to_one_version_is_applied(
+    pair: Pair, database: Database
+) -> None:
+    """Two processes change one version: the second is refused and gets the new version."""
     made = await make_concert(pair[0])
     version = (await pair[0].rooms.stored_settings(made.concert_id)).version
     changes = [
@@ -289,7 +291,7 @@ async def test_of_changes_to_one_version_the_first_is_made(pair: Pair, database:
 
 
 async def test_control_reading_the_version_first_loses_a_change(database: Database) -> None:
-    """Control: two read the version, find it unchanged, and write: the first change is lost."""
+    """Control: two processes read one version, unchanged, and write: the first change is lost."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE rule (cap int, version int)")
         await those.one.execute("INSERT INTO rule VALUES (0, 1)")
@@ -301,7 +303,7 @@ async def test_control_reading_the_version_first_loses_a_change(database: Databa
 
 
 async def _refusal(change: Coroutine[Any, Any, None]) -> Any:
-    """What a change is refused with; ``None`` if it is made."""
+    """Returns the refusal of a change; ``None`` if it is applied."""
     try:
         await change
     except VersionConflict as error:

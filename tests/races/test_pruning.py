@@ -1,4 +1,4 @@
-"""Pruning beside a line that moves: joins, leaves, admissions and payments at once."""
+"""Races of pruning with joins, leaves, admissions and payments."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ queries = load("frontrow.retention", "prune_queries.sql")
 
 
 async def _visit(services: Services, made: Made, seat: int) -> None:
-    """Joins, and leaves, buys, or stays until the end."""
+    """Joins, then leaves, buys, or waits until the session ends."""
     place = await join(services, made.concert_id)
     fate = random.choice(["leave", "buy", "leave called"])  # noqa: S311 - any fate
     if fate != "leave":
@@ -32,7 +32,7 @@ async def _visit(services: Services, made: Made, seat: int) -> None:
         await services.payments.pay(place, held.reservation_id, PRICE, None)
     else:
         await services.reservations.leave(place)
-    # What is over may be gone by now; then the token is refused, one way or the other.
+    # Ended data may be pruned by now; then the token is refused with another error.
     try:
         await services.rooms.enter(place)
     except (TokenFinished, CredentialInvalid):
@@ -40,8 +40,8 @@ async def _visit(services: Services, made: Made, seat: int) -> None:
     raise AssertionError("a finished place entered")
 
 
-async def test_places_go_while_the_line_moves(pair: Pair, database: Database) -> None:
-    """Whatever is finished is dropped at once, again and again: numbers and counts stay right."""
+async def test_pruning_keeps_numbers_and_counts_right(pair: Pair, database: Database) -> None:
+    """Finished places are pruned repeatedly while the line moves: numbers and counts stay right."""
     made = await make_concert(pair[0], seats=PEOPLE, price=PRICE)
     room_id = pair[0].rooms.snapshot.by_concert[made.concert_id].room_id
 
@@ -63,8 +63,8 @@ async def test_places_go_while_the_line_moves(pair: Pair, database: Database) ->
     assert await fetch(database, "SELECT FROM place") == []
 
 
-async def test_control_counting_without_the_lock_loses_a_leaver(database: Database) -> None:
-    """Control: who reads a line's counts and then writes them overwrites what others counted."""
+async def test_control_counting_without_the_lock_loses_a_leave(database: Database) -> None:
+    """Control: reading a line's counts and then writing them overwrites concurrent changes."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE line (serving int, left_passed int)")
         await those.one.execute("INSERT INTO line VALUES (0, 0)")

@@ -1,4 +1,4 @@
-"""Races for a refund: by two people, against the next buyer of the seat, against the gate."""
+"""Races of a refund: requested twice, against the next buyer of the seat, and against the gate."""
 
 import asyncio
 from collections import Counter
@@ -17,8 +17,10 @@ Pair = tuple[Services, Services]
 PRICE = 50_000
 
 
-async def test_one_refund_by_two(pair: Pair, database: Database) -> None:
-    """The buyer and the operator, in two processes, each ten times: one refund, one answer."""
+async def test_concurrent_refunds_of_one_payment_refund_once(
+    pair: Pair, database: Database
+) -> None:
+    """The buyer and the operator, in two processes, ten times each: one refund, one answer."""
     until = datetime.now(UTC) + timedelta(hours=1)
     made = await make_concert(pair[0], price=PRICE, refundable_until=until)
     (place,) = await crowd(pair[0], made.concert_id, 1, balance=PRICE)
@@ -39,8 +41,8 @@ async def test_one_refund_by_two(pair: Pair, database: Database) -> None:
     assert (await pair[1].ledger.balance(place.user_id)).balance == PRICE
 
 
-async def test_control_asking_before_refunding_pays_back_twice(database: Database) -> None:
-    """Control: who sees that it isn't refunded yet, and then gives back, gives back twice."""
+async def test_control_reading_before_refunding_refunds_twice(database: Database) -> None:
+    """Control: reading that a payment isn't refunded, and then refunding it, refunds it twice."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE purse (balance int); CREATE TABLE sale (back bool)")
         await those.one.execute("INSERT INTO purse VALUES (0); INSERT INTO sale VALUES (false)")
@@ -55,8 +57,8 @@ async def test_control_asking_before_refunding_pays_back_twice(database: Databas
                 assert await crediting == 80
 
 
-async def test_a_refund_against_the_next_buyers(pair: Pair, database: Database) -> None:
-    """Of twenty who try for a seat while it is given back, one has it at most, and for good."""
+async def test_refund_against_the_next_buyers(pair: Pair, database: Database) -> None:
+    """Of twenty users who ask for a seat during its refund at most one gets it, and keeps it."""
     seats = 12
     made = await make_concert(pair[0], seats=seats, price=PRICE, max_seats_per_user=seats)
     owners = await crowd(pair[0], made.concert_id, seats, balance=PRICE)
@@ -89,8 +91,8 @@ async def test_a_refund_against_the_next_buyers(pair: Pair, database: Database) 
     assert rows[0][0] == 0
 
 
-async def test_a_refund_against_the_gate(pair: Pair, database: Database) -> None:
-    """A ticket is scanned and refunded at once, 120 times: its owner is in or has the money."""
+async def test_refund_against_the_gate(pair: Pair, database: Database) -> None:
+    """A ticket is scanned and refunded concurrently, 120 times: one of both succeeds."""
     trials = 120
     made = await make_concert(pair[0], seats=trials, price=PRICE)
     places = await crowd(pair[0], made.concert_id, trials, balance=PRICE)
@@ -120,8 +122,8 @@ async def test_a_refund_against_the_gate(pair: Pair, database: Database) -> None
     assert 0 < let_in < trials
 
 
-async def test_control_looking_first_lets_in_and_pays_back(database: Database) -> None:
-    """Control: who sees that nobody is in yet, and then refunds, refunds one who is."""
+async def test_control_reading_first_checks_in_and_refunds(database: Database) -> None:
+    """Control: reading that a ticket is unused, and then refunding it, refunds a used one."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE pass (used bool, void bool)")
         await those.one.execute("INSERT INTO pass VALUES (false, false)")

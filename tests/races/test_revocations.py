@@ -1,4 +1,4 @@
-"""Whoever reads revocations from the last number on misses none, whatever commits when."""
+"""A reader that continues after the last revocation misses none, in any order of commits."""
 
 from frontrow.services import Services
 from testkit.database import Database
@@ -10,7 +10,7 @@ READ = "SELECT coalesce(max(revocation), 0) FROM user_key"
 async def test_revocations_are_numbered_as_they_commit(
     pair: tuple[Services, Services], database: Database
 ) -> None:
-    """One that begins while another is under way waits for it, and gets the later number."""
+    """A revocation that begins during another one waits for it, and gets the later number."""
     first, second = [await pair[0].users.add_guest() for _ in range(2)]
     async with rivals(database) as rival:
         transaction = rival.one.transaction()
@@ -23,8 +23,8 @@ async def test_revocations_are_numbered_as_they_commit(
     assert rows == [(first.user_id, 1), (second.user_id, 2)]
 
 
-async def test_control_a_sequence_loses_one(database: Database) -> None:
-    """Numbers of a sequence are given before the commit: a reader goes past one that isn't seen."""
+async def test_control_sequence_loses_a_revocation(database: Database) -> None:
+    """Control: a sequence numbers before the commit, so a reader skips an invisible one."""
     async with rivals(database) as rival:
         await rival.one.execute("CREATE TABLE ended (n bigint GENERATED ALWAYS AS IDENTITY)")
         transaction = rival.one.transaction()

@@ -1,4 +1,4 @@
-"""The race at the end of a sale that the operator sets while seats are held."""
+"""Races at the end of a sale that the operator sets while seats are held."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,8 +15,8 @@ Pair = tuple[Services, Services]
 USERS = 200
 
 
-async def test_nothing_is_held_after_the_end_was_answered(pair: Pair, database: Database) -> None:
-    """200 holds over two processes; the sale is ended among them, as of a minute ago."""
+async def test_no_hold_after_the_end_of_sale_was_answered(pair: Pair, database: Database) -> None:
+    """200 holds over two processes; meanwhile the end of the sale is set to one minute ago."""
     made = await make_concert(pair[0], seats=USERS)
     places = await crowd(pair[0], made.concert_id, USERS)
     held = asyncio.Semaphore(0)
@@ -47,8 +47,8 @@ async def test_nothing_is_held_after_the_end_was_answered(pair: Pair, database: 
     assert {type(loser) for loser in refused(early)} <= {ShowClosed}
 
 
-async def test_control_a_plain_update_does_not_wait_for_buyers(database: Database) -> None:
-    """Control: who just sets the end is done while a hold that saw the old one is on its way."""
+async def test_control_plain_update_does_not_wait_for_buyers(database: Database) -> None:
+    """Control: a plain update of the end commits while a hold that read the old one runs."""
     async with rivals(database) as those:
         await those.one.execute(
             "CREATE TABLE sale (id int PRIMARY KEY, ends timestamptz);"

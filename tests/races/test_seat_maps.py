@@ -1,4 +1,4 @@
-"""Changes of seats are seen whatever the order in which their transactions commit."""
+"""Changes of seats are seen in any order of the commits of their transactions."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _holding = load("frontrow.reservations")
 
 
 async def _hold(connection: Any, pair: Pair, made: Made, seat: int) -> None:
-    """A new guest's hold, on a connection of the test's own."""
+    """Inserts a hold of a new guest, on a separate connection."""
     place = await buyer(pair[0], made.concert_id)
     (row,) = await _holding.hold(
         connection,
@@ -33,10 +33,10 @@ async def _hold(connection: Any, pair: Pair, made: Made, seat: int) -> None:
     assert row["outcome"] == "held"
 
 
-async def test_the_older_transaction_commits_later(pair: Pair, database: Database) -> None:
-    """It is seen by whoever followed in between; the newest number alone would miss it.
+async def test_older_transaction_that_commits_later_is_seen(pair: Pair, database: Database) -> None:
+    """A reader that continued in between sees it; the newest number alone would miss it.
 
-    The control asks as one would who remembers the newest transaction that was seen.
+    The control reads as a client would that remembers only the newest transaction it has seen.
     """
     made = await make_concert(pair[0], seats=40)
     naive = "SELECT numbers FROM seat_change WHERE xid > $1::text::xid8"

@@ -1,4 +1,4 @@
-"""Races for seats: many users, few seats, overlapping wishes."""
+"""Races for seats: many users, few seats, overlapping requests."""
 
 import asyncio
 import random
@@ -20,8 +20,8 @@ USERS = 300
 
 
 @pytest.mark.parametrize("seats", [1, 50])
-async def test_as_many_winners_as_seats(pair: Pair, database: Database, seats: int) -> None:
-    """300 users want one of 1 or 50 seats over two processes: each seat is held once."""
+async def test_each_seat_is_held_once(pair: Pair, database: Database, seats: int) -> None:
+    """300 users ask for one of 1 or 50 seats over two processes: each seat is held once."""
     made = await make_concert(pair[0], seats=seats)
     places = await crowd(pair[0], made.concert_id, USERS)
 
@@ -39,8 +39,8 @@ async def test_as_many_winners_as_seats(pair: Pair, database: Database, seats: i
     assert len(await fetch(database, "SELECT FROM reservation")) == seats
 
 
-async def test_control_looking_before_taking_sells_twice(database: Database) -> None:
-    """Control: who looks for a free seat and then takes it, takes one that somebody else has."""
+async def test_control_reading_before_taking_sells_twice(database: Database) -> None:
+    """Control: reading a free seat and then taking it takes a seat that another user has."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE chair (number int PRIMARY KEY, holder text)")
         await those.one.execute("INSERT INTO chair VALUES (1)")
@@ -63,7 +63,7 @@ WISHES = ([1, 2], [2, 3], [3, 4])
 
 
 async def test_overlapping_holds_leave_no_wanted_seat_free(pair: Pair, database: Database) -> None:
-    """{1,2}, {2,3} and {3,4} at once, in 120 shows: whoever is refused lost a seat to somebody."""
+    """{1,2}, {2,3}, {3,4} concurrently, in 120 shows: a refused request lost a seat to another."""
     made = await make_concert(pair[0], shows=120, seats=4)
     places = await crowd(pair[0], made.concert_id, 3 * len(made.shows))
     asked = [(place, made.shows[turn // 3], WISHES[turn % 3]) for turn, place in enumerate(places)]
@@ -77,12 +77,12 @@ async def test_overlapping_holds_leave_no_wanted_seat_free(pair: Pair, database:
     await _nobody_lost_a_free_seat(
         database, [(show.show_id, seats) for _, show, seats in asked], found
     )
-    # Two of three fit unless the middle one came first.
+    # Two of three succeed unless the middle one was first.
     assert len(made.shows) < len(granted(found)) <= 2 * len(made.shows)
 
 
 async def test_random_overlaps_leave_no_wanted_seat_free(pair: Pair, database: Database) -> None:
-    """400 users want one to four of 80 seats: all or nothing, and nobody is refused a free seat."""
+    """400 users ask for one to four of 80 seats: no request for free seats is refused."""
     made = await make_concert(pair[0], seats=80)
     show = made.shows[0]
     places = await crowd(pair[0], made.concert_id, 400)
@@ -99,7 +99,7 @@ async def test_random_overlaps_leave_no_wanted_seat_free(pair: Pair, database: D
 async def _nobody_lost_a_free_seat(
     database: Database, asked: list[tuple[UUID, list[int]]], found: Sequence[object]
 ) -> None:
-    """Holds are all or nothing, and a refused one wanted a seat that somebody ended up with."""
+    """Fails unless holds are all or nothing and each refused one wanted a seat held in the end."""
     rows = await fetch(
         database, "SELECT show_id, number, reservation_id FROM seat WHERE held_until > now()"
     )
@@ -121,7 +121,7 @@ async def _nobody_lost_a_free_seat(
 
 
 async def test_control_taking_seats_one_by_one_refuses_both(database: Database) -> None:
-    """Control: who takes seats one after the other loses to somebody who then gives them back."""
+    """Control: a user who takes seats one by one loses to another who then releases them."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE chair (number int PRIMARY KEY, holder text)")
         await those.one.execute("INSERT INTO chair VALUES (1), (2)")

@@ -1,4 +1,4 @@
-"""A sign-in that is brought back twice at the same moment gives one session."""
+"""A sign-in that returns twice concurrently creates one session."""
 
 from uuid import uuid4
 
@@ -10,8 +10,8 @@ OPEN = "SELECT outcome FROM user_session_open(ARRAY[$1::uuid], ARRAY[$2::bytea],
 OPEN += " ARRAY[600], 10)"
 
 
-async def test_a_sign_in_gives_one_session(database: Database) -> None:
-    """Whoever comes second waits for the first, and then has none."""
+async def test_sign_in_returned_twice_gives_one_session(database: Database) -> None:
+    """The second request waits for the first, and then gets no session."""
     async with rivals(database) as rival:
         transaction = rival.one.transaction()
         await transaction.start()
@@ -23,8 +23,8 @@ async def test_a_sign_in_gives_one_session(database: Database) -> None:
     assert await fetch(database, "SELECT key_hash FROM user_key") == [(b"1" * 32,)]
 
 
-async def test_control_a_look_before_sees_nothing(database: Database) -> None:
-    """Without the unique index: who looks whether it was used finds the other one not yet there."""
+async def test_control_reading_first_accepts_twice(database: Database) -> None:
+    """Control: without the unique index, a read does not see the uncommitted use."""
     look_and_open = """
         INSERT INTO opened (key_hash, sign_in)
         SELECT $1::bytea, $2::bytea WHERE NOT EXISTS (SELECT FROM opened WHERE sign_in = $2)

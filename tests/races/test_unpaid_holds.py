@@ -1,4 +1,4 @@
-"""A race against the limit on holds that are let go: the same user over two processes."""
+"""A race against the limit on unpaid holds: the same user over two processes."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ COUNT = "SELECT count(*) FROM let_go"
 ADD = "INSERT INTO let_go DEFAULT VALUES"
 
 
-async def test_no_more_than_the_limit(database: Database) -> None:
-    """Twenty tasks hold and let go until they are refused: five are let go, whoever did it."""
+async def test_unpaid_holds_stop_at_the_limit(database: Database) -> None:
+    """Twenty tasks hold and release until they are refused: five unpaid holds in total."""
     async with services_on(database, **FEW) as one, services_on(database, **FEW) as other:
         made = await make_concert(one, max_seats_per_user=1)
         (place,) = await crowd(one, made.concert_id, 1)
 
         async def until_refused(services: Services, seat: int) -> None:
-            # One seat is all this user may have, so one hold is open at a time.
+            # This user may have one seat, so one hold is open at a time.
             while True:
                 found = await answers(
                     [services.reservations.hold(place, made.shows[0], [seat], None)]
@@ -37,8 +37,8 @@ async def test_no_more_than_the_limit(database: Database) -> None:
         assert [row["state"] for row in rows] == ["released"] * LIMIT
 
 
-async def test_control_counting_without_a_lock_lets_both_through(database: Database) -> None:
-    """Control: two that count before either has added each find room for one."""
+async def test_control_counting_without_a_lock_exceeds_the_limit(database: Database) -> None:
+    """Control: two transactions that count before either has inserted both stay under the limit."""
     async with rivals(database) as those:
         await those.one.execute("CREATE TABLE let_go (number int GENERATED ALWAYS AS IDENTITY)")
         counted = [await those.one.fetchval(COUNT), await those.other.fetchval(COUNT)]
