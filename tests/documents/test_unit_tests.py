@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from frontrow.db.migrate import function_files
+from frontrow.db.functions import function_files
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/design/requirements.md").read_text()

@@ -18,6 +18,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from frontrow.concerts.queries import queries as concerts
+from frontrow.concerts.seat_queries import ReadingPlace
+from frontrow.concerts.seat_queries import queries as seat_maps
 from frontrow.db.pool import SERVER_SETTINGS
 from frontrow.db.queries import load
 from frontrow.db.server import EmbeddedServer
@@ -38,8 +41,6 @@ Connection: TypeAlias = "asyncpg.Connection[Any]"
 Call: TypeAlias = Callable[[Connection, int], Awaitable[Any]]
 
 reservations = load("frontrow.reservations")
-concerts = load("frontrow.concerts")
-seat_maps = load("frontrow.concerts", "seat_queries.sql")
 users = load("frontrow.users")
 pruning = load("frontrow.retention", "prune_queries.sql")
 erasing = load("frontrow.retention", "erase_queries.sql")
@@ -185,7 +186,7 @@ async def follow(connection: Connection, items: int) -> Any:
     """Places look at a show that has as many changes, and one more that was still running."""
     return await seat_maps.follow_seats(
         connection,
-        **places(19_501, items),
+        [ReadingPlace(ROOM, one.number, one.place_id) for one in entering(19_501, items)],
         show_ids=[an_id("show", 30)],
         newest=[1_000 - items],
         firsts=[1],

@@ -18,7 +18,6 @@ from testkit.database import Database
 
 # Features whose queries aren't typed yet.
 UNTYPED = {
-    "concerts",
     "keys",
     "reservations",
     "retention",

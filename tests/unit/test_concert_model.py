@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from frontrow.concerts.model import ConcertChange, NewConcert, NewSection, NewShow, NewShows
+from frontrow.concerts.model import Block, ConcertChange, NewConcert, NewSection, NewShow, NewShows
 
 SHOW: dict[str, Any] = {"starts_at": "2027-05-01T19:00:00+09:00", "price": 50_000}
 SECTION: dict[str, Any] = {"name": "R", "price": 50_000, "seats": 10}
@@ -166,7 +166,7 @@ def test_the_size_of_a_section(size: dict[str, int], block: tuple[int, int]) -> 
     """Seats in one row, or rows; said twice if it agrees. Said as ever, it asks for the same."""
     body = {"name": "R", "price": 5, **size}
     section: NewSection = read(body, NewSection)
-    assert section.block == ("R", 5, *block)
+    assert section.block == Block("R", 5, *block)
     assert msgspec.to_builtins(section) == body
 
 

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from frontrow.concerts.model import Section, Show
-from frontrow.concerts.seat_documents import Documents, Form, Wanted
-from frontrow.concerts.seats_now import HELD, Changed, Reading, SeatsNow
+from frontrow.concerts.seat_documents import Documents, Form, Variant
+from frontrow.concerts.seat_states import HELD, SeatChange, SeatChanges, SeatStates
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 SEATS = 50_000
@@ -22,17 +22,17 @@ LOG = "0a1b2c3d"
 
 
 @pytest.fixture
-def arena() -> SeatsNow:
+def arena() -> SeatStates:
     """50,000 seats in 100 blocks, available, held and sold without any order."""
     random = Random(1)  # noqa: S311 - no secret
     states = bytes(random.choice(b"ahs") for _ in range(SEATS))
-    return SeatsNow(SHOW, BLOCKS, states, [], Reading([], [], LOG, START), kept_seconds=500)
+    return SeatStates(SHOW, BLOCKS, states, [], SeatChanges([], [], LOG, START), kept_seconds=500)
 
 
 @pytest.mark.parametrize(("form", "most"), [("compact", 15_000), ("plain", 150_000)])
-async def test_a_whole_arena(arena: SeatsNow, form: Form, most: int) -> None:
+async def test_a_whole_arena(arena: SeatStates, form: Form, most: int) -> None:
     """All seats, compressed, however they are sold."""
-    document = Documents().get(arena, Wanted(form=form))
+    document = Documents().get(arena, Variant(form=form))
     zipped = await document.gzipped()
     assert zipped is not None
     assert len(zipped) < most
@@ -40,32 +40,32 @@ async def test_a_whole_arena(arena: SeatsNow, form: Form, most: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["compact", "plain"])
-async def test_ten_seats_of_an_arena(arena: SeatsNow, form: Form) -> None:
+async def test_ten_seats_of_an_arena(arena: SeatStates, form: Form) -> None:
     """A change of ten is at most 1 KB, and goes without compression."""
     version = arena.version
-    changes = [Changed(9, number, HELD, None) for number in range(SEATS - 9, SEATS + 1)]
-    arena.take(Reading(changes, [], LOG, START))
-    document = Documents().get(arena, Wanted(form=form, since=version))
+    changes = [SeatChange(9, number, HELD, None) for number in range(SEATS - 9, SEATS + 1)]
+    arena.apply(SeatChanges(changes, [], LOG, START))
+    document = Documents().get(arena, Variant(form=form, since=version))
     assert json.loads(document.body)["complete"] is False
     assert len(document.body) < 1_000
     assert await document.gzipped() is None
 
 
-async def test_a_version_that_leads_nowhere(arena: SeatsNow) -> None:
+async def test_a_version_that_leads_nowhere(arena: SeatStates) -> None:
     """Who can't be told the changes gets the answer with all seats, the same for everybody."""
     documents = Documents()
-    whole = documents.get(arena, Wanted(form="compact"))
+    whole = documents.get(arena, Variant(form="compact"))
     for first in (5, 6):
-        stale = Wanted(form="compact", since=f"{LOG}-{first}-0")
+        stale = Variant(form="compact", since=f"{LOG}-{first}-0")
         assert documents.get(arena, stale) is whole
 
 
-def test_answers_are_bounded(arena: SeatsNow) -> None:
+def test_answers_are_bounded(arena: SeatStates) -> None:
     """However many versions are asked from, few answers are kept, and the whole one among them."""
     documents = Documents()
-    whole = documents.get(arena, Wanted(form="compact"))
+    whole = documents.get(arena, Variant(form="compact"))
     log, first, ms = arena.version.split("-")
     for earlier in range(300):
-        documents.get(arena, Wanted(form="compact", since=f"{log}-{first}-{int(ms) - earlier}"))
+        documents.get(arena, Variant(form="compact", since=f"{log}-{first}-{int(ms) - earlier}"))
     assert documents.kept <= 66
-    assert documents.get(arena, Wanted(form="compact")) is whole
+    assert documents.get(arena, Variant(form="compact")) is whole

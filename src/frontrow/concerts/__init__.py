@@ -1,1 +1,1 @@
-"""WHAT IS ON SALE: concerts, their shows and seats."""
+"""What is on sale: concerts, their shows and seats."""

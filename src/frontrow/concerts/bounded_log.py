@@ -1,15 +1,15 @@
-"""The newest entries of a list that is kept in order of its keys: 12 bytes each."""
+"""A bounded log: the newest entries of a list ordered by key, 12 bytes each."""
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
 
-class Journal:
-    """Numbers under keys that mostly grow. The oldest are dropped beyond ``most`` of them.
+class BoundedLog:
+    """Numbers under keys that mostly grow. Beyond ``most`` entries, the oldest are dropped.
 
     Args:
-        most: at least so many of the newest are kept.
+        most: at least this many of the newest entries are kept.
     """
 
     __slots__ = ("_floor", "_keys", "_most", "_numbers")
@@ -21,7 +21,7 @@ class Journal:
         self._floor = 0
 
     def add(self, key: int, number: int) -> None:
-        """Enters a number; a key below the newest is put in its place."""
+        """Adds a number, in order of its key."""
         if not self._keys or key >= self._keys[-1]:
             self._keys.append(key)
             self._numbers.append(number)
@@ -33,11 +33,11 @@ class Journal:
             self._drop(len(self._keys) - self._most)
 
     def cut(self, floor: int) -> None:
-        """Of keys below ``floor`` something may be missing."""
+        """Marks the entries below ``floor`` as incomplete."""
         self._floor = max(self._floor, floor)
 
     def since(self, key: int) -> Iterable[int] | None:
-        """The numbers under this key and later ones; None where some of them were dropped."""
+        """Returns the numbers under this key and later ones; ``None`` if entries are missing."""
         if key < self._floor:
             return None
         return self._numbers[bisect_left(self._keys, key) :]

@@ -1,8 +1,8 @@
--- What is on sale: concerts, their shows and seats are made here, each in one call.
+-- Creates and changes concerts, shows and seats.
 
--- Adds one show to a concert, with its sections and seats. Sections come as arrays of one length, in
+-- Adds a show to a concert, with its sections and seats. Sections come as arrays of the same length, in
 -- order; seat numbers run 1..n through them, row by row. A plain show is one section without a name.
--- Asked again with the same id, it changes nothing.
+-- Changes nothing if the show exists.
 CREATE OR REPLACE FUNCTION concert_add_show(
     p_concert_id uuid, p_show_id uuid, p_request_hash bigint, p_starts_at timestamptz,
     p_date date, p_sales_end_at timestamptz, p_names text[], p_prices bigint[], p_seats int[],
@@ -34,9 +34,9 @@ BEGIN
     ORDER BY i;
 END $$;
 
--- Sets when the sale of a show ends; NULL: at its start. Buyers lock the show shared: this waits for
--- those who hold seats just now, and whoever comes later sees it. The sale of a cancelled show stays as it
--- is. Gives the show; none if there is none.
+-- Sets when the sale of a show ends; NULL: at its start. Holds lock the show shared: this waits for holds in
+-- flight, and later ones see the new end. The sale of a cancelled show is not changed. Returns the show, or
+-- no row.
 CREATE OR REPLACE FUNCTION concert_end_sale(p_show_id uuid, p_sales_end_at timestamptz)
 RETURNS SETOF show LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -46,8 +46,8 @@ BEGIN
     RETURN QUERY SELECT s.* FROM show AS s WHERE s.show_id = p_show_id;
 END $$;
 
--- How the sale of a show stands: open, ended or cancelled. Of several together max() tells: open if one of
--- them is, cancelled if all are.
+-- Returns the state of a sale: open, ended or cancelled. max() of several shows is open if one of them is
+-- open, cancelled if all are cancelled.
 CREATE OR REPLACE FUNCTION show_sale(
     sales_end_at timestamptz, cancelled_at timestamptz, now timestamptz
 )
@@ -56,10 +56,10 @@ RETURN CASE
     WHEN cancelled_at IS NOT NULL THEN 'cancelled' WHEN sales_end_at <= now THEN 'ended' ELSE 'open'
 END;
 
--- Creates a concert with its waiting room; the shows are added in the same transaction. Asked again
--- with the same id, it changes nothing.
--- request_hash: what stands; another one than asked for means that the id was used for another
--- request. flaw: what is wrong with the waiting room (waiting_room_flaw); then there is no line.
+-- Creates a concert with its waiting room; the shows are added in the same transaction. Changes nothing if
+-- the concert exists.
+-- request_hash: the stored hash; if it is not p_request_hash, the id was used for another request.
+-- flaw: why the settings of the waiting room are invalid (waiting_room_flaw); then there is no line.
 CREATE OR REPLACE FUNCTION concert_create(
     p_concert_id uuid, p_request_hash bigint, p_title text, p_artist text, p_venue text,
     p_timezone text, p_currency text, p_hold_seconds int, p_max_seats_per_user int,

@@ -1,11 +1,13 @@
-"""What is on sale, as it is shown and as an operator describes it."""
+"""Concerts, shows and seats, as they are returned and as an operator creates them."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
+
+from frontrow.db.queries import Item
 
 SeatState: TypeAlias = Literal["available", "held", "sold"]
 Sale: TypeAlias = Literal["open", "ended", "cancelled"]
@@ -17,18 +19,18 @@ HoldSeconds: TypeAlias = Annotated[
     int, Meta(ge=1, le=3_600, description="How long a hold lasts, in seconds.")
 ]
 SeatLimit: TypeAlias = Annotated[
-    int, Meta(ge=1, le=100, description="Most seats that one user may hold and own.")
+    int, Meta(ge=1, le=100, description="Most seats that one user may hold and buy.")
 ]
-# The database takes every character but NUL.
+# The database accepts every character except NUL.
 TEXT = "^[^\\u0000]*$"
 RefundableUntil: TypeAlias = (
     Annotated[
         datetime,
-        Meta(tz=True, description="Until when buyers may have a purchase refunded; null: never."),
+        Meta(tz=True, description="Until when users may refund a purchase; null: never."),
     ]
     | None
 )
-# The same, with one at least that isn't white space.
+# The same, with at least one character that isn't white space.
 WORDS = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"
 Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=WORDS)]
 Name: TypeAlias = Annotated[str, Meta(max_length=200, pattern=TEXT)]
@@ -55,7 +57,7 @@ class Concert(msgspec.Struct, frozen=True):
     refundable_until: RefundableUntil
     sale: Annotated[
         Sale,
-        Meta(description="`open` as long as a show is sold; `cancelled` where all of them are."),
+        Meta(description="`open` as long as a show is on sale; `cancelled` if all of them are."),
     ]
 
 
@@ -72,13 +74,13 @@ class Show(msgspec.Struct, frozen=True):
 
 
 class ShowStock(msgspec.Struct, frozen=True):
-    """A show and how many of its seats are free."""
+    """A show and its free seats."""
 
     show_id: UUID
     starts_at: datetime
     seats_total: int
     seats_available: int
-    sale: Annotated[Sale, Meta(description="Whether the show is still sold.")]
+    sale: Annotated[Sale, Meta(description="Whether the show is still on sale.")]
 
 
 class DateStock(msgspec.Struct, frozen=True):
@@ -107,14 +109,14 @@ class Section(msgspec.Struct, frozen=True):
     """A block of a show's seats, numbered row by row."""
 
     name: str | None
-    price: Annotated[int, Meta(description="What each seat costs, in the currency's minor unit.")]
+    price: Annotated[int, Meta(description="The price of a seat, in the currency's minor unit.")]
     first_number: int
     last_number: int
     seats_per_row: int
 
 
 class SeatMap(msgspec.Struct, frozen=True, kw_only=True):
-    """The seats of a show, or what has changed of them: as ``seats``, or compact as ``states``."""
+    """The seats of a show, or the changed ones: as ``seats``, or compact as ``states``."""
 
     show_id: UUID
     date: date
@@ -128,8 +130,8 @@ class SeatMap(msgspec.Struct, frozen=True, kw_only=True):
     states: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Block(NamedTuple):
-    """Seats in a row of the house's plan: what a section, or a whole plain show, comes to."""
+class Block(Item, frozen=True):
+    """The seats of a section, or of a whole plain show, to be created."""
 
     name: str | None
     price: int
@@ -137,11 +139,11 @@ class Block(NamedTuple):
     seats_per_row: int
 
 
-# Without the fields that are left out: what stood before them asks for the same as ever.
+# Without omitted fields, so that older requests keep their hash.
 class NewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A block of seats at one price; numbers run on from the section before, row by row.
+    """A block of seats at one price; its numbers follow those of the section before, row by row.
 
-    Its size is ``seats``, all in one row, or ``rows`` of ``seats_per_row``; both if they agree.
+    Its size is ``seats``, all in one row, or ``rows`` of ``seats_per_row``, or both if they agree.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern=WORDS)]
@@ -163,7 +165,7 @@ class NewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     @property
     def block(self) -> Block:
-        """What it comes to."""
+        """The seats of the section."""
         if self.rows is None or self.seats_per_row is None:
             seats = self.seats or 0
             return Block(self.name, self.price, seats, seats)
@@ -171,7 +173,7 @@ class NewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 
 class NewShow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A performance to be put on sale: in sections, or all seats at one ``price``."""
+    """A performance to be created: in sections, or all seats at one ``price``."""
 
     starts_at: Annotated[datetime, Meta(tz=True)]
     sales_end_at: (
@@ -183,7 +185,9 @@ class NewShow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     sections: Annotated[list[NewSection], Meta(min_length=1, max_length=200)] | None = None
     price: Money | None = None
     seats: (
-        Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS, description="50 at one price, if unset.")]
+        Annotated[
+            int, Meta(ge=1, le=LARGEST_SHOW_SEATS, description="The default is 50 at one price.")
+        ]
         | None
     ) = None
 
@@ -209,7 +213,7 @@ class NewShow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def seats_total(self) -> int:
-        """How many seats the show has."""
+        """The number of seats."""
         return sum(block.seats for block in self.blocks)
 
 
@@ -223,7 +227,7 @@ class NewShows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewConcert(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A concert to be put on sale, without its line."""
+    """A concert to be created, without its line."""
 
     title: Title
     artist: Name | None = None
@@ -241,7 +245,7 @@ class NewConcert(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ConcertChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What may be changed of a concert; what is left out stays."""
+    """A change of a concert; omitted fields stay."""
 
     title: Title | msgspec.UnsetType = msgspec.UNSET
     hold_seconds: HoldSeconds | msgspec.UnsetType = msgspec.UNSET
@@ -254,7 +258,7 @@ class ConcertChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
 
 class SaleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When the sale of a show is to end; ``None``: at its start."""
+    """The end of a show's sale; ``None``: at its start."""
 
     sales_end_at: Annotated[datetime, Meta(tz=True)] | None
 
@@ -267,28 +271,28 @@ class ShowSale(msgspec.Struct, frozen=True):
 
     show_id: UUID
     starts_at: datetime
-    sales_end_at: Annotated[datetime, Meta(description="From then on no seat can be held.")]
+    sales_end_at: Annotated[datetime, Meta(description="No seat can be held from then on.")]
 
 
 class CreatedShow(msgspec.Struct, frozen=True):
-    """A show that was put on sale."""
+    """A show that was created."""
 
     show_id: UUID
     date: date
 
 
 class CreatedConcert(msgspec.Struct, frozen=True):
-    """A concert that was put on sale."""
+    """A concert that was created."""
 
     concert_id: UUID
     shows: list[CreatedShow]
 
 
 def check_years(*times: datetime | None) -> None:
-    """Bounds times: beyond these years a time can't be told in every time zone.
+    """Limits times to years that can be converted to every time zone.
 
     Raises:
-        ValueError: too early or too late.
+        ValueError: a time is too early or too late.
     """
     if not all(1970 <= at.year <= 9000 for at in times if at):  # noqa: PLR2004
         message = "times are between the years 1970 and 9000"
@@ -296,7 +300,7 @@ def check_years(*times: datetime | None) -> None:
 
 
 def check_size(shows: list[NewShow]) -> None:
-    """Bounds what one request may create.
+    """Limits the seats that one request may create.
 
     Raises:
         ValueError: too many seats.

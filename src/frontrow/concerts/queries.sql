@@ -1,4 +1,4 @@
--- name: create_concert^
+-- name: create_concert
 -- Creates a concert and its waiting room: see the function.
 SELECT request_hash, flaw FROM concert_create(
     :concert_id, :request_hash, :title, :artist, :venue, :timezone, :currency, :hold_seconds,
@@ -6,27 +6,28 @@ SELECT request_hash, flaw FROM concert_create(
     :line_order, :seed, :refundable_until
 );
 
--- name: add_show$
--- Adds a show with its seats; one that stands already stays as it is.
+-- name: add_show
+-- Adds a show with its sections and seats: see the function.
 SELECT concert_add_show(
-    :concert_id, :show_id, :request_hash, :starts_at, :date, :sales_end_at, :names, :prices, :seats,
-    :seats_per_row
+    p_names => :name, p_prices => :price, p_seats => :seats, p_seats_per_row => :seats_per_row,
+    p_concert_id => :concert_id, p_show_id => :show_id, p_request_hash => :request_hash,
+    p_starts_at => :starts_at, p_date => :date, p_sales_end_at => :sales_end_at
 );
 
--- name: request_hash_of_show$
--- What the request that made a show asked for.
+-- name: request_hash_of_show
+-- The hash of the request that created a show.
 SELECT request_hash FROM show WHERE show_id = :show_id;
 
--- name: concert_of_show$
+-- name: concert_of_show
 -- The concert that a show belongs to.
 SELECT concert_id FROM show WHERE show_id = :show_id;
 
--- name: timezone_of$
--- Where a concert plays.
+-- name: timezone_of_concert
+-- The time zone of a concert.
 SELECT timezone FROM concert WHERE concert_id = :concert_id;
 
--- name: change_concert$
--- Changes what is given of a concert; NULL leaves it, save where NULL is a value of its own.
+-- name: change_concert
+-- Changes a concert; NULL keeps a value, except refundable_until, where NULL is a value.
 UPDATE concert SET
     title = coalesce(:title, title),
     hold_seconds = coalesce(:hold_seconds, hold_seconds),
@@ -35,23 +36,23 @@ UPDATE concert SET
 WHERE concert_id = :concert_id
 RETURNING concert_id;
 
--- name: end_sale^
+-- name: end_sale
 -- Sets when the sale of a show ends: see the function.
 SELECT show_id, starts_at, sales_end_at, cancelled_at FROM concert_end_sale(:show_id, :sales_end_at);
 
 -- name: claim_currency!
--- The first to ask says which currency this installation sells in.
+-- Sets the currency of this installation, unless it has one.
 INSERT INTO installation (currency) VALUES (:currency) ON CONFLICT DO NOTHING;
 
--- name: currency$
+-- name: currency
 -- The currency of this installation.
 SELECT currency FROM installation;
 
 -- name: all_concerts
--- Every concert: those on sale first, the next to play before the others; then those that are over, the
--- latest first. A show that is cancelled doesn't count.
+-- Every concert: those on sale by their next date, then those that have ended, the latest first. Cancelled
+-- shows don't count.
 SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency, c.max_seats_per_user,
-    c.refundable_until, s.first_date, s.last_date, s.price_from, s.sale
+    s.first_date, s.last_date, s.price_from, c.refundable_until, s.sale
 FROM concert AS c
 CROSS JOIN LATERAL (
     SELECT max(o.sale) AS sale, min(date) FILTER (WHERE o.sale = 'open') AS next_date,
@@ -64,19 +65,19 @@ CROSS JOIN LATERAL (
 ) AS s
 ORDER BY s.next_date, s.last_date DESC NULLS LAST, c.created_at, c.concert_id;
 
--- name: shows_of
+-- name: shows_of_concert
 -- The shows of a concert, in order of time.
 SELECT show_id, concert_id, date, starts_at, sales_end_at, seats_total, cancelled_at FROM show
 WHERE concert_id = :concert_id
 ORDER BY starts_at, show_id;
 
 -- name: stock_of_shows
--- How the sale of shows stands and how many seats are free, in the order asked for: of one that isn't sold
--- any more, none. No seat is looked at.
-SELECT o.sale,
-    CASE WHEN o.sale = 'open'
+-- The free seats of shows and the state of their sale, in the order of the array; no free seats once the sale
+-- has ended. No seat is read.
+SELECT CASE WHEN o.sale = 'open'
         THEN (s.seats_total - t.sold - coalesce(d.seats, 0) - coalesce(h.seats, 0))::int ELSE 0
-    END AS available
+    END AS available,
+    o.sale
 FROM unnest(:show_ids::uuid[]) WITH ORDINALITY AS k (show_id, item)
 JOIN show AS s USING (show_id)
 CROSS JOIN LATERAL show_sale(s.sales_end_at, s.cancelled_at, statement_timestamp()) AS o (sale)

@@ -1,17 +1,17 @@
--- Following the seats of shows. Conventions as in waiting_room/functions.sql; nothing is locked here:
--- what a statement sees is told together with what it doesn't see yet.
+-- Changes of seats, for processes that keep the seats of shows. Conventions as in
+-- waiting_room/functions.sql. Nothing is locked: each answer also says which transactions were running.
 --
--- Transactions commit in another order than that of their numbers (xids). So "all behind the newest
--- that I know" would miss whoever had taken a smaller number and committed later. Each answer names
--- the newest change that it has seen and which transactions were still running; the next question
--- asks for what is behind that newest one, or by one of those.
+-- Transactions commit in another order than that of their numbers (xids), so "all changes after the
+-- newest known xid" would miss a transaction with a smaller xid that commits later. Each answer has the
+-- newest xid that it has seen and the xids that were still running; the next call asks for the changes
+-- by later transactions, and by those.
 
--- The seats of shows that were changed by what the asker hasn't seen: p_newest[i] is the newest xid
--- seen of show i, p_running[p_first[i] .. p_last[i]] are the older ones that were running then.
--- Answers each show, numbered by its place in the arrays: one xid, number, state ('a': nobody's or past
--- its time, 'h', 's') and, of held ones, end for each change of a seat, the state being that of now;
--- the transactions that run now; the log's name (another one than before: begin anew); and the time.
--- All of it is of one moment.
+-- Returns the changes of seats that the caller has not seen. p_newest[i] is the newest xid that it has seen
+-- of show i, p_running[p_first[i] .. p_last[i]] are the older ones that were running then.
+-- One row for each show, numbered by its position in the arrays: for each change of a seat the xid, the
+-- number, the present state ('a': available or past its hold, 'h': held, 's': sold) and the end of a hold;
+-- the running transactions; the name of the log (if it has changed, read all seats again); and the time.
+-- All of one moment.
 -- hot
 CREATE OR REPLACE FUNCTION seat_changes(
     p_shows uuid[], p_newest bigint[], p_first int[], p_last int[], p_running bigint[]
@@ -38,7 +38,7 @@ BEGIN
             string_agg(s.state, '') AS states, array_agg(s.held_until) AS untils
         FROM (
             SELECT c.xid, unnest(c.numbers) AS number FROM (
-                -- A restored database may hold numbers that its server hasn't reached yet.
+                -- A restored database may have xids that its server hasn't reached yet.
                 SELECT c.xid, c.numbers FROM seat_change AS c
                 WHERE c.show_id = k.show_id AND c.xid > k.newest::text::xid8 AND c.xid < seen.xmax
                 UNION ALL
@@ -59,14 +59,14 @@ BEGIN
     ) AS c;
 END $$;
 
--- The name of the log on this server, since its start: none while nobody has given it one. A dump takes
--- the log along to a server whose transactions have other numbers.
+-- Returns the name of the log on this server since its start; NULL while it has none. A dump carries the
+-- log to a server whose transactions have other numbers.
 CREATE OR REPLACE FUNCTION seat_log_name() RETURNS text LANGUAGE sql STABLE AS $$
     SELECT substr(md5(l.log_id || extract(epoch FROM pg_postmaster_start_time())), 1, 8)
     FROM seat_change_log AS l WHERE l.only_row
 $$;
 
--- The state of a seat, as one letter: available, held, sold.
+-- Returns the state of a seat as one letter: available, held, sold.
 CREATE OR REPLACE FUNCTION seat_letter(held_until timestamptz, now timestamptz)
 RETURNS text LANGUAGE sql IMMUTABLE
 RETURN CASE

@@ -1,13 +1,13 @@
 -- name: name_seat_log!
--- Gives the log of changed seats a name, unless it has one.
+-- Names the log of changed seats, unless it has a name.
 INSERT INTO seat_change_log (log_id)
 SELECT substr(md5(random()::text || clock_timestamp()::text), 1, 8)
 ON CONFLICT DO NOTHING;
 
--- name: seats_of_show^
--- All seats of a show, to be followed from then on: see seat_changes. states: one letter for each
--- number from 1 on. held: those whose hold still runs or ended within so many seconds. changes: the
--- newest that are logged, at most so many. All of it is of one moment.
+-- name: seats_of_show
+-- All seats of a show, whose changes are read from then on: see seat_changes. states: one letter for each
+-- number from 1 on. held: seats with a hold that is active or has ended within :kept_seconds. changed: the
+-- newest changes in the log, at most :most. All of one moment.
 SELECT s.states, h.numbers AS held, h.untils, c.xids, c.numbers AS changed,
     ARRAY(SELECT r::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS r) AS running,
     seat_log_name() AS log_id, now
@@ -37,22 +37,22 @@ SELECT name, price, first_number, last_number, seats_per_row FROM show_section
 WHERE show_id = :show_id ORDER BY ordinal;
 
 -- name: follow_seats
--- What has changed of shows that are followed, and whether those who ask may act: both in one go, for
--- the seats are asked for by calls of admitted places only (waiting_room_enter; claims those that act
--- for the first time). Of the places, only those who may not act are told one by one.
+-- The changes of shows, and whether the places that read them may act: in one statement, because only admitted
+-- places may read seats (waiting_room_enter, which claims places at their first call). Of the places, only
+-- those that may not act are listed.
 SELECT e.*, c.*
 FROM (
     SELECT count(*)::int AS judged,
         array_agg(item) FILTER (WHERE outcome <> 'admitted') AS refused,
         array_agg(outcome) FILTER (WHERE outcome <> 'admitted') AS outcomes,
         array_agg(reason::text) FILTER (WHERE outcome <> 'admitted') AS reasons
-    FROM waiting_room_enter(:room_ids, :numbers, :place_ids)
+    FROM waiting_room_enter(:room_id, :number, :place_id)
 ) AS e
 LEFT JOIN seat_changes(:show_ids, :newest, :firsts, :lasts, :running) AS c ON true
 ORDER BY c.item;
 
--- name: forget_seat_changes$
--- Forgets the changes of seats that are older than so many seconds. Gives how many rows.
+-- name: delete_seat_changes
+-- Deletes the changes of seats that are older than :seconds; returns the number of rows.
 WITH gone AS (
     DELETE FROM seat_change
     WHERE changed_at < clock_timestamp() - make_interval(secs => :seconds)

@@ -1,4 +1,4 @@
-"""Puts concerts on sale and changes them."""
+"""Creates concerts and shows, and changes them."""
 
 import functools
 import secrets
@@ -20,7 +20,8 @@ from frontrow.concerts.model import (
     NewShow,
     ShowSale,
 )
-from frontrow.db.queries import load
+from frontrow.concerts.queries import queries
+from frontrow.db.queries import Database
 from frontrow.errors import (
     DomainError,
     IdempotencyKeyReused,
@@ -31,21 +32,19 @@ from frontrow.errors import (
 )
 from frontrow.ids import OPERATOR, request_hash, write_id
 
-_queries = load("frontrow.concerts")
-
 
 class NewRoom(Protocol):
     """The settings of a new concert's waiting room."""
 
     def columns(self) -> dict[str, Any]:
-        """As the database takes them."""
+        """Returns the settings as the database's parameters."""
 
     def refusal(self, flaw: str, at: str) -> DomainError:
-        """What the database found wrong with them, as an error at ``at``."""
+        """Returns the error for settings that the database refused, at ``at``."""
 
 
 class Concerts:
-    """Puts concerts on sale. One currency per installation: balances and prices are in it."""
+    """Creates and changes concerts. An installation has one currency, for balances and prices."""
 
     def __init__(self, pool: asyncpg.Pool, *, currency: str) -> None:
         self._pool = pool
@@ -62,12 +61,12 @@ class Concerts:
             idempotency_key: the operator's.
 
         Returns:
-            What was created, and whether it had been before, with the same key.
+            The concert and its shows, and whether this is the replay of an earlier request.
 
         Raises:
             InvalidRequest: an unknown time zone, another currency than the installation's, or
-                times and an order that no new waiting room can have.
-            IdempotencyKeyReused: the key made another concert.
+                times or an order that are invalid for a new waiting room.
+            IdempotencyKeyReused: the key belongs to another concert.
         """
         if new.currency != self.currency:
             raise InvalidRequest.at("/currency", f"this installation sells in {self.currency}")
@@ -76,8 +75,10 @@ class Concerts:
         columns = room.columns()
         asked = request_hash((new, columns))
         async with self._pool.acquire() as connection, connection.transaction():
-            existed = await _queries.timezone_of(connection, concert_id=concert_id) is not None
-            stands = await _queries.create_concert(
+            existed = (
+                await queries.timezone_of_concert(connection, concert_id=concert_id) is not None
+            )
+            stored = await queries.create_concert(
                 connection,
                 concert_id=concert_id,
                 request_hash=asked,
@@ -92,10 +93,10 @@ class Concerts:
                 seed=secrets.token_hex(32),
                 **columns,
             )
-            if stands["request_hash"] != asked:
+            if stored.request_hash != asked:
                 raise IdempotencyKeyReused
-            if stands["flaw"] is not None:
-                raise room.refusal(stands["flaw"], "/waiting_room")
+            if stored.flaw is not None:
+                raise room.refusal(stored.flaw, "/waiting_room")
             shows = await _add(
                 connection, concert_id, concert_id, new.shows, zone=zone, asked=asked
             )
@@ -107,31 +108,31 @@ class Concerts:
         """Adds shows to a concert: all or nothing.
 
         Returns:
-            The concert and the added shows, and whether they had been before, with the same key.
+            The concert and the added shows, and whether this is the replay of an earlier request.
 
         Raises:
             NotFound: no such concert.
-            IdempotencyKeyReused: the key added other shows.
+            IdempotencyKeyReused: the key belongs to other shows.
         """
         namespace = write_id(OPERATOR, "shows", idempotency_key)
         asked = request_hash((concert_id, shows))
         async with self._pool.acquire() as connection, connection.transaction():
-            timezone = await _queries.timezone_of(connection, concert_id=concert_id)
+            timezone = await queries.timezone_of_concert(connection, concert_id=concert_id)
             if timezone is None:
                 raise NotFound
             first = _show_id(namespace, 0)
-            stands = await _queries.request_hash_of_show(connection, show_id=first)
-            if stands not in (None, asked):
+            stored = await queries.request_hash_of_show(connection, show_id=first)
+            if stored not in (None, asked):
                 raise IdempotencyKeyReused
             zone = ZoneInfo(timezone)
             added = await _add(connection, concert_id, namespace, shows, zone=zone, asked=asked)
-            # Another request with this key may have added its own meanwhile.
-            if await _queries.request_hash_of_show(connection, show_id=first) != asked:
+            # A concurrent request with this key may have added other shows.
+            if await queries.request_hash_of_show(connection, show_id=first) != asked:
                 raise IdempotencyKeyReused
-        return CreatedConcert(concert_id, added), stands is not None
+        return CreatedConcert(concert_id, added), stored is not None
 
     async def change(self, concert_id: UUID, change: ConcertChange) -> None:
-        """Changes a concert; holds that are running keep their time.
+        """Changes a concert; active holds keep their time.
 
         Raises:
             NotFound: no such concert.
@@ -140,7 +141,7 @@ class Concerts:
             field: None if value is msgspec.UNSET else value
             for field, value in msgspec.structs.asdict(change).items()
         }
-        changed = await _queries.change_concert(
+        changed = await queries.change_concert(
             self._pool,
             concert_id=concert_id,
             changes_refundable_until=change.refundable_until is not msgspec.UNSET,
@@ -152,19 +153,18 @@ class Concerts:
     async def end_sale(self, show_id: UUID, sales_end_at: datetime | None) -> ShowSale:
         """Sets when the sale of a show ends; ``None``: at its start.
 
-        Once this has returned, no process holds a seat after that time. What is held by then may
-        still be paid.
+        After this returns, no process holds a seat after that time. Active holds may still be paid.
 
         Raises:
             NotFound: no such show.
             ShowClosed: it is cancelled.
         """
-        row = await _queries.end_sale(self._pool, show_id=show_id, sales_end_at=sales_end_at)
+        row = await queries.end_sale(self._pool, show_id=show_id, sales_end_at=sales_end_at)
         if row is None:
             raise NotFound
-        if row["cancelled_at"] is not None:
+        if row.cancelled_at is not None:
             raise ShowClosed
-        return ShowSale(row["show_id"], row["starts_at"], row["sales_end_at"])
+        return ShowSale(row.show_id, row.starts_at, row.sales_end_at)
 
 
 async def _add(
@@ -176,24 +176,20 @@ async def _add(
     zone: ZoneInfo,
     asked: int,
 ) -> list[CreatedShow]:
-    """Adds shows whose ids follow from ``namespace``, so that asking again adds nothing."""
+    """Adds shows with ids derived from ``namespace``, so that a replay adds nothing."""
     created = []
     for index, show in enumerate(shows):
         day = show.starts_at.astimezone(zone).date()
         show_id = _show_id(namespace, index)
-        names, prices, seats, rows = zip(*show.blocks, strict=True)
-        await _queries.add_show(
+        await queries.add_show(
             connection,
+            show.blocks,
             concert_id=concert_id,
             show_id=show_id,
             request_hash=asked,
             starts_at=show.starts_at,
             date=day,
             sales_end_at=show.sales_end_at or show.starts_at,
-            names=names,
-            prices=prices,
-            seats=seats,
-            seats_per_row=rows,
         )
         created.append(CreatedShow(show_id, day))
     return created
@@ -211,25 +207,23 @@ def _zone(name: str) -> ZoneInfo:
 
 @functools.cache
 def _zones() -> frozenset[str]:
-    """The names of the IANA time zone database.
+    """Returns the names of the IANA time zone database.
 
-    A system's own files have more ("localtime", "posix/Asia/Seoul"), which browsers don't know.
-    "Factory" is what a clock has that nobody has set.
+    The files of a system have more ("localtime", "posix/Asia/Seoul"), which browsers don't know.
+    "Factory" is the zone of a clock that has not been set.
     """
     names = files("tzdata").joinpath("zones").read_text("utf-8").split()
     return frozenset(names) - {"Factory"}
 
 
-async def claim_currency(database: "asyncpg.Pool | asyncpg.Connection[Any]", currency: str) -> str:
-    """The installation's currency; the first process ever to ask decides it."""
-    await _queries.claim_currency(database, currency=currency)
-    return str(await _queries.currency(database))
+async def claim_currency(database: Database, currency: str) -> str:
+    """Returns the installation's currency, which the first call sets."""
+    await queries.claim_currency(database, currency=currency)
+    return await queries.currency(database)
 
 
-async def agree_on_currency(
-    database: "asyncpg.Pool | asyncpg.Connection[Any]", currency: str
-) -> None:
-    """Makes it the installation's currency, where that has none yet.
+async def agree_on_currency(database: Database, currency: str) -> None:
+    """Sets the installation's currency, unless it has one.
 
     Raises:
         WrongUse: it has another one.

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from frontrow.concerts.catalogue import Catalogue
 from frontrow.concerts.model import Show
-from frontrow.concerts.seat_maps import LiveMap, SeatMaps
+from frontrow.concerts.seat_maps import CachedSeatMap, SeatMaps
 from frontrow.errors import DomainError, NotAllowed, NotFound, ShowAmbiguous, ShowClosed
 from frontrow.ids import PlaceRef
 from frontrow.reservations.service import Reservations
@@ -73,7 +73,7 @@ class PlaceAccess:
 
     async def seats(
         self, place: PlaceRef, concert_id: UUID, day: date, show_id: UUID | None
-    ) -> LiveMap:
+    ) -> CachedSeatMap:
         """Returns the seats of a show that is on sale.
 
         Raises:

@@ -6,9 +6,9 @@ import msgspec
 from blacksheep import Content, Request, Response
 from msgspec import Meta
 
-from frontrow.concerts.seat_documents import Form, Wanted
-from frontrow.concerts.seat_maps import LiveMap
-from frontrow.concerts.seats_now import VERSION_PATTERN
+from frontrow.concerts.seat_documents import Form, Variant
+from frontrow.concerts.seat_maps import CachedSeatMap
+from frontrow.concerts.seat_states import VERSION_PATTERN
 from frontrow.web.calls import Answer
 from frontrow.web.endpoint import JSON, knows, takes_gzip
 
@@ -36,12 +36,12 @@ class MapQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(message)
 
 
-async def map_answer(request: Request, found: LiveMap, wanted: MapQuery) -> Response:
+async def map_answer(request: Request, found: CachedSeatMap, query: MapQuery) -> Response:
     """Returns the seats in the requested form, or 304 if the caller has them."""
     if knows(request, found.etag):
         response = Response(304)
     else:
-        document = found.document(Wanted(wanted.form, wanted.available, wanted.since))
+        document = found.document(Variant(query.form, query.available, query.since))
         zipped = await document.gzipped() if takes_gzip(request) else None
         if zipped is None:
             response = Response(200, None, Content(JSON, document.body))

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from frontrow.concerts import seat_maps
-from frontrow.concerts.seat_documents import Wanted
+from frontrow.concerts.seat_documents import Variant
 from frontrow.errors import CredentialInvalid, NotAdmitted, SeatTaken, TokenFinished
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
@@ -92,13 +92,13 @@ async def test_answers_are_made_once(services: Services) -> None:
     made = await make_concert(services)
     show, place = made.shows[0], await buyer(services, made.concert_id)
     found = await asyncio.gather(*[services.seat_maps.read(place, show) for _ in range(50)])
-    first = found[0].document(Wanted())
+    first = found[0].document(Variant())
     zipped = await first.gzipped()
-    assert all(one.document(Wanted()) is first for one in found)
-    assert await found[-1].document(Wanted()).gzipped() is zipped
+    assert all(one.document(Variant()) is first for one in found)
+    assert await found[-1].document(Variant()).gzipped() is zipped
     await hold(services, place, made, [1])
     again = await services.seat_maps.read(place, show)
-    assert again.document(Wanted()) is not first
+    assert again.document(Variant()) is not first
 
 
 async def test_readers_share_one_statement(services: Services) -> None:
@@ -186,7 +186,7 @@ async def test_who_may_look(services: Services, other: Services) -> None:
         return_exceptions=True,
     )
     # The operator, who has no place, is judged for nobody's and takes nobody's refusal.
-    looked = seat_maps.LiveMap
+    looked = seat_maps.CachedSeatMap
     assert [type(one) for one in found] == [
         looked, looked, NotAdmitted, looked, CredentialInvalid, looked,
     ]  # fmt: skip

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from frontrow.concerts.model import Show
-from frontrow.concerts.seat_documents import Wanted
+from frontrow.concerts.seat_documents import Variant
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from tests.buyers import buyer
@@ -16,7 +16,7 @@ async def look(services: Services, show: Show, place: PlaceRef | None = None, **
     """An answer about the seats, decoded; to a new guest unless told whom."""
     place = place or await buyer(services, show.concert_id)
     found = await services.seat_maps.read(place, show)
-    return json.loads(found.document(Wanted(**wanted)).body)
+    return json.loads(found.document(Variant(**wanted)).body)
 
 
 async def states(services: Services, show: Show, place: PlaceRef | None = None) -> str:

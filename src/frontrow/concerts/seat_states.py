@@ -1,7 +1,7 @@
-"""The seats of one show as this process last saw them: their states, versions, what has changed.
+"""The states of a show's seats as this process last read them, with versions and changes.
 
-No I/O: ``seat_maps.py`` reads the database and tells what it found. A hold that runs out is turned
-available by the time that came with the last reading, the database's.
+No I/O: ``seat_maps.py`` reads the database. A held seat becomes available when its hold ends by the
+database's time, which comes with each read.
 """
 
 import re
@@ -11,24 +11,24 @@ from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from frontrow.concerts.bounded_log import Journal
+from frontrow.concerts.bounded_log import BoundedLog
 from frontrow.concerts.model import Section, Show
 
 AVAILABLE, HELD, SOLD = b"ahs"
 """The states of a seat, as ``states`` has them."""
 
+VERSION_PATTERN = "^([0-9a-f]{8})-([0-9]{1,19})-([0-9]{1,16})$"
+"""The form of a version: the name of a log, a transaction, a time in ms."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
-VERSION_PATTERN = "^([0-9a-f]{8})-([0-9]{1,19})-([0-9]{1,16})$"
-"""What a version looks like: the name of a log, a transaction, a time in ms."""
-
 _VERSION = re.compile(VERSION_PATTERN)
 _FEWEST_KEPT = 1_000
 
 
-class Changed(NamedTuple):
-    """A seat that somebody took or let go: by which transaction, its state now, a hold's end."""
+class SeatChange(NamedTuple):
+    """A change of a seat: its transaction, the seat's present state, the end of its hold."""
 
     xid: int
     number: int
@@ -36,25 +36,24 @@ class Changed(NamedTuple):
     until: datetime | None
 
 
-class Reading(NamedTuple):
-    """What the database told, all of one moment: see ``seat_changes``."""
+class SeatChanges(NamedTuple):
+    """Changes that were read at one moment: see the function ``seat_changes``."""
 
-    changes: list[Changed]
+    changes: list[SeatChange]
     running: list[int]
     log_id: str | None
     now: datetime
 
 
-class SeatsNow:
+class SeatStates:
     """The seats of a show.
 
     Args:
         show: the show.
         sections: its sections, in the order of their seats' numbers.
-        states: one letter for each seat, by number; of holds that run as well as of those that
-            ended lately, ``available``.
-        held: those, with their ends.
-        reading: the changes that are logged, newest last.
+        states: one letter for each seat, by number; ``available`` for the seats in ``held``.
+        held: seats with a hold that is active or ended recently, and its end.
+        read: the changes in the log, newest last.
         kept_seconds: how long changes stay in the log before they may be missing.
     """
 
@@ -80,61 +79,61 @@ class SeatsNow:
         sections: list[Section],
         states: bytes,
         held: list[tuple[int, datetime]],
-        reading: Reading,
+        read: SeatChanges,
         *,
         kept_seconds: float,
     ) -> None:
         self.show = show
         self.sections = sections
         self.states = bytearray(states)
-        self.log_id = reading.log_id
+        self.log_id = read.log_id
         self._kept = timedelta(seconds=kept_seconds)
         self._newest = 0
         self._running: list[int] = []
         self._until: dict[int, datetime] = {}
-        # Ends of holds, the next one first; of holds that are over already too.
+        # Ends of holds, the next one first; also of holds that have ended early.
         self._ends: list[tuple[datetime, int]] = []
         most = max(len(states), _FEWEST_KEPT)
-        self._changes, self._ended = Journal(most), Journal(most)
+        self._changes, self._ended = BoundedLog(most), BoundedLog(most)
         self._tag: bytes | None = None
         for number, until in held:
             self._set(number, HELD, until)
-        self._see(reading)
-        if len(reading.changes) >= most:  # then there may be more
-            self._changes.cut(min(change.xid for change in reading.changes) + 1)
+        self._record(read)
+        if len(read.changes) >= most:  # then older ones may be missing
+            self._changes.cut(min(change.xid for change in read.changes) + 1)
 
     @property
     def newest(self) -> int:
-        """The newest transaction whose change was seen."""
+        """The newest transaction whose change was read."""
         return self._newest
 
     @property
     def running(self) -> list[int]:
-        """The older ones whose changes, if any, were not."""
+        """The older transactions whose changes, if any, were not read."""
         return self._running
 
-    def follows(self, reading: Reading) -> bool:
-        """Whether a reading goes on from here: of the same log, and nothing dropped meanwhile."""
+    def follows(self, read: SeatChanges) -> bool:
+        """Whether changes continue this state: of the same log, with none deleted in between."""
         return (
-            reading.log_id is not None
-            and reading.log_id == self.log_id
-            and reading.now - self.now < self._kept
+            read.log_id is not None
+            and read.log_id == self.log_id
+            and read.now - self.now < self._kept
         )
 
-    def take(self, reading: Reading) -> None:
-        """Goes on to a later moment."""
-        for change in reading.changes:
+    def apply(self, read: SeatChanges) -> None:
+        """Applies changes that continue this state."""
+        for change in read.changes:
             self._set(change.number, change.state, change.until)
-        self._see(reading)
+        self._record(read)
 
     @property
     def available(self) -> int:
-        """How many seats are free."""
+        """The number of free seats."""
         return self.states.count(AVAILABLE)
 
     @property
     def tag(self) -> bytes:
-        """Names the states of all seats: equal in every process that sees the same."""
+        """A digest of all states, the same in every process."""
         if self._tag is None:
             digest = blake2b(self.states, digest_size=12, key=self.show.show_id.bytes)
             self._tag = digest.hexdigest().encode()
@@ -142,18 +141,18 @@ class SeatsNow:
 
     @property
     def version(self) -> str:
-        """The log, the first transaction that may not have been seen, and the time in ms.
+        """The log, the first transaction that may not have been read, and the time in ms.
 
-        It means the same to every process: whoever has it has seen all changes by transactions
-        below that one, and all holds that ended up to that time.
+        It means the same to every process: all changes by transactions below that one, and all ends
+        of holds up to that time, have been read.
         """
         first = min(self._running, default=self._newest + 1)
         return f"{self.log_id or '00000000'}-{first}-{(self.now - _EPOCH) // _MILLISECOND}"
 
     def since(self, version: str) -> list[int] | None:
-        """The seats that may have changed since a version, by number.
+        """Returns the numbers of the seats that may have changed since a version.
 
-        None where that can't be told: it is too old, or of another log, or never was.
+        ``None`` if that isn't known: the version is too old, of another log, or invalid.
         """
         found = _VERSION.fullmatch(version)
         if found is None or found[1] != self.log_id:
@@ -168,19 +167,19 @@ class SeatsNow:
             return None
         return sorted({*changed, *ended})
 
-    def _see(self, reading: Reading) -> None:
-        self.now = reading.now
-        for change in reading.changes:
+    def _record(self, read: SeatChanges) -> None:
+        self.now = read.now
+        for change in read.changes:
             self._changes.add(change.xid, change.number)
             self._newest = max(self._newest, change.xid)
-        self._running = [xid for xid in reading.running if xid < self._newest]
-        for until, number in self._over():
+        self._running = [xid for xid in read.running if xid < self._newest]
+        for until, number in self._pop_ended():
             self._ended.add((until - _EPOCH) // _MICROSECOND, number)
             if self._until.get(number) == until:
                 self._set(number, AVAILABLE, None)
 
-    def _over(self) -> Iterator[tuple[datetime, int]]:
-        """Takes the holds out whose time is over."""
+    def _pop_ended(self) -> Iterator[tuple[datetime, int]]:
+        """Removes and yields the holds whose time has passed."""
         if len(self._ends) > 2 * len(self._until) + _FEWEST_KEPT:
             self._ends = [(until, number) for number, until in self._until.items()]
             heapify(self._ends)

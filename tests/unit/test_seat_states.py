@@ -7,9 +7,9 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrow.concerts.bounded_log import Journal
+from frontrow.concerts.bounded_log import BoundedLog
 from frontrow.concerts.model import Section, Show
-from frontrow.concerts.seats_now import AVAILABLE, HELD, SOLD, Changed, Reading, SeatsNow
+from frontrow.concerts.seat_states import AVAILABLE, HELD, SOLD, SeatChange, SeatChanges, SeatStates
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 SEATS = 6
@@ -18,27 +18,27 @@ SECTIONS = [Section(None, 1, 1, SEATS, SEATS)]
 LOG = "0a1b2c3d"
 
 
-def test_a_journal_is_in_order() -> None:
+def test_a_log_is_in_order() -> None:
     """What comes late is put in its place."""
-    journal = Journal(10)
+    log = BoundedLog(10)
     for key, number in [(3, 30), (5, 50), (4, 40), (5, 51), (1, 10)]:
-        journal.add(key, number)
-    assert list(journal.since(4) or ()) == [40, 50, 51]
-    assert list(journal.since(0) or ()) == [10, 30, 40, 50, 51]
-    assert list(journal.since(6) or ()) == []
+        log.add(key, number)
+    assert list(log.since(4) or ()) == [40, 50, 51]
+    assert list(log.since(0) or ()) == [10, 30, 40, 50, 51]
+    assert list(log.since(6) or ()) == []
 
 
-def test_a_journal_drops_its_oldest_entries() -> None:
+def test_a_log_drops_its_oldest_entries() -> None:
     """It knows from where on nothing is missing, and never keeps more than twice as many."""
-    journal = Journal(10)
+    log = BoundedLog(10)
     for key in range(1, 22):
-        journal.add(key, key)
-    assert list(journal.since(12) or ()) == list(range(12, 22))
-    assert journal.since(11) is None
-    journal.cut(15)
-    assert journal.since(14) is None
-    journal.cut(3)
-    assert list(journal.since(20) or ()) == [20, 21]
+        log.add(key, key)
+    assert list(log.since(12) or ()) == list(range(12, 22))
+    assert log.since(11) is None
+    log.cut(15)
+    assert log.since(14) is None
+    log.cut(3)
+    assert list(log.since(20) or ()) == [20, 21]
 
 
 @dataclass
@@ -77,26 +77,27 @@ class Engine:
         state, until = self.seats[number]
         return AVAILABLE if until is not None and until <= self.now else state
 
-    def read_all(self) -> SeatsNow:
+    def read_all(self) -> SeatStates:
         """What a process reads that has no map."""
         held = [(number, until) for number, (_, until) in self.seats.items() if until is not None]
-        return SeatsNow(
+        return SeatStates(
             SHOW, SECTIONS, self.states(), held, self._reading(self.log), kept_seconds=500
         )
 
-    def follow(self, seats: SeatsNow) -> None:
+    def follow(self, seats: SeatStates) -> None:
         """What one reads that has."""
-        seats.take(
+        seats.apply(
             self._reading(
                 [one for one in self.log if one[0] > seats.newest or one[0] in seats.running]
             )
         )
 
-    def _reading(self, log: list[tuple[int, int]]) -> Reading:
+    def _reading(self, log: list[tuple[int, int]]) -> SeatChanges:
         changes = [
-            Changed(xid, number, self._state(number), self.seats[number][1]) for xid, number in log
+            SeatChange(xid, number, self._state(number), self.seats[number][1])
+            for xid, number in log
         ]
-        return Reading(changes, list(self.running), LOG, self.now)
+        return SeatChanges(changes, list(self.running), LOG, self.now)
 
 
 STEPS = st.lists(
@@ -178,5 +179,5 @@ def test_a_reading_that_does_not_go_on() -> None:
     for log_id, later, goes_on in [
         (LOG, 499, True), (LOG, 500, False), (None, 1, False), ("deadbeef", 1, False),
     ]:  # fmt: skip
-        reading = Reading([], [], log_id, START + timedelta(seconds=later))
+        reading = SeatChanges([], [], log_id, START + timedelta(seconds=later))
         assert seats.follows(reading) is goes_on
