@@ -67,7 +67,10 @@ def main() -> None:
     }
     (REFERENCE / "api").mkdir(exist_ok=True)
     for name, text in found.items():
-        (ROOT / name).write_text(text)
+        page = ROOT / name
+        if page.parent.name == "api" and page.exists():
+            text = api_pages.settled(page.read_text(), text)  # noqa: PLW2901 - what is written
+        page.write_text(text)
         print(name)
 
 

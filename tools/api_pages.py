@@ -19,6 +19,9 @@ _ITEMS = 2
 _CHARACTERS = 200
 _LINES = 12
 _WIDTH = 110
+# Ids, times and numbers, but not a status; keys, codes, digests; the line breaks that follow from
+# their lengths.
+_CHANCE = re.compile(r"(?<![*\w-])[\w-]*\d[\w.:+-]*|[\w+/=-]{24,}|\s+")
 
 
 def pages(seen: dict[tuple[str, int], httpx2.Response]) -> dict[str, str]:
@@ -30,6 +33,25 @@ def pages(seen: dict[tuple[str, int], httpx2.Response]) -> dict[str, str]:
         parts += [_call(method, path, operation, seen) for method, path, operation in calls]
         found[tag["name"].lower().replace(" ", "-")] = "\n".join(parts)
     return found
+
+
+def settled(old: str, new: str) -> str:
+    """Returns a new page, with the old text of each call that differs only in chance.
+
+    Ids, times, keys and counts are others in each run; without this every run would change every
+    page.
+    """
+    before = {_shape(section): section for section in _sections(old)}
+    return "".join(before.get(_shape(section), section) for section in _sections(new))
+
+
+def _sections(page: str) -> list[str]:
+    return re.split(r"^(?=## )", page, flags=re.MULTILINE)
+
+
+def _shape(section: str) -> str:
+    """Returns a section without what differs from run to run."""
+    return _CHANCE.sub("#", section)
 
 
 _INTRODUCTION = """\
