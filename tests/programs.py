@@ -1,4 +1,4 @@
-"""Programs of others that tests run: the system's, or those that make obtained."""
+"""External programs that tests run: the system's, or those that ``make programs`` obtained."""
 
 import os
 from typing import NoReturn
@@ -9,14 +9,14 @@ from tools.programs import find
 
 
 def missing(what: str) -> NoReturn:
-    """Skips the test, since something is missing on this machine. In CI it fails: all is there."""
+    """Skips the test, since something is missing on this machine; in CI the test fails."""
     if os.environ.get("CI", "").lower() in ("true", "1"):
         pytest.fail(f"{what}; in CI nothing may be missing", pytrace=False)
     pytest.skip(what)
 
 
 def program(name: str) -> str:
-    """Returns the path of a program. Where it is missing the test is skipped, or fails in CI."""
+    """Returns the path of a program; skips the test if it is missing (fails in CI)."""
     found = find(name)
     if found is None:
         missing(f"{name} is missing: install it, or run `make programs`")

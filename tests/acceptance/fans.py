@@ -1,6 +1,6 @@
-"""Fans who go the whole path, ask again with their keys when an answer is lost, and remember.
+"""Fans who take the whole path, retry with their keys after a lost answer, and keep a record.
 
-What a fan was told in a 2xx answer is what must be there afterwards, once.
+Everything that a 2xx answer acknowledged must exist afterwards, exactly once.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from testkit.connection import Answer, Connection, Json, insist
 PATIENCE_SECONDS = 90
 POLL_SECONDS = 0.1
 RELEASING, LEAVING = 0.15, 0.1
-"""Which part of the fans changes the mind about the seats, or about the concert."""
+"""The share of fans who release their seats, and the share who leave without buying."""
 
 
 @dataclass
 class Visit:
-    """What one user was told."""
+    """What the server acknowledged to one user."""
 
     user_id: str
     user_key: str
@@ -34,7 +34,7 @@ class Visit:
 
 
 class Crowd:
-    """Fans of one concert, and everything that they were told."""
+    """Fans of one concert, and everything that the server acknowledged to them."""
 
     def __init__(self, port: int, concert_id: str, *, seed: int = 1) -> None:
         self.port = port
@@ -48,22 +48,22 @@ class Crowd:
 
     @property
     def lost(self) -> int:
-        """Answers that never came."""
+        """Requests without an answer."""
         return self.troubles["lost"]
 
     @property
     def away(self) -> int:
-        """Answers of a server that was busy."""
+        """Requests that a busy server refused."""
         return self.troubles["unavailable"]
 
     @property
     def sales(self) -> list[Json]:
-        """The payments that were acknowledged."""
+        """The acknowledged payments."""
         return [visit.payment for visit in self.visits if visit.payment is not None]
 
     @asynccontextmanager
     async def coming(self, fans: int) -> AsyncIterator[None]:
-        """So many fans at a time come as long as the block lasts; each ends what it has begun."""
+        """Runs n fans at a time during the block; each completes its visit."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._come()) for _ in range(fans)]
             try:
@@ -76,7 +76,7 @@ class Crowd:
                 self.going_home = True
 
     async def further_sales(self, count: int) -> None:
-        """Wait for so many sales more."""
+        """Waits until ``count`` more payments are acknowledged."""
         wanted = len(self.sales) + count
         async with asyncio.timeout(PATIENCE_SECONDS), self.sold:
             await self.sold.wait_for(lambda: len(self.sales) >= wanted)
@@ -101,7 +101,7 @@ class Fan:
         self._keys = 0
 
     async def visit_once(self) -> None:
-        """The whole path, with the detours that some take."""
+        """The whole path; some fans release seats or leave."""
         await self.enter()
         reservation = await self.hold()
         if reservation is not None and self.random.random() < RELEASING:
@@ -115,8 +115,8 @@ class Fan:
         await self.pay(reservation)
 
     async def enter(self) -> None:
-        """Become a user, join the line and wait for the turn."""
-        # Without a key: after a lost answer there is another user, of whom nobody knows.
+        """Creates a user, joins the line and waits for admission."""
+        # Without an idempotency key: a lost answer leaves a user that no fan knows.
         made = (await self._insist("POST", "/users", body={}, expected=(201,))).json()
         self.visit = Visit(made["user_id"], made["user_key"])
         highest = self.crowd.highest
@@ -129,7 +129,7 @@ class Fan:
         )
         status = joined.json()
         self.visit.token, self.visit.number = status["token"], status["number"]
-        # Whoever was answered before this was sent is in front.
+        # A place that was acknowledged before this request was sent is ahead.
         assert self.visit.number > highest
         self.crowd.highest = max(self.crowd.highest, self.visit.number)
         self.crowd.visits.append(self.visit)
@@ -140,7 +140,7 @@ class Fan:
             assert status["number"] == self.visit.number
 
     async def hold(self) -> Json | None:
-        """Hold one to three seats that are free; None where there are none left."""
+        """Holds one to three available seats; returns None if the concert is sold out."""
         key = self._key()
         concert = f"/concerts/{self.crowd.concert_id}"
         while True:
@@ -157,24 +157,24 @@ class Fan:
             answer = await self._keyed(
                 "/reservations", {"date": date, "seats": wanted}, key, expected=(201, 409)
             )
-            told: Json = answer.json()
+            body: Json = answer.json()
             if answer.status == 201:
-                assert told["state"] == "held"
-                assert [seat["number"] for seat in told["seats"]] == sorted(wanted)
-                self.visit.reservations.append(told)
-                return told
-            # After a refusal the key may be tried again, with other seats too.
-            assert told["code"] == "seat_taken"
-            assert set(told["seats"]) <= set(wanted)
+                assert body["state"] == "held"
+                assert [seat["number"] for seat in body["seats"]] == sorted(wanted)
+                self.visit.reservations.append(body)
+                return body
+            # After a refusal the key may be used again, with other seats too.
+            assert body["code"] == "seat_taken"
+            assert set(body["seats"]) <= set(wanted)
 
     async def release(self, reservation: Json) -> None:
-        """Give seats back."""
+        """Releases a hold."""
         path = f"/reservations/{reservation['reservation_id']}"
         await self._by_token("DELETE", path, expected=(204,))
         self.visit.released.add(reservation["reservation_id"])
 
     async def leave(self) -> None:
-        """Go home without having bought anything."""
+        """Leaves the line without a purchase."""
         lost = self.crowd.lost
         answer = await self._by_token("DELETE", "/queue/tokens/me", expected=(204, 401))
         if answer.status == 401:
@@ -183,13 +183,13 @@ class Fan:
         self.visit.left = True
 
     async def charge(self, amount: int) -> None:
-        """Put money into the wallet."""
+        """Charges the wallet."""
         path = f"/users/{self.visit.user_id}/balance/charges"
         answer = await self._keyed(path, {"amount": amount}, self._key())
         self.visit.charges.append(answer.json())
 
     async def pay(self, reservation: Json) -> None:
-        """Buy what is held."""
+        """Pays for a hold."""
         body = {name: reservation[name] for name in ("reservation_id", "amount")}
         self.visit.payment = (await self._keyed("/payments", body, self._key())).json()
         async with self.crowd.sold:
@@ -202,7 +202,7 @@ class Fan:
     async def _keyed(
         self, path: str, body: Json, key: str, *, expected: tuple[int, ...] = (201,)
     ) -> Answer:
-        """A call with an Idempotency-Key; every other one is asked again and answered the same."""
+        """Calls with an Idempotency-Key; repeats every second call and expects the same answer."""
         answer = await self._by_token("POST", path, body=body, key=key, expected=expected)
         if answer.status == 201 and self.random.random() < 0.5:
             again = await self._by_token("POST", path, body=body, key=key, expected=(201,))
@@ -233,7 +233,7 @@ class Fan:
         key: str | None = None,
         expected: tuple[int, ...],
     ) -> Answer:
-        """Ask until there is an answer."""
+        """Repeats a call until it is answered."""
         answer = await insist(
             lambda: self.connection.ask(method, path, credential, body=body, idempotency_key=key),
             self.crowd.troubles,
@@ -244,7 +244,7 @@ class Fan:
 
 
 async def check_kept(crowd: Crowd) -> None:
-    """Fail unless what each fan was told is there exactly once, and nothing else."""
+    """Asserts that everything acknowledged to the fans exists once, and nothing else."""
     fans = []
     for visit in crowd.visits:
         fan = Fan(crowd)
@@ -259,7 +259,7 @@ async def check_kept(crowd: Crowd) -> None:
 
 
 def _show(crowd: Crowd, payment: Json) -> str:
-    """The show that a payment was for."""
+    """Returns the show of a payment."""
     return next(
         str(reservation["show_id"])
         for visit in crowd.visits
@@ -269,7 +269,7 @@ def _show(crowd: Crowd, payment: Json) -> str:
 
 
 async def _check_visit(fan: Fan) -> None:
-    """Hold what one user was told against what the server has."""
+    """Compares what was acknowledged to one user with what the server has."""
     visit, ask = fan.visit, fan.connection.ask
     try:
         me = (await ask("GET", "/users/me", visit.user_key)).json()
@@ -301,7 +301,7 @@ def _by_number(tickets: list[Json]) -> list[Json]:
 
 
 def _check_reservations(visit: Visit, found: list[Json]) -> None:
-    """The paid one is listed, as it was made; those given back are not."""
+    """Asserts that only the paid reservation is listed, as it was created."""
     expected = []
     if visit.payment is not None:
         expected = [

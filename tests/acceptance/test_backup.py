@@ -1,4 +1,4 @@
-"""A backup of a sale that goes on, and the sale restored from it."""
+"""A backup during a sale, and the sale restored from it."""
 
 import asyncio
 from pathlib import Path
@@ -12,20 +12,20 @@ from tests.acceptance.fans import Crowd
 FANS = 20
 
 
-async def test_a_backup_during_a_sale() -> None:
-    """It has what was sold before it began, nothing that was never sold, and a clean audit."""
-    with serving() as house, scratch() as folder:
-        concert = await house.concert(shows=20, seats=500)
-        crowd = Crowd(house.port, concert["concert_id"])
+async def test_backup_during_a_sale_restores_every_earlier_payment() -> None:
+    """The restored sale has each payment from before the backup, no other, and passes the audit."""
+    with serving() as server, scratch() as folder:
+        concert = await server.concert(shows=20, seats=500)
+        crowd = Crowd(server.port, concert["concert_id"])
         file = folder / "sale.dump"
         async with crowd.coming(FANS):
             await crowd.further_sales(20)
             before = {payment["payment_id"] for payment in crowd.sales}
-            done = await asyncio.to_thread(house.frontrow, "backup", str(file))
+            done = await asyncio.to_thread(server.frontrow, "backup", str(file))
             assert done.returncode == 0, done.stderr
             await crowd.further_sales(1)
         after = {payment["payment_id"] for payment in crowd.sales}
-        again = await asyncio.to_thread(house.frontrow, "backup", str(file))
+        again = await asyncio.to_thread(server.frontrow, "backup", str(file))
         assert (again.returncode, "exists" in again.stderr) == (2, True)
         assert file.stat().st_mode & 0o777 == 0o600
         done = await asyncio.to_thread(
@@ -39,8 +39,8 @@ async def test_a_backup_during_a_sale() -> None:
 
 
 async def _payments(data_dir: Path) -> set[str]:
-    with EmbeddedServer(data_dir) as server:
-        connection = await asyncpg.connect(server.app_url)
+    with EmbeddedServer(data_dir) as database:
+        connection = await asyncpg.connect(database.app_url)
         rows = await connection.fetch("SELECT payment_id::text FROM payment")
         await connection.close()
     return {row["payment_id"] for row in rows}

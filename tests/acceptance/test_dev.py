@@ -99,7 +99,7 @@ def developing() -> Iterator[Development]:
 
 
 def test_changed_sources_are_reloaded_beside_a_running_database() -> None:
-    """Script, template, database function, module; a module that can't start waits for its fix."""
+    """A script, template, function or module is reloaded; a broken module waits for its fix."""
     with developing() as server:
         before = server.postgres
         script = server.append("clock.js", f"// {MARK}\n")

@@ -1,4 +1,4 @@
-"""The soak (``make soak``), for a few seconds; and that it would see what it looks for."""
+"""The soak test (``make soak``) for a few seconds, and a control that it detects violations."""
 
 import asyncio
 from pathlib import Path
@@ -11,11 +11,11 @@ from tests.conftest import FAST
 
 SECONDS = 8.0
 SHORT_SECONDS = 0.5
-"""Too short for any trouble."""
+"""Too short for a violation without damage."""
 
 
-async def test_lines_endure_everything_at_once() -> None:
-    """People shop in six lines on two servers of which some are killed: the books are right."""
+async def test_soak_with_kills_finds_no_violation() -> None:
+    """Fans buy in six lines on two servers that are killed at times: the audit finds nothing."""
     endured = await asyncio.to_thread(soak, SECONDS, seed=1, settings=FAST)
     happened = endured.happened
     assert endured.audit == ""
@@ -29,12 +29,12 @@ async def test_lines_endure_everything_at_once() -> None:
     assert happened["payments"] == happened["payments acknowledged"] == happened["paid"] > 0
     assert happened["holds"] == happened["holds acknowledged"] > happened["payments"]
     assert happened["joined"] >= happened["joins acknowledged"] >= happened["called"]
-    for way in ("left while waiting", "left from within", "claim windows over", "sessions over"):
-        assert happened[way] > 0, way
+    for end in ("left while waiting", "left from within", "claim windows over", "sessions over"):
+        assert happened[end] > 0, end
 
 
 def shop_and_damage(folder: Path) -> tuple[Stage, Endured]:
-    """A short soak without kills, whose books are then cooked; what is found in them."""
+    """Runs a short soak without kills, damages its data, and returns what the soak then finds."""
     with staged(folder, 2, FAST) as stage:
         asyncio.run(act(stage, SHORT_SECONDS))
         asyncio.run(damage(stage.database.owner_url))
@@ -45,7 +45,7 @@ def shop_and_damage(folder: Path) -> tuple[Stage, Endured]:
 
 
 async def damage(url: str) -> None:
-    """Twenty too many are in one line, one of another was called late, a payment is gone."""
+    """Adds 20 admissions to one line, delays the first admission of another, deletes a payment."""
     connection = await asyncpg.connect(url)
     too_many = await connection.execute(
         "INSERT INTO place (place_id, user_id, joined_at, room_id, number, state, reason,"
@@ -70,13 +70,13 @@ async def damage(url: str) -> None:
     await connection.close()
 
 
-async def test_soak_sees_what_is_wrong() -> None:
-    """The control: books that were cooked are found out, in each way that the soak looks at."""
+async def test_soak_finds_damaged_data() -> None:
+    """The control: every check of the soak finds the damaged data."""
     with scratch() as folder:
         stage, endured = await asyncio.to_thread(shop_and_damage, folder)
     assert stage.done == {}
     assert endured.audit != ""
-    # The cap is 12, and whoever was called last is one of those who are in.
+    # The cap is 12, and the last admitted place is one of those admitted.
     assert endured.over_admissions >= 20 + 1 - 12
     assert endured.tau_distance > 0
     payments = endured.happened["payments"], endured.happened["payments acknowledged"]

@@ -1,4 +1,4 @@
-"""nginx in front of Frontrow: one answer for everybody who waits, and everything else untouched."""
+"""nginx in front of Frontrow: it caches the public line and passes everything else unchanged."""
 
 import asyncio
 import json
@@ -17,45 +17,45 @@ from frontrow.settings import Settings
 from testkit.connection import BASE, Answer, Connection, Json, close
 from testkit.desk import check_problem, eventually
 from testkit.server import FrontrowServer, free_port, scratch, serving
-from tests.acceptance.front import (
-    Front,
+from tests.acceptance.nginx import (
+    Nginx,
     configure,
     counted,
-    fronting,
-    line_of,
+    line_path,
     most_requests,
+    running_nginx,
     spellings,
 )
 from tests.programs import program
 
 LOAD_SECONDS = 3.0
 WAITERS = 100
-"""Of each line, each on a connection of its own."""
+"""For each line, each with its own connection."""
 BODY_BYTES = 65_536
 SOON_SECONDS = 2.5
-"""A stream's pace is a second; the rest is for a machine that is busy with other tests. What is
-held back on its way comes with the next event of a silent stream, after 14 s, or never."""
+"""A stream sends an event every second; the rest is for a machine busy with other tests. What is
+buffered on the way arrives with the next event of a silent stream, after 14 s, or never."""
 log = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[FrontrowServer]:
-    """A server, which some tests stop and start again."""
+def server() -> Iterator[FrontrowServer]:
+    """A server that some tests stop and start again."""
     program("nginx")
     with serving(FRONTROW_TRUSTED_PROXIES="127.0.0.1") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-async def front(house: FrontrowServer) -> AsyncIterator[Front]:
-    """The nginx in front of it."""
-    with fronting(house.port) as (port, folder):
+async def nginx(server: FrontrowServer) -> AsyncIterator[Nginx]:
+    """The nginx in front of the server."""
+    with running_nginx(server.port) as (port, folder):
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
-            yield Front(port, folder, http)
+            yield Nginx(port, folder, http)
 
 
 async def settled(port: int, call: str, wanted: int) -> int:
-    """The same, once it has come to what is wanted; later than that it may only be more."""
+    """Returns the count of a call once it has reached ``wanted``; it can only be higher later."""
 
     async def enough() -> bool:
         return await counted(port, call) >= wanted
@@ -64,8 +64,8 @@ async def settled(port: int, call: str, wanted: int) -> int:
     return await counted(port, call)
 
 
-def test_as_shipped() -> None:
-    """Nginx takes the configuration, and has nothing to say against it."""
+def test_shipped_configuration_has_no_warning() -> None:
+    """Nginx accepts the shipped configuration without a warning."""
     with scratch() as folder:
         command = configure(folder, free_port(), free_port())
         tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
@@ -74,27 +74,29 @@ def test_as_shipped() -> None:
         assert "[warn]" not in tested.stderr, tested.stderr
 
 
-async def test_many_waiters_are_one_request_a_second(house: FrontrowServer, front: Front) -> None:
-    """200 people watch two lines as fast as they can: the origin sees a request a second and line.
+async def test_many_waiting_clients_are_one_request_a_second(
+    server: FrontrowServer, nginx: Nginx
+) -> None:
+    """200 clients request two lines without a pause: the origin gets one request a second per line.
 
-    The control asks the origin itself, which sees each of 500 requests.
+    The control requests the origin directly, which gets each of 500 requests.
     """
-    concerts = [await house.concert(), await house.concert()]
+    concerts = [await server.concert(), await server.concert()]
     last: dict[str, Json] = {}
     served: Counter[str] = Counter()
 
     async def watch(connection: Connection, concert: Json) -> None:
         while time.monotonic() < started + LOAD_SECONDS:
-            answer = await connection.ask("GET", line_of(concert))
-            told = answer.json()
-            assert (answer.status, told["concert_id"]) == (200, concert["concert_id"]), answer
-            served[told["concert_id"]] += 1
-            last[told["concert_id"]] = told
+            answer = await connection.ask("GET", line_path(concert))
+            body = answer.json()
+            assert (answer.status, body["concert_id"]) == (200, concert["concert_id"]), answer
+            served[body["concert_id"]] += 1
+            last[body["concert_id"]] = body
 
-    made = [Connection(front.port) for _ in range(2 * WAITERS)]
+    made = [Connection(nginx.port) for _ in range(2 * WAITERS)]
     first = time.monotonic()
-    assert (await front.get(line_of(concerts[0]))).json()["issued"] == 0
-    await front.join(concerts[0])
+    assert (await nginx.get(line_path(concerts[0]))).json()["issued"] == 0
+    await nginx.join(concerts[0])
     started = time.monotonic()
     await asyncio.gather(
         *(watch(one, concert) for one, concert in zip(made, concerts * WAITERS, strict=True))
@@ -102,34 +104,36 @@ async def test_many_waiters_are_one_request_a_second(house: FrontrowServer, fron
     seconds = time.monotonic() - first
     await close(made)
 
-    told = [served[concert["concert_id"]] for concert in concerts]
-    told[0] += 1
-    asked = [
-        await front.asked(line_of(concert), count)
-        for concert, count in zip(concerts, told, strict=True)
+    counts = [served[concert["concert_id"]] for concert in concerts]
+    counts[0] += 1
+    origin_answers = [
+        await nginx.origin_answers(line_path(concert), count)
+        for concert, count in zip(concerts, counts, strict=True)
     ]
-    fetched = [statuses.pop("200") for statuses in asked]
-    log.info("%s answers, %s of them by the origin, in %.2f s", told, fetched, seconds)
-    for statuses, answers, count in zip(asked, told, fetched, strict=True):
-        # It is fetched again while it is watched, and no more often than it may be.
+    fetched = [statuses.pop("200") for statuses in origin_answers]
+    log.info("%s answers, %s of them by the origin, in %.2f s", counts, fetched, seconds)
+    for statuses, answers, count in zip(origin_answers, counts, fetched, strict=True):
+        # It is fetched again while clients request it, no more often than allowed.
         assert 2 <= count <= most_requests(seconds)
         assert statuses == {"-": answers - count}
         assert answers > 2 * WAITERS
     assert [last[concert["concert_id"]]["issued"] for concert in concerts] == [1, 0]
 
-    straight = [Connection(house.port) for _ in range(20)]
+    straight = [Connection(server.port) for _ in range(20)]
     for _ in range(25):
-        await asyncio.gather(*(one.ask("GET", line_of(concerts[0])) for one in straight))
+        await asyncio.gather(*(one.ask("GET", line_path(concerts[0])) for one in straight))
     await close(straight)
-    # No test before this one asks for a line.
+    # No earlier test requests a line.
     seen = sum(fetched) + 500
-    assert await settled(house.port, "queue_document", seen) == seen
+    assert await settled(server.port, "queue_document", seen) == seen
 
 
-async def test_nothing_of_the_request_breaks_through(house: FrontrowServer, front: Front) -> None:
-    """Whatever headers and query strings a client sends, all get the one copy."""
-    concert = await house.concert()
-    path = line_of(concert)
+async def test_headers_and_queries_do_not_bypass_the_cache(
+    server: FrontrowServer, nginx: Nginx
+) -> None:
+    """All clients get the cached copy, with any headers and any query string."""
+    concert = await server.concert()
+    path = line_path(concert)
     strange: list[tuple[str, dict[str, str]]] = [
         ("?fresh=1", {}),
         ("?", {}),
@@ -141,15 +145,15 @@ async def test_nothing_of_the_request_breaks_through(house: FrontrowServer, fron
         ("", {"Accept": "text/html", "Accept-Encoding": "br", "Origin": "https://example.org"}),
         ("", {"Host": "elsewhere.example.org"}),
     ]
-    # Straight to the origin the query string matters.
-    connection = Connection(house.port)
+    # The origin itself does use the query string.
+    connection = Connection(server.port)
     assert (await connection.ask("GET", f"{path}?fresh=1")).status == 422
     await connection.close()
     started = time.monotonic()
     answers = await asyncio.gather(
-        *(front.get(path + query, **headers) for query, headers in strange * 10)
+        *(nginx.get(path + query, **headers) for query, headers in strange * 10)
     )
-    head = await front.http.head(BASE + path)
+    head = await nginx.http.head(BASE + path)
     seconds = time.monotonic() - started
     for answer in (*answers, head):
         assert answer.status_code == 200
@@ -159,64 +163,64 @@ async def test_nothing_of_the_request_breaks_through(house: FrontrowServer, fron
     bodies = {answer.text for answer in answers}
     assert {json.loads(body)["concert_id"] for body in bodies} == {concert["concert_id"]}
     assert head.text == ""
-    asked = await front.asked(path, len(answers) + 1)
-    assert len(bodies) <= asked["200"] <= most_requests(seconds)
-    assert asked["200"] + asked["-"] == asked.total() == len(answers) + 1
+    origin_answers = await nginx.origin_answers(path, len(answers) + 1)
+    assert len(bodies) <= origin_answers["200"] <= most_requests(seconds)
+    assert origin_answers["200"] + origin_answers["-"] == origin_answers.total() == len(answers) + 1
 
 
-async def test_a_kept_answer_has_the_id_of_each_request(
-    house: FrontrowServer, front: Front
+async def test_cached_answer_has_the_id_of_each_request(
+    server: FrontrowServer, nginx: Nginx
 ) -> None:
-    """The caller's request id if it is a good one, else a new one; never that of who fetched it."""
-    path = line_of(await house.concert())
-    given = [await front.get(path, **{"X-Request-Id": name}) for name in ("first", "second")]
+    """Returns the client's request id if valid, else a new one; never that of another client."""
+    path = line_path(await server.concert())
+    given = [await nginx.get(path, **{"X-Request-Id": name}) for name in ("first", "second")]
     assert [answer.headers["x-request-id"] for answer in given] == ["first", "second"]
-    odd = [await front.get(path, **{"X-Request-Id": name}) for name in ("a b", "x" * 129)]
-    made = [answer.headers["x-request-id"] for answer in (await front.get(path), *odd)]
+    odd = [await nginx.get(path, **{"X-Request-Id": name}) for name in ("a b", "x" * 129)]
+    made = [answer.headers["x-request-id"] for answer in (await nginx.get(path), *odd)]
     assert len(set(made)) == 3
     assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
     assert all(len(answer.headers.get_list("x-request-id")) == 1 for answer in (*given, *odd))
 
 
-async def test_tokens_are_never_kept(house: FrontrowServer, front: Front) -> None:
-    """Each join and each poll is the origin's own answer, to the one who asked."""
-    concert = await house.concert()
-    tokens = [await front.join(concert) for _ in range(3)]
+async def test_tokens_are_never_cached(server: FrontrowServer, nginx: Nginx) -> None:
+    """Each join and each poll gets the origin's own answer for its client."""
+    concert = await server.concert()
+    tokens = [await nginx.join(concert) for _ in range(3)]
     assert len(set(tokens)) == 3
-    polls = await front.asked("/queue/tokens/me", 0)
-    joins = await front.asked("/queue/tokens", len(tokens))
+    polls = await nginx.origin_answers("/queue/tokens/me", 0)
+    joins = await nginx.origin_answers("/queue/tokens", len(tokens))
     for number, token in enumerate(tokens * 5):
-        told = await front.get("/queue/tokens/me", token)
-        assert (told.status_code, told.json()["number"]) == (200, number % 3 + 1)
-        assert told.headers["cache-control"] == "private, no-cache"
-        assert "x-cache-status" not in told.headers
-    again = await front.get("/queue/tokens/me", tokens[0], **{"If-None-Match": "*"})
+        response = await nginx.get("/queue/tokens/me", token)
+        assert (response.status_code, response.json()["number"]) == (200, number % 3 + 1)
+        assert response.headers["cache-control"] == "private, no-cache"
+        assert "x-cache-status" not in response.headers
+    again = await nginx.get("/queue/tokens/me", tokens[0], **{"If-None-Match": "*"})
     assert again.status_code == 304
-    key = (await front.guest())["user_key"]
+    key = (await nginx.guest())["user_key"]
     body = {"concert_id": concert["concert_id"]}
-    joined = [await front.post("/queue/tokens", body, key) for _ in range(2)]
+    joined = [await nginx.post("/queue/tokens", body, key) for _ in range(2)]
     assert [answer.status_code for answer in joined] == [201, 200]
     assert "x-cache-status" not in joined[1].headers
-    asked = await front.asked("/queue/tokens/me", polls.total() + 16)
-    assert asked - polls == {"200": 15, "304": 1}
-    asked = await front.asked("/queue/tokens", joins.total() + 2)
-    assert asked - joins == {"201": 1, "200": 1}
+    origin_answers = await nginx.origin_answers("/queue/tokens/me", polls.total() + 16)
+    assert origin_answers - polls == {"200": 15, "304": 1}
+    origin_answers = await nginx.origin_answers("/queue/tokens", joins.total() + 2)
+    assert origin_answers - joins == {"201": 1, "200": 1}
 
 
-async def test_streams_pass_at_once(house: FrontrowServer, front: Front) -> None:
-    """The first event comes when the stream opens, and a change when it happens."""
-    concert = await house.concert(policy={"kind": "max_active", "max_active": 1})
-    inside, waiting = await front.join(concert), await front.join(concert)
+async def test_streams_are_not_buffered(server: FrontrowServer, nginx: Nginx) -> None:
+    """The first event arrives when the stream opens, and a change when it happens."""
+    concert = await server.concert(policy={"kind": "max_active", "max_active": 1})
+    inside, waiting = await nginx.join(concert), await nginx.join(concert)
 
     async def called() -> bool:
-        told = (await front.get("/queue/tokens/me", inside)).json()
-        return bool(told["state"] == "admitted")
+        body = (await nginx.get("/queue/tokens/me", inside)).json()
+        return bool(body["state"] == "admitted")
 
     await eventually(called)
     opened = time.monotonic()
     headers = {"Authorization": f"Bearer {waiting}"}
     path = f"{BASE}/queue/tokens/me/events"
-    async with front.http.stream("GET", path, headers=headers) as response:
+    async with nginx.http.stream("GET", path, headers=headers) as response:
         assert response.status_code == 200
         assert response.headers["content-type"] == "text/event-stream"
         statuses = (
@@ -229,15 +233,15 @@ async def test_streams_pass_at_once(house: FrontrowServer, front: Front) -> None
         assert time.monotonic() - opened < SOON_SECONDS
         left = time.monotonic()
         leaving = {"Authorization": f"Bearer {inside}"}
-        assert (await front.http.delete(f"{BASE}/queue/tokens/me", headers=leaving)).is_success
+        assert (await nginx.http.delete(f"{BASE}/queue/tokens/me", headers=leaving)).is_success
         while (await anext(statuses))["state"] != "admitted":
             pass
         assert time.monotonic() - left < SOON_SECONDS
         await statuses.aclose()
 
 
-async def test_too_large(house: FrontrowServer, front: Front) -> None:
-    """A body over 64 KiB is refused here as it is there, told beforehand or not."""
+async def test_large_body_is_refused(server: FrontrowServer, nginx: Nginx) -> None:
+    """A body above 64 KiB is refused by nginx as by Frontrow, with or without its length."""
 
     async def send(size: int, *, in_chunks: bool = False) -> httpx2.Response:
         async def chunks() -> AsyncIterator[bytes]:
@@ -245,45 +249,45 @@ async def test_too_large(house: FrontrowServer, front: Front) -> None:
 
         content: Any = chunks() if in_chunks else b" " * size
         headers = {"Content-Type": "application/json"}
-        return await front.http.post(f"{BASE}/users", content=content, headers=headers)
+        return await nginx.http.post(f"{BASE}/users", content=content, headers=headers)
 
-    before = await front.asked("/users", 0)
+    before = await nginx.origin_answers("/users", 0)
     for in_chunks in (False, True):
         refused = await send(BODY_BYTES + 1, in_chunks=in_chunks)
         check_problem(refused, 413, "too_large")
         assert refused.headers["x-request-id"]
-        # As large as that it is read, and found to be no JSON.
+        # A body of the largest size is read, and refused as invalid JSON.
         check_problem(await send(BODY_BYTES, in_chunks=in_chunks), 400, "malformed")
-    asked = await front.asked("/users", before.total() + 4)
-    assert asked - before == {"-": 2, "400": 2}
-    connection = Connection(house.port)
+    origin_answers = await nginx.origin_answers("/users", before.total() + 4)
+    assert origin_answers - before == {"-": 2, "400": 2}
+    connection = Connection(server.port)
     there = await connection.ask("POST", "/users", body={"x": "x" * BODY_BYTES})
     await connection.close()
     assert there.json()["title"] == refused.json()["title"]
 
 
-async def test_metrics_are_for_the_house(house: FrontrowServer, front: Front) -> None:
-    """Who asks from this machine's own address gets them; nobody else, however they spell it.
+async def test_metrics_are_refused_to_other_addresses(server: FrontrowServer, nginx: Nginx) -> None:
+    """Only a client on this machine's own address gets the metrics, with any spelling of the path.
 
-    The control asks Frontrow itself from elsewhere, which knows no difference.
+    The control requests Frontrow itself from another address, which answers.
     """
     paths = ["/metrics", *spellings("/metrics")]
     elsewhere = httpx2.AsyncHTTPTransport(local_address="127.0.0.2")
-    async with httpx2.AsyncClient(transport=elsewhere, base_url=front.http.base_url) as http:
+    async with httpx2.AsyncClient(transport=elsewhere, base_url=nginx.http.base_url) as http:
         for path in paths:
-            assert "frontrow_http_requests_total" in (await front.http.get(path)).text, path
-            there = await http.get(f"http://127.0.0.1:{house.port}{path}")
+            assert "frontrow_http_requests_total" in (await nginx.http.get(path)).text, path
+            there = await http.get(f"http://127.0.0.1:{server.port}{path}")
             assert "frontrow_http_requests_total" in there.text, path
             check_problem(await http.get(path), 403, "not_allowed")
-        check_problem(await http.get(f"{front.http.base_url}//metrics"), 403, "not_allowed")
-        # Frontrow decodes no path, nginx once: what only one of them knows opens nothing.
+        check_problem(await http.get(f"{nginx.http.base_url}//metrics"), 403, "not_allowed")
+        # Frontrow does not decode paths and nginx does once: no difference gives access.
         check_problem(await http.get("/%6Detrics"), 403, "not_allowed")
         check_problem(await http.get("/%256Detrics"), 404, "not_found")
         assert (await http.get("/healthz")).status_code == 200
 
 
-async def test_limits_are_each_address_s_own(house: FrontrowServer, front: Front) -> None:
-    """Whoever guesses the operator's key is stopped, whatever it says of itself; nobody else is."""
+async def test_limits_apply_per_address(server: FrontrowServer, nginx: Nginx) -> None:
+    """A client that guesses operator keys is limited, whatever its headers say; others are not."""
     allowed = Settings().wrong_operator_keys_per_minute
 
     async def guess(http: httpx2.AsyncClient, number: int) -> httpx2.Response:
@@ -292,7 +296,7 @@ async def test_limits_are_each_address_s_own(house: FrontrowServer, front: Front
             "X-Forwarded-For": f"198.51.100.{number}",
             "Forwarded": f"for=198.51.100.{number}",
         }
-        return await http.get(f"{front.http.base_url}{BASE}/admin/audit", headers=headers)
+        return await http.get(f"{nginx.http.base_url}{BASE}/admin/audit", headers=headers)
 
     for address in ("127.0.0.3", "127.0.0.4"):
         elsewhere = httpx2.AsyncHTTPTransport(local_address=address)
@@ -300,22 +304,24 @@ async def test_limits_are_each_address_s_own(house: FrontrowServer, front: Front
             for number in range(allowed):
                 check_problem(await guess(http, number), 401, "credential_invalid")
             check_problem(await guess(http, allowed), 429, "rate_limited")
-    # Asked without a proxy, nobody is counted here: that it was the addresses, this shows.
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{house.port}") as direct:
+    # Without a proxy, requests from here are not limited: the limits above were per address.
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as direct:
         for number in range(allowed + 5):
             headers = {"Authorization": f"Bearer guess-{number}"}
             answer = await direct.get(f"{BASE}/admin/audit", headers=headers)
             check_problem(answer, 401, "credential_invalid")
 
 
-async def test_while_the_origin_is_down(house: FrontrowServer, front: Front) -> None:
-    """The last copy of a line is still served, all else is 503, and it heals by itself."""
-    kept, unseen = [await house.concert() for _ in range(2)]
-    seen = (await front.get(line_of(kept))).json()
-    await asyncio.to_thread(house.end)
+async def test_last_copy_is_served_while_the_origin_is_down(
+    server: FrontrowServer, nginx: Nginx
+) -> None:
+    """The last copy of a line is served, everything else is 503, and service resumes."""
+    kept, unseen = [await server.concert() for _ in range(2)]
+    seen = (await nginx.get(line_path(kept))).json()
+    await asyncio.to_thread(server.end)
 
     async def cache_status() -> str:
-        answer = await front.get(line_of(kept))
+        answer = await nginx.get(line_path(kept))
         assert answer.status_code == 200
         assert answer.json().items() >= {**seen, "as_of": answer.json()["as_of"]}.items()
         return answer.headers["x-cache-status"]
@@ -326,28 +332,28 @@ async def test_while_the_origin_is_down(house: FrontrowServer, front: Front) -> 
     async def expired() -> bool:
         return await cache_status() == "EXPIRED"
 
-    asked = time.monotonic()
-    waiting = [Connection(front.port) for _ in range(20)]
+    started = time.monotonic()
+    waiting = [Connection(nginx.port) for _ in range(20)]
     answers: list[Answer] = await asyncio.gather(
-        *(one.ask("GET", line_of(unseen)) for one in waiting)
+        *(one.ask("GET", line_path(unseen)) for one in waiting)
     )
     await close(waiting)
-    # Who waits for the first copy is told at once that there is none, not one after the other.
-    assert time.monotonic() - asked < SOON_SECONDS
+    # Clients that wait for the first copy all get the error immediately, not one by one.
+    assert time.monotonic() - started < SOON_SECONDS
     assert [(answer.status, answer.json()["code"]) for answer in answers] == [
         (503, "unavailable")
     ] * 20
     for refused in (
-        await front.get("/concerts"),
-        await front.get("/queue/tokens/me", "token"),
-        await front.post("/payments", {}),
+        await nginx.get("/concerts"),
+        await nginx.get("/queue/tokens/me", "token"),
+        await nginx.post("/payments", {}),
     ):
         check_problem(refused, 503, "unavailable")
         assert refused.headers["retry-after"] == "1"
         assert refused.headers["x-request-id"]
     await eventually(stale)
 
-    await asyncio.to_thread(house.start)
+    await asyncio.to_thread(server.start)
     await eventually(expired)
-    assert (await front.get(line_of(kept))).json()["as_of"] > seen["as_of"]
-    assert await front.join(kept)
+    assert (await nginx.get(line_path(kept))).json()["as_of"] > seen["as_of"]
+    assert await nginx.join(kept)

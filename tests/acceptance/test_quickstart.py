@@ -16,7 +16,7 @@ from tests.programs import program
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "docs/tutorial/quickstart.md"
 BLOCK = re.compile(r"^```(sh|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Fields whose values differ from one buyer to the next; all other values are printed as they are.
+# Fields whose values differ between buyers; all other values are compared with the printed ones.
 OWN = re.compile(r".*(_id|_key|_at|_until)|.*date|.*token|.*poll_after_ms|.*\.tickets\.\d+\.code")
 
 
@@ -36,7 +36,7 @@ def same(printed: Any, real: Any, where: str = "") -> None:
             else:
                 same(value, real[name], f"{where}.{name}")
     elif isinstance(printed, list):
-        # A printed list may end after its first records, never inside one.
+        # A printed list may omit its last records, never a part of a record.
         cut = bool(printed) and isinstance(printed[0], dict)
         assert len(printed) == len(real) or (cut and len(printed) < len(real)), where
         for index, (one, other) in enumerate(zip(printed, real, strict=False)):
@@ -45,17 +45,17 @@ def same(printed: Any, real: Any, where: str = "") -> None:
         assert printed == real, where
 
 
-def other_commands(house: FrontrowServer, folder: Path) -> None:
+def other_commands(server: FrontrowServer, folder: Path) -> None:
     """Runs further commands beside the server: keys, pruning, the ticket that was just bought."""
     for arguments, says in ((["keys", "list"], "token"), (["prune", "--dry-run"], "would drop")):
-        done = house.frontrow(*arguments)
+        done = server.frontrow(*arguments)
         assert (done.returncode, done.stderr) == (0, ""), arguments
         assert says in done.stdout
     keys = folder / "keys.pem"
-    keys.write_text(house.frontrow("tickets", "public-key").stdout)
+    keys.write_text(server.frontrow("tickets", "public-key").stdout)
     user = json.loads((folder / "user.json").read_text())
     request = Request(
-        f"http://127.0.0.1:{house.port}/api/v1/users/me",
+        f"http://127.0.0.1:{server.port}/api/v1/users/me",
         headers={"Authorization": f"Bearer {user['user_key']}"},
     )
     with urlopen(request) as answer:  # noqa: S310 - this machine
@@ -66,7 +66,7 @@ def other_commands(house: FrontrowServer, folder: Path) -> None:
 
 
 def test_make_run_starts_the_demo() -> None:
-    """The one other command of the page, and what it starts."""
+    """Runs the page's one other command, ``make run``, and checks what it starts."""
     assert re.findall(r"^```\n(.+)\n```$", QUICKSTART.read_text(), re.MULTILINE) == ["make run"]
     printed = subprocess.run(
         ["make", "--no-print-directory", "-n", "run"],
@@ -79,17 +79,17 @@ def test_make_run_starts_the_demo() -> None:
 
 
 def test_quickstart_works_as_printed() -> None:
-    """Against ``frontrow serve --demo`` on another port; the audit beside it finds nothing."""
+    """Runs against ``frontrow serve --demo`` on another port; the audit finds nothing."""
     for name in ("bash", "curl", "python3"):
         program(name)
     found = blocks()
     commands = [text for language, text in found if language == "sh"]
-    with serving("--demo") as house, tempfile.TemporaryDirectory() as folder:
+    with serving("--demo") as server, tempfile.TemporaryDirectory() as folder:
         script = "printf '\\0'\n".join(commands)
         assert script.count("http://127.0.0.1:8000") == 1
         done = subprocess.run(
             ["bash", "-eu"],
-            input=script.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{house.port}"),
+            input=script.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{server.port}"),
             capture_output=True,
             text=True,
             check=False,
@@ -98,10 +98,10 @@ def test_quickstart_works_as_printed() -> None:
             timeout=PATIENCE_SECONDS,
         )
         assert (done.returncode, done.stderr) == (0, "")
-        audit = house.frontrow("audit")
+        audit = server.frontrow("audit")
         assert audit.returncode == 0, audit.stdout + audit.stderr
         assert "0 of " in audit.stdout
-        other_commands(house, Path(folder))
+        other_commands(server, Path(folder))
     answers = done.stdout.split("\0")
     assert len(answers) == len(commands)
     checked = 0

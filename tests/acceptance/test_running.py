@@ -35,19 +35,19 @@ def unit() -> configparser.SectionProxy:
 class Machine:
     """A folder in place of the machine's root, and this account in place of all others."""
 
-    def __init__(self, root: Path, house: FrontrowServer) -> None:
+    def __init__(self, root: Path, server: FrontrowServer) -> None:
         self.root = root
-        self.house = house
+        self.server = server
 
     def do(self, line: str) -> None:
         """Runs one command of the guide; starting and stopping the service acts on the server."""
         words = shlex.split(line)
         assert words.pop(0) == "sudo", line
         if words == ["systemctl", "stop", "frontrow"]:
-            assert self.house.end() == 0
+            assert self.server.end() == 0
             return
         if words == ["systemctl", "start", "frontrow"]:
-            self.house.start()
+            self.server.start()
             return
         if words[:2] == ["-u", "frontrow"]:
             del words[:2]
@@ -66,12 +66,12 @@ def machine() -> Iterator[Machine]:
     """Yields a machine as the guide installs it, with the server running."""
     with scratch() as root:
         (root / "var/lib").mkdir(parents=True)
-        house = FrontrowServer(root, data=DATA.removeprefix("/"), operator_key=None)
-        house.start()
+        server = FrontrowServer(root, data=DATA.removeprefix("/"), operator_key=None)
+        server.start()
         try:
-            yield Machine(root, house)
+            yield Machine(root, server)
         finally:
-            house.close()
+            server.close()
 
 
 def test_backup_replaces_the_data(machine: Machine) -> None:
@@ -88,7 +88,7 @@ def test_backup_replaces_the_data(machine: Machine) -> None:
         machine.do(line)
     assert (machine.root / "var/lib/frontrow-before/database").is_dir()
     assert (machine.root / DATA.removeprefix("/") / "operator.key").read_text() == key
-    assert machine.house.ready()
+    assert machine.server.ready()
 
 
 def test_guide_and_unit_name_the_same_directories() -> None:

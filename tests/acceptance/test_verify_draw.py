@@ -21,41 +21,41 @@ OWN = (
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "TIME"),
     (r"\b[\d,]+\b", "N"),
 )
-"""What differs from one draw to the next."""
+"""What differs between draws."""
 FLAGS = re.MULTILINE | re.DOTALL
 
 
 def plain(text: str) -> str:
-    """A report without what is only one draw's."""
+    """Returns a report without the values of one draw."""
     for own, name in OWN:
         text = re.sub(own, name, text)
     return text
 
 
-def printed(first_words: str) -> str:
-    """The report on the page of the draw that has these words in it."""
+def printed(text: str) -> str:
+    """Returns the report on the page of the draw that contains this text."""
     blocks: list[str] = re.findall(
         r"^```text\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
     )
-    return next(text for text in blocks if first_words in text)
+    return next(block for block in blocks if text in block)
 
 
 @dataclass
 class Line:
-    """A line that is to be drawn, and how its fans check it."""
+    """A line that will be drawn, and how its fans verify it."""
 
-    house: FrontrowServer
+    server: FrontrowServer
     concert_id: str
     tokens: list[str]
 
     @property
     def url(self) -> str:
-        """What a fan copies from the address bar of the API."""
-        return f"http://127.0.0.1:{self.house.port}{BASE}/concerts/{self.concert_id}"
+        """The URL that a fan copies from the address bar."""
+        return f"http://127.0.0.1:{self.server.port}{BASE}/concerts/{self.concert_id}"
 
     async def join(self, people: int) -> None:
-        """New guests take places."""
-        connection = Connection(self.house.port)
+        """New guests join."""
+        connection = Connection(self.server.port)
         for _ in range(people):
             guest: Json = (await connection.ask("POST", "/users", body={})).json()
             place = await connection.ask(
@@ -66,16 +66,16 @@ class Line:
         await close([connection])
 
     async def verify(self, *options: str, **environment: str) -> "CompletedProcess[str]":
-        """Run the command."""
+        """Runs ``frontrow verify-draw``."""
         return await asyncio.to_thread(frontrow, "verify-draw", self.url, *options, **environment)
 
     async def open(self) -> None:
-        """The operator lets the line open at once; back when it is drawn."""
+        """Opens the line as the operator; returns after the draw."""
         room = f"/admin/concerts/{self.concert_id}/waiting-room"
         opens_at = datetime.now(UTC) + timedelta(seconds=1)
-        settings = await self.house.operate("GET", room)
-        await self.house.operate("PUT", room, {**settings, "opens_at": opens_at.isoformat()})
-        connection = Connection(self.house.port)
+        settings = await self.server.operate("GET", room)
+        await self.server.operate("PUT", room, {**settings, "opens_at": opens_at.isoformat()})
+        connection = Connection(self.server.port)
         async with asyncio.timeout(PATIENCE_SECONDS):
             path = f"/concerts/{self.concert_id}/queue/draw"
             while not (await connection.ask("GET", path)).json()["drawn_at"]:  # noqa: ASYNC110
@@ -83,19 +83,19 @@ class Line:
         await connection.close()
 
 
-async def drawn_line(house: FrontrowServer) -> Line:
-    """A line of some people that is to be drawn tomorrow."""
+async def drawn_line(server: FrontrowServer) -> Line:
+    """A line with waiting users that is drawn tomorrow."""
     opens_at = datetime.now(UTC) + timedelta(days=1)
-    concert = await house.concert(order="draw", opens_at=opens_at.isoformat())
-    line = Line(house, concert["concert_id"], [])
+    concert = await server.concert(order="draw", opens_at=opens_at.isoformat())
+    line = Line(server, concert["concert_id"], [])
     await line.join(PEOPLE)
     return line
 
 
-async def test_a_fan_checks_a_draw() -> None:
-    """Noted before, checked after: by everybody, by token, and with what was noted wrong."""
-    with serving(workers=2) as house:
-        line = await drawn_line(house)
+async def test_fan_verifies_a_draw() -> None:
+    """Checks with notes from before the draw: of everyone, by token, and with a wrong note."""
+    with serving(workers=2) as server:
+        line = await drawn_line(server)
         before = await line.verify()
         assert (before.returncode, before.stderr) == (4, "")
         assert plain(before.stdout) == plain(printed("not drawn before"))
@@ -116,20 +116,20 @@ async def test_a_fan_checks_a_draw() -> None:
         assert late.stdout.splitlines()[:6] == full.stdout.splitlines()[:6]
 
         wrong = await line.verify("--commitment", "0" * 64)
-        told = wrong.stdout.splitlines()
+        answer = wrong.stdout.splitlines()
         assert wrong.returncode == 1
-        assert told[1] == f"FAILED  noted       the commitment is {commitment} now"
-        assert told[-1] == "not verified: 1 of 5 checks failed"
-        await house.audited()
-        await check_elsewhere(house, line)
+        assert answer[1] == f"FAILED  noted       the commitment is {commitment} now"
+        assert answer[-1] == "not verified: 1 of 5 checks failed"
+        await server.audited()
+        await check_elsewhere(server, line)
     down = await line.verify()
     assert (down.returncode, down.stdout) == (3, "")
     assert down.stderr.startswith(f"frontrow: can't fetch {line.url}/queue/draw: ")
 
 
-async def check_elsewhere(house: FrontrowServer, line: Line) -> None:
-    """A concert without a draw is told as that; a token is for its own concert."""
-    other = Line(house, (await house.concert())["concert_id"], [])
+async def check_elsewhere(server: FrontrowServer, line: Line) -> None:
+    """A concert without a draw is reported as such; a token for another concert is refused."""
+    other = Line(server, (await server.concert())["concert_id"], [])
     none = await other.verify()
     assert (none.returncode, none.stdout) == (3, "")
     assert none.stderr == f"frontrow: there is no draw at {other.url}/queue/draw\n"
@@ -138,16 +138,16 @@ async def check_elsewhere(house: FrontrowServer, line: Line) -> None:
     assert "Invalid value for --token: it is for another concert" in misused.stderr
 
 
-async def test_a_draw_that_was_changed_afterwards() -> None:
-    """Who moves somebody to the front in the database is found out from outside too."""
-    with serving() as house:
-        line = await drawn_line(house)
+async def test_changed_draw_is_not_verified() -> None:
+    """A position that was changed in the database is detected from outside."""
+    with serving() as server:
+        line = await drawn_line(server)
         await line.open()
         assert (await line.verify()).returncode == 0
-        first, last = await swap_ends(house)
+        first, last = await swap_ends(server)
         # Each process has read the positions once, when the line was drawn.
-        assert await asyncio.to_thread(house.end) == 0
-        await asyncio.to_thread(house.start)
+        assert await asyncio.to_thread(server.end) == 0
+        await asyncio.to_thread(server.start)
         found = await line.verify()
         assert found.returncode == 1
         number = min(first, last)
@@ -158,9 +158,9 @@ async def test_a_draw_that_was_changed_afterwards() -> None:
         ]
 
 
-async def swap_ends(house: FrontrowServer) -> tuple[int, int]:
-    """Let the first and the last of a draw change their positions; their numbers."""
-    urls = running_urls(house.directory.path)
+async def swap_ends(server: FrontrowServer) -> tuple[int, int]:
+    """Exchanges the positions of the first and the last entry of a draw; returns their numbers."""
+    urls = running_urls(server.directory.path)
     assert urls is not None
     owner = await asyncpg.connect(urls[0])
     try:

@@ -1,4 +1,4 @@
-"""What is published: the wheel, in an environment with nothing but it and what it asks for."""
+"""The published wheel, in an environment with only its dependencies."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ UV = Path(sys.executable).with_name("uv")
 
 
 def uv(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Runs uv, with the certificates of the system where its own won't do."""
+    """Runs uv with the system's certificates where its own are not accepted."""
     for more in ([], ["--system-certs"]):
         done = subprocess.run(
             [UV, *arguments, *more], check=False, capture_output=True, text=True, cwd=ROOT
@@ -25,8 +25,8 @@ def uv(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     return done
 
 
-async def test_it_serves_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Built, installed with the locked versions, and started; every file that it needs is in it."""
+async def test_installed_wheel_serves_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built wheel, installed with the locked versions, has every file that it needs."""
     with scratch() as folder:
         built = uv("build", "--wheel", "--no-build-isolation", "--out-dir", folder)
         assert built.returncode == 0, built.stderr
@@ -40,12 +40,12 @@ async def test_it_serves_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
             missing("no package registry can be reached")
         assert done.returncode == 0, done.stderr
         monkeypatch.setattr("testkit.server.FRONTROW", environment / "bin" / "frontrow")
-        house = FrontrowServer(folder, "--demo", PYTHONPATH=os.devnull)
+        server = FrontrowServer(folder, "--demo", PYTHONPATH=os.devnull)
         try:
-            house.start()
-            assert len((await house.operate("GET", "/concerts"))["concerts"]) == 3
-            audit = house.frontrow("audit")
+            server.start()
+            assert len((await server.operate("GET", "/concerts"))["concerts"]) == 3
+            audit = server.frontrow("audit")
             assert audit.returncode == 0, audit.stderr
-            assert house.end() == 0
+            assert server.end() == 0
         finally:
-            house.close()
+            server.close()

@@ -1,4 +1,4 @@
-"""Two worker processes on one database: whatever is asked of either, there is one truth."""
+"""Two worker processes on one database answer consistently."""
 
 import asyncio
 import re
@@ -18,12 +18,12 @@ from testkit.server import FrontrowServer, serving
 
 USERS = 300
 CONNECTIONS = 20
-"""To each worker."""
+"""For each worker."""
 SOON_SECONDS = 20
 IN_FORCE_SECONDS = 2
-"""One is promised; one more is for a machine that is busy with other tests."""
-LOOK_SECONDS = 0.02
-"""Between two polls: more often than the limit of a user allows would be refused."""
+"""One is promised; one more is for a machine busy with other tests."""
+POLL_SECONDS = 0.02
+"""Between two polls: more often would exceed the limit of a user."""
 REQUESTS = re.compile(
     r'^frontrow_http_requests_total\{call="concerts",.*\} ([0-9.]+)$', re.MULTILINE
 )
@@ -32,16 +32,16 @@ Sides = list[list[Connection]]
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[FrontrowServer]:
+def server() -> Iterator[FrontrowServer]:
     """A server with two workers."""
     with serving(workers=2) as running:
         yield running
 
 
 @pytest.fixture
-async def sides(house: FrontrowServer) -> AsyncIterator[Sides]:
-    """Connections to the one worker, and to the other."""
-    async with connections_by_worker(house.port, CONNECTIONS) as found:
+async def sides(server: FrontrowServer) -> AsyncIterator[Sides]:
+    """Connections to each worker."""
+    async with connections_by_worker(server.port, CONNECTIONS) as found:
         yield found
 
 
@@ -55,9 +55,9 @@ class User:
 
 
 async def ask_all(sides: Sides, calls: Sequence[tuple[Any, ...]]) -> list[Answer]:
-    """Ask everything at once, over all connections of both workers; the answers, in order.
+    """Sends all calls at once, over all connections to both workers; returns answers in order.
 
-    A call is what ``Connection.ask`` takes, its keywords last.
+    A call has the arguments of ``Connection.ask``, keywords last.
     """
     answers: dict[int, Answer] = {}
     waiting = iter(enumerate(calls))
@@ -73,13 +73,13 @@ async def ask_all(sides: Sides, calls: Sequence[tuple[Any, ...]]) -> list[Answer
 
 
 async def users(sides: Sides, count: int) -> list[User]:
-    """So many new users."""
+    """Creates ``count`` users."""
     answers = await ask_all(sides, [("POST", "/users", {"body": {}})] * count)
     return [User(**answer.json()) for answer in answers]
 
 
 async def join(sides: Sides, joining: Sequence[User], concert: Json) -> list[Answer]:
-    """Everybody joins the line."""
+    """All users join the line."""
     body = {"concert_id": concert["concert_id"]}
     calls = [("POST", "/queue/tokens", user.user_key, {"body": body}) for user in joining]
     answers = await ask_all(sides, calls)
@@ -90,12 +90,12 @@ async def join(sides: Sides, joining: Sequence[User], concert: Json) -> list[Ans
 
 
 async def users_on(connection: Connection, count: int) -> list[User]:
-    """New users, on one connection."""
+    """Creates users on one connection."""
     return [User(**(await connection.ask("POST", "/users", body={})).json()) for _ in range(count)]
 
 
 async def join_on(connection: Connection, user: User, concert: Json) -> None:
-    """One user joins, on one connection."""
+    """A user joins on one connection."""
     body = {"concert_id": concert["concert_id"]}
     answer = await connection.ask("POST", "/queue/tokens", user.user_key, body=body)
     assert answer.status == 201
@@ -104,25 +104,25 @@ async def join_on(connection: Connection, user: User, concert: Json) -> None:
 
 async def status(connection: Connection, user: User) -> Json:
     """The poll."""
-    told: Json = (await connection.ask("GET", "/queue/tokens/me", user.token)).json()
-    return told
+    body: Json = (await connection.ask("GET", "/queue/tokens/me", user.token)).json()
+    return body
 
 
 async def until_admitted(connection: Connection, *called: User) -> list[Json]:
-    """Poll until the users have been called; how they stand."""
+    """Polls until the users are admitted; returns their statuses."""
     found: list[Json] = []
     async with asyncio.timeout(SOON_SECONDS):
         while len(found) < len(called):
-            told = await status(connection, called[len(found)])
-            if told["state"] == "admitted":
-                found.append(told)
+            answer = await status(connection, called[len(found)])
+            if answer["state"] == "admitted":
+                found.append(answer)
             else:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
     return found
 
 
 async def prepare_purchase(connection: Connection, user: User, concert: Json, seat: int) -> Json:
-    """Hold a seat and charge its price; the body of the payment."""
+    """Holds a seat and charges its price; returns the body of the payment."""
     body = {"show_id": concert["shows"][0]["show_id"], "seats": [seat]}
     held = await connection.ask("POST", "/reservations", user.token, body=body)
     assert held.status == 201, held
@@ -134,36 +134,36 @@ async def prepare_purchase(connection: Connection, user: User, concert: Json, se
 
 
 async def counted(connection: Connection) -> float:
-    """How many calls of one kind the metrics say were answered."""
+    """Returns how many calls of one kind the metrics have counted."""
     answer = await connection.ask("GET", "//metrics")
     assert answer.status == 200
     return sum(float(count) for count in REQUESTS.findall(answer.body.decode()))
 
 
 def instant(text: str) -> float:
-    """A time as seconds."""
+    """Returns a time as seconds."""
     return datetime.fromisoformat(text).timestamp()
 
 
-async def test_workers_share_the_connections(house: FrontrowServer) -> None:
-    """Of 60 connections opened at once, an idle server's workers take about as many each."""
-    made = [Connection(house.port) for _ in range(60)]
+async def test_workers_share_the_connections(server: FrontrowServer) -> None:
+    """Of 60 connections opened at once, idle workers accept about as many each."""
+    made = [Connection(server.port) for _ in range(60)]
     answers = await asyncio.gather(*(one.ask("GET", "//healthz") for one in made))
     await close(made)
     taken = Counter(answer.worker for answer in answers)
-    # Half each, by the throw of a coin: less than 12 comes once in a million times.
+    # Each worker gets half on average: fewer than 12 has a probability below one in a million.
     assert len(taken) == 2
     assert min(taken.values()) >= 12
 
 
 @pytest.mark.parametrize("seats", [1, 50])
-async def test_many_users_for_few_seats(house: FrontrowServer, sides: Sides, seats: int) -> None:
-    """300 users want 1 or 50 seats at once: as many win, and all others are told the seat."""
-    concert = await house.concert(seats=50)
+async def test_many_users_for_few_seats(server: FrontrowServer, sides: Sides, seats: int) -> None:
+    """300 users request 1 or 50 seats at once: each seat is held once, the others are refused."""
+    concert = await server.concert(seats=50)
     crowd = await users(sides, USERS)
     joined = await join(sides, crowd, concert)
     numbers = [answer.json()["number"] for answer in joined]
-    # In order of number: with the last one everybody is in.
+    # Admitted by number: after the last user everyone is admitted.
     await until_admitted(sides[0][0], crowd[numbers.index(USERS)])
     show = concert["shows"][0]["show_id"]
     wanted = [1 + index % seats for index in range(USERS)]
@@ -177,22 +177,22 @@ async def test_many_users_for_few_seats(house: FrontrowServer, sides: Sides, sea
     won = [seat for seat, answer in zip(wanted, answers, strict=True) if answer.status == 201]
     assert sorted(won) == list(range(1, seats + 1))
     for seat, answer in zip(wanted, answers, strict=True):
-        told = answer.json()
+        body = answer.json()
         if answer.status == 201:
-            assert [held["number"] for held in told["seats"]] == [seat]
+            assert [held["number"] for held in body["seats"]] == [seat]
         else:
-            assert (answer.status, told["code"], told["seats"]) == (409, "seat_taken", [seat])
+            assert (answer.status, body["code"], body["seats"]) == (409, "seat_taken", [seat])
     path = f"/concerts/{concert['concert_id']}/dates/{concert['shows'][0]['date']}/seats"
     plan = (await sides[1][0].ask("GET", path, crowd[0].token)).json()
     assert Counter(seat["state"] for seat in plan["seats"]) == Counter(
         {"held": seats, **({"available": 50 - seats} if seats < 50 else {})}
     )
-    await house.audited()
+    await server.audited()
 
 
-async def test_numbers_follow_joining(house: FrontrowServer, sides: Sides) -> None:
-    """Who was answered before another one asked has the smaller number, whichever worker it was."""
-    concert = await house.concert()
+async def test_numbers_follow_joining(server: FrontrowServer, sides: Sides) -> None:
+    """A user who was answered before another one joined has the smaller number, on any worker."""
+    concert = await server.concert()
     crowd = await users(sides, USERS)
     body = {"concert_id": concert["concert_id"]}
     joined: list[tuple[float, float, int]] = []
@@ -211,13 +211,13 @@ async def test_numbers_follow_joining(house: FrontrowServer, sides: Sides) -> No
         before = [other for _, answered, other in joined if answered < sent]
         ordered += len(before)
         assert max(before, default=0) < number
-    # They did come one after the other, not all at once.
+    # They joined one after the other, not all at once.
     assert ordered > USERS
 
 
-async def test_one_payment_sent_twenty_times(house: FrontrowServer, sides: Sides) -> None:
-    """With keys, other keys and none, over both workers: one sale, and everybody is told of it."""
-    concert = await house.concert()
+async def test_one_payment_sent_twenty_times(server: FrontrowServer, sides: Sides) -> None:
+    """With one key, other keys and no key, over both workers: one sale, and always its answer."""
+    concert = await server.concert()
     (user,) = await users_on(sides[0][0], 1)
     await join_on(sides[0][0], user, concert)
     await until_admitted(sides[0][0], user)
@@ -233,7 +233,7 @@ async def test_one_payment_sent_twenty_times(house: FrontrowServer, sides: Sides
     replayed = [answer.headers.get("idempotency-replayed") == "true" for answer in answers]
     assert {answer.status for answer in answers} <= {200, 201}
     created = [answer.status == 201 for answer in answers]
-    # The first one made it; again with its key is 201 and a replay, all else 200.
+    # The first creates it; again with its key is 201 and a replay, all others are 200.
     assert sum(created) - sum(replayed) == 1
     first = keys[created.index(True)]
     if first is None:
@@ -244,11 +244,11 @@ async def test_one_payment_sent_twenty_times(house: FrontrowServer, sides: Sides
     page = (await sides[1][0].ask("GET", path, user.user_key)).json()
     kinds = [transfer["kind"] for transfer in page["transfers"]]
     assert kinds == ["payment", "charge"]
-    await house.audited()
+    await server.audited()
 
 
 async def test_metrics_sum_over_workers(sides: Sides) -> None:
-    """Either worker tells of the calls that both answered, a flush (1 s) later, exactly."""
+    """Either worker reports the calls of both exactly, after a flush (1 s)."""
     before = await counted(sides[0][0])
     await ask_all(sides, [("GET", "/concerts", {})] * 100)
     now = before
@@ -259,12 +259,12 @@ async def test_metrics_sum_over_workers(sides: Sides) -> None:
     assert await counted(sides[0][0]) == await counted(sides[1][0]) == before + 100
 
 
-async def test_next_is_called_at_once(house: FrontrowServer, sides: Sides) -> None:
-    """A payment at one worker calls, within 250 ms, the next, who polls the other.
+async def test_payment_admits_the_next_user_at_once(server: FrontrowServer, sides: Sides) -> None:
+    """A payment on one worker admits the next user, who polls the other, within 250 ms.
 
-    By the database's clock; the median of some, as this machine may have more to do than this.
+    Measured by the database's clock; the median, as the machine may be busy with other work.
     """
-    concert = await house.concert(seats=50, policy={"kind": "max_active", "max_active": 1})
+    concert = await server.concert(seats=50, policy={"kind": "max_active", "max_active": 1})
     rounds = 8
     line = await users_on(sides[0][0], rounds + 1)
     for user in line:
@@ -280,38 +280,38 @@ async def test_next_is_called_at_once(house: FrontrowServer, sides: Sides) -> No
         gaps.append(instant(called["admitted_at"]) - instant(payment["paid_at"]))
     assert min(gaps) > 0
     assert statistics.median(gaps) < 0.25, gaps
-    await house.audited()
+    await server.audited()
 
 
-async def test_new_policy_is_in_force_everywhere(house: FrontrowServer, sides: Sides) -> None:
-    """Soon after the operator's change both workers act by it."""
+async def test_new_policy_is_in_force_everywhere(server: FrontrowServer, sides: Sides) -> None:
+    """Both workers apply a changed policy soon after the operator's change."""
     room: Json = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 120}
-    concert = await house.concert(**room)
+    concert = await server.concert(**room)
     path = f"/admin/concerts/{concert['concert_id']}/waiting-room"
     line = await users_on(sides[0][0], 6)
     for user in line:
         await join_on(sides[0][0], user, concert)
     await until_admitted(sides[0][0], line[0])
-    # A third of the claim window bounds the pause between two polls, which each worker tells.
+    # A third of the claim window limits the pause between polls that each worker reports.
     for side in sides:
         assert (await status(side[0], line[-1]))["poll_after_ms"] >= 1_000
-    await house.operate("PUT", path, {**room, "claim_seconds": 2})
+    await server.operate("PUT", path, {**room, "claim_seconds": 2})
     changed = time.monotonic()
     for side in sides:
         while (await status(side[0], line[-1]))["poll_after_ms"] > 667:
             assert time.monotonic() < changed + IN_FORCE_SECONDS
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
     wider = {"policy": {"kind": "max_active", "max_active": 4}, "claim_seconds": 120}
-    await house.operate("PUT", path, wider)
+    await server.operate("PUT", path, wider)
     changed = time.monotonic()
     await until_admitted(sides[0][0], *line[1:4])
     await until_admitted(sides[1][0], *line[1:4])
     assert time.monotonic() < changed + IN_FORCE_SECONDS
-    await house.operate("PUT", path, {"policy": {"kind": "open"}})
+    await server.operate("PUT", path, {"policy": {"kind": "open"}})
     changed = time.monotonic()
     late = (await users_on(sides[1][0], 1))[0]
     await join_on(sides[1][0], late, concert)
     await until_admitted(sides[1][0], *line[4:], late)
     await until_admitted(sides[0][0], *line[4:], late)
     assert time.monotonic() < changed + IN_FORCE_SECONDS
-    await house.audited()
+    await server.audited()

@@ -22,7 +22,6 @@ EXCLUDED: tuple[str, ...] = (
     "docs/reference/openapi.json",
     "src/",
     "testkit/",
-    "tests/acceptance/",
     "tests/buyers.py",
     "tests/integration/",
     "tests/pages/",

@@ -1,4 +1,4 @@
-"""A real nginx with the configuration that is shipped, in front of whatever listens on a port.
+"""A real nginx with the shipped configuration, in front of the servers of given ports.
 
 Only the addresses, the server's name and the cache's folder are rewritten.
 """
@@ -50,8 +50,8 @@ COUNTED = re.compile(
 
 
 @dataclass
-class Front:
-    """A running nginx."""
+class Nginx:
+    """A running nginx in front of Frontrow."""
 
     port: int
     folder: Path
@@ -60,36 +60,36 @@ class Front:
     async def get(
         self, path: str, credential: str | None = None, **headers: str
     ) -> httpx2.Response:
-        """One GET of the API."""
+        """Sends a GET to the API."""
         if credential is not None:
             headers["Authorization"] = f"Bearer {credential}"
         return await self.http.get(BASE + path, headers=headers)
 
     async def post(self, path: str, body: Json, credential: str = "none") -> httpx2.Response:
-        """One POST of the API."""
+        """Sends a POST to the API."""
         headers = {"Authorization": f"Bearer {credential}"}
         return await self.http.post(BASE + path, json=body, headers=headers)
 
     async def guest(self) -> Json:
-        """A new user."""
+        """Creates a user."""
         made: Json = (await self.post("/users", {})).json()
         return made
 
     async def join(self, concert: Json) -> str:
-        """A new user's token for a line."""
+        """Creates a user who joins the line; returns the token."""
         key = (await self.guest())["user_key"]
         joined = await self.post("/queue/tokens", {"concert_id": concert["concert_id"]}, key)
         assert joined.status_code == 201, joined.text
         return str(joined.json()["token"])
 
-    async def asked(self, path: str, requests: int) -> Counter[str]:
-        """What the origin answered to requests of one path, by status; "-": it wasn't asked.
+    async def origin_answers(self, path: str, requests: int) -> Counter[str]:
+        """Counts the origin's answers to requests of one path, by status; "-" means from the cache.
 
-        Waits until so many requests are written down, which each is after its answer.
+        Waits until the log has this number of requests: nginx writes it after the answer.
         """
         found: Counter[str] = Counter()
 
-        async def written() -> bool:
+        async def logged() -> bool:
             found.clear()
             for line in (self.folder / "requests").read_text().splitlines():
                 uri, _, status = line.partition(" ")
@@ -97,14 +97,14 @@ class Front:
                     found[status] += 1
             return found.total() >= requests
 
-        await eventually(written)
+        await eventually(logged)
         return found
 
 
 def configure(folder: Path, port: int, *origins: int) -> list[str]:
-    """Write the configuration for this place; the command that runs it.
+    """Writes the configuration for a folder; returns the command that runs nginx.
 
-    Several origins stand there as docs/guides/nginx.md says.
+    Several origins are written as docs/guides/nginx.md describes.
     """
     text = SHIPPED.read_text()
     servers = f"server 127.0.0.1:{origins[0]};"
@@ -121,15 +121,15 @@ def configure(folder: Path, port: int, *origins: int) -> list[str]:
         assert text.count(shipped) == 1, shipped
         text = text.replace(shipped, here)
     (folder / "frontrow.conf").write_text(text)
-    # Started as root, nginx would work as an account that may not write here.
+    # As root, nginx would start its workers as an account that can't write here.
     user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if not os.getuid() else ""
     (folder / "nginx.conf").write_text(WRAPPER.format(folder=folder, user=user))
     return [program("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
 @contextlib.contextmanager
-def fronting(*origins: int) -> Iterator[tuple[int, Path]]:
-    """An nginx in front of ports: its own port, and its folder."""
+def running_nginx(*origins: int) -> Iterator[tuple[int, Path]]:
+    """Runs nginx in front of origins; yields its port and its folder."""
     with scratch() as folder:
         port = free_port()
         with (folder / "output").open("wb") as output:
@@ -153,61 +153,61 @@ def fronting(*origins: int) -> Iterator[tuple[int, Path]]:
 
 
 async def counted(port: int, call: str) -> int:
-    """How many calls of a kind a server has answered, as its metrics say (a flush ago)."""
+    """Returns how many calls of a kind the metrics have counted (at the last flush)."""
     connection = Connection(port)
-    told = (await connection.ask("GET", "//metrics")).body.decode()
+    metrics = (await connection.ask("GET", "//metrics")).body.decode()
     await connection.close()
-    return sum(int(float(count)) for name, count in COUNTED.findall(told) if name == call)
+    return sum(int(float(count)) for name, count in COUNTED.findall(metrics) if name == call)
 
 
-def line_of(concert: Json) -> str:
-    """Where a line is shown to everybody."""
+def line_path(concert: Json) -> str:
+    """Returns the path of the public line document."""
     return f"/concerts/{concert['concert_id']}/queue"
 
 
 def spellings(path: str) -> list[str]:
-    """Other paths that Frontrow takes for this one."""
+    """Returns other spellings that Frontrow accepts for a path."""
     return [f"{path}/", path.upper(), f"{path.upper()}/"]
 
 
 def most_requests(seconds: float) -> int:
-    """How often one document may be fetched in this time: at once, and then once a second."""
+    """Returns how often one document may be fetched in this time: once, then once a second."""
     return int(seconds) + 1
 
 
 class Recorder:
-    """Stands where Frontrow would: shows what nginx asks of it, and answers lines when told.
+    """An origin that records the requests of nginx and answers line requests when allowed to.
 
-    Entries may be kept for an hour, all else for a second. Of a stream the first half of the answer
-    is sent at once.
+    Entries are cacheable for an hour, everything else for a second. The first half of a stream is
+    sent immediately.
     """
 
     port: int
 
     def __init__(self) -> None:
         self.heads: list[str] = []
-        self.came = asyncio.Condition()
-        self.answering = asyncio.Event()
-        self.answering.set()
+        self.requested = asyncio.Condition()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the one request of a connection."""
+        """Answers the one request of a connection."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        async with self.came:
+        async with self.requested:
             self.heads.append(head)
-            self.came.notify_all()
+            self.requested.notify_all()
         streams = "/events" in head.lower()
         if "/queue" in head and not streams:
-            await self.answering.wait()
+            await self.may_answer.wait()
         seconds = 3600 if "/entries" in head else 1
         writer.write(f"HTTP/1.1 200 OK\r\nCache-Control: public, max-age={seconds}\r\n".encode())
         writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\n{")
         if streams:
-            await self.answering.wait()
+            await self.may_answer.wait()
         writer.write(b"}")
         writer.close()
 
     async def until_asked(self) -> None:
-        """Wait for a first request."""
-        async with asyncio.timeout(PATIENCE_SECONDS), self.came:
-            await self.came.wait_for(lambda: self.heads)
+        """Waits for the first request."""
+        async with asyncio.timeout(PATIENCE_SECONDS), self.requested:
+            await self.requested.wait_for(lambda: self.heads)

@@ -1,4 +1,4 @@
-"""The PostgreSQL that the system has, started on a fresh cluster as a DBA would set it up."""
+"""The system's PostgreSQL, started on a new cluster and set up as a DBA would do it."""
 
 import contextlib
 import shutil
@@ -21,20 +21,20 @@ KNOWN = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgr
 
 
 @dataclass(frozen=True)
-class Elephant:
+class SystemPostgres:
     """A running PostgreSQL with an empty database, and two roles."""
 
     version: str
     port: int
 
     def url(self, role: str, *, hosts: str = "") -> str:
-        """The database as a role; ``hosts`` are put before the one that lives."""
+        """Returns the URL of the database for a role; ``hosts`` are put before the live host."""
         password = PASSWORD.replace(" ", "%20")
         return f"postgresql://{role}:{password}@{hosts}127.0.0.1:{self.port}/concerts"
 
 
 def installed() -> Path:
-    """The programs of the newest PostgreSQL here; the test is skipped where all are too old."""
+    """Returns the programs of the newest PostgreSQL; skips the test if all are too old."""
     folders = [found for pattern in KNOWN for found in Path("/").glob(pattern)]
     folders.append(UNPACKED / "postgres" / "bin")
     if (pg_config := shutil.which("pg_config")) is not None:
@@ -53,13 +53,13 @@ def installed() -> Path:
 
 
 @contextlib.contextmanager
-def system_postgresql() -> Iterator[Elephant]:
-    """A PostgreSQL of the system's, with the database and the roles that a DBA makes."""
+def system_postgresql() -> Iterator[SystemPostgres]:
+    """A PostgreSQL of the system, with the database and the roles that a DBA creates."""
     with scratch() as folder:
         cluster = folder / "cluster"
         found, account = installed(), unprivileged_account(cluster)
         if account is not None and found.is_relative_to(UNPACKED):
-            # The checkout may lie in root's private home.
+            # The checkout may be in root's private home.
             shutil.copytree(found.parent, folder / "programs", symlinks=True)
             found = folder / "programs" / "bin"
         programs = Programs(found, account)
@@ -90,7 +90,7 @@ def system_postgresql() -> Iterator[Elephant]:
             process = programs.spawn("postgres", ["-D", str(cluster), *options(settings)], log)
         try:
             _wait_ready(process, cluster, folder / "log")
-            yield Elephant(programs.version(), port)
+            yield SystemPostgres(programs.version(), port)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -98,7 +98,7 @@ def system_postgresql() -> Iterator[Elephant]:
 
 
 def _make_roles(programs: Programs, cluster: Path) -> None:
-    """What a DBA does once: a role that owns the database, and one for the application."""
+    """Creates a role that owns the database, and one for the application."""
     done = programs.run(
         "postgres",
         *("--single", "-D", cluster, "-c", "exit_on_error=on", "postgres"),
@@ -118,7 +118,7 @@ def _wait_ready(process: subprocess.Popen[bytes], cluster: Path, log: Path) -> N
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         with contextlib.suppress(FileNotFoundError, IndexError):
-            # The eighth line of a postmaster's file is its state.
+            # The eighth line of postmaster.pid is the state.
             if (cluster / "postmaster.pid").read_text().split("\n")[7].strip() == "ready":
                 return
         time.sleep(0.02)
