@@ -1,4 +1,4 @@
-"""What tests, tools and benchmarks share: servers, clients, and the calls of a whole evening.
+"""Code shared by tests, tools and benchmarks: servers, clients, and every call of the API.
 
 Nothing here imports tests, tools or benchmarks.
 """

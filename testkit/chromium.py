@@ -1,4 +1,4 @@
-"""How Chromium is started by tests and benchmarks."""
+"""The options of Chromium in tests and benchmarks."""
 
 ARGUMENTS = (
     "--no-sandbox",

@@ -1,7 +1,7 @@
-"""Holds answers against the OpenAPI document, more strictly than a client should.
+"""Validates answers against the OpenAPI document, more strictly than a client should.
 
-A client takes members that it doesn't know; here an answer has exactly the members that are
-documented, and a header that is documented as required is there.
+A client ignores unknown members; here an answer has exactly the documented members, and every
+required header.
 """
 
 import copy
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 def validator(document: Json, schema: Json) -> Draft202012Validator:
-    """Checks values against a schema of a document, formats included."""
+    """Returns a validator for a schema of a document, formats included."""
     return Draft202012Validator(
         {**schema, "components": document["components"]},
         format_checker=FormatChecker(("date", "date-time", "uuid")),
@@ -23,7 +23,7 @@ def validator(document: Json, schema: Json) -> Draft202012Validator:
 
 
 def closed(document: Json) -> Json:
-    """The document, in which no object has members beside those that are named."""
+    """Returns the document with unknown members forbidden in every object."""
     strict = copy.deepcopy(document)
     for schema in strict["components"]["schemas"].values():
         if "properties" in schema:
@@ -32,7 +32,7 @@ def closed(document: Json) -> Json:
 
 
 class Conformance:
-    """Checks each answer, and notes which documented answers were seen."""
+    """Validates each answer, and records which documented answers were seen."""
 
     def __init__(self, document: Json) -> None:
         self._document = closed(document)
@@ -51,7 +51,7 @@ class Conformance:
         """By operationId and status, the first answer of each."""
 
     def check(self, response: httpx2.Response) -> None:
-        """Fails for an answer outside the document."""
+        """Fails for an answer that differs from the document."""
         request = response.request
         assert re.fullmatch("[A-Za-z0-9._-]{1,128}", response.headers["x-request-id"])
         path = next((p for pattern, p in self._paths if pattern.fullmatch(request.url.path)), None)

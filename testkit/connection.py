@@ -1,4 +1,4 @@
-"""HTTP/1.1 as a client on one connection, told apart by the worker process at its other end."""
+"""An HTTP/1.1 client on one connection, which reports the worker process that answered."""
 
 import asyncio
 import contextlib
@@ -12,32 +12,32 @@ from typing import Any, TypeAlias
 Json: TypeAlias = dict[str, Any]
 BASE = "/api/v1"
 LOST = (OSError, EOFError)
-"""What a connection says whose server has gone: whether the call ran isn't known."""
+"""What a lost connection raises: whether the call was processed isn't known."""
 RETRY_SECONDS = 0.05
 PROCESS_CHARACTERS = 8
-"""A request id that the server makes begins with so many of its worker process."""
+"""The length of the worker's prefix in a request id that the server generates."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; names of headers in lower case."""
+    """A response; names of headers in lower case."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
     def json(self) -> Any:
-        """The body, decoded."""
+        """Returns the decoded body."""
         return json.loads(self.body)
 
     @property
     def worker(self) -> str:
-        """Which process answered."""
+        """Returns the prefix of the process that answered."""
         return self.headers["x-request-id"][:PROCESS_CHARACTERS]
 
 
 class Connection:
-    """A connection that is opened when it is used, and again after it was lost."""
+    """A connection that is opened on first use, and again after it was lost."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -53,7 +53,7 @@ class Connection:
         body: Json | None = None,
         idempotency_key: str | None = None,
     ) -> Answer:
-        """One call of the API, or with two slashes in front of what is around it. Raises LOST."""
+        """Makes one call: a path of the API, or any path after two slashes. Raises LOST."""
         target = path.removeprefix("/") if path.startswith("//") else BASE + path
         lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1"]
         if credential is not None:
@@ -67,7 +67,7 @@ class Connection:
         try:
             return await self._exchange("\r\n".join([*lines, "", ""]).encode() + content)
         except BaseException:
-            # Its answer may still come; it must not be taken for the next one's.
+            # Its answer may still arrive; it must not be taken for the next one's.
             await self.close()
             raise
 
@@ -85,7 +85,7 @@ class Connection:
         return Answer(int(head[0].split()[1]), headers, body)
 
     async def close(self) -> None:
-        """Close it; the next call opens another."""
+        """Closes it; the next call opens another."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.close()
@@ -97,9 +97,9 @@ class Connection:
 async def connections_by_worker(
     port: int, each: int, *, workers: int = 2
 ) -> AsyncIterator[list[list[Connection]]]:
-    """So many connections to each worker: one list a worker.
+    """Opens ``count`` connections to each worker; returns one list a worker.
 
-    The kernel chooses who takes a new connection, so that some more are opened.
+    The kernel chooses the worker for a new connection, so that some more are opened.
     """
     found: dict[str, list[Connection]] = {}
     made: list[Connection] = []
@@ -117,16 +117,16 @@ async def connections_by_worker(
 
 
 async def close(made: Iterable[Connection]) -> None:
-    """Close connections."""
+    """Closes connections."""
     await asyncio.gather(*(one.close() for one in made))
 
 
 async def insist(
     ask: Callable[[], Awaitable[Answer]], troubles: Counter[str], patience_seconds: float
 ) -> Answer:
-    """Asks until there is an answer: again after a lost connection and after 503.
+    """Repeats a call until it is answered: after a lost connection and after 503.
 
-    Counts both as ``troubles``: ``lost`` and ``unavailable``.
+    Counts both in ``troubles``: ``lost`` and ``unavailable``.
     """
     async with asyncio.timeout(patience_seconds):
         while True:

@@ -1,4 +1,4 @@
-"""A migrated database, and what is stored in it."""
+"""A migrated database, and a digest of its rows."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,14 +16,14 @@ class Database:
     owner_url: str
     app_url: str
     kept: asyncpg.Connection | None = None
-    """The owner's, where the database outlives its tests: to connect costs more than to ask."""
+    """The owner's, where several tests share the database: connecting costs more than a query."""
     loop: asyncio.AbstractEventLoop | None = None
-    """The one that keeps it."""
+    """The connection that stays open."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @asynccontextmanager
     async def by_owner(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection of the owner, for a moment."""
+        """Yields a connection of the owner."""
         if self.kept is not None and self.loop is asyncio.get_running_loop():
             async with self.turn:
                 yield self.kept

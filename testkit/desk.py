@@ -1,4 +1,4 @@
-"""Fans and an operator, over HTTP. Every answer they get is held against the document."""
+"""Fans and an operator, over HTTP. Every answer is validated against the OpenAPI document."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,13 +20,13 @@ BASE = "/api/v1"
 OPEN = {"kind": "open"}
 _SUMS = {"stock", "sold_delta"}
 SOON = 60
-"""Seconds in which something that is waited for has to happen."""
+"""Time limit in seconds for what a test waits for."""
 DEADLINE_SECONDS = 1.5
-"""Of a server whose database goes away: calls before and after that keep it on a busy machine."""
+"""For a server whose database fails: calls before and after that hold on a busy machine."""
 
 
 def starts_at(days: int = 30, hours: int = 0) -> str:
-    """The start of a show: 10:00 UTC, 19:00 in Seoul, some days from now."""
+    """Returns the start of a show: 10:00 UTC, 19:00 in Seoul, some days from now."""
     day = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0)
     return (day + timedelta(days=days, hours=hours)).isoformat()
 
@@ -40,7 +40,7 @@ class Concert:
 
     @property
     def date(self) -> str:
-        """The day of the first show."""
+        """Returns the day of the first show."""
         return str(self.shows[0]["date"])
 
 
@@ -56,7 +56,7 @@ class Desk:
     async def ask(
         self, method: str, path: str, credential: str | None = None, **request: Any
     ) -> httpx2.Response:
-        """One request; ``credential`` goes into the Authorization header."""
+        """Makes one request; ``credential`` goes into the Authorization header."""
         headers = dict(request.pop("headers", {}))
         if credential is not None:
             headers["Authorization"] = f"Bearer {credential}"
@@ -68,13 +68,13 @@ class Desk:
         return response
 
     async def operate(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        """One request of the operator."""
+        """Makes one request of the operator."""
         return await self.ask(method, path, OPERATOR_KEY, **request)
 
     async def concert(
         self, *, shows: int | list[Json] = 1, seats: int = 50, **others: Any
     ) -> Concert:
-        """Puts a concert on sale: a show a day, everybody comes in unless told otherwise."""
+        """Puts a concert on sale: a show a day, and an open line unless given otherwise."""
         if isinstance(shows, int):
             shows = [
                 {"starts_at": starts_at(30 + day), "price": 50_000, "seats": seats}
@@ -95,18 +95,18 @@ class Desk:
         return Concert(made["concert_id"], made["shows"])
 
     async def fan(self) -> "Fan":
-        """A new guest."""
+        """Creates a guest."""
         made = (await self.ask("POST", "/users", json={})).json()
         return Fan(self, made["user_id"], made["user_key"])
 
     async def waiting(self, concert: Concert) -> "Fan":
-        """A new guest with a place in the line."""
+        """Creates a guest with a place in the line."""
         fan = await self.fan()
         await fan.join(concert)
         return fan
 
     async def buyer(self, concert: Concert, balance: int = 0) -> "Fan":
-        """A new guest who has been admitted and has come; with some money."""
+        """Creates a guest who is admitted and has claimed; with a charged ``balance``."""
         fan = await self.waiting(concert)
         await fan.until("admitted")
         assert (await fan.by_token("GET", f"/users/{fan.user_id}/balance")).status_code == 200
@@ -115,9 +115,9 @@ class Desk:
         return fan
 
     async def digest(self) -> dict[str, str | None]:
-        """What stands in the database, so that one can tell whether anything has changed.
+        """Returns a digest of the database, to compare it before and after a call.
 
-        Without the sums that the server's upkeep draws up meanwhile.
+        Without the statistics that the server's upkeep writes meanwhile.
         """
         found = await digest_by(self.owner)
         return {table: rows for table, rows in found.items() if table not in _SUMS}
@@ -137,7 +137,7 @@ def check_problem(response: httpx2.Response, status: int, code: str, **members: 
 
 
 async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
-    """Waits until something is so, which only asking again tells."""
+    """Waits for a condition by repeated requests."""
     async with asyncio.timeout(SOON):
         while not await condition():  # noqa: ASYNC110 - the condition is the server's
             await asyncio.sleep(0.01)
@@ -145,7 +145,7 @@ async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
 
 @dataclass
 class Fan:
-    """A guest with a key, and with a token once the guest has joined a line."""
+    """A guest with a key, and with a token after joining a line."""
 
     desk: Desk
     user_id: str
@@ -153,15 +153,15 @@ class Fan:
     token: str = ""
 
     async def by_key(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        """One request with the user key."""
+        """Makes one request with the user key."""
         return await self.desk.ask(method, path, self.user_key, **request)
 
     async def by_token(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        """One request with the queue token."""
+        """Makes one request with the queue token."""
         return await self.desk.ask(method, path, self.token, **request)
 
     async def join(self, concert: Concert) -> Json:
-        """Joins a line; the status."""
+        """Joins a line; returns the status."""
         response = await self.by_key(
             "POST", "/queue/tokens", json={"concert_id": concert.concert_id}
         )
@@ -171,7 +171,7 @@ class Fan:
         return status
 
     async def status(self) -> Json:
-        """The poll."""
+        """Polls the place; returns the status."""
         status: Json = (await self.by_token("GET", "/queue/tokens/me")).json()
         return status
 
@@ -187,7 +187,7 @@ class Fan:
         return status
 
     async def hold(self, concert: Concert, *seats: int, **request: Any) -> Json:
-        """Holds seats of the first show; the reservation."""
+        """Holds seats of the first show; returns the reservation."""
         response = await self.by_token(
             "POST", "/reservations", json={"date": concert.date, "seats": seats}, **request
         )
@@ -196,7 +196,7 @@ class Fan:
         return reservation
 
     async def charge(self, amount: int, **request: Any) -> Json:
-        """Puts money into the wallet; the charge."""
+        """Charges the wallet; returns the charge."""
         response = await self.by_token(
             "POST", f"/users/{self.user_id}/balance/charges", json={"amount": amount}, **request
         )
@@ -205,7 +205,7 @@ class Fan:
         return charge
 
     async def pay(self, reservation: Json, **request: Any) -> Json:
-        """Pays a reservation; the payment."""
+        """Pays a reservation; returns the payment."""
         response = await self.by_token(
             "POST",
             "/payments",
@@ -219,7 +219,7 @@ class Fan:
 
 @asynccontextmanager
 async def open_desk(database: Database, **settings: Any) -> AsyncIterator[Desk]:
-    """A server on a database, with a client."""
+    """Yields a server on a database, with a client."""
     owner = await asyncpg.connect(database.owner_url)
     try:
         async with (

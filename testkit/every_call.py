@@ -1,4 +1,4 @@
-"""Every call of the API, made in the order of one evening: a test and the documents need it."""
+"""Every call of the API in the order of one evening, for a test and for the documents."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -9,12 +9,12 @@ from testkit.visitors import visiting
 
 
 def soon(*, seconds: float) -> str:
-    """A time a moment from now."""
+    """Returns a time a moment from now."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 async def make_every_call(desk: Desk) -> None:
-    """Makes every call of the document, until each success that it lists was seen."""
+    """Makes every call of the document, until each documented success was seen."""
     concert = await desk.concert(shows=2)
     fan = await desk.buyer(concert, 100_000)
     base, headers = f"/concerts/{concert.concert_id}", {}
@@ -29,7 +29,7 @@ async def make_every_call(desk: Desk) -> None:
     await fan.by_key("DELETE", f"/reservations/{released['reservation_id']}")
     await fan.by_key("GET", f"/reservations/{held['reservation_id']}")
     payment = await fan.pay(held)
-    await stream  # the payment is its end
+    await stream  # the payment ends it
     await fan.by_token(
         "POST", "/payments", json={"reservation_id": held["reservation_id"], "amount": 50_000}
     )
@@ -63,8 +63,8 @@ async def make_every_call(desk: Desk) -> None:
     await desk.operate("POST", f"/admin/payments/{again['payment_id']}/refunds")
     scan = {"code": (await buy_again(fan, concert, 3))["tickets"][0]["code"]}
     await desk.operate("POST", "/admin/tickets/check-ins", json=scan)
-    await keys_change(desk)
-    await work_is_asked_for(desk)
+    await change_keys(desk)
+    await proof_of_work_is_required(desk)
     await (await desk.waiting(concert)).by_token("DELETE", "/queue/tokens/me")
     await desk.ask("GET", f"{base}/queue")
     drawn = await desk.concert(
@@ -97,19 +97,19 @@ async def make_every_call(desk: Desk) -> None:
         await desk.operate(method, cancellation)
     sale = f"/admin/shows/{concert.shows[0]['show_id']}"
     await desk.operate("PATCH", sale, json={"sales_end_at": None})
-    await look_at(desk, sale)
+    await read_show(desk, sale)
     await sign_in_and_out(desk)
 
 
-async def work_is_asked_for(desk: Desk) -> None:
-    """The success that only a server has which asks for proof of work."""
+async def proof_of_work_is_required(desk: Desk) -> None:
+    """Makes the calls that succeed only on a server that requires proof of work."""
     async with open_desk(desk.database, guest_challenge=1) as other:
         other.conformance = desk.conformance
         await other.ask("GET", "/users/challenge")
 
 
-async def keys_change(desk: Desk) -> None:
-    """Every success of the calls about user keys and signing keys."""
+async def change_keys(desk: Desk) -> None:
+    """Makes every successful call about user keys and signing keys."""
     fan = await desk.fan()
     await fan.by_key("DELETE", "/users/me/keys")
     await fan.by_key("POST", "/users/me/keys", json={})
@@ -123,8 +123,8 @@ async def keys_change(desk: Desk) -> None:
     await gone.by_key("DELETE", "/users/me")
 
 
-async def look_at(desk: Desk, show: str) -> None:
-    """The operator looks at a show: how many were let in, its seats, and whether they changed."""
+async def read_show(desk: Desk, show: str) -> None:
+    """Makes the operator's calls about a show: check-ins, seats, and changed seats."""
     await desk.operate("GET", f"{show}/check-ins")
     seats = await desk.operate("GET", f"{show}/seats")
     known = {"If-None-Match": seats.headers["etag"]}
@@ -132,7 +132,7 @@ async def look_at(desk: Desk, show: str) -> None:
 
 
 async def sign_in_and_out(desk: Desk) -> None:
-    """A browser's sessions, a fan's and the operator's, begin and end."""
+    """Starts and ends sessions of a browser, a fan's and the operator's."""
     async with visiting(desk) as visitor:
         for _ in range(2):
             await visitor.sign_in()
@@ -142,12 +142,12 @@ async def sign_in_and_out(desk: Desk) -> None:
 
 
 async def buy_again(fan: Fan, concert: Concert, seat: int) -> Json:
-    """Goes through the line once more; the payment."""
+    """Goes through the line once more; returns the payment."""
     await fan.join(concert)
     await fan.until("admitted")
     return await fan.pay(await fan.hold(concert, seat))
 
 
 async def is_streaming(desk: Desk) -> bool:
-    """Whether a stream is open."""
+    """Returns whether a stream is open."""
     return "\nfrontrow_streams 1.0\n" in (await desk.ask("GET", "//metrics")).text

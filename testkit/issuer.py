@@ -1,6 +1,6 @@
-"""A small OpenID issuer on the loopback: discovery, keys, tokens, and whatever goes wrong there.
+"""A small OpenID issuer on the loopback: discovery, keys, tokens, and every kind of fault.
 
-Who signs in needs no password: a page asks whether to, and codes are given for tokens.
+Signing in needs no password: a page asks for consent, and codes are exchanged for tokens.
 """
 
 import base64
@@ -29,10 +29,10 @@ TOKEN = "/token"
 
 
 class Issuer:
-    """What the issuer says; a test may change all of it.
+    """The state of the issuer, which a test may change.
 
-    ``asked`` is the paths that were asked for. While ``away``, it answers 503; until ``answering``
-    is set, it keeps who asks waiting.
+    ``asked`` is the list of requested paths. While ``away``, it answers 503; until ``answering`` is
+    set, requests wait.
     """
 
     def __init__(self) -> None:
@@ -43,16 +43,16 @@ class Issuer:
         self.answering = threading.Event()
         self.answering.set()
         self.documents: dict[str, bytes] = {}
-        """Documents that take the place of the right ones."""
+        """Documents that replace the valid ones."""
         self.secret: str | None = None
-        """What the client has to know."""
+        """The credentials of the client."""
         self.auth_methods: list[str] | None = None
         self.claims_given: Json = {}
-        """Claims of the tokens given for codes, beside or in place of the right ones."""
+        """Claims of the tokens given for codes, in addition to or in place of the valid ones."""
         self._granted: dict[str, tuple[Json, str]] = {}
 
     def document(self, path: str) -> bytes | None:
-        """What it says at a path."""
+        """Returns the document at a path."""
         if path in self.documents:
             return self.documents[path]
         found = {
@@ -68,7 +68,7 @@ class Issuer:
         return None if found is None else json.dumps(found).encode()
 
     def claims(self, subject: str = "someone", **others: Any) -> Json:
-        """The claims of a good token, or of one that isn't; ``None`` leaves a claim out."""
+        """Returns the claims of a valid token, with changes; ``None`` leaves a claim out."""
         now = int(time.time())
         claims = {
             "iss": self.address, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 600,
@@ -78,13 +78,13 @@ class Issuer:
     def token(
         self, subject: str = "someone", *, key: RSAKey | ECKey | None = None, **others: Any
     ) -> bytes:
-        """A token of the newest key, or of another one."""
+        """Returns a token of the newest key, or of another one."""
         key = key or self.keys[-1]
         header = {"alg": "ES256" if isinstance(key, ECKey) else "RS256", "kid": key.kid}
         return jwt.encode(header, self.claims(subject, **others), key).encode()
 
     def grant(self, address: str, subject: str = "someone") -> str:
-        """Where it sends who was sent to ``address`` and has signed in there."""
+        """Returns the redirect of a client that was sent to ``address`` and has signed in."""
         asked = dict(parse_qsl(urlsplit(address).query, strict_parsing=True))
         assert (asked["response_type"], asked["scope"]) == ("code", "openid")
         assert (asked["client_id"], asked["code_challenge_method"]) == (AUDIENCE, "S256")
@@ -93,7 +93,7 @@ class Issuer:
         return self._back(asked, code=code)
 
     def refuse(self, address: str, error: str = "access_denied") -> str:
-        """Where it sends who was sent to ``address`` and didn't want to."""
+        """Returns the redirect of a client that was sent to ``address`` and declined."""
         return self._back(dict(parse_qsl(urlsplit(address).query)), error=error)
 
     def _back(self, asked: Json, **answer: str) -> str:
@@ -101,7 +101,7 @@ class Issuer:
         return f"{asked['redirect_uri']}?{urlencode(answer)}"
 
     def exchange(self, form: Json, authorization: str | None) -> tuple[int, Json]:
-        """What it answers to a code: a token, once."""
+        """Returns a token for a code, once."""
         asked, subject = self._granted.pop(form.get("code", ""), ({}, ""))
         verifier = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(verifier).rstrip(b"=").decode()
@@ -124,7 +124,7 @@ class Issuer:
         return authorization == f"Basic {pair}" and "client_secret" not in form
 
     def page(self, path: str) -> bytes:
-        """The page on which one signs in."""
+        """Returns the page to sign in."""
         yes, no = escape(self.grant(path, "fan")), escape(self.refuse(path))
         return (
             "<!doctype html><html lang='en'><title>Issuer</title><h1>Who are you?</h1>"
@@ -134,7 +134,7 @@ class Issuer:
 
 @contextmanager
 def running_issuer(host: str = "127.0.0.1") -> Iterator[Issuer]:
-    """An issuer that answers on a free port of the loopback, by this name of it."""
+    """Runs an issuer on a free port of the loopback, with this host name."""
     issuer = Issuer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -161,11 +161,11 @@ def running_issuer(host: str = "127.0.0.1") -> Iterator[Issuer]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            with contextlib.suppress(OSError):  # who asked has heard enough
+            with contextlib.suppress(OSError):  # the client has closed the connection
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -183,7 +183,7 @@ def running_issuer(host: str = "127.0.0.1") -> Iterator[Issuer]:
 
 @contextmanager
 def as_at_its_start(issuer: Issuer) -> Iterator[Issuer]:
-    """An issuer that nobody has asked; whatever is changed of it is put back."""
+    """Yields an issuer without recorded requests; restores its state afterwards."""
     issuer.asked.clear()
     keys = list(issuer.keys)
     yield issuer

@@ -22,11 +22,11 @@ from testkit.connection import Connection, Json
 FRONTROW = Path(sys.executable).with_name("frontrow")
 OPERATOR_KEY = "the-operator-key-of-the-tests"
 PATIENCE_SECONDS = 60
-"""For what takes a second on a machine that has nothing else to do."""
+"""For what takes a second on an idle machine."""
 
 
 class FrontrowServer:
-    """A running ``frontrow serve``. Started again, it has the same port and data directory."""
+    """A running ``frontrow serve``. A restart has the same port and data directory."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class FrontrowServer:
         self._workers = workers
         self._environment = {
             **({"FRONTROW_OPERATOR_KEY": operator_key} if operator_key else {}),
-            # A killed server leaves its temporary files: here they go with the folder.
+            # A killed server leaves its temporary files; here they are deleted with the folder.
             "TMPDIR": str(folder),
             **environment,
         }
         self.process: subprocess.Popen[bytes]
 
     def start(self) -> None:
-        """Start it and wait until every worker is there and the database answers."""
+        """Starts it; waits until every worker runs and the database answers."""
         with self.log.open("ab") as file:
             self.process = subprocess.Popen(
                 self._command,
@@ -66,7 +66,7 @@ class FrontrowServer:
         until(self.ready)
 
     def ready(self) -> bool:
-        """Whether the server answers, with all of its workers."""
+        """Returns whether the server answers, with all of its workers."""
         assert self.process.poll() is None, self.log.read_text()
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
@@ -79,36 +79,36 @@ class FrontrowServer:
         return answers and len(self.workers()) == self._workers
 
     def workers(self) -> set[int]:
-        """The processes that answer HTTP."""
+        """Returns the processes that answer HTTP."""
         if self._workers == 1:
             return {self.process.pid}
         return {pid for pid in children(self.process.pid) if "spawn_main" in command_line(pid)}
 
     @property
     def postgres(self) -> int:
-        """The embedded PostgreSQL."""
+        """Returns the pid of the embedded PostgreSQL."""
         pid = self.postgres_now()
         assert pid is not None
         return pid
 
     def postgres_now(self) -> int | None:
-        """The embedded PostgreSQL, if it takes connections."""
+        """Returns the pid of the embedded PostgreSQL, if it accepts connections."""
         written = PidFile.read(self.directory)
         return written.pid if written is not None and written.status == "ready" else None
 
     def kill(self) -> None:
-        """Kill -9 of the command and its workers, all at once; PostgreSQL is left alone."""
+        """Sends SIGKILL to the command and its workers; PostgreSQL keeps running."""
         for pid in (self.process.pid, *self.workers()):
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal to the command; its exit code."""
+        """Sends a signal to the command; returns its exit code."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_SECONDS)
 
     def close(self) -> None:
-        """Leave no process behind, whatever has happened."""
+        """Ends every process, in any state of the test."""
         if self.process.poll() is None:
             try:
                 self.end()
@@ -117,11 +117,11 @@ class FrontrowServer:
         end_stale(self.directory)
 
     def frontrow(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Another command on the same data directory."""
+        """Runs another command on the same data directory."""
         return frontrow(*arguments, f"--data-dir={self.directory.path}")
 
     async def operate(self, method: str, path: str, body: Json | None = None) -> Any:
-        """One call of the operator, which succeeds; its answer."""
+        """Makes one successful call of the operator; returns its answer."""
         connection = Connection(self.port)
         answer = await connection.ask(method, path, OPERATOR_KEY, body=body)
         await connection.close()
@@ -129,7 +129,7 @@ class FrontrowServer:
         return answer.json()
 
     async def concert(self, *, shows: int = 1, seats: int = 50, **room: Any) -> Json:
-        """Put a concert on sale; everybody comes in unless ``room`` says otherwise."""
+        """Puts a concert on sale; the line is open unless ``room`` says otherwise."""
         first = datetime.now(UTC).replace(hour=10, minute=0) + timedelta(days=30)
         show = {"price": 50_000, "seats": seats}
         made: Json = await self.operate(
@@ -147,7 +147,7 @@ class FrontrowServer:
         return made
 
     async def audited(self) -> dict[str, int]:
-        """Fail if an invariant is violated; how many rows each of them looked at."""
+        """Fails if an invariant is violated; returns the number of rows that each has checked."""
         found = await self.operate("GET", "/admin/audit")
         assert found["violations"] == 0, found
         return {one["invariant"]: one["checked"] for one in found["findings"]}
@@ -155,7 +155,7 @@ class FrontrowServer:
 
 @contextlib.contextmanager
 def serving(*options: str, workers: int = 1, **environment: str) -> Iterator[FrontrowServer]:
-    """A server that runs, with a data directory of its own; nothing of it is left afterwards."""
+    """Yields a running server with a data directory of its own; deletes everything afterwards."""
     with scratch() as folder:
         house = FrontrowServer(folder, *options, workers=workers, **environment)
         try:
@@ -167,7 +167,7 @@ def serving(*options: str, workers: int = 1, **environment: str) -> Iterator[Fro
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that other accounts can pass through, as root's PostgreSQL runs as one of them."""
+    """Yields a folder that other accounts can enter, as root's PostgreSQL runs as one of them."""
     folder = Path(tempfile.mkdtemp(prefix="frontrow-tests-"))
     try:
         folder.chmod(0o755)
@@ -177,7 +177,7 @@ def scratch() -> Iterator[Path]:
 
 
 def frontrow(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command of frontrow to its end."""
+    """Runs a command of frontrow to its end."""
     return subprocess.run(
         [FRONTROW, *arguments],
         capture_output=True,
@@ -189,20 +189,20 @@ def frontrow(*arguments: str, **environment: str) -> "subprocess.CompletedProces
 
 
 def plain_environment(**more: str) -> dict[str, str]:
-    """The environment without settings of frontrow's, and with these."""
+    """Returns the environment without settings of frontrow, and with these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FRONTROW_")}
     return {**kept, **more}
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Returns a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         number: int = listening.getsockname()[1]
         return number
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition."""
+    """Waits for a condition."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
@@ -210,18 +210,18 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there and not a zombie."""
+    """Returns whether a process exists and is not a zombie."""
     return _status(pid)[0] not in ("", "Z")
 
 
 def children(pid: int) -> set[int]:
-    """The processes that a process has started."""
+    """Returns the processes that a process has started."""
     everybody = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
     return {one for one in everybody if _status(one)[1] == str(pid)}
 
 
 def command_line(pid: int) -> str:
-    """The arguments of a process; empty for one that has gone."""
+    """Returns the arguments of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
     except OSError:
@@ -229,7 +229,7 @@ def command_line(pid: int) -> str:
 
 
 def _status(pid: int) -> tuple[str, str]:
-    """The state of a process and its parent; empty for one that has gone."""
+    """Returns the state of a process and its parent; empty if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -21,7 +21,7 @@ OPERATOR_KEY = "the-operator-key-of-the-tests"
 
 @asynccontextmanager
 async def serving(database: Database, **settings: Any) -> AsyncIterator[str]:
-    """Serves a database. Gives the server's address."""
+    """Serves a database. Yields the server's address."""
     chosen = Settings(
         database_url=SecretStr(database.app_url), operator_key=SecretStr(OPERATOR_KEY), **settings
     )
@@ -31,7 +31,7 @@ async def serving(database: Database, **settings: Any) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def listening_at(application: Application) -> AsyncIterator[str]:
-    """Serves an application. Gives the server's address."""
+    """Serves an application. Yields the server's address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(1024)

@@ -1,4 +1,4 @@
-"""Visitors of the pages: browsers as far as cookies, Origin and Sec-Fetch-Site go."""
+"""Visitors of the pages: browsers with cookies, Origin and Sec-Fetch-Site."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 @dataclass
 class Visitor:
-    """A browser with a jar of cookies, at a page of some origin."""
+    """A browser with a cookie jar, at a page of some origin."""
 
     desk: Desk
     http: httpx2.AsyncClient
@@ -24,7 +24,7 @@ class Visitor:
     async def ask(
         self, method: str, path: str, credential: str | None = None, **request: Any
     ) -> httpx2.Response:
-        """One call of a script, with the headers that a browser adds."""
+        """Makes one call of a script, with the headers that a browser adds."""
         headers = httpx2.Headers({"Sec-Fetch-Site": self.site})
         if method in UNSAFE:
             headers["Origin"] = self.origin
@@ -38,32 +38,32 @@ class Visitor:
     async def call(
         self, concert: Concert, method: str, path: str, **request: Any
     ) -> httpx2.Response:
-        """One call for the place in a concert's line."""
+        """Makes one call for the place in a concert's line."""
         headers = {"Frontrow-Concert": concert.concert_id, **request.pop("headers", {})}
         return await self.ask(method, path, headers=headers, **request)
 
     async def sign_in(self) -> Json:
-        """Becomes a guest; the session."""
+        """Signs in as a guest; returns the session."""
         response = await self.ask("POST", "/session", json={})
         assert response.status_code in (200, 201), response.text
         session: Json = response.json()
         return session
 
     async def join(self, concert: Concert) -> Json:
-        """Joins a line; the status."""
+        """Joins a line; returns the status."""
         response = await self.ask("POST", "/queue/tokens", json={"concert_id": concert.concert_id})
         assert response.status_code in (200, 201), response.text
         status: Json = response.json()
         return status
 
     def secrets(self) -> dict[str, str]:
-        """The cookies that the browser has."""
+        """Returns the cookies of the browser."""
         return {cookie.name: cookie.value or "" for cookie in self.http.cookies.jar}
 
 
 @asynccontextmanager
 async def visiting(desk: Desk) -> AsyncIterator[Visitor]:
-    """A browser without a cookie, at a page of the server."""
+    """Yields a browser without cookies, at a page of the server."""
     address = str(desk.http.base_url).rstrip("/")
     async with httpx2.AsyncClient(base_url=address, timeout=SOON) as http:
         yield Visitor(desk, http, address)

@@ -1,4 +1,4 @@
-"""Concerts and buyers for tests, made through the services; and time that passes at once."""
+"""Concerts and buyers for tests, created through the services; and a clock to advance."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ from testkit.database import Database, digest_by
 
 OPEN = OpenPolicy()
 Owner: TypeAlias = asyncpg.Connection
-"""A connection as the owner of the schema, to look and to tamper."""
+"""A connection as the owner of the schema, to read and to change rows."""
 
 # Every stored time, by table, in the documented lock order. What a show is called by (starts_at,
 # date) stays: it decides nothing.
@@ -70,7 +70,7 @@ class Made:
 
 @asynccontextmanager
 async def services_on(database: Database, **settings: Any) -> AsyncIterator[Services]:
-    """The services of one process on a test's database, without upkeep."""
+    """Yields the services of one process on a test's database, without upkeep."""
     chosen = Settings(database_url=SecretStr(database.app_url), **settings)
     async with open_services(chosen) as services:
         yield services
@@ -92,7 +92,7 @@ async def make_concert(
     order: LineOrder = "arrival",
     refundable_until: datetime | None = None,
 ) -> Made:
-    """Puts a concert on sale: one show a day, from 30 days from now on, all seats at one price."""
+    """Puts a concert on sale: one show a day from 30 days from now, all seats at one price."""
     first = (datetime.now(UTC) + timedelta(days=30)).replace(hour=10, minute=0)
     new = NewConcert(
         title="The Test",
@@ -119,7 +119,7 @@ async def make_concert(
 
 
 async def join(services: Services, concert_id: UUID, user_id: UUID | None = None) -> PlaceRef:
-    """Joins a line, as a new guest unless told who; the place that the token names."""
+    """Joins a line as ``user``, or as a new guest; returns the place that the token names."""
     if user_id is None:
         user_id = (await services.users.add_guest()).user_id
     status, _ = await services.rooms.join(user_id, concert_id)
@@ -127,7 +127,7 @@ async def join(services: Services, concert_id: UUID, user_id: UUID | None = None
 
 
 async def admit_all(services: Services, concert_id: UUID) -> int:
-    """Calls everybody whom the policy lets in now. Returns how many that were."""
+    """Admits every user whom the policy allows now. Returns their count."""
     snapshot = services.rooms.snapshot
     await snapshot.refresh()
     total = 0
@@ -140,7 +140,7 @@ async def admit_all(services: Services, concert_id: UUID) -> int:
 
 
 async def buyer(services: Services, concert_id: UUID, balance: int = 0) -> PlaceRef:
-    """A new guest who has been admitted; with a ``balance``, which is charged and so claims."""
+    """Returns a new guest who has been admitted; with a charged ``balance``, also claimed."""
     place = await join(services, concert_id)
     await admit_all(services, concert_id)
     if balance:
@@ -149,10 +149,10 @@ async def buyer(services: Services, concert_id: UUID, balance: int = 0) -> Place
 
 
 async def pass_time(database: Database, seconds: float) -> None:
-    """Makes everything in the database ``seconds`` older, in one transaction."""
+    """Makes all times in the database ``seconds`` older, in one transaction."""
     async with database.by_owner() as owner, owner.transaction():
         await owner.execute(f"LOCK TABLE {', '.join(_TIMES)} IN EXCLUSIVE MODE")
-        # The ledger's own guard: its rows may not be changed, only this clock may.
+        # The guard of the ledger forbids changes of its rows; only this clock may change them.
         await owner.execute("ALTER TABLE transfer DISABLE TRIGGER transfer_append_only")
         for table, columns in _TIMES.items():
             shifts = ", ".join(
@@ -160,7 +160,7 @@ async def pass_time(database: Database, seconds: float) -> None:
             )
             await owner.execute(f"UPDATE {table} SET {shifts}", seconds)  # noqa: S608 - names above
         await owner.execute("ALTER TABLE transfer ENABLE TRIGGER transfer_append_only")
-        # To those who follow the seats, that a hold's end has moved is a change.
+        # For readers of the seat changes, the moved end of a hold is a change.
         await owner.execute(
             "INSERT INTO seat_change (show_id, numbers, changed_at)"
             " SELECT show_id, array_agg(number), clock_timestamp() FROM seat"
@@ -169,10 +169,10 @@ async def pass_time(database: Database, seconds: float) -> None:
 
 
 async def digest(database: Database) -> dict[str, str | None]:
-    """What stands in each table of the database: equal digests, equal rows.
+    """Returns a digest of each table in the database: equal digests, equal rows.
 
-    A wallet that never saw a transfer says the same as none at all and is left out; so is what is
-    only observed, which time changes.
+    A wallet without a transfer equals no wallet and is left out; so are statistics, which change
+    with time.
     """
     async with database.by_owner() as owner:
         return await digest_by(owner)
@@ -182,7 +182,7 @@ async def digest(database: Database) -> dict[str, str | None]:
 async def refused(
     database: Database, kind: type[DomainError], **fields: object
 ) -> AsyncIterator[None]:
-    """What is done inside is refused with this error and these fields, and changes nothing."""
+    """Expects this error with these fields in the block, and an unchanged database."""
     before = await digest(database)
     with pytest.raises(kind) as caught:
         yield

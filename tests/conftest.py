@@ -16,12 +16,12 @@ from frontrow.db.migrate import migrate
 from frontrow.db.server import EmbeddedServer
 from testkit.database import Database
 
-# How long an example takes says how busy the machine is, and nothing of the code.
+# The duration of an example depends on the load of the machine, not on the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-# Nothing here survives the test run, so that nothing needs to reach the disk. Killed processes
-# still lose nothing: only a crash of the machine would.
+# The data is deleted after the test run, so that it need not reach the disk. Killed processes still
+# lose nothing: only a crash of the machine would.
 FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "1s"}
 
 
@@ -39,7 +39,7 @@ def engine() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture(scope="session")
 async def template(engine: EmbeddedServer) -> Database:
-    """A migrated database without connections, which the others are copied from."""
+    """A migrated database without connections, from which the others are copied."""
     made = Database(DATABASE, engine.owner_url, engine.app_url)
     await migrate(made.owner_url, app_role=APP)
     return made
@@ -47,7 +47,7 @@ async def template(engine: EmbeddedServer) -> Database:
 
 @asynccontextmanager
 async def fresh_database(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
-    """A fresh migrated database, for a while."""
+    """Yields a fresh migrated database."""
     name = f"test_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
     try:

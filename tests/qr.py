@@ -1,4 +1,4 @@
-"""Reads the QR code in an SVG image as a scanner would: drawn as pixels, then decoded."""
+"""Decodes the QR code in an SVG image as a scanner would: drawn as pixels, then decoded."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -12,7 +12,7 @@ _PIXELS = 4
 
 
 def scan(svg: str) -> list[str]:
-    """What the QR codes in an image say."""
+    """Returns the texts of the QR codes in an image."""
     image = ET.fromstring(svg)  # noqa: S314 - our own
     side = int(image.attrib["viewBox"].split()[2])
     (lines,) = (path for path in image.iter(f"{_SVG}path") if path.get("stroke") == "#000")
@@ -28,7 +28,7 @@ def scan(svg: str) -> list[str]:
     rows = (bytes(shade for shade in row for _ in range(_PIXELS)) for row in modules)
     pixels = b"".join(row * _PIXELS for row in rows)
     side *= _PIXELS
-    # It would see other kinds of codes, too, in a part of the picture.
+    # Other formats would give false matches in a part of the picture.
     kind = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
     found = zxingcpp.read_barcodes(memoryview(pixels).cast("B", (side, side)), formats=kind)
     return [code.text for code in found]

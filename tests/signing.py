@@ -1,4 +1,4 @@
-"""Token signers without a database: their keys stay as they are given."""
+"""Token signers without a database, with a fixed set of keys."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,14 +16,14 @@ class FixedKeys:
         self.signing = self.keys[signing]
 
     async def find(self, key_id: str) -> SigningKey | None:
-        """There is never one more."""
+        """Returns ``None``: no key is added later."""
         return self.keys.get(key_id)
 
     async def refresh(self) -> bool:
-        """Nor another."""
+        """Does nothing: the keys don't change."""
         return False
 
 
 def signer_with(secrets: Mapping[str, bytes], signing: str, remembered: int = 10) -> TokenSigner:
-    """A signer with these keys."""
+    """Returns a signer with these keys."""
     return TokenSigner(FixedKeys(secrets, signing), remembered_tokens=remembered)

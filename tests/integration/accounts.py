@@ -1,4 +1,4 @@
-"""Running things as another account of the machine, where the tests run as root."""
+"""Runs programs as another account of the machine, if the tests run as root."""
 
 import atexit
 import functools
@@ -28,7 +28,7 @@ for name, module in sys.modules.items():
 
 
 def stranger() -> pwd.struct_passwd:
-    """An account that is not root's."""
+    """Returns an account that is not root."""
     return pwd.getpwnam("nobody")
 
 

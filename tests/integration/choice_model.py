@@ -1,4 +1,4 @@
-"""The choice of the best seats as the rule says it: look at every place there is."""
+"""A model of the choice of the best seats: tries every possible run."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -12,19 +12,19 @@ class Section(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row's seat numbers, in order."""
+    """The seat numbers of one row, in order."""
 
     first: int
     width: int
 
     @property
     def seats(self) -> range:
-        """Its numbers."""
+        """Returns the seat numbers."""
         return range(self.first, self.first + self.width)
 
 
 class House:
-    """Sections in order, numbered row by row, and who has a seat."""
+    """Sections in order, numbered row by row, and the taken seats."""
 
     def __init__(self, sections: Sequence[Section], taken: Iterable[int]) -> None:
         self.rows: list[list[Row]] = []
@@ -38,16 +38,16 @@ class House:
         self.free = set(range(1, number)) - set(taken)
 
     def area(self, section: int | None) -> list[Row]:
-        """The rows of a section, or of all, from the front on."""
+        """Returns the rows of a section, or of all, from the front."""
         wanted = self.rows if section is None else [self.rows[section]]
         return [row for rows in wanted for row in rows]
 
     def available(self, section: int | None) -> int:
-        """How many seats are free."""
+        """Returns the number of free seats."""
         return sum(number in self.free for row in self.area(section) for number in row.seats)
 
     def longest_run(self, section: int | None) -> int:
-        """How many free seats there are side by side, at most."""
+        """Returns the length of the longest run of free seats."""
         longest = 0
         for row in self.area(section):
             run = 0
@@ -57,7 +57,7 @@ class House:
         return longest
 
     def choose(self, section: int | None, count: int, *, together: bool) -> list[int] | None:
-        """The best seats, taken; ``None`` and nothing is taken if there are none."""
+        """Takes and returns the best seats; ``None``, and no seat taken, if there are none."""
         best = self._take(section, count)
         if best or together or self.available(section) < count:
             return best or None

@@ -1,4 +1,4 @@
-"""What the tests share: the services of one process, without upkeep; a loop for state machines."""
+"""Shared fixtures: the services of one process, without upkeep; a loop for state machines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -13,14 +13,14 @@ from tests.buyers import Owner, services_on
 
 @pytest.fixture
 async def services(database: Database) -> AsyncIterator[Services]:
-    """The services of one process on a fresh database; nothing runs beside them."""
+    """The services of one process on a fresh database, without upkeep."""
     async with services_on(database) as opened:
         yield opened
 
 
 @pytest.fixture
 async def owner(database: Database) -> AsyncIterator[Owner]:
-    """A connection to the same database as the owner of the schema, to look and to tamper."""
+    """A connection as the owner of the schema, to read and to change rows."""
     connection = await asyncpg.connect(database.owner_url)
     yield connection
     await connection.close()
@@ -28,6 +28,6 @@ async def owner(database: Database) -> AsyncIterator[Owner]:
 
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
-    """An event loop of its own, for a test that is no coroutine: a state machine's."""
+    """An event loop for a test that is no coroutine: a state machine's."""
     with asyncio.Runner() as made:
         yield made

@@ -1,4 +1,4 @@
-"""Databases that outlive one test or one run: for what is dear to fill, and to be emptied."""
+"""Databases that are shared by tests or runs, because they take long to fill; emptied between."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from frontrow.db.server import EmbeddedServer
 from testkit.database import Database
 from tests.buyers import Owner
 
-# All that buyers and lines leave behind; what every process needs stays.
+# Tables with the rows of buyers and lines; what every process needs stays.
 _EMPTY = """
 TRUNCATE ticket, payment, reservation, seat, seat_change, stock, sold_delta, transfer, wallet,
     forecast, line_pace, room_load, drawn, draw, admission, policy_change, place, waiting_room,
@@ -21,7 +21,7 @@ TRUNCATE ticket, payment, reservation, seat, seat_change, stock, sold_delta, tra
 
 @asynccontextmanager
 async def fresh_database(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
-    """A fresh migrated database, until the block ends."""
+    """Yields a fresh migrated database."""
     name = f"test_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
     try:

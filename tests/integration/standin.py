@@ -1,8 +1,8 @@
-"""The command with a tiny application in the place of the real one, for what is around it.
+"""The command with a minimal application in place of the real one, to test the processes.
 
 Run as a script: the command starts its workers by importing this file again, so that they have the
-same application. ``/pid`` says who answers, ``/slow`` takes a second for its
-answer once it has begun; both show the settings that arrived.
+same application. ``/pid`` returns the pid, ``/slow`` takes a second for its answer once it has
+begun; both return the settings that arrived.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def create_app() -> object:
-    """What uvicorn calls; it fails where the test asks for that."""
+    """Creates the application for uvicorn; raises if the test asks for that."""
     if os.environ.get("STANDIN_FAILS"):
         msg = "the stand-in can't start"
         raise RuntimeError(msg)
@@ -54,7 +54,7 @@ def create_app() -> object:
 
 
 def install() -> None:
-    """Put the stand-ins where the command looks for the real ones."""
+    """Replaces the real application and engine in the modules that the command imports."""
     module = ModuleType("frontrow.web.app")
     vars(module)["create_app"] = create_app
     sys.modules["frontrow.web.app"] = module

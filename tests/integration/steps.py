@@ -1,4 +1,4 @@
-"""Steps of a stateful test that happen only where they can."""
+"""Steps of a stateful test that run only under a condition."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,10 +8,10 @@ from typing import Any
 def only_if(
     possible: Callable[[Any], object],
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A step that does nothing where it isn't possible.
+    """Marks a step that does nothing unless a condition holds.
 
-    Unlike Hypothesis's ``precondition`` it may depend on what the database decides, such as the
-    order of a draw: the same choices lead to the same steps, whatever came of those before.
+    Unlike Hypothesis's ``precondition`` the condition may depend on a decision of the database,
+    such as the order of a draw: the same choices lead to the same steps, whatever their results.
     """
 
     def decorate(step: Callable[..., None]) -> Callable[..., None]:

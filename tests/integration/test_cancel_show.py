@@ -1,4 +1,4 @@
-"""``frontrow cancel-show`` on a real database: it asks, refunds everybody, and can be run again."""
+"""``frontrow cancel-show`` on a real database: it asks, refunds all buyers, can be repeated."""
 
 import asyncio
 from uuid import UUID, uuid4
@@ -16,7 +16,7 @@ PRICE = 50_000
 
 
 async def sold_out(database: Database, seats: int) -> Made:
-    """A show with a buyer for each seat."""
+    """Creates a show with a buyer for each seat."""
     async with services_on(database) as services:
         made = await make_concert(services, seats=seats, price=PRICE)
         places = await crowd(services, made.concert_id, seats, balance=PRICE)
@@ -27,13 +27,13 @@ async def sold_out(database: Database, seats: int) -> Made:
 
 
 async def run(database: Database, show_id: UUID, *options: str, says: str = "") -> Result:
-    """The command in a thread of this process."""
+    """Runs the command in a thread of this process."""
     arguments = ["cancel-show", str(show_id), f"--database-url={database.app_url}", *options]
     return await asyncio.to_thread(CliRunner().invoke, cli.main, arguments, input=says)
 
 
-async def test_it_asks_first(database: Database) -> None:
-    """It says what is at stake; without a yes nothing happens."""
+async def test_cancellation_asks_first(database: Database) -> None:
+    """The question names the show and the amount; without a yes nothing is changed."""
     made = await sold_out(database, 3)
     show_id = made.shows[0].show_id
     refused = await run(database, show_id, says="n\n")
@@ -50,10 +50,10 @@ async def test_it_asks_first(database: Database) -> None:
     )
 
 
-async def test_interrupted_and_run_again(
+async def test_interrupted_cancellation_can_be_repeated(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends in the middle, and the next run, which doesn't ask again, does the rest."""
+    """The first run is interrupted, and the next run, which does not ask again, completes it."""
     monkeypatch.setattr(cancellations, "_STEP_TICKETS", 4)
     made = await sold_out(database, 10)
     show_id = made.shows[0].show_id
@@ -76,8 +76,8 @@ async def test_interrupted_and_run_again(
         assert done.output == "cancelled: 10 of 10 payments refunded, 500,000 in total; 10 seats\n"
 
 
-async def test_no_such_show(database: Database) -> None:
-    """An unknown show, or what is no id, is a wrong argument."""
+async def test_unknown_show_is_refused(database: Database) -> None:
+    """An unknown show or an invalid id is a wrong argument."""
     for show_id in (str(uuid4()), "7"):
         result = await asyncio.to_thread(
             CliRunner().invoke,

@@ -1,4 +1,4 @@
-"""The choice of the best seats, against a model that looks at every place there is."""
+"""The choice of the best seats, compared with a model that tries every possible run."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from tests.integration.databases import fresh_database
 
 
 class Wish(NamedTuple):
-    """What somebody wants: how many, of which section (none: anywhere), side by side or not."""
+    """A request: a count, a section (``None``: any), and whether the seats must be adjacent."""
 
     seats: int
     section: int | None
@@ -24,7 +24,7 @@ class Wish(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the database says to a wish."""
+    """The answer of the database to a request."""
 
     outcome: str
     seats: list[int]
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Booth:
-    """One show whose seats are handed out as they are chosen."""
+    """One show whose seats are marked as sold when they are chosen."""
 
     def __init__(self, connection: Any, sections: Sequence[Section], house: House) -> None:
         self.connection = connection
@@ -42,7 +42,7 @@ class Booth:
         self.show_id = uuid4()
 
     async def open(self) -> None:
-        """Puts the show on sale; the seats that the house has no longer are sold."""
+        """Puts the show on sale; the seats that are taken in the house are sold."""
         await self.connection.execute(
             "INSERT INTO show VALUES ($1, $2, 0, now(), now()::date, now(), $3, 1)",
             self.show_id,
@@ -70,7 +70,7 @@ class Booth:
         )
 
     async def choose(self, wishes: Sequence[Wish]) -> list[Answer]:
-        """One batch; what is chosen is sold."""
+        """Chooses seats for one batch and marks them as sold."""
         async with self.connection.transaction():
             row = await self.connection.fetchrow(
                 """WITH a AS (SELECT * FROM reservation_areas($1, $2))
@@ -101,7 +101,7 @@ class Booth:
         return answers
 
     async def mark(self, numbers: Sequence[int], *, taken: bool) -> None:
-        """Sells seats, or gives them back."""
+        """Marks seats as sold or as available."""
         await self.connection.execute(
             """UPDATE seat SET reservation_id = CASE WHEN $3 THEN $1::uuid END,
                 held_until = CASE WHEN $3 THEN 'infinity'::timestamptz END
@@ -111,8 +111,8 @@ class Booth:
             taken,
         )
 
-    async def a_second_passes(self) -> None:
-        """What was noted where to begin to search is too old by now."""
+    async def expire_search_starts(self) -> None:
+        """Makes the stored starting points of the search expire."""
         await self.connection.execute(
             "UPDATE section_search SET searched_at = searched_at - interval '1 second'"
         )
@@ -139,7 +139,7 @@ async def connection(engine: EmbeddedServer, template: Database) -> AsyncIterato
 
 @st.composite
 def houses(draw: st.DrawFn) -> tuple[list[Section], set[int]]:
-    """Sections of short rows, or of few long ones; some of the seats are sold."""
+    """Generates sections of short rows, or of few long ones, with some seats sold."""
     short = st.builds(Section, st.integers(1, 4), st.integers(1, 12))
     long = st.builds(Section, st.integers(1, 2), st.integers(80, LONGEST))
     sections = draw(st.lists(st.one_of(short, short, long), min_size=1, max_size=4))
@@ -150,7 +150,7 @@ def houses(draw: st.DrawFn) -> tuple[list[Section], set[int]]:
 
 
 def wishes(sections: int) -> st.SearchStrategy[list[list[Wish]]]:
-    """Batches of wishes."""
+    """Generates batches of requests."""
     count = st.one_of(st.just(2), st.integers(1, 5), st.integers(1, 100))
     section = st.one_of(st.none(), st.integers(0, sections - 1))
     wish = st.builds(Wish, count, section, st.booleans())
@@ -163,8 +163,8 @@ def wishes(sections: int) -> st.SearchStrategy[list[list[Wish]]]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.data())
-async def test_the_best_seats_are_those_of_the_rule(connection: Any, data: st.DataObject) -> None:
-    """Every choice is the model's, seat for seat, and a refusal says what is left."""
+async def test_chosen_seats_are_those_of_the_model(connection: Any, data: st.DataObject) -> None:
+    """Each choice has exactly the model's seats, and a refusal has the remaining count."""
     sections, taken = data.draw(houses())
     booth = Booth(connection, sections, House(sections, taken))
     await booth.open()
@@ -173,12 +173,12 @@ async def test_the_best_seats_are_those_of_the_rule(connection: Any, data: st.Da
             given_back = sorted(set(range(1, booth.house.seats + 1)) - booth.house.free)[::3]
             await booth.mark(given_back, taken=False)
             booth.house.free |= set(given_back)
-            await booth.a_second_passes()
+            await booth.expire_search_starts()
         await _answer_all(booth, batch)
 
 
 async def _answer_all(booth: Booth, batch: Sequence[Wish]) -> None:
-    """Asks until all are answered; whoever is to ask again goes first, as in the lane."""
+    """Chooses until every request is answered; requests to repeat go first, as in the lane."""
     waiting = list(batch)
     for _ in range(ROUNDS):
         answers = await booth.choose(waiting)
@@ -205,7 +205,7 @@ def _check(house: House, wish: Wish, answer: Answer) -> None:
 
 
 async def test_full_sections_are_not_read_again(connection: Any) -> None:
-    """Also where one batch began a section and the next one filled it."""
+    """Also if one batch started a section and the next one filled it."""
     sections = [Section(1, 10)] * 12
     booth = Booth(connection, sections, House(sections, set()))
     pair = Wish(2, None, together=True)
@@ -218,6 +218,6 @@ async def test_full_sections_are_not_read_again(connection: Any) -> None:
             await _answer_all(booth, [pair] * 3)
             read.append(await connection.fetchval(SEATS_READ) - before)
     assert booth.house.free == set()
-    # Each batch marks six seats, and is in two sections at most.
+    # Each batch marks six seats, in at most two sections.
     assert min(read) > 6, read
     assert max(read) <= 6 + 2 * 10, read

@@ -1,4 +1,4 @@
-"""The demo concerts: three, one for each policy, and never more however often they are seeded."""
+"""The demo concerts: three, one for each policy, however often they are created."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -12,7 +12,7 @@ from tests.buyers import services_on
 
 
 async def test_three_concerts_one_for_each_policy(database: Database) -> None:
-    """Seeding puts three concerts on sale: open, a small cap with a short claim, a rate."""
+    """Three concerts are put on sale: open, a small cap with a short claim window, a rate."""
     await demo.seed(database.app_url)
     async with services_on(database) as services:
         concerts = await services.catalogue.concerts()
@@ -27,7 +27,7 @@ async def test_three_concerts_one_for_each_policy(database: Database) -> None:
 
 
 async def test_shows_are_in_the_coming_weeks(database: Database) -> None:
-    """Every concert has several shows, all of them in the coming weeks; one has sections."""
+    """Every concert has several shows in the next weeks; one has sections."""
     await demo.seed(database.app_url)
     async with services_on(database) as services:
         runs = await services.pool.fetch(
@@ -43,7 +43,7 @@ async def test_shows_are_in_the_coming_weeks(database: Database) -> None:
 
 
 async def test_seeding_again_changes_nothing(database: Database) -> None:
-    """Seeding twice on one day leaves three concerts."""
+    """Creating them twice on one day leaves three concerts."""
     await demo.seed(database.app_url)
     before = await _counts(database)
     await demo.seed(database.app_url)
@@ -53,7 +53,7 @@ async def test_seeding_again_changes_nothing(database: Database) -> None:
 async def test_seeding_again_later_changes_nothing(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seeding on a later day, when the dates would be others, leaves what stands as it is."""
+    """Creating them on a later day, with other dates, leaves the existing ones unchanged."""
     today = demo._demos
 
     def later(day: date, currency: str) -> list[demo._Demo]:
@@ -66,8 +66,8 @@ async def test_seeding_again_later_changes_nothing(
     assert await _counts(database) == before
 
 
-async def test_the_installations_currency_is_used(database: Database) -> None:
-    """An installation that sells in another currency gets its demo concerts in that one."""
+async def test_demo_uses_the_currency_of_the_installation(database: Database) -> None:
+    """The demo concerts are priced in the currency that the installation sells in."""
     async with services_on(database, currency="EUR"):
         pass
     await demo.seed(database.app_url)
@@ -76,15 +76,15 @@ async def test_the_installations_currency_is_used(database: Database) -> None:
     assert {concert.currency for concert in concerts} == {"EUR"}
 
 
-async def test_a_new_installation_takes_the_currency_that_is_asked_for(database: Database) -> None:
-    """Seeding a database that nobody has used yet doesn't force a currency on it."""
+async def test_demo_does_not_set_the_currency(database: Database) -> None:
+    """Creating them in a new database does not fix a currency for it."""
     await demo.seed(database.app_url, currency="JPY")
     async with services_on(database, currency="JPY") as services:
         assert services.concerts.currency == "JPY"
 
 
 async def _counts(database: Database) -> tuple[int, ...]:
-    """How many concerts, shows and seats there are."""
+    """Returns the counts of concerts, shows and seats."""
     connection = await asyncpg.connect(database.app_url)
     try:
         row = await connection.fetchrow(

@@ -1,4 +1,4 @@
-"""What is said at start of what an acknowledged transaction survives."""
+"""The report at start on which failures an acknowledged transaction survives."""
 
 import asyncpg
 import pytest
@@ -25,19 +25,21 @@ SAFE = {
         ({"standbys": "*", "synchronous_commit": "remote_apply"}, "loss of the primary", False),
         ({"standbys": "*", "synchronous_commit": "remote_write"}, "unless the standby", False),
         ({"standbys": "*", "synchronous_commit": "local"}, "a failover may lose it", True),
-        # The most dangerous setting is the one that is told.
+        # The most dangerous setting is the one that is reported.
         ({"standbys": "*", "synchronous_commit": "local", "fsync": False}, "may destroy", True),
     ],
 )
-def test_what_settings_promise(settings: dict[str, object], says: str, risky: bool) -> None:
-    """Each risk is named, and only a risk is a risk."""
+def test_settings_are_reported_with_their_risk(
+    settings: dict[str, object], says: str, risky: bool
+) -> None:
+    """Each risk is named, and only a risk is logged as a warning."""
     told = judge(**{**SAFE, **settings})  # type: ignore[arg-type]
     assert says in told.says
     assert told.risky is risky
 
 
-async def test_the_engine_of_the_tests_is_told_apart(database: Database) -> None:
-    """It is read from the database: the tests run without fsync."""
+async def test_missing_fsync_is_reported(database: Database) -> None:
+    """The settings are read from the database: the tests run without fsync."""
     connection = await asyncpg.connect(database.app_url)
     try:
         assert "fsync is off" in (await read(connection)).says

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: who may use it, what it survives, what it says when it can't start."""
+"""The embedded PostgreSQL: access, recovery, and the messages if it can't start."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def grown() -> Iterator[Path]:
-    """A data directory with a database that doesn't run; the tests leave it so."""
+    """A data directory with a stopped database; the tests leave it unchanged."""
     path = Path(tempfile.mkdtemp(prefix="frontrow-tests-"))
     with EmbeddedServer(path):
         pass
@@ -51,7 +51,7 @@ def grown() -> Iterator[Path]:
 
 
 async def ask(url: str, query: str, *arguments: object) -> object:
-    """One value from a database."""
+    """Returns one value from a database."""
     connection = await asyncpg.connect(url, timeout=PATIENCE_SECONDS)
     try:
         return await connection.fetchval(query, *arguments)
@@ -60,7 +60,7 @@ async def ask(url: str, query: str, *arguments: object) -> object:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, and fail when it doesn't come."""
+    """Waits for a condition; fails after a time limit."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
@@ -68,7 +68,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there and not a zombie."""
+    """Returns whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -76,12 +76,12 @@ def alive(pid: int) -> bool:
 
 
 def mode(path: Path) -> int:
-    """The permissions of a file."""
+    """Returns the permissions of a file."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
 async def test_runs_postgresql_18_without_tcp(engine: EmbeddedServer) -> None:
-    """The application reaches PostgreSQL 18 through its socket, and nothing listens on TCP."""
+    """The application reaches PostgreSQL 18 through its socket, and no TCP port is open."""
     assert str(await ask(engine.app_url, "SHOW server_version")).startswith("18.")
     assert await ask(engine.app_url, "SHOW listen_addresses") == ""
     assert await ask(engine.app_url, "SHOW server_encoding") == "UTF8"
@@ -90,14 +90,14 @@ async def test_runs_postgresql_18_without_tcp(engine: EmbeddedServer) -> None:
 
 
 async def test_data_survives_by_default(grown: Path) -> None:
-    """Without the settings of the tests, what is committed is on disk."""
+    """Without the settings of the tests, committed data is on disk."""
     with EmbeddedServer(grown) as server:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             assert await ask(server.app_url, "SELECT current_setting($1)", name) == "on"
 
 
-async def test_application_role_has_no_power(engine: EmbeddedServer) -> None:
-    """The application's role can't make tables, roles or databases, nor read the server's files."""
+async def test_application_role_has_no_privileges(engine: EmbeddedServer) -> None:
+    """The application's role can't create tables, roles or databases, nor read server files."""
     for statement in (
         "CREATE TABLE mine (a int)",
         "CREATE SCHEMA mine",
@@ -110,8 +110,8 @@ async def test_application_role_has_no_power(engine: EmbeddedServer) -> None:
             await ask(engine.app_url, statement)
 
 
-async def test_password_is_asked_through_the_socket(engine: EmbeddedServer) -> None:
-    """Reaching the socket isn't enough, not even for root or the account of PostgreSQL."""
+async def test_password_is_required_on_the_socket(engine: EmbeddedServer) -> None:
+    """Access to the socket isn't enough, even for root or the account of PostgreSQL."""
     for role in (APP, OWNER):
         url = engine.url(role).replace("@", "x@")
         with pytest.raises(asyncpg.InvalidPasswordError):
@@ -119,7 +119,7 @@ async def test_password_is_asked_through_the_socket(engine: EmbeddedServer) -> N
 
 
 def test_files_are_private(engine: EmbeddedServer) -> None:
-    """Nobody but the accounts concerned can open anything in the data directory."""
+    """Only the accounts concerned can open files in the data directory."""
     directory = engine.directory
     assert mode(directory.path) == (0o711 if os.geteuid() == 0 else 0o700)
     assert mode(directory.socket) == 0o700
@@ -131,40 +131,40 @@ def test_files_are_private(engine: EmbeddedServer) -> None:
 
 @needs_root
 def test_another_account_cannot_connect(engine: EmbeddedServer) -> None:
-    """An account of the machine that knows path and password is stopped at the folder."""
+    """Another account that knows path and password is stopped by the folder's permissions."""
     script = f"import asyncio, asyncpg\nasyncio.run(asyncpg.connect({engine.app_url!r}))"
-    # Not nobody, which runs PostgreSQL where there is no better account.
-    done = as_stranger(script, Path("/nonexistent"), uid=65533)
+    # Not the account nobody, which runs PostgreSQL if there is no better account.
+    done = as_ordinary_account(script, Path("/nonexistent"), uid=65533)
     assert done.returncode == 1
     assert "PermissionError" in done.stderr
 
 
 @needs_root
-def test_root_hands_it_to_another_account(engine: EmbeddedServer) -> None:
+def test_root_starts_it_as_another_account(engine: EmbeddedServer) -> None:
     """PostgreSQL never runs as root."""
     assert Path(f"/proc/{engine.pid}").stat().st_uid != 0
     assert engine.directory.database.stat().st_uid == Path(f"/proc/{engine.pid}").stat().st_uid
 
 
 def test_second_server_is_refused(engine: EmbeddedServer) -> None:
-    """One data directory has one server; the second is told the pid of the first."""
+    """A data directory has one server; the error of the second has the pid of the first."""
     with pytest.raises(SetupError, match=rf"in use by another frontrow \(pid {os.getpid()}\)"):
         EmbeddedServer(engine.directory.path).start()
 
 
 async def test_running_server_is_found(engine: EmbeddedServer, grown: Path) -> None:
-    """Another process gets the URLs of a server that runs, and None where none does."""
+    """Another process gets the URLs of a running server, and None without one."""
     assert running_urls(engine.directory.path) == (engine.owner_url, engine.app_url)
     assert running_urls(grown) is None
     assert running_urls(grown / "nowhere") is None
 
 
-async def test_killed_postmaster_is_started_again(grown: Path) -> None:
-    """After kill -9 of PostgreSQL it comes back by itself, with what was committed."""
+async def test_killed_postmaster_is_restarted(grown: Path) -> None:
+    """After kill -9 PostgreSQL is restarted, with all committed data."""
     with EmbeddedServer(grown) as server:
         await ask(server.owner_url, "DROP TABLE IF EXISTS kept")
         await ask(server.owner_url, "CREATE TABLE kept AS SELECT 42 AS a")
-        # A client in the middle of something keeps the old shared memory in use for a moment.
+        # A client in the middle of a query keeps the old shared memory in use for a moment.
         busy = await asyncpg.connect(server.owner_url)
         first = server.pid
         os.kill(first, signal.SIGKILL)
@@ -175,7 +175,7 @@ async def test_killed_postmaster_is_started_again(grown: Path) -> None:
 
 
 def running(server: EmbeddedServer) -> bool:
-    """Whether PostgreSQL says that it takes connections."""
+    """Returns whether PostgreSQL accepts connections."""
     written = PidFile.read(server.directory)
     return written is not None and written.pid == server.pid and written.status == "ready"
 
@@ -194,7 +194,7 @@ threading.Event().wait()
 
 @contextlib.contextmanager
 def owner_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that runs a server in ``folder``, and the pid of its PostgreSQL."""
+    """Starts a process with a server in ``folder``; returns it and the pid of its PostgreSQL."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER_SCRIPT, str(folder)],
         stdout=subprocess.PIPE,
@@ -209,7 +209,7 @@ def owner_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 
 async def test_server_of_a_killed_process_is_taken_over(grown: Path) -> None:
-    """After kill -9 of the owner, the next one ends the PostgreSQL it left and starts its own."""
+    """After kill -9 of the owner, the next one stops its PostgreSQL and starts another."""
     with owner_process(grown) as (process, left):
         urls = running_urls(grown)
         assert urls is not None
@@ -224,8 +224,8 @@ async def test_server_of_a_killed_process_is_taken_over(grown: Path) -> None:
             assert await ask(server.app_url, "SELECT 1") == 1
 
 
-async def test_everything_killed_at_once_recovers(grown: Path) -> None:
-    """Owner and PostgreSQL killed together: the next start waits for what is left of both."""
+async def test_server_recovers_after_all_processes_are_killed(grown: Path) -> None:
+    """Owner and PostgreSQL are killed together: the next start waits for the remains of both."""
     with owner_process(grown) as (process, left):
         urls = running_urls(grown)
         assert urls is not None
@@ -238,8 +238,8 @@ async def test_everything_killed_at_once_recovers(grown: Path) -> None:
 
 
 @pytest.mark.parametrize("reused", [False, True])
-async def test_old_pid_file_is_forgotten(grown: Path, reused: bool) -> None:
-    """A pid file of a dead PostgreSQL is no obstacle, also when a stranger has its pid now."""
+async def test_stale_pid_file_is_ignored(grown: Path, reused: bool) -> None:
+    """The pid file of a dead PostgreSQL is ignored, even if another process has its pid now."""
     owner = (grown / "database").stat()
     root = os.geteuid() == 0
     with contextlib.ExitStack() as stack:
@@ -263,8 +263,8 @@ async def test_old_pid_file_is_forgotten(grown: Path, reused: bool) -> None:
             assert other.poll() is None
 
 
-def test_interrupted_birth_is_begun_again(folder: Path) -> None:
-    """What an interrupted initdb left isn't taken for a database."""
+def test_interrupted_initdb_is_repeated(folder: Path) -> None:
+    """The files of an interrupted initdb aren't taken for a database."""
     (folder / "database.new" / "base").mkdir(parents=True)
     (folder / "database.new" / "PG_VERSION").write_text("18\n")
     (folder / "secrets.json").write_text("{")
@@ -274,16 +274,16 @@ def test_interrupted_birth_is_begun_again(folder: Path) -> None:
     assert not list(folder.glob("*.new"))
 
 
-def test_other_version_is_refused(folder: Path) -> None:
-    """A database of another major version is named, not touched."""
+def test_other_major_version_is_refused(folder: Path) -> None:
+    """A database of another major version is reported and left unchanged."""
     (folder / "database").mkdir()
     (folder / "database" / "PG_VERSION").write_text("17\n")
     with pytest.raises(SetupError, match="made by PostgreSQL 17 and this frontrow brings"):
         EmbeddedServer(folder).start()
 
 
-def test_something_else_is_refused(folder: Path) -> None:
-    """A folder that isn't a database, or isn't ours at all, is left alone."""
+def test_foreign_folder_is_refused(folder: Path) -> None:
+    """A folder that isn't a database, or not one of frontrow, is left unchanged."""
     (folder / "database").mkdir()
     (folder / "database" / "letters").write_text("")
     with pytest.raises(SetupError, match="isn't a PostgreSQL database"):
@@ -295,8 +295,8 @@ def test_something_else_is_refused(folder: Path) -> None:
     assert mode(folder) == before
 
 
-def test_something_beside_a_database_is_left_alone(grown: Path) -> None:
-    """A backup that was written into the data directory doesn't keep the server from starting."""
+def test_extra_files_in_the_data_directory_are_ignored(grown: Path) -> None:
+    """A backup that was written into the data directory doesn't prevent the start."""
     stray = grown / "monday.dump"
     stray.write_text("kept")
     try:
@@ -307,16 +307,16 @@ def test_something_beside_a_database_is_left_alone(grown: Path) -> None:
         stray.unlink()
 
 
-def test_file_in_its_place_is_refused(folder: Path) -> None:
-    """A file where the data directory should be gives one line."""
+def test_file_instead_of_a_data_directory_is_refused(folder: Path) -> None:
+    """A file at the path of the data directory gives one line."""
     (folder / "file").write_text("")
     for path in (folder / "file", folder / "file" / "deeper"):
         with pytest.raises(SetupError, match="can't use the data directory"):
             EmbeddedServer(path).start()
 
 
-def test_lost_secrets_are_named(grown: Path) -> None:
-    """Without its passwords a database can't be used, and the line says which file is wrong."""
+def test_missing_secrets_are_reported(grown: Path) -> None:
+    """Without its passwords a database can't be used, and the line names the invalid file."""
     file = grown / "secrets.json"
     kept = file.read_text()
     try:
@@ -331,8 +331,8 @@ def test_lost_secrets_are_named(grown: Path) -> None:
         file.chmod(0o600)
 
 
-def test_postgresql_says_why_it_does_not_start(grown: Path) -> None:
-    """The reason is PostgreSQL's own, and the directory is free again afterwards."""
+def test_reason_of_a_failed_start_is_reported(grown: Path) -> None:
+    """The reason is PostgreSQL's own, and the directory is unlocked afterwards."""
     with pytest.raises(SetupError, match=r'didn\'t start: .*"shared_buffers".*postgresql\.log'):
         EmbeddedServer(grown, settings={"shared_buffers": "plenty"}).start()
     with EmbeddedServer(grown):
@@ -340,8 +340,8 @@ def test_postgresql_says_why_it_does_not_start(grown: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 90, "a, b"])
-async def test_socket_finds_another_place(folder: Path, name: str) -> None:
-    """A path too long or too odd for a socket gets a private folder elsewhere, gone at the end."""
+async def test_unsuitable_socket_path_is_replaced(folder: Path, name: str) -> None:
+    """A path too long or invalid for a socket is replaced by a private temporary folder."""
     path = folder / name
     if os.geteuid() == 0:
         folder.chmod(0o711)
@@ -355,7 +355,7 @@ async def test_socket_finds_another_place(folder: Path, name: str) -> None:
 
 
 def test_unsafe_temporary_folder_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where others could exchange the socket's folder, nothing is started."""
+    """If other accounts could replace the socket's folder, no server is started."""
     shared = folder / "shared"
     shared.mkdir()
     shared.chmod(0o777)
@@ -366,8 +366,8 @@ def test_unsafe_temporary_folder_is_refused(folder: Path, monkeypatch: pytest.Mo
     assert not list(shared.iterdir())
 
 
-def test_stop_twice(grown: Path) -> None:
-    """Stopping what is stopped does nothing."""
+def test_second_stop_does_nothing(grown: Path) -> None:
+    """Stopping a stopped server has no effect."""
     server = EmbeddedServer(grown)
     server.start()
     server.stop()
@@ -375,8 +375,8 @@ def test_stop_twice(grown: Path) -> None:
     assert running_urls(grown) is None
 
 
-def test_recovery_is_waited_for(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A PostgreSQL that starts slowly is waited for as long as it lives, and that is said."""
+def test_slow_recovery_is_awaited(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The start waits for a slow PostgreSQL as long as its process lives, and logs that."""
     directory = DataDirectory(folder)
     directory.database.mkdir()
     with subprocess.Popen(["sleep", "60"]) as process, pytest.MonkeyPatch.context() as patch:
@@ -403,8 +403,8 @@ def test_recovery_is_waited_for(folder: Path, capfd: pytest.CaptureFixture[str])
     assert not capfd.readouterr().out
 
 
-def test_stubborn_process_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that ignores the polite signals is ended by the last."""
+def test_process_that_ignores_signals_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ignores the first signals is ended by SIGKILL."""
     monkeypatch.setattr(
         postmaster, "ENDINGS", ((signal.SIGINT, 0.05), (signal.SIGQUIT, 0.05), (signal.SIGKILL, 5))
     )
@@ -416,8 +416,8 @@ def test_stubborn_process_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         assert process.returncode == -signal.SIGKILL
 
 
-def test_operator_key_is_made_once(folder: Path) -> None:
-    """The key is private, stays the same, and is told as new only the first time."""
+def test_operator_key_is_created_once(folder: Path) -> None:
+    """The key is private, doesn't change, and is reported as new only the first time."""
     directory = DataDirectory(folder)
     key, made = directory.operator_key()
     assert made
@@ -431,7 +431,7 @@ def test_operator_key_is_made_once(folder: Path) -> None:
 
 @needs_root
 def test_unreachable_data_directory_is_refused(folder: Path) -> None:
-    """A data directory below a private folder gives one line, and the folder stays as it is."""
+    """A data directory below a private folder gives one line, and the folder is unchanged."""
     (folder / "private").mkdir(mode=0o700)
     with pytest.raises(SetupError, match="is out of reach for the account"):
         EmbeddedServer(folder / "private" / "deep" / "down").start()
@@ -440,17 +440,17 @@ def test_unreachable_data_directory_is_refused(folder: Path) -> None:
 
 @needs_root
 def test_directory_of_another_account_is_refused(folder: Path) -> None:
-    """Root doesn't write where another account could exchange the files."""
+    """Root doesn't write where another account could replace the files."""
     os.chown(folder, stranger().pw_uid, stranger().pw_gid)
     with pytest.raises(SetupError, match="belongs to another account"):
         EmbeddedServer(folder).start()
 
 
 @needs_root
-async def test_programs_out_of_reach_are_copied_once(
+async def test_unreachable_programs_are_copied_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a virtual environment below a private home, PostgreSQL runs from a copy of root's."""
+    """With a virtual environment below a private home, PostgreSQL runs from a copy."""
     wheel = programs.wheel_folder()
     private = folder / "home"
     hidden = private / wheel.parent.name / wheel.name
@@ -490,9 +490,9 @@ with EmbeddedServer() as server:
 
 @needs_root
 def test_runs_as_an_ordinary_account(folder: Path) -> None:
-    """Without root it needs nothing special, and keeps its data in the user's own folder."""
+    """Without root it needs no special rights, and keeps its data in the user's own folder."""
     os.chown(folder, stranger().pw_uid, stranger().pw_gid)
-    done = as_stranger(ORDINARY_SCRIPT, folder)
+    done = as_ordinary_account(ORDINARY_SCRIPT, folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [APP, str(folder / ".local" / "share" / "frontrow")]
     assert mode(folder / ".local" / "share" / "frontrow") == 0o700
@@ -500,7 +500,7 @@ def test_runs_as_an_ordinary_account(folder: Path) -> None:
 
 @needs_root
 def test_data_directory_without_permission_is_one_line(folder: Path) -> None:
-    """An ordinary account that may not use the directory is told so."""
+    """An ordinary account without access to the directory gets one line."""
     folder.chmod(0o755)
     script = (
         "import pathlib\nfrom frontrow.db.server import EmbeddedServer\n"
@@ -508,13 +508,13 @@ def test_data_directory_without_permission_is_one_line(folder: Path) -> None:
         "try: EmbeddedServer(pathlib.Path({!r})).start()\n"
         "except SetupError as error: print(error)\n"
     )
-    said = as_stranger(script.format(str(folder / "new")), folder).stdout
+    said = as_ordinary_account(script.format(str(folder / "new")), folder).stdout
     assert said == f"can't use the data directory {folder}/new: permission denied\n"
-    said = as_stranger(script.format(str(folder)), folder).stdout
+    said = as_ordinary_account(script.format(str(folder)), folder).stdout
     assert said == f"the data directory {folder} belongs to another account: start it as that\n"
 
 
-def as_stranger(
+def as_ordinary_account(
     script: str, home: Path, uid: int = stranger().pw_uid
 ) -> subprocess.CompletedProcess[str]:
     """Runs a script as an ordinary account with its own home."""

@@ -7,7 +7,7 @@ from testkit.database import Database
 
 
 async def test_function_bodies_have_no_finding(template: Database) -> None:
-    """Installing again with all checks on raises nothing; a shadowed variable counts as an error.
+    """Installing again with all checks gives no finding; a shadowed variable is an error.
 
     The installer turns the checks off, because functions may call others of a later file.
     """
@@ -24,4 +24,4 @@ async def test_function_bodies_have_no_finding(template: Database) -> None:
     finally:
         await (
             connection.close()
-        )  # the template is copied, which takes a database without connections
+        )  # the template is copied, which needs a database without connections

@@ -81,19 +81,19 @@ async def name(engine: EmbeddedServer) -> AsyncIterator[str]:
 
 @pytest.fixture
 def owner_url(engine: EmbeddedServer, name: str) -> str:
-    """The empty database as its owner."""
+    """The URL of the empty database for its owner."""
     return engine.url(OWNER, name)
 
 
 @pytest.fixture
 def app_url(engine: EmbeddedServer, name: str) -> str:
-    """The empty database as the application."""
+    """The URL of the empty database for the application."""
     return engine.url(APP, name)
 
 
 @contextlib.asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Any]:
-    """A connection for a while."""
+    """Yields a connection."""
     connection = await asyncpg.connect(url)
     try:
         yield connection
@@ -104,7 +104,7 @@ async def connected(url: str) -> AsyncIterator[Any]:
 async def test_migrates_and_installs(
     owner_url: str, migrations: Path, functions: list[Path]
 ) -> None:
-    """Tables and functions are there afterwards; a second run finds nothing to do."""
+    """Tables and functions exist afterwards; a second run changes nothing."""
     async with connected(owner_url) as connection:
         assert await pending(connection, migrations=migrations) == ["0001_first"]
         assert await migrate(owner_url, migrations=migrations, functions=functions) == [
@@ -115,10 +115,10 @@ async def test_migrates_and_installs(
         assert await migrate(owner_url, migrations=migrations, functions=functions) == []
 
 
-async def test_application_gets_its_rights_and_no_more(
+async def test_application_gets_only_its_rights(
     owner_url: str, app_url: str, migrations: Path, functions: list[Path]
 ) -> None:
-    """It changes rows, but no ledger row, no bookkeeping and no schema."""
+    """It can change rows, but no ledger row, no migration record and no schema."""
     await migrate(owner_url, app_role=APP, migrations=migrations, functions=functions)
     async with connected(app_url) as connection:
         for allowed in (
@@ -148,10 +148,10 @@ async def test_application_gets_its_rights_and_no_more(
         assert await pending(connection, migrations=migrations) == []
 
 
-async def test_rights_are_put_right(
+async def test_wrong_rights_are_corrected(
     owner_url: str, app_url: str, migrations: Path, functions: list[Path]
 ) -> None:
-    """A right too many is taken back by the next run, one that is missing is given."""
+    """The next run revokes an extra right and grants a missing one."""
     await migrate(owner_url, app_role=APP, migrations=migrations, functions=functions)
     async with connected(owner_url) as owner:
         await owner.execute(f"GRANT ALL ON transfer TO {APP}; REVOKE ALL ON thing FROM {APP}")
@@ -165,7 +165,7 @@ async def test_rights_are_put_right(
 async def test_current_database_needs_no_rights(
     owner_url: str, app_url: str, migrations: Path, functions: list[Path]
 ) -> None:
-    """A role that may not change the schema will do when there is nothing to change."""
+    """A role without rights on the schema is enough if there is nothing to change."""
     with pytest.raises(SetupError, match="FRONTROW_MIGRATION_DATABASE_URL"):
         await migrate(app_url, migrations=migrations, functions=functions)
     await migrate(owner_url, app_role=APP, migrations=migrations, functions=functions)
@@ -175,10 +175,10 @@ async def test_current_database_needs_no_rights(
         await migrate(app_url, migrations=migrations, functions=functions)
 
 
-async def test_runs_once_however_many_start(
+async def test_concurrent_starts_migrate_once(
     owner_url: str, migrations: Path, functions: list[Path]
 ) -> None:
-    """Of ten that start at the same time one migrates; the others wait and find it done."""
+    """Of ten concurrent starts one migrates; the others wait and find it done."""
     (migrations / "0002_second.sql").write_text(SECOND.format("SELECT pg_sleep(0.2);"))
     results = await asyncio.gather(
         *(
@@ -192,7 +192,7 @@ async def test_runs_once_however_many_start(
 async def test_changed_functions_are_replaced_together(
     owner_url: str, migrations: Path, functions: list[Path]
 ) -> None:
-    """New text replaces the old; where one of them is wrong, all stay as they were."""
+    """New text replaces the old; if one function is invalid, all stay unchanged."""
     await migrate(owner_url, migrations=migrations, functions=functions)
     async with connected(owner_url) as connection:
         functions[0].write_text(FUNCTION.format(2))
@@ -204,8 +204,10 @@ async def test_changed_functions_are_replaced_together(
         assert await connection.fetchval("SELECT answer()") == 2
 
 
-async def test_hot_function_gets_the_pins(owner_url: str, migrations: Path, tmp_path: Path) -> None:
-    """A marked function runs with the pins beside its own settings; the one below it has none."""
+async def test_hot_function_gets_the_planner_settings(
+    owner_url: str, migrations: Path, tmp_path: Path
+) -> None:
+    """A marked function gets the settings beside its own; the next one gets none."""
     text = FUNCTION.replace("answer", "hot_{}").replace("sql AS", "sql SET work_mem = '9MB' AS")
     file = tmp_path / "hot_functions.sql"
     file.write_text("-- hot\n" + text.format("one", 1) + "\n" + text.format("two", 2))
@@ -214,7 +216,7 @@ async def test_hot_function_gets_the_pins(owner_url: str, migrations: Path, tmp_
         settings = "SELECT proconfig FROM pg_proc WHERE proname = $1"
         assert await connection.fetchval(settings, "hot_one") == ["work_mem=9MB", *PINS]
         assert await connection.fetchval(settings, "hot_two") == ["work_mem=9MB"]
-        # An older server's function of this name keeps what it has.
+        # An overload of this name from an older version keeps its settings.
         file.write_text(file.read_text().replace("hot_one()", "hot_one(size int)"))
         await connection.execute("ALTER FUNCTION hot_one() RESET ALL")
         await migrate(owner_url, migrations=migrations, functions=[file])
@@ -224,8 +226,8 @@ async def test_hot_function_gets_the_pins(owner_url: str, migrations: Path, tmp_
         assert [row["proconfig"] for row in both] == [None, ["work_mem=9MB", *PINS]]
 
 
-async def test_own_hot_functions_are_pinned(template: Database) -> None:
-    """Exactly the functions that the files mark run with the pins."""
+async def test_hot_functions_of_the_package_are_marked(template: Database) -> None:
+    """Exactly the functions that the files mark have the settings."""
     marked = {name for path in function_files() for name in HOT.findall(path.read_text())}
     async with connected(template.owner_url) as connection:
         pinned = await connection.fetch("SELECT proname FROM pg_proc WHERE proconfig @> $1", PINS)
@@ -239,7 +241,7 @@ async def test_own_hot_functions_are_pinned(template: Database) -> None:
 async def test_failing_migration_changes_nothing(
     owner_url: str, migrations: Path, functions: list[Path]
 ) -> None:
-    """A migration that fails half way is undone and named; the lock is free again."""
+    """A migration that fails half way is rolled back and named; the lock is released."""
     (migrations / "0002_second.sql").write_text(SECOND.format("SELECT 1 / 0;"))
     with pytest.raises(SetupError, match="Failed to apply 0002_second: division by zero"):
         await migrate(owner_url, migrations=migrations, functions=functions)
@@ -253,7 +255,7 @@ async def test_failing_migration_changes_nothing(
 
 
 async def test_own_migrations_and_functions_are_found() -> None:
-    """The package brings its migrations and the features' functions with it."""
+    """The package contains its migrations and the features' functions."""
     assert [path.name for path in sorted(module.MIGRATIONS.glob("*.sql"))][:1]
     assert {path.parent.name for path in function_files()} >= {"payments", "waiting_room"}
 
@@ -261,27 +263,27 @@ async def test_own_migrations_and_functions_are_found() -> None:
 async def test_old_server_is_refused(
     owner_url: str, migrations: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A PostgreSQL older than the oldest that will do is named with its version."""
+    """A PostgreSQL older than the minimum is refused, and its version is reported."""
     monkeypatch.setattr(module, "OLDEST_SERVER", 990_000)
     with pytest.raises(SetupError, match="this database runs 18"):
         await migrate(owner_url, migrations=migrations)
 
 
-async def test_role_of_a_url(owner_url: str, app_url: str) -> None:
-    """The role is the one that the server knows."""
+async def test_role_of_a_url_is_the_servers(owner_url: str, app_url: str) -> None:
+    """The role is the one that the server reports."""
     assert await role_of(owner_url) == OWNER
     assert await role_of(app_url) == APP
 
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
 
 def free_port() -> int:
-    """A port where nothing listens."""
+    """A port on which no server listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         return port
@@ -302,7 +304,7 @@ def free_port() -> int:
     ],
 )
 async def test_unusable_url_is_one_line(url: str, line: str, silent_port: int) -> None:
-    """Each way of not reaching a database has its line, without the password."""
+    """Each reason for an unreachable database has its line, without the password."""
     with pytest.raises(SetupError) as caught:
         await migrate(url.format(free=free_port(), silent=silent_port), connect_timeout_seconds=0.3)
     assert line in str(caught.value)
@@ -312,7 +314,7 @@ async def test_unusable_url_is_one_line(url: str, line: str, silent_port: int) -
 
 
 async def test_refused_by_the_server_is_one_line(engine: EmbeddedServer, owner_url: str) -> None:
-    """Wrong password, no such database, no such setting: what the server said, in our words."""
+    """A wrong password, database or setting is reported with the server's reason."""
     for url, line in (
         (owner_url.replace("@", "x@"), "refuses the user or the password"),
         (owner_url.replace(OWNER, "nobody_here"), "refuses the user or the password"),
@@ -324,8 +326,8 @@ async def test_refused_by_the_server_is_one_line(engine: EmbeddedServer, owner_u
         assert engine._secrets.owner not in str(caught.value)
 
 
-async def test_several_hosts(owner_url: str) -> None:
-    """A URL of several hosts goes to the one that is what is asked for."""
+async def test_url_of_several_hosts(owner_url: str) -> None:
+    """A URL of several hosts connects to the one with the requested role."""
     dead = f"127.0.0.1:{free_port()}"
     many = owner_url.replace("host=", f"host={dead},").replace("&port=5432", "")
     primary = await connect(f"{many}&target_session_attrs=primary", timeout_seconds=5)
@@ -335,8 +337,8 @@ async def test_several_hosts(owner_url: str) -> None:
         await connect(f"{owner_url}&target_session_attrs=standby", timeout_seconds=0.3)
 
 
-async def test_starting_server_is_waited_for() -> None:
-    """A server that isn't there yet may come within the time; the wait ends with the time."""
+async def test_starting_server_is_awaited() -> None:
+    """A server may start within the time limit; afterwards the wait ends."""
     port = free_port()
     waiting = asyncio.create_task(
         connect(f"postgresql://u:p@127.0.0.1:{port}/db", timeout_seconds=10)
@@ -354,8 +356,8 @@ async def test_starting_server_is_waited_for() -> None:
             await waiting
 
 
-def test_password_never_shows() -> None:
-    """Not even where the server repeats it."""
+def test_password_is_never_shown() -> None:
+    """Not even if the server repeats it."""
     url = "postgresql://u:se%40cret@h/db?password=other"
     for said in ("se%40cret", "se@cret", "other"):
         error = connect_error(OSError(0, f"bad {said}"), url)

@@ -1,4 +1,4 @@
-"""Every outcome of a database function is accepted by its caller or stands for an error."""
+"""Every outcome of a database function is accepted by its caller or maps to an error."""
 
 import re
 from collections.abc import AsyncIterator
@@ -25,13 +25,13 @@ SOURCES = """
         AND (prorettype = 'text'::regtype OR proargnames && ARRAY['outcome', 'outcomes'])
 """
 RETURNED = re.compile(r"(?:THEN|ELSE|:=|SELECT(?: \w+,)?)\s+'(\w+)'")
-# An outcome of a function below that the caller compares with, to answer something else.
+# An outcome of a function below which its caller compares with, to answer something else.
 REPLACED = re.compile(r"<> '(\w+)'")
 
 
 @pytest.fixture(scope="module")
 async def sources(template: Database) -> AsyncIterator[dict[str, str]]:
-    """The texts of the functions that return outcomes, by name."""
+    """Returns the texts of the functions that return outcomes, by name."""
     connection: asyncpg.Connection[Any] = await asyncpg.connect(template.owner_url)
     yield {row["name"]: row["text"] for row in await connection.fetch(SOURCES)}
     await connection.close()
@@ -47,7 +47,7 @@ def outcomes_of(name: str, sources: dict[str, str]) -> set[str]:
 
 @pytest.mark.parametrize("query", DECIDING, ids=lambda query: query.name)
 def test_outcomes_are_those_of_the_function(query: Query, sources: dict[str, str]) -> None:
-    """The row's type lists what its function can return, no more and no less."""
+    """The row's type lists exactly what its function can return."""
     row = row_of(query.result)
     (name,) = [name for name in sources if f"{name}(" in query.statement.sql]
     assert labels_of(get_type_hints(row)["outcome"]) == outcomes_of(name, sources)
@@ -55,7 +55,7 @@ def test_outcomes_are_those_of_the_function(query: Query, sources: dict[str, str
 
 @pytest.mark.parametrize("query", DECIDING, ids=lambda query: query.name)
 def test_outcomes_are_accepted_or_errors(query: Query) -> None:
-    """What the caller doesn't accept has an error, and the row has the error's fields."""
+    """An outcome that the caller doesn't accept has an error, and the row has its fields."""
     row: Any = row_of(query.result)
     declared = labels_of(get_type_hints(row)["outcome"])
     refused = declared - row.accepted - {"again"}

@@ -1,11 +1,11 @@
-"""Hot statements look up by index, whatever the planner knows of the tables.
+"""Hot statements use an index, whatever the planner knows of the tables.
 
-Each is run in the states that a table goes through: empty; grown, with plans cached while it was
+Each runs in the states that a table goes through: empty; grown, with plans cached while it was
 empty (and perhaps analysed as such: the planner then takes it for one row, for good); grown and
 never analysed; grown and analysed. Plans are cached as in a quiet first hour, by calls with one
-item; then the same connection gets one item and a full batch. What it read is counted by the
-server: no sequential scan, and few rows for each item. A plan that joins the wrong way round reads
-a whole line, all seats of a show, or all live holds.
+item; then the same connection gets one item and a full batch. The server counts what they read: no
+sequential scan, and few rows for each item. A plan with the wrong join order reads a whole line,
+all seats of a show, or all active holds.
 """
 
 import hashlib
@@ -47,11 +47,11 @@ erasing = load("frontrow.retention", "erase_queries.sql")
 
 ROOM = 1
 LATER = datetime.now(UTC) + timedelta(days=1)
-"""After all rows of the test are made, however long that takes."""
+"""After all rows of the test are inserted, however long that takes."""
 BATCH = 500
-# Of any one table: a function locks, judges and writes, and payment looks thrice at some.
+# Of any one table: a function locks, checks and writes; payment reads some rows three times.
 ROWS_AN_ITEM = 8
-# Enough that a prepared statement and those inside functions settle on one generic plan.
+# Enough calls that a prepared statement and those inside functions use one generic plan.
 CALLS_UNTIL_CACHED = 8
 UNPAID = {"unpaid_holds": 20, "unpaid_holds_seconds": 600}
 GROWN = Path(__file__).with_name("grown.sql").read_text()
@@ -68,8 +68,7 @@ TABLES = [
     "user_key",
     "wallet",
 ]
-# The settings alone don't keep the planner from joining the wrong way round: a table of no rows
-# looks cheap to read.
+# The settings alone don't prevent a wrong join order: an empty table seems cheap to read.
 PLAIN_JOIN = """
     CREATE FUNCTION plain_join(p_rooms int[], p_numbers int[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -89,27 +88,27 @@ READ = """
 
 
 def an_id(kind: str, number: int) -> UUID:
-    """The id of a row that ``grown.sql`` made."""
+    """Returns the id of a row of ``grown.sql``."""
     return UUID(hashlib.md5(f"{kind}{number}".encode(), usedforsecurity=False).hexdigest())
 
 
 def ids(kind: str, first: int, items: int) -> list[UUID]:
-    """The ids of the rows from ``first`` on, one for each item."""
+    """Returns the ids of the rows from ``first`` on, one for each item."""
     return [an_id(kind, number) for number in range(first, first + items)]
 
 
 def new_ids(items: int) -> list[UUID]:
-    """An id for each item."""
+    """Returns a new id for each item."""
     return [uuid4() for _ in range(items)]
 
 
 def a_hash(number: int) -> bytes:
-    """The hash of the key of the user with this number."""
+    """Returns the hash of the key of the user with this number."""
     return hashlib.sha256(f"{number}".encode()).digest()
 
 
 def places(first: int, items: int) -> dict[str, Any]:
-    """The places from number ``first`` on."""
+    """Returns the places from number ``first`` on."""
     return {
         "room_ids": [ROOM] * items,
         "numbers": list(range(first, first + items)),
@@ -118,12 +117,12 @@ def places(first: int, items: int) -> dict[str, Any]:
 
 
 def entering(first: int, items: int) -> list[EnterItem]:
-    """The same, as items."""
+    """Returns the same as items."""
     return [EnterItem(ROOM, first + i, place) for i, place in enumerate(ids("place", first, items))]
 
 
 async def hold(connection: Connection, first: int, items: int) -> Any:
-    """Places hold a free seat each."""
+    """Each place holds an available seat."""
     return await reservations.hold(
         connection,
         **places(first, items),
@@ -140,7 +139,7 @@ async def hold(connection: Connection, first: int, items: int) -> Any:
 
 
 async def hold_best(connection: Connection, items: int) -> Any:
-    """Places hold the best seat of a show each, behind rows that are sold."""
+    """Each place holds the best seat of a show, behind sold rows."""
     return await reservations.hold_best(
         connection,
         **places(19_501, items),
@@ -157,7 +156,7 @@ async def hold_best(connection: Connection, items: int) -> Any:
 
 
 async def charge(connection: Connection, first: int, items: int) -> Any:
-    """Places charge their wallets."""
+    """Each place charges its wallet."""
     return await wallet.charge(
         connection,
         [
@@ -168,7 +167,7 @@ async def charge(connection: Connection, first: int, items: int) -> Any:
 
 
 async def pay(connection: Connection, items: int) -> Any:
-    """Places pay for the seats that they hold."""
+    """Each place pays for the seats that it holds."""
     concert_id = an_id("concert", 1)
     return await payments.pay(
         connection,
@@ -183,7 +182,7 @@ async def pay(connection: Connection, items: int) -> Any:
 
 
 async def follow(connection: Connection, items: int) -> Any:
-    """Places look at a show that has as many changes, and one more that was still running."""
+    """Each place reads a show with as many changes, and one more that was uncommitted."""
     return await seat_maps.follow_seats(
         connection,
         [ReadingPlace(ROOM, one.number, one.place_id) for one in entering(19_501, items)],
@@ -196,35 +195,35 @@ async def follow(connection: Connection, items: int) -> Any:
 
 
 async def cancel(connection: Connection, items: int) -> Any:
-    """A sold show is cancelled, and the first of its buyers are refunded."""
+    """Cancels a sold show and refunds the first of its buyers."""
     await payments.cancel_show(connection, show_id=an_id("show", 1))
     return (await payments.cancel_step(connection, show_id=an_id("show", 1), limit=items)).state
 
 
 async def admit(connection: Connection, **bounds: Any) -> Any:
-    """Whoever may come in is called."""
+    """Admits the users whom the policy allows."""
     return await rooms.admit(connection, room_id=ROOM, policy_version=1, tidy=True, **bounds)
 
 
 async def prune_holds(connection: Connection, items: int) -> bool:
-    """Whether some of the next reservations are dropped, of which a third can be."""
+    """Returns whether some of the next reservations are pruned, of which a third can be."""
     await connection.execute("UPDATE waiting_room SET pruned_to = serving * 0.85")
     row = await pruning.prune_holds(connection, after=UUID(int=0), before=LATER, limit=items + 50)
     return row is not None and bool(row["dropped"])
 
 
 async def plain_join(connection: Connection, items: int) -> Any:
-    """An update as it must not be: see ``PLAIN_JOIN``."""
+    """An update with the wrong join order: see ``PLAIN_JOIN``."""
     numbers = list(range(1, items + 1))
     return await connection.fetchval("SELECT plain_join($1, $2)", [ROOM] * items, numbers)
 
 
 class Hot(NamedTuple):
-    """A hot statement: what it answers on the grown tables, and how much of one it may read."""
+    """A hot statement: its result on the grown tables, and how much it may read of a table."""
 
     call: Call
     outcome: object
-    """The first row's, where rows have one; else the value, or how many rows (``ITEMS``: all)."""
+    """The first row's, if rows have one; else the value, or the count of rows (``ITEMS``: all)."""
     rows: int | None = None
     """At most, of any one table; by default a few for each item."""
     most: int = BATCH
@@ -232,7 +231,7 @@ class Hot(NamedTuple):
 
 
 ITEMS = object()
-"""As many as were asked for."""
+"""As many as requested."""
 SOMETHING = object()
 """Anything."""
 
@@ -290,7 +289,7 @@ FUNCTIONS = {
     "enter, first": Hot(lambda c, n: rooms.enter(c, entering(19_901, n)), "admitted", most=100),
     "leave, waiting": Hot(lambda c, n: reservations.leave(c, **places(30_001, n)), "left"),
     "leave, holding": Hot(lambda c, n: reservations.leave(c, **places(17_001, n)), "left"),
-    # Those who are in are looked through twice: whose time is over, and how many they are.
+    # The admitted places are read twice: for those that have ended, and to count them.
     "admit, cap": Hot(
         lambda c, _: admit(c, cap=3_100, rate=None, rate_seconds=None), "done", 2 * 3_000 + 3 * 100
     ),
@@ -299,7 +298,7 @@ FUNCTIONS = {
     ),
     "hold": Hot(lambda c, n: hold(c, 19_501, n), "held"),
     "hold, first": Hot(lambda c, n: hold(c, 19_901, n), "held", most=100),
-    # Beside what a hold reads: a part of a row, and as much again for what the others take.
+    # Beside what a hold reads: a part of a row, and as much again for seats taken by others.
     "hold, best": Hot(hold_best, "held", ROWS_AN_ITEM * BATCH, most=400),
     "release": Hot(
         lambda c, n: reservations.release(
@@ -321,7 +320,7 @@ FUNCTIONS = {
         ),
         "refunded",
     ),
-    # Once through the show's tickets and through all holds, to let go those of the show.
+    # Once through the show's tickets and once through all holds, to release those of the show.
     "cancel": Hot(cancel, "running", 2_600 + ROWS_AN_ITEM * BATCH),
     "check in": Hot(
         lambda c, n: tickets.check_in(
@@ -339,7 +338,7 @@ FUNCTIONS = {
     "sweep": Hot(
         lambda c, _: erasing.sweep(c, room_id=ROOM, user_id=an_id("user", 17_001)), False, 2
     ),
-    # Found, locked and dropped. It goes on from where it was, in lines of any length.
+    # Found, locked and deleted. It continues from its last position, in lines of any length.
     "prune places": Hot(
         lambda c, n: pruning.prune_places(c, room_id=ROOM, before=LATER, limit=n), ITEMS
     ),
@@ -358,12 +357,12 @@ QUERIES = {
         None,
     ),
     "stock of concerts": Hot(lambda c, _: snapshot_queries.queries.stock_of_concerts(c), 1, 2_600),
-    # Once over the holds that are not swept yet, however many shows.
+    # Once through the holds that are not swept yet, for any number of shows.
     "stock of shows": Hot(
         lambda c, n: concerts.stock_of_shows(c, show_ids=ids("show", 1, n)), ITEMS, 2_600, most=50
     ),
     "seats of a show": Hot(
-        # Once for the states, once for the holds that run, once for the log.
+        # Once for the states, once for the active holds, once for the log.
         lambda c, _: seat_maps.seats_of_show(
             c, show_id=an_id("show", 20), kept_seconds=600.0, most=1_000
         ),
@@ -421,7 +420,7 @@ QUERIES = {
 
 
 class Seen(NamedTuple):
-    """What a statement answered, and what it read: tables read through, rows by table."""
+    """The result of a statement, and what it read: tables with a full scan, rows by table."""
 
     outcome: object
     read_through: set[str]
@@ -433,7 +432,7 @@ STATES = ["cached while empty", "never analysed", "analysed"]
 in_each_state = pytest.mark.parametrize(
     "grown", [*STATES, ANALYSED_EMPTY], indirect=True, scope="module"
 )
-# Plain queries aren't pinned: such a plan lasts until autovacuum has analysed the grown table.
+# Plain queries have no settings: such a plan lasts until autovacuum analyses the grown table.
 in_states_of_queries = pytest.mark.parametrize("grown", STATES, indirect=True, scope="module")
 
 
@@ -447,10 +446,10 @@ async def grown(
         owner = await asyncpg.connect(database.owner_url)
         app = await asyncpg.connect(database.app_url, server_settings=SERVER_SETTINGS)
         try:
-            # Else the server analyses the tables at a moment of its own choice.
+            # Otherwise the server analyses the tables at a time of its own choice.
             for table in TABLES:
                 await owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-            # The first use of pg_temp makes a schema, which would end all cached plans.
+            # The first use of pg_temp creates a schema, which would invalidate all cached plans.
             await owner.execute("CREATE TEMP TABLE first_use ()")
             await owner.execute(PLAIN_JOIN)
             if state == ANALYSED_EMPTY:
@@ -458,8 +457,8 @@ async def grown(
             if state.startswith("cached"):
                 for _ in range(CALLS_UNTIL_CACHED):
                     for hot in (FUNCTIONS | QUERIES).values():
-                        await _look(app, hot.call, 1)
-                await _look(app, plain_join, 1)
+                        await _measure(app, hot.call, 1)
+                await _measure(app, plain_join, 1)
             await owner.execute(GROWN)
             if state == "analysed":
                 await owner.execute("ANALYZE")
@@ -472,23 +471,23 @@ async def grown(
 @in_each_state
 @pytest.mark.parametrize("batch", [1, BATCH])
 @pytest.mark.parametrize("name", FUNCTIONS)
-async def test_a_hot_function_reads_little(grown: Connection, name: str, batch: int) -> None:
-    """No table is read through, and of none are more rows read than the items ask for."""
+async def test_hot_function_reads_few_rows(grown: Connection, name: str, batch: int) -> None:
+    """No full scan, and no more rows of any table than the items need."""
     await _check(grown, FUNCTIONS[name], batch)
 
 
 @in_states_of_queries
 @pytest.mark.parametrize("batch", [1, BATCH])
 @pytest.mark.parametrize("name", QUERIES)
-async def test_a_hot_query_reads_little(grown: Connection, name: str, batch: int) -> None:
-    """The same of the plain queries."""
+async def test_hot_query_reads_few_rows(grown: Connection, name: str, batch: int) -> None:
+    """The same for plain queries."""
     await _check(grown, QUERIES[name], batch)
 
 
 async def _check(grown: Connection, hot: Hot, batch: int) -> None:
     items = min(batch, hot.most)
     rows = ROWS_AN_ITEM * items if hot.rows is None else hot.rows
-    seen = await _look(grown, hot.call, items)
+    seen = await _measure(grown, hot.call, items)
     if hot.outcome is not SOMETHING:
         assert seen.outcome == (items if hot.outcome is ITEMS else hot.outcome)
     assert seen.read_through == set()
@@ -496,38 +495,38 @@ async def _check(grown: Connection, hot: Hot, batch: int) -> None:
 
 
 @pytest.mark.parametrize("items", [1, BATCH])
-async def test_on_empty_tables_nothing_is_read_through(database: Database, items: int) -> None:
-    """The functions look up by index from the first call on."""
+async def test_functions_on_empty_tables_use_an_index(database: Database, items: int) -> None:
+    """The functions use an index from the first call on."""
     app = await asyncpg.connect(database.app_url, server_settings=SERVER_SETTINGS)
     try:
-        seen = {name: await _look(app, hot.call, items) for name, hot in FUNCTIONS.items()}
+        seen = {name: await _measure(app, hot.call, items) for name, hot in FUNCTIONS.items()}
     finally:
         await app.close()
-    assert {name: look.read_through for name, look in seen.items() if look.read_through} == {}
+    assert {name: one.read_through for name, one in seen.items() if one.read_through} == {}
 
 
 @in_each_state
-async def test_the_measure_sees_a_table_that_is_read_through(grown: Connection) -> None:
-    """The control: without an index to use, the same counting finds the scan and its rows."""
-    seen = await _look(
+async def test_control_full_scan_is_counted(grown: Connection) -> None:
+    """Control: without a usable index, the same counting finds the scan and its rows."""
+    seen = await _measure(
         grown, lambda c, _: c.fetch("SELECT count(*) FROM place WHERE reason = 'paid'"), 1
     )
     assert (seen.read_through, seen.rows["place"]) == ({"place"}, 50_000)
 
 
 @in_each_state
-async def test_the_measure_sees_a_plan_of_an_empty_table(
+async def test_control_plan_of_an_empty_table_is_counted(
     grown: Connection, request: pytest.FixtureRequest
 ) -> None:
-    """The control: a plain join, planned for a table of no rows, reads the whole line for one."""
+    """Control: a plain join, planned for an empty table, reads the whole line for one row."""
     state = request.node.callspec.params["grown"]
-    seen = await _look(grown, plain_join, 1)
+    seen = await _measure(grown, plain_join, 1)
     assert seen.read_through == set()
     assert seen.rows["place"] == (50_000 if state == ANALYSED_EMPTY else 1)
 
 
-async def _look(connection: Connection, call: Call, items: int) -> Seen:
-    """What a call with so many items reads; then it is undone."""
+async def _measure(connection: Connection, call: Call, items: int) -> Seen:
+    """Returns what a call with ``items`` items reads; the call is rolled back."""
     transaction = connection.transaction()
     await transaction.start()
     try:

@@ -1,4 +1,4 @@
-"""The types that Python declares for each statement are those that PostgreSQL gives it."""
+"""The types that Python declares for each statement are those of PostgreSQL."""
 
 import importlib
 import sys
@@ -67,7 +67,7 @@ async def connection(template: Database) -> AsyncIterator["asyncpg.Connection[An
     await opened.close()
 
 
-def test_every_file_of_queries_is_declared() -> None:
+def test_every_query_file_has_a_protocol() -> None:
     """Each SQL file has a protocol beside it."""
     assert {protocol.__module__ for protocol in BOUND} >= set(MODULES)
 
@@ -107,7 +107,7 @@ async def test_types_match_the_statement(
 async def described(
     connection: "asyncpg.Connection[Any]", types: Iterable[asyncpg.Type]
 ) -> list[Type]:
-    """Returns what PostgreSQL says of types."""
+    """Returns PostgreSQL's descriptions of types."""
     labels = {
         row["name"]: tuple(row["labels"])
         for row in await connection.fetch(
@@ -120,7 +120,7 @@ async def described(
 
 
 def accepts(kind: Any, found: Type) -> bool:
-    """Returns whether a Python type is the one that asyncpg gives and takes for a type."""
+    """Returns whether a Python type is the one that asyncpg uses for a type."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return accepts(arguments[0], found)
@@ -217,7 +217,7 @@ def bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 async def test_results_have_the_declared_shape(
     connection: "asyncpg.Connection[Any]", bound: Callable[..., Any]
 ) -> None:
-    """Rows, one row, perhaps one, pages, a column, a value, nothing; a batch as arrays."""
+    """Rows, one row, an optional row, pages, a column, a value, no result; a batch as arrays."""
     module, queries = bound(SHAPES, PROTOCOL)
     line, thing = module.Line, module.Thing
     assert await queries.rows(connection, last=2, text="a") == [line(1, "a"), line(2, "a")]
@@ -247,10 +247,10 @@ async def test_results_have_the_declared_shape(
         ("SELECT k.number + a.number", "SELECT :add::int + k.number", "batch declares"),
     ],
 )
-def test_a_protocol_that_differs_from_its_file_is_refused(
+def test_protocol_that_differs_from_its_file_is_refused(
     bound: Callable[..., Any], old: str, new: str, message: str
 ) -> None:
-    """A missing statement, another parameter, items that don't come first."""
+    """A missing statement, a different parameter, items that aren't the first parameter."""
     with pytest.raises(TypeError, match=message):
         bound(SHAPES.replace(old, new), PROTOCOL)
 
@@ -266,6 +266,6 @@ def test_a_protocol_that_differs_from_its_file_is_refused(
         (int | str, Type("int8", False, ())),
     ],
 )
-def test_a_wrong_type_is_found(kind: Any, found: Type) -> None:
-    """The control: types that asyncpg would not give."""
+def test_control_wrong_type_is_found(kind: Any, found: Type) -> None:
+    """Control: types that asyncpg would not return."""
     assert not accepts(kind, found)

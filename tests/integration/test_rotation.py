@@ -1,4 +1,4 @@
-"""Rotation of the keys of queue tokens while processes sign and read them."""
+"""Rotation of the keys of queue tokens while processes sign and verify them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,19 +24,19 @@ PLACE = PlaceRef(UUID(int=1), UUID(int=2), 1, 7, UUID(int=3), datetime(2026, 5, 
 
 @pytest.fixture
 async def pair(database: Database) -> AsyncIterator[tuple[Services, Services]]:
-    """Two processes, whose rings are read when a test says so."""
+    """Two processes, whose key rings are read when a test says so."""
     async with services_on(database) as one, services_on(database) as other:
         yield one, other
 
 
 def token_of(services: Services) -> bytes:
-    """A token that a process signs now."""
+    """Returns a token that a process signs now."""
     return services.signer.sign(PLACE).encode()
 
 
 @asynccontextmanager
 async def refreshing(*signers: TokenSigner) -> AsyncIterator[None]:
-    """Reads the rings again and again, as the upkeep does but ten times as often."""
+    """Reads the rings repeatedly, as the upkeep does but ten times as often."""
 
     async def refresh() -> None:
         while True:
@@ -50,8 +50,8 @@ async def refreshing(*signers: TokenSigner) -> AsyncIterator[None]:
         task.cancel()
 
 
-async def test_no_live_token_is_refused_during_a_rotation(pair: tuple[Services, Services]) -> None:
-    """Two processes sign without a pause and read each other's tokens, old ones and new ones."""
+async def test_live_tokens_are_accepted_during_a_rotation(pair: tuple[Services, Services]) -> None:
+    """Two processes sign without a pause and verify each other's tokens, old and new ones."""
     one, other = pair
     first = token_of(one)
     lead_seconds = ring.REFRESH_SECONDS / 2
@@ -63,18 +63,18 @@ async def test_no_live_token_is_refused_during_a_rotation(pair: tuple[Services, 
             for signing, reading in ((one, other), (other, one)):
                 token = token_of(signing)
                 tokens.add(token)
-                # Without a look at the database: the process knows the key by then.
+                # Without a query: the process has read the key by then.
                 assert reading.signer.verify(token) == PLACE
                 assert reading.signer.verify(first) == PLACE
                 reads += 1
             await asyncio.sleep(0.001)
-    assert len(tokens) == 2  # one a key: the same claims, signed twice
+    assert len(tokens) == 2  # one for each key: the same claims, signed twice
 
 
-async def test_control_a_key_that_signs_at_once_is_unknown(
+async def test_control_key_that_signs_at_once_is_unknown(
     pair: tuple[Services, Services],
 ) -> None:
-    """Without the lead, a process that has just read its ring can't read the other's tokens."""
+    """Without the lead time, a process that has just read its ring refuses the new tokens."""
     one, other = pair
     await rotate(one.pool, PURPOSE, new_key(), lead_seconds=0)
     await one.signer.refresh()
@@ -84,20 +84,20 @@ async def test_control_a_key_that_signs_at_once_is_unknown(
         await other.signer.read(token_of(one))
 
 
-async def test_an_unknown_key_is_looked_for(
+async def test_unknown_key_is_read_from_the_database(
     pair: tuple[Services, Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that has missed a rotation asks the database, and then knows."""
+    """A process that has missed a rotation reads the ring again, and then accepts the token."""
     one, other = pair
     await rotate(one.pool, PURPOSE, new_key(), lead_seconds=0)
     await one.signer.refresh()
-    monkeypatch.setattr(ring, "REFRESH_SECONDS", 0.0)  # its last look is long ago
+    monkeypatch.setattr(ring, "REFRESH_SECONDS", 0.0)  # its last read is long ago
     assert await other.signer.read(token_of(one)) == PLACE
     assert other.signer.verify(token_of(one)) == PLACE
 
 
-async def test_a_retired_key_is_forgotten(pair: tuple[Services, Services]) -> None:
-    """What was verified before is refused after the next look at the ring; other tokens aren't."""
+async def test_retired_key_is_refused_after_a_read(pair: tuple[Services, Services]) -> None:
+    """After the next read of the ring its tokens are refused; other tokens aren't."""
     one, other = pair
     old = token_of(one)
     assert other.signer.verify(old) == PLACE
@@ -107,7 +107,7 @@ async def test_a_retired_key_is_forgotten(pair: tuple[Services, Services]) -> No
     await rotate(one.pool, PURPOSE, new_key(), lead_seconds=0)
     await one.signer.refresh()
     await retire_key(one.pool, key.key_id)
-    assert other.signer.verify(old) == PLACE  # the control: it is remembered
+    assert other.signer.verify(old) == PLACE  # the control: it is cached
     await other.signer.refresh()
     with pytest.raises(CredentialInvalid):
         await other.signer.read(old)
@@ -116,8 +116,8 @@ async def test_a_retired_key_is_forgotten(pair: tuple[Services, Services]) -> No
         await retire_key(one.pool, "0" * 8)
 
 
-async def test_a_rotation_asked_again_adds_no_key(pair: tuple[Services, Services]) -> None:
-    """Also by another process at the same moment; another purpose with its key is refused."""
+async def test_repeated_rotation_adds_no_key(pair: tuple[Services, Services]) -> None:
+    """Also in another process concurrently; another purpose with its key is refused."""
     found = await asyncio.gather(
         *(rotate_key(services.pool, "token", "key") for services in pair for _ in range(4))
     )
@@ -130,8 +130,8 @@ async def test_a_rotation_asked_again_adds_no_key(pair: tuple[Services, Services
     assert other.key_id != found[0][0].key_id
 
 
-async def test_old_keys_end_by_themselves(database: Database) -> None:
-    """So long after their successor took over, not before; the one that signs never does."""
+async def test_old_keys_are_retired_automatically(database: Database) -> None:
+    """After the retention following their replacement, not before; never the signing key."""
     async with services_on(database, token_key_overlap_seconds=60) as services:
         await rotate_key(services.pool, "token")
         await pass_time(database, 30)

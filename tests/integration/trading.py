@@ -1,4 +1,4 @@
-"""Some of everything that can happen to buyers, driven through the services of one process."""
+"""Every kind of event for buyers, driven through the services of one process."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ from tests.buyers import Made, admit_all, join, make_concert, pass_time, service
 
 
 async def trade(database: Database) -> None:
-    """Fills a fresh database: a line with a cap, one with a rate, one drawn by lot, refunds.
+    """Fills a fresh database: a line with a cap, one with a rate, a drawn one, refunds.
 
-    Their rooms are 1 to 4, in this order; room 5 is that of a show which is cancelled.
+    Their waiting rooms are 1 to 4, in this order; room 5 is that of a show which is cancelled.
     """
     async with services_on(database) as services:
         await services.erasures.erase((await services.users.add_guest()).user_id)
@@ -27,7 +27,7 @@ async def trade(database: Database) -> None:
 
 
 async def throng(services: Services, buyers: int) -> None:
-    """Many at once through one capped line: half buy, the others change their minds."""
+    """Many concurrent users of one capped line: half buy, the others leave or release."""
     made = await make_concert(
         services, policy=MaxActivePolicy(max_active=8), seats=buyers, hold_seconds=1
     )
@@ -58,7 +58,7 @@ async def _release(services: Services, made: Made, seat: int) -> None:
 
 
 async def _leave(services: Services, made: Made, seat: int) -> None:
-    """Every second of these leaves at once, the others with a seat in their hands."""
+    """Every second of these leaves at once, the others with a seat held."""
     if seat % 8 == 0:
         await services.reservations.leave(await join(services, made.concert_id))
         return
@@ -68,7 +68,7 @@ async def _leave(services: Services, made: Made, seat: int) -> None:
 
 
 async def _trade_capped(services: Services, database: Database) -> None:
-    """Buys, releases, leaves waiting and called, expires, comes back, changes the cap."""
+    """Buys, releases, leaves while waiting and admitted, expires, joins again, changes the cap."""
     made = await make_concert(
         services, policy=MaxActivePolicy(max_active=2), shows=2, hold_seconds=60
     )
@@ -100,7 +100,7 @@ async def _trade_capped(services: Services, database: Database) -> None:
 
 
 async def _trade_paced(services: Services, database: Database) -> None:
-    """Two of three are called, five seconds apart, and buy; one sale is folded into the stock."""
+    """Two of three are admitted, five seconds apart, and buy; one sale is folded into the stock."""
     made = await make_concert(services, policy=RatePolicy(admit=2, every_seconds=10))
     buyers = [await join(services, made.concert_id) for _ in range(3)]
     for seat, place in enumerate(buyers[:2], start=1):
@@ -114,9 +114,9 @@ async def _trade_paced(services: Services, database: Database) -> None:
 
 
 async def _trade_drawn(services: Services, database: Database) -> None:
-    """Twelve are drawn, of whom one has left, and one comes later; three are called.
+    """Twelve are drawn, of whom one has left, and one joins later; three are admitted.
 
-    So many that two seeds never give one order by chance.
+    As many that two seeds never give the same order by chance.
     """
     opens_at = datetime.now(UTC) + timedelta(seconds=3)
     made = await make_concert(
@@ -132,7 +132,7 @@ async def _trade_drawn(services: Services, database: Database) -> None:
 
 
 async def _trade_refunded(services: Services) -> None:
-    """One buys two seats and gives them back; another buys one of them; both stay."""
+    """A user buys two seats and refunds them; another buys one of them; both stay."""
     made = await make_concert(services)
     for seats in ([1, 2], [1]):
         place = await _called(services, made)
@@ -144,7 +144,7 @@ async def _trade_refunded(services: Services) -> None:
 
 
 async def _trade_cancelled(services: Services) -> None:
-    """One has bought and one holds seats of a show when it is cancelled."""
+    """A show is cancelled while a user has a ticket and another one a hold."""
     made = await make_concert(services)
     await _buy(services, made, 1)
     holder = await _called(services, made)
