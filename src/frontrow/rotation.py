@@ -11,9 +11,10 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from frontrow.db.queries import Database
 from frontrow.errors import KeyInUse, NotFound
 from frontrow.ids import OPERATOR, write_id
-from frontrow.keys.ring import REFRESH_SECONDS, Database, NewKey, describe, end, rotate
+from frontrow.keys.ring import REFRESH_SECONDS, NewKey, describe, end, rotate
 from frontrow.payments import ticket_signing
 from frontrow.users import challenge
 from frontrow.waiting_room import token
@@ -54,7 +55,7 @@ class KeyState(msgspec.Struct, frozen=True):
 async def key_states(database: Database) -> list[KeyState]:
     """Returns all signing keys by purpose, in the order in which they sign."""
     return [
-        KeyState(row["key_id"], purpose, row["state"], row["signs_at"], row["retired_at"])
+        KeyState(row.key_id, purpose, row.state, row.signs_at, row.retired_at)
         for purpose in _NEW
         for row in await describe(database, purpose)
     ]
@@ -66,7 +67,7 @@ async def ticket_keys(database: Database) -> list[bytes]:
     Retired keys are left out: what they signed is no longer genuine.
     """
     rows = await describe(database, ticket_signing.PURPOSE)
-    return [row["public_key"] for row in rows if row["state"] != "retired"]
+    return [row.public_key for row in rows if row.state != "retired"]
 
 
 async def rotate_key(

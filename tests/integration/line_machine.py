@@ -19,9 +19,9 @@ from hypothesis.stateful import (
 from msgspec.structs import replace
 
 from frontrow.audit import audit
-from frontrow.db.queries import load
 from frontrow.errors import RoomClosed
 from frontrow.ids import PlaceRef
+from frontrow.retention.prune_queries import queries as pruning
 from frontrow.services import Services
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy
@@ -43,8 +43,6 @@ from tests.integration.line_model import (
     Person,
 )
 from tests.integration.steps import only_if
-
-pruning = load("frontrow.retention", "prune_queries.sql")
 
 PRICE = 1_000
 SEATS = 100

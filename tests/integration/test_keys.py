@@ -30,7 +30,7 @@ async def pool(database: Database) -> AsyncIterator[asyncpg.Pool]:
 
 async def states(pool: asyncpg.Pool) -> dict[str, str]:
     """Returns the current state of each key."""
-    return {row["key_id"]: row["state"] for row in await describe(pool, PURPOSE)}
+    return {row.key_id: row.state for row in await describe(pool, PURPOSE)}
 
 
 async def test_concurrent_opens_create_one_key(pool: asyncpg.Pool) -> None:

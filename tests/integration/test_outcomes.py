@@ -25,6 +25,8 @@ SOURCES = """
         AND (prorettype = 'text'::regtype OR proargnames && ARRAY['outcome', 'outcomes'])
 """
 RETURNED = re.compile(r"(?:THEN|ELSE|:=|SELECT(?: \w+,)?)\s+'(\w+)'")
+# A call whose outcomes are not read.
+DROPPED = re.compile(r"PERFORM (?:FROM )?\w+\(")
 # An outcome of a function below which its caller compares with, to answer something else.
 REPLACED = re.compile(r"<> '(\w+)'")
 
@@ -39,7 +41,7 @@ async def sources(template: Database) -> AsyncIterator[dict[str, str]]:
 
 def outcomes_of(name: str, sources: dict[str, str]) -> set[str]:
     """Returns the outcomes that a function can return, by its text and those that it calls."""
-    text = sources[name]
+    text = DROPPED.sub("", sources[name])
     called = {other for other in sources if other != name and re.search(rf"\b{other}\(", text)}
     below = set().union(*(outcomes_of(other, sources) for other in called))
     return set(RETURNED.findall(text)) | (below - set(REPLACED.findall(text)))
@@ -59,7 +61,7 @@ def test_outcomes_are_accepted_or_errors(query: Query) -> None:
     row: Any = row_of(query.result)
     declared = labels_of(get_type_hints(row)["outcome"])
     refused = declared - row.accepted - {"again"}
-    assert row.accepted < declared
+    assert row.accepted <= declared
     assert refused <= REFUSALS.keys()
     columns = {column for outcome in refused for column in REFUSALS[outcome].fields.values()}
     assert {column for column in columns if not hasattr(row, column)} == set()

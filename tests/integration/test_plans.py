@@ -29,6 +29,10 @@ from frontrow.payments.queries import queries as payments
 from frontrow.payments.sales_queries import queries as sales
 from frontrow.payments.ticket_queries import CheckInItem
 from frontrow.payments.ticket_queries import queries as tickets
+from frontrow.retention.erase_queries import queries as erasing
+from frontrow.retention.prune_queries import queries as pruning
+from frontrow.users.queries import SessionItem, SolvedGuestItem
+from frontrow.users.queries import queries as users
 from frontrow.waiting_room import snapshot_queries
 from frontrow.waiting_room.queries import EnterItem, JoinItem, PlaceItem
 from frontrow.waiting_room.queries import queries as rooms
@@ -41,11 +45,9 @@ Connection: TypeAlias = "asyncpg.Connection[Any]"
 Call: TypeAlias = Callable[[Connection, int], Awaitable[Any]]
 
 reservations = load("frontrow.reservations")
-users = load("frontrow.users")
-pruning = load("frontrow.retention", "prune_queries.sql")
-erasing = load("frontrow.retention", "erase_queries.sql")
 
 ROOM = 1
+SOON = datetime.now(UTC) + timedelta(minutes=1)
 LATER = datetime.now(UTC) + timedelta(days=1)
 """After all rows of the test are inserted, however long that takes."""
 BATCH = 500
@@ -209,7 +211,7 @@ async def prune_holds(connection: Connection, items: int) -> bool:
     """Returns whether some of the next reservations are pruned, of which a third can be."""
     await connection.execute("UPDATE waiting_room SET pruned_to = serving * 0.85")
     row = await pruning.prune_holds(connection, after=UUID(int=0), before=LATER, limit=items + 50)
-    return row is not None and bool(row["dropped"])
+    return row.dropped > 0
 
 
 async def plain_join(connection: Connection, items: int) -> Any:
@@ -249,11 +251,7 @@ FUNCTIONS = {
     ),
     "add a guest who solved a challenge": Hot(
         lambda c, n: users.add_solved(
-            c,
-            user_ids=new_ids(n),
-            key_hashes=[each.bytes * 2 for each in new_ids(n)],
-            nonces=[each.bytes for each in new_ids(n)],
-            expires=[datetime.now(UTC) + timedelta(minutes=5)] * n,
+            c, [SolvedGuestItem(uuid4(), uuid4().bytes * 2, uuid4().bytes, SOON) for _ in range(n)]
         ),
         "added",
     ),
@@ -263,10 +261,10 @@ FUNCTIONS = {
     "open sessions": Hot(
         lambda c, n: users.open_sessions(
             c,
-            user_ids=ids("user", 1, n),
-            key_hashes=[each.bytes * 2 for each in new_ids(n)],
-            sign_ins=[each.bytes * 2 for each in new_ids(n)],
-            seconds=[600] * n,
+            [
+                SessionItem(user_id, uuid4().bytes * 2, uuid4().bytes * 2, 600)
+                for user_id in ids("user", 1, n)
+            ],
             most=9,
         ),
         "opened",

@@ -17,13 +17,7 @@ from frontrow.db.queries import BOUND, Query, bind, row_of
 from testkit.database import Database
 
 # Features whose queries aren't typed yet.
-UNTYPED = {
-    "keys",
-    "reservations",
-    "retention",
-    "users",
-    "audit",
-}
+UNTYPED = {"reservations"}
 MODULES = [
     "frontrow." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
     for path in sorted(PACKAGE.rglob("*queries.sql"))

@@ -3,7 +3,6 @@
 import asyncio
 import random
 
-from frontrow.db.queries import load
 from frontrow.errors import CredentialInvalid, TokenFinished
 from frontrow.services import Services
 from testkit.database import Database
@@ -15,8 +14,6 @@ Pair = tuple[Services, Services]
 PRICE = 1_000
 PEOPLE = 200
 AT_ONCE = 8
-
-queries = load("frontrow.retention", "prune_queries.sql")
 
 
 async def _visit(services: Services, made: Made, seat: int) -> None:

@@ -1,12 +1,8 @@
--- The invariants, one query each: how many rows it looked at, how many break it, and up to five of
--- those in words. :now is the instant that all of them judge by; it lies after the snapshot that they
--- read. All are set-based: nothing is looked up row by row.
+-- The invariants, one query each: the numbers of rows that it covers and that violate it, and up to five of
+-- the latter described. :now is the time for all of them; it lies after the snapshot that they read. All are
+-- set-based: nothing is looked up row by row.
 
--- name: instant$
--- The instant to judge by: read when the transaction has its snapshot, so that nothing seen is newer.
-SELECT clock_timestamp();
-
--- name: seat_has_one_holder^
+-- name: seat_has_one_holder
 -- A seat is taken by exactly the one live or paid reservation that lists it, and for as long.
 WITH wanted AS (
     SELECT r.reservation_id, r.show_id, unnest(r.seats) AS number,
@@ -38,7 +34,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: hold_belongs_to_a_session^
+-- name: hold_belongs_to_a_session
 -- A hold is made by a claimed place of its user in its concert's line, and no hold outlives its place.
 WITH seen AS (
     SELECT r.*, p.user_id AS place_user_id, p.state AS place_state, p.claimed_at, p.finished_at,
@@ -65,7 +61,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: hold_closes_in_time^
+-- name: hold_closes_in_time
 -- A hold is paid or released before its end, and expires no earlier than that.
 WITH seen AS (
     SELECT r.reservation_id, r.state, r.created_at, r.held_until,
@@ -81,7 +77,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: session_times_agree^
+-- name: session_times_agree
 -- A place's times follow each other, and a session ends at its own end or with its latest hold.
 WITH seen AS (
     SELECT p.*, greatest(p.session_until, h.held_until) AS until
@@ -108,7 +104,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: amount_is_the_price^
+-- name: amount_is_the_price
 -- A reservation's amount is the sum of its seats' prices.
 WITH seen AS (
     SELECT r.reservation_id, r.amount, cardinality(r.seats) AS seats, sum(s.price) AS price,
@@ -126,7 +122,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: sale_closes_its_reservation^
+-- name: sale_closes_its_reservation
 -- A paid or refunded reservation has one payment, with the same user, show, seats, amount, state and
 -- instant of its end; no other has.
 WITH pair AS (
@@ -152,7 +148,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: sale_has_one_debit^
+-- name: sale_has_one_debit
 -- A payment is one transfer from its user, at its instant.
 WITH pair AS (
     SELECT coalesce(y.payment_id, t.transfer_id) AS payment_id, y.payment_id IS NULL AS unsold,
@@ -173,7 +169,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: refund_gives_back_once^
+-- name: refund_gives_back_once
 -- A refunded payment is one transfer back to its user, of its amount, at its instant; no other is.
 WITH pair AS (
     SELECT coalesce(y.payment_id, t.reference) AS payment_id, y.payment_id IS NULL AS unrefunded,
@@ -195,7 +191,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: refund_frees_its_seats^
+-- name: refund_frees_its_seats
 -- No seat is still taken for a reservation that was refunded.
 WITH bad AS (
     SELECT format('seat %s of show %s: taken for %s, which is refunded', s.number, s.show_id,
@@ -206,7 +202,7 @@ WITH bad AS (
 SELECT (SELECT coalesce(sum(cardinality(seats)), 0) FROM reservation WHERE state = 'refunded') AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: sale_finishes_one_place^
+-- name: sale_finishes_one_place
 -- A payment finishes the place that held its seats, if that is still kept, at its instant; a place
 -- finished as paid has one.
 WITH pair AS (
@@ -236,7 +232,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: sale_gives_its_tickets^
+-- name: sale_gives_its_tickets
 -- A payment has one ticket for each of its seats: valid, or void since it was refunded and with the reason.
 WITH pair AS (
     SELECT y.payment_id, y.state, t.numbers, t.same, t.valid, t.void,
@@ -263,7 +259,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: ticket_fits_its_sale^
+-- name: ticket_fits_its_sale
 -- A valid ticket's seat is sold for its payment; a ticket was let in at most once, in a check-in of its
 -- own, after it was paid and while it was valid.
 WITH seen AS (
@@ -290,7 +286,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: cancelled_show_is_settled^
+-- name: cancelled_show_is_settled
 -- A cancelled show sells nothing, and its refunds are as its progress says: once finished, everybody's.
 WITH seen AS (
     SELECT s.show_id, s.cancelled_at, c.started_at, c.finished_at, c.payments_total,
@@ -338,7 +334,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: balance_is_its_transfers^
+-- name: balance_is_its_transfers
 -- A wallet's balance is the sum of its transfers, entry by entry, gapless, and was never below zero.
 WITH entry AS (
     SELECT user_id, entry, balance, change, created_at,
@@ -370,7 +366,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) + (SELECT count(*) FROM entry) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: money_is_kept^
+-- name: money_is_kept
 -- Money is neither made nor lost: what is in the wallets plus what was sold for is what came in.
 WITH house AS (
     SELECT max(account_id::text) FILTER (WHERE name = 'cash')::uuid AS cash,
@@ -410,7 +406,7 @@ SELECT (SELECT coalesce(sum(transfers), 0)::bigint FROM flow) + (SELECT count(*)
         AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: numbers_are_gapless^
+-- name: numbers_are_gapless
 -- The numbers of a line are 1..issued, each given once; those no longer kept are the first ones.
 WITH gap AS (
     SELECT room_id, number, lag(number, 1, coalesce(pruned_to, 0))
@@ -431,7 +427,7 @@ bad AS (
 SELECT (SELECT count(*) FROM gap) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: numbers_follow_joining^
+-- name: numbers_follow_joining
 -- Who joined earlier has the smaller number.
 WITH pair AS (
     SELECT room_id, number, joined_at,
@@ -446,7 +442,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: user_has_one_live_place^
+-- name: user_has_one_live_place
 -- A user has at most one live place in a line at any time, now and before. Of places that are nobody's
 -- any more it isn't known whose they were.
 WITH pair AS (
@@ -463,7 +459,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: admission_follows_order^
+-- name: admission_follows_order
 -- People are called strictly in serving order (by number, or as drawn): nobody is passed over who has
 -- not left, nobody jumps ahead. The Kendall tau distance between places and calls is 0.
 WITH seen AS (
@@ -487,7 +483,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: admission_is_logged_once^
+-- name: admission_is_logged_once
 -- The admissions written down are those of the places: the same people at the same times, each once.
 -- Of those no longer kept it is known how many there were.
 WITH logged AS (
@@ -534,7 +530,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: draw_follows_its_rule^
+-- name: draw_follows_its_rule
 -- Of a line that was drawn, the commitment is that of the seed, the digest that of the entrants (as long
 -- as all are kept), and the positions follow from both; one that was not has no positions.
 WITH seen AS (
@@ -580,7 +576,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) + (SELECT count(*) FROM ruled) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: policy_in_force^
+-- name: policy_in_force
 -- Every admission was made under the policy then in force; a line's policy is its latest one.
 WITH change AS (
     SELECT room_id, policy_version, policy, changed_at, row_number() OVER line AS place,
@@ -607,7 +603,7 @@ bad AS (
 SELECT (SELECT count(*) FROM admission) + (SELECT count(*) FROM change) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: cap_is_kept^
+-- name: cap_is_kept
 -- Right after each admission, called and unfinished were no more than it counted, and than the cap;
 -- the cap was the policy's, or between an adaptive policy's bounds.
 WITH event AS (
@@ -640,7 +636,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: rate_is_kept^
+-- name: rate_is_kept
 -- No window of a rate policy's length that ends with an admission under it holds more than it allows.
 WITH policy AS (
     SELECT room_id, policy_version, (policy ->> 'admit')::int AS admit,
@@ -676,7 +672,7 @@ bad AS (
 SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: leavers_are_counted^
+-- name: leavers_are_counted
 -- Those who left a line while waiting are numbered 1..left_count; those of them whom the line has gone
 -- past are left_passed. Whoever is no longer kept had either been called or left and been passed.
 WITH line AS (
@@ -702,7 +698,7 @@ bad AS (
 SELECT (SELECT coalesce(sum(leavers), 0)::bigint FROM line) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: stock_counts_sales^
+-- name: stock_counts_sales
 -- What the stock says was sold, and for how much, is what the seats and the payments say.
 WITH pair AS (
     SELECT s.show_id, t.sold + coalesce(d.seats, 0) AS counted, coalesce(e.seats, 0) AS sold,
@@ -727,7 +723,7 @@ bad AS (
 SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: show_has_its_seats^
+-- name: show_has_its_seats
 -- A show has the seats 1..seats_total, none of them cheaper than its lowest price.
 WITH seen AS (
     SELECT s.show_id, s.seats_total, s.price_from, coalesce(e.seats, 0) AS seats, e.first, e.last,
@@ -748,7 +744,7 @@ bad AS (
 SELECT (SELECT coalesce(sum(seats), 0)::bigint FROM seen) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: erased_user_is_gone^
+-- name: erased_user_is_gone
 -- A user who was erased, a minute ago or more, has no live key, place or hold.
 WITH gone AS (
     SELECT user_id FROM erasure WHERE erased_at < :now::timestamptz - interval '1 minute'
@@ -768,7 +764,7 @@ bad AS (
 SELECT (SELECT count(*) FROM gone) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: seats_fit_their_sections^
+-- name: seats_fit_their_sections
 -- A show's sections cover its numbers, each once, and a seat has the name and the price of its section.
 WITH numbered AS (
     SELECT c.show_id, c.name, c.price, generate_series(c.first_number, c.last_number) AS number
@@ -788,7 +784,7 @@ bad AS (
 SELECT (SELECT count(*) FROM numbered) AS checked, (SELECT count(*) FROM bad) AS violations,
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
--- name: references_exist^
+-- name: references_exist
 -- Whatever a row names exists: what foreign keys would check on the tables that have none.
 WITH bad AS (
     SELECT format('place %s of room %s: no such room', number, room_id) AS what FROM place AS p

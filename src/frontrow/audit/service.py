@@ -1,7 +1,7 @@
-"""Runs the audit: each invariant is one query of ``queries.sql``, all of them read one snapshot.
+"""Runs the audit: each invariant is one query of ``queries.sql``, and all read one snapshot.
 
-A server may go on selling meanwhile: the snapshot is consistent, and what the queries judge by time
-they judge by one instant, read right after the snapshot was taken. The transaction can't write.
+A server may go on selling meanwhile: the snapshot is consistent, and all queries use one time, read
+right after the snapshot was taken. The transaction can't write.
 """
 
 from typing import Any
@@ -9,10 +9,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from frontrow.audit.queries import CheckRow, checks
 from frontrow.db.connect import connect
-from frontrow.db.queries import load
-
-_queries = load("frontrow.audit")
 
 INVARIANTS = (
     "seat_has_one_holder",
@@ -55,21 +53,21 @@ _LOCAL_SETTINGS = {
     # Sorting a line of a million places in memory.
     "work_mem": "128MB",
     "jit": "off",
-    # Everything is read through: a loop over one table for each row of another, as old statistics
-    # suggest it, would never end.
+    # All tables are read whole: a loop over one for each row of another, which old statistics may
+    # suggest, would never end.
     "enable_nestloop": "off",
 }
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One invariant as it was found.
+    """The result for one invariant.
 
     Args:
         invariant: its stable name.
-        says: what it says, in a sentence.
-        checked: how many rows were looked at.
-        violations: how many of them break it.
-        examples: up to five of those, for a reader.
+        says: the invariant in a sentence.
+        checked: the number of rows that it covers.
+        violations: the number of rows that violate it.
+        examples: up to five of these, described.
     """
 
     invariant: str
@@ -107,13 +105,12 @@ async def audit(connection: "asyncpg.Connection[Any]") -> list[Finding]:
 
 
 async def _findings(connection: "asyncpg.Connection[Any]") -> list[Finding]:
-    now = await _queries.instant(connection)
+    # The transaction has its snapshot by now, so nothing in it is newer.
+    now = await connection.fetchval("SELECT clock_timestamp()")
     return [await _check(connection, name, now) for name in INVARIANTS]
 
 
 async def _check(connection: "asyncpg.Connection[Any]", invariant: str, now: object) -> Finding:
-    query = getattr(_queries, invariant)
-    row = await query(connection, now=now)
-    return Finding(
-        invariant, query.__doc__, row["checked"], row["violations"], list(row["examples"])
-    )
+    check = checks[invariant]
+    row: CheckRow = await check.run(connection, now=now)
+    return Finding(invariant, check.summary, row.checked, row.violations, row.examples)

@@ -27,6 +27,7 @@ REFUSALS: Mapping[str, Refusal] = {
     for refusal in (
         Refusal(errors.AlreadyCheckedIn, {"checked_in_at": "checked_in_at", "gate": "gate"}),
         Refusal(errors.AmountMismatch, {"expected": "expected"}),
+        Refusal(errors.BalanceRemains, {"balance": "balance"}),
         Refusal(errors.CredentialInvalid),
         Refusal(errors.HoldExpired),
         Refusal(errors.IdempotencyKeyReused),
@@ -34,6 +35,7 @@ REFUSALS: Mapping[str, Refusal] = {
             errors.InsufficientBalance,
             {"balance": "balance", "amount": "expected", "shortfall": "shortfall"},
         ),
+        Refusal(errors.KeyLimit, {"limit": "limit"}),
         Refusal(errors.NotAdmitted),
         Refusal(errors.NotAllowed),
         Refusal(errors.NotFound),

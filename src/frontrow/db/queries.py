@@ -6,7 +6,7 @@ of the prepared statements, so nothing is checked at run time (docs/design/adr/0
 """
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from itertools import repeat, starmap
 from types import SimpleNamespace
@@ -56,6 +56,13 @@ class Query(NamedTuple):
     """What the method returns."""
 
 
+class AlikeQuery(NamedTuple):
+    """A query of ``bind_alike``: the comment above it, and what runs it."""
+
+    summary: str
+    run: Callable[..., Any]
+
+
 BOUND: dict[type, list[Query]] = {}
 """The queries of each protocol, for the test of the types."""
 
@@ -85,6 +92,22 @@ def bind(protocol: type[_Queries]) -> _Queries:
     queries = [_declared(name, statements[name], method) for name, method in methods.items()]
     BOUND[protocol] = queries
     return cast("_Queries", SimpleNamespace(**{query.name: _method(query) for query in queries}))
+
+
+def bind_alike(row: type[msgspec.Struct], types: Mapping[str, Any]) -> dict[str, AlikeQuery]:
+    """Returns the queries, by name, of a file of statements that all return one such row.
+
+    Args:
+        row: the row; the SQL file is the one beside its module.
+        types: the types of the parameters; a statement may lack some.
+    """
+    package, _, module = row.__module__.rpartition(".")
+    queries = [
+        Query(name, statement, None, {p: types[p] for p in statement.parameters}, row)
+        for name, statement in read_statements(package, f"{module}.sql").items()
+    ]
+    BOUND[row] = queries
+    return {query.name: AlikeQuery(query.statement.summary, _method(query)) for query in queries}
 
 
 def read_statements(package: str, file: str) -> dict[str, Statement]:

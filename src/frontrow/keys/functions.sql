@@ -1,5 +1,5 @@
--- The keys that sign. A key signs from its signs_at on, until a later one of its purpose does; what it
--- has signed is accepted until it is retired. Only the time tells: nothing needs to run for it.
+-- The signing keys. A key signs from its signs_at on, until a later one of its purpose does; what it has
+-- signed is accepted until it is retired. The clock alone decides: nothing has to run for it.
 
 -- The key of a purpose that signs at an instant; NULL if there is none.
 CREATE OR REPLACE FUNCTION signing_key_in_use(p_purpose text, p_now timestamptz)
@@ -9,7 +9,7 @@ RETURNS text LANGUAGE sql STABLE AS $$
     ORDER BY k.signs_at DESC, k.key_id DESC LIMIT 1
 $$;
 
--- One change of the keys at a time, whatever their purpose: rows that aren't there can't be locked.
+-- Allows one change of the keys at a time, of any purpose: missing rows can't be locked.
 CREATE OR REPLACE FUNCTION signing_key_lock()
 RETURNS void LANGUAGE sql VOLATILE AS $$
     SELECT pg_advisory_xact_lock(x'4B455953'::int)  -- "KEYS"
@@ -17,8 +17,8 @@ $$;
 
 -- Adds a key that signs p_lead_seconds from now on. With p_first only where its purpose has no key in
 -- use.
--- outcome: added; unneeded (p_first, and there is one); replayed (this very write was done before: the
--- other two tell of the key that it added); idempotency_key_reused (for another purpose).
+-- outcome: added; unneeded (p_first, and there is one); replayed (the key with this write id exists: the
+-- other columns describe it); idempotency_key_reused (for another purpose).
 CREATE OR REPLACE FUNCTION signing_key_add(
     p_write_id uuid, p_purpose text, p_key_id text, p_secret bytea, p_public_key bytea,
     p_lead_seconds double precision, p_first boolean,
@@ -48,8 +48,7 @@ BEGIN
     END IF;
 END $$;
 
--- Ends the keys of a purpose whose successor has signed for p_overlap_seconds or longer. Returns how
--- many.
+-- Retires the keys of a purpose whose successor has signed for p_overlap_seconds or longer. Returns how many.
 CREATE OR REPLACE FUNCTION signing_key_retire_old(p_purpose text, p_overlap_seconds double precision)
 RETURNS int LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -70,8 +69,8 @@ BEGIN
     RETURN ended;
 END $$;
 
--- Ends a key: what it has signed is refused from now on. Returns retired (also where it was already),
--- not_found, or signing: the key that signs now is kept, another one has to take over first.
+-- Retires a key: what it has signed is refused from now on. Returns retired (also for a retired key),
+-- not_found, or signing: the key that signs now stays until another one takes over.
 CREATE OR REPLACE FUNCTION signing_key_retire(p_purpose text, p_key_id text)
 RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

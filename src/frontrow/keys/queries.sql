@@ -1,15 +1,15 @@
--- name: add_key^
+-- name: add_key
 -- Adds a key of a purpose: see the function.
 SELECT outcome, key_id, signs_at FROM signing_key_add(
     :write_id, :purpose, :key_id, :secret, :public_key, :lead_seconds, :first
 );
 
--- name: retire_key$
--- Ends a key: see the function.
+-- name: retire_key
+-- Retires a key: see the function.
 SELECT signing_key_retire(:purpose, :key_id);
 
--- name: retire_old_keys$
--- Ends the keys of a purpose that have had a successor for so long: see the function.
+-- name: retire_old_keys
+-- Retires the keys of a purpose whose successor has signed for long enough: see the function.
 SELECT signing_key_retire_old(:purpose, :overlap_seconds);
 
 -- name: keys_of

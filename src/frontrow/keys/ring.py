@@ -1,9 +1,9 @@
 """A key ring: the keys of one purpose, as one process knows them.
 
-A key is *coming* until its time, then it is the one that is *signing*; once a later one signs, it
-is *accepted*: what it has signed goes on working, until it is *retired*. Each process reads the
-ring again and again (``refresh``), and at once when it meets a key that it doesn't know (``find``).
-A new key is therefore known everywhere before it signs, if it is added with some lead.
+A key is *coming* until its time, then it is *signing*; once a later one signs, it is *accepted*:
+what it has signed stays valid until it is *retired*. Each process reads the ring regularly
+(``refresh``), and at once when it meets an unknown key (``find``). A key that is added with some
+lead is therefore known everywhere before it signs.
 """
 
 import asyncio
@@ -11,21 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from frontrow.db.queries import load
-from frontrow.errors import outcome_error
+from frontrow.db.outcomes import check
+from frontrow.db.queries import Database
 from frontrow.ids import new_id
+from frontrow.keys.queries import AddKeyRow, DescribedKeyRow, queries
 
 REFRESH_SECONDS = 1.0
-"""How often a process reads a ring again, and the shortest time between two looks for a key."""
-
-_queries = load("frontrow.keys")
-
-Database: TypeAlias = "asyncpg.Pool | asyncpg.Connection[Any]"
+"""How often a process reads a ring, and the shortest time between two look-ups of unknown keys."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class NewKey:
 
 @dataclass(frozen=True)
 class SigningKey(NewKey):
-    """A key that signs, has signed, or is going to."""
+    """A key that has signed, signs or will sign."""
 
     signs_at: datetime = field(kw_only=True)
 
@@ -55,13 +52,13 @@ class KeyRing:
         self._purpose = purpose
         self._keys: dict[str, SigningKey] = {}
         self._signing: list[tuple[float, SigningKey]] = []
-        """Which key signs from when on, by the monotonic clock; in that order."""
+        """The keys with the time from which each signs, by the monotonic clock; in that order."""
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
     @property
     def keys(self) -> Mapping[str, SigningKey]:
-        """The keys by their ids: what these have signed is accepted."""
+        """The keys by id: what these have signed is accepted."""
         return self._keys
 
     @property
@@ -72,7 +69,7 @@ class KeyRing:
         return self._signing[0][1]
 
     async def find(self, key_id: str) -> SigningKey | None:
-        """The key of this id, even if it was added just now; ``None`` if it isn't on the ring."""
+        """Returns the key of this id, even if it is new; ``None`` if it isn't on the ring."""
         if key_id not in self._keys:
             async with self._reading:
                 if key_id not in self._keys and monotonic() - self._read_at >= REFRESH_SECONDS:
@@ -80,29 +77,27 @@ class KeyRing:
         return self._keys.get(key_id)
 
     async def refresh(self) -> bool:
-        """Reads the ring. Returns whether other keys are on it than before."""
+        """Reads the ring. Returns whether its keys have changed."""
         async with self._reading:
             return await self._read()
 
     async def _read(self) -> bool:
         started = monotonic()
-        rows = await _queries.keys_of(self._pool, purpose=self._purpose)
+        rows = await queries.keys_of(self._pool, purpose=self._purpose)
         before, self._read_at = self._keys, started
         self._keys = {
-            row["key_id"]: SigningKey(
-                row["key_id"], row["secret"], row["public_key"], signs_at=row["signs_at"]
-            )
+            row.key_id: SigningKey(row.key_id, row.secret, row.public_key, signs_at=row.signs_at)
             for row in rows
         }
         self._signing = [
-            (started + (row["signs_at"] - row["now"]).total_seconds(), self._keys[row["key_id"]])
+            (started + (row.signs_at - row.now).total_seconds(), self._keys[row.key_id])
             for row in rows
         ]
         return self._keys != before
 
 
 async def open_ring(pool: asyncpg.Pool, purpose: str, first: NewKey) -> KeyRing:
-    """The ring of a purpose; the first process to ask puts ``first`` on it, to sign at once."""
+    """Returns the ring of a purpose. On an empty one, ``first`` signs at once."""
     await _add(pool, purpose, first, new_id(), lead_seconds=0, first=True)
     ring = KeyRing(pool, purpose)
     await ring.refresh()
@@ -110,7 +105,7 @@ async def open_ring(pool: asyncpg.Pool, purpose: str, first: NewKey) -> KeyRing:
 
 
 class Rotated(NamedTuple):
-    """The key that a rotation added, and whether it had been added before."""
+    """The key that a rotation added, and whether it is a replay."""
 
     key_id: str
     signs_at: datetime
@@ -128,38 +123,30 @@ async def rotate(
     """Adds a key that takes over in ``lead_seconds``, once for each ``write_id``.
 
     Raises:
-        IdempotencyKeyReused: that id added a key of another purpose.
+        IdempotencyKeyReused: the id belongs to a key of another purpose.
     """
     done = await _add(
         database, purpose, new, write_id or new_id(), lead_seconds=lead_seconds, first=False
     )
-    if done["outcome"] not in ("added", "replayed"):
-        raise outcome_error(done["outcome"], None)
-    return Rotated(done["key_id"], done["signs_at"], done["outcome"] == "replayed")
+    check(done)
+    return Rotated(done.key_id, done.signs_at, done.outcome == "replayed")
 
 
 async def end(
     database: Database, purpose: str, key_id: str
 ) -> Literal["retired", "not_found", "signing"]:
-    """Ends a key: what it has signed is refused from now on. Not the one that signs."""
-    outcome: Literal["retired", "not_found", "signing"] = await _queries.retire_key(
-        database, purpose=purpose, key_id=key_id
-    )
-    return outcome
+    """Retires a key: what it has signed is refused from now on. Keeps the one that signs."""
+    return await queries.retire_key(database, purpose=purpose, key_id=key_id)
 
 
 async def retire_old(database: Database, purpose: str, *, overlap_seconds: float) -> int:
-    """Ends the keys that have had a successor for so long. Returns how many."""
-    ended: int = await _queries.retire_old_keys(
-        database, purpose=purpose, overlap_seconds=overlap_seconds
-    )
-    return ended
+    """Retires the keys whose successor has signed for ``overlap_seconds``. Returns how many."""
+    return await queries.retire_old_keys(database, purpose=purpose, overlap_seconds=overlap_seconds)
 
 
-async def describe(database: Database, purpose: str) -> list[asyncpg.Record]:
-    """All keys of a purpose: key_id, public_key, signs_at, retired_at, state; no secrets."""
-    rows: list[asyncpg.Record] = await _queries.described_keys(database, purpose=purpose)
-    return rows
+async def describe(database: Database, purpose: str) -> list[DescribedKeyRow]:
+    """Returns all keys of a purpose, without their secrets."""
+    return await queries.described_keys(database, purpose=purpose)
 
 
 async def _add(
@@ -170,8 +157,8 @@ async def _add(
     *,
     lead_seconds: float,
     first: bool,
-) -> asyncpg.Record:
-    done: asyncpg.Record = await _queries.add_key(
+) -> AddKeyRow:
+    return await queries.add_key(
         database,
         write_id=write_id,
         purpose=purpose,
@@ -181,4 +168,3 @@ async def _add(
         lead_seconds=lead_seconds,
         first=first,
     )
-    return done

@@ -1,12 +1,12 @@
 -- The erasure of a user's data. Conventions as in waiting_room/functions.sql; the account comes last in
 -- the order of locks, with its keys behind it (users/functions.sql).
 
--- Whose the places and holds of erased users are: nobody's. No account has this id.
+-- The user of the places and holds of erased users. No account has this id.
 CREATE OR REPLACE FUNCTION retention_nobody()
 RETURNS uuid LANGUAGE sql IMMUTABLE
 RETURN '00000000-0000-0000-0000-0000000000ee'::uuid;
 
--- The live places of a user, in order of room.
+-- The unfinished places of a user, by room.
 -- hot
 CREATE OR REPLACE FUNCTION retention_live_places(p_user_id uuid)
 RETURNS TABLE (room_id int, number int, place_id uuid)
@@ -23,10 +23,10 @@ BEGIN
     ORDER BY w.room_id;
 END $$;
 
--- Erases a user: leaves all lines, lets all holds go, revokes all keys; from then on nobody joins as this
--- user (waiting_room_join). A balance is in the way unless p_force. What a purchase is made of stays.
--- outcome: erased (also when it was before); not_found; balance_remains (balance).
--- rooms: where a slot or a place has come free. revoked: the hashes of the keys that ended.
+-- Erases a user: leaves all lines, releases all holds, revokes all keys; from then on nobody can join as this
+-- user (waiting_room_join). A balance prevents it unless p_force. Purchases stay.
+-- outcome: erased (also for an erased user); not_found; balance_remains (balance).
+-- rooms: the lines that the user left. revoked: the hashes of the revoked keys.
 -- hot
 CREATE OR REPLACE FUNCTION retention_erase(
     p_user_id uuid, p_force boolean,
@@ -39,7 +39,7 @@ DECLARE
     number bigint;
 BEGIN
     revoked := '{}';
-    -- Who joins another line meanwhile is taken out of it by retention_sweep.
+    -- retention_sweep ends a place in a line that the user joins meanwhile.
     rooms := ARRAY(SELECT p.room_id FROM retention_live_places(p_user_id) AS p);
     PERFORM FROM (SELECT r FROM unnest(rooms) AS r ORDER BY r) AS k (room_id)
     CROSS JOIN LATERAL (
@@ -74,9 +74,9 @@ BEGIN
     VALUES (p_user_id, clock_timestamp(), number);
 END $$;
 
--- Takes an erased user out of one line. A join that was on its way when the user was erased has committed
--- by the time that the room's lock is had, and whoever joins later sees the erasure: behind this the user
--- has no live place there. Returns whether there was one.
+-- Takes an erased user out of one line. A join that ran during the erasure has committed once the room is
+-- locked, and a later one sees the erasure: after this the user has no unfinished place there. Returns
+-- whether there was one.
 CREATE OR REPLACE FUNCTION retention_sweep(p_room_id int, p_user_id uuid)
 RETURNS boolean LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_bitmapscan = off
@@ -91,15 +91,15 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM FROM reservation_leave(ARRAY[p_room_id], ARRAY[mine.number], ARRAY[mine.place_id]);
-    -- What the user left behind may have been made nobody's before this place was seen.
+    -- The user's places may have been unlinked before this one was ended.
     UPDATE erasure AS e SET unlinked_at = NULL
     WHERE e.user_id = p_user_id AND e.unlinked_at IS NOT NULL;
     RETURN true;
 END $$;
 
--- Makes the places of erased users that ended without a purchase nobody's, with their holds: one pass
--- over the places for up to p_limit users. A user with a place that is still to be finished waits. One at
--- a time: a second one at the same moment does nothing.
+-- Gives the places of erased users that ended without a purchase, and their holds, to retention_nobody: one
+-- pass over the places for up to p_limit users. A user with an unfinished place waits. One call at a time
+-- works: a second one at the same moment does nothing.
 CREATE OR REPLACE FUNCTION retention_unlink(
     p_limit int, OUT users int, OUT places int, OUT reservations int
 )

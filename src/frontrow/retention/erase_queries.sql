@@ -1,4 +1,4 @@
--- name: erase^
+-- name: erase
 -- Erases a user: see the function.
 SELECT outcome, balance, rooms, revoked FROM retention_erase(:user_id, :force);
 
@@ -6,14 +6,14 @@ SELECT outcome, balance, rooms, revoked FROM retention_erase(:user_id, :force);
 -- All lines.
 SELECT room_id FROM waiting_room ORDER BY room_id;
 
--- name: sweep$
+-- name: sweep
 -- Takes an erased user out of one line: see the function.
 SELECT retention_sweep(:room_id, :user_id);
 
--- name: unlink^
--- Makes what erased users left behind nobody's: see the function.
+-- name: unlink
+-- Unlinks what erased users left behind: see the function.
 SELECT users, places, reservations FROM retention_unlink(:limit);
 
--- name: is_unlinked$
--- Whether nothing more is to be done for an erased user.
+-- name: is_unlinked
+-- Whether a user's erasure is complete.
 SELECT unlinked_at IS NOT NULL FROM erasure WHERE user_id = :user_id;

@@ -6,57 +6,46 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from frontrow.db.queries import load
 from frontrow.errors import NotFound
-from frontrow.retention.model import (
-    ExportedKey,
-    ExportedPayment,
-    ExportedPlace,
-    ExportedReservation,
-    ExportedTicket,
-)
-from frontrow.wallet.model import Transfer
+from frontrow.retention.export_queries import queries
 
-_queries = load("frontrow.retention", "export_queries.sql")
 _encode = msgspec.json.Encoder().encode
 
-_PAGE_ROWS = 1_000
-# In the order of UserExport: the lists, the queries of their rows, what these are.
+# The lists of UserExport, in its order, with the queries of their rows.
 _LISTS = (
-    ("user_keys", _queries.keys.sql, ExportedKey),
-    ("places", _queries.places.sql, ExportedPlace),
-    ("reservations", _queries.reservations.sql, ExportedReservation),
-    ("transfers", _queries.transfers.sql, Transfer),
-    ("payments", _queries.payments.sql, ExportedPayment),
-    ("tickets", _queries.tickets.sql, ExportedTicket),
+    ("user_keys", queries.keys),
+    ("places", queries.places),
+    ("reservations", queries.reservations),
+    ("transfers", queries.transfers),
+    ("payments", queries.payments),
+    ("tickets", queries.tickets),
 )
 
 
 async def export_pages(
     connection: asyncpg.Connection, user_id: UUID, *, reader_seconds: float
 ) -> AsyncGenerator[bytes, None]:
-    """Everything stored about a user (``UserExport``), as it is at one moment.
+    """Returns everything stored about a user (``UserExport``), as it is at one moment.
 
     Args:
         connection: in no transaction.
-        user_id: who.
+        user_id: the user.
         reader_seconds: longest wait for the reader of a page.
 
     Raises:
         NotFound: no such user.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await _queries.let_reader_be_slow(connection, limit_ms=f"{reader_seconds * 1000:.0f}")
-        account = await _queries.account(connection, user_id=user_id)
+        await queries.let_reader_be_slow(connection, limit_ms=f"{reader_seconds * 1000:.0f}")
+        account = await queries.account(connection, user_id=user_id)
         if account is None:
             raise NotFound
-        due = _encode(dict(account))[:-1]
-        for name, query, kind in _LISTS:
+        due = _encode(account)[:-1]
+        for name, pages in _LISTS:
             due += f',"{name}":['.encode()
             between = b""
-            rows = await connection.cursor(query, user_id)
-            while page := await rows.fetch(_PAGE_ROWS):
-                yield due + between + b",".join(_encode(kind(**row)) for row in page)
+            async for page in pages(connection, user_id=user_id):
+                yield due + between + b",".join(map(_encode, page))
                 due, between = b"", b","
             due += b"]"
         yield due + b"}"
@@ -65,7 +54,7 @@ async def export_pages(
 async def export_user(
     pool: asyncpg.Pool, user_id: UUID, *, connect_seconds: float, reader_seconds: float
 ) -> AsyncGenerator[bytes, None]:
-    """The same, on a connection of a pool.
+    """Returns the same from a connection of a pool.
 
     Raises:
         NotFound: no such user.

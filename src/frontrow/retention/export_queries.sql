@@ -1,8 +1,8 @@
--- name: let_reader_be_slow$
+-- name: let_reader_be_slow
 -- For this transaction: how long (milliseconds) it may wait for its reader.
 SELECT set_config('idle_in_transaction_session_timeout', :limit_ms, true);
 
--- name: account^
+-- name: account
 -- A user's account.
 SELECT u.user_id, u.created_at, e.erased_at, coalesce(w.balance, 0) AS balance, i.currency
 FROM app_user AS u
@@ -16,27 +16,27 @@ WHERE u.user_id = :user_id;
 SELECT created_at, revoked_at, expires_at FROM user_key WHERE user_id = :user_id ORDER BY created_at;
 
 -- name: places
--- A user's places. There is no index for that: all places are looked at.
-SELECT w.concert_id, p.number, p.state::text, p.reason::text, p.joined_at, p.admitted_at, p.claimed_at,
+-- A user's places. There is no index for that: all places are read.
+SELECT w.concert_id, p.number, p.state, p.reason, p.joined_at, p.admitted_at, p.claimed_at,
     p.expires_at, p.finished_at
 FROM place AS p JOIN waiting_room AS w USING (room_id)
 WHERE p.user_id = :user_id ORDER BY p.joined_at, p.room_id, p.number;
 
 -- name: reservations
--- A user's reservations; likewise.
-SELECT reservation_id, concert_id, show_id, place_number, seats, amount, state::text, created_at,
+-- A user's reservations; all reservations are read.
+SELECT reservation_id, concert_id, show_id, place_number, seats, amount, state, created_at,
     held_until, closed_at
 FROM reservation WHERE user_id = :user_id ORDER BY created_at, reservation_id;
 
 -- name: transfers
 -- A user's transfers, in order.
-SELECT transfer_id, kind::text, amount, balance, reference, created_at FROM transfer
+SELECT transfer_id, kind, amount, balance, reference, created_at FROM transfer
 WHERE user_id = :user_id ORDER BY entry;
 
 -- name: payments
 -- A user's payments, in order.
-SELECT payment_id, reservation_id, concert_id, show_id, seats, amount, balance, state::text, paid_at,
-    refunded_at, refund_reason::text
+SELECT payment_id, reservation_id, concert_id, show_id, seats, amount, balance, state, paid_at,
+    refunded_at, refund_reason
 FROM payment WHERE user_id = :user_id ORDER BY paid_at, payment_id;
 
 -- name: tickets

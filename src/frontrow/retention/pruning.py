@@ -1,7 +1,7 @@
-"""Drops what is long over: finished places, the holds that ended unpaid, and revoked user keys.
+"""Prunes finished places, holds that ended unpaid, and revoked user keys.
 
-Never what the books are made of: transfers, payments, tickets, paid and refunded reservations. Each
-step is a short transaction of its own beside a running server; whoever is interrupted begins again.
+Keeps transfers, payments, tickets, paid and refunded reservations. Each step is a short transaction
+of its own beside running servers; after an interruption, run it again.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,9 @@ import asyncpg
 
 from frontrow.db.connect import EXPECTED, connect, connect_error
 from frontrow.db.pool import SERVER_SETTINGS
-from frontrow.db.queries import load
+from frontrow.retention.prune_queries import queries
 
-_queries = load("frontrow.retention", "prune_queries.sql")
-
-# A line takes nobody while a step drops its places: some ten milliseconds.
+# Nobody can join a line while a step drops its places: some ten milliseconds.
 _STEP = 2_000
 _NONE = UUID(int=0)
 
@@ -25,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 
 class Pruned(NamedTuple):
-    """What was dropped, or could be."""
+    """The numbers of rows that were dropped, or can be."""
 
     places: int
     reservations: int
@@ -33,7 +31,7 @@ class Pruned(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What can be dropped now: ``lines`` has each line's room and how many of its places."""
+    """What can be dropped now; ``lines``: each line's room and the number of its places."""
 
     before: datetime
     lines: list[tuple[int, int]]
@@ -42,7 +40,7 @@ class Plan(NamedTuple):
 
     @property
     def total(self) -> Pruned:
-        """How much that is."""
+        """The numbers of rows."""
         places = sum(places for _, places in self.lines)
         return Pruned(places, self.reservations, self.user_keys)
 
@@ -55,17 +53,17 @@ async def prune(
     progress: Progress = lambda _done, _total: None,
     connect_timeout_seconds: float = 10,
 ) -> Pruned:
-    """Drops everything that was over more than ``older_than_days`` ago.
+    """Drops everything that ended more than ``older_than_days`` ago.
 
     Args:
         database_url: a migrated database, in use or not.
-        older_than_days: at least 1: what is younger may still be asked for again.
+        older_than_days: at least 1: a client may still ask for younger rows.
         dry_run: only counts.
-        progress: told how many rows are dropped, of how many.
+        progress: called with the number of dropped rows, and of all that can go.
         connect_timeout_seconds: longest wait for the database.
 
     Returns:
-        What was dropped; what could be, of a dry run.
+        What was dropped; in a dry run, what can be.
 
     Raises:
         SetupError: the database can't be reached, or goes away.
@@ -73,7 +71,7 @@ async def prune(
     settings = {
         **SERVER_SETTINGS,
         "application_name": "frontrow prune",
-        # What can go is counted first: all of it is looked at.
+        # What can go is counted first: that reads all of it.
         "statement_timeout": "1h",
     }
     connection = await connect(database_url, timeout_seconds=connect_timeout_seconds, **settings)
@@ -87,16 +85,16 @@ async def prune(
 
 
 async def _plan(connection: "asyncpg.Connection[Any]", days: int) -> Plan:
-    before = await _queries.cutoff(connection, days=days)
-    lines = await _queries.prunable_lines(connection, before=before)
-    holds = await _queries.prunable_holds(
+    before = await queries.cutoff(connection, days=days)
+    lines = await queries.prunable_lines(connection, before=before)
+    holds = await queries.prunable_holds(
         connection,
-        room_ids=[line["room_id"] for line in lines],
-        untils=[line["until"] for line in lines],
+        room_ids=[line.room_id for line in lines],
+        untils=[line.until for line in lines],
         before=before,
     )
-    keys = await _queries.prunable_keys(connection, before=before)
-    return Plan(before, [(line["room_id"], line["places"]) for line in lines], holds, keys)
+    keys = await queries.prunable_keys(connection, before=before)
+    return Plan(before, [(line.room_id, line.places) for line in lines], holds, keys)
 
 
 async def _carry_out(
@@ -106,7 +104,7 @@ async def _carry_out(
     places = reservations = keys = 0
     progress(0, total)
     for room_id, _ in plan.lines:
-        while dropped := await _queries.prune_places(
+        while dropped := await queries.prune_places(
             connection, room_id=room_id, before=plan.before, limit=_STEP
         ):
             places += dropped
@@ -114,18 +112,18 @@ async def _carry_out(
         await _drop_draw(connection, room_id)
     last: UUID | None = _NONE
     while last is not None:
-        row = await _queries.prune_holds(connection, after=last, before=plan.before, limit=_STEP)
-        last = row["last"]
-        reservations += row["dropped"]
+        row = await queries.prune_holds(connection, after=last, before=plan.before, limit=_STEP)
+        last = row.last
+        reservations += row.dropped
         progress(places + reservations, total)
-    while dropped := await _queries.prune_keys(connection, before=plan.before, limit=_STEP):
+    while dropped := await queries.prune_keys(connection, before=plan.before, limit=_STEP):
         keys += dropped
         progress(places + reservations + keys, total)
     return Pruned(places, reservations, keys)
 
 
 async def _drop_draw(connection: "asyncpg.Connection[Any]", room_id: int) -> None:
-    """Drops the outcome of a line's draw, if its entrants are gone."""
+    """Drops the result of a line's draw, if its entrants are gone."""
     after = 0
-    while await _queries.prune_drawn(connection, room_id=room_id, after=after, limit=_STEP):
+    while await queries.prune_drawn(connection, room_id=room_id, after=after, limit=_STEP):
         after += _STEP

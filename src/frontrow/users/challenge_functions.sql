@@ -1,7 +1,7 @@
--- Adds guest accounts that solved a challenge, each challenge once. Two that bring the same one at
--- the same moment meet on its primary key: the later waits for the earlier to end.
--- outcome: added (also where this very account was added before: a batch sent again), used (the
--- challenge gave another account), expired (it has ended, by the database's clock).
+-- Adds guest accounts that solved a challenge, each challenge once. Two calls with the same one at the
+-- same moment meet on its primary key: the later waits for the earlier to end.
+-- outcome: added (also for an account that exists: of a batch sent again), used (the challenge was used for
+-- another account), expired (by the database's clock).
 -- hot
 CREATE OR REPLACE FUNCTION user_add_solved(
     p_users uuid[], p_key_hashes bytea[], p_nonces bytea[], p_expires timestamptz[]

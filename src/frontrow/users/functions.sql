@@ -1,8 +1,8 @@
--- A user's keys: given and revoked here, each in one call. The account's row is locked first, the
--- installation's last (it numbers the revocations); nothing else takes both.
+-- Issues and revokes a user's keys, each in one call. The account's row is locked first, the
+-- installation's last (it numbers the revocations); nothing else locks both.
 
--- Revokes keys of a user whose row is locked: the one key p_only, or where that is NULL all but
--- p_except. Gives their hashes.
+-- Revokes keys of a user whose row is locked: the key p_only, or all but p_except where that is NULL.
+-- Returns their hashes.
 -- hot
 CREATE OR REPLACE FUNCTION user_key_end(p_user_id uuid, p_only bytea, p_except bytea)
 RETURNS bytea[] LANGUAGE plpgsql VOLATILE AS $$
@@ -23,7 +23,7 @@ BEGIN
     RETURN ended;
 END $$;
 
--- Whether a key is one of this user's that hasn't ended: neither revoked nor past its time.
+-- Whether a key is this user's and active: neither revoked nor expired.
 CREATE OR REPLACE FUNCTION user_key_is_live(p_user_id uuid, p_key_hash bytea)
 RETURNS boolean LANGUAGE sql VOLATILE AS $$
     SELECT coalesce(
@@ -36,13 +36,12 @@ RETURNS boolean LANGUAGE sql VOLATILE AS $$
     )
 $$;
 
--- Gives a user a new key, p_key_hash. p_asked_with is the key that the user asks with: it is revoked,
--- unless p_keep; the new one ends when that one would. NULL: the operator asks, and all of the user's keys
--- are revoked.
--- outcome: issued; replayed (the same call was done before: nothing changes); idempotency_key_reused (it
--- gave the key to another user); not_found (no such user, or an erased one); credential_invalid
--- (p_asked_with was revoked meanwhile); key_limit (p_limit keys are live).
--- revoked: the hashes of the keys that ended.
+-- Issues a user a new key, p_key_hash. p_asked_with is the key of the request: it is revoked unless p_keep,
+-- and the new one expires when that one would. NULL: the operator asks, and all keys of the user are revoked.
+-- outcome: issued; replayed (the user has this key: nothing changes); idempotency_key_reused (another user
+-- has it); not_found (no such user, or an erased one); credential_invalid (p_asked_with was revoked
+-- meanwhile); key_limit (p_limit keys are active).
+-- revoked: the hashes of the revoked keys.
 -- hot
 CREATE OR REPLACE FUNCTION user_key_issue(
     p_user_id uuid, p_key_hash bytea, p_asked_with bytea, p_keep boolean, p_limit int,
@@ -81,7 +80,7 @@ BEGIN
         )
         ON CONFLICT (key_hash) DO NOTHING;
         IF NOT FOUND THEN
-            -- Given just now to a user whose row somebody else had locked.
+            -- Another call has just issued it to another user.
             outcome := 'idempotency_key_reused';
             RETURN;
         END IF;
@@ -92,8 +91,8 @@ BEGIN
     END IF;
 END $$;
 
--- Revokes all keys of a user but p_except, the key that the user asks with; NULL: really all.
--- outcome: revoked, not_found, credential_invalid; revoked: the hashes of the keys that ended.
+-- Revokes all keys of a user but p_except, the key of the request; NULL: all.
+-- outcome: revoked, not_found, credential_invalid; revoked: the hashes of the revoked keys.
 -- hot
 CREATE OR REPLACE FUNCTION user_key_revoke(
     p_user_id uuid, p_except bytea, OUT outcome text, OUT revoked bytea[]

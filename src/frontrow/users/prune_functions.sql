@@ -1,8 +1,7 @@
--- What is no longer kept of user keys. Conventions as in waiting_room/functions.sql.
+-- Prunes revoked user keys. Conventions as in waiting_room/functions.sql.
 
--- Drops the next p_limit keys that were revoked before p_before. Without its row a key is as unknown as
--- with it, and every process has heard of such a revocation long since. Those that somebody has locked
--- just now stay. Returns how many.
+-- Drops the next p_limit keys that were revoked before p_before. A key without a row is refused like a
+-- revoked one, and every process has read such a revocation long ago. Locked rows stay. Returns how many.
 -- hot
 CREATE OR REPLACE FUNCTION user_key_prune(p_before timestamptz, p_limit int)
 RETURNS int LANGUAGE plpgsql VOLATILE AS $$

@@ -1,21 +1,21 @@
 -- name: add_users!
--- Adds guest accounts with their keys; what stands already (a batch sent again) stays as it is.
+-- Adds guest accounts with their keys; those that exist (of a batch sent again) stay as they are.
 WITH added AS (
     INSERT INTO app_user (user_id, created_at)
     SELECT k.user_id, clock_timestamp()
-    FROM unnest(:user_ids::uuid[]) AS k (user_id)
+    FROM unnest(:user_id::uuid[]) AS k (user_id)
     ORDER BY k.user_id
     ON CONFLICT (user_id) DO NOTHING
 )
 INSERT INTO user_key (key_hash, user_id, created_at)
 SELECT k.key_hash, k.user_id, clock_timestamp()
-FROM unnest(:user_ids::uuid[], :key_hashes::bytea[]) AS k (user_id, key_hash)
+FROM unnest(:user_id::uuid[], :key_hash::bytea[]) AS k (user_id, key_hash)
 ORDER BY k.key_hash
 ON CONFLICT (key_hash) DO NOTHING;
 
 -- name: add_accounts
--- Adds accounts without a key; those that stand already stay as they are. Tells, in their order, which
--- have been erased.
+-- Adds accounts without a key; those that exist stay as they are. Returns in their order whether each has
+-- been erased.
 WITH added AS (
     INSERT INTO app_user (user_id, created_at)
     SELECT k.user_id, clock_timestamp()
@@ -31,14 +31,12 @@ LEFT JOIN LATERAL (
 ORDER BY k.item;
 
 -- name: add_solved
--- Adds guest accounts that solved a challenge: user_add_solved.
-SELECT outcome FROM user_add_solved(
-    :user_ids::uuid[], :key_hashes::bytea[], :nonces::bytea[], :expires::timestamptz[]
-)
+-- Adds guest accounts that solved a challenge: see the function.
+SELECT outcome FROM user_add_solved(:user_id, :key_hash, :nonce, :expires_at)
 ORDER BY item;
 
--- name: prune_challenges$
--- Drops some of the used challenges that have ended a while ago; gives how many.
+-- name: prune_challenges
+-- Drops up to :most used challenges that ended at least five minutes ago. Returns how many.
 WITH pruned AS (
     DELETE FROM used_challenge WHERE nonce IN (
         SELECT c.nonce FROM used_challenge AS c
@@ -50,9 +48,9 @@ WITH pruned AS (
 SELECT count(*) FROM pruned;
 
 -- name: users_of_keys
--- The users whose live keys have these hashes, in their order, and how long these keys last; NULL where
--- there is none, or no end. A key is looked up before it is judged, or the index of the live ones may be
--- read through for it.
+-- The users whose active keys have these hashes, in their order, and how long these keys last; NULL where
+-- there is none, or no end. A key is looked up before it is judged, or the whole index of the active ones
+-- may be read for it.
 SELECT u.user_id, u.seconds_left
 FROM unnest(:key_hashes::bytea[]) WITH ORDINALITY AS k (key_hash, item)
 LEFT JOIN LATERAL (
@@ -63,32 +61,29 @@ LEFT JOIN LATERAL (
 ORDER BY k.item;
 
 -- name: open_sessions
--- Opens sessions for those who have signed in: user_session_open.
-SELECT outcome FROM user_session_open(
-    :user_ids::uuid[], :key_hashes::bytea[], :sign_ins::bytea[], :seconds::int[], :most::int
-)
+-- Opens sessions of users who have signed in: see the function.
+SELECT outcome FROM user_session_open(:user_id, :key_hash, :sign_in, :seconds, :most)
 ORDER BY item;
 
--- name: end_session$
--- Ends a session: user_session_end.
-SELECT user_session_end(:key_hash::bytea);
+-- name: end_session
+-- Ends a session: see the function.
+SELECT unnest(user_session_end(:key_hash)) AS revoked;
 
--- name: issue_key^
--- Gives a user a new key: user_key_issue.
-SELECT outcome, revoked FROM user_key_issue(
-    :user_id::uuid, :key_hash::bytea, :asked_with::bytea, :keep::boolean, :most::int
-);
+-- name: issue_key
+-- Issues a user a new key: see the function.
+SELECT outcome, revoked, :most::int AS "limit"
+FROM user_key_issue(:user_id, :key_hash, :asked_with, :keep, :most);
 
--- name: revoke_keys^
--- Revokes a user's keys: user_key_revoke.
-SELECT outcome, revoked FROM user_key_revoke(:user_id::uuid, :kept::bytea);
+-- name: revoke_keys
+-- Revokes a user's keys: see the function.
+SELECT outcome, revoked FROM user_key_revoke(:user_id, :kept);
 
--- name: revocations$
--- How many revocations there were.
+-- name: revocations
+-- The number of the last revocation.
 SELECT revocations FROM installation;
 
 -- name: revoked_since
--- The keys that ended, and the users who were erased, with a later revocation than this one.
+-- The keys that were revoked, and the users who were erased, after this revocation.
 SELECT key_hash, NULL::uuid AS erased_user, revocation FROM user_key WHERE revocation > :after::bigint
 UNION ALL
 SELECT NULL, user_id, revocation FROM erasure WHERE revocation > :after::bigint

@@ -10,19 +10,20 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from frontrow.db.queries import load
-from frontrow.errors import (
-    ChallengeFailed,
-    CredentialInvalid,
-    KeyLimit,
-    SignInFailed,
-    outcome_error,
-)
+from frontrow.db.outcomes import check
+from frontrow.errors import ChallengeFailed, CredentialInvalid, SignInFailed
 from frontrow.group_commit import Lanes
 from frontrow.users.challenge import Solved
+from frontrow.users.queries import (
+    GuestItem,
+    KeyOwnerRow,
+    SessionItem,
+    SessionRow,
+    SolvedGuestItem,
+    SolvedGuestRow,
+    queries,
+)
 from frontrow.users.remembered import RememberedKeys
-
-_queries = load("frontrow.users")
 
 KEY_PREFIX = "frk_"
 """Prefix of every user key; no queue token has it."""
@@ -77,11 +78,13 @@ class Users:
         key_hash = _hash(guest.user_key)
         moment = self._known.moment
         if solved is None:
-            await self._adding.submit((guest.user_id, key_hash))
+            await self._adding.submit(GuestItem(guest.user_id, key_hash))
         else:
-            outcome = await self._adding_solved.submit((guest.user_id, key_hash, solved))
-            if outcome != "added":
-                raise ChallengeFailed(reason=outcome)
+            added = await self._adding_solved.submit(
+                SolvedGuestItem(guest.user_id, key_hash, solved.nonce, solved.expires_at)
+            )
+            if added.outcome != "added":
+                raise ChallengeFailed(reason=added.outcome)
         self._known.add(key_hash, guest.user_id, moment)
         return guest
 
@@ -110,18 +113,17 @@ class Users:
         """
         issued = UserKey(user_id, new_key(prefix=SESSION_PREFIX))
         key_hash = _hash(issued.user_key)
-        outcome = await self._opening.submit((user_id, key_hash, sign_in, seconds))
-        if outcome == "used":
+        row = await self._opening.submit(SessionItem(user_id, key_hash, sign_in, seconds))
+        check(row)
+        if row.outcome == "used":
             raise SignInFailed("expired")
-        if outcome != "opened":
-            raise outcome_error(outcome, None)
         return issued
 
     async def end_session(self, user_key: str) -> None:
         """Ends the session with this key; any other key stays valid."""
         if not is_session(user_key):
             return
-        self._known.forget(await _queries.end_session(self._pool, key_hash=_hash(user_key)))
+        self._known.forget(await queries.end_session(self._pool, key_hash=_hash(user_key)))
 
     def check_not_erased(self, user_id: UUID) -> None:
         """Rejects a user who has been erased, as far as this process knows.
@@ -143,10 +145,10 @@ class Users:
         if user_id is None:
             moment = self._known.moment
             found = await self._finding.submit(key_hash)
-            if found is None:
+            if found.user_id is None:
                 raise CredentialInvalid
-            user_id, seconds_left = found
-            self._known.add(key_hash, user_id, moment, seconds_left)
+            user_id = found.user_id
+            self._known.add(key_hash, user_id, moment, found.seconds_left)
         return user_id
 
     async def exchange_key(self, user_id: UUID, user_key: str, *, keep: bool) -> UserKey:
@@ -179,20 +181,19 @@ class Users:
             NotFound: there is no such user.
             CredentialInvalid: ``kept`` has been revoked meanwhile.
         """
-        done = await _queries.revoke_keys(
+        done = await queries.revoke_keys(
             self._pool, user_id=user_id, kept=None if kept is None else _hash(kept)
         )
-        self._known.forget(done["revoked"])
-        if done["outcome"] != "revoked":
-            raise outcome_error(done["outcome"], None)
+        self._known.forget(done.revoked)
+        check(done)
 
     async def prune_challenges(self) -> int:
-        """Drops used challenges that have expired; returns their number."""
-        pruned = total = await _queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)
+        """Drops the used challenges that have expired. Returns how many."""
+        pruned = total = await queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)
         while pruned == _PRUNED_AT_ONCE:
-            pruned = await _queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)
+            pruned = await queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)
             total += pruned
-        return int(total)
+        return total
 
     def forget_erased(self, user_id: UUID, key_hashes: Iterable[bytes]) -> None:
         """Notes that a user has been erased, and drops the user's keys from the cache."""
@@ -206,21 +207,20 @@ class Users:
         """
         asked_at = time()
         if self._revocation is None:
-            self._revocation = await _queries.revocations(self._pool)
-            erased = await _queries.erased_users(self._pool)
-            self._erased.update(row["user_id"] for row in erased)
+            self._revocation = await queries.revocations(self._pool)
+            self._erased.update(await queries.erased_users(self._pool))
             return
-        rows = await _queries.revoked_since(self._pool, after=self._revocation)
+        rows = await queries.revoked_since(self._pool, after=self._revocation)
         if rows:
-            self._known.forget(row["key_hash"] for row in rows if row["key_hash"])
-            self._erased.update(row["erased_user"] for row in rows if row["erased_user"])
-            self._revocation = rows[-1]["revocation"]
+            self._known.forget(row.key_hash for row in rows if row.key_hash)
+            self._erased.update(row.erased_user for row in rows if row.erased_user)
+            self._revocation = rows[-1].revocation
         if abs(asked_at - self._asked_at) > _LONGEST_SILENCE_SECONDS:
             self._known.forget_all()
         self._asked_at = asked_at
 
     async def _issue(self, issued: UserKey, asked_with: bytes | None, *, keep: bool) -> bool:
-        done = await _queries.issue_key(
+        done = await queries.issue_key(
             self._pool,
             user_id=issued.user_id,
             key_hash=_hash(issued.user_key),
@@ -228,48 +228,25 @@ class Users:
             keep=keep,
             most=MOST_KEYS,
         )
-        self._known.forget(done["revoked"])
-        if done["outcome"] == KeyLimit.code:
-            raise KeyLimit(limit=MOST_KEYS)
-        if done["outcome"] not in ("issued", "replayed"):
-            raise outcome_error(done["outcome"], None)
-        return bool(done["outcome"] == "replayed")
+        self._known.forget(done.revoked)
+        check(done)
+        return done.outcome == "replayed"
 
-    async def _add(self, guests: Sequence[tuple[UUID, bytes]]) -> list[None]:
-        user_ids, key_hashes = zip(*guests, strict=True)
-        await _queries.add_users(self._pool, user_ids=user_ids, key_hashes=key_hashes)
-        return [None] * len(guests)
+    async def _add(self, items: Sequence[GuestItem]) -> list[None]:
+        await queries.add_users(self._pool, items)
+        return [None] * len(items)
 
-    async def _add_solved(self, guests: Sequence[tuple[UUID, bytes, Solved]]) -> list[str]:
-        user_ids, key_hashes, solved = zip(*guests, strict=True)
-        rows = await _queries.add_solved(
-            self._pool,
-            user_ids=user_ids,
-            key_hashes=key_hashes,
-            nonces=[one.nonce for one in solved],
-            expires=[one.expires_at for one in solved],
-        )
-        return [row["outcome"] for row in rows]
+    async def _add_solved(self, items: Sequence[SolvedGuestItem]) -> list[SolvedGuestRow]:
+        return await queries.add_solved(self._pool, items)
 
     async def _add_accounts(self, user_ids: Sequence[UUID]) -> list[bool]:
-        rows = await _queries.add_accounts(self._pool, user_ids=user_ids)
-        return [row["erased"] for row in rows]
+        return await queries.add_accounts(self._pool, user_ids=user_ids)
 
-    async def _open_sessions(self, items: Sequence[tuple[UUID, bytes, bytes, int]]) -> list[str]:
-        user_ids, key_hashes, sign_ins, seconds = zip(*items, strict=True)
-        rows = await _queries.open_sessions(
-            self._pool,
-            user_ids=user_ids,
-            key_hashes=key_hashes,
-            sign_ins=sign_ins,
-            seconds=seconds,
-            most=MOST_KEYS,
-        )
-        return [row["outcome"] for row in rows]
+    async def _open_sessions(self, items: Sequence[SessionItem]) -> list[SessionRow]:
+        return await queries.open_sessions(self._pool, items, most=MOST_KEYS)
 
-    async def _find(self, key_hashes: Sequence[bytes]) -> list[tuple[UUID, float | None] | None]:
-        rows = await _queries.users_of_keys(self._pool, key_hashes=key_hashes)
-        return [(row["user_id"], row["seconds_left"]) if row["user_id"] else None for row in rows]
+    async def _find(self, key_hashes: Sequence[bytes]) -> list[KeyOwnerRow]:
+        return await queries.users_of_keys(self._pool, key_hashes=key_hashes)
 
 
 def new_key(secret: bytes | None = None, prefix: str = KEY_PREFIX) -> str:

@@ -1,10 +1,10 @@
--- Sessions: user keys with an end, for those who sign in at an issuer. Locks as in functions.sql: the
+-- Sessions: user keys that expire, for users who sign in at an issuer. Locks as in functions.sql: the
 -- accounts first, in their order, the installation last.
 
--- Opens sessions of so many seconds, one for each sign-in (p_sign_ins), with these keys; makes accounts that
--- aren't there. Of a user the newest p_most sessions stay; those before are revoked.
--- outcome: opened (also where this very key stands already: a batch sent again), used (the sign-in gave
--- another session), credential_invalid (the user has been erased).
+-- Opens sessions that last p_seconds, one for each sign-in (p_sign_ins), with these keys; creates missing
+-- accounts. A user keeps the newest p_most sessions; older ones are revoked.
+-- outcome: opened (also for a key that exists: of a batch sent again), used (the sign-in gave another
+-- session), credential_invalid (the user has been erased).
 -- hot
 CREATE OR REPLACE FUNCTION user_session_open(
     p_users uuid[], p_key_hashes bytea[], p_sign_ins bytea[], p_seconds int[], p_most int
@@ -27,7 +27,7 @@ BEGIN
     ) AS locked;
     now := clock_timestamp();
 
-    -- No process remembers them any more, and the sign-ins that gave them have ended too.
+    -- No process remembers these any more, and their sign-ins have expired too.
     ended := ARRAY(
         SELECT s.key_hash FROM unnest(users) AS k (user_id)
         CROSS JOIN LATERAL (
@@ -77,7 +77,7 @@ BEGIN
     ) AS e ON true;
 END $$;
 
--- Ends the session that has this key; any other key stays. Gives the hashes of the keys that ended.
+-- Ends the session that has this key; any other key stays. Returns the hashes of the revoked keys.
 -- hot
 CREATE OR REPLACE FUNCTION user_session_end(p_key_hash bytea)
 RETURNS bytea[] LANGUAGE plpgsql VOLATILE AS $$

@@ -18,6 +18,7 @@ from frontrow.keys.ring import KeyRing, SigningKey, rotate
 from frontrow.rotation import key_states, retire_key
 from frontrow.services import Services
 from frontrow.users.challenge import PURPOSE, Challenges, Solved, new_key
+from frontrow.users.queries import SolvedGuestItem
 from frontrow.users.service import Guest
 from testkit.database import Database
 from tests.buyers import Owner, pass_time, refused, services_on
@@ -106,8 +107,9 @@ async def test_a_batch_sent_again_is_answered_again(
     key_hash = await owner.fetchval("SELECT key_hash FROM user_key")
     await owner.execute("UPDATE used_challenge SET expires_at = expires_at - interval '1 hour'")
     ended = solved._replace(expires_at=solved.expires_at - timedelta(hours=1))
-    batch = [(guest.user_id, key_hash, ended)]
-    assert await services.users._add_solved(batch) == ["added"]
+    batch = [SolvedGuestItem(guest.user_id, key_hash, ended.nonce, ended.expires_at)]
+    (row,) = await services.users._add_solved(batch)
+    assert row.outcome == "added"
     assert await owner.fetchval("SELECT count(*) FROM app_user") == 1
 
 

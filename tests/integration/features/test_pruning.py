@@ -7,10 +7,10 @@ import pytest
 
 from frontrow import audit
 from frontrow.audit import INVARIANTS, service
-from frontrow.db.queries import load
 from frontrow.errors import CredentialInvalid, NotFound, SetupError
 from frontrow.ids import PlaceRef
 from frontrow.payments.model import Payment
+from frontrow.retention.prune_queries import queries
 from frontrow.retention.pruning import Pruned, prune
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy
@@ -31,8 +31,6 @@ from tests.integration.features.holding import hold
 from tests.integration.features.keys import is_known
 from tests.integration.features.looking import forged
 from tests.integration.trading import trade
-
-queries = load("frontrow.retention", "prune_queries.sql")
 
 DAY = 86_400
 LONG = 100 * DAY
@@ -156,7 +154,7 @@ async def test_each_step_leaves_everything_in_order(
                 await _is_seen_as_empty(services, room_id)
         last: UUID | None = UUID(int=0)
         while last is not None:
-            last, _ = await queries.prune_holds(owner, after=last, before=before, limit=step)
+            last = (await queries.prune_holds(owner, after=last, before=before, limit=step)).last
             assert await broken(database) == {}
 
 

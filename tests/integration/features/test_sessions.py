@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 from frontrow.errors import CredentialInvalid, SignInFailed
 from frontrow.services import Services
+from frontrow.users.queries import SessionItem
 from frontrow.users.remembered import RememberedKeys
 from frontrow.users.service import KEY_PREFIX, MOST_KEYS, SESSION_PREFIX, Users, new_key
 from testkit.database import Database
@@ -78,12 +79,11 @@ async def test_a_sign_in_gives_one(services: Services, database: Database, owner
 
 async def test_a_batch_sent_again_is_answered_again(services: Services, owner: Owner) -> None:
     """After a lost connection: the session stands, and no second one."""
-    item = (uuid4(), secrets.token_bytes(32), a_sign_in(), WEEK)
-    another = (item[0], secrets.token_bytes(32), item[2], WEEK)
+    item = SessionItem(uuid4(), secrets.token_bytes(32), a_sign_in(), WEEK)
+    another = SessionItem(item.user_id, secrets.token_bytes(32), item.sign_in, WEEK)
     for _ in range(2):
-        assert await services.users._open_sessions([another[:1] + item[1:], another]) == [
-            "opened", "used",
-        ]  # fmt: skip
+        rows = await services.users._open_sessions([item, another])
+        assert [row.outcome for row in rows] == ["opened", "used"]
     assert await owner.fetchval("SELECT count(*) FROM user_key") == 1
 
 

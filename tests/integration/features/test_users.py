@@ -7,6 +7,7 @@ import pytest
 
 from frontrow.errors import CredentialInvalid
 from frontrow.services import Services
+from frontrow.users.queries import GuestItem
 from frontrow.users.remembered import RememberedKeys
 from frontrow.users.service import KEY_PREFIX
 from testkit.database import Database
@@ -61,7 +62,7 @@ async def test_many_at_once(services: Services, owner: Owner) -> None:
 async def test_a_batch_sent_again_adds_nobody_twice(services: Services, owner: Owner) -> None:
     """After a lost connection the same accounts are sent again, and stand once."""
     batch = [
-        ((await services.users.add_guest()).user_id, hashlib.sha256(bytes([at])).digest())
+        GuestItem((await services.users.add_guest()).user_id, hashlib.sha256(bytes([at])).digest())
         for at in range(3)
     ]
     await services.users._add(batch)
