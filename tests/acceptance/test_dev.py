@@ -103,7 +103,7 @@ def test_changed_sources_are_reloaded_beside_a_running_database() -> None:
     with developing() as server:
         before = server.postgres
         script = server.append("clock.js", f"// {MARK}\n")
-        server.append("fan.html", f"<!-- {MARK} -->\n")
+        server.append("base.html", f"<!-- {MARK} -->\n")
         server.append(
             "challenge_functions.sql",
             "CREATE OR REPLACE FUNCTION marked() RETURNS int LANGUAGE sql RETURN 1;\n",

@@ -5,12 +5,10 @@ from typing import Any
 
 from playwright.async_api import Locator, Page
 
-from frontrow.web.i18n.catalogs import catalog, text
-from frontrow.web.pages.assets import Files
+from frontrow.web.i18n.texts import Texts
 from testkit.desk import Concert, Desk, eventually
 from tests.pages.browser import Window, accessible, expect
 
-_SOURCES = Files().sources
 PARTS = ("common", "fan", "list", "line", "shop", "tickets")
 
 
@@ -25,7 +23,7 @@ class Visit:
 
     def says(self, key: str, **values: object) -> str:
         """A text of the pages."""
-        return text(catalog(_SOURCES, self.language, *PARTS), key, **values)
+        return Texts(self.language, *PARTS)(key, **values)
 
     def button(self, key: str, **values: object) -> Locator:
         """The button with a text."""
@@ -52,8 +50,8 @@ class Visit:
         await self.follows()
 
     async def follows(self) -> None:
-        """Waits until the script has the line, which the server has told at first."""
-        await expect(self.page.locator(".view-waiting")).to_be_visible()
+        """Waits until the script has taken over what the server has rendered."""
+        await expect(self.button("wait.alert")).to_be_visible()
 
     async def choose(self, *numbers: int) -> None:
         """Chooses seats on the map, with the keyboard, from seat 1 on."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from playwright.async_api import Locator, Page
 
-from frontrow.web.i18n.catalogs import catalog, text
+from frontrow.web.i18n.texts import Texts
 from frontrow.web.pages.assets import Files
 from testkit.serving import OPERATOR_KEY
 from tests.pages.browser import Window, accessible, expect
@@ -32,7 +32,7 @@ class Shift:
 
     def says(self, key: str, **values: object) -> str:
         """A text of the console."""
-        return text(catalog(_SOURCES, self.language, *PARTS), key, **values)
+        return Texts(self.language, *PARTS)(key, **values)
 
     def button(self, key: str, **values: object) -> Locator:
         """The button with a text; while a dialog is open, its own."""

@@ -1,6 +1,7 @@
 """Waiting in a real browser: without a network, asleep, in two tabs, and without scripts."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from time import monotonic
@@ -207,12 +208,13 @@ async def test_the_script_does_not_come(browser: Browser, desk: Desk) -> None:
         await fan.wait()
         await here.context.route("**/fan/**/*.js", lambda route: route.abort())
         await fan.page.reload()
-        await expect(fan.page.locator(".view-line")).to_be_visible()
+        await fan.sees("wait.heading")
+        await expect(fan.button("wait.alert")).to_be_hidden()
         await make_way(inside)
         await fan.sees("turn.title")
-        await expect(fan.page.locator(".view-line")).to_be_visible()
+        await expect(fan.page.locator("[data-value=left]")).to_be_hidden()
         await here.context.unroute("**/fan/**/*.js")
-        await expect(fan.button("turn.enter")).to_be_visible()
+        await expect(fan.page.locator("[data-value=left]")).to_have_text(re.compile(r"\d+:\d\d"))
 
 
 async def test_an_account_for_work(browser: Browser, database: Database) -> None:

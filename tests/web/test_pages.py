@@ -4,14 +4,13 @@ import gzip
 import json
 import posixpath
 import re
-from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import pytest
 
 from frontrow.web.i18n.catalogs import LANGUAGES, catalog
-from frontrow.web.i18n.formats import days, money
+from frontrow.web.i18n.texts import Texts
 from frontrow.web.pages import concert_page
 from frontrow.web.pages.assets import Files
 from frontrow.web.pages.routes import PAGES
@@ -151,7 +150,7 @@ def test_korean_puts_no_particle_after_a_value() -> None:
 )
 def test_every_text_of_a_script_is_there(script: str, parts: tuple[str, ...]) -> None:
     """Each key that a script names is in the catalogs of the page that loads it."""
-    texts = catalog(files.sources, "en", *parts)
+    texts = catalog("en", *parts)
     for path in loaded(f'"{files.url(script)}"'):
         if path.endswith(".js"):
             for key in re.findall(r"""\bt\("([\w.]+)\"""", text(path)):
@@ -162,7 +161,7 @@ def test_every_text_of_a_script_is_there(script: str, parts: tuple[str, ...]) ->
 def test_every_refusal_has_a_sentence(language: str) -> None:
     """For each code of the document; and it needs no more than what the answer has."""
     examples: dict[str, Any] = document()["components"]["examples"]
-    texts = catalog(files.sources, language, "common")
+    texts = catalog(language, "common")
     for code, example in examples.items():
         sentence = texts[f"refusal.{code}"]
         assert set(re.findall(r"\{(\w+)\}", sentence)) <= set(example["value"]), code
@@ -191,7 +190,7 @@ async def test_faults_have_sentences(desk: Desk) -> None:
     drawn = {"waiting_room": {"order": "draw"}, "title": "Drawn", "shows": [_SHOW]}
     refused = await desk.operate("POST", "/admin/concerts", json=drawn)
     found += [error["detail"] for error in refused.json()["errors"]]
-    texts = catalog(files.sources, "en", "console")
+    texts = catalog("en", "console")
     known = {key.removeprefix("fault: ") for key in texts if key.startswith("fault: ")}
     assert set(found) == known
 
@@ -238,25 +237,41 @@ async def test_the_list_ends_with_what_is_over(desk: Desk) -> None:
     assert after[: after.index(over.concert_id)].rpartition("<li>")[2].count(badge) == 1
 
 
-def test_money_and_days() -> None:
-    """As people write them, in the currency's digits and the language's words."""
-    english, korean = (catalog(files.sources, language, "list") for language in LANGUAGES)
-    assert money(50_000, "KRW") == "₩50,000"
-    assert money(1_234_567, "USD") == "$12,345.67"
-    assert money(1_234_567, "BHD") == "BHD 1,234.567"
+def test_money() -> None:
+    """With the currency's digits, and its sign or code as the language writes it."""
+    english, korean = (Texts(language) for language in LANGUAGES)
+    assert english.money(50_000, "KRW") == korean.money(50_000, "KRW") == "₩50,000"
+    assert english.money(1_234_567, "USD") == "$12,345.67"
+    assert korean.money(1_234_567, "USD") == "US$12,345.67"
+    assert english.money(1_234_567, "BHD") == "BHD\N{NO-BREAK SPACE}1,234.567"
+    assert english.money(1_234_567, "JPY") == "¥1,234,567"
+
+
+def test_days() -> None:
+    """In the language's order, with years unless both days are in this one."""
+    english, korean = (Texts(language, "list") for language in LANGUAGES)
     first, last = date(2027, 3, 14), date(2027, 4, 2)
 
-    def told(last: date, texts: Mapping[str, str], this_year: int) -> str:
-        return days(first, last, texts, this_year).replace("\N{NO-BREAK SPACE}", " ")
+    def told(texts: Texts, last: date, this_year: int) -> str:
+        return texts.days(first, last, this_year).replace("\N{NO-BREAK SPACE}", " ")
 
-    assert told(first, english, 2027) == "Sun, March 14"
-    assert told(last, english, 2027) == "Sun, March 14 – Fri, April 2"
-    assert told(last, korean, 2027) == "3월 14일 (일) ~ 4월 2일 (금)"
-    assert told(first, english, 2026) == "Sun, March 14, 2027"
-    assert told(first, korean, 2028) == "2027년 3월 14일 (일)"
+    assert told(english, first, 2027) == "Sun, March 14"
+    assert told(english, last, 2027) == "Sun, March 14 – Fri, April 2"
+    assert told(korean, last, 2027) == "3월 14일 (일) ~ 4월 2일 (금)"
+    assert told(english, first, 2026) == "Sun, March 14, 2027"
+    assert told(korean, first, 2028) == "2027년 3월 14일 (일)"
     # A year is told for both days or for none.
     end = date(2028, 1, 1)
-    assert told(end, english, 2027) == "Sun, March 14, 2027 – Sat, January 1, 2028"
+    assert told(english, end, 2027) == "Sun, March 14, 2027 – Sat, January 1, 2028"
+
+
+def test_plurals() -> None:
+    """By the language's rules; numbers are grouped as it groups them."""
+    english, korean = (Texts(language, "common") for language in LANGUAGES)
+    assert english("time.minutes", count=1) == "1 minute"
+    assert english("time.minutes", count=1_000) == "1,000 minutes"
+    assert english("time.hours", count=1.5) == "1.5 hours"
+    assert korean("time.minutes", count=1) == "1분"
 
 
 async def test_styles_come_as_one_file(desk: Desk) -> None:

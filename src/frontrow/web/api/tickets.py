@@ -10,7 +10,7 @@ from frontrow.payments.model import Ticket
 from frontrow.payments.ticket_keys import TicketKeys, jwks
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, encode, ok
-from frontrow.web.i18n.catalogs import language_of
+from frontrow.web.i18n.negotiation import language_of
 from frontrow.web.tickets import print_page
 from frontrow.web.tickets.calendar import calendar
 from frontrow.web.tickets.wording import texts_of
@@ -34,7 +34,7 @@ async def ticket(ask: Ask) -> Response:
 async def qr(ask: Ask) -> Response:
     """Returns a ticket's QR code."""
     code, language = _code(await _ticket(ask)), language_of(ask.request)
-    title = texts_of(language)["ticket.qr"]
+    title = texts_of(language)("ticket.qr")
     async with _rendering:
         svg = await asyncio.to_thread(print_page.qr_svg, code, title)
     policy = (b"content-security-policy", b"default-src 'none'")

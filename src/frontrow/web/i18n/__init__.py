@@ -1,1 +1,1 @@
-"""Languages: catalogs of texts, formats of dates and money."""
+"""Languages: catalogs, texts with their values, and the choice of a language."""

@@ -2,8 +2,6 @@
 
 import enum
 import re
-from collections.abc import Mapping
-from html import escape
 from urllib.parse import quote, urlsplit
 
 from frontrow.users.attempt import LONGEST_BACK
@@ -35,20 +33,6 @@ def standing(ask: Ask) -> Standing:
     if key is None:
         return Standing.OUT
     return Standing.IN if is_session(key) else Standing.UNASKED
-
-
-def account(found: Standing, texts: Mapping[str, str]) -> str:
-    """The part of a page's header: a link to sign in, a form to sign out, or nothing."""
-    if found is Standing.OUT:
-        said = escape(texts["account.sign_in"])
-        return f'<a href="{SIGN_IN}" data-account="out">{said}</a>'
-    if found is Standing.IN:
-        said = escape(texts["account.sign_out"])
-        return (
-            f'<form method="post" action="{SIGN_OUT}" data-account="in">'
-            f'<button class="plain">{said}</button></form>'
-        )
-    return ""
 
 
 def sign_in_path(back: str) -> str:

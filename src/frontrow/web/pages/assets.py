@@ -89,7 +89,7 @@ class Files:
         return f"/site/{self.version}/{path}"
 
     def modules(self, path: str) -> list[str]:
-        """A script and all that it imports, directly or not; itself first."""
+        """Returns the addresses of a script and of all that it imports; its own first."""
         found = [path]
         for module in found:
             source = self.sources[module].decode()
@@ -97,7 +97,7 @@ class Files:
                 imported = posixpath.normpath(posixpath.join(posixpath.dirname(module), relative))
                 if imported not in found:
                     found.append(imported)
-        return found
+        return [self.url(module) for module in found]
 
     def answer(self, request: Request, version: str, path: str) -> Response | None:
         """A file; ``None`` where there is none.

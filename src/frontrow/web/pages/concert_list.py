@@ -1,114 +1,114 @@
-"""The list of concerts, rendered here: it is what most people load first, and needs no script."""
+"""The list of concerts. Most people load it first; it needs no script."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from html import escape
-from http import HTTPStatus
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
 
 from blacksheep import Content, Request, Response
 
 from frontrow.services import Services
 from frontrow.web.calls import Ask
 from frontrow.web.endpoint import request_id
-from frontrow.web.i18n.catalogs import LANGUAGES, catalog, language_of, text
-from frontrow.web.i18n.formats import days, money
+from frontrow.web.i18n.negotiation import language_of
+from frontrow.web.i18n.texts import Texts
 from frontrow.web.listings import ListedConcert, on_sale
-from frontrow.web.pages.account import account, standing
+from frontrow.web.pages.account import Standing, standing
 from frontrow.web.pages.assets import Body, Files
-from frontrow.web.pages.error_page import trouble_of
+from frontrow.web.pages.error_page import failure_of
+from frontrow.web.pages.rendering import PageTemplate
 from frontrow.web.pages.security_headers import HTML, PLAIN, protect
-from frontrow.web.pages.templates import REFRESH, fill, styles
 
 STYLES = ("base", "fan")
-"""What the pages that are rendered here need."""
+"""The styles of the pages that are rendered for each request."""
 
-_BADGES = {"open": "good", "scheduled": "warn", "paused": "warn", "sold_out": "bad", "closed": ""}
-_MOST_OVER = 12
+_LOOKS = {"open": "good", "scheduled": "warn", "paused": "warn", "sold_out": "bad", "closed": ""}
+_MOST_ENDED = 12
+_REMEMBERED = 16
 
 
 class ListPage:
-    """What is on sale, in plain HTML."""
+    """What is on sale."""
 
     def __init__(self, files: Files, services: Services) -> None:
-        self._files = files
         self._services = services
-        self._texts = {
-            language: catalog(files.sources, language, "common", "fan", "list")
-            for language in LANGUAGES
-        }
-        self._styles = styles(files, *STYLES)
+        self._template = PageTemplate(files, "concert_list", ("common", "fan", "list"), STYLES)
+        # While nothing changes, everybody gets the same page.
+        self._body = lru_cache(_REMEMBERED)(self._render)
 
     async def show(self, request: Request) -> Response:
-        """The page as it is now."""
+        """Returns the page as it is now."""
         language, identity = language_of(request), request_id(request)
-        texts = self._texts[language]
-        title = escape(f"{texts['concerts']} · {texts['site']}")
-        made, status = {"title": title, "styles": self._styles, "refresh": "", "scripts": ""}, 200
-        made["account"] = account(standing(Ask(request, self._services)), texts)
+        texts = self._template.texts[language]
+        account = standing(Ask(request, self._services))
         try:
-            made["content"] = _list(await on_sale(self._services), texts)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and goes on
-            trouble = trouble_of(error, "page_concerts", identity, texts)
-            made |= {"refresh": REFRESH, "content": trouble.content}
-            status = trouble.status
-        html = fill(self._files, "fan.html", language, texts, made)
-        if status == HTTPStatus.OK:
-            response = Body.of(html, HTML).answer(request, b"private, no-cache")
-            response.add_header(b"vary", b"accept-language, cookie")
+            concerts = await on_sale(self._services)
+            body = self._body(language, account, tuple(concerts), datetime.now(UTC).year)
+        except Exception as error:  # noqa: BLE001 - the page reports any error
+            failure = failure_of(error, "page_concerts", identity, texts)
+            html = self._template.render(language, account, failure=failure.text)
+            headers = [(b"cache-control", b"no-store")]
+            response = Response(failure.status, headers, Content(HTML, html))
         else:
-            response = Response(status, [(b"cache-control", b"no-store")], Content(HTML, html))
+            response = body.answer(request, b"private, no-cache")
+            response.add_header(b"vary", b"accept-language, cookie")
         response.add_header(b"x-request-id", identity)
         protect(request, response, policy=PLAIN)
         return response
 
+    def _render(
+        self, language: str, account: Standing, concerts: tuple[ListedConcert, ...], this_year: int
+    ) -> Body:
+        """Returns the concerts still to come, then some of the others, the latest first."""
+        texts = self._template.texts[language]
+        ended = [concert for concert in concerts if is_over(concert)][:_MOST_ENDED]
+        upcoming = [concert for concert in concerts if not is_over(concert)]
+        html = self._template.render(
+            language,
+            account,
+            failure=None,
+            upcoming=[card_of(concert, texts, this_year) for concert in upcoming],
+            ended=[card_of(concert, texts, this_year) for concert in ended],
+        )
+        return Body.of(html, HTML)
 
-def _list(concerts: list[ListedConcert], texts: Mapping[str, str]) -> str:
-    """Those that are still to come; then some of those that are over, the latest first."""
-    coming = [each for each in concerts if not is_over(each)]
-    over = [each for each in concerts if is_over(each)][:_MOST_OVER]
-    said = _cards(coming, texts) if coming else f"<p>{escape(texts['concerts.none'])}</p>"
-    if over:
-        said += f"<h2>{escape(texts['concerts.over'])}</h2>{_cards(over, texts)}"
-    return f'<div class="stack"><h1>{escape(texts["concerts"])}</h1>{said}</div>'
+
+class Card(NamedTuple):
+    """What a page shows of a concert."""
+
+    concert_id: UUID
+    title: str
+    artist: str | None
+    days: str | None
+    venue: str | None
+    price: str | None
+    """The lowest price, while it is on sale."""
+    sale: str
+    state: str
+    look: str
+    """The class of its badge."""
+
+
+def card_of(concert: ListedConcert, texts: Texts, this_year: int) -> Card:
+    """Returns what a page shows of a concert."""
+    days = price = None
+    if concert.first_date and concert.last_date:
+        days = texts.days(concert.first_date, concert.last_date, this_year)
+    if concert.price_from is not None and concert.sale == "open":
+        price = texts("concert.from", price=texts.money(concert.price_from, concert.currency))
+    return Card(
+        concert.concert_id,
+        concert.title,
+        concert.artist,
+        days,
+        concert.venue,
+        price,
+        concert.sale,
+        concert.state,
+        _LOOKS[concert.state],
+    )
 
 
 def is_over(concert: ListedConcert) -> bool:
-    """Whether nobody can join its line for anything any more."""
+    """Whether joining its line has become useless."""
     return concert.sale != "open" or concert.state == "closed"
-
-
-def badge(concert: ListedConcert, texts: Mapping[str, str]) -> str:
-    """How its sale stands, in a word."""
-    if concert.sale != "open":
-        return f'<span class="badge">{escape(texts[f"sale.{concert.sale}"])}</span>'
-    state = concert.state
-    return f'<span class="badge {_BADGES[state]}">{escape(texts[f"room.{state}"])}</span>'
-
-
-def facts(concert: ListedConcert, texts: Mapping[str, str]) -> list[str]:
-    """Who plays, when, where, and from which price on."""
-    found = []
-    if concert.artist:
-        found.append(f'<p class="artist">{escape(concert.artist)}</p>')
-    if concert.first_date and concert.last_date:
-        this_year = datetime.now(UTC).year
-        when = days(concert.first_date, concert.last_date, texts, this_year)
-        found.append(f'<p class="soft">{escape(when)}</p>')
-    if concert.venue:
-        found.append(f'<p class="soft">{escape(concert.venue)}</p>')
-    if concert.price_from is not None and concert.sale == "open":
-        price = text(texts, "concert.from", price=money(concert.price_from, concert.currency))
-        found.append(f'<p class="price">{escape(price)}</p>')
-    return found
-
-
-def _cards(concerts: list[ListedConcert], texts: Mapping[str, str]) -> str:
-    return f'<ul class="concerts">{"".join(_card(each, texts) for each in concerts)}</ul>'
-
-
-def _card(concert: ListedConcert, texts: Mapping[str, str]) -> str:
-    return (
-        f'<li><article class="card concert"><p>{badge(concert, texts)}</p><h2>'
-        f'<a href="/concerts/{concert.concert_id}">{escape(concert.title)}</a></h2>'
-        f"{''.join(facts(concert, texts))}</article></li>"
-    )

@@ -1,129 +1,152 @@
-"""A concert's page: its line, and one's place in it.
+"""A concert's page: its line, and the visitor's place in it.
 
-It is rendered here as it is at the moment, so that it can be used as soon as it is drawn. The
-script takes over from there; a browser without scripts gets on with forms and by refreshing.
+It is rendered as it is at the moment, so it can be used as soon as it is painted. The script takes
+over from there; a browser without scripts uses the forms, and loads the page again.
 """
 
 import contextlib
-from html import escape
+from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import parse_qs, quote
 from uuid import UUID
 
 import msgspec
 from blacksheep import Content, Request, Response
+from markupsafe import Markup
 
 from frontrow.errors import CredentialInvalid, DomainError, NotFound, TokenFinished
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
-from frontrow.waiting_room.model import QueueDocument
 from frontrow.web.access import cookies
 from frontrow.web.access.credentials import user_of_browser
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask
 from frontrow.web.endpoint import fault, request_id
-from frontrow.web.i18n.catalogs import LANGUAGES, catalog, language_of
+from frontrow.web.i18n.catalogs import LANGUAGES
+from frontrow.web.i18n.negotiation import language_of
 from frontrow.web.listings import ListedConcert, on_sale
-from frontrow.web.pages.account import account, sign_in_path, standing
+from frontrow.web.pages import line_view
+from frontrow.web.pages.account import Standing, sign_in_path, standing
 from frontrow.web.pages.assets import Files
-from frontrow.web.pages.concert_list import STYLES
-from frontrow.web.pages.error_page import trouble_of
-from frontrow.web.pages.line_view import Ways, landing, place
+from frontrow.web.pages.concert_list import STYLES, card_of
+from frontrow.web.pages.error_page import failure_of
+from frontrow.web.pages.line_view import Landing, Views, WaysIn
+from frontrow.web.pages.rendering import PageTemplate
 from frontrow.web.pages.security_headers import HTML, SCRIPTED, protect
-from frontrow.web.pages.templates import REFRESH, data_block, fill, scripts_once_painted, styles
 from frontrow.web.requests import read_body
 
 SCRIPT = "fan/line/concert_page.js"
 CATALOGS = ("common", "fan", "line")
-"""What the page's script is, and which texts it has."""
+"""The page's script, and the catalogs of its texts."""
 
 _LARGEST_FORM_BYTES = 1024
+_REMEMBERED = 256
+_MAIN = "\0"  # where the main part goes: no text from the database has this character
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What the page's script need not ask for."""
+    """What the page's script need not request."""
 
     concert: ListedConcert
-    line: QueueDocument
+    opens: str
+    """When the line opens, as a text."""
     has_place: bool
     sign_in: str | None
-    """Where one signs in, who needs an account to join."""
+    """Where to sign in, if joining needs an account."""
 
 
 class ConcertPage:
     """The page of each concert."""
 
     def __init__(self, files: Files, services: Services, limits: Limits) -> None:
-        self._files = files
         self._services = services
         self._limits = limits
-        parts = {each: catalog(files.sources, each, *CATALOGS) for each in LANGUAGES}
+        # The script formats no dates of its own: only the server needs their patterns.
+        parts = (*CATALOGS, "list")
+        self._template = PageTemplate(files, "concert", parts, STYLES)
+        self._landing = PageTemplate(files, "landing", parts, STYLES)
+        self._views = Views(files, parts, STYLES)
+        scripts = PageTemplate(files, "concert_scripts", CATALOGS, STYLES)
         self._scripts = {
-            each: scripts_once_painted(files, SCRIPT, parts[each]) for each in LANGUAGES
+            language: scripts.fragment(language, script=SCRIPT, views=self._views.blank(language))
+            for language in LANGUAGES
         }
-        self._styles = styles(files, *STYLES)
-        # Dates are written here, not by the script: it needs no names of days.
-        self._texts = {
-            each: parts[each] | catalog(files.sources, each, "list") for each in LANGUAGES
-        }
+        # What doesn't depend on the place is the same for everybody, until something changes.
+        self._around = lru_cache(_REMEMBERED)(self._render_around)
+        self._without_place = lru_cache(_REMEMBERED)(self._render_landing)
 
     async def show(self, request: Request) -> Response:
-        """The page as it is now."""
+        """Returns the page as it is now."""
         language, identity = language_of(request), request_id(request)
-        texts, status = self._texts[language], 200
-        ask = Ask(request, self._services)
+        ask, status = Ask(request, self._services), 200
         try:
-            made = await self._look(ask, language)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so and goes on
-            trouble = trouble_of(error, "page_concert", identity, texts)
-            status = trouble.status
-            made = {
-                "title": escape(texts["site"]),
-                "content": trouble.content,
-                "refresh": REFRESH if trouble.passes else "",
-                "scripts": "",
-            }
-        made["styles"] = self._styles
-        made["account"] = account(standing(ask), texts)
-        html = fill(self._files, "fan.html", language, texts, made)
+            html = await self._render(ask, language)
+        except Exception as error:  # noqa: BLE001 - the page reports any error
+            texts = self._template.texts[language]
+            failure = failure_of(error, "page_concert", identity, texts)
+            status = failure.status
+            values = {"failure": failure.text, "passes": failure.passes}
+            html = self._template.render(language, standing(ask), **values)
         headers = [(b"cache-control", b"no-store"), (b"x-request-id", identity)]
         response = Response(status, headers, Content(HTML, html))
         protect(request, response, policy=SCRIPTED)
         return response
 
-    async def _look(self, ask: Ask, language: str) -> dict[str, str]:
-        """What fills the template."""
-        texts = self._texts[language]
+    async def _render(self, ask: Ask, language: str) -> bytes:
+        """Returns the page of a concert that exists."""
+        texts, account = self._template.texts[language], standing(ask)
         concert = await self._concert(ask.request)
-        line = await self._services.rooms.document(concert.concert_id)
-        mine = await self._place(ask, concert.concert_id)
+        concert_id = concert.concert_id
+        line = await self._services.rooms.document(concert_id)
+        mine = await self._place(ask, concert_id)
         sign_in = None
         if self._services.sign_in is not None:
-            sign_in = sign_in_path(f"/concerts/{concert.concert_id}")
+            sign_in = sign_in_path(f"/concerts/{concert_id}")
+        opens = line_view.opening(concert, line.opens_at, texts)
+        known = Known(concert, opens, mine is not None, sign_in)
         if mine is None:
-            content = landing(concert, line, texts, await self._ways_in(ask, sign_in))
+            ways = await self._ways_in(ask, sign_in)
+            landing = line_view.landing(concert, line, opens, texts, ways)
+            main = self._without_place(language, concert, landing, datetime.now(UTC).year)
         else:
-            standing = await self._services.rooms.status(mine)
-            content = place(concert, line, standing, texts)
-        return {
-            "title": escape(f"{concert.title} · {texts['site']}"),
-            "content": content,
-            "refresh": "" if mine is None else f"<noscript>{REFRESH}</noscript>",
-            "scripts": self._scripts[language]
-            + data_block("known", Known(concert, line, mine is not None, sign_in)),
-        }
+            status = await self._services.rooms.status(mine)
+            name, values = line_view.place(concert, status, opens, texts)
+            main = self._views.render(language, name, values)
+        before, after = self._around(language, account, known)
+        return f"{before}{main}{after}".encode()
 
-    async def _ways_in(self, ask: Ask, sign_in: str | None) -> Ways:
-        """How one comes to a place: by joining, by signing in before, or by either."""
-        works = self._services.challenges is not None
-        if (sign_in is None and not works) or await user_of_browser(ask) is not None:
-            return Ways(join=True, works=False, sign_in=None)
+    def _render_landing(
+        self, language: str, concert: ListedConcert, landing: Landing, this_year: int
+    ) -> Markup:
+        card = card_of(concert, self._landing.texts[language], this_year)
+        return self._landing.fragment(language, card=card, landing=landing)
+
+    def _render_around(self, language: str, account: Standing, known: Known) -> tuple[str, str]:
+        """Returns the page before and after its main part."""
+        html = self._template.fragment(
+            language,
+            standing=account.value,
+            failure=None,
+            title=known.concert.title,
+            main=_MAIN,
+            known=known,
+            scripts=self._scripts[language],
+        )
+        before, _, after = html.partition(_MAIN)
+        return before, after
+
+    async def _ways_in(self, ask: Ask, sign_in: str | None) -> WaysIn:
+        """Returns how the visitor can get a place."""
+        needs_work = self._services.challenges is not None
+        if (sign_in is None and not needs_work) or await user_of_browser(ask) is not None:
+            return WaysIn(join=True, needs_script=False, sign_in=None)
         join = sign_in is None or self._services.settings.guests_allowed
-        return Ways(join=join, works=works, sign_in=sign_in)
+        return WaysIn(join=join, needs_script=needs_work, sign_in=sign_in)
 
     async def act(self, request: Request) -> Response:
-        """Joins or leaves the line, then leads back to the page, which says how things are.
+        """Joins or leaves the line, then redirects to the page, which shows the result.
 
-        So it does also when that was refused.
+        A refusal redirects there too.
         """
         ask, identity = Ask(request, self._services), request_id(request)
         # One slash: two would name another host.
@@ -134,11 +157,14 @@ class ConcertPage:
             form = parse_qs((await read_body(request, _LARGEST_FORM_BYTES)).decode("latin-1"))
             concert = await self._concert(request)
             concert_id = concert.concert_id
-            if form.get("do") == ["join"] and concert.sale == "open":
-                await self._join(ask, concert_id, response)
-            elif form.get("do") == ["leave"]:
-                await self._leave(ask, concert_id, response)
-        except Exception as error:  # noqa: BLE001 - the page tells it
+            match form.get("do"):
+                case ["join"] if concert.sale == "open":
+                    await self._join(ask, concert_id, response)
+                case ["leave"]:
+                    await self._leave(ask, concert_id, response)
+                case ["enter"]:
+                    response.headers.set(b"location", path.encode() + b"/seats")
+        except Exception as error:  # noqa: BLE001 - the page shows the result
             if not isinstance(error, DomainError):
                 fault(error, "page_form", identity)
         return response
@@ -162,9 +188,9 @@ class ConcertPage:
                 await self._services.reservations.leave(mine)
 
     async def _concert(self, request: Request) -> ListedConcert:
-        told = (request.route_values or {}).get("concert_id")
+        wanted = (request.route_values or {}).get("concert_id")
         for concert in await on_sale(self._services):
-            if str(concert.concert_id) == told:
+            if str(concert.concert_id) == wanted:
                 return concert
         raise NotFound
 

@@ -1,148 +1,164 @@
-"""The line of a concert in HTML, as it is when the page is opened.
+"""The values that a concert's page shows of its line.
 
-A browser without scripts gets on with that; the page's script takes over where one runs.
+The templates have the markup. The page's script fills the same templates with the same names
+(``site/fan/line/values.js``), from the statuses that it receives.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from html import escape
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from markupsafe import Markup
+
 from frontrow.waiting_room.model import Eta, QueueDocument, Status
-from frontrow.web.i18n.catalogs import text
-from frontrow.web.i18n.formats import moment
+from frontrow.waiting_room.settings import LineOrder
+from frontrow.web.i18n.texts import Texts
 from frontrow.web.listings import ListedConcert
-from frontrow.web.pages.concert_list import badge, facts, is_over
+from frontrow.web.pages.assets import Files
+from frontrow.web.pages.concert_list import is_over
+from frontrow.web.pages.rendering import PageTemplate
 
-Texts = Mapping[str, str]
+_MINUTE = 60
+
+_BLANK: Mapping[str, Mapping[str, object]] = {
+    name: dict.fromkeys(names.split(), "")
+    for name, names in {
+        "waiting": "title ahead ahead_label next number forecast seats outnumbered",
+        "turn": "title",
+        "over": "heading title text",
+        "finished": "heading title text paid join_again join_for_more",
+    }.items()
+}
+"""The views of a place, with the names of their values."""
 
 
-class Ways(NamedTuple):
-    """How somebody without a place may get one."""
+class Views:
+    """The templates of a place's views."""
+
+    def __init__(self, files: Files, catalogs: Sequence[str], styles: Sequence[str]) -> None:
+        self._templates = {
+            name: PageTemplate(files, f"views/{name}", catalogs, styles) for name in _BLANK
+        }
+
+    def render(self, language: str, name: str, values: Mapping[str, object]) -> Markup:
+        """Returns a view."""
+        return self._templates[name].fragment(language, **values)
+
+    def blank(self, language: str, names: Iterable[str] = tuple(_BLANK)) -> dict[str, Markup]:
+        """Returns views without values, which a script fills."""
+        return {name: self.render(language, name, _BLANK[name]) for name in names}
+
+
+class WaysIn(NamedTuple):
+    """How somebody without a place can get one."""
 
     join: bool
-    """At once: as whom the browser has, or as a guest."""
-    works: bool
+    """By joining: as the browser's user, or as a guest."""
+    needs_script: bool
     """Joining takes proof of work first, which only the script can do."""
     sign_in: str | None
-    """After signing in there."""
+    """By signing in at this address first."""
 
 
-def landing(concert: ListedConcert, line: QueueDocument, texts: Texts, ways: Ways) -> str:
-    """For one who has no place: what it is, and how to get one."""
-    opens = _opens(concert, line.opens_at, texts)
-    said = text(texts, f"landing.{line.state}", opens=opens)
-    fair = escape(f"{texts[f'landing.order.{line.order}']} {texts['landing.kept']}")
-    then = [_ways(ways, texts), f'<p class="soft small">{fair}</p>']
-    if is_over(concert):
-        then = [f'<p><a class="button" href="/">{escape(texts["all_concerts"])}</a></p>']
-    if concert.sale != "open":
-        said = f"{texts[f'over.{concert.sale}']} {texts[f'over.{concert.sale}.next']}"
-    parts = [
-        f"<p>{badge(concert, texts)}</p>",
-        f'<h1 tabindex="-1">{escape(concert.title)}</h1>',
-        *facts(concert, texts),
-        f"<p>{escape(said)}</p>",
-        *then,
-    ]
-    return _view("landing", parts)
-
-
-def place(concert: ListedConcert, line: QueueDocument, status: Status, texts: Texts) -> str:
-    """For one who has a place."""
-    if status.state == "finished":
-        heading, said = f"finished.{status.reason}", [texts[f"finished.{status.reason}.next"]]
-        if concert.sale != "open":
-            said = [texts[f"over.{concert.sale}"]]
-        form = "" if is_over(concert) else _form("join", texts["join_again"], "primary")
-    elif concert.sale != "open" and status.claimed_at is None:
-        heading, said = f"over.{concert.sale}", [texts[f"over.{concert.sale}.next"]]
-        form = _form("leave", texts["leave"])
-    elif status.state == "admitted":
-        heading, said = "turn.title", [texts["turn.plain"]]
-        form = _form("leave", texts["leave"])
-    else:
-        heading = "wait.heading"
-        said = _waiting(status, _opens(concert, line.opens_at, texts), texts)
-        form = _form("leave", texts["leave"])
-    parts = [
-        f'<h1 tabindex="-1">{escape(texts[heading])}</h1>',
-        f'<p class="soft">{escape(concert.title)}</p>',
-        f'<section class="card stack">{"".join(f"<p>{escape(one)}</p>" for one in said)}</section>',
-        f"<noscript>{form}</noscript>",
-    ]
-    return _view("line", parts)
-
-
-def _view(name: str, parts: list[str]) -> str:
-    return f'<div class="stack view-{name}">{"".join(parts)}</div>'
-
-
-def _ways(ways: Ways, texts: Texts) -> str:
-    join = _form("join", texts["join"], "primary large") if ways.join else ""
-    told = ""
-    if join and ways.works:
-        needed = escape(texts["landing.needs_script"])
-        told = f'<noscript><p class="hint warn">{needed}</p></noscript>'
-        join = f'<div class="scripted">{join}</div>'
-    if ways.sign_in is None:
-        return told + join
-    look, said = (
-        ("button", "account.sign_in") if ways.join else ("button primary large", "landing.sign_in")
-    )
-    link = f'<a class="{look}" href="{escape(ways.sign_in)}">{escape(texts[said])}</a>'
-    return f'{told}<div class="row">{join}{link}</div>'
-
-
-def _form(do: str, label: str, look: str = "") -> str:
-    """A form of one button. It works without the script, which does the same without a new page."""
-    return (
-        f'<form method="post"><button class="{look}" name="do" value="{do}">'
-        f"{escape(label)}</button></form>"
-    )
-
-
-def _opens(concert: ListedConcert, opens_at: datetime | None, texts: Texts) -> str:
+def opening(concert: ListedConcert, opens_at: datetime | None, texts: Texts) -> str:
+    """Returns when a line opens, at the venue; an empty text where it has no such time."""
     if opens_at is None:
         return ""
     zone = ZoneInfo(concert.timezone)
-    return moment(opens_at.astimezone(zone), texts, datetime.now(zone).year)
+    return texts.moment(opens_at.astimezone(zone), datetime.now(zone).year)
 
 
-def _waiting(status: Status, opens: str, texts: Texts) -> list[str]:
+class Landing(NamedTuple):
+    """What the page says to somebody without a place."""
+
+    text: str
+    order: LineOrder
+    is_over: bool
+    ways: WaysIn
+
+
+def landing(
+    concert: ListedConcert, line: QueueDocument, opens: str, texts: Texts, ways: WaysIn
+) -> Landing:
+    """Returns the values for somebody without a place."""
+    text = texts(f"landing.{line.state}", opens=opens)
+    if concert.sale != "open":
+        text = f"{texts(f'over.{concert.sale}')} {texts(f'over.{concert.sale}.next')}"
+    return Landing(text, line.order, is_over(concert), ways)
+
+
+def place(
+    concert: ListedConcert, status: Status, opens: str, texts: Texts
+) -> tuple[str, dict[str, object]]:
+    """Returns the view of somebody's place, by name, and its values."""
+    if status.state == "finished":
+        name, values = "finished", _finished(concert, status, texts)
+    elif concert.sale != "open" and status.claimed_at is None:
+        name = "over"
+        values = {"heading": texts(f"over.{concert.sale}")}
+        values["text"] = texts(f"over.{concert.sale}.next")
+    elif status.state == "admitted":
+        name, values = "turn", {}
+    else:
+        name, values = "waiting", _waiting(status, opens, texts)
+    return name, {**_BLANK[name], "title": concert.title, **values}
+
+
+def _finished(concert: ListedConcert, status: Status, texts: Texts) -> dict[str, object]:
+    reason = status.reason
+    is_paid, can_join = reason == "paid", not is_over(concert)
+    return {
+        "heading": texts(f"finished.{reason}"),
+        "text": texts(
+            f"finished.{reason}.next" if concert.sale == "open" else f"over.{concert.sale}"
+        ),
+        "paid": is_paid,
+        "join_again": can_join and not is_paid,
+        "join_for_more": can_join and is_paid,
+    }
+
+
+def _waiting(status: Status, opens: str, texts: Texts) -> dict[str, object]:
     is_drawn = status.position is not None
     state = status.room_state if is_drawn or status.room_state != "scheduled" else "draw"
-    return [
-        _ahead(status, texts),
-        f"{texts['wait.number']}: {_number(status, texts)}",
-        f"{texts['wait.forecast']}: {_band(status.eta_seconds, texts)}",
-        f"{texts['wait.seats']}: {text(texts, 'wait.seats_left', count=status.seats_available)}",
-        text(texts, f"wait.next.{state}", opens=opens),
-    ]
+    outnumbered = status.seats_outnumbered and status.room_state != "sold_out"
+    return {
+        **_ahead(status, texts),
+        "next": texts(f"wait.next.{state}", opens=opens),
+        "number": (
+            texts("number", number=status.position)
+            if is_drawn
+            else texts("wait.entry", number=status.number)
+        ),
+        "forecast": _band(status.eta_seconds, texts),
+        "seats": texts("wait.seats_left", count=status.seats_available),
+        "outnumbered": texts("wait.outnumbered") if outnumbered else "",
+    }
 
 
-def _ahead(status: Status, texts: Texts) -> str:
+def _ahead(status: Status, texts: Texts) -> dict[str, object]:
     if status.position is None:
-        return texts["wait.before_draw"]
+        return {"ahead_label": texts("wait.before_draw")}
     if not status.ahead:
-        return texts["wait.next_up"]
-    return text(texts, "wait.ahead", count=status.ahead)
-
-
-def _number(status: Status, texts: Texts) -> str:
-    if status.position is None:
-        return text(texts, "wait.entry", number=status.number)
-    return text(texts, "number", number=status.position)
+        return {"ahead_label": texts("wait.next_up")}
+    return {
+        "ahead": texts("number", number=status.ahead),
+        "ahead_label": texts("wait.ahead_label", count=status.ahead),
+    }
 
 
 def _band(eta: Eta | None, texts: Texts) -> str:
-    """A forecast as a band, in whole minutes."""
     if eta is None:
-        return texts["wait.unknown"]
-    first, last = (
-        text(texts, "time.minutes", count=max(1, math.ceil(seconds / 60)))
-        for seconds in (eta.p50, eta.p90)
-    )
-    return first if first == last else text(texts, "wait.band", **{"from": first, "to": last})
+        return texts("wait.unknown")
+    first, last = _roughly(eta.p50, texts), _roughly(eta.p90, texts)
+    return first if first == last else texts("wait.band", first=first, last=last)
+
+
+def _roughly(seconds: float, texts: Texts) -> str:
+    """Returns a length of time in minutes, or in half hours from 90 minutes on."""
+    if seconds < _MINUTE:
+        return texts("time.under_a_minute")
+    if seconds < 90 * _MINUTE:
+        return texts("time.minutes", count=round(seconds / _MINUTE))
+    return texts("time.hours", count=round(seconds / (30 * _MINUTE)) / 2)

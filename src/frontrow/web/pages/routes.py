@@ -1,10 +1,9 @@
-"""The pages: HTML that is made once for each language, with the headers that keep it safe.
+"""The pages that their scripts draw, rendered once for each language; and the routes of all pages.
 
-The list and a concert's line are rendered for each request, in modules of their own.
+The list and a concert's page are rendered for each request, in modules of their own.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from html import escape
 from time import perf_counter
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -19,30 +18,35 @@ from frontrow.web.access.cookies import is_https
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask
 from frontrow.web.endpoint import request_id
-from frontrow.web.i18n.catalogs import COOKIE, LANGUAGES, catalog, language_of
-from frontrow.web.pages.account import SIGN_IN, SIGN_OUT, Standing, account, standing
+from frontrow.web.i18n.catalogs import LANGUAGES
+from frontrow.web.i18n.negotiation import COOKIE, language_of
+from frontrow.web.pages.account import SIGN_IN, SIGN_OUT, Standing, standing
 from frontrow.web.pages.assets import Body, Files
 from frontrow.web.pages.concert_list import ListPage
 from frontrow.web.pages.concert_page import ConcertPage
+from frontrow.web.pages.line_view import Views
+from frontrow.web.pages.rendering import PageTemplate
 from frontrow.web.pages.security_headers import HTML, SCRIPTED, protect
 from frontrow.web.pages.sign_in import CALLBACK, FINISH, SignInPages
-from frontrow.web.pages.templates import fill, scripts, styles
 from frontrow.web.problems import problem
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One page: its file, the parts of the catalogs that it needs, where it stands."""
+    """A page that its script draws, and the parts of the catalogs that it needs."""
 
     name: str
-    file: str
+    frame: str
+    """The template around its content: ``fan`` or ``console``."""
     script: str
     catalogs: tuple[str, ...]
     paths: tuple[str, ...]
     styles: tuple[str, ...] = ("base", "fan", "shop")
     features: str = ""
     """What the page may use of the browser (Permissions-Policy)."""
+    views: tuple[str, ...] = ()
+    """Views of a place that the script shows."""
 
 
 _FAN = ("common", "fan")
@@ -52,18 +56,19 @@ def _console(name: str, script: str, path: str, *parts: str, features: str = "")
     """A page of the operator's console."""
     catalogs = (*_FAN, "console", *(f"console_{part}" for part in parts))
     sheets = ("base", "fan", "shop", "console")
-    return Page(f"console_{name}", "console.html", script, catalogs, (path,), sheets, features)
+    return Page(f"console_{name}", "console", script, catalogs, (path,), sheets, features)
 
 
 PAGES = (
     Page(
         "seats",
-        "fan.html",
+        "fan",
         "fan/checkout/booking_page.js",
         (*_FAN, "shop"),
         ("/concerts/{concert_id}/seats",),
+        views=("over",),
     ),
-    Page("tickets", "fan.html", "fan/checkout/tickets_page.js", (*_FAN, "tickets"), ("/tickets",)),
+    Page("tickets", "fan", "fan/checkout/tickets_page.js", (*_FAN, "tickets"), ("/tickets",)),
     _console("concerts", "console/concerts/list.js", "/console"),
     _console("new", "console/concerts/create.js", "/console/new", "create", "house", "policy"),
     _console("room", "console/room/room.js", "/console/concerts/{concert_id}", "policy", "room"),
@@ -139,24 +144,22 @@ def _signing_in(files: Files, services: Services, limits: Limits) -> Iterator[Ro
     yield Route("POST", SIGN_OUT, _counted(signing.sign_out, tally), tally)
 
 
-def render(files: Files, page: Page, language: str, found: Standing) -> Body:
-    """The page in one language, for those who stand so."""
-    texts = catalog(files.sources, language, *page.catalogs)
-    made = {
-        "title": escape(texts["site"]),
-        "refresh": "",
-        "content": f'<p class="soft loading">{escape(texts["loading"])}</p>'
-        f'<noscript><p class="card">{escape(texts["noscript"])}</p></noscript>',
-        "styles": styles(files, *page.styles),
-        "scripts": scripts(files, page.script, texts),
-        "account": account(found, texts),
-    }
-    html = fill(files, page.file, language, texts, made)
+def render(files: Files, page: Page, language: str, account: Standing) -> Body:
+    """Returns the page in one language, for a browser that is signed in or not."""
+    template = PageTemplate(files, "script_page", page.catalogs, page.styles)
+    html = template.render(
+        language,
+        account,
+        frame=f"pages/templates/{page.frame}.html",
+        script=page.script,
+        noscript="console.noscript" if page.frame == "console" else "noscript",
+        views=Views(files, page.catalogs, page.styles).blank(language, page.views),
+    )
     return Body.of(html, HTML)
 
 
 def choose_language(request: Request) -> Response | None:
-    """The answer to ``?lang=``: keeps the choice and leads back; ``None`` if nothing was chosen."""
+    """Returns the answer to ``?lang=``, which stores the choice; ``None`` without a choice."""
     chosen = request.query.get("lang", [""])[0]
     if chosen not in LANGUAGES:
         return None
@@ -191,9 +194,9 @@ def _choosable(show: Handler) -> Handler:
 def _shows(page: Page, files: Files, services: Services) -> Handler:
     seen = (Standing.UNASKED,) if services.sign_in is None else tuple(Standing)
     bodies = {
-        (language, found): render(files, page, language, found)
+        (language, account): render(files, page, language, account)
         for language in LANGUAGES
-        for found in seen
+        for account in seen
     }
 
     async def show(request: Request) -> Response:

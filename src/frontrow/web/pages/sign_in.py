@@ -5,8 +5,6 @@ cookies (SameSite=Strict). So the page there does nothing but lead on, to a requ
 own page, and that one does the work.
 """
 
-from collections.abc import Mapping
-from html import escape
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -25,13 +23,13 @@ from frontrow.web.access.credentials import user_of_browser
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask
 from frontrow.web.endpoint import request_id
-from frontrow.web.i18n.catalogs import LANGUAGES, catalog, language_of
-from frontrow.web.pages.account import SIGN_IN, Standing, account, local_path, path_of, sign_in_path
+from frontrow.web.i18n.negotiation import language_of
+from frontrow.web.pages.account import SIGN_IN, Standing, local_path, path_of, sign_in_path
 from frontrow.web.pages.assets import Files
 from frontrow.web.pages.concert_list import STYLES
-from frontrow.web.pages.error_page import trouble_of
+from frontrow.web.pages.error_page import failure_of
+from frontrow.web.pages.rendering import PageTemplate
 from frontrow.web.pages.security_headers import HTML, PLAIN, protect
-from frontrow.web.pages.templates import fill, styles
 
 CALLBACK = f"{SIGN_IN}/callback"
 """The path of the redirect URI that the issuer has to know."""
@@ -49,14 +47,10 @@ class SignInPages:
     """Signing in and out."""
 
     def __init__(self, files: Files, services: Services, limits: Limits, sign_in: SignIn) -> None:
-        self._files = files
         self._services = services
         self._limits = limits
         self._flow = sign_in.pages
-        self._texts = {
-            language: catalog(files.sources, language, "common", "fan", "sign_in")
-            for language in LANGUAGES
-        }
+        self._template = PageTemplate(files, "sign_in", ("common", "fan", "sign_in"), STYLES)
 
     async def start(self, request: Request) -> Response:
         """Sends the browser to the issuer; one that has a user, back to where it was.
@@ -67,7 +61,7 @@ class SignInPages:
         told = request.headers.get_first(b"referer") or b""
         back = local_path(_single(request, "to") or "") or path_of(told.decode("latin-1")) or "/"
         if not cookies.is_same_origin(ask):
-            return self._page(request, HTTPStatus.OK, self._invitation(request, "/"))
+            return self._page(request, HTTPStatus.OK)
         try:
             if await user_of_browser(ask) is not None:
                 return _leading(request, back)
@@ -82,14 +76,7 @@ class SignInPages:
         """Leads the browser on from the issuer's site to ours, whatever the issuer said."""
         answer = {name: _single(request, name) for name in _ANSWERS}
         query = urlencode({name: value for name, value in answer.items() if value})
-        finish = escape(f"{FINISH}?{query}")
-        texts = self._texts[language_of(request)]
-        content = (
-            f'<div class="stack"><h1>{escape(texts["signin.going"])}</h1>'
-            f'<p><a class="button" href="{finish}">{escape(texts["signin.go_on"])}</a></p></div>'
-        )
-        refresh = f'<meta http-equiv="refresh" content="0;url={finish}">'
-        return self._page(request, HTTPStatus.OK, content, refresh=refresh)
+        return self._page(request, HTTPStatus.OK, finish=f"{FINISH}?{query}")
 
     async def finish(self, request: Request) -> Response:
         """Opens the session that the issuer's answer gives, and leads back; else says why not."""
@@ -153,40 +140,35 @@ class SignInPages:
         return response
 
     def _trouble(self, request: Request, error: Exception, back: str) -> Response:
-        texts = self._texts[language_of(request)]
+        texts = self._template.texts[language_of(request)]
         if isinstance(error, SignInFailed):
-            said = f'<p role="alert">{escape(texts[f"signin.{error.reason}"])}</p>'
-            return self._page(request, _STATUS[error.reason], self._invitation(request, back, said))
+            said = texts(f"signin.{error.reason}")
+            return self._page(request, _STATUS[error.reason], said=said, back=back)
         identity = request_id(request)
-        trouble = trouble_of(error, "page_sign_in", identity, texts)
-        response = self._page(request, trouble.status, trouble.content + self._again(texts, back))
+        failure = failure_of(error, "page_sign_in", identity, texts)
+        response = self._page(request, failure.status, said=failure.text, failed=True, back=back)
         response.add_header(b"x-request-id", identity)
         return response
 
-    def _invitation(self, request: Request, back: str, said: str = "") -> str:
-        texts = self._texts[language_of(request)]
-        heading = f'<h1 tabindex="-1">{escape(texts["account.sign_in"])}</h1>'
-        return f'<div class="stack">{heading}{said}{self._again(texts, back)}</div>'
-
-    def _again(self, texts: Mapping[str, str], back: str) -> str:
-        return (
-            f'<p class="row"><a class="button primary" href="{escape(sign_in_path(back))}">'
-            f"{escape(texts['account.sign_in'])}</a>"
-            f'<a class="button" href="/">{escape(texts["all_concerts"])}</a></p>'
+    def _page(
+        self,
+        request: Request,
+        status: int,
+        *,
+        finish: str | None = None,
+        said: str | None = None,
+        failed: bool = False,
+        back: str = "/",
+    ) -> Response:
+        """The page; see its template."""
+        html = self._template.render(
+            language_of(request),
+            Standing.UNASKED,
+            finish=finish,
+            said=said,
+            failed=failed,
+            sign_in_path=sign_in_path(back),
         )
-
-    def _page(self, request: Request, status: int, content: str, *, refresh: str = "") -> Response:
-        language = language_of(request)
-        texts = self._texts[language]
-        made = {
-            "title": escape(f"{texts['account.sign_in']} · {texts['site']}"),
-            "styles": styles(self._files, *STYLES),
-            "refresh": refresh,
-            "scripts": "",
-            "content": content,
-            "account": account(Standing.UNASKED, texts),
-        }
-        html = fill(self._files, "fan.html", language, texts, made)
         response = Response(status, [(b"cache-control", b"no-store")], Content(HTML, html))
         protect(request, response, policy=PLAIN)
         return response

@@ -1,6 +1,6 @@
-// One view at a time in the page's main part: its title, its focus, and when it is over.
+// One view at a time in the page's main part: its content, its title, its focus.
 
-import { h, setText } from "./dom.js";
+import { busy, h, setText, show } from "./dom.js";
 import { t } from "./i18n.js";
 
 const main = document.getElementById("main");
@@ -11,8 +11,7 @@ let current = null;
 let announcedAt = -Infinity;
 
 /**
- * Shows a view. Its heading gets the focus when it replaces another view, not when the page loads.
- * Gives a signal that is aborted when the next view comes.
+ * Shows a view of these nodes. Gives a signal that is aborted when the next view comes.
  *
  * @param {string} name
  * @param {string} title
@@ -20,10 +19,40 @@ let announcedAt = -Infinity;
  * @returns {AbortSignal}
  */
 export function showView(name, title, ...content) {
+  return replaceView(name, title, h("div", { class: `stack view-${name}` }, content));
+}
+
+/**
+ * Shows a view that the page has as a template, unless it is shown already. The page may also have
+ * come with it. Gives the view's signal the first time, then null.
+ *
+ * @param {string} name
+ * @param {string} title
+ * @returns {AbortSignal | null}
+ */
+export function enterView(name, title) {
+  if (current?.name !== name) {
+    const template = /** @type {HTMLTemplateElement} */ (document.getElementById(`view-${name}`));
+    return replaceView(name, title, template.content.cloneNode(true));
+  }
+  if (!current.isRendered) return null;
+  current.isRendered = false;
+  setTitle(title);
+  return current.controller.signal;
+}
+
+/** Takes over the view that the server has rendered. */
+export function adoptView() {
+  const { view: name } = elements("[data-view]")[0].dataset;
+  current = { name, controller: new AbortController(), isRendered: true };
+}
+
+// The heading gets the focus when a view replaces another one, not when the page loads.
+function replaceView(name, title, content) {
   const isNext = current !== null && current.name !== name;
   current?.controller.abort();
   current = { name, controller: new AbortController() };
-  main.replaceChildren(h("div", { class: `stack view-${name}` }, content));
+  main.replaceChildren(content);
   setTitle(title);
   if (isNext) {
     window.scrollTo(0, 0);
@@ -32,9 +61,39 @@ export function showView(name, title, ...content) {
   return current.controller.signal;
 }
 
-/** Takes over what the page came with as a view. */
-export function adoptView(name) {
-  current = { name, controller: new AbortController() };
+/**
+ * Updates a view from a template: its texts (hidden where empty), and what is shown under a condition.
+ *
+ * @param {Record<string, string | boolean>} values
+ */
+export function fillView(values) {
+  for (const element of elements("[data-value]")) {
+    const value = values[element.dataset.value];
+    if (typeof value !== "string") continue;
+    setText(element, value);
+    show(element, value !== "");
+  }
+  for (const element of elements("[data-when]")) show(element, Boolean(values[element.dataset.when]));
+}
+
+/** @returns {HTMLElement[]} */
+function elements(selector) {
+  return [...main.querySelectorAll(selector)];
+}
+
+/**
+ * Handles the views' buttons in place of the server.
+ *
+ * @param {Record<string, () => any>} actions by the button's value
+ */
+export function handleActions(actions) {
+  main.addEventListener("submit", (event) => {
+    const { submitter } = event;
+    const action = actions[submitter?.getAttribute("value")];
+    if (!action) return;
+    event.preventDefault();
+    busy(submitter, action);
+  });
 }
 
 /** The name of the view that is shown. */

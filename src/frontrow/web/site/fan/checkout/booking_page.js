@@ -9,12 +9,11 @@ import { secondsUntil } from "../../shared/clock.js";
 import { countdown, day, t, timeOfDay } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
-import { heading, showView, viewName } from "../../shared/view.js";
+import { enterView, fillView, handleActions, heading, showView, viewName } from "../../shared/view.js";
 import { showCheckout } from "./checkout.js";
 import { showSeats } from "../seats/choice.js";
 import { follow } from "../line/follow.js";
 import { leaveLine } from "../line/leave.js";
-import { showOver } from "../line/ended.js";
 import { everySecond } from "../../shared/ticking.js";
 
 const id = location.pathname.split("/")[2];
@@ -22,6 +21,8 @@ const line = `/concerts/${id}`; // where the place is shown, whatever has become
 const following = new AbortController();
 
 let latest; // what the server said last of the place
+
+handleActions({ leave });
 
 start().catch((error) => {
   showView("failed", t("site"), heading(t("failed")), h("p", { role: "alert" }, sentence(error)),
@@ -103,7 +104,8 @@ class Shop {
     const chosen = shows.find(({ show_id: showId }) => showId === wanted) ?? (shows.length === 1 && shows[0]);
     if (!shows.length) {
       const sale = all.some((show) => show.sale === "ended") ? "ended" : "cancelled";
-      showOver(this.concert, sale, { leave });
+      enterView("over", this.concert.title);
+      fillView({ title: this.concert.title, heading: t(`over.${sale}`), text: t(`over.${sale}.next`) });
     } else if (chosen && !closed) this.showSeats(chosen, shows.length > 1);
     else {
       this.showDates(shows);

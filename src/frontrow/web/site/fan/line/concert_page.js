@@ -1,52 +1,39 @@
-// One concert before its seats: its line, as the server says this browser stands in it.
+// A concert's page: its line, and this browser's place in it. The server has rendered the present view;
+// this follows the place, updates the view, and changes it for another one.
 
 import "../../shared/uncaught.js";
 import { insist } from "../../shared/api.js";
-import { busy, button, h } from "../../shared/dom.js";
+import { secondsUntil } from "../../shared/clock.js";
 import { beSomebody, session } from "../../shared/guest.js";
-import { t } from "../../shared/i18n.js";
+import { countdown, t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
-import { adoptView, announce, heading, setTitle, showView, viewName } from "../../shared/view.js";
+import { everySecond } from "../../shared/ticking.js";
+import { adoptView, announce, enterView, fillView, handleActions, setTitle, viewName } from "../../shared/view.js";
 import { follow } from "./follow.js";
-import { showTurn } from "./turn_view.js";
 import { leaveLine } from "./leave.js";
-import { showOver } from "./ended.js";
 import { callFan } from "./turn_alert.js";
-import { showWaiting } from "./waiting.js";
+import { WaitingView } from "./waiting.js";
 
 const JUST_NOW_MS = 2500;
 const id = location.pathname.split("/")[2];
 
-// What the page came with: what is on sale, its line as everybody sees it, whether one is in it.
-const known = JSON.parse(document.getElementById("known").textContent);
-const { concert, line, has_place: hasPlace, sign_in: signIn } = known;
+// What the page came with: the concert, whether this browser has a place in its line, where to sign in.
+const { concert, opens, has_place: hasPlace, sign_in: signIn } = JSON.parse(document.getElementById("known").textContent);
+const { title } = concert;
 let following = new AbortController();
-let { sale, state: roomState } = concert; // as they were heard of last
-let joinedAt = -Infinity; // when the fan pressed the button, if that was just now
+let { sale, state: roomState } = concert; // as last reported
+let joinedAt = Number.NEGATIVE_INFINITY; // when the fan pressed the button, if that was just now
 
+adoptView();
+handleActions({ join, leave, enter });
+document.addEventListener("visibilitychange", async () => {
+  if (document.visibilityState !== "visible" || viewName() !== "landing") return;
+  const { places } = await session(); // another tab may have joined meanwhile
+  if (places.includes(id)) followPlace();
+});
 if (hasPlace) followPlace();
 else if (location.hash === "#left") showFinished("left");
-else adoptLanding();
-
-/** The page came with how to join: here the form does it without a new page. */
-function adoptLanding() {
-  adoptView("landing");
-  const form = document.querySelector("main form");
-  form?.addEventListener("submit", (event) => {
-    event.preventDefault();
-    busy(/** @type {SubmitEvent} */ (event).submitter, join);
-  });
-  document.addEventListener("visibilitychange", async () => {
-    if (document.visibilityState !== "visible" || viewName() !== "landing") return;
-    const { places } = await session(); // another tab may have joined meanwhile
-    if (places.includes(id)) followPlace();
-  });
-}
-
-function allConcerts() {
-  return h("a", { class: "button", href: "/" }, t("all_concerts"));
-}
 
 async function join() {
   try {
@@ -55,75 +42,73 @@ async function join() {
     joinedAt = performance.now();
     followPlace();
   } catch (error) {
-    if (signIn && error.code === "not_allowed") location.assign(signIn); // there are no guests here
+    if (signIn && error.code === "not_allowed") location.assign(signIn); // this server has no guests
     else notify(sentence(error), "bad");
   }
 }
 
-// In the line
+async function leave() {
+  if (await leaveLine(id)) showFinished("left");
+}
+
+function enter() {
+  following.abort();
+  location.replace(`/concerts/${id}/seats`);
+}
 
 function followPlace() {
   following.abort();
   following = new AbortController();
-  const { signal } = following;
-  let waiting = null;
+  const waiting = new WaitingView(concert, opens);
   let latest = null;
-  const goIn = () => {
-    following.abort();
-    location.replace(`/concerts/${id}/seats`);
-  };
   follow(id, {
-    signal,
+    signal: following.signal,
     onStatus(status) {
       latest = status;
       ({ sale, room_state: roomState } = status);
       if (status.state === "finished") showFinished(status.reason);
-      else if (sale !== "open" && !status.claimed_at) {
-        if (viewName() !== "over") showOver(concert, sale, { leave });
-      } else if (status.state === "waiting") {
-        if (viewName() !== "waiting") waiting = showWaiting(concert, line, { leave });
-        waiting.update(status);
-      } else called(status, goIn);
+      else if (sale !== "open" && !status.claimed_at) showOver();
+      else if (status.state === "waiting") waiting.update(status);
+      else showTurn(status);
     },
-    onTouch(...told) {
-      if (viewName() === "waiting") waiting?.touch(...told);
+    onTouch(isInTouch, error) {
+      if (viewName() === "waiting") waiting.touch(isInTouch, error);
     },
-    // Another tab has left the line, or this browser has forgotten the place.
+    // Another tab has left the line, or this browser has lost the place's cookie.
     onLost: () => (latest ? showFinished("left") : location.reload()),
   });
 }
 
-/** The turn has come. Who has just pressed the button or was in already needn't press again. */
-function called(status, goIn) {
-  if (status.claimed_at || performance.now() - joinedAt < JUST_NOW_MS) goIn();
-  else if (viewName() !== "turn") {
-    callFan(concert.title);
-    showTurn(concert, status, { enter: goIn, leave });
-    setTitle(t("turn.tab", { title: concert.title }));
-    announce(t("turn.title"), { now: true });
+/** The turn has come. Those who have just pressed the button, or were in already, needn't press again. */
+function showTurn(status) {
+  if (status.claimed_at || performance.now() - joinedAt < JUST_NOW_MS) {
+    enter();
+    return;
   }
+  const signal = enterView("turn", title);
+  if (!signal) return;
+  callFan(title);
+  setTitle(t("turn.tab", { title }));
+  announce(t("turn.title"), { now: true });
+  everySecond(signal, () => fillView({ title, left: countdown(secondsUntil(status.expires_at)) }));
 }
 
-async function leave() {
-  if (await leaveLine(id)) {
-    following.abort();
-    showFinished("left");
-  }
+function showOver() {
+  enterView("over", title);
+  fillView({ title, heading: t(`over.${sale}`), text: t(`over.${sale}.next`) });
 }
 
 function showFinished(reason) {
   following.abort();
-  showView(
-    "finished",
-    concert.title,
-    heading(t(`finished.${reason}`)),
-    h("p", {}, t(sale === "open" ? `finished.${reason}.next` : `over.${sale}`)),
-    h(
-      "div",
-      { class: "row" },
-      reason === "paid" && h("a", { class: "button primary", href: "/tickets" }, t("my_tickets")),
-      sale === "open" && roomState !== "closed" && button(t("join_again"), join, { class: reason === "paid" ? "" : "primary" }),
-      allConcerts(),
-    ),
-  );
+  enterView("finished", title);
+  const isPaid = reason === "paid";
+  const canJoin = sale === "open" && roomState !== "closed";
+  fillView({
+    title,
+    heading: t(`finished.${reason}`),
+    text: t(sale === "open" ? `finished.${reason}.next` : `over.${sale}`),
+    paid: isPaid,
+    join_again: canJoin && !isPaid,
+    join_for_more: canJoin && isPaid,
+  });
 }
