@@ -47,7 +47,7 @@ def same(printed: Any, real: Any, where: str = "") -> None:
 
 def other_commands(server: FrontrowServer, folder: Path) -> None:
     """Runs further commands beside the server: keys, pruning, the ticket that was just bought."""
-    for arguments, says in ((["keys", "list"], "token"), (["prune", "--dry-run"], "would drop")):
+    for arguments, says in ((["keys", "list"], "token"), (["prune", "--dry-run"], "would delete")):
         done = server.frontrow(*arguments)
         assert (done.returncode, done.stderr) == (0, ""), arguments
         assert says in done.stdout
