@@ -1,4 +1,4 @@
-"""A database in one file, and back: PostgreSQL's own pg_dump and pg_restore, from the wheel.
+"""Backup and restore of a database in one file, with the wheel's pg_dump and pg_restore.
 
 A dump reads one snapshot beside a running server: what was acknowledged before it began is in it,
 and every invariant holds in it. Passwords go through the environment, never through arguments,
@@ -16,11 +16,11 @@ from frontrow.db.programs import ENVIRONMENT, wheel_folder
 from frontrow.errors import SetupError, WrongUse
 
 _HEAD = b"PGDMP"
-"""What a dump in pg_dump's custom format begins with."""
+"""The first bytes of a dump in pg_dump's custom format."""
 
 
 def dump(owner_url: str, file: Path) -> int:
-    """Writes a database into a file, which is complete or not there at all. Returns its bytes.
+    """Writes a database into a file, which is complete or missing. Returns its size in bytes.
 
     Raises:
         WrongUse: the file exists.
@@ -30,7 +30,7 @@ def dump(owner_url: str, file: Path) -> int:
         raise WrongUse(f"{file} exists: name another file, or remove it first")
     unfinished = file.with_name(f"{file.name}.part")
     try:
-        # Nobody else may read it: it holds the hashes of keys, and the keys that sign.
+        # Only this account may read it: it holds the hashes of user keys, and the signing keys.
         os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         _run("pg_dump", owner_url, "--format=custom", *_PLAIN, *_LASTING, f"--file={unfinished}")
         _sync(unfinished)
@@ -43,7 +43,7 @@ def dump(owner_url: str, file: Path) -> int:
 
 
 def check(file: Path) -> None:
-    """Sees that a file is a dump.
+    """Checks that a file is a dump.
 
     Raises:
         WrongUse: it isn't.
@@ -59,7 +59,7 @@ def check(file: Path) -> None:
 
 
 async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float = 10) -> None:
-    """Puts a dump into an empty database, all or nothing.
+    """Restores a dump into an empty database, completely or not at all.
 
     Raises:
         SetupError: the database isn't empty, or it refuses.
@@ -81,7 +81,7 @@ async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float 
 
 
 _PLAIN = ("--no-owner", "--no-privileges")
-# An unlogged table holds what is of use to this server only.
+# An unlogged table is of use to this server only.
 _LASTING = ("--no-unlogged-table-data",)
 
 
@@ -102,7 +102,7 @@ def _run(program: str, url: str, *arguments: str, named: str | None = None) -> N
 
 
 def _without_password(url: str) -> tuple[str, Mapping[str, str]]:
-    """The URL without its password, and the variable that gives it to libpq."""
+    """Returns the URL without its password, and the variable that passes it to libpq."""
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
@@ -115,7 +115,7 @@ def _without_password(url: str) -> tuple[str, Mapping[str, str]]:
 
 
 def _sync(file: Path) -> None:
-    """The backup itself must survive a power cut."""
+    """Syncs the file, so that the backup survives a power cut."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""A database cluster's birth: initdb, the two roles and the database, complete or not there at all.
+"""Creates a database cluster with its two roles and its database, completely or not at all.
 
 ``frontrow_owner`` has the schema and everything else; ``frontrow_app`` may log in and do what the
 migrations grant it. Both prove themselves by password (SCRAM), also through the socket.
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 def ensure_cluster(directory: DataDirectory, programs: Programs) -> Secrets:
-    """The passwords of the cluster in ``directory``, which is made where there is none yet.
+    """Returns the passwords of the cluster in ``directory``, which is created if missing.
 
     It is built in a folder beside its place and moved there when it is complete, so that an
     interrupted start leaves nothing that a later one would take for a database.
@@ -49,7 +49,7 @@ def ensure_cluster(directory: DataDirectory, programs: Programs) -> Secrets:
 
 
 def give(path: Path, account: Account | None) -> None:
-    """Make ``path`` belong to the account that runs PostgreSQL."""
+    """Gives ``path`` to the account that runs PostgreSQL."""
     if account is not None:
         os.chown(path, account.uid, account.gid)
 
@@ -78,7 +78,7 @@ def _initdb(directory: DataDirectory, programs: Programs, fresh: Path, password:
             f"--pwfile={file}",
             "--auth=scram-sha-256",
             "--encoding=UTF8",
-            # The same order of text on every machine, whatever its C library.
+            # Text sorts in the same way on every machine, with any C library.
             "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8",
             "--locale=C",
@@ -94,7 +94,7 @@ def _initdb(directory: DataDirectory, programs: Programs, fresh: Path, password:
 
 @contextlib.contextmanager
 def _password_file(directory: DataDirectory, account: Account | None, text: str) -> Iterator[Path]:
-    """A file that only the account of PostgreSQL can read, gone afterwards."""
+    """Creates a file that only the account of PostgreSQL can read, and removes it afterwards."""
     path = directory.path / "secrets.json.new"
     path.unlink(missing_ok=True)
     try:
@@ -108,7 +108,7 @@ def _password_file(directory: DataDirectory, account: Account | None, text: str)
 
 
 def _make_roles(programs: Programs, fresh: Path, password: str) -> None:
-    """The application's role and the database, in single-user mode: no server, no socket yet.
+    """Creates the application's role and the database in single-user mode: no server, no socket.
 
     The password is URL-safe base64, so that it needs no quoting.
     """
@@ -139,7 +139,7 @@ def _first_error(text: str) -> str:
 
 
 def _sync(folder: Path) -> None:
-    """The rename itself must survive a power cut."""
+    """Syncs the folder, so that the rename survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

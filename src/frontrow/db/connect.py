@@ -1,6 +1,6 @@
-"""One connection to a PostgreSQL that may not be there, and why not in one line.
+"""Opens one connection to a PostgreSQL, or says in one line why it can't.
 
-No message made here shows a password.
+No message shows a password.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from frontrow.errors import SetupError, WrongUse
 
 RETRY_SECONDS = 0.2
 SCHEMES = ("postgresql://", "postgres://")
-# Where a server is restarting or failing over, the answer may be another one soon.
+# Errors of a server that is restarting or failing over: worth another try.
 PASSING = (
     ConnectionRefusedError,
     FileNotFoundError,  # the socket of a server that is about to start
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 async def connect(
     dsn: str, *, timeout_seconds: float, **server_settings: str
 ) -> "asyncpg.Connection[Any]":
-    """Connect; a server that is starting has ``timeout_seconds``. Raises SetupError."""
+    """Connects within ``timeout_seconds``, also to a server that is starting. Raises SetupError."""
     if not dsn.startswith(SCHEMES):
         raise connect_error(ValueError(), dsn)  # an empty one would mean this machine's defaults
     deadline = time.monotonic() + timeout_seconds
@@ -58,7 +58,7 @@ async def connect(
 
 
 def place(dsn: str) -> str:
-    """Which database a URL means, without user and password."""
+    """Returns the database of a URL, without user and password."""
     try:
         url = urlsplit(dsn)
     except ValueError:
@@ -71,7 +71,7 @@ def place(dsn: str) -> str:
 
 
 def connect_error(error: BaseException, dsn: str) -> SetupError:
-    """What went wrong with ``dsn``, for the operator, in one line and without the password."""
+    """Returns why ``dsn`` can't be used, in one line and without the password."""
     where = place(dsn)
     match error:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
@@ -85,7 +85,7 @@ def connect_error(error: BaseException, dsn: str) -> SetupError:
         case asyncpg.exceptions.TargetServerAttributeNotMatched():
             text = f"none of the servers at {where} is what target_session_attrs asks for"
         case asyncpg.exceptions.ClientConfigurationError() | ValueError():
-            # The URL can't be read, so that no part of it is sure not to be the password.
+            # Any part of an unreadable URL may be the password.
             return WrongUse(
                 "the database URL can't be read: it must look like "
                 "postgresql://user:password@host:5432/database"
@@ -106,7 +106,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _redacted(text: str, dsn: str) -> str:
-    """The text without the password, should a message have repeated it."""
+    """Returns the text without the password, which a message may repeat."""
     secrets = re.findall(r"://[^:/@]*:([^@]*)@", dsn) + re.findall(r"password=([^&]*)", dsn)
     for secret in {*secrets, *map(unquote, secrets)} - {""}:
         text = text.replace(secret, "…")

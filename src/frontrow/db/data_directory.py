@@ -1,14 +1,14 @@
-"""The data directory: what lies where, who may read it, and who uses it now.
+"""The data directory: its files, their permissions, and the lock of the server that uses it.
 
     <data_dir>/           0700, or 0711 when started as root (PostgreSQL's account passes through)
       database/           the PostgreSQL cluster, of the account that runs PostgreSQL
       socket/             its socket, same owner, 0700: no other account can connect
       secrets.json        the passwords of the two database roles, 0600
       operator.key        the operator's key, 0600
-      frontrow.lock       locked as long as a server uses this directory; its pid
-      postgresql.log      what PostgreSQL says
+      frontrow.lock       locked while a server uses this directory; has its pid
+      postgresql.log      the log of PostgreSQL
 
-Folders above are created where they are missing and never changed.
+Missing folders above are created; existing ones are never changed.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ LOCK_PATIENCE_SECONDS = 1.0
 
 
 def default_data_dir() -> Path:
-    """``/var/lib/frontrow`` for root, the user's own data folder for everybody else."""
+    """Returns ``/var/lib/frontrow`` for root, else the data folder of the user."""
     if os.geteuid() == 0:
         return Path("/var/lib/frontrow")
     return platformdirs.user_data_path("frontrow")
@@ -59,7 +59,7 @@ class DataDirectory:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn what the operating system refuses here into one line."""
+        """Turns an error of the operating system into a SetupError."""
         try:
             yield
         except OSError as error:
@@ -70,7 +70,7 @@ class DataDirectory:
             raise SetupError(msg) from error
 
     def prepare(self) -> None:
-        """Make the directory, or see that the one that is there is ours and closed to writers."""
+        """Creates the directory, or checks that it is ours and only we can write to it."""
         root = os.geteuid() == 0
         with self.explained():
             if not self.path.exists():
@@ -78,11 +78,11 @@ class DataDirectory:
                 self.path.mkdir(mode=0o700)
             status = self.path.stat()
             if status.st_uid != os.geteuid():
-                # As root, files that another account can exchange would be written through.
+                # As root we would write through links that the other account may put there.
                 msg = f"the data directory {self.path} belongs to another account: start it as that"
                 raise SetupError(msg)
             strangers = [entry.name for entry in self.path.iterdir() if not _expected(entry.name)]
-            # Something that somebody put beside a database of ours, such as a backup, does no harm.
+            # Other files beside a database of ours, such as a backup, do no harm.
             if strangers and not self.secrets.exists():
                 msg = (
                     f"{self.path} isn't a data directory of frontrow (it has {strangers[0]!r}): "
@@ -93,7 +93,7 @@ class DataDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold this directory for this process; another one is told our pid."""
+        """Locks this directory for this process; another process reads our pid."""
         with self.explained():
             descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -106,7 +106,7 @@ class DataDirectory:
             os.close(descriptor)
 
     def _lock(self, descriptor: int) -> None:
-        """Take the lock; a look from ``holder`` may have it for an instant."""
+        """Takes the lock, which ``holder`` may have for an instant."""
         deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
         while True:
             try:
@@ -123,7 +123,7 @@ class DataDirectory:
                 return
 
     def holder(self) -> str | None:
-        """The pid of the server that uses this directory now, or None."""
+        """Returns the pid of the server that uses this directory now, or None."""
         try:
             descriptor = os.open(self.lock_file, os.O_RDONLY)
         except FileNotFoundError:
@@ -141,7 +141,7 @@ class DataDirectory:
             os.close(descriptor)
 
     def make_secrets(self) -> Secrets:
-        """Fresh passwords for a fresh cluster, on disk before they are used."""
+        """Creates the passwords of a new cluster, and writes them to disk before they are used."""
         made = Secrets(owner=secrets.token_urlsafe(32), app=secrets.token_urlsafe(32))
         with self.explained():
             self.secrets.unlink(missing_ok=True)
@@ -149,7 +149,7 @@ class DataDirectory:
         return made
 
     def read_secrets(self) -> Secrets:
-        """The passwords of the cluster that is there."""
+        """Returns the passwords of the existing cluster."""
         with self.explained():
             text = self.secrets.read_text()
         try:
@@ -159,7 +159,7 @@ class DataDirectory:
             raise SetupError(msg) from None
 
     def operator_key(self) -> tuple[str, bool]:
-        """The operator's key, and whether it was made just now. Safe with several at once."""
+        """Returns the operator's key, and whether this call created it. Safe in all processes."""
         with self.explained():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             made = _made_once(self.operator_key_file, secrets.token_urlsafe(32))
@@ -171,14 +171,14 @@ class DataDirectory:
 
 
 def _expected(name: str) -> bool:
-    """Whether a file may lie in a data directory: ours, its draft, hidden, or the file system's."""
+    """Returns whether a data directory may have a file: ours, hidden, or the file system's."""
     return name.removesuffix(".new").removesuffix(".old") in OURS or name.startswith(
         (".", "postgresql-", "lost+found")
     )
 
 
 def _made_once(path: Path, text: str) -> bool:
-    """Write a private file unless it exists; nobody ever sees it half written."""
+    """Writes a private file unless it exists; readers never see a part of it."""
     if path.exists():
         return False
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as draft:

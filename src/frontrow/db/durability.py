@@ -1,4 +1,4 @@
-"""What the database promises of a transaction that it has acknowledged, told at start.
+"""The durability of acknowledged transactions, reported at start.
 
 Frontrow answers a buyer when PostgreSQL says that a transaction is committed. What that survives is
 PostgreSQL's settings' word (its manual, sections 28.1, 28.3 and 20.6): this says it in a sentence.
@@ -17,14 +17,14 @@ SELECT current_setting('fsync') = 'on' AS fsync,
 
 
 class Durability(NamedTuple):
-    """What an acknowledged transaction survives, in a sentence, and whether that is a risk."""
+    """What an acknowledged transaction survives, in a sentence, and whether it is at risk."""
 
     says: str
     risky: bool
 
 
 async def read(connection: "asyncpg.Connection[Any]") -> Durability:
-    """What this database promises to a session like this one."""
+    """Returns the durability of this connection's transactions."""
     row = await connection.fetchrow(_QUERY)
     return judge(
         fsync=row["fsync"],
@@ -37,7 +37,7 @@ async def read(connection: "asyncpg.Connection[Any]") -> Durability:
 def judge(
     *, fsync: bool, full_page_writes: bool, synchronous_commit: str, standbys: str
 ) -> Durability:
-    """The promise of these settings, the most dangerous one first."""
+    """Returns the durability with these settings; the most dangerous one decides."""
     if not fsync:
         return Durability("a crash of the machine may destroy the database (fsync is off)", True)
     if not full_page_writes:

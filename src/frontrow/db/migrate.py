@@ -1,4 +1,4 @@
-"""The schema of a database: migrations, the features' functions and the rights of the application.
+"""Brings a database up to date: migrations, functions, and the rights of the application.
 
 Runs once, under a lock in the database, however many processes start at the same time. Does
 nothing to a database that is up to date: a role that may not change the schema will do then.
@@ -25,7 +25,7 @@ LOCK_KEY = 0x46_52_4F_4E_54  # "FRONT"
 APPEND_ONLY = ("transfer",)  # the ledger
 
 log = structlog.get_logger()
-# The library tells its own log of each step at warning level; ours names them once, at info.
+# The library logs each step at warning level; our log names them once, at info.
 silent = logging.getLogger("frontrow.pogo")
 silent.disabled = True
 
@@ -38,7 +38,7 @@ async def migrate(
     functions: Sequence[Path] | None = None,
     connect_timeout_seconds: float = 10,
 ) -> list[str]:
-    """Bring the database up to date and give ``app_role`` its rights; the migrations that ran.
+    """Brings a database up to date and grants ``app_role`` its rights. Returns the migrations run.
 
     ``migrations`` is a folder, by default the package's; ``functions`` are files of database
     functions, by default every feature's (``…functions.sql``).
@@ -70,7 +70,7 @@ async def migrate(
 async def pending(
     connection: "asyncpg.Connection[Any]", *, migrations: Path | None = None
 ) -> list[str]:
-    """The migrations that this database lacks, in order. Needs no more than SELECT."""
+    """Returns the migrations that this database lacks, in order. Needs only SELECT."""
     names = _names(migrations or MIGRATIONS)
     if await connection.fetchval("SELECT to_regclass('public._pogo_migration')") is None:
         return names
@@ -86,7 +86,7 @@ def _names(migrations: Path) -> list[str]:
 
 
 async def role_of(dsn: str, *, connect_timeout_seconds: float = 10) -> str:
-    """The role that a URL logs in as. Raises SetupError where it can't."""
+    """Returns the role that a URL logs in as. Raises SetupError."""
     connection = await connect(dsn, timeout_seconds=connect_timeout_seconds)
     try:
         return str(await connection.fetchval("SELECT current_user"))
@@ -103,7 +103,7 @@ def _check_version(connection: "asyncpg.Connection[Any]") -> None:
 
 @asynccontextmanager
 async def _locked(connection: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
-    """Only one process at a time; closing the connection would let go as well."""
+    """Allows one process at a time, by a lock of the connection's session."""
     if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
         log.info("waiting for another process that is migrating the database")
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
@@ -131,7 +131,7 @@ async def _bring_up_to_date(
 
 
 async def _grant(connection: "asyncpg.Connection[Any]", role: str) -> None:
-    """Give the application its rights, in one transaction: a running one never lacks any."""
+    """Grants the application its rights in one transaction: a running server never lacks any."""
     query = (PACKAGE / "db" / "grants.sql").read_text()
     async with connection.transaction():
         for (statement,) in await connection.fetch(query, role, list(APPEND_ONLY)):
@@ -139,7 +139,7 @@ async def _grant(connection: "asyncpg.Connection[Any]", role: str) -> None:
 
 
 def _failure(error: BaseException) -> SetupError:
-    """One line for what the database or a migration file refuses."""
+    """Returns an error of the database or of a migration file in one line."""
     cause = error.__cause__ or error
     text = " ".join(str(cause).split())
     if isinstance(cause, asyncpg.InsufficientPrivilegeError):

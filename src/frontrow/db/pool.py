@@ -1,18 +1,17 @@
-"""Connections to the database, and what its errors mean to a batch."""
+"""Opens the connection pool, and classifies the database's errors for batches."""
 
 import asyncpg
 
 from frontrow.errors import Fault
 
-# Given to the server at connect: what a SET would say is lost when the pool takes a connection
-# back.
+# Sent at connect: the pool would lose a SET when it takes a connection back.
 SERVER_SETTINGS = {
     "application_name": "frontrow",
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",
-    # Compiling a plan costs more than any of these statements takes.
+    # Compiling a plan takes longer than any of these statements.
     "jit": "off",
-    # No statement of a server takes long; one that hangs must not hold its locks for ever.
+    # No statement of a server takes long; one that hangs must not keep its locks.
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
 }
@@ -22,13 +21,13 @@ _LOST = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    # What asyncpg says of a connection that was cut just when it was handed out.
+    # asyncpg raises it for a connection that was cut just when it was acquired.
     asyncpg.InternalClientError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
-    # After a failover the old primary, or a replica, answers for a moment.
+    # After a failover the old primary, or a replica, may answer for a moment.
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TargetServerAttributeNotMatched,
 )
@@ -36,13 +35,13 @@ _CONFLICT = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
-    # Two processes wrote a row with the same id at once: the second try finds it.
+    # Two processes wrote a row with the same id at once: the retry finds it.
     asyncpg.UniqueViolationError,
 )
 
 
 def classify(error: Exception) -> Fault:
-    """What a failed statement means: see ``Fault``."""
+    """Returns what a failed statement means to its batch: see ``Fault``."""
     if isinstance(error, _CONFLICT):
         return Fault.CONFLICT
     return Fault.LOST if isinstance(error, _LOST) else Fault.ITEM
@@ -62,11 +61,11 @@ async def open_pool(
         max_size=connections,
         timeout=connect_timeout_seconds,
         server_settings=SERVER_SETTINGS,
-        # The default asks the server to reset the session each time: a round trip for nothing, as
-        # no statement here leaves anything in its session.
+        # The default resets the session each time: a needless round trip, since no statement
+        # leaves anything in its session.
         reset=_keep_session,
     )
 
 
 async def _keep_session(_: asyncpg.Connection) -> None:
-    """Nothing to undo."""
+    """Does nothing: no statement changes its session."""

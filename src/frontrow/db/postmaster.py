@@ -1,4 +1,4 @@
-"""One PostgreSQL process: waited for, ended, and told apart from a stranger with its pid."""
+"""One PostgreSQL process: waits for its start, ends it, and recognises it by its pid."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ import structlog
 from frontrow.db.data_directory import DataDirectory
 from frontrow.errors import SetupError
 
-# Fast shutdown first; then immediate, which the next start recovers from; then the hard way.
+# Fast shutdown first; then immediate, from which the next start recovers; then SIGKILL.
 ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
 POLL_SECONDS = 0.02
 REPORT_SECONDS = 5.0
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class PidFile:
-    """What a postmaster writes into its data directory about itself."""
+    """The file that a postmaster writes into its data directory."""
 
     pid: int
     socket_folder: str
@@ -32,7 +32,7 @@ class PidFile:
 
     @classmethod
     def read(cls, directory: DataDirectory) -> "PidFile | None":
-        """The file of ``directory``; None where there is none or it is not written out yet."""
+        """Returns the file of ``directory``; None if it is missing or incomplete."""
         try:
             lines = (directory.database / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -44,7 +44,7 @@ class PidFile:
 
 
 class Died(Exception):
-    """PostgreSQL ended while it was starting; ``reason`` is its last word."""
+    """PostgreSQL ended while it was starting; ``reason`` is from its log."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -52,7 +52,7 @@ class Died(Exception):
 
     @property
     def passes(self) -> bool:
-        """Whether waiting helps: processes of a killed predecessor are still going away."""
+        """Whether a retry can help: processes of a killed predecessor are still ending."""
         return "shared memory block" in self.reason
 
 
@@ -62,7 +62,7 @@ def wait_ready(
     log_offset: int,
     stopping: Callable[[], bool],
 ) -> None:
-    """Wait until ``process`` takes connections, however long recovery after a crash takes.
+    """Waits until ``process`` takes connections, however long crash recovery takes.
 
     Raises Died when it ends instead. Returns early when ``stopping`` says so.
     """
@@ -84,7 +84,7 @@ def wait_ready(
 
 
 def _last_word(directory: DataDirectory, log_offset: int) -> str:
-    """Why it ended: the first FATAL or PANIC since ``log_offset``, else the last line."""
+    """Returns the first FATAL or PANIC in the log since ``log_offset``, else its last line."""
     with directory.log_file.open("rb") as file:
         file.seek(log_offset)
         lines = file.read().decode(errors="replace").splitlines()
@@ -96,7 +96,7 @@ def _last_word(directory: DataDirectory, log_offset: int) -> str:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Shut a postmaster of our own down and wait until it is gone."""
+    """Shuts down our postmaster and waits until it has ended."""
     for number, seconds in ENDINGS:
         process.send_signal(number)
         try:
@@ -108,16 +108,16 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_stale(directory: DataDirectory) -> None:
-    """Shut down a postmaster that a killed predecessor left, or forget the file of a dead one.
+    """Shuts down the postmaster of a killed server, or removes the file of a dead one.
 
-    Called with the directory locked: whoever runs there now has no frontrow any more.
+    Called with the directory locked: a postmaster that runs there has no server any more.
     """
     written = PidFile.read(directory)
     if written is None:
         return
     if not _is_postmaster(written.pid, directory):
-        # PostgreSQL would refuse to start where another process got the old pid. Its own check of
-        # the shared memory still keeps two servers apart.
+        # PostgreSQL refuses to start while another process has the old pid. Its own check of the
+        # shared memory still keeps two servers apart.
         (directory.database / "postmaster.pid").unlink(missing_ok=True)
         return
     log.warning("taking over from a frontrow that was killed", postgres_pid=written.pid)
@@ -134,7 +134,7 @@ def end_stale(directory: DataDirectory) -> None:
 
 
 def _is_postmaster(pid: int, directory: DataDirectory) -> bool:
-    """Whether ``pid`` lives and is the PostgreSQL of this very directory."""
+    """Returns whether ``pid`` runs and is the PostgreSQL of this directory."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -151,7 +151,7 @@ def _is_postmaster(pid: int, directory: DataDirectory) -> bool:
 
 
 def _command_line(pid: int) -> list[str]:
-    """The arguments of a process; none for one that is gone or waits to be buried."""
+    """Returns the arguments of a process; none for one that has ended."""
     if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").rstrip("\0").split("\0")

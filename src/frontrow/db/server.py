@@ -1,8 +1,8 @@
 """The embedded PostgreSQL: started, watched and stopped with the server that uses it.
 
-No TCP, a socket in a private folder, passwords for everybody, an unprivileged account when started
-as root. One server per data directory. ``programs`` knows the binaries, ``data_directory`` the
-files, ``cluster`` how a database is made, ``postmaster`` one process of it.
+No TCP, a socket in a private folder, passwords for all roles, an unprivileged account when started
+as root. One server per data directory. ``programs`` has the binaries, ``data_directory`` the files,
+``cluster`` creates the database, ``postmaster`` is one process of it.
 """
 
 import contextlib
@@ -40,20 +40,20 @@ LEFTOVER_SECONDS = 120.0
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
     "port": PORT,
-    # What was acknowledged survives.
+    # An acknowledged transaction survives a crash.
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    # The wheel has pglz only: it halves the log and costs a sixth of the payments a second.
+    # The wheel has only pglz: it halves the log and costs a sixth of the payments per second.
     "wal_compression": "off",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "5min",
     "shared_buffers": "256MB",
     "max_connections": "200",
-    # Disks of today; and queries of a millisecond don't repay compilation.
+    # Modern disks; and queries of a millisecond are too short for compilation.
     "random_page_cost": "1.1",
     "jit": "off",
-    # Places, seats and wallets are updated all the time: tidy often, a little.
+    # Places, seats and wallets are updated all the time: vacuum often, in small steps.
     "autovacuum_naptime": "5s",
     "autovacuum_vacuum_scale_factor": "0.02",
     "autovacuum_analyze_scale_factor": "0.02",
@@ -63,16 +63,16 @@ SETTINGS: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %u ",
     "log_min_duration_statement": "1s",
     "log_lock_waits": "on",
-    # A client that goes away is no news.
+    # Connections come and go all the time.
     "log_connections": "",
     "log_disconnections": "off",
 }
 
 
 class EmbeddedServer:
-    """A PostgreSQL of one's own in ``data_dir``. Use it as a context manager, or start and stop it.
+    """A PostgreSQL server in ``data_dir``. Use it as a context manager, or start and stop it.
 
-    ``settings`` go over the ones above. Everything here is synchronous: it runs around the event
+    ``settings`` override the ones above. Everything here is synchronous: it runs around the event
     loop, not in it.
     """
 
@@ -104,28 +104,28 @@ class EmbeddedServer:
 
     @property
     def owner_url(self) -> str:
-        """The database as the role that has the schema."""
+        """The URL of the database for the role that owns the schema."""
         return self.url(OWNER)
 
     @property
     def app_url(self) -> str:
-        """The database as the role of the application."""
+        """The URL of the database for the application's role."""
         return self.url(APP)
 
     def url(self, role: str, database: str = DATABASE) -> str:
-        """A database of this server as one of its two roles."""
+        """Returns the URL of a database of this server for one of its two roles."""
         return _url(self._secrets, str(self._socket), role, database)
 
     @property
     def pid(self) -> int:
-        """The process id of the postmaster that runs now."""
+        """The process id of the running postmaster."""
         if self._process is None:
             msg = "PostgreSQL isn't running"
             raise SetupError(msg)
         return self._process.pid
 
     def start(self) -> None:
-        """Start PostgreSQL and wait until it takes connections. Raises SetupError with one line."""
+        """Starts PostgreSQL and waits until it takes connections. Raises SetupError."""
         try:
             self._start()
         except BaseException:
@@ -148,7 +148,7 @@ class EmbeddedServer:
         self._watcher.start()
 
     def stop(self) -> None:
-        """Shut PostgreSQL down and let go of the data directory. Does nothing a second time."""
+        """Shuts PostgreSQL down and unlocks the data directory. A second call does nothing."""
         with self._mutex:
             self._stopping.set()
         if self._process is not None:
@@ -158,7 +158,7 @@ class EmbeddedServer:
         self._undo.close()
 
     def _start_patiently(self) -> None:
-        """The first start: what doesn't pass by itself is the operator's."""
+        """Starts PostgreSQL for the first time; only passing errors are retried."""
         deadline = time.monotonic() + LEFTOVER_SECONDS
         while True:
             try:
@@ -173,7 +173,7 @@ class EmbeddedServer:
                 return
 
     def _launch(self) -> None:
-        """Start the process and wait for it. Raises Died."""
+        """Starts the process and waits for it. Raises Died."""
         self._turn_log()
         _clear(self._socket)
         with self.directory.log_file.open("ab") as file:
@@ -190,13 +190,13 @@ class EmbeddedServer:
         return ["-D", str(self.directory.database), *options(settings)]
 
     def _turn_log(self) -> None:
-        """Start a new log when the old one has grown large; one old one is kept."""
+        """Starts a new log when the old one has grown large; keeps one old log."""
         file = self.directory.log_file
         if file.exists() and file.stat().st_size > LOG_BYTES:
             file.replace(file.with_name(f"{file.name}.old"))
 
     def _watch(self) -> None:
-        """Start PostgreSQL again whenever it dies, until we stop."""
+        """Restarts PostgreSQL whenever it dies, until we stop."""
         while self._process is not None:
             code = self._process.wait()
             if self._stopping.is_set():
@@ -205,7 +205,7 @@ class EmbeddedServer:
             self._start_again()
 
     def _start_again(self) -> None:
-        """Try until it runs: nobody is there to be told, and the workers wait."""
+        """Retries until PostgreSQL runs: the workers wait for it."""
         pause, longest = RETRY_SECONDS
         while not self._stopping.is_set():
             try:
@@ -222,9 +222,9 @@ class EmbeddedServer:
 
 
 def running_urls(data_dir: Path | None = None) -> tuple[str, str] | None:
-    """The owner's and the application's URL of the server that runs in ``data_dir`` now, or None.
+    """Returns the owner's and the application's URL of the server in ``data_dir``, or None.
 
-    Raises SetupError where a server is there but can't be used yet, or not by this account.
+    Raises SetupError if the server can't be used yet, or not by this account.
     """
     directory = DataDirectory(data_dir)
     holder = directory.holder()
@@ -250,10 +250,10 @@ def _url(known: Secrets, socket: str, role: str, database: str) -> str:
 
 @contextlib.contextmanager
 def _socket_folder(directory: DataDirectory, account: Account | None) -> Iterator[Path]:
-    """The private folder of the socket: in the data directory, if its path is short and plain.
+    """Creates the socket's private folder: in the data directory if its path is short and plain.
 
-    PostgreSQL and its clients read a comma as the end of a path, and the kernel bounds its length;
-    such a data directory gets a folder with a random name below the temporary one.
+    PostgreSQL and its clients take a comma for the end of a path, and the kernel limits its length;
+    for such a data directory the folder has a random name below the temporary folder.
     """
     folder = directory.socket
     plain = re.fullmatch(r"[\w/.+-]+", str(folder)) is not None
@@ -275,16 +275,16 @@ def _socket_folder(directory: DataDirectory, account: Account | None) -> Iterato
 
 
 def _clear(socket: Path) -> None:
-    """Remove what a killed PostgreSQL left in the socket's folder, which is ours alone.
+    """Removes what a killed PostgreSQL left in the socket's folder, which is ours alone.
 
-    Its lock would stop the next one for as long as any process has the old pid, a zombie included.
+    Its lock would stop the next server while any process, even a zombie, has the old pid.
     """
     for left in socket.iterdir():
         left.unlink()
 
 
 def _check_private(folder: Path, account: Account | None) -> None:
-    """See that nobody has put something else into the folder's place."""
+    """Checks that the folder has not been replaced by something else."""
     status = folder.lstat()
     owner = account.uid if account else os.geteuid()
     above = folder.parent.stat()
