@@ -36,7 +36,6 @@ EXCLUDED: tuple[str, ...] = (
     "tests/integration/",
     "tests/pages/",
     "tests/races/",
-    "tests/unit/",
     "tests/web/",
 )
 

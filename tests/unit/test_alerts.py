@@ -1,4 +1,4 @@
-"""The alert rules: well formed, about metrics that exist, and each fires when it should."""
+"""The alert rules are well formed, use existing metrics, and each fires when it should."""
 
 import json
 import re
@@ -24,11 +24,11 @@ NAMES = [rule["alert"] for rule in RULES]
 FRONTROW = re.compile(r"\bfrontrow_\w+")
 
 Series = dict[str, str]
-"""Samples of each 5 seconds, as promtool writes them, by series."""
+"""Samples at every 5 seconds, in promtool's notation, by series."""
 
 C = '{concert="c",instance="a"}'
 UNBOUNDED = "1000000000000x180"
-"""promtool can't write +Inf."""
+"""promtool can't write +Inf; this value stands for no limit."""
 WELL: Series = {
     'up{job="frontrow",instance="a"}': "1x180",
     'frontrow_snapshot_timestamp_seconds{instance="a"}': "0+5x180",
@@ -56,7 +56,7 @@ WELL: Series = {
     'frontrow_forecast_share{concert="c",forecast="p50",instance="a"}': "0.51x180",
     'frontrow_forecast_share{concert="c",forecast="p90",instance="a"}': "0.91x180",
 }
-"""A quarter of an hour of a server and a line that do well; its clock starts at 0."""
+"""15 minutes of a healthy server and line, from time 0."""
 FREE = f"frontrow_admitted_total{C}"
 STALE = 'frontrow_snapshot_timestamp_seconds{instance="a"}'
 FAILS = 'frontrow_upkeep_failures_total{task="snapshot",instance="a"}'
@@ -64,27 +64,27 @@ REFUSED = 'frontrow_http_requests_total{call="hold",status="503",instance="a"}'
 
 
 @dataclass
-class Story:
-    """How it differs from all being well, and which alerts that fires."""
+class Scenario:
+    """A deviation from the healthy series, and the alerts that it fires."""
 
-    tells: str
+    name: str
     differs: Series
     fires: set[str] = field(default_factory=set)
 
 
-STORIES = (
-    Story("all is well", {}),
-    Story(
+SCENARIOS = (
+    Scenario("healthy", {}),
+    Scenario(
         "the process is down", {'up{job="frontrow",instance="a"}': "1x60 0x120"}, {"FrontrowDown"}
     ),
-    Story(
-        "the database is away",
+    Scenario(
+        "the database is unavailable",
         {STALE: "0+5x60 300x120", FAILS: "0x60 0+5x120", REFUSED: "0x60 0+500x120"},
         {"FrontrowDatabaseUnavailable", "FrontrowSnapshotStale", "FrontrowUpkeepFails"},
     ),
-    Story("one round of upkeep fails", {FAILS: "0x162 1x18"}),
-    Story("a process hangs", {STALE: "0+5x60 300x120"}, {"FrontrowSnapshotStale"}),
-    Story(
+    Scenario("one round of upkeep fails", {FAILS: "0x162 1x18"}),
+    Scenario("a process hangs", {STALE: "0+5x60 300x120"}, {"FrontrowSnapshotStale"}),
+    Scenario(
         "admission fails",
         {
             'frontrow_upkeep_failures_total{task="admission",instance="a"}': "0+5x180",
@@ -92,66 +92,66 @@ STORIES = (
         },
         {"FrontrowUpkeepFails", "FrontrowLineStalled"},
     ),
-    Story("more come than can wait", {REFUSED: "0+500x180"}, {"FrontrowRefuses"}),
-    Story(
+    Scenario("more calls than the server can queue", {REFUSED: "0+500x180"}, {"FrontrowRefuses"}),
+    Scenario(
         "one call in two hundred fails",
         {'frontrow_http_requests_total{call="hold",status="500",instance="a"}': "0+25x180"},
         {"FrontrowErrors"},
     ),
-    Story(
+    Scenario(
         "one call in twenty takes two seconds",
         {'frontrow_http_request_seconds_bucket{call="hold",le="1",instance="a"}': "0+4750x180"},
         {"FrontrowSlow"},
     ),
-    Story("nobody is called", {FREE: "0+50x60 3000x120"}, {"FrontrowLineStalled"}),
-    Story("it is full", {FREE: "3000x180", f"frontrow_line_active{C}": "100x180"}),
-    Story("nobody waits", {FREE: "3000x180", f"frontrow_line_waiting{C}": "0x180"}),
-    Story(
-        "it is paused",
+    Scenario("admission has stopped", {FREE: "0+50x60 3000x120"}, {"FrontrowLineStalled"}),
+    Scenario("the room is full", {FREE: "3000x180", f"frontrow_line_active{C}": "100x180"}),
+    Scenario("the line is empty", {FREE: "3000x180", f"frontrow_line_waiting{C}": "0x180"}),
+    Scenario(
+        "the line is paused",
         {
             FREE: "3000x180",
             'frontrow_line_state{concert="c",state="open",instance="a"}': "0x180",
             'frontrow_line_state{concert="c",state="paused",instance="a"}': "1x180",
         },
     ),
-    Story(
-        "its policy calls one in 100 s",
+    Scenario(
+        "the policy admits one in 100 s",
         {f"frontrow_line_cap{C}": UNBOUNDED, f"frontrow_line_rate{C}": "0.01x180", FREE: "0x180"},
     ),
-    Story(
-        "another server calls",
+    Scenario(
+        "another server admits",
         {FREE: "3000x180", 'frontrow_admitted_total{concert="c",instance="b"}': "0+50x180"},
     ),
-    Story(
-        "the cap isn't kept", {f"frontrow_line_active{C}": "101x180"}, {"FrontrowActiveAboveCap"}
+    Scenario(
+        "the cap is exceeded", {f"frontrow_line_active{C}": "101x180"}, {"FrontrowActiveAboveCap"}
     ),
-    Story(
+    Scenario(
         "the cap is lowered",
         {f"frontrow_line_cap{C}": "100x159 50x21", FREE: "0+50x159 7950x21"},
     ),
-    Story(
-        "one call in ten comes late",
+    Scenario(
+        "one admission in ten is late",
         {'frontrow_admission_delay_seconds_bucket{le="0.25",instance="a"}': "0+45x180"}
         | {'frontrow_admission_delay_seconds_bucket{le="0.1",instance="a"}': "0+45x180"},
         {"FrontrowCallsLate"},
     ),
-    Story(
-        "three waits in ten are longer than told",
+    Scenario(
+        "three waits in ten exceed the p90 forecast",
         {
             f"frontrow_forecasts_judged{C}": "5000x180",
             'frontrow_forecast_share{concert="c",forecast="p90",instance="a"}': "0.7x180",
         },
         {"FrontrowForecastBad"},
     ),
-    Story(
-        "three of ten, of few",
+    Scenario(
+        "three in ten, of few waits",
         {
             f"frontrow_forecasts_judged{C}": "10x180",
             'frontrow_forecast_share{concert="c",forecast="p90",instance="a"}': "0.7x180",
         },
     ),
-    Story(
-        "the seats are gone",
+    Scenario(
+        "the show is sold out",
         {
             'frontrow_line_state{concert="c",state="open",instance="a"}': "0x180",
             'frontrow_line_state{concert="c",state="sold_out",instance="a"}': "1x180",
@@ -161,8 +161,8 @@ STORIES = (
 )
 
 
-def test_rules_have_what_a_reader_needs() -> None:
-    """A time that it lasts, how bad it is, what is wrong and what to do."""
+def test_rules_are_complete() -> None:
+    """Each has a duration, a severity, a summary and a description of what to do."""
     assert len(NAMES) == len(set(NAMES)) == 12
     for rule in RULES:
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}, rule
@@ -177,7 +177,7 @@ def test_rules_have_what_a_reader_needs() -> None:
 
 
 def test_rules_name_metrics_that_exist() -> None:
-    """By the names that Prometheus gives them; all but the one that Prometheus makes itself."""
+    """Names as Prometheus stores them, except the series that Prometheus adds itself."""
     assert metrics.ADMITTED in REGISTRY._collector_to_names
     known: set[str] = set()
     for family in REGISTRY.collect():
@@ -189,28 +189,28 @@ def test_rules_name_metrics_that_exist() -> None:
         assert named or rule["alert"] == "FrontrowDown"
 
 
-def test_each_rule_has_a_story() -> None:
-    """And none is told of a rule that isn't there."""
-    assert {name for story in STORIES for name in story.fires} == set(NAMES)
+def test_each_rule_has_a_scenario() -> None:
+    """No scenario names an unknown rule."""
+    assert {name for scenario in SCENARIOS for name in scenario.fires} == set(NAMES)
 
 
-def test_the_configuration_reads_the_rules() -> None:
-    """It loads the file beside it, and its job has the name that the rules ask for."""
-    told = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
-    assert told["rule_files"] == ["alerts.yml"]
-    (job,) = told["scrape_configs"]
+def test_configuration_loads_the_rules() -> None:
+    """It loads the file beside it, and its job has the name that the rules use."""
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    assert config["rule_files"] == ["alerts.yml"]
+    (job,) = config["scrape_configs"]
     down = next(rule for rule in RULES if rule["alert"] == "FrontrowDown")
     assert f'job="{job["job_name"]}"' in down["expr"]
 
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    """Prometheus' own program."""
+    """The promtool of Prometheus."""
     return program("promtool")
 
 
-def test_prometheus_takes_the_files(promtool: str) -> None:
-    """Its own check finds nothing wrong, and all of the rules."""
+def test_promtool_accepts_the_files(promtool: str) -> None:
+    """The program promtool finds no error and counts every rule."""
     checked = subprocess.run(
         [promtool, "check", "config", PROMETHEUS / "prometheus.yml"],
         capture_output=True,
@@ -221,16 +221,16 @@ def test_prometheus_takes_the_files(promtool: str) -> None:
     assert f"{len(RULES)} rules found" in checked.stdout
 
 
-def test_what_fires(promtool: str, tmp_path: Path) -> None:
-    """What fires at the end of each story is what should, and nothing else."""
-    # JSON is YAML; one run, since to start promtool costs more than all stories.
+def test_scenarios_fire_the_expected_alerts(promtool: str, tmp_path: Path) -> None:
+    """At the end of each scenario exactly the expected alerts fire."""
+    # JSON is YAML; one run, since starting promtool takes longer than all scenarios.
     file = tmp_path / "stories.yml"
     file.write_text(
         json.dumps(
             {
                 "rule_files": [str(PROMETHEUS / "alerts.yml")],
                 "evaluation_interval": "5s",
-                "tests": [_case(story) for story in STORIES],
+                "tests": [_case(scenario) for scenario in SCENARIOS],
             }
         )
     )
@@ -240,15 +240,15 @@ def test_what_fires(promtool: str, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def _case(story: Story) -> dict[str, object]:
-    """What is measured in a story, and what should fire.
+def _case(scenario: Scenario) -> dict[str, object]:
+    """Returns a promtool test case: the series of a scenario, and the expected alerts.
 
-    Asked for as alerts, promtool wants every text that they carry. Prometheus' own series has the
-    names alone.
+    promtool compares the texts of alerts too, so the ALERTS series is queried instead, which has
+    only their names.
     """
-    series = WELL | story.differs
+    series = WELL | scenario.differs
     return {
-        "name": story.tells,
+        "name": scenario.name,
         "interval": "5s",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "promql_expr_test": [
@@ -257,7 +257,7 @@ def _case(story: Story) -> dict[str, object]:
                 "eval_time": "14m",
                 "exp_samples": [
                     {"labels": f'{{alertname="{name}"}}', "value": 1}
-                    for name in sorted(story.fires)
+                    for name in sorted(scenario.fires)
                 ],
             }
         ],

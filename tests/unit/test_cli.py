@@ -1,4 +1,4 @@
-"""The command's options, help, output and exit codes; what it starts is tested elsewhere."""
+"""The command's options, help, output and exit codes; its effects are tested elsewhere."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ from frontrow.settings import Settings
 
 @dataclass
 class Finding:
-    """What an audit gives, in the shape of the real one."""
+    """A finding of an audit, with the members of the real one."""
 
     invariant: str
     checked: int
@@ -33,17 +33,17 @@ class Finding:
 
 
 def run(*arguments: str, **environment: str) -> Result:
-    """The command in this process."""
+    """Runs the command in this process."""
     return CliRunner().invoke(cli.main, arguments, env=environment)
 
 
 def test_version() -> None:
-    """The version is the package's."""
+    """The version is that of the package."""
     assert run("--version").output == "frontrow 0.1.0\n"
 
 
 def test_help_names_every_command_and_variable() -> None:
-    """Each command helps, and each option of serve names its variable."""
+    """Each command has a help text, and each option of serve names its variable."""
     for command in (
         "serve",
         "migrate",
@@ -67,7 +67,7 @@ def test_help_names_every_command_and_variable() -> None:
 
 
 def test_variables_of_options_are_settings() -> None:
-    """An option sets the setting of its name, so that the variable means the same everywhere."""
+    """An option sets the setting of the same name, so its variable means the same everywhere."""
     command = cli.main.commands["serve"]
     options = {
         parameter.name for parameter in command.params if isinstance(parameter, click.Option)
@@ -87,14 +87,14 @@ def test_variables_of_options_are_settings() -> None:
     ],
 )
 def test_bad_option_is_a_usage_error(arguments: list[str], environment: dict[str, str]) -> None:
-    """A wrong value gives the usage and exit code 2."""
+    """A wrong value prints the usage and exits with 2."""
     result = run("serve", *arguments, **environment)
     assert result.exit_code == cli.USAGE
     assert "Usage: " in result.stderr
 
 
 def test_bad_variable_is_one_line() -> None:
-    """A variable without an option of its own is named with what is allowed and what was given."""
+    """A variable without an option is named with the allowed and the given value."""
     result = run("serve", FRONTROW_BATCH_ITEMS="many", FRONTROW_OPERATOR_KEY="short")
     assert result.exit_code == cli.USAGE
     assert result.stderr == (
@@ -104,7 +104,7 @@ def test_bad_variable_is_one_line() -> None:
 
 
 def test_busy_port_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The port is looked at before anything is started, and the line names it."""
+    """The port is checked before anything starts; the line names it."""
     monkeypatch.setattr(launch, "PORT_PATIENCE_SECONDS", 0)
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
@@ -118,7 +118,7 @@ def test_busy_port_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
 def test_impossible_address_is_one_line(host: str) -> None:
-    """An address of another machine, or of none, is refused in one line."""
+    """An address that this machine does not have is refused in one line."""
     result = run("serve", "--host", host)
     assert result.exit_code == 3
     assert result.stderr.startswith(f"frontrow: can't listen on {host}:8000: ")
@@ -126,7 +126,7 @@ def test_impossible_address_is_one_line(host: str) -> None:
 
 
 def test_port_that_comes_free_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers of a killed server hold the port a moment longer."""
+    """Workers of a killed server keep the port for a moment."""
     with contextlib.ExitStack() as stack:
         busy = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         monkeypatch.setattr("frontrow.cli.launch.time.sleep", lambda _seconds: busy.close())
@@ -135,7 +135,7 @@ def test_port_that_comes_free_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_audit_without_a_database_is_one_line(tmp_path: Path) -> None:
-    """There is nothing to audit before the first start."""
+    """Before the first start there is no database to audit."""
     result = run("audit", "--data-dir", str(tmp_path))
     assert result.exit_code == 3
     assert result.stderr == (
@@ -144,7 +144,7 @@ def test_audit_without_a_database_is_one_line(tmp_path: Path) -> None:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **members: object) -> None:
-    """Put a module in the place of the real one."""
+    """Replaces a module."""
     module = ModuleType(name)
     vars(module).update(members)
     monkeypatch.setitem(sys.modules, name, module)
@@ -152,7 +152,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **members: object) -> N
 
 @pytest.mark.parametrize(("violations", "exit_code"), [(0, 0), (2, 1)])
 def test_audit_reports(monkeypatch: pytest.MonkeyPatch, violations: int, exit_code: int) -> None:
-    """Every invariant is a row with its counts; a violation is exit code 1."""
+    """Every invariant is a row with its counts; a violation exits with 1."""
 
     async def audited(url: str) -> Sequence[Finding]:
         assert url == "the database"
@@ -175,7 +175,7 @@ def test_audit_reports(monkeypatch: pytest.MonkeyPatch, violations: int, exit_co
 
 
 def test_openapi_prints_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The document is JSON, ready for a file."""
+    """The document is JSON."""
     stand_in(
         monkeypatch,
         "frontrow.web.routes",
@@ -198,7 +198,7 @@ CONCERT = "6a1b2c3d-0000-4000-8000-000000000001"
 def test_prune_reports(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], days: int, says: str
 ) -> None:
-    """What is dropped, or would be, of which age; by default the retention's."""
+    """Prints what is (or would be) deleted; the age defaults to the retention."""
     asked: list[tuple[str, int, bool]] = []
 
     async def prune(
@@ -221,7 +221,7 @@ def test_prune_reports(
 
 
 def test_prune_keeps_everything() -> None:
-    """Without a retention nothing is even looked for."""
+    """Without a retention the database is not read."""
     result = run("prune", FRONTROW_RETENTION_DAYS="0")
     assert (result.exit_code, result.stdout) == (
         0,
@@ -231,7 +231,7 @@ def test_prune_keeps_everything() -> None:
 
 @pytest.mark.parametrize("days", ["0", "-1", "36501", "many", "1.5"])
 def test_prune_refuses_an_age(days: str) -> None:
-    """A day is the least."""
+    """The minimum is one day."""
     assert run("prune", "--older-than-days", days).exit_code == cli.USAGE
     assert run("prune", FRONTROW_RETENTION_DAYS="-1").exit_code == cli.USAGE
 
@@ -242,7 +242,7 @@ NOTED = "66687aad" * 8
 
 @dataclass
 class DrawReport:
-    """What a verification gives, in the shape of the real one."""
+    """A verification's report, with the members of the real one."""
 
     drawn: bool = True
     failed: int = 0
@@ -264,7 +264,7 @@ class DrawReport:
 def test_verify_draw_says_what_came_of_it(
     monkeypatch: pytest.MonkeyPatch, report: DrawReport, exit_code: int
 ) -> None:
-    """The report goes to standard output; a failed check is 1, a draw that is to come is 4."""
+    """The report goes to standard output; a failed check exits with 1, a draw to come with 4."""
     seen: list[tuple[str, str, str | None, object]] = []
 
     def verify(
@@ -304,7 +304,7 @@ def test_verify_draw_says_what_came_of_it(
 def test_verify_draw_is_used_wrongly(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
 ) -> None:
-    """The usage and exit code 2, and nothing is fetched."""
+    """Prints the usage, exits with 2 and fetches nothing."""
     monkeypatch.delattr(verification, "verify")
     result = run("verify-draw", *arguments)
     assert result.exit_code == cli.USAGE
@@ -313,7 +313,7 @@ def test_verify_draw_is_used_wrongly(
 
 
 def test_verify_draw_of_a_server_that_is_down() -> None:
-    """One line and exit code 3."""
+    """One line; exits with 3."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         address = f"http://127.0.0.1:{gone.getsockname()[1]}"
     result = run("verify-draw", f"{address}/concerts/{CONCERT}")
@@ -334,13 +334,13 @@ def test_verify_draw_of_a_server_that_is_down() -> None:
 def test_migrate_says_what_it_did(
     monkeypatch: pytest.MonkeyPatch, applied: list[str], said: str
 ) -> None:
-    """The names of what ran, or that there was nothing to do."""
+    """Prints the names of the applied migrations, or that there were none."""
     monkeypatch.setattr(launch, "migrate_database", lambda _settings: applied)
     assert run("migrate").stdout == said
 
 
 def test_errors_have_their_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setup error is one line with its own code; Ctrl-C says nothing."""
+    """A setup error is one line with its own exit code; Ctrl-C prints nothing."""
 
     def fail(_settings: Settings) -> list[str]:
         msg = "no"
@@ -358,7 +358,7 @@ def test_errors_have_their_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_options_go_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An option beats its variable, a variable beats the default."""
+    """An option overrides its variable, a variable overrides the default."""
     seen: list[Settings] = []
     monkeypatch.setattr(launch, "serve", lambda settings, **_: seen.append(settings))
     run("serve", "--port", "1", FRONTROW_PORT="2", FRONTROW_WORKERS="3", FRONTROW_DRAIN_SECONDS="4")
@@ -387,7 +387,7 @@ def test_banner_keeps_addresses_whole(
     ],
 )
 def test_addresses_can_be_opened(host: str, base: str) -> None:
-    """The banner names an address that a browser can open, and a new key once."""
+    """The banner has an address that a browser can open, and a new key once."""
     access = launch.Access("", "", "here")
     durability = Durability("all of it", risky=False)
     lines = launch._lines(Settings(host=host), access, durability, None)

@@ -1,4 +1,4 @@
-"""What an operator may put on sale: the contract's bounds."""
+"""The concerts and shows that an operator may create: the bounds of the contract."""
 
 import json
 from datetime import UTC, datetime
@@ -15,17 +15,17 @@ CONCERT: dict[str, Any] = {"title": "The Test", "shows": [SHOW]}
 
 
 def without(body: dict[str, Any], *names: str) -> dict[str, Any]:
-    """A body with some fields left out."""
+    """Returns a body without some fields."""
     return {name: value for name, value in body.items() if name not in names}
 
 
 def read(body: dict[str, Any], kind: type[Any]) -> Any:
-    """The body, decoded as the server does it."""
+    """Decodes a body as the server does."""
     return msgspec.json.decode(json.dumps(body), type=kind)
 
 
-def test_defaults() -> None:
-    """What is left out has the contract's defaults."""
+def test_omitted_fields_have_defaults() -> None:
+    """Omitted fields have the contract's defaults."""
     concert: NewConcert = read(CONCERT, NewConcert)
     assert (concert.timezone, concert.currency) == ("Asia/Seoul", "KRW")
     assert (concert.hold_seconds, concert.max_seats_per_user) == (300, 4)
@@ -35,11 +35,11 @@ def test_defaults() -> None:
     assert show.starts_at == datetime(2027, 5, 1, 10, tzinfo=UTC)
 
 
-def test_seats_of_sections() -> None:
-    """Sections say how many seats there are."""
+def test_seats_are_counted_by_section() -> None:
+    """The number of seats follows from the sections."""
     sections = [SECTION, {**SECTION, "name": "S", "seats": 5}]
-    for said in ({}, {"seats": 15}):
-        show = read({**without(SHOW, "price"), "sections": sections, **said}, NewShow)
+    for stated in ({}, {"seats": 15}):
+        show = read({**without(SHOW, "price"), "sections": sections, **stated}, NewShow)
         assert show.seats_total == 15
 
 
@@ -69,8 +69,8 @@ def test_seats_of_sections() -> None:
         },
     ],
 )
-def test_within_the_bounds(change: dict[str, Any]) -> None:
-    """The bounds themselves are allowed."""
+def test_bounds_are_allowed(change: dict[str, Any]) -> None:
+    """The bounds are inclusive."""
     assert read(CONCERT | change, NewConcert)
 
 
@@ -98,8 +98,8 @@ def test_within_the_bounds(change: dict[str, Any]) -> None:
         {"surprise": 1},
     ],
 )
-def test_no_concert(change: dict[str, Any]) -> None:
-    """Beyond the bounds, of another type or unknown: refused."""
+def test_invalid_concert_is_refused(change: dict[str, Any]) -> None:
+    """A value out of bounds, of another type or in an unknown field is refused."""
     with pytest.raises(msgspec.ValidationError):
         read(CONCERT | change, NewConcert)
 
@@ -138,14 +138,14 @@ def test_no_concert(change: dict[str, Any]) -> None:
         {**SHOW, "surprise": 1},
     ],
 )
-def test_no_show(show: dict[str, Any]) -> None:
-    """A show has a price or sections, a time with its offset, and a size within the bounds."""
+def test_invalid_show_is_refused(show: dict[str, Any]) -> None:
+    """A show needs a price or sections, a time with an offset, and a size within the bounds."""
     with pytest.raises(msgspec.ValidationError):
         read({"shows": [show]}, NewShows)
 
 
-def test_sizes_are_checked_of_shows_that_are_added() -> None:
-    """A later request is bounded as the first one is."""
+def test_size_of_an_added_show_is_checked() -> None:
+    """Shows that are added later have the same bounds."""
     with pytest.raises(msgspec.ValidationError, match="at most 200000 seats"):
         read({"shows": [{**SHOW, "seats": 70_000}] * 3}, NewShows)
     with pytest.raises(ValueError, match="either sections or price"):
@@ -162,8 +162,8 @@ def test_sizes_are_checked_of_shows_that_are_added() -> None:
         ({"rows": 100_000, "seats_per_row": 1}, (100_000, 1)),
     ],
 )
-def test_the_size_of_a_section(size: dict[str, int], block: tuple[int, int]) -> None:
-    """Seats in one row, or rows; said twice if it agrees. Said as ever, it asks for the same."""
+def test_size_of_a_section(size: dict[str, int], block: tuple[int, int]) -> None:
+    """Seats in one row or in rows; consistent counts are accepted. The same request as before."""
     body = {"name": "R", "price": 5, **size}
     section: NewSection = read(body, NewSection)
     assert section.block == Block("R", 5, *block)
@@ -181,14 +181,14 @@ def test_the_size_of_a_section(size: dict[str, int], block: tuple[int, int]) -> 
         ({"rows": 8, "seats_per_row": 100_001}, "<= 100000"),
     ],
 )
-def test_no_size_of_a_section(size: dict[str, int], message: str) -> None:
-    """Half a size, or two that disagree."""
+def test_incomplete_size_of_a_section_is_refused(size: dict[str, int], message: str) -> None:
+    """An incomplete or contradictory size is refused."""
     with pytest.raises(msgspec.ValidationError, match=message):
         read({"name": "R", "price": 5, **size}, NewSection)
 
 
 def test_rows_count_as_seats() -> None:
-    """A show of rows is bounded by its seats."""
+    """The bound on seats applies to shows with rows too."""
     section = {"name": "R", "price": 5, "rows": 1_000, "seats_per_row": 100}
     show = without(SHOW, "price") | {"sections": [section]}
     assert read(show, NewShow).seats_total == 100_000
@@ -199,8 +199,8 @@ def test_rows_count_as_seats() -> None:
 @pytest.mark.parametrize(
     "change", [{}, {"title": "New"}, {"hold_seconds": 1}, {"max_seats_per_user": 100}]
 )
-def test_change(change: dict[str, Any]) -> None:
-    """What is left out of a change is not in it."""
+def test_change_has_the_given_fields_only(change: dict[str, Any]) -> None:
+    """Only the given fields are changed."""
     assert msgspec.to_builtins(read(change, ConcertChange)) == change
 
 
@@ -215,7 +215,7 @@ def test_change(change: dict[str, Any]) -> None:
         {"timezone": "UTC"},
     ],
 )
-def test_no_change(change: dict[str, Any]) -> None:
-    """Only title, hold and limit may change, within their bounds."""
+def test_invalid_change_is_refused(change: dict[str, Any]) -> None:
+    """Only title, hold time and limit can be changed, within their bounds."""
     with pytest.raises(msgspec.ValidationError):
         read(change, ConcertChange)

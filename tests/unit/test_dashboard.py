@@ -1,4 +1,4 @@
-"""The dashboard and the documentation: they know every metric, and no other."""
+"""The dashboard and the reference name every metric, and no other."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ WORDS_OF_UNITS = {
 
 
 def families() -> dict[str, Metric]:
-    """The metrics of Frontrow, by the names that Prometheus knows: a counter ends with _total."""
+    """Returns the metrics by their Prometheus names: a counter ends with _total."""
     return {
         family.name + ("_total" if family.type == "counter" else ""): family
         for family in REGISTRY.collect()
@@ -36,7 +36,7 @@ def families() -> dict[str, Metric]:
 
 
 def labels_of(name: str) -> tuple[str, ...]:
-    """The labels of a metric."""
+    """Returns the labels of a metric."""
     (one,) = {
         id(found): found
         for found in vars(metrics).values()
@@ -47,7 +47,7 @@ def labels_of(name: str) -> tuple[str, ...]:
 
 
 def samples() -> dict[str, str]:
-    """The names that a query may use, and the metric that each belongs to."""
+    """Returns the metric of each name that a query may use."""
     names = {}
     for name, family in families().items():
         ends = ("_bucket", "_sum", "_count") if family.type == "histogram" else ("",)
@@ -56,19 +56,19 @@ def samples() -> dict[str, str]:
 
 
 def expressions() -> list[str]:
-    """Every query of the dashboard."""
+    """Returns every query of the dashboard."""
     return [target["expr"] for panel in SHOWN for target in panel["targets"]]
 
 
 def rows_of_the_document() -> Iterator[list[str]]:
-    """The cells of each row that tells of a metric."""
+    """Yields the cells of each row about a metric."""
     for line in DOCUMENT.splitlines():
         if line.startswith("| `frontrow_"):
             yield [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def test_every_query_names_metrics_that_exist() -> None:
-    """Each query names one or more, by the names that Prometheus gives them, and no other."""
+    """Each query names at least one metric, and only existing ones."""
     known = samples()
     for expression in expressions():
         named = NAME.findall(expression)
@@ -77,14 +77,14 @@ def test_every_query_names_metrics_that_exist() -> None:
 
 
 def test_every_metric_is_shown() -> None:
-    """None is collected that the dashboard doesn't show."""
+    """No metric is missing on the dashboard."""
     known = samples()
     shown = {known[name] for expression in expressions() for name in NAME.findall(expression)}
     assert shown == set(families())
 
 
 def test_queries_group_by_labels_that_exist() -> None:
-    """What a query groups by, or a legend tells, is a label of a metric of that query."""
+    """The labels in groups and legends are labels of a metric of that query."""
     known = samples()
     for panel in SHOWN:
         for target in panel["targets"]:
@@ -98,8 +98,8 @@ def test_queries_group_by_labels_that_exist() -> None:
             assert used <= labels, target["expr"]
 
 
-def test_a_line_is_taken_once_and_a_count_is_added_up() -> None:
-    """Of several servers: never the sum of a gauge that each of them tells, never a bare count."""
+def test_gauges_are_not_summed_and_counters_are_rated() -> None:
+    """With several servers: no sum of a gauge that each exports, no counter without rate."""
     of_lines = [
         name
         for name, family in families().items()
@@ -117,8 +117,8 @@ def test_a_line_is_taken_once_and_a_count_is_added_up() -> None:
                 )
 
 
-def test_panels_have_what_a_reader_needs() -> None:
-    """An id of its own, a title, a unit, a sentence about it, a legend for each query."""
+def test_panels_are_complete() -> None:
+    """A unique id, a title, a unit, a description, a legend for each query."""
     ids = [panel["id"] for panel in PANELS]
     assert len(ids) == len(set(ids))
     for panel in SHOWN:
@@ -134,7 +134,7 @@ def test_panels_have_what_a_reader_needs() -> None:
 
 
 def test_panels_fill_the_grid() -> None:
-    """24 columns, every cell below the top is taken exactly once: no overlap, and no hole."""
+    """24 columns: every cell is taken exactly once, without overlap or gap."""
     cells = Counter(
         (x, y)
         for place in (panel["gridPos"] for panel in PANELS)
@@ -145,8 +145,8 @@ def test_panels_fill_the_grid() -> None:
     assert cells == Counter(itertools.product(range(24), range(height)))
 
 
-def test_variables() -> None:
-    """The data source and the concert can be chosen; both are used."""
+def test_variables_are_used() -> None:
+    """The data source and the concert can be selected; both are used."""
     variables = {one["name"]: one for one in DASHBOARD["templating"]["list"]}
     assert list(variables) == ["datasource", "concert"]
     assert variables["datasource"]["query"] == "prometheus"
@@ -156,15 +156,15 @@ def test_variables() -> None:
     assert used == {"concert", "__rate_interval"}
 
 
-def test_it_imports_into_grafana_10() -> None:
-    """What an import needs; no id of a database, which another Grafana doesn't have."""
+def test_dashboard_can_be_imported_into_grafana_10() -> None:
+    """The members that an import needs; no id of another Grafana's database."""
     assert DASHBOARD["schemaVersion"] >= 38
     assert DASHBOARD["title"] == "Frontrow"
     assert "id" not in DASHBOARD
 
 
 def test_queries_are_promql(tmp_path: Path) -> None:
-    """Prometheus' own program parses each query."""
+    """The program promtool parses each query."""
     rules = [
         {
             "record": f"query:{at}",
@@ -182,7 +182,7 @@ def test_queries_are_promql(tmp_path: Path) -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    """With its type and its labels, its unit and its meaning; and none that isn't there."""
+    """With its type, labels, unit and meaning; no other metric is documented."""
     known = families()
     rows = list(rows_of_the_document())
     assert sorted(row[0].strip("`") for row in rows) == sorted(known)
@@ -198,5 +198,5 @@ def test_every_metric_is_documented() -> None:
 
 
 def test_the_document_names_no_other_metric() -> None:
-    """Also in its sentences."""
+    """In its prose too."""
     assert set(NAME.findall(DOCUMENT)) == set(families())

@@ -1,4 +1,4 @@
-"""The rule of a draw: against a second writing of it, and the worked example of its page."""
+"""The rule of a draw: against a second implementation, and its page's worked example."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ SEEDS = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 
 def block(language: str, holding: str = "") -> str:
-    """The first block of the page in a language, and with a word."""
+    """Returns the first block of the page in a language that contains a text."""
     blocks: list[str] = re.findall(
         rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
     )
@@ -25,24 +25,24 @@ def block(language: str, holding: str = "") -> str:
 
 
 class Example:
-    """The worked example as the page prints it."""
+    """The worked example as printed on the page."""
 
     def __init__(self) -> None:
         self.places = [UUID(line) for line in block("places").split()]
-        told = block("text", "number 3").splitlines()
+        lines = block("text", "number 3").splitlines()
         people = len(self.places)
         self.seed = re.findall(r"^seed=([0-9a-f]{64})$", block("sh", "seed="), re.MULTILINE)[0]
-        self.commitment = told[0].removeprefix("commitment ")
-        self.entries = told[1 : people + 1]
-        self.digest = told[people + 1].removeprefix("digest ")
-        keys = [line.split(" number ") for line in told[people + 2 :]]
+        self.commitment = lines[0].removeprefix("commitment ")
+        self.entries = lines[1 : people + 1]
+        self.digest = lines[people + 1].removeprefix("digest ")
+        keys = [line.split(" number ") for line in lines[people + 2 :]]
         self.keys = [key for key, _ in keys]
         self.order = [int(number) for _, number in keys]
 
 
 @given(seed=SEEDS, places=st.lists(st.uuids(), max_size=40))
-def test_rule_is_the_one_that_is_written_down(seed: str, places: list[UUID]) -> None:
-    """Commitment, entries, digest and positions are those of the second writing."""
+def test_rule_equals_the_second_implementation(seed: str, places: list[UUID]) -> None:
+    """Commitment, entries, digest and positions equal those of the second implementation."""
     entries = [entry_of(place) for place in places]
     assert entries == draws.entries_of(places)
     assert commitment_of(seed) == draws.sum_of(seed)
@@ -52,8 +52,8 @@ def test_rule_is_the_one_that_is_written_down(seed: str, places: list[UUID]) -> 
     assert sorted(positions) == list(range(1, len(places) + 1))
 
 
-def test_every_entrant_has_a_say() -> None:
-    """One more entrant, or another one, gives another order to those who were there."""
+def test_every_entrant_changes_the_order() -> None:
+    """One more or another entrant changes the order of the others."""
     seed, places = draws.sum_of("a seed"), [uuid4() for _ in range(40)]
     entries = [entry_of(place) for place in places]
     order = draws.order_of(seed, entries)
@@ -64,10 +64,10 @@ def test_every_entrant_has_a_say() -> None:
 
 
 def test_no_number_is_favoured() -> None:
-    """Over 2,000 draws of ten, each number is first about 200 times.
+    """In 2,000 draws of ten, each number is first about 200 times.
 
-    The seeds are fixed, so the counts are too. The chance that a fair draw is farther off
-    than this (chi-square, 9 degrees of freedom) is one in a thousand.
+    The seeds are fixed, so the counts are too. A fair draw deviates more than this (chi-square,
+    9 degrees of freedom) with a probability of one in a thousand.
     """
     entries = [draws.sum_of(str(entrant)) for entrant in range(10)]
     digest = digest_of(entries)
@@ -78,14 +78,14 @@ def test_no_number_is_favoured() -> None:
     assert sum((count - 200) ** 2 / 200 for count in firsts) < 27.88
 
 
-def test_nobody_is_drawn_from_an_empty_line() -> None:
-    """The digest of nothing is the sum of nothing."""
+def test_empty_line_has_an_empty_draw() -> None:
+    """The digest of no entries is the digest of an empty text."""
     assert digest_of([]) == draws.sum_of("")
     assert list(positions_of("0" * 64, digest_of([]), 0)) == []
 
 
 def test_example_of_the_page_is_right() -> None:
-    """Each printed value follows from the places and the seed, by hashing alone."""
+    """Each printed value follows from the places and the seed by hashing."""
     shown = Example()
     assert len(shown.places) == 4
     assert shown.commitment == draws.sum_of(shown.seed)
@@ -97,20 +97,20 @@ def test_example_of_the_page_is_right() -> None:
     ]
 
 
-def test_example_of_the_page_is_what_frontrow_draws() -> None:
-    """So is what Frontrow makes of them; and what the text below says of them."""
+def test_frontrow_draws_the_example_of_the_page() -> None:
+    """Frontrow draws the printed positions, and the text below describes them correctly."""
     shown = Example()
     assert [entry_of(place) for place in shown.places] == shown.entries
     assert digest_of(shown.entries) == shown.digest
     assert commitment_of(shown.seed) == shown.commitment
     positions = positions_of(shown.seed, shown.digest, len(shown.places))
-    told = re.findall(r"the positions are ([\d, ]+)\.", PAGE.read_text())
-    assert [", ".join(map(str, positions))] == told
+    lines = re.findall(r"the positions are ([\d, ]+)\.", PAGE.read_text())
+    assert [", ".join(map(str, positions))] == lines
     assert f"Number {shown.order[0]} is called first." in PAGE.read_text()
 
 
-def test_shell_of_the_page_prints_what_is_printed(tmp_path: Path) -> None:
-    """The lines for a shell give the printed ones, to the letter."""
+def test_shell_commands_of_the_page_print_its_values(tmp_path: Path) -> None:
+    """The shell commands print exactly the printed values."""
     for name in ("sh", "sha256sum"):
         program(name)
     (tmp_path / "places").write_text(block("places"))

@@ -1,4 +1,4 @@
-"""Errors: the contract's codes, each with one class."""
+"""Errors: each code of the contract has one class."""
 
 import inspect
 
@@ -51,7 +51,7 @@ CONTRACT = {
     "overloaded",
     "unavailable",
 }
-# Codes of calls that came later.
+# Codes of calls that were added later.
 LATER = {
     "already_checked_in",
     "balance_remains",
@@ -66,33 +66,33 @@ KINDS = [
 
 
 def test_every_refusal_has_a_code_of_its_own() -> None:
-    """No two classes share a code, and each code stands in the contract."""
+    """No two classes share a code, and the contract has each code."""
     codes = [kind.code for kind in KINDS]
     assert len(codes) == len(set(codes))
     assert set(codes) == CONTRACT | LATER
 
 
-def test_every_refusal_is_drawn_in_the_tree() -> None:
-    """The module's docstring names each of them."""
+def test_every_refusal_is_in_the_tree() -> None:
+    """The module's docstring names each refusal."""
     assert errors.__doc__ is not None
     assert [kind.__name__ for kind in KINDS if kind.__name__ not in errors.__doc__] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_refusal_says_what_it_is(kind: type[DomainError]) -> None:
-    """A sentence by default, another one if told, and the further members as fields."""
+def test_refusal_has_a_detail_and_fields(kind: type[DomainError]) -> None:
+    """A default sentence, or the given one; further members become fields."""
     plain = kind()
     assert str(plain) == plain.detail == kind.message
     assert kind.message.endswith((".", "…"))
     assert plain.fields == {}
-    told = kind("another detail", seats=[1], limit=2)
-    assert str(told) == told.detail == "another detail"
-    assert told.fields == {"seats": [1], "limit": 2}
-    assert isinstance(told, FrontrowError)
+    refusal = kind("another detail", seats=[1], limit=2)
+    assert str(refusal) == refusal.detail == "another detail"
+    assert refusal.fields == {"seats": [1], "limit": 2}
+    assert isinstance(refusal, FrontrowError)
 
 
-def test_one_wrong_field() -> None:
-    """An invalid request tells where and why."""
+def test_invalid_field_is_named() -> None:
+    """An invalid request has the field and the reason."""
     error = InvalidRequest.at("/seats/0", "seat numbers begin at 1")
     assert error.detail == "seat numbers begin at 1"
     assert error.fields == {
@@ -100,8 +100,8 @@ def test_one_wrong_field() -> None:
     }
 
 
-def test_setup_error() -> None:
-    """A start that fails has one line and an exit code, and is no refusal of a call."""
+def test_setup_error_has_an_exit_code() -> None:
+    """A setup error has one line and an exit code, and is not a refusal."""
     error = SetupError("the port is taken", exit_code=4)
     assert (str(error), error.exit_code) == ("the port is taken", 4)
     assert SetupError("x").exit_code == 3
@@ -118,21 +118,21 @@ def test_setup_error() -> None:
         ("credential_invalid", None, CredentialInvalid, {}),
     ],
 )
-def test_standing(
+def test_state_of_a_place_is_one_error(
     outcome: str, reason: str | None, kind: type[DomainError], fields: dict[str, object]
 ) -> None:
-    """What the database says of a place is one error each."""
+    """Each state of a place from the database is one error."""
     error = outcome_error(outcome, reason)
     assert type(error) is kind
     assert error.fields == fields
 
 
-def test_unknown_standing() -> None:
-    """An outcome that nobody knows is a mistake of ours, never a silent refusal."""
+def test_unknown_outcome_is_a_bug() -> None:
+    """An unknown outcome is a bug, not a refusal."""
     with pytest.raises(ValueError, match="unknown outcome: admitted"):
         outcome_error("admitted", None)
 
 
-def test_seats_of_a_refusal() -> None:
-    """Which seats were taken goes with the error."""
+def test_refusal_names_the_taken_seats() -> None:
+    """The error has the numbers of the taken seats."""
     assert SeatTaken(seats=[3, 4]).fields["seats"] == [3, 4]

@@ -1,4 +1,4 @@
-"""docs/reference/logs.md, and the stream in the waiting room guide: every event that is written."""
+"""docs/reference/logs.md and the waiting room guide list every logged and streamed event."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "frontrow"
 LEVELS = {"exception": "error"}
 ITSELF = "*the error itself*"
-# Arguments of the logger that are not facts of the event.
+# Arguments of the logger that are not members of the event.
 STACK = {"exc_info"}
 
 
@@ -22,7 +22,7 @@ class Event(NamedTuple):
     facts: frozenset[str]
 
 
-def written(text: str) -> Iterator[Event]:
+def logged(text: str) -> Iterator[Event]:
     """Yields the events that a module logs."""
     for node in ast.walk(ast.parse(text)):
         match node:
@@ -41,7 +41,7 @@ def written(text: str) -> Iterator[Event]:
 
 def test_every_event_of_the_log_is_documented() -> None:
     """Each once, with its level and facts, and no other."""
-    code = {event for file in SOURCE.rglob("*.py") for event in written(file.read_text())}
+    code = {event for file in SOURCE.rglob("*.py") for event in logged(file.read_text())}
     rows = re.findall(
         r"^\| (`.+?`|\*.+?\*) \| ([a-z]+) \| (.*?) ?\| (\S.*) \|$",
         (ROOT / "docs" / "reference" / "logs.md").read_text(),
@@ -72,7 +72,7 @@ def test_event_is_found() -> None:
         "other.info('c')",
         "log.error(str(error))",
     )
-    assert set(written("\n".join(lines))) == {
+    assert set(logged("\n".join(lines))) == {
         Event("`a`", "error", frozenset({"one"})),
         Event("`b`", "error", frozenset()),
         Event(ITSELF, "error", frozenset()),

@@ -1,4 +1,4 @@
-"""The measure of how far a line was from its serving order."""
+"""The measure of how far admissions differ from the serving order."""
 
 from itertools import combinations
 
@@ -15,7 +15,7 @@ def test_inversions_are_the_descending_pairs(values: list[int]) -> None:
 
 
 def test_inversions_of_known_orders() -> None:
-    """None in order or at the same time, all pairs in reverse, one for two that are exchanged."""
+    """0 in order or at the same time, all pairs in reverse, 1 for two exchanged values."""
     assert inversions([]) == 0
     assert inversions([1, 2, 3, 4]) == 0
     assert inversions([1, 1, 1]) == 0

@@ -1,4 +1,4 @@
-"""The forecast of a wait: a law of the people ahead, for every policy."""
+"""The forecast of a wait: laws for every policy."""
 
 import math
 
@@ -49,7 +49,7 @@ def pace(
     called: int = 100,
     active: int = 100,
 ) -> Pace:
-    """A pace by its mean times in seconds, each exactly known or to within ``spread``."""
+    """A pace of mean times in seconds, each known exactly or within ``spread``."""
     return Pace(1 / finishes_every, spread, 1 / gives_up_every, spread, called, active)
 
 
@@ -60,10 +60,10 @@ def pace(
     st.integers(0, 1_000),
     st.floats(0, 1e7),
 )
-def test_law(
+def test_forecast_is_bounded_and_grows_with_those_ahead(
     policy: Policy, of: Pace, ahead: list[int], calls: int, opens_in_seconds: float
 ) -> None:
-    """Whole seconds, from one to thirty days; p50 is at most p90; more ahead never wait less."""
+    """Whole seconds, 1 to 30 days; p50 is at most p90; more ahead never shorten a wait."""
     few, many = (
         forecast(people, policy, of, called=of.called + calls, opens_in_seconds=opens_in_seconds)
         for people in ahead
@@ -75,8 +75,8 @@ def test_law(
 
 
 @given(paces, people, st.integers(0, 2_000), st.integers(0, 2_000))
-def test_calls_change_nothing(of: Pace, cap: int, ahead: int, calls: int) -> None:
-    """A call takes a free slot and one from those ahead: the forecast doesn't move, or falls."""
+def test_admissions_do_not_raise_the_forecast(of: Pace, cap: int, ahead: int, calls: int) -> None:
+    """An admission takes a free slot and a place ahead: the forecast stays equal or falls."""
     policy = MaxActivePolicy(max_active=cap)
     before = forecast(ahead + calls, policy, of, called=of.called)
     after = forecast(ahead, policy, of, called=of.called + calls)
@@ -88,7 +88,7 @@ def test_calls_change_nothing(of: Pace, cap: int, ahead: int, calls: int) -> Non
     ("policy", "expected"),
     [
         pytest.param(OpenPolicy(), Eta(1, 1), id="open"),
-        # The thousandth of a Poisson process of one a second.
+        # The 1000th event of a Poisson process with one event a second.
         pytest.param(MaxActivePolicy(max_active=100), Eta(1000, 1049), id="max_active"),
         pytest.param(RatePolicy(admit=10, every_seconds=5), Eta(500, 500), id="rate"),
         pytest.param(
@@ -109,12 +109,12 @@ def test_calls_change_nothing(of: Pace, cap: int, ahead: int, calls: int) -> Non
     ],
 )
 def test_pace_of_each_policy(policy: Policy, expected: Eta) -> None:
-    """A hundred in for a hundred seconds each are one call a second; nobody gives up."""
+    """100 admitted for 100 seconds each are one admission a second; no waiting user leaves."""
     assert forecast(999, policy, pace(), called=100, adaptive_cap=100) == expected
 
 
-def test_the_first_of_all() -> None:
-    """The wait for one slot is exponential: its median is ln 2, its ninth decile ln 10."""
+def test_first_wait_is_exponential() -> None:
+    """The wait for one slot is exponential: the median is ln 2, the 90th percentile ln 10."""
     eta = forecast(
         0, MaxActivePolicy(max_active=1), pace(finishes_every=1000, active=1), called=100
     )
@@ -122,15 +122,15 @@ def test_the_first_of_all() -> None:
     assert eta.p90 == pytest.approx(1000 * math.log(10), rel=0.02)
 
 
-def test_people_who_give_up() -> None:
-    """With one call a second and one in a thousand giving up each second, ln 2 thousand seconds."""
+def test_leaving_users_shorten_the_wait() -> None:
+    """One admission a second, one in a thousand leaving each second: ln 2 thousand seconds."""
     eta = forecast(999, MaxActivePolicy(max_active=100), pace(gives_up_every=1000), called=100)
     assert eta.p50 == 693
     assert 693 < eta.p90 < 1049
 
 
-def test_an_uncertain_pace() -> None:
-    """The less is known, the wider the band; what is likely stays the same."""
+def test_uncertain_pace_widens_the_band() -> None:
+    """With less certainty the band is wider; the median stays the same."""
     policy = MaxActivePolicy(max_active=100)
     known, guessed = (
         forecast(999, policy, pace(spread=spread), called=100) for spread in (0.05, 0.8)
@@ -140,21 +140,21 @@ def test_an_uncertain_pace() -> None:
 
 
 def test_free_slots_are_taken_at_once() -> None:
-    """Who is among the first twenty comes in now, the next one waits for a slot."""
+    """The first twenty are admitted now; the next one waits for a slot."""
     policy, of = MaxActivePolicy(max_active=100), pace(active=80)
     assert forecast(19, policy, of, called=100) == Eta(1, 1)
     assert forecast(20, policy, of, called=100).p90 > 1
 
 
-def test_slots_that_were_taken_since_the_last_look() -> None:
-    """Of twenty free slots five have gone to others."""
+def test_slots_taken_since_the_snapshot_are_not_free() -> None:
+    """Five of twenty free slots have been taken since the snapshot."""
     policy, of = MaxActivePolicy(max_active=100), pace(active=80)
     assert forecast(14, policy, of, called=105) == Eta(1, 1)
     assert forecast(15, policy, of, called=105).p90 > 1
 
 
-def test_a_cap_that_was_lowered() -> None:
-    """Fifty too many have to go before anybody is called."""
+def test_lowered_cap_delays_admission() -> None:
+    """Fifty places must finish before the next admission."""
     of = pace(finishes_every=50)
     lowered = forecast(0, MaxActivePolicy(max_active=50), of, called=100)
     assert lowered == forecast(
@@ -162,8 +162,8 @@ def test_a_cap_that_was_lowered() -> None:
     )
 
 
-def test_before_opening() -> None:
-    """Until then, and the wait from there."""
+def test_wait_before_opening_includes_the_opening() -> None:
+    """The time until opening, plus the wait from there."""
     policy, of = MaxActivePolicy(max_active=100), pace(called=0, active=0)
     assert forecast(99, policy, of, called=0, opens_in_seconds=59.5) == Eta(60, 60)
     assert forecast(1099, policy, of, called=0, opens_in_seconds=60) == Eta(1060, 1109)
@@ -172,7 +172,7 @@ def test_before_opening() -> None:
 def of_a_line(
     policy: Policy, of: Pace | None, *, called: int, opens_in_seconds: float = 0
 ) -> Forecasts:
-    """The forecasts of a line that stands so."""
+    """Returns the forecasts of a line in this state."""
     forecasts = Forecasts()
     forecasts.update(
         policy, of, called=called, adaptive_cap=None, opens_in_seconds=opens_in_seconds
@@ -181,8 +181,10 @@ def of_a_line(
 
 
 @given(policies, paces, st.integers(0, 3_000_000), st.integers(0, 1_000))
-def test_forecasts_of_a_line(policy: Policy, of: Pace, ahead: int, calls: int) -> None:
-    """Exact for the first thousand; for others that of up to two in a thousand more ahead."""
+def test_cached_forecasts_are_close_to_exact(
+    policy: Policy, of: Pace, ahead: int, calls: int
+) -> None:
+    """Exact for the first thousand; later ones may assume up to 0.2 % more ahead."""
     called = of.called + calls
     remembered = of_a_line(policy, of, called=called)
     eta = remembered.of(ahead)
@@ -196,10 +198,8 @@ def test_forecasts_of_a_line(policy: Policy, of: Pace, ahead: int, calls: int) -
 
 
 @given(policies, paces, st.tuples(people, people).map(sorted))
-def test_forecasts_of_a_line_grow_with_those_ahead(
-    policy: Policy, of: Pace, ahead: list[int]
-) -> None:
-    """Rounding puts nobody with fewer people ahead behind somebody with more."""
+def test_cached_forecasts_grow_with_those_ahead(policy: Policy, of: Pace, ahead: list[int]) -> None:
+    """Rounding never gives a user with fewer ahead a longer wait."""
     remembered = of_a_line(policy, of, called=of.called)
     few, many = (remembered.of(people) for people in ahead)
     assert few is not None
@@ -208,13 +208,13 @@ def test_forecasts_of_a_line_grow_with_those_ahead(
     assert few.p90 <= many.p90
 
 
-def test_no_forecast_without_a_pace() -> None:
-    """Before the first look at a line nothing is told."""
+def test_line_without_a_pace_has_no_forecast() -> None:
+    """Before the first measurement there is no forecast."""
     assert of_a_line(OpenPolicy(), None, called=0).of(5) is None
 
 
 def test_forecasts_stay_while_no_slot_is_free() -> None:
-    """Calls in a full room change nothing: what was made is kept. A new pace drops it."""
+    """Admissions in a full room keep the cached forecast; a new pace drops it."""
     policy = MaxActivePolicy(max_active=100)
     remembered = of_a_line(policy, pace(called=100, active=100), called=100)
     eta = remembered.of(50)
@@ -226,8 +226,8 @@ def test_forecasts_stay_while_no_slot_is_free() -> None:
     assert remembered.of(50) == forecast(50, policy, slower, called=110)
 
 
-def test_forecasts_before_opening() -> None:
-    """The whole seconds until then are added, rounded up."""
+def test_cached_forecasts_before_opening_include_the_opening() -> None:
+    """The seconds until opening are added, rounded up."""
     policy = RatePolicy(admit=1, every_seconds=1)
     remembered = of_a_line(policy, pace(called=0, active=0), called=0, opens_in_seconds=9.2)
     assert remembered.of(3) == forecast(

@@ -1,4 +1,4 @@
-"""Lanes: which calls ride together, and that each of them gets one answer, its own."""
+"""Lanes: which calls share a batch, and that each call gets exactly its own answer."""
 
 import asyncio
 from collections import Counter
@@ -17,19 +17,19 @@ SOON_SECONDS = 0.02
 
 
 class LostError(Exception):
-    """The connection went away."""
+    """The connection was lost."""
 
 
 class ConflictError(Exception):
-    """The database undid the statement because of another one."""
+    """The database rolled the statement back because of a concurrent one."""
 
 
 class BadItemError(Exception):
-    """An item breaks the statement."""
+    """The item makes the statement fail."""
 
 
 def classify(error: Exception) -> Fault:
-    """What the errors above mean; anything else is the statement's own fault."""
+    """Classifies the errors above; any other error is the statement's own."""
     match error:
         case LostError():
             return Fault.LOST
@@ -45,7 +45,7 @@ async def ask(lane: Lane[int, int], item: int) -> int:
 
 @dataclass
 class Scene:
-    """A lane whose batches are seen, and may be held up (``gate``) or answered by ``replies``."""
+    """A lane whose batches are recorded; ``gate`` blocks them, ``replies`` answers them."""
 
     batches: list[list[int]] = field(default_factory=list)
     replies: list[Exception | Sequence[int | Again]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Scene:
         queue_items: int = 100,
         deadline_seconds: float = LONG_SECONDS,
     ) -> Lane[int, int]:
-        """The lane; without a reply for it, a batch gives ten times each item."""
+        """Returns the lane; without a reply, a batch answers ten times each item."""
         return Lane(
             "test",
             self.run,
@@ -83,7 +83,7 @@ class Scene:
         return reply
 
     def call(self, lane: Lane[int, int], *items: int) -> list["asyncio.Task[int]"]:
-        """Callers that submit these items, in this order, once the loop runs."""
+        """Starts callers that submit these items in this order once the loop runs."""
         called = [asyncio.create_task(ask(lane, item)) for item in items]
         self.callers += called
         return called
@@ -91,7 +91,7 @@ class Scene:
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    """A scene with an open gate; nobody is left waiting behind it."""
+    """A scene with an open gate; no caller remains blocked afterwards."""
     made = Scene()
     made.gate.set()
     yield made
@@ -102,12 +102,12 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def answers(callers: Sequence["asyncio.Task[int]"]) -> list[int | BaseException]:
-    """What each of them got, errors included."""
+    """Returns each caller's answer or error."""
     return await asyncio.gather(*callers, return_exceptions=True)
 
 
 async def behind_a_running_batch(scene: Scene, lane: Lane[int, int], *items: int) -> None:
-    """Item 0 runs and is held up; the others stand in the queue."""
+    """Blocks item 0 in a running batch, with the others in the queue."""
     scene.gate.clear()
     scene.call(lane, 0)
     await scene.entered.wait()
@@ -116,15 +116,15 @@ async def behind_a_running_batch(scene: Scene, lane: Lane[int, int], *items: int
     assert lane.waiting == len(items)
 
 
-async def test_calls_at_the_same_moment_ride_one_batch(scene: Scene) -> None:
-    """All that wait go together, in order of arrival, and each gets its own answer."""
+async def test_simultaneous_calls_share_a_batch(scene: Scene) -> None:
+    """All waiting items share a batch, in order of arrival; each gets its own answer."""
     lane = scene.lane()
     assert await answers(scene.call(lane, 3, 1, 2)) == [30, 10, 20]
     assert scene.batches == [[3, 1, 2]]
 
 
-async def test_calls_gather_while_a_batch_runs(scene: Scene) -> None:
-    """What arrives during a batch is the next one."""
+async def test_calls_during_a_batch_form_the_next_one(scene: Scene) -> None:
+    """Items that arrive during a batch form the next one."""
     lane = scene.lane()
     await behind_a_running_batch(scene, lane, 1, 2, 3)
     scene.gate.set()
@@ -133,14 +133,14 @@ async def test_calls_gather_while_a_batch_runs(scene: Scene) -> None:
 
 
 async def test_batches_have_a_largest_size(scene: Scene) -> None:
-    """What doesn't fit goes with the batch after, still in order."""
+    """Items above the largest size run in the following batch, in order."""
     lane = scene.lane(batch_items=2)
     assert await answers(scene.call(lane, 1, 2, 3, 4, 5)) == [10, 20, 30, 40, 50]
     assert scene.batches == [[1, 2], [3, 4], [5]]
 
 
-async def test_again_goes_first_into_the_next_batch(scene: Scene) -> None:
-    """An item that met another one runs again, before those that came later, in its order."""
+async def test_repeated_item_is_first_in_the_next_batch(scene: Scene) -> None:
+    """An item that conflicted runs again before later items, in its order."""
     lane = scene.lane()
     scene.gate.clear()
     scene.replies = [[10, AGAIN, 30, AGAIN]]
@@ -153,16 +153,16 @@ async def test_again_goes_first_into_the_next_batch(scene: Scene) -> None:
     assert scene.batches == [[1, 2, 3, 4], [2, 4, 5, 6]]
 
 
-async def test_again_counts_against_the_batch_size(scene: Scene) -> None:
-    """An item that goes again leaves less room for those behind it."""
+async def test_repeated_item_counts_against_the_batch_size(scene: Scene) -> None:
+    """A repeated item leaves less room for later ones."""
     lane = scene.lane(batch_items=2)
     scene.replies = [[10, AGAIN]]
     assert await answers(scene.call(lane, 1, 2, 3, 4)) == [10, 20, 30, 40]
     assert scene.batches == [[1, 2], [2, 3], [4]]
 
 
-async def test_again_keeps_its_order_when_the_batch_was_split(scene: Scene) -> None:
-    """Both halves' items come back in order of arrival."""
+async def test_repeated_items_of_a_split_batch_keep_their_order(scene: Scene) -> None:
+    """Repeated items of both halves return in order of arrival."""
     lane = scene.lane()
     scene.replies = [BadItemError(), [AGAIN, 20], [30, AGAIN]]
     assert await answers(scene.call(lane, 1, 2, 3, 4)) == [10, 20, 30, 40]
@@ -170,7 +170,7 @@ async def test_again_keeps_its_order_when_the_batch_was_split(scene: Scene) -> N
 
 
 async def test_full_queue_refuses(scene: Scene) -> None:
-    """One more than the queue holds is overloaded at once, and never runs."""
+    """One item above the queue's limit is overloaded immediately and never runs."""
     lane = scene.lane(queue_items=2)
     await behind_a_running_batch(scene, lane, 1, 2)
     with pytest.raises(Overloaded):
@@ -180,8 +180,8 @@ async def test_full_queue_refuses(scene: Scene) -> None:
     assert scene.batches == [[0], [1, 2]]
 
 
-async def test_deadline_in_the_queue(scene: Scene) -> None:
-    """A call that waits in the queue past its deadline is overloaded and is never run."""
+async def test_call_past_its_deadline_in_the_queue_is_overloaded(scene: Scene) -> None:
+    """A call that exceeds its deadline in the queue is overloaded and never runs."""
     lane = scene.lane(deadline_seconds=SOON_SECONDS)
     await behind_a_running_batch(scene, lane, 1, 2)
     refused = await answers(scene.callers)
@@ -192,8 +192,8 @@ async def test_deadline_in_the_queue(scene: Scene) -> None:
     assert scene.batches == [[0]]
 
 
-async def test_deadline_in_a_running_batch(scene: Scene) -> None:
-    """A call in a batch that takes too long is unavailable; the batch goes on and others come."""
+async def test_call_past_its_deadline_in_a_batch_is_unavailable(scene: Scene) -> None:
+    """A call in a slow batch is unavailable; the batch continues and later batches run."""
     lane = scene.lane(deadline_seconds=SOON_SECONDS)
     scene.gate.clear()
     assert [type(a) for a in await answers(scene.call(lane, 1))] == [Unavailable]
@@ -204,7 +204,7 @@ async def test_deadline_in_a_running_batch(scene: Scene) -> None:
 
 
 async def test_each_call_has_its_own_deadline(scene: Scene) -> None:
-    """Who came later into the queue is refused later, and by then still served if it runs."""
+    """A later call in the queue is refused later, and is answered if it runs by then."""
     lane = scene.lane(deadline_seconds=0.2)
     await behind_a_running_batch(scene, lane, 1)
     await asyncio.wait(scene.callers[:1], timeout=0.1)
@@ -215,8 +215,8 @@ async def test_each_call_has_its_own_deadline(scene: Scene) -> None:
     assert scene.batches == [[0], [2]]
 
 
-async def test_again_is_not_run_for_a_caller_that_was_refused(scene: Scene) -> None:
-    """Past its deadline an item that is sent back is dropped: its caller has been answered."""
+async def test_repeated_item_past_its_deadline_is_dropped(scene: Scene) -> None:
+    """A repeated item whose deadline has passed is dropped: its caller has been answered."""
     lane = scene.lane(deadline_seconds=SOON_SECONDS)
     scene.gate.clear()
     scene.replies = [[AGAIN]]
@@ -227,8 +227,8 @@ async def test_again_is_not_run_for_a_caller_that_was_refused(scene: Scene) -> N
 
 
 @pytest.mark.parametrize("error", [LostError(), ConflictError()])
-async def test_the_same_batch_again(scene: Scene, error: Exception) -> None:
-    """After a lost connection or a conflict the same items go again, in the same order."""
+async def test_lost_or_conflicting_batch_is_repeated(scene: Scene, error: Exception) -> None:
+    """After a lost connection or a conflict the same items run again, in the same order."""
     lane = scene.lane()
     scene.replies = [error, error, error]
     callers = scene.call(lane, 2, 1)
@@ -238,8 +238,8 @@ async def test_the_same_batch_again(scene: Scene, error: Exception) -> None:
     assert scene.batches == [[2, 1]] * 4 + [[3]]
 
 
-async def test_lost_until_the_deadline(scene: Scene) -> None:
-    """A database that stays away makes a call unavailable; then the lane gives the batch up."""
+async def test_lost_batch_is_unavailable_at_the_deadline(scene: Scene) -> None:
+    """An unavailable database makes a call unavailable; then the lane drops the batch."""
     lane = scene.lane(deadline_seconds=SOON_SECONDS)
     scene.replies = [LostError() for _ in range(1000)]
     assert [type(a) for a in await answers(scene.call(lane, 1, 2))] == [Unavailable, Unavailable]
@@ -253,7 +253,7 @@ async def test_lost_until_the_deadline(scene: Scene) -> None:
 
 @pytest.mark.parametrize("bad", [{0}, {7}, {3}, {2, 3}, {0, 4, 7}, set(range(8))])
 async def test_only_the_bad_item_fails(scene: Scene, bad: set[int]) -> None:
-    """A batch that an item breaks is halved until that item is alone."""
+    """A batch with a bad item is halved until that item is alone."""
 
     async def run(items: Sequence[int]) -> list[int]:
         scene.batches.append(list(items))
@@ -274,24 +274,26 @@ async def test_only_the_bad_item_fails(scene: Scene, bad: set[int]) -> None:
 
 
 @pytest.mark.parametrize("outcomes", [[], [10], [10, 20, 30]])
-async def test_wrong_number_of_outcomes(scene: Scene, outcomes: list[int]) -> None:
-    """Answers that can't be told apart are given to nobody: the batch is split."""
+async def test_batch_with_a_wrong_number_of_outcomes_is_split(
+    scene: Scene, outcomes: list[int]
+) -> None:
+    """Answers that can't be assigned are dropped: the batch is split."""
     lane = scene.lane()
     scene.replies = [outcomes]
     assert await answers(scene.call(lane, 1, 2)) == [10, 20]
     assert scene.batches == [[1, 2], [1], [2]]
 
 
-async def test_wrong_number_of_outcomes_for_one_item(scene: Scene) -> None:
-    """An item that alone gets no outcome fails, with the reason."""
+async def test_item_with_a_wrong_number_of_outcomes_fails(scene: Scene) -> None:
+    """A single item without an outcome fails with the reason."""
     lane = scene.lane()
     scene.replies = [[]]
     with pytest.raises(RuntimeError, match="0 outcomes for 1 items in test"):
         await lane.submit(1)
 
 
-async def test_a_cancelled_caller_cancels_nothing(scene: Scene) -> None:
-    """Its item runs, in the running batch and in the queue; the others get their answers."""
+async def test_cancelled_caller_does_not_cancel_its_item(scene: Scene) -> None:
+    """Its item runs, in a batch and in the queue; the other callers get their answers."""
     lane = scene.lane()
     await behind_a_running_batch(scene, lane, 1, 2)
     for gone in (scene.callers[0], scene.callers[1]):
@@ -303,8 +305,8 @@ async def test_a_cancelled_caller_cancels_nothing(scene: Scene) -> None:
     assert scene.batches == [[0], [1, 2]]
 
 
-async def test_a_cancelled_callers_item_goes_again(scene: Scene) -> None:
-    """Going away doesn't undo what was asked for: its item runs until it is decided."""
+async def test_item_of_a_cancelled_caller_is_repeated(scene: Scene) -> None:
+    """A cancelled call is not undone: its item runs until it has an outcome."""
     lane = scene.lane()
     scene.gate.clear()
     scene.replies = [[AGAIN]]
@@ -316,8 +318,8 @@ async def test_a_cancelled_callers_item_goes_again(scene: Scene) -> None:
     assert scene.batches == [[1], [1]]
 
 
-async def test_drained(scene: Scene) -> None:
-    """It waits for the running batch and all that stand behind it."""
+async def test_drain_waits_for_all_batches(scene: Scene) -> None:
+    """Draining waits for the running batch and the whole queue."""
     lane = scene.lane(batch_items=1)
     await lane.drained()
     await behind_a_running_batch(scene, lane, 1, 2)
@@ -330,8 +332,8 @@ async def test_drained(scene: Scene) -> None:
     assert lane.waiting == 0
 
 
-async def test_observed(scene: Scene) -> None:
-    """Every batch that worked is told, with its lane and size; a failed one is not."""
+async def test_successful_batches_are_observed(scene: Scene) -> None:
+    """Every successful batch is reported with its lane and size; a failed one is not."""
     lane = scene.lane(batch_items=2)
     scene.replies = [LostError()]
     await answers(scene.call(lane, 1, 2, 3))
@@ -339,8 +341,8 @@ async def test_observed(scene: Scene) -> None:
     assert all(seconds >= 0 for _, _, seconds in scene.observed)
 
 
-async def test_a_lane_keeps_to_its_batches_in_flight(scene: Scene) -> None:
-    """Two batches run at a time where the lane says so, never a third."""
+async def test_lane_limits_its_batches_in_flight(scene: Scene) -> None:
+    """A lane with two batches in flight never runs a third."""
     lanes = Lanes(classify=classify, batch_items=1, queue_items=10, deadline_seconds=LONG_SECONDS)
     lane: Lane[int, int] = lanes.open("two", scene.run, in_flight=2)
     scene.gate.clear()
@@ -356,7 +358,7 @@ async def test_a_lane_keeps_to_its_batches_in_flight(scene: Scene) -> None:
 
 
 async def test_lanes_share_limits_and_drain_together(scene: Scene) -> None:
-    """Lanes run apart from each other, with the same limits; all are drained at once."""
+    """Lanes are independent, with the same limits; all are drained at once."""
     lanes = Lanes(classify=classify, batch_items=1, queue_items=10, deadline_seconds=LONG_SECONDS)
     one: Lane[int, int] = lanes.open("one", scene.run, in_flight=1)
     two: Lane[int, int] = lanes.open("two", scene.run, in_flight=1)
@@ -371,18 +373,18 @@ async def test_lanes_share_limits_and_drain_together(scene: Scene) -> None:
     assert scene.batches == [[1], [3], [2]]
 
 
-class Trouble:
-    """Runs batches as a script says, and knows how often each item ran."""
+class FaultyBatches:
+    """Runs batches as a script says, and counts the runs of each item."""
 
     def __init__(self, script: list[str], bad: set[int]) -> None:
         self.script = list(script)
         self.bad = bad
         self.ran: Counter[int] = Counter()
         self.lost: Counter[int] = Counter()
-        """How often an item ran without anybody being told."""
+        """How often an item ran although its answer was lost."""
 
     async def run(self, items: Sequence[int]) -> list[int | Again]:
-        """One batch; the negative of each item is its answer."""
+        """Runs one batch; an item's answer is its negative."""
         await asyncio.sleep(0)
         if self.bad & set(items):
             raise BadItemError
@@ -403,7 +405,7 @@ class Trouble:
         return [-item for item in items]
 
     def judge(self, item: int, answer: int | BaseException, gone: set[int]) -> None:
-        """Is this what the caller of the item may be told?"""
+        """Asserts that the caller of the item may get this answer."""
         kept = self.ran[item] - self.lost[item]
         match answer:
             case int():
@@ -415,7 +417,7 @@ class Trouble:
                 assert item in self.bad
                 assert kept == 0
             case _:
-                # It was alone in its batch and its outcome never came ("short").
+                # It was alone in its batch and its outcome was missing ("short").
                 assert isinstance(answer, RuntimeError)
                 assert self.lost[item]
                 assert kept == 0
@@ -432,16 +434,16 @@ class Trouble:
     gone=st.sets(st.integers(0, 24), max_size=4),
 )
 @settings(deadline=None, max_examples=150)
-def test_every_call_gets_one_answer_its_own(
+def test_every_call_gets_exactly_its_own_answer(
     batch_items: int, waves: list[int], script: list[str], bad: set[int], gone: set[int]
 ) -> None:
-    """Whatever befalls the batches: each caller has its own answer, and what was answered ran once.
+    """Each caller gets its own answer, and an answered item ran once, whatever happens to batches.
 
-    Only what ran and whose answer was lost runs more often.
+    Only an item whose answer was lost runs more often.
     """
-    trouble = Trouble(script, bad)
+    trouble = FaultyBatches(script, bad)
 
-    async def play() -> list[int | BaseException]:
+    async def run_script() -> list[int | BaseException]:
         lane = Lane(
             "test",
             trouble.run,
@@ -461,7 +463,7 @@ def test_every_call_gets_one_answer_its_own(
         await lane.drained()
         return got
 
-    got = asyncio.run(play())
+    got = asyncio.run(run_script())
     assert len(got) == sum(waves)
     for item, answer in enumerate(got):
         trouble.judge(item, answer, gone)

@@ -1,4 +1,4 @@
-"""Ids: the same call makes the same thing, another call another one."""
+"""Ids: the same call gives the same id, another call another one."""
 
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -30,7 +30,7 @@ def test_write_id_is_scoped(calls: list[tuple[UUID, str, str]]) -> None:
     assert write_id(*calls[0]) != write_id(*calls[1])
 
 
-def test_write_id_without_a_key() -> None:
+def test_write_id_without_a_key_is_new() -> None:
     """Without a key every call is its own."""
     owner = uuid4()
     made = {write_id(owner, "charge", None) for _ in range(100)}
@@ -38,8 +38,8 @@ def test_write_id_without_a_key() -> None:
     assert {one.version for one in made} == {7}
 
 
-def test_new_ids_are_in_order_of_time() -> None:
-    """A new id names its millisecond first, then 74 random bits."""
+def test_new_ids_are_ordered_by_time() -> None:
+    """A new id starts with its millisecond, followed by 74 random bits."""
     before = time.time_ns() // 1_000_000
     made = [new_id() for _ in range(100)]
     after = time.time_ns() // 1_000_000
@@ -49,7 +49,7 @@ def test_new_ids_are_in_order_of_time() -> None:
 
 
 def test_write_id_of_known_calls() -> None:
-    """The ids of stored things may never change from one release to the next."""
+    """Stored ids must stay the same in every release."""
     owner = UUID("11111111-1111-4111-8111-111111111111")
     assert write_id(owner, "charge", "k") == UUID("8ac79371-00be-5ea5-9a99-e25479fad028")
 
@@ -61,15 +61,15 @@ def test_write_id_of_known_calls() -> None:
         max_leaves=10,
     )
 )
-def test_request_hash(request: object) -> None:
+def test_same_request_has_the_same_hash(request: object) -> None:
     """The same request has the same hash, which a bigint column holds."""
     digest = request_hash(request)
     assert digest == request_hash(request)
     assert -(2**63) <= digest < 2**63
 
 
-def test_request_hash_tells_requests_apart() -> None:
-    """Seats, show, order of nothing: what differs in a request differs in its hash."""
+def test_different_requests_have_different_hashes() -> None:
+    """Requests that differ in a value have different hashes."""
     show = uuid4()
     requests = [
         (show, [7, 8]),
@@ -83,27 +83,27 @@ def test_request_hash_tells_requests_apart() -> None:
     assert len({request_hash(request) for request in requests}) == len(requests)
 
 
-def test_request_hash_forgets_the_order_of_keys() -> None:
-    """A dictionary is the same whichever way it was filled."""
+def test_request_hash_ignores_the_order_of_keys() -> None:
+    """Dictionaries with the same content are equal."""
     assert request_hash({"a": 1, "b": {"c": 2, "d": 3}}) == request_hash(
         {"b": {"d": 3, "c": 2}, "a": 1}
     )
 
 
 def test_request_hash_of_known_requests() -> None:
-    """Hashes are stored, so they may never change from one release to the next."""
+    """Stored hashes must stay the same in every release."""
     assert request_hash((UUID(int=1), [7, 8])) == 29_027_340_687_543_354
 
 
-def test_request_hash_of_one_moment_in_two_zones() -> None:
-    """The hash is of what was written, so the same moment in another offset is another request."""
+def test_request_hash_differs_between_offsets() -> None:
+    """The hash covers the text, so the same moment with another offset is another request."""
     utc = datetime(2027, 1, 2, 10, tzinfo=UTC)
     seoul = utc.astimezone(timezone(timedelta(hours=9)))
     assert request_hash(utc) != request_hash(seoul)
 
 
-def test_place_arrays() -> None:
-    """Places become one array for each column, in their order."""
+def test_places_become_column_arrays() -> None:
+    """Places become one array per column, in order."""
     now = datetime.now(UTC)
     places = [PlaceRef(uuid4(), uuid4(), room, room + 1, uuid4(), now) for room in (3, 1, 2)]
     assert place_arrays(places) == {

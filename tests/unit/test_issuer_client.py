@@ -39,7 +39,7 @@ async def test_compressed_body_is_not_unpacked() -> None:
     ("status", "is_error"), [(200, False), (400, False), (429, True), (503, True)]
 )
 async def test_busy_issuer_is_an_error(status: int, is_error: bool) -> None:
-    """Whatever its body says; a refusal isn't one: its body says why."""
+    """With any body. A refusal is not an error: its body has the reason."""
     response = httpx2.Response(status, stream=httpx2.ByteStream(b"{}"))
     if is_error:
         with pytest.raises(httpx2.HTTPStatusError):

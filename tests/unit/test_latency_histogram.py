@@ -1,4 +1,4 @@
-"""How long calls took, counted by bucket."""
+"""Durations of calls, counted by bucket."""
 
 from itertools import pairwise
 
@@ -12,8 +12,8 @@ SECONDS = st.floats(0, 100, allow_nan=False)
 LAST = len(BOUNDS_MS)
 
 
-def noted(*seconds: float) -> dict[int, int]:
-    """What is told of these calls: by bucket, without the empty ones."""
+def counted(*seconds: float) -> dict[int, int]:
+    """Returns the non-empty buckets after these calls."""
     load = LatencyHistogram()
     for each in seconds:
         load.observe(each)
@@ -21,14 +21,14 @@ def noted(*seconds: float) -> dict[int, int]:
 
 
 def test_the_buckets_are_fine_enough() -> None:
-    """From half a millisecond to beyond half a minute; a bound is a quarter off at most."""
+    """From 0.5 ms to more than 30 s; a bound is at most 25 % above the previous one."""
     assert BOUNDS_MS[0] == 0.5
     assert BOUNDS_MS[-1] > 30_000
     assert all(upper == 1.25 * lower for lower, upper in pairwise(BOUNDS_MS))
 
 
-def test_no_call() -> None:
-    """Before any call every bucket is empty; the last one is for those above all bounds."""
+def test_empty_histogram() -> None:
+    """Without calls every bucket is empty; the last one has no upper bound."""
     assert LatencyHistogram().take() == [0] * (LAST + 1)
 
 
@@ -47,25 +47,25 @@ def test_no_call() -> None:
         (float("inf"), LAST),
     ],
 )
-def test_the_bucket_of_a_call(seconds: float, bucket: int) -> None:
-    """A bound belongs to its bucket; what is above all bounds is in the last one."""
-    assert noted(seconds) == {bucket: 1}
+def test_bucket_of_a_call(seconds: float, bucket: int) -> None:
+    """A bound belongs to its bucket; values above all bounds are in the last one."""
+    assert counted(seconds) == {bucket: 1}
 
 
 @given(st.lists(SECONDS, max_size=50))
 def test_every_call_is_counted_once(calls: list[float]) -> None:
-    """In the first bucket whose bound it doesn't exceed."""
-    told = noted(*calls)
+    """In the first bucket whose bound is not exceeded."""
+    counts = counted(*calls)
     expected: dict[int, int] = {}
     for seconds in calls:
         bucket = sum(bound < seconds * 1000 for bound in BOUNDS_MS)
         expected[bucket] = expected.get(bucket, 0) + 1
-    assert told == expected
+    assert counts == expected
 
 
 @given(st.lists(st.lists(SECONDS, max_size=10), max_size=5))
-def test_what_was_taken_is_not_told_again(rounds: list[list[float]]) -> None:
-    """Each round tells its own calls, and goes on as it was when others are noted."""
+def test_taken_counts_are_not_returned_again(rounds: list[list[float]]) -> None:
+    """Each round has its own calls, also after more calls were counted."""
     load = LatencyHistogram()
     taken = []
     for calls in rounds:

@@ -1,4 +1,4 @@
-"""SQL as the linter gets it."""
+"""The SQL that the linter gets."""
 
 import subprocess
 from pathlib import Path
@@ -28,8 +28,8 @@ def test_named_parameters_become_numbers() -> None:
         ("queries.sql", QUERY.replace("SELECT", "SELEC"), "syntax-error"),
     ],
 )
-def test_findings(tmp_path: Path, name: str, text: str, rule: str | None) -> None:
-    """Syntax errors count in every file, the rules for migrations in the newer ones."""
+def test_errors_are_found(tmp_path: Path, name: str, text: str, rule: str | None) -> None:
+    """Syntax errors are reported in every file, the rules for migrations in the newer ones."""
     (tmp_path / lint_sql.CONFIGURATION).write_text(
         (lint_sql.ROOT / lint_sql.CONFIGURATION).read_text()
     )

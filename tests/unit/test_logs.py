@@ -1,4 +1,4 @@
-"""Log lines: one shape for ours and the libraries', as text or JSON, on standard error."""
+"""Log lines of Frontrow and of libraries: text or JSON, on standard error."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from frontrow import logs
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """Leave logging as it was."""
+    """Restores logging after a test."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield
@@ -23,8 +23,8 @@ def _as_before() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Our lines and a library's are JSON of the same members."""
+def test_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines of Frontrow and of a library are JSON with the same members."""
     logs.configure("json")
     structlog.get_logger().info("hello", seats=2)
     logging.getLogger("library").warning("careful %s", "now")
@@ -41,7 +41,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_context_is_on_every_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is bound to a call, such as its request id, is on each of its lines."""
+    """Values bound to a call, such as its request id, are on each of its lines."""
     logs.configure("json")
     with structlog.contextvars.bound_contextvars(request_id="r1"):
         structlog.get_logger().info("a")
@@ -52,8 +52,8 @@ def test_context_is_on_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_tracebacks_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unexpected error is logged with where it came from."""
+def test_unexpected_error_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unexpected error is logged with its traceback."""
     logs.configure("json")
     try:
         _ = 1 // 0
@@ -63,8 +63,10 @@ def test_tracebacks_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
-def test_tracebacks_keep_secrets(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The variables of the frames stay out of the log."""
+def test_tracebacks_do_not_show_secrets(
+    log_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The variables of the frames are not logged."""
     logs.configure(log_format)
     password = "hidden"
     try:
@@ -72,13 +74,13 @@ def test_tracebacks_keep_secrets(log_format: str, capsys: pytest.CaptureFixture[
     except ZeroDivisionError:
         structlog.get_logger().exception("ours")
         logging.getLogger("library").exception("theirs")
-    said = capsys.readouterr().err
-    assert said.count("ZeroDivisionError") >= 2
-    assert "hidden" not in said
+    output = capsys.readouterr().err
+    assert output.count("ZeroDivisionError") >= 2
+    assert "hidden" not in output
 
 
-def test_level_and_chatter(capsys: pytest.CaptureFixture[str]) -> None:
-    """Below the level nothing is written; uvicorn's own news only where all is wanted."""
+def test_lines_below_the_level_are_dropped(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines below the level are dropped; uvicorn's messages appear at level debug only."""
     logs.configure("console", "warning")
     structlog.get_logger().info("quiet")
     logs.configure("console", "info")

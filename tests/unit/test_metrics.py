@@ -1,4 +1,4 @@
-"""The metrics: what was noted is what they say, to the last call, and of each line once."""
+"""The metrics report exactly what was observed, and every line once."""
 
 import math
 import subprocess
@@ -31,12 +31,12 @@ TIMES = st.lists(st.floats(0, 20) | st.sampled_from(SECONDS), max_size=30)
 
 
 def sample(name: str, **labels: str) -> float | None:
-    """A value of this process's metrics."""
+    """Returns a value of this process's metrics."""
     return REGISTRY.get_sample_value(name, labels)
 
 
 def buckets(registry: CollectorRegistry, name: str) -> dict[str, float]:
-    """A histogram's samples by bucket, and its sum."""
+    """Returns a histogram's samples by bucket, and its sum."""
     return {
         one.labels.get("le", one.name.removeprefix(f"{name}_")): one.value
         for family in registry.collect()
@@ -56,7 +56,7 @@ def add_all(histogram: TalliedHistogram, times: list[float]) -> None:
 
 @given(st.lists(TIMES, max_size=3))
 def test_added_at_once_is_observed_one_by_one(parts: list[list[float]]) -> None:
-    """Many observations at once give the buckets and the sum that each one by itself does."""
+    """Adding many observations at once gives the same buckets and sum as one after the other."""
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     tallied = TalliedHistogram("t", "Ours.", buckets=SECONDS, registry=ours)
     plain = Histogram("t", "Theirs.", buckets=SECONDS, registry=theirs)
@@ -67,10 +67,10 @@ def test_added_at_once_is_observed_one_by_one(parts: list[list[float]]) -> None:
     assert buckets(ours, "t") == pytest.approx(buckets(theirs, "t"))
 
 
-@settings(max_examples=20, deadline=None)  # a busy machine is no fault
+@settings(max_examples=20, deadline=None)  # a busy machine may be slow
 @given(st.lists(st.tuples(st.sampled_from([200, 201, 409]), st.floats(0, 20)), max_size=40))
-def test_tally(calls: list[tuple[int, float]]) -> None:
-    """Counts by status, buckets and sum of all that was noted, whenever it was flushed."""
+def test_flushed_tally_has_every_observation(calls: list[tuple[int, float]]) -> None:
+    """Counts by status, buckets and sum of all observations, whenever they were flushed."""
     call = f"test {uuid4()}"
     tally = CallTally(call)
     for at, (status, seconds) in enumerate(calls):
@@ -95,15 +95,15 @@ def test_tally(calls: list[tuple[int, float]]) -> None:
     assert sample(f"{name}_bucket", call=call, le="+Inf") == len(calls)
 
 
-def test_nothing_is_told_before_the_flush() -> None:
-    """Notes stay with the tally until it is flushed."""
+def test_nothing_is_exported_before_the_flush() -> None:
+    """Observations stay in the tally until it is flushed."""
     call = f"test {uuid4()}"
     CallTally(call).note(200, 0.5)
     assert sample("frontrow_http_requests_total", call=call, status="200") is None
 
 
-def test_batches() -> None:
-    """A batch counts once by its size and once by its time."""
+def test_batch_is_counted_by_size_and_duration() -> None:
+    """A batch counts once by its size and once by its duration."""
     lane = f"test {uuid4()}"
     observe_batch(lane, 3, 0.004)
     observe_batch(lane, 500, 0.2)
@@ -114,9 +114,11 @@ def test_batches() -> None:
 
 
 class SeenLine:
-    """A line as a process may see it."""
+    """A line as a process sees it."""
 
-    def __init__(self, *, waiting: int = 7, state: RoomState = "open", told: Eta | None) -> None:
+    def __init__(
+        self, *, waiting: int = 7, state: RoomState = "open", forecast: Eta | None
+    ) -> None:
         self.concert_id: UUID = uuid4()
         self.seats_available = 20
         self.seats_held = 3
@@ -124,22 +126,22 @@ class SeenLine:
         self.waiting = waiting
         self.state = state
         self.asked: list[int] = []
-        self._told = told
+        self._forecast = forecast
 
     def eta(self, ahead: int) -> Eta | None:
-        """What was given, whoever asks."""
+        """Returns the given forecast and records the number ahead."""
         self.asked.append(ahead)
-        return self._told
+        return self._forecast
 
 
 def of_concert(line: SeenLine, name: str, **labels: str) -> float | None:
-    """A value that is told of a line."""
+    """Returns a value of a line."""
     return sample(f"frontrow_{name}", concert=str(line.concert_id), **labels)
 
 
-def test_a_line_is_told() -> None:
-    """How many wait, the seats, and what the last in line is told."""
-    line = SeenLine(told=Eta(p50=60, p90=90))
+def test_line_is_exported() -> None:
+    """The waiting users, the seats, and the forecast of the last in line."""
+    line = SeenLine(forecast=Eta(p50=60, p90=90))
     set_line(line)
     assert line.asked == [6]
     assert of_concert(line, "line_waiting") == 7
@@ -150,9 +152,9 @@ def test_a_line_is_told() -> None:
     assert of_concert(line, "seats_available") == 20
 
 
-def test_each_change_of_a_line_is_told() -> None:
-    """Whatever it is that has changed; back again too."""
-    line = SeenLine(told=Eta(p50=60, p90=90))
+def test_each_change_of_a_line_is_exported() -> None:
+    """After any change, and after it is reverted."""
+    line = SeenLine(forecast=Eta(p50=60, p90=90))
     set_line(line)
     line.waiting = 8
     set_line(line)
@@ -167,9 +169,9 @@ def test_each_change_of_a_line_is_told() -> None:
         assert of_concert(line, name) == 1
 
 
-def test_what_is_not_known_is_not_a_number() -> None:
-    """No forecast is NaN; of an empty line the next to join is meant."""
-    line = SeenLine(waiting=0, told=None)
+def test_missing_forecast_is_nan() -> None:
+    """A missing forecast is NaN; in an empty line the forecast is for the next to join."""
+    line = SeenLine(waiting=0, forecast=None)
     set_line(line)
     assert line.asked == [0]
     for forecast in ("p50", "p90"):
@@ -177,33 +179,33 @@ def test_what_is_not_known_is_not_a_number() -> None:
 
 
 @pytest.mark.parametrize("state", get_args(RoomState))
-def test_one_state_is_told(state: RoomState) -> None:
-    """1 for the one that it is, 0 for all others, also where it was another one."""
-    line = SeenLine(state="open" if state == "closed" else "closed", told=None)
+def test_current_state_is_1_and_others_0(state: RoomState) -> None:
+    """1 for the current state, 0 for all others, after a change of state too."""
+    line = SeenLine(state="open" if state == "closed" else "closed", forecast=None)
     set_line(line)
     line.state = state
     set_line(line)
-    told = {one: of_concert(line, "line_state", state=one) for one in STATES}
-    assert told == {one: float(one == state) for one in get_args(RoomState)}
+    states = {one: of_concert(line, "line_state", state=one) for one in STATES}
+    assert states == {one: float(one == state) for one in get_args(RoomState)}
 
 
 @pytest.mark.parametrize(
-    ("cap", "per_second", "told"),
+    ("cap", "per_second", "expected"),
     [(5, None, (5, math.inf)), (None, 0.5, (math.inf, 0.5)), (None, None, (math.inf, math.inf))],
 )
 def test_no_bound_is_infinite(
-    cap: int | None, per_second: float | None, told: tuple[float, float]
+    cap: int | None, per_second: float | None, expected: tuple[float, float]
 ) -> None:
-    """So that nothing is ever above it."""
-    line = SeenLine(told=None)
+    """So no value is ever above it."""
+    line = SeenLine(forecast=None)
     set_bounds(line.concert_id, 1, 1.0)
     set_bounds(line.concert_id, cap, per_second)
-    assert (of_concert(line, "line_cap"), of_concert(line, "line_rate")) == told
+    assert (of_concert(line, "line_cap"), of_concert(line, "line_rate")) == expected
 
 
 def test_finished_are_counted_by_concert() -> None:
-    """Of a batch over several concerts; an empty one counts nothing."""
-    one, two = SeenLine(told=None), SeenLine(told=None)
+    """A batch over several concerts counts for each; an empty batch counts for none."""
+    one, two = SeenLine(forecast=None), SeenLine(forecast=None)
     count_finished([one.concert_id, two.concert_id, one.concert_id], "paid")
     count_finished([two.concert_id], "left")
     count_finished([], "left")
@@ -213,9 +215,9 @@ def test_finished_are_counted_by_concert() -> None:
     assert of_concert(two, "finished_total", reason="left") == 1
 
 
-def test_only_the_wanted_concerts_are_told() -> None:
-    """Of another one nothing is; what has no concert always is."""
-    kept, dropped = SeenLine(told=None), SeenLine(told=None)
+def test_only_the_selected_concerts_are_exported() -> None:
+    """No other concert is exported; metrics without a concert always are."""
+    kept, dropped = SeenLine(forecast=None), SeenLine(forecast=None)
     for line in (kept, dropped):
         set_line(line)
         count_finished([line.concert_id], "paid")
@@ -226,7 +228,7 @@ def test_only_the_wanted_concerts_are_told() -> None:
     assert str(dropped.concert_id) in exposition(None, {str(dropped.concert_id)}).decode()
 
 
-# What one process of two does: it has the folder in its environment before anything is imported.
+# Run by one of two processes, which has the folder in its environment before any import.
 PROCESS = """
 import sys
 from uuid import UUID
@@ -240,8 +242,8 @@ metrics.set_bounds(concert, None, None)
 """
 
 
-def test_two_processes(tmp_path: Path) -> None:
-    """Counts and streams are added up; a gauge of a line is the latest, the oldest view is told."""
+def test_two_processes_are_combined(tmp_path: Path) -> None:
+    """Counters and streams are summed; a gauge has its latest value, a timestamp its oldest."""
     concert, other = uuid4(), uuid4()
     for named, waiting in ((concert, 5), (concert, 3), (other, 4)):
         subprocess.run(
@@ -249,18 +251,18 @@ def test_two_processes(tmp_path: Path) -> None:
             env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
             check=True,
         )
-    told = exposition(tmp_path, {str(concert)}).decode().splitlines()
-    assert f'frontrow_joined_total{{concert="{concert}"}} 8.0' in told
-    assert f'frontrow_line_waiting{{concert="{concert}"}} 3.0' in told
-    assert f'frontrow_line_cap{{concert="{concert}"}} +Inf' in told
-    assert "frontrow_streams 12.0" in told
-    assert "frontrow_snapshot_timestamp_seconds 3.0" in told
-    assert str(other) not in "".join(told)
+    exported = exposition(tmp_path, {str(concert)}).decode().splitlines()
+    assert f'frontrow_joined_total{{concert="{concert}"}} 8.0' in exported
+    assert f'frontrow_line_waiting{{concert="{concert}"}} 3.0' in exported
+    assert f'frontrow_line_cap{{concert="{concert}"}} +Inf' in exported
+    assert "frontrow_streams 12.0" in exported
+    assert "frontrow_snapshot_timestamp_seconds 3.0" in exported
+    assert str(other) not in "".join(exported)
 
 
-def test_prometheus_takes_the_names() -> None:
-    """Its own check finds nothing wrong with names, types and help texts."""
-    set_line(SeenLine(told=None))
+def test_promtool_accepts_the_names() -> None:
+    """The program promtool accepts names, types and help texts."""
+    set_line(SeenLine(forecast=None))
     ours = "\n".join(
         line
         for line in exposition(None, Everything()).decode().splitlines()
@@ -277,7 +279,7 @@ def test_prometheus_takes_the_names() -> None:
 
 
 class Everything:
-    """Holds whatever is looked for."""
+    """A set that contains everything."""
 
     def __contains__(self, wanted: object) -> Literal[True]:
         return True

@@ -1,4 +1,4 @@
-"""Policies: the bounds they set, and what is no policy."""
+"""Policies: the bounds they set, and invalid policies."""
 
 import json
 
@@ -51,31 +51,33 @@ POLICIES: st.SearchStrategy[Policy] = st.one_of(
         ),
     ],
 )
-def test_bounds(policy: Policy, expected: Bounds) -> None:
+def test_bounds_of_each_policy(policy: Policy, expected: Bounds) -> None:
     """A policy bounds what its name says, and nothing else."""
     assert bounds(policy) == expected
 
 
 @given(POLICIES)
-def test_a_bound_is_the_number_of_its_name(policy: Policy) -> None:
-    """The cap is ``max_active``, the rate ``admit``; what a policy doesn't name has no bound."""
-    said = json.loads(msgspec.json.encode(policy))
+def test_bounds_are_the_fields_of_the_policy(policy: Policy) -> None:
+    """The cap is ``max_active``, the rate ``admit``; a field that is missing sets no bound."""
+    fields = json.loads(msgspec.json.encode(policy))
     assert bounds(policy) == Bounds(
-        cap=said.get("max_active"), rate=said.get("admit"), rate_seconds=said.get("every_seconds")
+        cap=fields.get("max_active"),
+        rate=fields.get("admit"),
+        rate_seconds=fields.get("every_seconds"),
     )
 
 
 @given(POLICIES)
-def test_written_and_read(policy: Policy) -> None:
-    """What is stored of a policy is read as the same policy, of the same kind."""
+def test_stored_policy_is_read_back(policy: Policy) -> None:
+    """A stored policy is read as an equal policy of the same kind."""
     written = msgspec.json.encode(policy)
     read = msgspec.json.decode(written, type=Policy)
     assert read == policy
     assert type(read) is type(policy)
 
 
-def test_default() -> None:
-    """Unless told otherwise a hundred people are in at once."""
+def test_default_policy_has_a_cap() -> None:
+    """The default cap is 100."""
     assert MaxActivePolicy(max_active=100) == DEFAULT_POLICY
 
 
@@ -102,8 +104,8 @@ def test_default() -> None:
         ),
     ],
 )
-def test_decoded(body: str, expected: Policy) -> None:
-    """The contract's policies are read, and written again as they were."""
+def test_policy_of_the_contract_is_decoded(body: str, expected: Policy) -> None:
+    """The contract's policies are decoded, and encoded as they were."""
     policy = msgspec.json.decode(body, type=Policy)
     assert policy == expected
     assert msgspec.json.decode(msgspec.json.encode(policy)) == msgspec.json.decode(body)
@@ -152,7 +154,7 @@ def test_decoded(body: str, expected: Policy) -> None:
         '{"kind": "adaptive", "min_active": 1, "max_active": 9, "target_p95_ms": 9, "admit": 5}',
     ],
 )
-def test_refused(body: str) -> None:
-    """Anything else is no policy."""
+def test_invalid_policy_is_refused(body: str) -> None:
+    """Anything else is invalid."""
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(body, type=Policy)

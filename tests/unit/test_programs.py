@@ -1,4 +1,4 @@
-"""What is missing on a machine: a skipped test for a developer, a failure in CI."""
+"""A missing program: the test is skipped for a developer and fails in CI."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_missing_program_skips_the_test(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("value", ["true", "1"])
 def test_missing_program_fails_the_test_in_ci(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CI installs everything, so that a skipped test would hide a fault."""
+    """CI installs every program, so a skipped test would hide a fault."""
     monkeypatch.setenv("CI", value)
     with pytest.raises(pytest.fail.Exception, match=r"^no-such-program is missing: "):
         program("no-such-program")
@@ -34,7 +34,7 @@ def test_program_of_the_system_is_found() -> None:
 
 
 def test_no_test_is_skipped_in_another_way() -> None:
-    """Only what needs root may be: there is no ordinary account that can act as another."""
+    """Except a test that needs root, since an ordinary account can't act as another one."""
     found = {
         str(path.relative_to(TESTS)): len(SKIPS.findall(path.read_text()))
         for path in TESTS.rglob("*.py")

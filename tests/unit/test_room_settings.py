@@ -1,4 +1,4 @@
-"""How a line may be set up: the contract's bounds."""
+"""The settings of a waiting room: the bounds of the contract."""
 
 import json
 from datetime import UTC, datetime
@@ -13,26 +13,26 @@ from frontrow.waiting_room.settings import RoomSettings
 
 
 def read(body: dict[str, Any]) -> RoomSettings:
-    """The body, decoded as the server does it."""
+    """Decodes a body as the server does."""
     return msgspec.json.decode(json.dumps(body), type=RoomSettings)
 
 
 def pointers(refused: InvalidRequest) -> list[str]:
-    """The fields that a refusal names."""
+    """Returns the fields that a refusal names."""
     errors = refused.fields["errors"]
     assert isinstance(errors, list)
     return [error["pointer"] for error in errors]
 
 
-def test_defaults() -> None:
-    """What is left out has the contract's defaults."""
+def test_omitted_fields_have_defaults() -> None:
+    """Omitted fields have the contract's defaults."""
     assert read({}) == RoomSettings(
         policy=DEFAULT_POLICY, session_seconds=600, claim_seconds=120, opens_at=None, closes_at=None
     )
 
 
-def test_all_fields() -> None:
-    """A line with everything set."""
+def test_all_fields_are_read() -> None:
+    """A waiting room with every field set."""
     assert read(
         {
             "policy": {"kind": "rate", "admit": 3, "every_seconds": 2},
@@ -50,8 +50,8 @@ def test_all_fields() -> None:
     )
 
 
-def test_least() -> None:
-    """The least that is allowed."""
+def test_minimum_values_are_allowed() -> None:
+    """The minimum of every bound is allowed."""
     least = read({"session_seconds": 1, "claim_seconds": 1, "opens_at": None})
     assert (least.session_seconds, least.claim_seconds, least.opens_at) == (1, 1, None)
 
@@ -75,8 +75,8 @@ def test_least() -> None:
         {"policy": {"kind": "max_active_and_rate", "max_active": 1, "admit": 1}},
     ],
 )
-def test_refused(body: dict[str, Any]) -> None:
-    """Beyond the bounds, of another type, unknown, or only in part."""
+def test_invalid_settings_are_refused(body: dict[str, Any]) -> None:
+    """A value out of bounds, of another type, unknown or incomplete is refused."""
     with pytest.raises(msgspec.ValidationError):
         read(body)
 
@@ -105,7 +105,7 @@ def test_refused(body: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 def test_contradictions_name_the_field(body: dict[str, Any], pointer: str) -> None:
-    """Times beyond all calendars, a line that closes before it opens, a floor above the ceiling."""
+    """Times beyond the calendar, closing before opening, a minimum above the maximum."""
     with pytest.raises(InvalidRequest) as refused:
         read(body).check("/waiting_room")
     assert pointers(refused.value) == ["/waiting_room" + pointer]
@@ -120,7 +120,7 @@ def test_contradictions_name_the_field(body: dict[str, Any], pointer: str) -> No
         ("draw_without_opening", "/opens_at"),
     ],
 )
-def test_what_the_database_finds_names_the_field(flaw: str, pointer: str) -> None:
-    """Each flaw that only the line itself can show."""
+def test_refusal_of_the_database_names_the_field(flaw: str, pointer: str) -> None:
+    """Each conflict that depends on the stored line."""
     refusal = RoomSettings().refusal(flaw, "/waiting_room")
     assert pointers(refusal) == ["/waiting_room" + pointer]

@@ -1,4 +1,4 @@
-"""Answers about an arena: how long they are, which is a fact and no matter of the machine."""
+"""The documents about a large show: sizes, which do not depend on the machine."""
 
 import json
 from datetime import UTC, date, datetime
@@ -23,15 +23,15 @@ LOG = "0a1b2c3d"
 
 @pytest.fixture
 def arena() -> SeatStates:
-    """50,000 seats in 100 blocks, available, held and sold without any order."""
-    random = Random(1)  # noqa: S311 - no secret
+    """50,000 seats in 100 blocks, available, held and sold at random."""
+    random = Random(1)  # noqa: S311 - not a secret
     states = bytes(random.choice(b"ahs") for _ in range(SEATS))
     return SeatStates(SHOW, BLOCKS, states, [], SeatChanges([], [], LOG, START), kept_seconds=500)
 
 
 @pytest.mark.parametrize(("form", "most"), [("compact", 15_000), ("plain", 150_000)])
-async def test_a_whole_arena(arena: SeatStates, form: Form, most: int) -> None:
-    """All seats, compressed, however they are sold."""
+async def test_whole_arena_is_small(arena: SeatStates, form: Form, most: int) -> None:
+    """All seats, compressed, in any combination of states."""
     document = Documents().get(arena, Variant(form=form))
     zipped = await document.gzipped()
     assert zipped is not None
@@ -40,8 +40,8 @@ async def test_a_whole_arena(arena: SeatStates, form: Form, most: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["compact", "plain"])
-async def test_ten_seats_of_an_arena(arena: SeatStates, form: Form) -> None:
-    """A change of ten is at most 1 KB, and goes without compression."""
+async def test_change_of_ten_seats_is_not_compressed(arena: SeatStates, form: Form) -> None:
+    """Ten changed seats are at most 1 KB and are not compressed."""
     version = arena.version
     changes = [SeatChange(9, number, HELD, None) for number in range(SEATS - 9, SEATS + 1)]
     arena.apply(SeatChanges(changes, [], LOG, START))
@@ -51,8 +51,8 @@ async def test_ten_seats_of_an_arena(arena: SeatStates, form: Form) -> None:
     assert await document.gzipped() is None
 
 
-async def test_a_version_that_leads_nowhere(arena: SeatStates) -> None:
-    """Who can't be told the changes gets the answer with all seats, the same for everybody."""
+async def test_unknown_version_gets_all_seats(arena: SeatStates) -> None:
+    """A client whose changes are unknown gets the document with all seats, the same for all."""
     documents = Documents()
     whole = documents.get(arena, Variant(form="compact"))
     for first in (5, 6):
@@ -60,8 +60,8 @@ async def test_a_version_that_leads_nowhere(arena: SeatStates) -> None:
         assert documents.get(arena, stale) is whole
 
 
-def test_answers_are_bounded(arena: SeatStates) -> None:
-    """However many versions are asked from, few answers are kept, and the whole one among them."""
+def test_kept_documents_are_bounded(arena: SeatStates) -> None:
+    """For any number of requested versions few documents are kept, the whole one among them."""
     documents = Documents()
     whole = documents.get(arena, Variant(form="compact"))
     log, first, ms = arena.version.split("-")

@@ -1,4 +1,4 @@
-"""The seats of a show as one process keeps them, told by a database that is a list here."""
+"""The seats of a show in the memory of one process, read from a simulated database."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -18,8 +18,8 @@ SECTIONS = [Section(None, 1, 1, SEATS, SEATS)]
 LOG = "0a1b2c3d"
 
 
-def test_a_log_is_in_order() -> None:
-    """What comes late is put in its place."""
+def test_log_is_in_order() -> None:
+    """A late entry is inserted in order."""
     log = BoundedLog(10)
     for key, number in [(3, 30), (5, 50), (4, 40), (5, 51), (1, 10)]:
         log.add(key, number)
@@ -28,8 +28,8 @@ def test_a_log_is_in_order() -> None:
     assert list(log.since(6) or ()) == []
 
 
-def test_a_log_drops_its_oldest_entries() -> None:
-    """It knows from where on nothing is missing, and never keeps more than twice as many."""
+def test_log_drops_its_oldest_entries() -> None:
+    """It reports from where it is complete, and never keeps more than twice its length."""
     log = BoundedLog(10)
     for key in range(1, 22):
         log.add(key, key)
@@ -42,8 +42,8 @@ def test_a_log_drops_its_oldest_entries() -> None:
 
 
 @dataclass
-class Engine:
-    """A database as the process sees it: transactions that commit in an order of their own."""
+class SimulatedDatabase:
+    """A simulated database: transactions that commit in an order of their own."""
 
     now: datetime = START
     seats: dict[int, tuple[int, datetime | None]] = field(
@@ -51,18 +51,18 @@ class Engine:
     )
     next_xid: int = 100
     running: dict[int, tuple[int, int, datetime | None]] = field(default_factory=dict)
-    """By transaction: the seat that it has locked, and what it gives it."""
+    """By transaction: the locked seat and its new state and time."""
     log: list[tuple[int, int]] = field(default_factory=list)
 
     def begin(self, number: int, state: int, seconds: int) -> None:
-        """A transaction changes a seat, unless another one has it locked."""
+        """Starts a transaction that changes a seat, unless another one has locked it."""
         if all(number != locked for locked, _, _ in self.running.values()):
             until = self.now + timedelta(seconds=seconds) if state == HELD else None
             self.running[self.next_xid] = number, state, until
             self.next_xid += 1
 
     def commit(self, choice: int) -> None:
-        """One of those that run ends: what it did is there from now on."""
+        """Commits a running transaction; its change is visible from now on."""
         if self.running:
             xid = sorted(self.running)[choice % len(self.running)]
             number, state, until = self.running.pop(xid)
@@ -70,7 +70,7 @@ class Engine:
             self.log.append((xid, number))
 
     def states(self) -> bytes:
-        """The states of all seats by now."""
+        """Returns the current states of all seats."""
         return bytes(self._state(number) for number in self.seats)
 
     def _state(self, number: int) -> int:
@@ -78,14 +78,14 @@ class Engine:
         return AVAILABLE if until is not None and until <= self.now else state
 
     def read_all(self) -> SeatStates:
-        """What a process reads that has no map."""
+        """Returns what a process reads first."""
         held = [(number, until) for number, (_, until) in self.seats.items() if until is not None]
         return SeatStates(
             SHOW, SECTIONS, self.states(), held, self._reading(self.log), kept_seconds=500
         )
 
     def follow(self, seats: SeatStates) -> None:
-        """What one reads that has."""
+        """Applies what a process reads next."""
         seats.apply(
             self._reading(
                 [one for one in self.log if one[0] > seats.newest or one[0] in seats.running]
@@ -121,61 +121,61 @@ STEPS = st.lists(
 
 @settings(max_examples=150)
 @given(STEPS)
-def test_what_changed_since_is_told(steps: list[tuple[str, int, int, int]]) -> None:
-    """All seats at a version and the changes since it are all seats now, whatever happens.
+def test_changes_since_a_version_are_complete(steps: list[tuple[str, int, int, int]]) -> None:
+    """All seats at a version plus the changes since then are all seats now, in any history.
 
-    Two processes follow, two clients ask now the one and now the other.
+    Two processes follow; two clients send their requests to either of them.
     """
-    engine = Engine()
-    processes = [engine.read_all(), engine.read_all()]
+    database = SimulatedDatabase()
+    processes = [database.read_all(), database.read_all()]
     clients: list[tuple[str, bytearray]] = [
         (process.version, bytearray(process.states)) for process in processes
     ]
     for what, *numbers in steps:
         if what == "begin":
-            engine.begin(*numbers)
+            database.begin(*numbers)
         elif what == "commit":
-            engine.commit(*numbers)
+            database.commit(*numbers)
         elif what == "pass":
-            engine.now += timedelta(seconds=numbers[0])
+            database.now += timedelta(seconds=numbers[0])
         elif what == "load":
-            processes[numbers[0]] = engine.read_all()
+            processes[numbers[0]] = database.read_all()
         else:
             process = processes[numbers[0]]
-            engine.follow(process)
-            assert process.states == engine.states()
-            assert process.available == engine.states().count(AVAILABLE)
+            database.follow(process)
+            assert process.states == database.states()
+            assert process.available == database.states().count(AVAILABLE)
             if what == "ask":
                 version, states = clients[numbers[1]]
                 changed = process.since(version)
                 assert changed is not None
                 for number in changed:
                     states[number - 1] = process.states[number - 1]
-                assert states == engine.states()
+                assert states == database.states()
                 clients[numbers[1]] = (process.version, states)
     tags = set()
-    for process in [*processes, engine.read_all()]:
-        engine.follow(process)
+    for process in [*processes, database.read_all()]:
+        database.follow(process)
         tags.add(process.tag)
     assert len(tags) == 1
 
 
-def test_ends_that_no_longer_count_are_dropped() -> None:
-    """Holds that were paid or released long before their end take no memory for ever."""
-    engine = Engine()
-    seats = engine.read_all()
+def test_obsolete_ends_are_dropped() -> None:
+    """Ends of holds that were paid or released early do not fill the memory."""
+    database = SimulatedDatabase()
+    seats = database.read_all()
     for _ in range(2_000):
         for state in (HELD, AVAILABLE):
-            engine.begin(1, state, 3_600)
-            engine.commit(0)
-            engine.follow(seats)
-            engine.log.clear()
+            database.begin(1, state, 3_600)
+            database.commit(0)
+            database.follow(seats)
+            database.log.clear()
     assert len(seats._ends) < 1_100
 
 
-def test_a_reading_that_does_not_go_on() -> None:
-    """Of another log or of none, or so late that changes may have been dropped meanwhile."""
-    seats = Engine().read_all()
+def test_reading_with_a_gap_does_not_follow() -> None:
+    """Another log, no log, or a reading so late that changes may be missing."""
+    seats = SimulatedDatabase().read_all()
     for log_id, later, goes_on in [
         (LOG, 499, True), (LOG, 500, False), (None, 1, False), ("deadbeef", 1, False),
     ]:  # fmt: skip

@@ -1,4 +1,4 @@
-"""A wrong setting is told in words: its variable, what is allowed, what was given."""
+"""The message for an invalid setting: its variable, what is allowed, what was given."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from frontrow.settings import Settings
 ALGORITHMS = "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or ES512"
 
 
-def said(**given: Any) -> list[str]:
-    """What is said of settings that are refused."""
+def messages(**given: Any) -> list[str]:
+    """Returns the messages for settings that are refused."""
     with pytest.raises(ValidationError) as refused:
         Settings(**given)
     return describe(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "words"),
+    ("field", "given", "message"),
     [
         ("oidc_algorithm", "rs256", f"it must be {ALGORITHMS}, not rs256"),
         ("port", 70_000, "it must be a whole number from 0 to 65,535, not 70000"),
@@ -48,21 +48,21 @@ def said(**given: Any) -> list[str]:
         ("oidc_audience", "frontrow", "issuer and audience must be given together"),
     ],
 )
-def test_words(field: str, given: object, words: str) -> None:
-    """Bounds, choices, and what a setting's own check says."""
-    assert said(**{field: given}) == [f"FRONTROW_{field.upper()}: {words}"]
+def test_message_names_what_is_allowed(field: str, given: object, message: str) -> None:
+    """Bounds, choices, and the messages of a setting's own check."""
+    assert messages(**{field: given}) == [f"FRONTROW_{field.upper()}: {message}"]
 
 
 def test_secrets_are_not_repeated() -> None:
-    """A key that is too short is still somebody's key."""
-    assert said(operator_key="hidden", oidc_client_secret="") == [
+    """A key that is too short may be a real key."""
+    assert messages(operator_key="hidden", oidc_client_secret="") == [
         "FRONTROW_OPERATOR_KEY: it must be at least 16 characters",
         "FRONTROW_OIDC_CLIENT_SECRET: it must be not empty",
     ]
 
 
-def test_every_number_has_its_least() -> None:
-    """What bounds a setting is found wherever it stands in its type."""
+def test_every_number_has_a_lower_bound() -> None:
+    """The bound is found anywhere in the type of a setting."""
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, int | float) and not isinstance(field.default, bool):
             assert (

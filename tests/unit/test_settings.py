@@ -1,4 +1,4 @@
-"""The settings: from the environment, with bounds, and back into the environment of a worker."""
+"""The settings: read from the environment, bounded, and passed to workers in the environment."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from frontrow.settings import Settings
 
 
 def test_defaults_are_the_documented_ones() -> None:
-    """What the contract names as the default of the command."""
+    """The defaults of the command that the contract names."""
     settings = Settings()
     assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
     assert settings.database_url is None
 
 
-def test_each_field_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that reads the environment has the very settings of its parent."""
+def test_each_field_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that reads the environment has exactly the settings of its parent."""
     settings = Settings(
         port=1,
         data_dir=Path("/d"),
@@ -32,7 +32,7 @@ def test_each_field_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings() == settings
 
 
-def test_secrets_do_not_show() -> None:
+def test_secrets_are_not_shown() -> None:
     """Neither in a log line nor in a traceback."""
     settings = Settings(
         database_url="postgresql://u:hidden@h/db",
@@ -69,30 +69,30 @@ def test_secrets_do_not_show() -> None:
         ("token_key_overlap_seconds", -1),
     ],
 )
-def test_bounds(field: str, value: Any) -> None:
-    """Every limit has a sense; what has none is refused."""
+def test_value_out_of_bounds_is_refused(field: str, value: Any) -> None:
+    """A value that makes no sense is refused."""
     with pytest.raises(ValidationError):
         Settings(**{field: value})
 
 
-def test_settings_do_not_change() -> None:
-    """Settings are read once and handed on."""
+def test_settings_are_immutable() -> None:
+    """Settings are read once and passed on."""
     settings = Settings()
     with pytest.raises(ValidationError):
         setattr(settings, "port", 1)  # noqa: B010 - the types forbid it as well
 
 
 @pytest.mark.parametrize("issuer", ["http://login.example", "ftp://localhost", "login.example", ""])
-def test_an_issuer_is_asked_safely(issuer: str) -> None:
-    """Keys that came over plain http would be anybody's, save on this machine."""
+def test_issuer_over_plain_http_is_refused(issuer: str) -> None:
+    """Keys over plain http could be anyone's, except on this machine."""
     with pytest.raises(ValidationError, match="https"):
         Settings(oidc_issuer=issuer, oidc_audience="frontrow")
     for safe in ("https://login.example/realm", "http://127.0.0.1:8080"):
         assert Settings(oidc_issuer=safe, oidc_audience="frontrow").oidc_issuer == safe
 
 
-def test_guests_are_given_where_nobody_signs_in() -> None:
-    """Unless it is said otherwise."""
+def test_guests_are_allowed_without_an_issuer() -> None:
+    """Unless the setting is given."""
     issuer: dict[str, Any] = {"oidc_issuer": "https://login.example", "oidc_audience": "frontrow"}
     assert Settings().guests_allowed
     assert not Settings(**issuer).guests_allowed

@@ -1,4 +1,4 @@
-"""A line as a process sees it: who waits, and how many are ahead."""
+"""A line as a process sees it: the waiting users, and how many are ahead."""
 
 from array import array
 from bisect import insort
@@ -22,7 +22,7 @@ CONCERT = UUID("22222222-2222-4222-8222-222222222222")
 
 
 def row(*, issued: int, serving: int = 0, policy: Policy | None = None, **changes: Any) -> LineRow:
-    """An open line as it is read, with some columns changed."""
+    """Returns an open line as it is read, with some columns changed."""
     read = LineRow(
         room_id=1,
         concert_id=CONCERT,
@@ -55,48 +55,48 @@ def row(*, issued: int, serving: int = 0, policy: Policy | None = None, **change
 
 
 def line_of(issued: int, serving: int = 0, left: tuple[int, ...] = ()) -> Line:
-    """A line in which these numbers left while waiting."""
+    """Returns a line in which these numbers left while waiting."""
     line = Line(1, CONCERT)
     line.update(row(issued=issued, serving=serving))
     line.count_out(list(left), len(left))
     return line
 
 
-def test_fresh_line() -> None:
-    """Nobody has joined: nobody waits."""
+def test_empty_line_has_no_waiting_users() -> None:
+    """In an empty line nothing is ahead."""
     line = line_of(0)
     assert line.waiting == 0
     assert line.state == "open"
 
 
-def test_ahead() -> None:
-    """The numbers between the last one called and this one, without those who left."""
+def test_ahead_counts_waiting_numbers_only() -> None:
+    """The numbers between the last admitted one and this one, without those that left."""
     line = line_of(10, serving=3, left=(5, 7))
     assert [line.ahead_of(number) for number in (4, 6, 8, 9, 10)] == [0, 1, 2, 3, 4]
     assert line.waiting == 5
 
 
-def test_ahead_of_somebody_who_has_just_joined() -> None:
-    """A number beyond those that this process knows of has all of them ahead."""
+def test_unread_number_has_all_known_ones_ahead() -> None:
+    """A number that this process has not read yet has all known ones ahead."""
     assert line_of(10, serving=3, left=(5,)).ahead_of(12) == 7
 
 
-def test_is_waiting() -> None:
-    """Neither the called nor those who left; those who came since do wait."""
+def test_waiting_numbers() -> None:
+    """Neither admitted numbers nor those that left are waiting; newer ones are."""
     line = line_of(10, serving=3, left=(5, 7))
     assert [number for number in range(1, 12) if line.is_waiting(number)] == [4, 6, 8, 9, 10, 11]
 
 
-def test_nobody_surely_waits_in_a_closed_line() -> None:
-    """There the database has to be asked."""
+def test_closed_line_has_no_certainly_waiting_number() -> None:
+    """In a closed line the database must decide."""
     line = line_of(10, serving=3)
     line.closed = True
     assert not line.is_waiting(4)
     assert line.waiting == 0
 
 
-def test_the_called_are_forgotten() -> None:
-    """Who left and whom nobody waits behind takes no memory."""
+def test_admitted_numbers_are_not_stored() -> None:
+    """Numbers that left with nothing waiting behind them are not stored."""
     line = line_of(10, serving=3, left=(5, 7))
     line.update(row(issued=10, serving=6))
     line.count_out([], 2)
@@ -108,15 +108,15 @@ def test_the_called_are_forgotten() -> None:
     assert line.left_count == 3
 
 
-def test_leavers_in_any_order() -> None:
-    """People leave in their own order; the count behind them is right."""
+def test_leavers_are_subtracted_in_any_order() -> None:
+    """Users leave in any order; the count of those behind them is right."""
     line = line_of(10, left=(8, 2, 5))
     assert list(line.left) == [2, 5, 8]
     assert [line.ahead_of(number) for number in (1, 3, 6, 9)] == [0, 1, 3, 5]
 
 
-def test_before_a_draw_nobody_has_a_position() -> None:
-    """All others may be called before; who left isn't among them."""
+def test_undrawn_place_has_no_position() -> None:
+    """All other waiting users may be admitted first; users who left are not counted."""
     line = line_of(5)
     line.update(row(issued=5, line_order="draw", scheduled=True))
     line.count_out([2], 1)
@@ -126,8 +126,8 @@ def test_before_a_draw_nobody_has_a_position() -> None:
     assert line.waiting == 4
 
 
-def test_a_drawn_line_goes_by_position() -> None:
-    """Entrants stand where they were drawn, whoever came later stands behind them by number."""
+def test_drawn_line_is_ordered_by_position() -> None:
+    """Entrants have their drawn positions; later places follow by number."""
     line = line_of(6)
     line.update(row(issued=6, serving=2, line_order="draw", entrants=4))
     line.take_draw(array("i", [3, 1, 4, 2]))
@@ -141,15 +141,15 @@ def test_a_drawn_line_goes_by_position() -> None:
     assert line.waiting == 3
 
 
-def test_a_draw_forgets_who_was_counted_out() -> None:
-    """Leavers were known by number; they are counted out again, by position."""
+def test_draw_subtracts_leavers_by_position() -> None:
+    """Leavers were subtracted by number; after a draw they are subtracted by position."""
     line = line_of(3, left=(1,))
     line.take_draw(array("i", [3, 2, 1]))
     assert (line.left_count, len(line.left)) == (0, 0)
 
 
-def test_update_takes_over_the_row() -> None:
-    """All that the row says; the policy is decoded where it is another one."""
+def test_update_applies_every_column() -> None:
+    """Every column is applied; the policy is decoded if its version differs."""
     line = line_of(1)
     kept = line.policy
     line.update(row(issued=2))
@@ -188,8 +188,8 @@ def test_update_takes_over_the_row() -> None:
         ({"closed", "paused", "scheduled"}, (0, 50), "closed"),
     ],
 )
-def test_state(marks: set[str], seats: tuple[int, int], state: str) -> None:
-    """Closed before paused before scheduled before sold out."""
+def test_state_of_a_line(marks: set[str], seats: tuple[int, int], state: str) -> None:
+    """Closed has priority over paused, then scheduled, then sold out."""
     line = line_of(0)
     for mark in marks:
         setattr(line, mark, True)
@@ -198,10 +198,10 @@ def test_state(marks: set[str], seats: tuple[int, int], state: str) -> None:
 
 
 class LineMachine(RuleBasedStateMachine):
-    """A line against a naive model: the set of those who wait.
+    """A line against a simple model: the set of waiting numbers.
 
-    The database moves on its own; the process looks at it now and then (``look``), and what it says
-    is right for the moment of its last look.
+    The database changes at any time; the process reads it at times (``read``), and its answers are
+    right for the moment of its last read.
     """
 
     def __init__(self) -> None:
@@ -216,14 +216,14 @@ class LineMachine(RuleBasedStateMachine):
 
     @rule(people=st.integers(1, 8))
     def join(self, people: int) -> None:
-        """Some people join."""
+        """Some users join."""
         self.waiting += range(self.issued + 1, self.issued + people + 1)
         self.issued += people
 
     @precondition(lambda self: self.waiting)
     @rule(choice=st.randoms(use_true_random=False), people=st.integers(1, 5))
     def leave(self, choice: object, people: int) -> None:
-        """Some of those who wait leave, in any order."""
+        """Some waiting users leave, in any order."""
         leavers = choice.sample(self.waiting, min(people, len(self.waiting)))  # type: ignore[attr-defined]
         for number in leavers:
             self.waiting.remove(number)
@@ -232,21 +232,21 @@ class LineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     @rule(people=st.integers(1, 5))
     def admit(self, people: int) -> None:
-        """The next ones are called."""
+        """The next users are admitted."""
         called, self.waiting = self.waiting[:people], self.waiting[people:]
         self.serving = called[-1]
 
     @rule()
-    def look(self) -> None:
-        """The process reads the line, and who has left since its last look."""
+    def read(self) -> None:
+        """The process reads the line and who has left since the last read."""
         self.line.update(row(issued=self.issued, serving=self.serving))
         self.line.count_out(self.left[self.line.left_count :], len(self.left))
         self.seen_waiting = list(self.waiting)
         self.seen_serving = self.serving
 
     @invariant()
-    def says_what_it_saw(self) -> None:
-        """Who waits, how many, and how many ahead of each: as at the last look."""
+    def answers_as_at_the_last_read(self) -> None:
+        """The waiting users, their number, and those ahead of each, as at the last read."""
         seen = self.seen_waiting
         assert self.line.waiting == len(seen)
         assert [self.line.ahead_of(number) for number in seen] == list(range(len(seen)))
@@ -258,8 +258,8 @@ TestLineAgainstANaiveModel = LineMachine.TestCase
 
 
 @given(st.sets(st.integers(1, 200)), st.integers(0, 200))
-def test_ahead_of_every_number(left: set[int], serving: int) -> None:
-    """For any leavers and any call, the place ahead is counted as one would on one's fingers."""
+def test_ahead_equals_a_simple_count(left: set[int], serving: int) -> None:
+    """For any leavers and admissions the number ahead equals a simple count."""
     line = Line(1, uuid4())
     line.update(row(issued=200, serving=serving))
     line.count_out(sorted(left), len(left))
@@ -274,15 +274,15 @@ def test_ahead_of_every_number(left: set[int], serving: int) -> None:
 
 
 @given(st.integers(0, 2_000_000), st.integers(1, 3_600))
-def test_poll_after(ahead: int, claim_seconds: int) -> None:
-    """Never above half a minute nor a third of the claim window."""
+def test_poll_interval_is_bounded(ahead: int, claim_seconds: int) -> None:
+    """At most 30 seconds and a third of the claim window."""
     longest = min(30_000, claim_seconds * 1000 // 3)
     after = poll_after_ms(ahead, claim_seconds)
     assert min(1_000, longest // 2) <= after <= longest
 
 
-def test_poll_after_near_the_front() -> None:
-    """One to two seconds, and not for everybody the same."""
+def test_poll_interval_near_the_front_is_short() -> None:
+    """One to two seconds, with jitter."""
     asked = [poll_after_ms(0, 120) for _ in range(200)]
     assert min(asked) >= 1_000
     assert max(asked) <= 2_000
@@ -290,13 +290,13 @@ def test_poll_after_near_the_front() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "claim_seconds"), [(1_000_000, 120), (1_000_000, 30), (0, 3)])
-def test_poll_after_is_jittered_wherever_one_stands(ahead: int, claim_seconds: int) -> None:
-    """Those far back and those with a short claim window don't all come at once either."""
+def test_poll_interval_has_jitter_at_any_position(ahead: int, claim_seconds: int) -> None:
+    """Users far back and users with a short claim window do not all poll at once either."""
     assert len({poll_after_ms(ahead, claim_seconds) for _ in range(200)}) > 50
 
 
-def test_poll_after_grows_with_the_line() -> None:
-    """Who stands farther back asks less often."""
+def test_poll_interval_grows_with_those_ahead() -> None:
+    """A user farther back polls less often."""
     means = [
         sum(poll_after_ms(ahead, 120) for _ in range(200)) / 200 for ahead in (0, 300, 1_000, 5_000)
     ]
@@ -315,21 +315,21 @@ PACE: dict[str, Any] = {
 
 
 def paced(**changes: Any) -> Line:
-    """A line of ten that takes one at a time, each for ten seconds."""
+    """Returns a line of ten that admits one at a time, for ten seconds each."""
     line = Line(1, CONCERT)
     line.update(row(issued=10, policy=MaxActivePolicy(max_active=1), **PACE, **changes))
     return line
 
 
 def test_forecast_of_a_place() -> None:
-    """About ten seconds for each of those ahead and one's own slot."""
+    """About ten seconds for each user ahead and for the own slot."""
     eta = paced().eta(9)
     assert eta is not None
     assert 95 <= eta.p50 <= 100 < eta.p90
 
 
 def test_forecast_before_opening() -> None:
-    """The time until the doors open comes on top."""
+    """The time until opening is added."""
     opens_at = datetime(2027, 1, 1, 1, tzinfo=UTC)
     early, open_now = paced(opens_at=opens_at, scheduled=True).eta(9), paced().eta(9)
     assert early is not None
@@ -345,10 +345,10 @@ def test_forecast_before_opening() -> None:
         {"line_order": "draw", "scheduled": True},
         {"finish_hazard": None},
     ],
-    ids=["paused", "closed", "before the draw", "nobody has looked yet"],
+    ids=["paused", "closed", "before the draw", "not measured yet"],
 )
-def test_no_forecast(changes: dict[str, Any]) -> None:
-    """Where nothing tells when anybody is called, nothing is told."""
+def test_line_without_a_pace_has_no_forecast(changes: dict[str, Any]) -> None:
+    """Without a time of admission there is no forecast."""
     line = Line(1, CONCERT)
     line.update(row(issued=10, policy=MaxActivePolicy(max_active=1), **PACE | changes))
     assert line.eta(9) is None

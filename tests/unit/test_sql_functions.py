@@ -1,4 +1,4 @@
-"""The files of SQL functions: each function is short, and no file repeats what pins a plan."""
+"""The files of SQL functions: functions are short, and no file repeats what pins a plan."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ by_file = pytest.mark.parametrize(
 
 
 def test_functions_have_at_most_seventy_lines() -> None:
-    """A longer one is to be split into steps with names: lock, judge, apply, report."""
+    """A longer function must be split into named steps: lock, decide, apply, report."""
     text = "".join(path.read_text() for path in function_files())
     lines = {found[1]: found[0].count("\n") + 1 for found in FUNCTION.finditer(text)}
     assert len(lines) == text.count("CREATE OR REPLACE FUNCTION")

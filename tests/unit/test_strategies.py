@@ -46,13 +46,13 @@ POLICIES: tuple[Policy, ...] = (
 
 
 def sold(policy: Policy, *, drawn: bool = False, seed: int = 1) -> Outcome:
-    """A small sale."""
+    """Returns the outcome of a small sale."""
     return simulate(SMALL, Strategy("", policy, drawn), seed)
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: type(policy).__name__)
 def test_law_of_a_sale(policy: Policy) -> None:
-    """Called in order and never before joining; no bound is exceeded; no seat is sold twice."""
+    """Admitted in order and never before joining; no bound exceeded; no seat sold twice."""
     outcome = sold(policy)
     assert list(outcome.called) == list(range(len(outcome.called)))
     assert all(at >= outcome.people[number].joined for number, at in outcome.called.items())
@@ -67,14 +67,14 @@ def test_law_of_a_sale(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES[1:], ids=lambda policy: type(policy).__name__)
-def test_a_seed_gives_one_sale(policy: Policy) -> None:
-    """The same from the same, another one from another."""
+def test_sale_is_determined_by_its_seed(policy: Policy) -> None:
+    """The same seed gives the same sale, another seed another one."""
     assert sold(policy) == sold(policy)
     assert sold(policy).bought != sold(policy, seed=2).bought
 
 
-def test_a_cap_is_used_up() -> None:
-    """While people wait every slot is taken, each tick."""
+def test_full_cap_is_used() -> None:
+    """While users wait, every slot is taken in each step."""
     seconds = sold(CAPPED).seconds
     waiting = [second for second in seconds if second.waiting]
     assert len(waiting) > 50
@@ -82,7 +82,7 @@ def test_a_cap_is_used_up() -> None:
 
 
 def test_the_adaptive_cap_follows_the_server() -> None:
-    """It grows while the server answers well, falls in its bad minute, and keeps to its range."""
+    """The cap grows while the server is fast, falls in its slow minute, and stays in its range."""
     caps = [second.cap or 0 for second in sold(POLICIES[-1]).seconds]
     begins, ends = (int(at) for at in SMALL.trouble)
     assert min(caps) >= 10
@@ -90,8 +90,8 @@ def test_the_adaptive_cap_follows_the_server() -> None:
     assert all(after - before <= 1 for before, after in pairwise(caps))
 
 
-def test_a_draw_gains_nothing_by_coming_early() -> None:
-    """Half of the pairs of entrants turn round; who comes after the opening is behind them all."""
+def test_early_join_gives_no_advantage_in_a_draw() -> None:
+    """Half of the pairs of entrants are exchanged; users after the opening are behind them."""
     people = crowd(SMALL, 1)
     entrants = sum(person.joined < 0 for person in people)
     order = serving_order(people, drawn=True, seed=1)
@@ -103,8 +103,8 @@ def test_a_draw_gains_nothing_by_coming_early() -> None:
     assert measure(sold(CAPPED, drawn=True)).scripts < measure(sold(CAPPED)).scripts / 2
 
 
-def test_one_who_is_alone_is_answered_at_once() -> None:
-    """One in waits for nobody; very many are answered as fast as the server can."""
+def test_single_user_is_answered_at_once() -> None:
+    """A single user never waits; very many are answered at the server's full rate."""
     times = answer_seconds(2_000, 100)
     assert times[1] == pytest.approx(1 / 100)
     assert all(later > before for before, later in pairwise(times[1:]))
@@ -112,35 +112,35 @@ def test_one_who_is_alone_is_answered_at_once() -> None:
 
 
 @given(st.lists(st.integers(0, 1_000), unique=True, min_size=2, max_size=60))
-def test_tau_is_the_share_of_turned_pairs(order: list[int]) -> None:
-    """Counted pair by pair."""
+def test_tau_is_the_share_of_exchanged_pairs(order: list[int]) -> None:
+    """Compared with counting all pairs."""
     turned = [one > other for one, other in combinations(order, 2)]
     assert tau_distance(order) == pytest.approx(sum(turned) / len(turned))
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=30))
 def test_gini_is_half_the_mean_difference(values: Sequence[float]) -> None:
-    """Over the mean: of all pairs, each with itself, too."""
+    """Relative to the mean, over all pairs including each value with itself."""
     mean = sum(values) / len(values)
     differences = [abs(one - other) for one in values for other in values]
     assert gini(values) == pytest.approx(sum(differences) / len(differences) / 2 / mean, abs=1e-9)
 
 
 def test_quantile_of_answers() -> None:
-    """Of one exponential it is known; of a mixture it lies between those of its parts."""
+    """Known for one exponential; between those of its parts for a mixture."""
     assert answer_quantile([(3, 100)], 0.95) == pytest.approx(100 * math.log(20))
     assert 10 < answer_quantile([(1, 10), (1, 100)], 0.95) / math.log(20) < 100
 
 
-def test_success_counts_people() -> None:
-    """Every hundredth of the line is as large as the others, to one; scripts aren't counted."""
+def test_success_is_counted_by_hundredths_of_users() -> None:
+    """The hundredths of the line differ in size by at most one; scripts are not counted."""
     outcome = sold(CAPPED)
     real = sum(not outcome.people[number].script for number in outcome.bought)
     people = SMALL.people - SMALL.scripts
     assert sum(success(outcome)) * people / 100 == pytest.approx(real, rel=0.05)
 
 
-def test_the_page_prints_the_results() -> None:
+def test_page_has_the_stored_results() -> None:
     """Both tables of docs/reference/strategies.md have the stored results of these strategies."""
     results = msgspec.json.decode(RESULTS.read_bytes(), type=dict[str, dict[str, Measures]])
     assert list(results) == list(SERVERS)

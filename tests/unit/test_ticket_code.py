@@ -1,4 +1,4 @@
-"""The code of a ticket: what it says is read back, and nobody else can make one."""
+"""The code of a ticket can be read back, and can't be forged."""
 
 import base64
 from uuid import UUID
@@ -28,31 +28,33 @@ codes = some.builds(
 )
 
 
-def signed(said: TicketCode) -> str:
-    """A genuine code."""
-    return said.signed(Ed25519PrivateKey.from_private_bytes(SECRET).sign(said.payload()))
+def signed(code_values: TicketCode) -> str:
+    """Returns a genuine code."""
+    return code_values.signed(
+        Ed25519PrivateKey.from_private_bytes(SECRET).sign(code_values.payload())
+    )
 
 
-def test_the_documented_code() -> None:
-    """The example of the document, made with RFC 8032's key, is what this program makes."""
+def test_documented_code_is_reproduced() -> None:
+    """The documented example, with the key of RFC 8032, is the program's result."""
     assert signed(SAID) == CODE
     assert verify(CODE, PUBLIC_KEYS) == SAID
 
 
 @settings(deadline=None)
 @given(codes)
-def test_what_is_signed_is_read_back(said: TicketCode) -> None:
-    """A code gives what was signed, and is as long as any other."""
-    code = signed(said)
+def test_what_is_signed_is_read_back(code_values: TicketCode) -> None:
+    """A code gives the signed values; all codes have the same length."""
+    code = signed(code_values)
     assert len(code) == CODE_LENGTH
-    assert read(code)[0] == verify(code, PUBLIC_KEYS) == said
+    assert read(code)[0] == verify(code, PUBLIC_KEYS) == code_values
 
 
 @settings(deadline=None)
 @given(codes, some.integers(min_value=0, max_value=8 * 105 - 1))
-def test_any_altered_bit_is_refused(said: TicketCode, bit: int) -> None:
-    """Whichever bit is turned over, the code is no longer genuine."""
-    whole = bytearray(base64.urlsafe_b64decode(signed(said)))
+def test_any_altered_bit_is_refused(code_values: TicketCode, bit: int) -> None:
+    """After a change of any bit the code is not genuine."""
+    whole = bytearray(base64.urlsafe_b64decode(signed(code_values)))
     whole[bit // 8] ^= 1 << bit % 8
     with pytest.raises(ValueError, match=r"version|unknown key|signature"):
         verify(base64.urlsafe_b64encode(whole).decode(), PUBLIC_KEYS)
@@ -60,9 +62,9 @@ def test_any_altered_bit_is_refused(said: TicketCode, bit: int) -> None:
 
 @settings(deadline=None)
 @given(codes, some.data())
-def test_any_altered_character_is_refused(said: TicketCode, data: some.DataObject) -> None:
-    """No character may be another one, whichever: every bit of a code counts."""
-    code = signed(said)
+def test_any_altered_character_is_refused(code_values: TicketCode, data: some.DataObject) -> None:
+    """After a change of any character the code is not genuine: every bit of a code counts."""
+    code = signed(code_values)
     at = data.draw(some.integers(min_value=0, max_value=CODE_LENGTH - 1))
     other = data.draw(some.characters().filter(lambda character: character != code[at]))
     with pytest.raises(ValueError, match=r"[a-z]"):
@@ -90,14 +92,14 @@ def test_any_altered_character_is_refused(said: TicketCode, data: some.DataObjec
         CODE.lower(),
     ],
 )
-def test_what_is_no_code(code: str) -> None:
-    """Cut, longer, in another alphabet: refused, and never anything but that."""
+def test_malformed_code_is_refused(code: str) -> None:
+    """A shorter or longer code, or another alphabet, raises ValueError and nothing else."""
     with pytest.raises(ValueError, match=r"[a-z]"):
         verify(code, PUBLIC_KEYS)
 
 
-def test_other_key() -> None:
-    """A code that names a key which didn't sign it is refused; so is one of an unknown key."""
+def test_code_of_another_key_is_refused() -> None:
+    """A code of another or an unknown key is refused."""
     forger = Ed25519PrivateKey.generate()
     forged = SAID.signed(forger.sign(SAID.payload()))
     with pytest.raises(ValueError, match="signature"):

@@ -1,4 +1,4 @@
-"""`frontrow tickets verify`: genuine codes are told from others, with the public key alone."""
+"""`frontrow tickets verify`: distinguishes genuine codes with the public key alone."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ FORGED = CODE[:-4] + "AAAA"
 
 
 def as_jwks(*keys: bytes) -> str:
-    """A JWK set."""
+    """Returns a JWK set."""
     document = [{"kid": k.kid, "kty": k.kty, "crv": k.crv, "x": k.x} for k in jwks(keys).keys]
     return json.dumps({"keys": document})
 
@@ -40,18 +40,18 @@ def key_file(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object, given: str = "") -> Result:
-    """The command in this process."""
+    """Runs the command in this process."""
     return CliRunner().invoke(cli.main, ["tickets", "verify", *map(str, arguments)], input=given)
 
 
-def test_a_genuine_code(key_file: Path) -> None:
-    """It says what the code is for, and exits with 0."""
+def test_genuine_code_is_accepted(key_file: Path) -> None:
+    """The output describes the ticket; the exit code is 0."""
     result = run(CODE, "--public-key", key_file)
     assert (result.exit_code, result.output) == (0, GENUINE)
 
 
-def test_codes_that_are_not(key_file: Path) -> None:
-    """Each is answered with what is wrong, genuine ones among them too; the exit code is 1."""
+def test_other_codes_are_refused(key_file: Path) -> None:
+    """Each code has its answer, genuine ones among them; the exit code is 1."""
     result = run(FORGED, CODE, CODE[:-1], "", "--public-key", key_file)
     assert result.exit_code == 1
     assert result.output == (
@@ -61,8 +61,8 @@ def test_codes_that_are_not(key_file: Path) -> None:
     )
 
 
-def test_codes_from_a_scanner(key_file: Path) -> None:
-    """Without a code the input is read, line by line; what is no text is no code."""
+def test_codes_are_read_from_the_input(key_file: Path) -> None:
+    """Without an argument codes are read from the input by line; other text is refused."""
     result = run("--public-key", key_file, given=f"{CODE}\n\n  {CODE}\r\n{'x' * 10_000}\n{CODE}")
     assert result.exit_code == 1
     assert result.output.count(GENUINE) == 3
@@ -71,7 +71,7 @@ def test_codes_from_a_scanner(key_file: Path) -> None:
 
 
 def test_each_scan_is_answered_at_once(key_file: Path) -> None:
-    """A gate needn't wait for the end of the input."""
+    """Each line is answered before the end of the input."""
     command = [sys.executable, "-m", "frontrow", "tickets", "verify", "--public-key", str(key_file)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -90,13 +90,13 @@ def test_each_scan_is_answered_at_once(key_file: Path) -> None:
     "text",
     [
         pem(OTHER) + pem(PUBLIC),
-        "some words before\n" + pem(PUBLIC),
+        "text before the key\n" + pem(PUBLIC),
         as_jwks(PUBLIC),
         as_jwks(OTHER, PUBLIC),
         json.dumps(json.loads(as_jwks(PUBLIC))["keys"][0]),
     ],
 )
-def test_forms_of_keys(tmp_path: Path, text: str) -> None:
+def test_key_formats_are_accepted(tmp_path: Path, text: str) -> None:
     """PEM, one or several, a JWK, a JWK set."""
     file = tmp_path / "keys"
     file.write_text(text)
@@ -104,7 +104,7 @@ def test_forms_of_keys(tmp_path: Path, text: str) -> None:
     assert verify(CODE, read_keys(text)).number == 7
 
 
-def test_several_files(tmp_path: Path, key_file: Path) -> None:
+def test_several_key_files_are_accepted(tmp_path: Path, key_file: Path) -> None:
     """A code may be signed with any of the keys."""
     other = tmp_path / "other"
     other.write_text(pem(OTHER))
@@ -136,8 +136,8 @@ WRONG_KEY = generate_private_key(SECP256R1()).public_key()
         '{"kty": "OKP", "crv": "Ed25519", "x": "é"}',
     ],
 )
-def test_files_without_a_key(tmp_path: Path, text: str) -> None:
-    """What holds no such key is named in the usage error; nothing is verified."""
+def test_file_without_a_key_is_refused(tmp_path: Path, text: str) -> None:
+    """A file without such a key is a usage error; nothing is verified."""
     file = tmp_path / "keys"
     file.write_text(text)
     result = run(CODE, "--public-key", file)
@@ -146,8 +146,8 @@ def test_files_without_a_key(tmp_path: Path, text: str) -> None:
     assert "genuine" not in result.output
 
 
-def test_the_key_is_asked_for(tmp_path: Path) -> None:
-    """Without a key, or with a file that isn't there, there is nothing to verify with."""
+def test_key_is_required(tmp_path: Path) -> None:
+    """Without a key, or with a missing file, the command is refused."""
     assert run(CODE).exit_code == 2
     assert run(CODE, "--public-key", tmp_path / "none").exit_code == 2
     binary = tmp_path / "binary"

@@ -1,4 +1,4 @@
-"""What a ticket looks like: its QR code, its page, its entry in a calendar."""
+"""The printable ticket: its QR code, its page, its calendar entry."""
 
 import base64
 import hashlib
@@ -45,59 +45,59 @@ TICKET = Ticket(
 
 
 class _Page(HTMLParser):
-    """The tags of a page with their attributes, and its words."""
+    """The tags of a page with their attributes, and its text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, Mapping[str, str | None]]] = []
-        self.words = ""
+        self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        self.words += data
+        self.text += data
 
 
-def event_of(written: bytes) -> Any:
-    """The one event of a calendar without errors."""
-    whole = Calendar.from_ical(written)
+def event_of(content: bytes) -> Any:
+    """Returns the only event of a calendar without errors."""
+    whole = Calendar.from_ical(content)
     assert whole.errors == []
     (event,) = whole.walk("VEVENT")
     return event
 
 
-def test_a_scanner_reads_the_code() -> None:
-    """Whatever the code, the drawing says just that."""
+def test_scanner_reads_the_code() -> None:
+    """For any code, a scanner reads exactly that code."""
     for number in range(100):
         key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"%d" % number).digest())
-        said = TicketCode("21fe31df", TICKET.ticket_id, TICKET.show_id, number)
-        code = said.signed(key.sign(said.payload()))
+        expected = TicketCode("21fe31df", TICKET.ticket_id, TICKET.show_id, number)
+        code = expected.signed(key.sign(expected.payload()))
         assert scan(qr_svg(code, "Code").decode()) == [code]
 
 
-def test_the_drawing_is_coarse() -> None:
-    """Version 8, 49 modules a side and a margin of four: no finer than it has to be."""
+def test_qr_code_is_coarse() -> None:
+    """Version 8, 49 modules a side and a margin of four: as coarse as possible."""
     assert 'viewBox="0 0 57 57"' in qr_svg(CODE, "Code").decode()
 
 
-def test_the_page_says_what_it_is_for() -> None:
-    """The time is the venue's; the code on it is the ticket's."""
+def test_page_describes_the_ticket() -> None:
+    """The time is local to the venue; the printed code is the ticket's."""
     text = page(TICKET, CODE, "en")
-    words = " ".join(_Page(text).words.split())
-    for said in (
+    visible = " ".join(_Page(text).text.split())
+    for expected in (
         "An evening", "Date Sunday, 14 March 2027", "Time 19:30 (Asia/Seoul)", "Venue The Hall",
         "Section Stalls", "Row 4", "Seat 7", str(TICKET.ticket_id),
     ):  # fmt: skip
-        name, _, value = said.partition(" ")
-        assert said in words or f"{name}{value}" in words
+        name, _, value = expected.partition(" ")
+        assert expected in visible or f"{name}{value}" in visible
     assert scan(re.findall("<svg.*?</svg>", text, re.DOTALL)[0]) == [CODE]
-    assert "Used" not in words
+    assert "Used" not in visible
 
 
-def test_the_page_needs_nothing_else() -> None:
-    """No script, nothing fetched, and the style is the one that its policy allows."""
+def test_page_fetches_nothing() -> None:
+    """No script, no fetched file, and the style that the policy allows."""
     text = page(TICKET, CODE, "en")
     shown = _Page(text)
     assert {tag for tag, _ in shown.tags}.isdisjoint({"script", "img", "link", "iframe", "object"})
@@ -110,64 +110,64 @@ def test_the_page_needs_nothing_else() -> None:
     assert POLICY.startswith(b"default-src 'none'; ")
 
 
-def test_the_page_is_no_place_for_markup() -> None:
-    """What an operator wrote is text, also where it looks like tags."""
+def test_page_escapes_markup() -> None:
+    """The operator's texts are escaped."""
     evil = "<script>alert(1)</script>\"'&"
     text = page(msgspec.structs.replace(TICKET, title=evil, venue=evil, section=evil), CODE, "en")
     assert [tag for tag, _ in _Page(text).tags].count("script") == 0
-    assert _Page(text).words.count(evil) == 4
+    assert _Page(text).text.count(evil) == 4
 
 
-def test_a_used_ticket_says_so() -> None:
+def test_page_of_a_used_ticket_has_the_time() -> None:
     """With the time at the venue."""
     used = datetime(2027, 3, 14, 10, 2, tzinfo=UTC)
     text = page(msgspec.structs.replace(TICKET, state="used", checked_in_at=used), CODE, "en")
-    assert "Used at 19:02 on Sunday, 14 March 2027." in _Page(text).words
+    assert "Used at 19:02 on Sunday, 14 March 2027." in _Page(text).text
 
 
-def test_the_page_in_korean() -> None:
-    """All that isn't the organiser's own words; and no English is left."""
+def test_page_is_translated_to_korean() -> None:
+    """Every text except the operator's; no English is left."""
     used = datetime(2027, 3, 14, 10, 2, tzinfo=UTC)
     ticket = msgspec.structs.replace(
         TICKET, title="저녁", venue="극장", section="나", state="used", checked_in_at=used
     )
     text = page(ticket, CODE, "ko")
-    words = _Page(text).words
-    for said in (
+    visible = _Page(text).text
+    for expected in (
         "저녁: 티켓", "날짜", "2027년 3월 14일 일요일", "19:30 (Asia/Seoul)", "장소", "극장",
         "구역", "열", "좌석", "2027년 3월 14일 일요일 19:02에 입장한 티켓입니다.", "티켓 QR 코드",
     ):  # fmt: skip
-        assert said in words
+        assert expected in visible
     assert '<html lang="ko">' in text
     shown = re.sub(r"<style>.*?</style>|Asia/Seoul|QR", "", text, flags=re.DOTALL)
-    left = _Page(shown).words.replace(str(TICKET.ticket_id), "")
+    left = _Page(shown).text.replace(str(TICKET.ticket_id), "")
     assert re.findall("[A-Za-z]+", left) == []
 
 
-def test_what_isnt_known_is_left_out() -> None:
+def test_missing_values_are_omitted() -> None:
     """A show without a section or a venue has no empty lines."""
     text = page(msgspec.structs.replace(TICKET, venue=None, section=None), CODE, "en")
     assert "Venue" not in text
     assert "Section" not in text
 
 
-def test_the_calendar_has_the_show() -> None:
-    """One event, at the show's instant, told by programs to be the same again; without the code."""
-    written = calendar(TICKET, "en")
-    assert written == calendar(TICKET, "en")
-    assert CODE.encode()[:20] not in written.replace(b"\r\n ", b"")
-    event = event_of(written)
+def test_calendar_has_the_show() -> None:
+    """One event at the show's time, with a stable id and without the code."""
+    content = calendar(TICKET, "en")
+    assert content == calendar(TICKET, "en")
+    assert CODE.encode()[:20] not in content.replace(b"\r\n ", b"")
+    event = event_of(content)
     assert event["UID"] == str(TICKET.ticket_id)
     assert event["DTSTART"].dt == TICKET.starts_at
-    assert b"DTSTART:20270314T103000Z\r\n" in written
+    assert b"DTSTART:20270314T103000Z\r\n" in content
     assert event["DTSTAMP"].dt == TICKET.paid_at
     assert (event["SUMMARY"], event["LOCATION"]) == ("An evening", "The Hall")
     assert event["DESCRIPTION"] == "Section Stalls, Row 4, Seat 7"
     assert (event["STATUS"], event["SEQUENCE"]) == ("CONFIRMED", 0)
 
 
-def test_the_calendar_in_korean() -> None:
-    """The place in its words; the rest is the organiser's, and the same entry."""
+def test_calendar_is_translated_to_korean() -> None:
+    """The texts are Korean except the operator's; the id is the same."""
     event = event_of(calendar(TICKET, "ko"))
     assert event["DESCRIPTION"] == "Stalls 4열 7번"
     plain = event_of(calendar(msgspec.structs.replace(TICKET, section=None), "ko"))
@@ -175,8 +175,8 @@ def test_the_calendar_in_korean() -> None:
     assert event["UID"] == str(TICKET.ticket_id)
 
 
-def test_a_void_ticket_cancels_its_entry() -> None:
-    """The same entry, later and cancelled."""
+def test_void_ticket_cancels_its_calendar_entry() -> None:
+    """The same entry with a later sequence, cancelled."""
     void_at = datetime(2027, 1, 1, tzinfo=UTC)
     void = msgspec.structs.replace(TICKET, state="void", void_at=void_at, void_reason="refunded")
     event = event_of(calendar(void, "en"))
@@ -186,8 +186,8 @@ def test_a_void_ticket_cancels_its_entry() -> None:
 
 
 @pytest.mark.parametrize("title", ["a\r\nSTATUS:CANCELLED", "a;b,c\\d", "é" * 200, "\u2028"])
-def test_the_calendar_is_no_place_for_lines(title: str) -> None:
-    """What an operator wrote is text, also where it looks like lines of a calendar."""
+def test_calendar_escapes_line_breaks(title: str) -> None:
+    """Line breaks in the operator's texts do not create calendar lines."""
     event = event_of(calendar(msgspec.structs.replace(TICKET, title=title), "en"))
     assert str(event["SUMMARY"]).replace("\r\n", "\n") == title.replace("\r\n", "\n")
     assert event["STATUS"] == "CONFIRMED"

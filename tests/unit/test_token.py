@@ -1,4 +1,4 @@
-"""Queue tokens: they name a place, and nobody else can make one."""
+"""Queue tokens name a place and can't be forged."""
 
 import base64
 import hashlib
@@ -44,14 +44,14 @@ def signer() -> TokenSigner:
 
 
 def encoded(part: object) -> str:
-    """One part of a JWT."""
+    """Returns one part of a JWT."""
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
 
 def token_of(
     claims: dict[str, Any], *, header: dict[str, Any] | None = None, secret: bytes = SECRET
 ) -> bytes:
-    """A JWT made by hand, signed with HS256 (RFC 7515)."""
+    """Returns a JWT signed with HS256 here (RFC 7515)."""
     signed = f"{encoded(HEADER if header is None else header)}.{encoded(claims)}"
     mac = hmac.digest(secret, signed.encode(), hashlib.sha256)
     return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}".encode()
@@ -62,44 +62,44 @@ def test_what_is_signed_is_read_back(signer: TokenSigner) -> None:
     assert signer.verify(signer.sign(PLACE).encode()) == PLACE
 
 
-def test_the_contract(signer: TokenSigner) -> None:
-    """Header and claims are the contract's, and nothing tells of being admitted."""
+def test_token_has_the_claims_of_the_contract(signer: TokenSigner) -> None:
+    """Header and claims are those of the contract; admission is not part of a token."""
     header, claims, _ = signer.sign(PLACE).split(".")
     read = [json.loads(base64.urlsafe_b64decode(part + "==")) for part in (header, claims)]
     assert read == [HEADER, CLAIMS]
 
 
-def test_made_by_hand(signer: TokenSigner) -> None:
-    """The hand-made token of these tests is valid, so that what is changed in it is what counts."""
+def test_token_built_here_is_valid(signer: TokenSigner) -> None:
+    """The token built in this module is valid, so only the later changes matter."""
     assert signer.verify(token_of(CLAIMS)) == PLACE
 
 
-def test_a_verified_token_is_remembered(signer: TokenSigner) -> None:
-    """The second look costs no signature check."""
+def test_verified_token_is_cached(signer: TokenSigner) -> None:
+    """The second use needs no signature check."""
     token = signer.sign(PLACE).encode()
     first = signer.verify(token)
     assert signer.verify(bytes(token)) is first
     assert signer.verify.cache_info().hits == 1
 
 
-def test_a_refusal_is_not_remembered(signer: TokenSigner) -> None:
-    """Forgeries take no room."""
+def test_refused_token_is_not_cached(signer: TokenSigner) -> None:
+    """Forged tokens use no memory."""
     for _ in range(2):
         with pytest.raises(CredentialInvalid):
             signer.verify(b"a.b.c")
     assert signer.verify.cache_info().currsize == 0
 
 
-def test_memory_is_bounded(signer: TokenSigner) -> None:
-    """No more tokens are kept than told."""
+def test_cache_is_bounded(signer: TokenSigner) -> None:
+    """No more tokens are cached than configured."""
     for number in range(1, 31):
         signer.verify(token_of(CLAIMS | {"number": number}))
     assert signer.verify.cache_info().currsize == 10
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
-def test_altered(signer: TokenSigner, part: int) -> None:
-    """Another character anywhere in a token makes it invalid."""
+def test_altered_token_is_refused(signer: TokenSigner, part: int) -> None:
+    """Another character anywhere makes a token invalid."""
     parts = signer.sign(PLACE).split(".")
     for at in range(len(parts[part]) - 1):  # the last character may carry unused bits
         for other in "Aa":
@@ -111,14 +111,14 @@ def test_altered(signer: TokenSigner, part: int) -> None:
                 signer.verify(forged.encode())
 
 
-def test_other_key(signer: TokenSigner) -> None:
-    """Who doesn't know the secret can't sign."""
+def test_token_of_another_key_is_refused(signer: TokenSigner) -> None:
+    """A token can't be signed without the secret."""
     with pytest.raises(CredentialInvalid):
         signer.verify(token_of(CLAIMS, secret=OTHER_SECRET))
 
 
-def test_retired_key() -> None:
-    """A token signed before the key was changed is still read; new ones have the new key."""
+def test_token_of_a_retired_key_is_read() -> None:
+    """A token of a retired key is still read; new tokens have the new key."""
     old = signer_with({"k1": SECRET}, "k1")
     new = signer_with({"k1": SECRET, "k2": OTHER_SECRET}, "k2")
     assert new.verify(old.sign(PLACE).encode()) == PLACE
@@ -143,42 +143,42 @@ def test_retired_key() -> None:
         {},
     ],
 )
-def test_other_header(signer: TokenSigner, header: dict[str, Any]) -> None:
-    """One algorithm and a key of ours, or nothing."""
+def test_other_header_is_refused(signer: TokenSigner, header: dict[str, Any]) -> None:
+    """Only the algorithm of the contract with a known key is accepted."""
     with pytest.raises(CredentialInvalid):
         signer.verify(token_of(CLAIMS, header=header))
 
 
-def test_unsigned(signer: TokenSigner) -> None:
-    """A token without a signature is none, whatever its header says."""
+def test_unsigned_token_is_refused(signer: TokenSigner) -> None:
+    """An unsigned token is refused, with any header."""
     for header in (HEADER, {"alg": "none", "kid": "k1"}):
         with pytest.raises(CredentialInvalid):
             signer.verify(f"{encoded(header)}.{encoded(CLAIMS)}.".encode())
 
 
-def test_other_issuer(signer: TokenSigner) -> None:
-    """A token that our key signed for something else is no queue token."""
+def test_token_of_another_issuer_is_refused(signer: TokenSigner) -> None:
+    """A token that the same key signed for another purpose is refused."""
     with pytest.raises(CredentialInvalid):
         signer.verify(token_of(CLAIMS | {"iss": "frontrow-tickets"}))
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-def test_missing_claim(signer: TokenSigner, claim: str) -> None:
-    """Every claim is needed."""
+def test_missing_claim_is_refused(signer: TokenSigner, claim: str) -> None:
+    """Every claim is required."""
     with pytest.raises(CredentialInvalid):
         signer.verify(token_of({name: value for name, value in CLAIMS.items() if name != claim}))
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
 @pytest.mark.parametrize("value", [None, "x", [], {}])
-def test_wrong_claim(signer: TokenSigner, claim: str, value: object) -> None:
-    """A claim of another type is refused, not passed on."""
+def test_claim_of_another_type_is_refused(signer: TokenSigner, claim: str, value: object) -> None:
+    """A claim of another type is refused."""
     with pytest.raises(CredentialInvalid):
         signer.verify(token_of(CLAIMS | {claim: value}))
 
 
-def test_too_long(signer: TokenSigner) -> None:
-    """What is longer than any of ours is refused, though it be signed."""
+def test_long_token_is_refused(signer: TokenSigner) -> None:
+    """A signed token that is longer than any genuine one is refused."""
     assert signer.verify(token_of(CLAIMS | {"more": "x" * 300})) == PLACE
     long = token_of(CLAIMS | {"more": "x" * LONGEST_TOKEN})
     with pytest.raises(CredentialInvalid):
@@ -201,7 +201,7 @@ def test_too_long(signer: TokenSigner) -> None:
         b"a" * LONGEST_TOKEN,
     ],
 )
-def test_not_a_token(signer: TokenSigner, token: bytes) -> None:
-    """Whatever comes in the header, the answer is the same refusal."""
+def test_malformed_token_is_refused(signer: TokenSigner, token: bytes) -> None:
+    """Any malformed header value gives the same refusal."""
     with pytest.raises(CredentialInvalid):
         signer.verify(token)

@@ -1,4 +1,4 @@
-"""A draw fetched from a server that need not be honest; its address, and a place's token."""
+"""A draw fetched from a server that may be dishonest; its address, and the token of a place."""
 
 import base64
 import gzip
@@ -50,7 +50,7 @@ DOCUMENTS: dict[str, object] = {PATH: DRAW, ENTRIES_PATH: ENTRIES}
 
 
 def test_token_names_its_place() -> None:
-    """Read from a token as Frontrow signs it, whatever key it was signed with."""
+    """Read from a token of Frontrow, whatever key signed it."""
     place = PlaceRef(uuid4(), CONCERT, 1, 7, uuid4(), OPENED)
     token = signer_with({"k": b"s" * 32}, "k").sign(place)
     assert read_token(f" {token}\n", CONCERT) == Own(7, draws.sum_of(str(place.place_id)), OPENED)
@@ -64,8 +64,8 @@ def _token(**others: object) -> str:
     return f"e30.{payload}.c2ln"
 
 
-def test_token_of_this_test_is_read() -> None:
-    """What the next test spoils is right to begin with."""
+def test_unchanged_token_is_read() -> None:
+    """The token that the next test changes is valid."""
     assert read_token(_token(), CONCERT).number == 7
 
 
@@ -87,8 +87,8 @@ def test_token_of_this_test_is_read() -> None:
         _token(more="x" * 1024),
     ],
 )
-def test_no_token(token: str) -> None:
-    """What isn't one is refused before anything is fetched."""
+def test_malformed_token_is_refused(token: str) -> None:
+    """A malformed token is refused before anything is fetched."""
     with pytest.raises(ValueError, match="it is no queue token"):
         read_token(token, CONCERT)
 
@@ -96,8 +96,8 @@ def test_no_token(token: str) -> None:
 @pytest.mark.parametrize(
     "ending", ["", "/", "/queue", "/queue/", "/queue/draw", "/queue/draw?x=1#y"]
 )
-def test_addresses_of_a_draw(ending: str) -> None:
-    """The concert's, the queue's and the draw's own are all one."""
+def test_addresses_of_a_draw_are_accepted(ending: str) -> None:
+    """The URLs of the concert, the queue and the draw are equivalent."""
     base = f"https://tickets.example:8443/house/api/v1/concerts/{CONCERT}"
     assert draw_address(base + ending) == (f"{base}/queue/draw", CONCERT)
 
@@ -115,58 +115,59 @@ def test_addresses_of_a_draw(ending: str) -> None:
         ("https://tickets.example:port/", "it is no URL"),
     ],
 )
-def test_no_address_of_a_draw(url: str, says: str) -> None:
-    """Each says in a few words what is wrong with it."""
+def test_other_addresses_are_refused(url: str, says: str) -> None:
+    """Each message names the mistake in the URL."""
     with pytest.raises(ValueError, match=says):
         draw_address(url)
 
 
 class Served:
-    """A server that answers as it is told, by path; and what it was asked."""
+    """A server with answers by path, which records its requests."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {
-            path: plain(200, json.dumps(body).encode()) for path, body in DOCUMENTS.items()
+            path: complete_answer(200, json.dumps(body).encode())
+            for path, body in DOCUMENTS.items()
         }
-        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.requests: list[tuple[str, dict[str, str]]] = []
 
     def verify(self) -> Report:
-        """The check of the draw that is served here."""
+        """Verifies the draw of this server."""
         address, concert_id = draw_address(self.address + PATH)
         return verify(address, concert_id, commitment=None, own=None, fetched=lambda _, __: None)
 
     def refuses(self, says: str) -> None:
-        """The check gives up with one line."""
+        """Asserts that the verification ends with one line."""
         with pytest.raises(SetupError, match=says) as caught:
             self.verify()
         assert caught.value.exit_code == 3
         assert "\n" not in str(caught.value)
 
 
-def plain(
+def complete_answer(
     status: int, body: bytes = b"", **headers: str
 ) -> Callable[[BaseHTTPRequestHandler], None]:
-    """An answer of one piece."""
+    """Returns a handler that answers with a complete body."""
 
-    def answer(asked: BaseHTTPRequestHandler) -> None:
-        asked.send_response(status)
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            asked.send_header(name, value)
-        asked.end_headers()
-        asked.wfile.write(body)
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(body)
 
     return answer
 
 
 @contextmanager
 def listening() -> Iterator[Served]:
-    """A server on a free port of the loopback."""
+    """A server on a free port of the loopback interface."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            made.asked.append((self.path, dict(self.headers)))
-            made.answers.get(self.path, plain(404))(self)
+            made.requests.append((self.path, dict(self.headers)))
+            made.answers.get(self.path, complete_answer(404))(self)
 
         def log_message(self, *_said: object) -> None:
             """Nothing."""
@@ -184,76 +185,74 @@ def listening() -> Iterator[Served]:
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    """A server that shows a draw that is right."""
+    """A server with a correct draw."""
     with listening() as running:
         yield running
 
 
-def test_an_honest_server(served: Served) -> None:
-    """Two documents are fetched, and nothing but their addresses is sent."""
+def test_correct_draw_is_verified(served: Served) -> None:
+    """Two documents are fetched; only their addresses are sent."""
     report = served.verify()
     assert report.lines()[-1] == "verified"
-    assert [path for path, _ in served.asked] == [PATH, ENTRIES_PATH]
-    for _, headers in served.asked:
+    assert [path for path, _ in served.requests] == [PATH, ENTRIES_PATH]
+    for _, headers in served.requests:
         assert {name.lower() for name in headers} == {
             "host", "accept", "accept-encoding", "connection", "user-agent",
         }  # fmt: skip
 
 
-def test_fetched_is_told() -> None:
-    """How far it is, before each page."""
-    told: list[tuple[int, int]] = []
+def test_progress_is_reported() -> None:
+    """Reports the progress before each page."""
+    progress: list[tuple[int, int]] = []
     with listening() as served:
         address, concert_id = draw_address(served.address + PATH)
         verify(
             address, concert_id, commitment=None, own=None,
-            fetched=lambda entries, of: told.append((entries, of)),
+            fetched=lambda entries, of: progress.append((entries, of)),
         )  # fmt: skip
-    assert told == [(0, 3)]
+    assert progress == [(0, 3)]
 
 
-def test_a_server_that_is_down() -> None:
-    """Nobody listens there any more."""
+def test_unreachable_server_is_reported() -> None:
+    """The port is closed."""
     with listening() as served:
         pass
     served.refuses(r"^can't fetch http://127.0.0.1:\d+/.*/queue/draw: .*refused")
 
 
-def test_no_draw(served: Served) -> None:
-    """A concert without a draw, or one whose entries are kept back."""
+def test_missing_draw_is_reported(served: Served) -> None:
+    """A concert without a draw, or without published entries."""
     del served.answers[ENTRIES_PATH]
     served.refuses(rf"^there is no draw at http://.*{PATH}/entries")
     del served.answers[PATH]
     served.refuses(rf"^there is no draw at http://.*{PATH}$")
 
 
-def test_a_draw_of_another_concert(served: Served) -> None:
-    """What is shown under an address has to be its own."""
+def test_draw_of_another_concert_is_refused(served: Served) -> None:
+    """A document must belong to its address."""
     other = {**DRAW, "concert_id": str(uuid4())}
-    served.answers[PATH] = plain(200, json.dumps(other).encode())
+    served.answers[PATH] = complete_answer(200, json.dumps(other).encode())
     served.refuses("shows the draw of another concert")
 
 
 @pytest.mark.parametrize("path", [PATH, ENTRIES_PATH])
-def test_an_answer_that_is_too_long(
-    served: Served, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    """It is dropped at the bound, however much is to come; at the bound itself it is read."""
+def test_long_answer_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """It is dropped at the limit, however long it is; a body of the limit itself is read."""
     rest: list[int] = []
 
-    def endless(asked: BaseHTTPRequestHandler) -> None:
-        asked.send_response(200)
-        asked.end_headers()
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
         try:
             while True:
-                rest.append(asked.wfile.write(b" " * 65_536))
+                rest.append(request.wfile.write(b" " * 65_536))
         except OSError:
             return
 
     right = served.answers[path]
     served.answers[path] = endless
     served.refuses("the answer is too long")
-    # What the sockets hold is written too.
+    # Includes what the sockets buffer.
     assert sum(rest) < server._MOST_ANSWER_BYTES + 16 * 1024 * 1024
 
     served.answers[path] = right
@@ -264,16 +263,16 @@ def test_an_answer_that_is_too_long(
     served.refuses("the answer is too long")
 
 
-def test_an_answer_that_takes_too_long(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that sends a little now and then is given up too."""
+def test_slow_answer_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that sends slowly is given up too."""
     gone = threading.Event()
 
-    def dripping(asked: BaseHTTPRequestHandler) -> None:
-        asked.send_response(200)
-        asked.end_headers()
+    def dripping(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
         try:
             while not gone.wait(0.01):
-                asked.wfile.write(b" ")
+                request.wfile.write(b" ")
         except OSError:
             return
 
@@ -285,28 +284,28 @@ def test_an_answer_that_takes_too_long(served: Served, monkeypatch: pytest.Monke
         gone.set()
 
 
-def test_packed_answers_are_not_unpacked_without_bound(served: Served) -> None:
-    """Packing isn't asked for; the bound counts what comes out of it all the same."""
+def test_compressed_answer_is_bounded(served: Served) -> None:
+    """Compression is not requested, and the limit applies after decompression."""
     bomb = gzip.compress(b" " * 64 * 1024 * 1024)
-    served.answers[PATH] = plain(200, bomb, **{"Content-Encoding": "gzip"})
+    served.answers[PATH] = complete_answer(200, bomb, **{"Content-Encoding": "gzip"})
     served.refuses("the answer is too long")
-    assert served.asked[0][1]["accept-encoding"] == "identity"
+    assert served.requests[0][1]["accept-encoding"] == "identity"
 
 
-def test_redirected_to_another_host(served: Served) -> None:
-    """It isn't followed: the other one is never asked."""
+def test_redirect_to_another_host_is_not_followed(served: Served) -> None:
+    """The redirect is not followed: the other host gets no request."""
     with listening() as other:
         there = other.address.replace("127.0.0.1", "localhost")
-        served.answers[PATH] = plain(302, Location=there + PATH)
+        served.answers[PATH] = complete_answer(302, Location=there + PATH)
         served.refuses(r"redirects to http://localhost: not followed$")
-        assert other.asked == []
+        assert other.requests == []
 
 
-def test_redirected_away_from_tls() -> None:
-    """From https to http on the same host isn't followed either."""
-    asked = httpx2.Request("GET", "https://tickets.example/a")
+def test_redirect_away_from_tls_is_not_followed() -> None:
+    """A redirect from https to http on the same host is not followed either."""
+    request = httpx2.Request("GET", "https://tickets.example/a")
     for location, goes in (("http://tickets.example/b", False), ("/b", True)):
-        answer = httpx2.Response(301, headers={"location": location}, request=asked)
+        answer = httpx2.Response(301, headers={"location": location}, request=request)
         if goes:
             server._check_redirect(answer)
         else:
@@ -314,21 +313,21 @@ def test_redirected_away_from_tls() -> None:
                 server._check_redirect(answer)
 
 
-def test_redirected_on_the_same_host(served: Served) -> None:
-    """A path that has moved is followed; a circle comes to an end."""
+def test_redirect_on_the_same_host_is_followed(served: Served) -> None:
+    """A redirect on the same host is followed; a cycle ends."""
     moved = f"/v2{PATH}"
     served.answers[moved] = served.answers[PATH]
-    served.answers[PATH] = plain(307, Location=moved)
+    served.answers[PATH] = complete_answer(307, Location=moved)
     assert served.verify().failed == 0
-    served.answers[moved] = plain(307, Location=PATH)
+    served.answers[moved] = complete_answer(307, Location=PATH)
     served.refuses("(?i)redirects")
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_asked_again(
+def test_busy_server_is_requested_again(
     served: Served, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    """Twice, with a pause before; then it is given up."""
+    """Two more requests, each after a pause; then the verification ends."""
     pauses: list[float] = []
     right = served.answers[PATH]
 
@@ -338,27 +337,27 @@ def test_a_busy_server_is_asked_again(
             served.answers[PATH] = right
 
     monkeypatch.setattr(time, "sleep", pause)
-    served.answers[PATH] = plain(status)
+    served.answers[PATH] = complete_answer(status)
     assert served.verify().failed == 0
     assert pauses == [1.0, 2.0]
-    served.answers[PATH] = plain(status)
+    served.answers[PATH] = complete_answer(status)
     served.refuses(f"the server answers {status}$")
     assert pauses == [1.0, 2.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize("status", [204, 400, 401, 500])
-def test_any_other_answer(served: Served, status: int) -> None:
-    """It is told with its status, and not asked for again."""
-    served.answers[PATH] = plain(status)
+def test_other_status_is_reported(served: Served, status: int) -> None:
+    """The status is reported, without another request."""
+    served.answers[PATH] = complete_answer(status)
     served.refuses(f"the server answers {status}$")
-    assert len(served.asked) == 1
+    assert len(served.requests) == 1
 
 
-def spoiled(name: str, value: str) -> bytes:
-    """The document of the draw with other JSON in one member."""
-    told = {member: json.dumps(one) for member, one in DRAW.items()}
-    told[name] = value
-    return ("{" + ",".join(f'"{member}":{one}' for member, one in told.items()) + "}").encode()
+def changed_document(name: str, value: str) -> bytes:
+    """Returns the draw document with another JSON value in one member."""
+    members = {member: json.dumps(one) for member, one in DRAW.items()}
+    members[name] = value
+    return ("{" + ",".join(f'"{member}":{one}' for member, one in members.items()) + "}").encode()
 
 
 @pytest.mark.parametrize(
@@ -371,24 +370,24 @@ def spoiled(name: str, value: str) -> bytes:
         b"\xff",
         b"[" * 100_000,
         json.dumps(ENTRIES).encode(),
-        spoiled("seed", "1"),
-        spoiled("seed", r'"\ud800"'),
-        spoiled("seed", '"\xff'),
-        spoiled("commitment", '"66687AAD"'),
-        spoiled("entrants", "1e99"),
-        spoiled("opens_at", '"tomorrow"'),
-        spoiled("concert_id", "null"),
+        changed_document("seed", "1"),
+        changed_document("seed", r'"\ud800"'),
+        changed_document("seed", '"\xff'),
+        changed_document("commitment", '"66687AAD"'),
+        changed_document("entrants", "1e99"),
+        changed_document("opens_at", '"tomorrow"'),
+        changed_document("concert_id", "null"),
     ],
 )
-def test_no_document(served: Served, body: bytes) -> None:
-    """What isn't JSON, or isn't a draw."""
-    served.answers[PATH] = plain(200, body)
+def test_malformed_document_is_refused(served: Served, body: bytes) -> None:
+    """The answer is not JSON, or not a draw."""
+    served.answers[PATH] = complete_answer(200, body)
     served.refuses("shows no such document")
-    assert len(served.asked) == 1
+    assert len(served.requests) == 1
 
 
-def test_a_document_that_contradicts_itself(served: Served) -> None:
-    """It is over and shows no seed."""
+def test_contradictory_document_is_refused(served: Served) -> None:
+    """The draw has ended without a seed."""
     half = {**DRAW, "seed": None}
-    served.answers[PATH] = plain(200, json.dumps(half).encode())
+    served.answers[PATH] = complete_answer(200, json.dumps(half).encode())
     served.refuses("shows no draw: it has ended, but shows no outcome$")

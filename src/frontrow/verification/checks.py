@@ -223,7 +223,7 @@ def _check_own(
     # No line is drawn before it opens, so the opening was changed after the draw: it doesn't say
     # who joined in time.
     if draw.opens_at is None or draw.opens_at > outcome.drawn_at:
-        return Check("own place", None, "can't be told: the opening was changed")
+        return Check("own place", None, "can't be checked: the opening was changed")
     # The time in a token is truncated to the second.
     if own.joined_at + timedelta(seconds=1) <= draw.opens_at:
         return Check("own place", False, f"number {own.number} came before opening: it is left out")

@@ -1,4 +1,4 @@
-"""Token buckets: against exact arithmetic, in every window, and within their memory."""
+"""Token buckets: exact arithmetic, every time window, bounded memory."""
 
 from collections import Counter
 from fractions import Fraction
@@ -14,7 +14,7 @@ BURSTS = st.integers(1, 20)
 
 
 class Clock:
-    """A clock that stands until it is moved. It begins late, as one of a machine long up does."""
+    """A clock that a test moves. It starts late, as on a machine that has run for long."""
 
     def __init__(self) -> None:
         self.now = 10**17
@@ -24,14 +24,16 @@ class Clock:
         return self.now
 
 
-def made(per_second: float, burst: int, most_keys: int = 1000) -> tuple[Buckets, Clock]:
-    """Buckets, and the clock that they go by."""
+def buckets_with_clock(
+    per_second: float, burst: int, most_keys: int = 1000
+) -> tuple[Buckets, Clock]:
+    """Returns buckets and their clock."""
     clock = Clock()
     return Buckets(per_second=per_second, burst=burst, most_keys=most_keys, clock=clock), clock
 
 
 def takes(buckets: Buckets, key: object) -> bool:
-    """Whether there was a token."""
+    """Whether a token was available."""
     try:
         buckets.take(key)
     except Empty:
@@ -42,7 +44,7 @@ def takes(buckets: Buckets, key: object) -> bool:
 STEPS = st.lists(
     st.tuples(
         st.sampled_from("ab"),
-        # Pauses in parts of a token's time: what matters happens around whole ones.
+        # Pauses in fractions of a token's time: the important cases are near whole tokens.
         st.sampled_from([Fraction(0), Fraction(1, 3), Fraction(1), Fraction(5, 2), Fraction(30)]),
     ),
     max_size=80,
@@ -50,11 +52,11 @@ STEPS = st.lists(
 
 
 @given(RATES, BURSTS, STEPS)
-def test_a_bucket_is_what_arithmetic_says(
+def test_bucket_equals_exact_arithmetic(
     per_second: float, burst: int, steps: list[tuple[str, Fraction]]
 ) -> None:
-    """Each answer is that of a bucket reckoned in fractions; a refusal takes nothing."""
-    buckets, clock = made(per_second, burst)
+    """Each answer equals that of a bucket in exact fractions; a refusal takes no token."""
+    buckets, clock = buckets_with_clock(per_second, burst)
     tokens = {key: Fraction(burst) for key in "ab"}
     for key, pause in steps:
         pause_ns = int(pause * buckets.token_ns)
@@ -74,11 +76,11 @@ def test_a_bucket_is_what_arithmetic_says(
 
 
 @given(RATES, BURSTS, STEPS)
-def test_no_window_has_more(
+def test_no_window_exceeds_burst_and_rate(
     per_second: float, burst: int, steps: list[tuple[str, Fraction]]
 ) -> None:
-    """Within any time t: never more than the burst and what t brings."""
-    buckets, clock = made(per_second, burst)
+    """In any time t: at most the burst plus the tokens of that time."""
+    buckets, clock = buckets_with_clock(per_second, burst)
     taken: list[int] = []
     for _, pause in steps:
         clock.now += int(pause * buckets.token_ns)
@@ -90,9 +92,9 @@ def test_no_window_has_more(
 
 
 @given(RATES, BURSTS, st.integers(0, 10**10))
-def test_the_wait_is_enough_and_no_less(per_second: float, burst: int, pause_ns: int) -> None:
-    """A token comes at the end of the wait that was told, and not a nanosecond before."""
-    buckets, clock = made(per_second, burst)
+def test_returned_wait_is_exact(per_second: float, burst: int, pause_ns: int) -> None:
+    """A token is available at the end of the returned wait, and not a nanosecond earlier."""
+    buckets, clock = buckets_with_clock(per_second, burst)
     for _ in range(burst):
         buckets.take("a")
         clock.now += min(pause_ns, buckets.token_ns - 1) // burst
@@ -106,9 +108,9 @@ def test_the_wait_is_enough_and_no_less(per_second: float, burst: int, pause_ns:
     assert takes(buckets, "a")
 
 
-def test_a_rate_is_kept_for_a_day() -> None:
-    """A client that always asks gets the burst, and then the rate to the last request."""
-    buckets, clock = made(0.5, 10)
+def test_rate_is_exact_for_a_day() -> None:
+    """A client that requests constantly gets the burst, then exactly the rate."""
+    buckets, clock = buckets_with_clock(0.5, 10)
     got = 0
     for _ in range(24 * 3600):
         clock.now += SECOND
@@ -118,8 +120,8 @@ def test_a_rate_is_kept_for_a_day() -> None:
 
 @given(st.integers(2, 12), st.lists(st.integers(0, 20), max_size=200))
 def test_memory_is_bounded(most_keys: int, keys: list[int]) -> None:
-    """Never more keys than the bound, and the latest half of that is always remembered."""
-    buckets, _ = made(1, 1000, most_keys)
+    """Never more keys than the limit; the latest half of the limit is always stored."""
+    buckets, _ = buckets_with_clock(1, 1000, most_keys)
     used: Counter[int] = Counter()
     order: dict[int, None] = {}
     for key in keys:
@@ -136,8 +138,8 @@ def test_memory_is_bounded(most_keys: int, keys: list[int]) -> None:
 
 
 def test_many_keys_cost_little_each() -> None:
-    """A flood of keys forgets in two steps of its whole length, not one at a time."""
-    buckets, _ = made(1, 1, 1000)
+    """A flood of keys discards old keys in two large steps, not one at a time."""
+    buckets, _ = buckets_with_clock(1, 1, 1000)
     sizes = []
     for key in range(5000):
         buckets.take(key)
