@@ -1,6 +1,6 @@
-"""Everything ``make bench`` measures: the database calls by themselves, HTTP, the line, the rest.
+"""Runs everything of ``make bench``: the database calls alone, HTTP, the line, and others.
 
-Exits 1 where a floor is missed.
+Exits 1 if a floor is missed.
 """
 
 import subprocess

@@ -1,10 +1,10 @@
-"""The best seats beside seats that are named, without HTTP: ``python -m benchmarks.best_seats``.
+"""Best seats compared with named seats, without HTTP: ``python -m benchmarks.best_seats``.
 
 Two seats for each of many buyers in a house of 50,000, on an embedded PostgreSQL with the settings
-of production: batch by batch on one connection, where the CPU of the database is counted (it tells
-the same on a busy machine), and through the group commit. Prints tables and writes a JSON file.
-Exits 1 where the best seats give less than the floor of the named ones' throughput (not with
-``--quick``).
+of production: in batches on one connection, where the CPU of the database is counted (independent
+of other load on the machine), and through the group commit. Prints tables and writes a JSON file.
+Exits 1 if the best seats reach less than the floor, a share of the named seats' throughput (not
+with ``--quick``).
 """
 
 import argparse
@@ -47,20 +47,20 @@ _holding = load("frontrow.reservations")
 
 
 class House(NamedTuple):
-    """How the seats stand, which are sold, and whether a section is named."""
+    """The rows of a house, which seats are sold, and whether a section is named."""
 
     name: str
     sections: int = 1
     rows: int = SEATS // ROW
     sold: str = "false"
-    """Which numbers, in SQL."""
+    """The numbers of the sold seats, in SQL."""
     section: str | None = "1"
     odd: int = 0
-    """1 where the free pairs begin at even numbers."""
+    """1 if the free pairs begin at even numbers."""
 
     @property
     def seats_per_row(self) -> int:
-        """So that there are as many seats in each house."""
+        """Returns the seats per row, so that all houses have the same number of seats."""
         return SEATS // self.sections // self.rows
 
 
@@ -86,7 +86,7 @@ HOUSES = (
 async def two_each(
     services: Services, house: House, buyers: int, callers: int
 ) -> tuple[Figure, Figure]:
-    """Named pairs, in any order, then best pairs, on a house of its own each."""
+    """Measures named pairs in random order, then best pairs, each on a house of its own."""
     show = _show(house)
     named_hall, places = await _filled(services, show, house, buyers)
     pairs = await _free_pairs(services, named_hall, house)
@@ -120,7 +120,7 @@ def _show(house: House) -> NewShow:
 
 
 async def _free_pairs(services: Services, hall: Hall, house: House) -> list[int]:
-    """The first numbers of free pairs, none of which share a seat."""
+    """Returns the first numbers of free pairs, no two of which share a seat."""
     rows = await services.pool.fetch(
         "SELECT number FROM seat WHERE show_id = $1 AND held_until IS NULL",
         hall.shows[0].show_id,
@@ -142,7 +142,7 @@ async def _filled(
 
 
 class Batches(msgspec.Struct, frozen=True):
-    """CPU of the database for a hold of two seats, in batches by turns."""
+    """CPU of the database for a hold of two seats, in alternating batches."""
 
     house: str
     named_cpu_us: float
@@ -150,17 +150,17 @@ class Batches(msgspec.Struct, frozen=True):
 
     @property
     def ratio(self) -> float:
-        """How many best ones for the price of a named one."""
+        """Returns the number of best-seat holds for the price of a named one."""
         return round(self.named_cpu_us / self.best_cpu_us, 2)
 
 
 async def batches(services: Services, url: str, house: House, rounds: int) -> Batches:
-    """Batches of named pairs and of best pairs by turns, on one connection.
+    """Holds batches of named pairs and of best pairs in turn, on one connection.
 
-    The first of each isn't counted: the connection makes its plans then.
+    The first batch of each isn't counted, because the connection plans its statements then.
     """
     hall, places = await _filled(services, _show(house), house, 2 * BATCH * (rounds + 1))
-    # The best ones are taken from the front, or from the middle: none that is named is met.
+    # Best seats are taken from the front or the middle: they never meet the named ones.
     firsts = iter(sorted(await _free_pairs(services, hall, house))[-BATCH * (rounds + 1) :])
     asking = iter(places)
     spent = {"named": 0.0, "best": 0.0}
@@ -190,7 +190,7 @@ async def _hold_all(
     places: Sequence[PlaceRef],
     named: Sequence[int] | None,
 ) -> list[asyncpg.Record]:
-    """One batch: two of the named seats for each place, or the best two."""
+    """Holds one batch: two named seats for each place, or the best two."""
     common: dict[str, Any] = {
         **place_arrays(places),
         "user_ids": [place.user_id for place in places],
@@ -211,14 +211,14 @@ async def _hold_all(
 
 
 def _cpu_seconds(pid: int) -> float:
-    """What a process has used, by the scheduler's own account in nanoseconds."""
+    """Returns the CPU time of a process, by the scheduler's account in nanoseconds."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 async def measure(
     server: EmbeddedServer, houses: Sequence[House], buyers: int, rounds: int
 ) -> dict[str, Any]:
-    """All figures; of each house the round with the median ratio."""
+    """Returns all figures; of each house those of the round with the median ratio."""
     await migrate(server.owner_url, app_role=APP)
     figures: list[Figure] = []
     alone = []
@@ -234,7 +234,7 @@ async def measure(
 def main() -> int:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.best_seats", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a small run, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="a small run, to check that it works")
     parser.add_argument(
         "--path",
         type=Path,

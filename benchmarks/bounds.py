@@ -1,4 +1,4 @@
-"""What a benchmark found, each figure beside its bound: a table for people, a file for programs."""
+"""Figures of a benchmark, each with its bound: a table for people, a file for programs."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from benchmarks.timing import machine
 
 
 class Found(msgspec.Struct, frozen=True):
-    """One figure. ``at_most``: what it may not be above; none where it is only told."""
+    """One figure. ``at_most``: its upper bound; ``None`` if it is only reported."""
 
     what: str
     figure: float
@@ -21,12 +21,12 @@ class Found(msgspec.Struct, frozen=True):
 
     @property
     def met(self) -> bool:
-        """Whether it keeps its bound."""
+        """Returns whether the figure is within its bound."""
         return self.at_most is None or self.figure <= self.at_most
 
 
 def spread(what: str, seconds: Sequence[float], *, at_most_ms: float | None = None) -> list[Found]:
-    """The median and the 99th percentile of some times, in milliseconds, with one bound."""
+    """Returns the median and the 99th percentile of times, in milliseconds, with one bound."""
     in_order = sorted(seconds)
     return [
         Found(
@@ -40,13 +40,13 @@ def spread(what: str, seconds: Sequence[float], *, at_most_ms: float | None = No
 
 
 def tell(title: str, found: Sequence[Found], path: Path, **more: object) -> int:
-    """Prints the table and writes the file; 1 where a bound isn't kept, else 0.
+    """Prints the table and writes the file; returns 1 if a bound is exceeded, otherwise 0.
 
     Args:
-        title: stands over the table.
+        title: the heading of the table.
         found: the figures, in order.
         path: the JSON file.
-        more: what else goes into it.
+        more: further content of the file.
     """
     table = Table("what", "figure", "unit", "at most", "", title=title, title_justify="left")
     for one in found:

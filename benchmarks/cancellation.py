@@ -1,9 +1,9 @@
-"""How long a cancelled show takes to be refunded: ``python -m benchmarks.cancellation``.
+"""The time to refund a cancelled show: ``python -m benchmarks.cancellation``.
 
 Starts an embedded PostgreSQL with the settings of production (fsync on) in a temporary folder,
-sells every seat of one show, each to a buyer of its own, and cancels the show: the call itself,
-then the refunds as one process's upkeep makes them. The audit has to find nothing. Prints a line
-and writes a JSON file. Exits 1 where it takes longer than it may.
+sells every seat of one show, each to another buyer, and cancels the show: the call itself, then the
+refunds as one process's upkeep makes them. The audit has to find nothing. Prints a line and writes
+a JSON file. Exits 1 if it takes longer than its limit.
 """
 
 import argparse
@@ -33,20 +33,20 @@ RESULTS = Path("benchmarks/results/cancellation.json")
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What it took."""
+    """The measured times."""
 
     seats: int
     cancel_ms: float
-    """The call, after which nothing of the show is sold."""
+    """The call, after which no seat of the show is sold."""
     refunds_seconds: float
     steps: int
     longest_step_ms: float
-    """So long, at most, somebody may wait for a wallet that is just refunded."""
+    """The upper bound of the wait for a wallet that is being refunded."""
     machine: dict[str, object]
 
 
 async def sell(services: Services, seats: int) -> UUID:
-    """Sells a show to the last seat; which show it is."""
+    """Sells every seat of a show; returns the show."""
     hall = await put_on_sale(services, shows=1, seats=seats)
     show = hall.shows[0]
     places = await let_in(services, hall, seats)
@@ -63,7 +63,7 @@ async def sell(services: Services, seats: int) -> UUID:
 
 
 async def measure(server: EmbeddedServer, seats: int) -> Found:
-    """Sells, cancels, refunds; everything is audited in the end."""
+    """Sells, cancels and refunds, then audits everything."""
     await migrate(server.owner_url, app_role=APP)
     async with open_services(Settings(database_url=server.app_url)) as services:
         show_id = await sell(services, seats)
@@ -78,7 +78,7 @@ async def measure(server: EmbeddedServer, seats: int) -> Found:
             steps.append(time.perf_counter())
         done = await services.cancellations.progress(show_id)
         if (done.state, done.amount_refunded) != ("cancelled", seats * PRICE):
-            raise RuntimeError(f"not everybody was refunded: {done}")
+            raise RuntimeError(f"not every buyer was refunded: {done}")
     broken = [one for one in await audit.run(server.app_url) if one.violations]
     if broken:
         raise RuntimeError(f"the audit found {broken}")

@@ -1,8 +1,8 @@
-"""What credentials cost: ``python -m benchmarks.credentials``.
+"""The cost of credentials: ``python -m benchmarks.credentials``.
 
 Starts an embedded PostgreSQL in a temporary folder with a hundred thousand user keys, of which a
-thousand are revoked, and measures in one process, without HTTP: the look for revocations and for
-signing keys that each process takes again and again, ID tokens, sessions, and proof of work.
+thousand are revoked, and measures in one process, without HTTP: the periodic reads of revocations
+and of signing keys, ID tokens, sessions, and proof of work.
 """
 
 import argparse
@@ -47,7 +47,7 @@ FROM new
 
 
 async def measure(services: Services, issuer: Issuer, calls: int) -> list[Figure]:
-    """Each figure, one call at a time."""
+    """Returns each figure, measured one call at a time."""
     sign_in, challenges = services.sign_in, services.challenges
     if sign_in is None or challenges is None:
         raise RuntimeError("the settings name no issuer and no challenge")
@@ -75,7 +75,7 @@ async def measure(services: Services, issuer: Issuer, calls: int) -> list[Figure
 
 
 def _opening(services: Services) -> Callable[[int], Awaitable[object]]:
-    """Each for another user, who has none yet."""
+    """Opens sessions, each for another user without one."""
     return lambda _: services.users.open_session(uuid4(), secrets.token_bytes(32), 604_800)
 
 

@@ -1,4 +1,4 @@
-"""A crowd before one concert, made through the database functions in large batches."""
+"""A crowd in one concert, created through the database functions in large batches."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ class Hall(NamedTuple):
 
 
 async def put_on_sale(services: Services, *, shows: int, seats: int) -> Hall:
-    """A concert with so many shows of so many seats, whose line lets everybody in."""
+    """Puts a concert on sale with ``shows`` shows of equal size and an open line."""
     first = datetime.now(UTC) + timedelta(days=30)
     return await open_hall(
         services,
@@ -42,7 +42,7 @@ async def put_on_sale(services: Services, *, shows: int, seats: int) -> Hall:
 
 
 async def open_hall(services: Services, shows: list[NewShow]) -> Hall:
-    """A concert with these shows, whose line lets everybody in."""
+    """Puts a concert with these shows and an open line on sale."""
     room = RoomSettings(policy=OpenPolicy(), session_seconds=86_400, claim_seconds=3_600)
     new = NewConcert(title="Benchmark", hold_seconds=3_600, shows=shows)
     made, _ = await services.concerts.create(new, room, None)
@@ -55,7 +55,7 @@ async def open_hall(services: Services, shows: list[NewShow]) -> Hall:
 
 
 async def queue_up(services: Services, hall: Hall, people: int) -> list[PlaceRef]:
-    """So many new users with a waiting place each."""
+    """Creates ``people`` new users with a waiting place each."""
     places: list[PlaceRef] = []
     while len(places) < people:
         count = min(BATCH, people - len(places))
@@ -72,7 +72,7 @@ async def queue_up(services: Services, hall: Hall, people: int) -> list[PlaceRef
 
 
 async def let_in(services: Services, hall: Hall, people: int) -> list[PlaceRef]:
-    """So many new users, called, in their sessions, each with the money for one seat."""
+    """Creates admitted users in their sessions, each with the money for one seat."""
     places = await queue_up(services, hall, people)
     if not isinstance(hall.line.policy, OpenPolicy):
         raise TypeError

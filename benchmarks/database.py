@@ -1,9 +1,9 @@
-"""What the database calls give by themselves, without HTTP: ``python -m benchmarks.database``.
+"""The throughput of the database calls, without HTTP: ``python -m benchmarks.database``.
 
 Starts an embedded PostgreSQL with the settings of production (fsync on) in a temporary folder and
 measures holds and payments with group commit against one transaction per request, joins up to a
 million places, twenty thousand requests for fifty seats, and the poll of a waiting token. Prints a
-table and writes a JSON file. Exits 1 where a floor is missed (not with ``--quick``).
+table and writes a JSON file. Exits 1 if a floor is missed (not with ``--quick``).
 """
 
 import argparse
@@ -43,16 +43,16 @@ HOLD_FLOOR = 15.0
 PAY_FLOOR = 8.0
 POLL_FLOOR = 1.2
 JOIN_FLOOR = 0.8
-"""The slowest hundred thousand joins, to the median of them."""
+"""The slowest hundred thousand joins, relative to their median."""
 
 POOL = 16
-"""Connections where each request is a transaction of its own."""
+"""Connections for the requests that each have a transaction of their own."""
 
 _holding = load("frontrow.reservations")
 
 
 class Size(NamedTuple):
-    """How much is done."""
+    """The number of calls of a run."""
 
     callers: Sequence[int]
     rounds: int
@@ -68,7 +68,7 @@ QUICK = Size((256,), 1, 2_000, 500, 20_000, 2_000, 5_000)
 
 
 class Want(NamedTuple):
-    """A user and the seat that is theirs to take."""
+    """A user and the seat that is free for this user."""
 
     place: PlaceRef
     show: Show
@@ -76,7 +76,7 @@ class Want(NamedTuple):
 
 
 async def holds_and_payments(services: Services, pool: asyncpg.Pool, size: Size) -> list[Figure]:
-    """Holds and payments of distinct seats, grouped and one by one; the median round of each."""
+    """Holds and pays distinct seats, grouped and one by one; returns the median round of each."""
     figures = []
     for callers in size.callers:
         rounds = [await _one_round(services, pool, size, callers) for _ in range(size.rounds)]
@@ -94,7 +94,7 @@ async def holds_and_payments(services: Services, pool: asyncpg.Pool, size: Size)
 async def _one_round(
     services: Services, pool: asyncpg.Pool, size: Size, callers: int
 ) -> list[Figure]:
-    """Half of the one-by-one calls come before the grouped ones, half after, for fairness."""
+    """Half of the one-by-one calls run before the grouped ones, half after, to be fair."""
     seats = 500
     people = size.grouped + size.single
     hall = await put_on_sale(services, shows=-(-people // seats), seats=seats)
@@ -127,7 +127,7 @@ async def _one_round(
 
 
 async def _hold_alone(pool: asyncpg.Pool, want: Want) -> UUID:
-    """The same database function with one item."""
+    """Calls the same database function with one item."""
     reservation_id = uuid4()
     (row,) = await _holding.hold(
         pool,
@@ -148,7 +148,7 @@ async def _hold_alone(pool: asyncpg.Pool, want: Want) -> UUID:
 
 
 async def _pay_alone(pool: asyncpg.Pool, place: PlaceRef, reservation_id: UUID) -> None:
-    """The same database function with one item."""
+    """Calls the same database function with one item."""
     item = PayItem(
         place.room_id, place.number, place.place_id, place.user_id, place.concert_id, uuid4(),
         reservation_id, PRICE,
@@ -164,7 +164,7 @@ def _expect(outcome: str, wanted: str) -> None:
 
 
 async def rush(services: Services, size: Size) -> Figure:
-    """Everybody wants one of fifty seats at once."""
+    """All callers ask for one of fifty seats concurrently."""
     hall = await put_on_sale(services, shows=1, seats=50)
     places = await let_in(services, hall, size.rush)
     winners = 0
@@ -185,7 +185,7 @@ async def rush(services: Services, size: Size) -> Figure:
 
 
 async def joins(services: Services, hall: Hall, size: Size) -> list[int]:
-    """Joins a second, ten chunks, in batches as the lane makes them; from an empty table on."""
+    """Returns joins per second in ten chunks, in batches as of the lane, from an empty table."""
     chunk = size.joins // 10
     batch = services.settings.batch_items
     rates = []
@@ -211,18 +211,18 @@ async def joins_with_tokens(services: Services, size: Size) -> Figure:
 
 
 class Poll(msgspec.Struct, frozen=True):
-    """What the poll of a waiting token and the refresh of the snapshot cost a process."""
+    """The cost for a process of polling a waiting token and of refreshing the snapshot."""
 
     waiting: int
     left: int
     poll_cpu_us: float
     refresh_cpu_ms: float
     first_refresh_cpu_ms: float
-    """The first snapshot of a process: all who left come at once."""
+    """The first snapshot of a process reads all places that have left."""
 
 
 async def poll(services: Services, places: Sequence[PlaceRef], size: Size, *, left: int) -> Poll:
-    """CPU of this process for a poll of a waiting token; the median of nine."""
+    """Returns the CPU of this process for a poll of a waiting token; the median of nine."""
     snapshot = services.rooms.snapshot
     await snapshot.refresh()
     sample = random.choices(places, k=size.polls)  # noqa: S311 - any of them
@@ -253,7 +253,7 @@ async def _cpu_seconds(work: Callable[[], Awaitable[None]], times: int) -> float
 
 
 async def line_length(services: Services, size: Size) -> tuple[list[int], list[Poll]]:
-    """Joins up to a full line, and what following it costs beside a short one."""
+    """Joins up to a full line; measures the cost of following it, compared with a short one."""
     hall = await put_on_sale(services, shows=1, seats=50)
     rates = await joins(services, hall, size)
     short = await put_on_sale(services, shows=1, seats=50)
@@ -280,10 +280,10 @@ async def line_length(services: Services, size: Size) -> tuple[list[int], list[P
 
 
 async def measure(server: EmbeddedServer, size: Size) -> dict[str, Any]:
-    """All figures, by name."""
+    """Returns all figures, by name."""
     await migrate(server.owner_url, app_role=APP)
     owner = await asyncpg.connect(server.owner_url)
-    # Nobody ever looks at how the table grows: the worst case for a plan.
+    # The table is never analysed while it grows: the worst case for a plan.
     await owner.execute("ALTER TABLE place SET (autovacuum_enabled = off)")
     settings = Settings(database_url=server.app_url)
     async with open_services(settings) as services:
@@ -299,7 +299,7 @@ async def measure(server: EmbeddedServer, size: Size) -> dict[str, Any]:
 
 
 def missed(found: dict[str, Any]) -> list[str]:
-    """Which floors of the project these figures don't reach."""
+    """Returns the floors of the project that these figures miss."""
     wrong = []
     for figure in found["figures"]:
         floor = HOLD_FLOOR if figure.what.startswith("hold") else PAY_FLOOR
@@ -314,7 +314,7 @@ def missed(found: dict[str, Any]) -> list[str]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """The figures for people."""
+    """Returns the figures as a table."""
     lines = [
         f"{'':42}{'callers':>8}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>8}{'×':>7}"
     ]
@@ -336,7 +336,7 @@ def table(found: dict[str, Any]) -> str:
 def main() -> int:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.database", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a small run, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="a small run, to check that it works")
     parser.add_argument(
         "--path", type=Path, default=Path("benchmarks/results/database.json"), help="the JSON file"
     )

@@ -1,6 +1,6 @@
-"""The yardstick: a typed handler that takes JSON and gives JSON back, and does nothing else.
+"""The baseline: a typed handler that decodes JSON and encodes JSON, and does nothing else.
 
-Same framework, server and settings as Frontrow. ``?size=`` says how long the answer is to be.
+Same framework, server and settings as Frontrow. ``?size=`` sets the length of the answer.
 """
 
 import msgspec
@@ -16,7 +16,7 @@ json_settings.use(  # type: ignore[no-untyped-call]
 
 
 class Message(msgspec.Struct):
-    """What goes in and out."""
+    """The body of request and response."""
 
     text: str
 
@@ -26,11 +26,11 @@ app = Application()
 
 @app.router.post("/empty")
 async def empty(message: FromJSON[dict[str, str]], size: FromQuery[int]) -> Message:
-    """Takes JSON, gives JSON."""
+    """Decodes JSON, returns JSON."""
     return Message("x" * size.value)
 
 
 @app.router.get("/empty")
 async def empty_get(size: FromQuery[int]) -> Message:
-    """Gives JSON."""
+    """Returns JSON."""
     return Message("x" * size.value)

@@ -1,4 +1,4 @@
-"""What is said of a simulated sale: waiting, load, and three measures of fairness. Pure."""
+"""Measures of a simulated sale: waiting, load, and three measures of fairness. Pure."""
 
 import math
 from bisect import bisect_right, insort
@@ -13,17 +13,17 @@ LATE_MS = 500
 
 
 class Measures(msgspec.Struct, frozen=True):
-    """A sale in numbers. Shares are from 0 to 1."""
+    """The figures of a sale. Shares are from 0 to 1."""
 
     wait_p50_s: float
-    """From the opening, or from joining if that was later, until called; of those who got seats."""
+    """From the opening, or the later join, to the admission; of those who got seats."""
     wait_p90_s: float
     wait_p99_s: float
     held_p50_s: float
-    """The same until they held their seats: with the slowness of the server in it."""
+    """The same until they held their seats: including the slowness of the server."""
     held_p90_s: float
     in_vain: float
-    """The share of those called who came, and got no seat."""
+    """The share of the admitted who claimed, and got no seat."""
     peak_in: float
     mean_in: float
     answer_p95_ms: float
@@ -31,16 +31,16 @@ class Measures(msgspec.Struct, frozen=True):
     slow: float
     """The share of the calls that took longer than a second."""
     late_s: float
-    """For how long 5 of 100 answers took longer than half a second."""
+    """The time during which 5 of 100 answers took longer than half a second."""
     sold_out_s: float | None
     """None: never."""
     sold: float
     """The share of the seats that were sold in the end."""
     empty: float
-    """The share of the slots that people who never come take, or that are free below the cap while
-    somebody waits."""
+    """The share of the slots of people who never claim, or that are free below the cap while
+    others wait."""
     called_tau: float
-    """The share of the pairs of people who were called in another order than they joined."""
+    """The share of the pairs of people who were admitted in another order than they joined."""
     held_tau: float
     """The same of those who got seats, by the moment they held them."""
     scripts: float
@@ -50,7 +50,7 @@ class Measures(msgspec.Struct, frozen=True):
 
 
 def measure(outcome: Outcome) -> Measures:
-    """What came of a sale."""
+    """Returns the measures of a sale."""
     waits, holds = waited(outcome, outcome.called), waited(outcome, outcome.held)
     active = [second.active for second in outcome.seconds]
     calls = [(second.calls, second.answer_ms) for second in outcome.seconds if second.calls]
@@ -83,19 +83,19 @@ def measure(outcome: Outcome) -> Measures:
 
 
 def waited(outcome: Outcome, until: dict[int, float]) -> list[float]:
-    """How long those who bought had waited until then, in seconds, ascending."""
+    """Returns the waiting times of buyers until then, in seconds, ascending."""
     return sorted(
         until[number] - max(0.0, outcome.people[number].joined) for number in outcome.bought
     )
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that ``share`` of them don't exceed."""
+    """Returns the smallest value that a ``share`` of the values does not exceed."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def answer_quantile(calls: Sequence[tuple[float, float]], share: float) -> float:
-    """Of a mixture of exponential times, given as (weight, mean)."""
+    """Returns a quantile of a mixture of exponential times, given as (weight, mean)."""
     low, high = 0.0, max(mean for _, mean in calls) * P95_OF_MEAN * 2
     for _ in range(50):
         middle = (low + high) / 2
@@ -105,7 +105,7 @@ def answer_quantile(calls: Sequence[tuple[float, float]], share: float) -> float
 
 
 def slower(calls: Sequence[tuple[float, float]], ms: float) -> float:
-    """The share of such times that are longer."""
+    """Returns the share of such times that are longer."""
     longer = sum(weight * math.exp(-ms / mean) for weight, mean in calls)
     return longer / sum(weight for weight, _ in calls)
 
@@ -127,7 +127,7 @@ def tau_distance(order: Sequence[int]) -> float:
 
 
 def success(outcome: Outcome) -> list[float]:
-    """The share of people who bought, for each hundredth of the line in order of joining."""
+    """Returns the share of buyers in each hundredth of the line, in order of joining."""
     real = [number for number, person in enumerate(outcome.people) if not person.script]
     shares = []
     for group in range(GROUPS):
@@ -137,7 +137,7 @@ def success(outcome: Outcome) -> list[float]:
 
 
 def gini(values: Sequence[float]) -> float:
-    """0 where all have the same, towards 1 where one has everything."""
+    """Returns the Gini coefficient: 0 if all values are equal, towards 1 if one has everything."""
     ordered, total = sorted(values), sum(values)
     if total == 0:
         return 0.0

@@ -1,12 +1,12 @@
-"""How good the forecasts of a wait are: ``python -m benchmarks.forecast [--live]``.
+"""The accuracy of the forecasts of a wait: ``python -m benchmarks.forecast [--live]``.
 
-Sales are simulated second by second for each policy and several kinds of people, with no-shows and
-people who give up. Everything but the people is the program's own: the pace comes from the database
-functions that observe a line (on an embedded PostgreSQL, no table is touched), the forecasts from
-``waiting_room/forecast.py``. Forecasts of two random places are made each second; the share of the
-real waits below p50 and p90 is printed. Exits 1 where 85 to 95 of 100 aren't below p90 over all of
-them. With ``--live`` one sale is run through the services and their upkeep, in a quicker time, and
-what the statistics say of it is printed.
+Sales are simulated second by second for each policy and several kinds of users, with no-shows and
+users who give up. Everything but the users is the program's own: the pace comes from the database
+functions that observe a line (on an embedded PostgreSQL, without tables), the forecasts from
+``waiting_room/forecast.py``. Forecasts of two random places are recorded each second; the share of
+the real waits below p50 and p90 is printed. Exits 1 unless 85 to 95 of 100 are below p90 over all
+of them. With ``--live`` one sale runs through the services and their upkeep, in faster time, and
+its statistics are printed.
 """
 
 import argparse
@@ -58,13 +58,13 @@ NO_SHOWS = 0.15
 PEOPLE = 2_000
 PICKS = 2
 TICKS = 10
-"""Looks of the admission a second."""
+"""Runs of the admission a second."""
 SALES = 4
 """Simulated for each scenario."""
 
 
 class Crowd(NamedTuple):
-    """People: how long they stay, and when they give up waiting (seconds)."""
+    """Users: how long they stay, and when they give up waiting (seconds)."""
 
     stays: Draw
     gives_up: Draw
@@ -77,12 +77,12 @@ class Scenario(NamedTuple):
     policy: Policy
     crowd: Crowd
     at_opening: float = 0.7
-    """The share of the people who are there at opening; the others come within half an hour."""
+    """The share of the users who are there at opening; the others join within half an hour."""
     people: int = PEOPLE
 
 
 class Judged(NamedTuple):
-    """A forecast and what came of it."""
+    """A forecast and the real wait."""
 
     p50: int
     p90: int
@@ -90,22 +90,22 @@ class Judged(NamedTuple):
 
 
 def exponential(mean: float) -> Draw:
-    """Memoryless."""
+    """Returns a memoryless distribution."""
     return lambda chance: chance.expovariate(1 / mean)
 
 
 def lognormal(median: float, sigma: float) -> Draw:
-    """Most are near the median, some take very long."""
+    """Returns a distribution with most values near the median, and some very long."""
     return lambda chance: median * chance.lognormvariate(0, sigma)
 
 
 def two_kinds(chance: Chance) -> float:
-    """Six of ten know what they want, the others look at everything."""
+    """Returns a mixture: six of ten know what they want, the others read everything."""
     return chance.uniform(15, 45) if chance.random() < 0.6 else chance.uniform(250, 550)
 
 
 def never(chance: Chance) -> float:
-    """Nobody gives up."""
+    """No user gives up."""
     return float("inf")
 
 
@@ -150,9 +150,11 @@ SCENARIOS = (
 
 
 class Cap:
-    """The cap of an adaptive policy over time: a step up each two seconds, a third off above a load
-    that the server bears, which changes.
-    """  # noqa: D205 - one sentence
+    """The cap of an adaptive policy over time.
+
+    A step up every two seconds; a third less above the load that the server can bear, which
+    changes.
+    """
 
     def __init__(self, policy: Policy, chance: Chance) -> None:
         self._policy = policy
@@ -162,7 +164,7 @@ class Cap:
             self.now = policy.min_active
 
     def step(self, second: int) -> None:
-        """What a second brings."""
+        """Applies one second."""
         if isinstance(self._policy, AdaptivePolicy) and self.now is not None and second % 2 == 0:
             least, most = self._policy.min_active, self._policy.max_active
             borne = self._chance.gauss(0.85, 0.04) * most
@@ -194,14 +196,14 @@ class Line:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Returns the number of waiting users."""
         return self.issued - self.serving - (len(self.left) - self.passed)
 
     def _at(self, time: float, event: str, position: int) -> None:
         heapq.heappush(self._events, (time, next(self._order), event, position))
 
     def run_through(self, second: int) -> None:
-        """Everything that happens until then; admission looks whenever something has, and often."""
+        """Processes all events until then; admission runs after each event, and often."""
         for tick in range(TICKS):
             self._run_until(second - 1 + (tick + 1) / TICKS)
 
@@ -245,7 +247,7 @@ class Line:
         return at < len(self.left) and self.left[at] == position
 
     async def look(self, second: int) -> None:
-        """What the database's function makes of the line now."""
+        """Returns the observation of the line by the database's function."""
         seen = (
             datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second),
             self.called, self.active, self.waiting, len(self.left), self.cap.now,
@@ -268,7 +270,7 @@ class Line:
             )
 
     def told(self) -> tuple[int, int, int] | None:
-        """The forecast of somebody who waits: position, p50, p90."""
+        """Returns the forecast for a waiting user: position, p50, p90."""
         if self.pace is None:
             raise RuntimeError
         position = self.chance.randint(self.serving + 1, self.issued)
@@ -283,7 +285,7 @@ class Line:
 async def simulate(
     scenario: Scenario, seed: int, connection: asyncpg.Connection
 ) -> tuple[list[Judged], int]:
-    """One sale. Gives the forecasts that could be judged, and how often the pace became worse."""
+    """Simulates a sale. Returns the forecasts with their real waits, and the slower paces."""
     line = Line(scenario, seed, connection)
     made: list[tuple[int, int, int, int]] = []
     for second in count():
@@ -302,12 +304,12 @@ async def simulate(
 
 
 def below(judged: Sequence[Judged], at: Callable[[Judged], int]) -> float:
-    """The share of the waits that a forecast wasn't too short for."""
+    """Returns the share of the waits that were not longer than forecast."""
     return sum(one.waited <= at(one) for one in judged) / len(judged)
 
 
 def row(name: str, judged: Sequence[Judged], worse: float | str = "") -> str:
-    """One line of the table."""
+    """Returns one line of the table."""
     error = statistics.median(abs(one.waited - one.p50) for one in judged)
     wait = statistics.median(one.waited for one in judged)
     return (
@@ -317,7 +319,7 @@ def row(name: str, judged: Sequence[Judged], worse: float | str = "") -> str:
 
 
 async def simulations(server: EmbeddedServer) -> float:
-    """Prints the table. Gives the share below p90 over all, each scenario weighing the same."""
+    """Prints the table. Returns the share below p90, with equal weight for each scenario."""
     connection = await asyncpg.connect(server.owner_url)
     print(f"{'':44}{'judged':>8}{'≤ p50':>8}{'≤ p90':>8}{'wait s':>9}{'error':>8}{'worse':>7}")
     everything: list[Judged] = []
@@ -346,7 +348,7 @@ class Live(NamedTuple):
 
 
 async def live(server: EmbeddedServer, sale: Live) -> None:
-    """A real sale: who is called stays for a while and goes, until the line is empty."""
+    """Runs a real sale: admitted users stay for a while and leave, until the line is empty."""
     async with open_services(Settings(database_url=server.app_url)) as services:
         hall = await put_on_sale(services, shows=1, seats=50)
         await services.rooms.configure(
@@ -386,7 +388,7 @@ async def _attend(services: Services, concert_id: Any, sale: Live) -> None:  # n
 
 
 async def measure(server: EmbeddedServer, *, is_live: bool) -> int:
-    """Prints what was asked for; the exit code."""
+    """Prints the requested figures; returns the exit code."""
     await migrate(server.owner_url, app_role=APP)
     if is_live:
         await live(server, Live())

@@ -1,7 +1,7 @@
-"""A house full of people: what the benchmarks need in the database, put there with SQL.
+"""Concerts, users and tickets for the benchmarks, inserted with SQL.
 
 Each fills one concert of its own. Tokens are signed with the installation's key, so that the server
-takes them for its own.
+accepts them.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _SEATS_A_SHOW = 100_000
 
 
 class House(msgspec.Struct, frozen=True):
-    """One concert and the people in front of it."""
+    """One concert and the people in its line."""
 
     concert_id: UUID
     room_id: int
@@ -43,7 +43,7 @@ async def fill(
     seats: int = _SEATS_A_SHOW,
     balance: int = 0,
 ) -> House:
-    """A concert with ``people`` in its line, all waiting or all admitted."""
+    """Creates a concert with ``people`` in its line, all waiting or all admitted."""
     signer = await load_signer(pool, remembered_tokens=1)
     concert, _ = await Concerts(pool, currency="KRW").create(
         NewConcert(
@@ -102,7 +102,7 @@ async def fill(
 
 
 async def add_users(pool: asyncpg.Pool, people: int) -> list[str]:
-    """Guest accounts; gives their keys."""
+    """Creates guest accounts; returns their keys."""
     keys = ["frk_" + secrets.token_urlsafe(32) for _ in range(people)]
     await pool.execute(
         """
@@ -118,7 +118,7 @@ async def add_users(pool: asyncpg.Pool, people: int) -> list[str]:
 
 
 async def give_tickets(pool: asyncpg.Pool, house: House, tickets: int) -> list[str]:
-    """Sells seats 1..``tickets`` of the first show, all to one person; gives the tickets' codes."""
+    """Sells seats 1..``tickets`` of the first show to one user; returns the tickets' codes."""
     show_id, payment_id = house.shows[0].show_id, uuid4()
     ticket_ids = [uuid4() for _ in range(tickets)]
     await pool.execute(
@@ -134,7 +134,7 @@ async def give_tickets(pool: asyncpg.Pool, house: House, tickets: int) -> list[s
 
 
 async def hold_one_each(pool: asyncpg.Pool, house: House) -> list[UUID]:
-    """Gives the i-th person a hold of seat i of the first show; gives the reservations."""
+    """Gives the i-th user a hold of seat i of the first show; returns the reservations."""
     reservations = [uuid4() for _ in house.places]
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(

@@ -1,7 +1,8 @@
 """HTTP on loopback: ``frontrow serve`` with its embedded database, one worker, 256 connections.
 
-``python -m benchmarks.http`` writes a table and ``benchmarks/results/http.json``. Each call is set
-against an empty typed handler in the same run: same framework and server, same headers and sizes.
+``python -m benchmarks.http`` writes a table and ``benchmarks/results/http.json``. Each call is
+compared with an empty typed handler in the same run: same framework and server, same headers and
+sizes.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from frontrow.db.server import running_urls
 RESULTS = Path(__file__).with_name("results") / "http.json"
 API = "/api/v1"
 OPERATOR_KEY = "benchmark-operator-key"
-# The least share of the empty handler's throughput that a call has to reach.
+# The minimum share of the empty handler's throughput that a call has to reach.
 FLOORS = {
     "status poll, token seen before": 0.75,
     "seats of a date": 0.60,
@@ -48,7 +49,7 @@ FLOORS = {
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """One call beside the empty handler."""
+    """The figures of one call and of the empty handler."""
 
     call: str
     result: Result
@@ -58,21 +59,21 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """The requests of one call, and how long its answer is."""
+    """The requests of one call, and the size of its answer."""
 
     call: str
     requests: list[Request]
     answer_bytes: int
     refused: bool = False
     seen: bool = False
-    """The server has met each token before, as is usual in the middle of a buyer's path."""
+    """The server has verified each token before, as is usual in the middle of a buyer's path."""
     once: bool = False
-    """Each request can be sent once only: the run ends before they are used up."""
+    """Each request can be sent only once: the run ends before they are used up."""
 
 
 @contextmanager
 def serving(data_dir: Path, port: int) -> Iterator[int]:
-    """A Frontrow server; gives the id of the process that answers."""
+    """Yields a Frontrow server: the id of the process that answers."""
     command = [
         str(Path(sys.executable).with_name("frontrow")), "serve", "--workers", "1",
         "--data-dir", str(data_dir), "--port", str(port),
@@ -88,7 +89,7 @@ def serving(data_dir: Path, port: int) -> Iterator[int]:
 
 @contextmanager
 def empty_handler(port: int) -> Iterator[int]:
-    """The yardstick, served the same way."""
+    """The baseline, served the same way."""
     command = [
         sys.executable, "-m", "uvicorn", "benchmarks.empty:app", "--loop", "uvloop", "--http",
         "httptools", "--no-access-log", "--no-server-header", "--log-level", "warning",
@@ -144,7 +145,7 @@ def measure(scenario: Scenario, *, ports: tuple[int, int], pids: tuple[int, int]
 
 
 def _wait_for_rest(pid: int) -> None:
-    """What is left of filling the house (checkpoints, vacuum) must not be measured."""
+    """Waits for the remaining work of filling the house (checkpoints, vacuum)."""
     os.sync()
     time.sleep(2)
 
@@ -152,13 +153,15 @@ def _wait_for_rest(pid: int) -> None:
 def arenas(
     pool: asyncpg.Pool, people: int, port: int
 ) -> list[Callable[[], Coroutine[Any, Any, Scenario]]]:
-    """Makers of the scenarios with 50,000 seats, some of them held."""
+    """Returns makers of the scenarios with 50,000 seats, some of them held."""
 
     async def arena(name: str, *, knows: bool) -> Scenario:
         full = await house.fill(pool, people, admitted=True, seats=50_000)
         await house.hold_one_each(pool, full)
         path = f"{API}/concerts/{full.concert_id}/dates/{full.shows[0].date}/seats?form=compact"
-        tag, size = await asyncio.to_thread(_look, f"http://127.0.0.1:{port}{path}", full.tokens[0])
+        tag, size = await asyncio.to_thread(
+            _tag_and_size, f"http://127.0.0.1:{port}{path}", full.tokens[0]
+        )
         header = f"If-None-Match: {tag}\r\n" if knows else "Accept-Encoding: gzip\r\n"
         requests = [Request("GET", path, token, headers=header) for token in full.tokens]
         return Scenario(name, requests, 0 if knows else size, seen=True)
@@ -173,7 +176,7 @@ def arenas(
 
 
 def holds(pool: asyncpg.Pool, people: int) -> list[Callable[[], Coroutine[Any, Any, Scenario]]]:
-    """Makers of the scenarios that hold a seat each: a named one, and the best."""
+    """Returns makers of the scenarios that hold a seat each: a named one, and the best."""
 
     async def hold() -> Scenario:
         full = await house.fill(pool, people, admitted=True, shows=2)
@@ -205,7 +208,7 @@ def holds(pool: asyncpg.Pool, people: int) -> list[Callable[[], Coroutine[Any, A
 async def scenarios(
     pool: asyncpg.Pool, scale: float, port: int
 ) -> list[Callable[[], Coroutine[Any, Any, Scenario]]]:
-    """Makers of the scenarios, in the order in which they run; each fills its own house."""
+    """Returns makers of the scenarios, in running order; each fills its own house."""
 
     def n(count: int) -> int:
         return max(1000, int(count * scale))
@@ -283,7 +286,9 @@ def main() -> None:
     """Measures everything and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each run")
-    parser.add_argument("--scale", type=float, default=1.0, help="how full the houses are")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="the number of users in the houses"
+    )
     parser.add_argument(
         "--only",
         default="",
@@ -321,7 +326,7 @@ async def _measure_all(options: argparse.Namespace) -> list[Measured]:
                 scenario = await make()
                 await pool.execute("CHECKPOINT")
                 if scenario.seen:
-                    _make_seen(scenario, ports[0], server)
+                    _warm_up(scenario, ports[0], server)
                 measured.append(
                     measure(scenario, ports=ports, pids=(server, empty), seconds=options.seconds)
                 )
@@ -329,8 +334,8 @@ async def _measure_all(options: argparse.Namespace) -> list[Measured]:
     return measured
 
 
-def _look(url: str, token: str) -> tuple[str, int]:
-    """The entity tag of an answer, and its length as it comes in gzip."""
+def _tag_and_size(url: str, token: str) -> tuple[str, int]:
+    """Returns the entity tag of an answer, and its length as received in gzip."""
     question = Question(  # noqa: S310 - loopback
         url, headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip"}
     )
@@ -338,8 +343,8 @@ def _look(url: str, token: str) -> tuple[str, int]:
         return answer.headers["ETag"], len(answer.read())
 
 
-def _make_seen(scenario: Scenario, port: int, pid: int) -> None:
-    """Polls once with every token, as a user has long done before holding or paying."""
+def _warm_up(scenario: Scenario, port: int, pid: int) -> None:
+    """Polls once with every token, as users have done before holding or paying."""
     tokens = list(dict.fromkeys(request.token for request in scenario.requests))
     polls = [Request("GET", f"{API}/queue/tokens/me", token) for token in tokens]
     run(polls, port=port, server_pids=[pid], seconds=max(3.0, len(polls) / 5_000))
@@ -347,13 +352,13 @@ def _make_seen(scenario: Scenario, port: int, pid: int) -> None:
 
 @contextmanager
 def traversable(folder: Path) -> Iterator[Path]:
-    """As root the database runs under another account, which has to get at its folder."""
+    """Makes a folder accessible: as root the database runs under another account."""
     folder.chmod(0o711)
     yield folder / "data"
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Returns a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

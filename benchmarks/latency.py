@@ -1,12 +1,12 @@
-"""How soon a user is answered: ``python -m benchmarks.latency``.
+"""The latency of calls: ``python -m benchmarks.latency``.
 
 ``frontrow serve`` with its embedded database and one worker. 32 clients, each on one connection
-that it keeps: each takes a user, joins and follows the place a few times. They send their next
-request as soon as the last one is answered, which is all that the server can bear; and once more,
-with a pause of 10 ms between. This process is all the clients, on one loop over epoll.
+that it keeps: each takes a user, joins and polls the place a few times. They send their next
+request as soon as the last one is answered, which is the maximum load; and once more, with a pause
+of 10 ms between. This process is all the clients, on one loop over epoll.
 
-The order in which requests were sent and answered is held against the numbers that were given: who
-asked after another was answered has the greater one.
+The order in which requests were sent and answered is compared with the issued numbers: a join that
+was sent after the answer to another one has the greater number.
 """
 
 import argparse
@@ -47,7 +47,7 @@ _TOKEN = re.compile(rb'"token":"([^"]+)"')
 
 
 class Join(NamedTuple):
-    """A join, by the monotonic clock, and the number that came of it."""
+    """A join, by the monotonic clock, and its number."""
 
     sent: float
     answered: float
@@ -55,7 +55,7 @@ class Join(NamedTuple):
 
 
 class Client:
-    """One client: joins with a key, follows, takes the next key."""
+    """One client: joins with a key, polls, takes the next key."""
 
     def __init__(self, port: int, keys: Iterator[str], body: bytes, told: "Told") -> None:
         self.connection = socket.create_connection(("127.0.0.1", port))
@@ -69,7 +69,7 @@ class Client:
         self._answer = b""
 
     def ask(self) -> bool:
-        """Sends what comes next; False when there are no more users."""
+        """Sends the next request; returns False when there are no more users."""
         if self._polls_left:
             request = Request("GET", f"{API}/queue/tokens/me", self._token)
         else:
@@ -83,7 +83,7 @@ class Client:
         return True
 
     def take(self) -> bool:
-        """Takes what has come; whether that is the whole answer."""
+        """Reads what has arrived; returns whether that is the whole answer."""
         self._answer += self.connection.recv(65_536)
         now = time.perf_counter()
         head, _, content = self._answer.partition(b"\r\n\r\n")
@@ -106,7 +106,7 @@ class Client:
 
 
 class Told:
-    """What all clients saw."""
+    """The results of all clients."""
 
     def __init__(self) -> None:
         self.joins: list[Join] = []
@@ -114,7 +114,7 @@ class Told:
 
 
 def run(port: int, keys: Sequence[str], concert_id: str, pause_seconds: float = 0) -> Told:
-    """All clients, until every user has joined and followed; each rests before it asks again."""
+    """Runs all clients until every user has joined and polled, with a pause before each request."""
     told, waiting = Told(), iter(keys)
     body = b'{"concert_id":"%b"}' % concert_id.encode()
     poll, clients = select.epoll(), {}
@@ -123,7 +123,7 @@ def run(port: int, keys: Sequence[str], concert_id: str, pause_seconds: float = 
         clients[client.connection.fileno()] = client
         poll.register(client.connection, select.EPOLLIN)
     begun = time.perf_counter()
-    # Who rests, the first to go on in front; at the start they come one after the other.
+    # Pausing clients, the first to continue in front; at the start one after the other.
     resting = deque(
         (begun + pause_seconds * at / CLIENTS, client) for at, client in enumerate(clients.values())
     )
@@ -148,7 +148,7 @@ def run(port: int, keys: Sequence[str], concert_id: str, pause_seconds: float = 
 
 
 def inversions(joins: Sequence[Join]) -> int:
-    """How many joins got a smaller number than one that was answered before they were sent."""
+    """Returns the joins with a smaller number than one answered before they were sent."""
     answered = sorted(joins, key=lambda join: join.answered)
     found = at = highest = 0
     for join in sorted(joins, key=lambda join: join.sent):
@@ -160,7 +160,7 @@ def inversions(joins: Sequence[Join]) -> int:
 
 
 async def prepare(data_dir: Path, users: int) -> tuple[list[str], str]:
-    """Users' keys, and a concert whose line nobody leaves."""
+    """Creates users' keys, and a concert whose line stays full."""
     urls = running_urls(data_dir)
     if urls is None:
         raise RuntimeError("the embedded database doesn't run")
@@ -170,7 +170,7 @@ async def prepare(data_dir: Path, users: int) -> tuple[list[str], str]:
 
 
 def measure(data_dir: Path, users: int) -> list[Found]:
-    """Runs a server and everything against it."""
+    """Runs a server and all clients."""
     port = free_port()
     with serving(data_dir, port) as pid:
         keys, concert_id = asyncio.run(prepare(data_dir, WARM_UP + 2 * users))

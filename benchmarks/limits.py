@@ -1,8 +1,8 @@
-"""What the rate limits cost a poll: the application with and without them, in one process, in turn.
+"""The cost of the rate limits for a poll: the application with and without them, in turn.
 
 ``python -m benchmarks.limits`` prints the CPU of a poll from the bytes of the request to those of
-the answer, uvicorn and the framework included, the sockets not, and writes
-``benchmarks/results/limits.json``. Exits 1 where the limits cost more than a tenth.
+the answer, with uvicorn and the framework but without the sockets, and writes
+``benchmarks/results/limits.json``. Exits 1 if the limits cost more than a tenth.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from frontrow.web.app import create_app
 
 RESULTS = Path(__file__).with_name("results") / "limits.json"
 MOST = 1.10
-"""What a poll may cost with limits, of what it costs without."""
+"""The allowed cost of a poll with limits, relative to one without."""
 PEOPLE = 10_000
 ON: dict[str, Any] = {"trusted_proxies": "127.0.0.1"}
 OFF: dict[str, Any] = {"address_requests_per_second": 0, "user_requests_per_second": 0}
@@ -55,28 +55,28 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Wire(asyncio.Transport):
-    """A connection that keeps what was last written to it."""
+    """A connection that keeps the last written bytes."""
 
     def __init__(self) -> None:
         super().__init__({"sockname": ("127.0.0.1", 8000), "peername": ("127.0.0.1", 40000)})
         self.written: list[bytes] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Keeps it."""
+        """Keeps the bytes."""
         self.written.append(bytes(data))
 
     def is_closing(self) -> bool:
-        """Never."""
+        """Returns False."""
         return False
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing."""
 
     def pause_reading(self) -> None:
-        """Nothing is read."""
+        """Does nothing."""
 
     def resume_reading(self) -> None:
-        """Nothing is read."""
+        """Does nothing."""
 
 
 class Served:
@@ -88,7 +88,7 @@ class Served:
         self._protocol.connection_made(self._wire)
 
     async def ask_all(self, requests: Sequence[bytes]) -> float:
-        """One request after the other. The CPU of each, in µs."""
+        """Makes one request after the other. Returns the CPU of each, in µs."""
         wire, protocol = self._wire, self._protocol
         begun = time.process_time()
         for request in requests:
@@ -103,7 +103,7 @@ class Served:
 
 @asynccontextmanager
 async def served(url: str, **settings: Any) -> AsyncIterator[Served]:  # noqa: ANN401 - as they are
-    """The application on a database, started and stopped."""
+    """Yields the application on a database, started and stopped."""
     chosen = Settings(database_url=SecretStr(url), operator_key=SecretStr(OPERATOR_KEY), **settings)
     config = uvicorn.Config(create_app(chosen), http="httptools", lifespan="on", log_config=None)
     config.load()
@@ -122,7 +122,7 @@ async def measure(
     size = len(requests) // 10
     parts = [requests[at : at + size] for at in range(0, len(requests), size)]
     for one in with_and_without:
-        await one.ask_all(requests)  # the tokens have been seen before
+        await one.ask_all(requests)  # the tokens have been verified before
     found = []
     for turn in range(rounds):
         costs = [0.0, 0.0]
@@ -138,7 +138,7 @@ async def measure(
 
 
 async def measure_all(url: str, owner_url: str, rounds: int) -> list[Cost]:
-    """Fills one line and polls it, straight and as through a proxy."""
+    """Fills one line and polls it, directly and as through a proxy."""
     await migrate(owner_url, app_role=APP)
     async with asyncpg.create_pool(owner_url, min_size=1, max_size=2) as pool:
         tokens = (await house.fill(pool, PEOPLE, admitted=False)).tokens

@@ -1,12 +1,12 @@
 """A line of a million, in the database and in a process: ``python -m benchmarks.line``.
 
 Starts an embedded PostgreSQL with the settings of production (fsync on) in a temporary folder. One
-person of a hundred is in; a tenth of the line then leaves, and another tenth is served. Served here
-is called, come and gone again: a payment writes the same to the place. ``--quick`` puts the line
-there with SQL instead of joining, ``--places`` makes it shorter.
+user of a hundred is admitted; a tenth of the line then leaves, and another tenth is served:
+admitted, claimed and left, which writes the same to the place as a payment. ``--quick`` inserts the
+line with SQL instead of joining, ``--places`` makes it shorter.
 
-Memory is what a fresh process's resident set grows by when it first reads the lines. That is the
-worst case: all who left come at once.
+Memory is the growth of a fresh process's resident set when it first reads the lines. That is the
+worst case: it reads all places that have left.
 """
 
 import argparse
@@ -59,23 +59,23 @@ _leave = load("frontrow.reservations").leave
 
 
 class Scale(NamedTuple):
-    """How many people there are."""
+    """The number of users."""
 
     places: int
 
     @property
     def admitted(self) -> int:
-        """How many are in at once."""
+        """Returns the number of admitted users."""
         return self.places // 100
 
     @property
     def tenth(self) -> int:
-        """How many leave, and how many are served."""
+        """Returns how many leave, and how many are served."""
         return self.places // 10
 
 
 async def open_line(services: Services, *, cap: int, opens_in: timedelta | None = None) -> Hall:
-    """A concert whose line lets so many in at once; drawn when it opens, if that is to come."""
+    """Creates a concert whose line admits ``max_active``; drawn when it opens, if that is later."""
     now = datetime.now(UTC)
     room = RoomSettings(
         policy=MaxActivePolicy(max_active=cap),
@@ -93,7 +93,7 @@ async def open_line(services: Services, *, cap: int, opens_in: timedelta | None 
 
 
 async def put_in_line(owner: asyncpg.Connection, hall: Hall, people: int) -> None:
-    """So many waiting places, in one statement."""
+    """Inserts waiting places in one statement."""
     await owner.execute(
         "INSERT INTO place (place_id, user_id, joined_at, room_id, number) SELECT"
         " gen_random_uuid(), gen_random_uuid(), clock_timestamp(), $1, n"
@@ -106,7 +106,7 @@ async def put_in_line(owner: asyncpg.Connection, hall: Hall, people: int) -> Non
 
 
 async def places_of(services: Services, hall: Hall, numbers: Sequence[int]) -> list[PlaceRef]:
-    """Places by number."""
+    """Returns places by number."""
     rows = await services.pool.fetch(
         "SELECT place_id, user_id, number, joined_at FROM place"
         " WHERE room_id = $1 AND number = ANY ($2::int[])",
@@ -122,7 +122,7 @@ async def places_of(services: Services, hall: Hall, numbers: Sequence[int]) -> l
 
 
 async def people_in(services: Services, hall: Hall, count: int) -> list[PlaceRef]:
-    """Some of those who are in."""
+    """Returns some of the admitted places."""
     rows = await services.pool.fetch(
         "SELECT number FROM place WHERE room_id = $1 AND state = 'admitted'"
         " ORDER BY number LIMIT $2",
@@ -132,7 +132,7 @@ async def people_in(services: Services, hall: Hall, count: int) -> list[PlaceRef
 
 
 async def fill_up(services: Services, hall: Hall) -> int:
-    """Calls people until everybody is in who may be; how many were called."""
+    """Admits users until the cap is reached; returns how many."""
     called = 0
     while (done := await services.rooms.admit(hall.line)).admitted:
         called += done.admitted
@@ -140,7 +140,7 @@ async def fill_up(services: Services, hall: Hall) -> int:
 
 
 async def leave(services: Services, places: Iterable[PlaceRef]) -> None:
-    """All of them leave."""
+    """All of these places leave."""
     rest = iter(places)
     while some := list(islice(rest, BATCH)):
         rows = await _leave(services.pool, **place_arrays(some))
@@ -149,7 +149,7 @@ async def leave(services: Services, places: Iterable[PlaceRef]) -> None:
 
 
 async def ticks(services: Services, hall: Hall, *, slots: bool) -> list[float]:
-    """Seconds of each look at who may come in, with one slot to give each time, or with none."""
+    """Returns the seconds of each run of the admission, each with one free slot, or with none."""
     leaving = await people_in(services, hall, TICKS)
     took = []
     for place in leaving:
@@ -159,12 +159,12 @@ async def ticks(services: Services, hall: Hall, *, slots: bool) -> list[float]:
         done = await services.rooms.admit(hall.line)
         took.append(time.perf_counter() - started)
         if done.admitted != int(slots):
-            raise RuntimeError(f"{done.admitted} people were called")
+            raise RuntimeError(f"{done.admitted} users were admitted")
     return took
 
 
 async def timed(work: Callable[[], Awaitable[object]], times: int = 1) -> float:
-    """The median of some runs, in seconds."""
+    """Returns the median of some runs, in seconds."""
     took = []
     for _ in range(times):
         started = time.perf_counter()
@@ -174,20 +174,20 @@ async def timed(work: Callable[[], Awaitable[object]], times: int = 1) -> float:
 
 
 async def serve(services: Services, hall: Hall, people: int) -> None:
-    """So many come, go again and are replaced."""
+    """Admitted users claim, leave and are replaced."""
     while people > 0:
         some = await people_in(services, hall, min(people, 2_000))
         items = [EnterItem(place.room_id, place.number, place.place_id) for place in some]
         rows = await line_queries.enter(services.pool, items)
         if any(row.outcome != "admitted" for row in rows):
-            raise RuntimeError("a called person may not act")
+            raise RuntimeError("an admitted user may not act")
         await leave(services, some)
         await fill_up(services, hall)
         people -= len(some)
 
 
 async def bytes_a_place(owner: asyncpg.Connection) -> float:
-    """Of the table of places with its indexes."""
+    """Returns the size of the table of places with its indexes, per place."""
     size = await owner.fetchval(
         "SELECT pg_total_relation_size('place')::float8 / count(*) FROM place", timeout=600
     )
@@ -195,7 +195,7 @@ async def bytes_a_place(owner: asyncpg.Connection) -> float:
 
 
 async def bytes_of_served(owner: asyncpg.Connection) -> float:
-    """Of one served place: its row, and its share of the one index that it is still in."""
+    """Returns the size of a served place: its row, and its share of the one index it is in."""
     row = await owner.fetchrow(
         "SELECT avg(pg_column_size(p.*)) + 4 AS row,"
         " pg_relation_size('place_pkey')::float8 / (SELECT count(*) FROM place) AS key"
@@ -206,7 +206,7 @@ async def bytes_of_served(owner: asyncpg.Connection) -> float:
 
 
 async def until_vacuumed(owner: asyncpg.Connection) -> float:
-    """Waits until autovacuum has come to an end; how many dead rows it left, to all."""
+    """Waits until autovacuum has finished; returns the remaining share of dead rows."""
     deadline = time.monotonic() + VACUUM_SECONDS
     while True:
         await owner.execute("SELECT pg_stat_clear_snapshot()")
@@ -214,14 +214,14 @@ async def until_vacuumed(owner: asyncpg.Connection) -> float:
             "SELECT n_dead_tup::float8 / greatest(n_live_tup, 1) FROM pg_stat_user_tables"
             " WHERE relname = 'place'"
         )
-        # What may stay by its settings: a share of the table and a few.
+        # The rows that may stay by its settings: a share of the table and a constant.
         if dead <= 0.021 or time.monotonic() > deadline:
             return round(float(dead) * 100, 1)
         await asyncio.sleep(0.5)
 
 
 async def arrival(server: EmbeddedServer, scale: Scale, *, quick: bool) -> list[Found]:
-    """A line served in order of arrival."""
+    """Measures a line served in order of arrival."""
     found = []
     owner = await asyncpg.connect(server.owner_url)
     async with open_services(Settings(database_url=server.app_url)) as services:
@@ -293,7 +293,7 @@ async def _polls(url: str, services: Services, hall: Hall, scale: Scale) -> list
 
 
 async def drawn(server: EmbeddedServer, scale: Scale) -> list[Found]:
-    """A line served in the order of a draw, in a database of its own."""
+    """Measures a line served in the order of a draw, in a database of its own."""
     admin = await asyncpg.connect(server.url(OWNER, "postgres"))
     await admin.execute("CREATE DATABASE drawn")
     await admin.close()
@@ -325,7 +325,7 @@ async def drawn(server: EmbeddedServer, scale: Scale) -> list[Found]:
 
 
 async def measure(server: EmbeddedServer, scale: Scale, *, quick: bool) -> list[Found]:
-    """All figures."""
+    """Returns all figures."""
     await migrate(server.owner_url, app_role=APP)
     return [*await arrival(server, scale, quick=quick), *await drawn(server, scale)]
 
@@ -333,12 +333,12 @@ async def measure(server: EmbeddedServer, scale: Scale, *, quick: bool) -> list[
 def main() -> int:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.line", description=__doc__)
-    parser.add_argument("--places", type=int, default=1_000_000, help="how many wait")
-    parser.add_argument("--quick", action="store_true", help="put the line there with SQL")
+    parser.add_argument("--places", type=int, default=1_000_000, help="the number of waiting users")
+    parser.add_argument("--quick", action="store_true", help="insert the line with SQL")
     parser.add_argument("--output", type=Path, default=RESULTS)
     asked = parser.parse_args()
     if asked.places < FEW:
-        parser.error(f"at least {FEW:,}: so many of them poll")
+        parser.error(f"at least {FEW:,}: as many of them poll")
     folder = Path(tempfile.mkdtemp(prefix="frontrow-benchmark-"))
     try:
         with EmbeddedServer(folder) as server:

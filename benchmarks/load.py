@@ -1,4 +1,4 @@
-"""Runs wrk against a server on loopback and reads what it did to the server's CPU."""
+"""Runs wrk against a server on loopback and measures the server's CPU."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request, as wrk is to send it."""
+    """One request for wrk."""
 
     method: str
     path: str
@@ -25,7 +25,7 @@ class Request(msgspec.Struct, frozen=True):
     """Further lines of the head, each with its end."""
 
     def raw(self, host: str) -> bytes:
-        """Its bytes."""
+        """Returns its bytes."""
         head = (
             f"{self.method} {self.path} HTTP/1.1\r\nHost: {host}\r\n"
             f"Authorization: Bearer {self.token}\r\n{self.headers}"
@@ -36,20 +36,20 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a run of wrk measured."""
+    """The figures of a run of wrk."""
 
     requests_per_second: float
     p50_ms: float
     p99_ms: float
     cpu_us: float
-    """CPU of the server's own processes, in µs per request; the database's isn't in it."""
+    """CPU of the server's own processes, in µs per request, without the database's."""
     requests: int
     refused: int
     """Answers that were neither 2xx nor 3xx."""
 
 
 def available() -> bool:
-    """Whether wrk is installed."""
+    """Returns whether wrk is installed."""
     return shutil.which("wrk") is not None
 
 
@@ -61,7 +61,7 @@ def run(
     seconds: float,
     connections: int = 256,
 ) -> Result:
-    """Sends the requests in turn over and over for ``seconds``, or as often as they last."""
+    """Sends the requests repeatedly for ``seconds``, or each once until they are used up."""
     processes = [psutil.Process(pid) for pid in server_pids]
     with tempfile.NamedTemporaryFile(suffix=".requests") as file:
         for request in requests:
@@ -92,12 +92,12 @@ def run(
 def _find(pattern: str, output: str) -> str:
     found = re.search(pattern, output)
     if found is None:
-        raise RuntimeError(f"wrk said nothing like {pattern}:\n{output}")
+        raise RuntimeError(f"the output of wrk has nothing like {pattern}:\n{output}")
     return found[1]
 
 
 def _milliseconds(value: str) -> float:
     found = re.fullmatch(r"([\d.]+)([a-z]+)", value)
     if found is None:
-        raise RuntimeError(f"wrk gave a time that can't be read: {value}")
+        raise RuntimeError(f"invalid time in the output of wrk: {value}")
     return float(found[1]) * _UNITS[found[2]]

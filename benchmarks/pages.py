@@ -1,8 +1,8 @@
 """The pages in a real browser: ``python -m benchmarks.pages [--loads 15]``.
 
 Starts ``frontrow serve`` with one worker and Debian's Chromium without a window, on loopback. Each
-load is a browser without anything kept. Prints a table and writes a JSON file. Exits 1 where a goal
-is missed.
+load has a browser with an empty cache. Prints a table and writes a JSON file. Exits 1 if a goal is
+missed.
 """
 
 import argparse
@@ -36,12 +36,12 @@ MOST_MAP_MS = 500
 MOST_REQUESTS_PER_SECOND = 0.5
 WATCHED_SECONDS = 20
 FAR = 400
-"""People ahead, for a tab that waits far back."""
+"""Users ahead, for a tab that waits far back."""
 SECTIONS, ROWS, SEATS_A_ROW = 50, 20, 50
 FRAMES = 120
 _STEP_PX = 60
 
-# Before anything of the page: when what is looked for has been drawn, so many frames later.
+# Runs before any script of the page: records when an element has been drawn, some frames later.
 _NOTE_WHEN = """
 (() => {
     const [selector, frames] = %s;
@@ -71,7 +71,7 @@ _SCROLL = """
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """Something measured, and its goal if there is one."""
+    """A measured figure, with its goal if there is one."""
 
     what: str
     median: float
@@ -81,12 +81,12 @@ class Figure(msgspec.Struct, frozen=True):
 
     @property
     def is_met(self) -> bool:
-        """Whether the median is within the goal."""
+        """Returns whether the median is within the goal."""
         return self.goal is None or self.median <= self.goal
 
 
 class Opened(NamedTuple):
-    """A page, and what has to be there before it can be used."""
+    """A page, and the element that must exist before it can be used."""
 
     what: str
     url: str
@@ -95,14 +95,14 @@ class Opened(NamedTuple):
 
 
 class House:
-    """Concerts on sale, made over the API."""
+    """Concerts on sale, created over the API."""
 
     def __init__(self, port: int) -> None:
         self.address = f"http://127.0.0.1:{port}"
         self._http = httpx2.Client(base_url=self.address + API, timeout=60)
 
     def concert(self, policy: dict[str, Any], show: dict[str, Any]) -> str:
-        """Puts a concert with one show on sale; its id."""
+        """Puts a concert with one show on sale; returns its id."""
         starts_at = (datetime.now(UTC) + timedelta(days=30)).isoformat()
         answer = self._http.post(
             "/admin/concerts",
@@ -118,7 +118,7 @@ class House:
         return concert_id
 
     def queue(self, concert_id: str, people: int) -> None:
-        """Lets so many join."""
+        """Adds waiting users."""
         for _ in range(people):
             key = self._http.post("/users", json={}).json()["user_key"]
             joined = self._http.post(
@@ -130,7 +130,7 @@ class House:
 
 
 async def tab(context: BrowserContext, *, slowdown: float = 1) -> Page:
-    """A tab whose CPU is so many times slower."""
+    """Opens a tab with a slowed-down CPU."""
     page = await context.new_page()
     session = await context.new_cdp_session(page)
     await session.send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
@@ -138,27 +138,27 @@ async def tab(context: BrowserContext, *, slowdown: float = 1) -> Page:
 
 
 async def drawn_at(page: Page, url: str) -> float:
-    """Opens a page; when it was drawn, in ms from the start of its navigation."""
+    """Opens a page; returns when it was drawn, in ms from the start of its navigation."""
     await page.goto(url)
     return await until_known(page, "window.drawnAt")
 
 
 async def until_known(page: Page, expression: str) -> float:
-    """What an expression is, once it is something."""
+    """Returns the value of an expression, once it has one."""
     milliseconds: float | None = None
-    while milliseconds is None:  # the pages' policy lets no function wait for it inside
+    while milliseconds is None:  # the pages' policy forbids waiting for a function inside
         await asyncio.sleep(0.05)
         milliseconds = await page.evaluate(expression)
     return milliseconds
 
 
 def watch(selector: str, frames: int) -> str:
-    """The script that notes when something has been drawn."""
+    """Returns the script that records when an element has been drawn."""
     return _NOTE_WHEN % json.dumps([selector, frames])
 
 
 async def first_loads(browser: Browser, page: Opened, loads: int) -> Figure:
-    """Until a page can be used, with nothing kept from before.
+    """Measures the time until a page can be used, with an empty cache.
 
     What is rendered by the server can be used when it is first painted: links and forms.
     """
@@ -174,7 +174,7 @@ async def first_loads(browser: Browser, page: Opened, loads: int) -> Figure:
 
 
 async def maps(browser: Browser, url: str, loads: int) -> list[Figure]:
-    """The seats of an arena: until they are drawn, and how evenly they scroll."""
+    """Measures the seats of an arena: until they are drawn, and the smoothness of scrolling."""
     found = []
     for slowdown in (1, SLOWDOWN):
         drawn, frames = [], []
@@ -197,7 +197,7 @@ async def maps(browser: Browser, url: str, loads: int) -> list[Figure]:
 
 
 async def waiting(browser: Browser, url: str, what: str) -> Figure:
-    """What a waiting tab asks for."""
+    """Measures the requests of a waiting tab."""
     context = await browser.new_context(viewport=PHONE)
     page = await tab(context)
     await page.goto(url)
@@ -213,12 +213,12 @@ async def waiting(browser: Browser, url: str, what: str) -> Figure:
 
 
 def figure(what: str, values: list[float], unit: str, goal: float | None) -> Figure:
-    """The median of some values, and the worst."""
+    """Returns the median and the worst of some values."""
     return Figure(what, statistics.median(values), max(values), unit, goal)
 
 
 async def measure(house: House, loads: int) -> list[Figure]:
-    """All figures."""
+    """Returns all figures."""
     open_room = {"kind": "open"}
     one_by_one = {"kind": "max_active", "max_active": 1}
     small = house.concert(open_room, {"price": 50_000})
@@ -244,7 +244,7 @@ async def measure(house: House, loads: int) -> list[Figure]:
             Opened("first load of a concert", line + small, "form button", goal),
         )
         figures = [
-            # Once more in front: a browser's first page of all is no first load.
+            # An extra load in front: a browser's very first page takes longer.
             *[await first_loads(browser, page, loads) for page in (pages[0], *pages)][1:],
             *await maps(browser, line + arena, loads),
             await waiting(browser, line + near, "a tab near the front, beside its stream"),
@@ -255,7 +255,7 @@ async def measure(house: House, loads: int) -> list[Figure]:
 
 
 def show(figures: list[Figure]) -> None:
-    """A table."""
+    """Prints a table."""
     table = Table("", "median", "worst", "goal")
     for each in figures:
         goal = "" if each.goal is None else f"≤ {each.goal:g} {each.unit}"

@@ -1,7 +1,7 @@
-"""What following a line takes of a process: CPU for a poll, memory for the snapshot.
+"""The cost of following a line in a process: CPU for a poll, memory for the snapshot.
 
-``benchmarks.line`` runs this; by itself, ``python -m benchmarks.process URL`` is the fresh process
-that reads the lines of a database and says what that took.
+``benchmarks.line`` runs this; alone, ``python -m benchmarks.process URL`` is the fresh process that
+reads the lines of a database and prints the cost.
 """
 
 import gc
@@ -30,20 +30,20 @@ from frontrow.web.app import FrontrowApplication, create_app
 MEMORY_MB = 8.0
 POLLS = 5_000
 ROUNDS = 9
-STILL = 3_600.0  # between two rounds of a job that is not to run meanwhile
+STILL = 3_600.0  # between two runs of a job that should not run meanwhile
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """What reading the lines for the first time took of a process, in MB (1,000,000 bytes)."""
+    """The memory for the first read of the lines, in MB (1,000,000 bytes)."""
 
     added: float
     peak: float
     held: float
-    """The arrays themselves."""
+    """The arrays alone."""
 
 
 async def polls(url: str, services: Services, *lines: Sequence[PlaceRef]) -> list[float]:
-    """CPU of a poll, in µs, through the whole application but for the HTTP server; each line's."""
+    """Returns the CPU of a poll in µs, through the application without HTTP; per line."""
     slow = ("admission_tick", "snapshot", "stock", "expiry_tick", "adaptive_step")
     settings: dict[str, Any] = {f"{job}_seconds": STILL for job in slow}
     app = create_app(Settings(database_url=url, operator_key=OPERATOR_KEY, **settings))
@@ -56,7 +56,7 @@ async def polls(url: str, services: Services, *lines: Sequence[PlaceRef]) -> lis
                 used = time.process_time()
                 for at in range(POLLS):
                     await _poll(app, line[at % len(line)])
-                if turn:  # the first one also checks the signatures
+                if turn:  # the first one also verifies the signatures
                     spent.append((time.process_time() - used) / POLLS * 1e6)
         return [statistics.median(spent) for spent in took]
     finally:
@@ -87,17 +87,17 @@ async def _poll(app: FrontrowApplication, token: str) -> None:
 
 
 def memory_of_a_process(url: str) -> Memory:
-    """What the lines of a database take of a process that has just started."""
+    """Returns the memory for the lines of a database in a process that has just started."""
     command = [sys.executable, "-m", "benchmarks.process", url]
     said = subprocess.run(command, capture_output=True, check=True, timeout=300).stdout
     return msgspec.json.decode(said, type=Memory)
 
 
 async def read_the_lines(url: str) -> Memory:
-    """In the fresh process: its resident set before and after."""
+    """Measures in the fresh process: its resident set before and after."""
     pool = await open_pool(url, connections=1, connect_timeout_seconds=10)
     async with pool:
-        # The connection and its codecs are no part of the line.
+        # The connection and its codecs don't belong to the line.
         await pool.fetch("SELECT room_id, concert_id, policy::text FROM waiting_room")
         gc.collect()
         process, before = psutil.Process(), psutil.Process().memory_info().rss
@@ -113,14 +113,14 @@ async def read_the_lines(url: str) -> Memory:
 
 
 def _highest() -> int:
-    """The highest resident set of this very program; what getrusage says may be its parent's."""
+    """Returns the peak resident set of this program; getrusage may return its parent's."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
     return int(kilobytes) * 1024
 
 
 def told(what: str, memory: Memory) -> list[Found]:
-    """A process's memory, as figures."""
+    """Returns a process's memory as figures."""
     return [
         Found(f"memory of a process, {what}", memory.added, "MB", MEMORY_MB),
         Found("  the arrays alone", memory.held, "MB"),

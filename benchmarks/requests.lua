@@ -1,4 +1,4 @@
--- Sends requests that were prepared in a file (length, newline, bytes; again and again), in turn.
+-- Sends the requests of a file in turn (length, newline, bytes; repeated).
 local requests = {}
 local at = 0
 

@@ -1,10 +1,10 @@
 """Pruning and erasing in a line of a million: ``python -m benchmarks.retention``.
 
 Starts an embedded PostgreSQL with the settings of production (fsync on) in a temporary folder and
-fills one line with SQL: of ten places one paid, two held and let it end, two looked and left, and
-five still waited when the line closed; all of it a hundred days ago. Then one user of a hundred
-thousand places is erased, and everything is pruned while others join another line. ``--places``
-makes the line shorter.
+fills one line with SQL: of ten places one paid, two held until the hold expired, two claimed and
+left, and five still waited when the line closed; all of it a hundred days ago. Then one user of a
+hundred thousand places is erased, and everything is pruned while others join another line.
+``--places`` makes the line shorter.
 """
 
 import argparse
@@ -31,7 +31,8 @@ from frontrow.settings import Settings
 RESULTS = Path(__file__).with_name("results") / "retention.json"
 PLACES = 1_000_000
 
-# $1: the room, $2: its concert, $3: a show of that, $4: how many places. Half of them were called.
+# $1: the room, $2: its concert, $3: a show of that, $4: the number of places. Half of them were
+# admitted.
 _FILL = """
 INSERT INTO app_user SELECT md5('u' || n)::uuid, now() - interval '101 days'
 FROM generate_series(1, $4) AS n;
@@ -110,7 +111,7 @@ async def _measure(services: Services, url: str, places: int) -> list[Found]:
 
 
 async def _join(services: Services, made: house.House) -> list[float]:
-    """Joins one after the other until it is cancelled; how long each took."""
+    """Joins one after the other until it is cancelled; returns the duration of each join."""
     took: list[float] = []
     try:
         while True:
@@ -122,7 +123,7 @@ async def _join(services: Services, made: house.House) -> list[float]:
 
 
 async def main(places: int) -> int:
-    """Measures, audits, tells."""
+    """Measures, audits and reports."""
     folder = Path(tempfile.mkdtemp(prefix="frontrow-retention-"))
     try:
         with EmbeddedServer(folder) as server:
@@ -133,11 +134,11 @@ async def main(places: int) -> int:
             await _check(server.app_url)
     finally:
         shutil.rmtree(folder)
-    return tell(f"A line of {places:,} that is over", found, RESULTS, places=places)
+    return tell(f"A line of {places:,} that has ended", found, RESULTS, places=places)
 
 
 async def _check(url: str) -> None:
-    """Of the line, the audit finds nothing wrong; the sales were put there without their books."""
+    """Audits the line; the sales, inserted without their transfers, are left out."""
     lines = ("numbers_are_gapless", "admission_is_logged_once", "leavers_are_counted",
              "admission_follows_order", "session_times_agree")  # fmt: skip
     broken = {found.invariant: found.examples for found in await run(url) if found.violations}

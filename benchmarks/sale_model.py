@@ -1,16 +1,16 @@
-"""A sale, simulated in steps of a tenth of a second: the people, the server, and who is called.
+"""A simulated sale in steps of a tenth of a second: the users, the server, and the admissions.
 
 Pure and seeded. The bounds of a policy, the buckets that an adaptive policy measures by and the
 rule of the draw are the program's own (``waiting_room``). The two rules that live in the database,
-``waiting_room_adapted_cap`` and the pace of a rate, are stated here once more; a test holds the
-first against the database.
+``waiting_room_adapted_cap`` and the pace of a rate, are implemented here again; a test compares the
+first with the database.
 
-The server has one queue and answers ``calls_per_second`` (C). Who is in thinks for
-``THINK_SECONDS`` (Z) between two calls, so an answer takes the longer the more are in: mean value
-analysis of a closed network (Reiser and Lavenberg, 1980), with the answer
+The server has one queue and answers ``calls_per_second`` (C). An admitted user thinks for
+``THINK_SECONDS`` (Z) between two calls, so that an answer takes longer with more admitted users:
+mean value analysis of a closed network (Reiser and Lavenberg, 1980), with the answer
 ``R(n) = (1 + Q(n-1)) / C`` and the queue ``Q(n) = n R(n) / (Z + R(n))``. A session is work that
-goes on at the rate ``Z / (Z + R)``. Who finds no seat left goes; whose session, or hold, ends
-before the payment is out, and the seats are free again.
+proceeds at the rate ``Z / (Z + R)``. A user who finds no seat leaves; a user whose session, or
+hold, ends before the payment is finished, and the seats are free again.
 """
 
 import heapq
@@ -26,7 +26,7 @@ from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
 
 TICKS = 10
-"""Looks of the admission a second."""
+"""Runs of the admission a second."""
 THINK_SECONDS = 4.0
 HOLD_AT = 0.4
 """The part of a session after which the seats are held; the rest is the payment."""
@@ -37,14 +37,14 @@ ADAPT_SECONDS = 2
 
 
 class Sale(NamedTuple):
-    """What is on sale, who comes, and what happens to the server. Times are from the opening."""
+    """The seats on sale, the users, and the faults of the server. Times are from the opening."""
 
     people: int = 20_000
     seats: int = 5_000
     scripts: int = 400
-    """As many of the people: they join first, are quick, always come and take four seats."""
+    """As many of the users: they join first, are quick, always claim and take four seats."""
     line_from: float = -600
-    """From then on the line takes people in."""
+    """From then on the line admits users."""
     no_shows: float = 0.12
     work_seconds: float = 90
     """Median of a session on a server that answers at once; lognormal."""
@@ -55,12 +55,12 @@ class Sale(NamedTuple):
     hold_seconds: float = 300
     calls_per_second: float = 200
     trouble: tuple[float, float] = (180, 480)
-    """Meanwhile the server answers a third as many."""
+    """Meanwhile the server answers a third as many calls."""
     longest_seconds: float = 7_200
 
 
 class Strategy(NamedTuple):
-    """A way to call people."""
+    """A policy and an order of admission."""
 
     name: str
     policy: Policy
@@ -68,7 +68,7 @@ class Strategy(NamedTuple):
 
 
 class Person(NamedTuple):
-    """Somebody in the line. The number is the place in order of joining, from 0."""
+    """A user in the line. The number is the place in order of joining, from 0."""
 
     joined: float
     wanted: int
@@ -78,27 +78,27 @@ class Person(NamedTuple):
 
 
 class Second(NamedTuple):
-    """How the sale stood at the end of a second."""
+    """The state of the sale at the end of a second."""
 
     active: int
     waiting: int
     answer_ms: float
-    """The mean answer."""
+    """The mean time of an answer."""
     calls: float
     """Answered in this second."""
     absent: int
-    """Slots of people who don't come, or that are free below the cap while somebody waits."""
+    """Slots of users who never claim, or that are free below the cap while others wait."""
     sold: int
     cap: int | None
 
 
 class Outcome(NamedTuple):
-    """A sale that is over. Times are from the opening; None: never."""
+    """A finished sale. Times are from the opening; None: never."""
 
     seats: int
     people: list[Person]
     called: dict[int, float]
-    """When, by number, in the order of the calls."""
+    """The time of admission, by number, in the order of the admissions."""
     held: dict[int, float]
     bought: dict[int, int]
     """Seats, by number."""
@@ -107,9 +107,11 @@ class Outcome(NamedTuple):
 
 
 def crowd(sale: Sale, seed: int) -> list[Person]:
-    """The people in order of joining: scripts in the first second, half of the others within the
-    next half minute, three of ten until the opening, the last fifth after it.
-    """  # noqa: D205 - one sentence
+    """Returns the users in order of joining.
+
+    Scripts in the first second, half of the others within the next half minute, three of ten until
+    the opening, the last fifth after it.
+    """
     chance = random.Random(seed)  # noqa: S311 - a simulation
     everybody = []
     for number in range(sale.people):
@@ -137,7 +139,7 @@ def crowd(sale: Sale, seed: int) -> list[Person]:
 
 
 def serving_order(people: list[Person], *, drawn: bool, seed: int) -> list[int]:
-    """The numbers in the order in which they are called; of a draw, by its rule."""
+    """Returns the numbers in serving order; of a draw, by its rule."""
     entrants = sum(person.joined < 0 for person in people) if drawn else 0
     secret = commitment_of(f"seed {seed}")
     digest = digest_of(entry_of_number(number) for number in range(entrants))
@@ -147,12 +149,12 @@ def serving_order(people: list[Person], *, drawn: bool, seed: int) -> list[int]:
 
 
 def entry_of_number(number: int) -> str:
-    """What a simulated place puts into the draw."""
+    """Returns the entry of a simulated place in the draw."""
     return commitment_of(str(number))
 
 
 def answer_seconds(people: int, calls_per_second: float) -> "array[float]":
-    """The mean answer with 0 to ``people`` in, in seconds; with nobody in, that of one alone."""
+    """Returns the mean answer in seconds, by admitted users from 0 to ``people``; 0 is as 1."""
     times, queue = array("d", [1 / calls_per_second]), 0.0
     for active in range(1, people + 1):
         time = (1 + queue) / calls_per_second
@@ -162,7 +164,7 @@ def answer_seconds(people: int, calls_per_second: float) -> "array[float]":
 
 
 def adapted_cap(cap: int, p95_ms: float | None, *, used_up: bool, policy: AdaptivePolicy) -> int:
-    """The cap after one step: ``waiting_room_adapted_cap``."""
+    """Returns the cap after one step: ``waiting_room_adapted_cap``."""
     if p95_ms is not None and p95_ms > policy.target_p95_ms:
         cap = cap * 67 // 100
     elif used_up:
@@ -171,13 +173,13 @@ def adapted_cap(cap: int, p95_ms: float | None, *, used_up: bool, policy: Adapti
 
 
 def bucketed(ms: float) -> float:
-    """A time as the statistics of a process tell it: the upper bound of its bucket."""
+    """Returns a time as the statistics of a process report it: the upper bound of its bucket."""
     at = bisect_left(BOUNDS_MS, ms)
     return BOUNDS_MS[at] if at < len(BOUNDS_MS) else math.inf
 
 
 class Gate:
-    """How many may be called now, under a policy."""
+    """The number of admissions that a policy allows now."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -187,12 +189,12 @@ class Gate:
         self._window: deque[float] = deque()
 
     def adapt(self, p95_ms: float | None, active: int) -> None:
-        """A step of an adaptive policy; nothing under another one."""
+        """Applies a step of an adaptive policy; does nothing under another one."""
         if isinstance(self.policy, AdaptivePolicy) and self.cap is not None:
             self.cap = adapted_cap(self.cap, p95_ms, used_up=active >= self.cap, policy=self.policy)
 
     def free(self, now: float, active: int, waiting: int) -> int:
-        """So many, and they are called."""
+        """Admits ``people`` users."""
         free = waiting if self.cap is None else min(waiting, max(0, self.cap - active))
         rate, seconds = self.bounds.rate, self.bounds.rate_seconds
         if rate is None or seconds is None or free == 0:
@@ -227,12 +229,12 @@ class Run:
         self._ends: list[tuple[float, int]] = []
 
     def answer(self, now: float) -> float:
-        """The mean answer, in seconds."""
+        """Returns the mean answer, in seconds."""
         begins, ends = self.sale.trouble
         return (self.badly if begins <= now < ends else self.well)[len(self.inside) - self.absent]
 
     def through(self) -> Outcome:
-        """Until everything is sold, or nobody is there any more."""
+        """Runs until everything is sold, or every user has left."""
         sold, second = 0, 0
         while second < self.sale.longest_seconds:
             self.calls = 0.0
@@ -305,7 +307,7 @@ class Run:
         self.inside.remove(number)
 
     def _end(self, number: int, now: float) -> None:
-        """A claim window, a session or a hold is over; a hold keeps a session to its own end."""
+        """Ends a claim window, a session or a hold; a hold extends a session to its own end."""
         if number not in self.inside:
             return
         held = self.outcome.held.get(number)
@@ -317,5 +319,5 @@ class Run:
 
 
 def simulate(sale: Sale, strategy: Strategy, seed: int) -> Outcome:
-    """One sale from its opening on."""
+    """Simulates one sale from its opening on."""
     return Run(sale, strategy, crowd(sale, seed), seed).through()

@@ -1,9 +1,9 @@
-"""A seat map of 50,000 seats beside the status poll: ``python -m benchmarks.seat_maps``.
+"""A seat map of 50,000 seats compared with the status poll: ``python -m benchmarks.seat_maps``.
 
 One worker, wrk with 256 connections on loopback. The calls take turns, several rounds of each, and
-the median counts: so that what the machine does meanwhile meets all of them. Prints a table and
-writes a JSON file. Exits 1 where an answer is longer than it may be, or an unchanged map dearer
-than a poll.
+the median counts, so that other load of the machine affects all of them. Prints a table and writes
+a JSON file. Exits 1 if an answer is longer than its limit, or an unchanged map costs more than a
+poll.
 """
 
 import argparse
@@ -32,13 +32,13 @@ SEATS = 50_000
 MOST_WHOLE_BYTES = 150_000
 MOST_CHANGE_BYTES = 1_000
 MOST_OF_A_POLL = 1.1
-"""CPU of the server for an unchanged map, to that of a poll."""
+"""CPU of the server for an unchanged map, relative to a poll."""
 POLL = "status poll"
 UNCHANGED = "unchanged (304)"
 
 
 class Turns(msgspec.Struct, frozen=True):
-    """What a call gave, the median of its turns."""
+    """The figures of a call, the median of its turns."""
 
     call: str
     answer_bytes: int
@@ -48,26 +48,26 @@ class Turns(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """All of it."""
+    """All figures."""
 
     calls: list[Turns]
     first_look_ms: float
-    """Of a process that doesn't know the show yet."""
+    """Of a process that hasn't read the show yet."""
     next_look_ms: float
     plain_bytes: int
     machine: dict[str, object]
 
 
 class Arena:
-    """A show of 50,000 seats and those who look at it."""
+    """A show of 50,000 seats and the users who read it."""
 
     def __init__(self, full: house.House, port: int) -> None:
         self.tokens = full.tokens
         self.path = f"{API}/concerts/{full.concert_id}/dates/{full.shows[0].date}/seats"
         self._base = f"http://127.0.0.1:{port}"
 
-    def look(self, query: str, coding: str = "gzip") -> tuple[bytes, str, float]:
-        """One answer as it comes, its tag, and the time that it took in ms."""
+    def fetch(self, query: str, coding: str = "gzip") -> tuple[bytes, str, float]:
+        """Returns an answer as received, its tag, and its time in ms."""
         head = {"Authorization": f"Bearer {self.tokens[0]}", "Accept-Encoding": coding}
         question = Question(f"{self._base}{self.path}?{query}", headers=head)  # noqa: S310 - loopback
         started = time.perf_counter()
@@ -76,13 +76,13 @@ class Arena:
             return body, answer.headers["ETag"], (time.perf_counter() - started) * 1e3
 
     def requests(self, query: str, header: str) -> list[Request]:
-        """Everybody asks for the same."""
+        """Returns the same request for every user."""
         path = f"{self.path}?{query}"
         return [Request("GET", path, token, headers=f"{header}\r\n") for token in self.tokens]
 
     def version(self) -> str:
-        """The present version."""
-        body, _, _ = self.look("form=compact", "identity")
+        """Returns the current version."""
+        body, _, _ = self.fetch("form=compact", "identity")
         return str(msgspec.json.decode(body)["version"])
 
 
@@ -101,16 +101,16 @@ async def measure(rounds: int, seconds: float, people: int) -> Found:
             waiting = await house.fill(pool, people, admitted=False)
             full = await house.fill(pool, people, admitted=True, seats=SEATS)
             await house.hold_one_each(pool, full)
-            # Half of what is left is sold, without any order: such a map compresses worst.
+            # Half of the remaining seats are sold in random order: such a map compresses worst.
             await pool.execute(
                 "UPDATE seat SET reservation_id = gen_random_uuid(), held_until = 'infinity'"
                 " WHERE show_id = $1 AND reservation_id IS NULL AND random() < 0.5",
                 full.shows[0].show_id,
             )
             arena = Arena(full, port)
-            _, _, first = await asyncio.to_thread(arena.look, "form=compact")
+            _, _, first = await asyncio.to_thread(arena.fetch, "form=compact")
             before = await asyncio.to_thread(arena.version)
-            # Ten seats are sold: with the row in the log that such a change has.
+            # Ten seats are sold, with the row in the log that such a change has.
             await pool.execute(
                 "WITH sold AS (UPDATE seat SET held_until = 'infinity' WHERE show_id = $1"
                 " AND number <= 10 RETURNING number) INSERT INTO seat_change"
@@ -118,9 +118,9 @@ async def measure(rounds: int, seconds: float, people: int) -> Found:
                 " FROM sold",
                 full.shows[0].show_id,
             )
-        whole, tag, following = await asyncio.to_thread(arena.look, "form=compact")
-        change, _, _ = await asyncio.to_thread(arena.look, f"form=compact&since={before}")
-        plain, _, _ = await asyncio.to_thread(arena.look, "form=plain")
+        whole, tag, following = await asyncio.to_thread(arena.fetch, "form=compact")
+        change, _, _ = await asyncio.to_thread(arena.fetch, f"form=compact&since={before}")
+        plain, _, _ = await asyncio.to_thread(arena.fetch, "form=plain")
         now = await asyncio.to_thread(arena.version)
         poll = [Request("GET", f"{API}/queue/tokens/me", token) for token in waiting.tokens]
         known = f"If-None-Match: {tag}"
@@ -143,7 +143,7 @@ async def measure(rounds: int, seconds: float, people: int) -> Found:
                 result = run(requests, port=port, server_pids=[server], seconds=seconds)
                 if result.refused:
                     raise RuntimeError(f"{call}: {result.refused} were refused")
-                if turn:  # the first one makes the tokens known
+                if turn:  # the first run lets the server verify the tokens
                     results[call].append(result)
     return Found(
         [
@@ -164,7 +164,7 @@ async def measure(rounds: int, seconds: float, people: int) -> Found:
 
 
 def missed(found: Found) -> list[str]:
-    """What is longer or dearer than it may be."""
+    """Returns the figures above their limits."""
     calls = {one.call: one for one in found.calls}
     wrong = []
     whole = max(calls["all, compact"].answer_bytes, found.plain_bytes)
@@ -183,7 +183,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.seat_maps", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each call")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a turn")
-    parser.add_argument("--people", type=int, default=10_000, help="who look, and who poll")
+    parser.add_argument(
+        "--people", type=int, default=10_000, help="users who read, and users who poll"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS)
     asked = parser.parse_args()
     if not available():
@@ -200,7 +202,7 @@ def main() -> int:
     console = Console(width=120)
     console.print(table)
     console.print(
-        f"first look {found.first_look_ms} ms, the next {found.next_look_ms} ms;"
+        f"first fetch {found.first_look_ms} ms, the next {found.next_look_ms} ms;"
         f" plain form in gzip {found.plain_bytes:,} bytes"
     )
     wrong = missed(found)

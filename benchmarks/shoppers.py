@@ -1,7 +1,7 @@
-"""Who shops in the soak, whatever happens to the servers; and what each of them was told.
+"""The shoppers of the soak, who continue through failures of the servers; and their answers.
 
-Each asks now one server, now another, asks again when an answer is lost, and remembers what it was
-told.
+Each asks one server or the other at random, repeats a request whose answer is lost, and records
+every answer.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from testkit.connection import Answer, Connection, Json, insist
 PATIENCE_SECONDS = 60
 POLL_SECONDS = 0.05
 KINDS = {"buyer": 50, "impatient": 15, "quitter": 10, "idler": 5, "hoarder": 10, "absent": 10}
-"""What people do, and how often: pay; leave the line; leave from within; come and do nothing; hold
-and do nothing; never come."""
+"""What users do, and how often: pay; leave the line; leave a session; claim and do nothing; hold
+and do nothing; never claim."""
 
 
 @dataclass
 class Room:
-    """A line, and the concert behind it."""
+    """A line, and its concert."""
 
     concert: Json
     settings: Json
@@ -30,13 +30,13 @@ class Room:
 
     @property
     def concert_id(self) -> str:
-        """Its concert."""
+        """Returns its concert."""
         return str(self.concert["concert_id"])
 
 
 @dataclass
 class Visit:
-    """What one user was told of one line."""
+    """The recorded answers of one user in one line."""
 
     user: Json
     room: Room
@@ -48,12 +48,12 @@ class Visit:
     released: set[str] = field(default_factory=set)
     payment: Json | None = None
     ended: str | None = None
-    """The reason that it was told."""
+    """The reason in the last answer."""
 
 
 @dataclass
 class Crowd:
-    """All shoppers together. ``broken``: what was untrue."""
+    """All shoppers together. ``broken``: the answers that became untrue."""
 
     ports: Sequence[int]
     rooms: list[Room]
@@ -64,7 +64,7 @@ class Crowd:
     going_home: bool = False
 
     async def come(self) -> None:
-        """Shops, one visit after the other, until all go home."""
+        """Shops, one visit after the other, until the crowd is sent home."""
         while not self.going_home:
             shopper = Shopper(self)
             try:
@@ -74,7 +74,7 @@ class Crowd:
 
 
 class Finished(Exception):
-    """The place is over: what was begun can't go on."""
+    """The place has ended: what was begun can't continue."""
 
 
 class Shopper:
@@ -88,12 +88,12 @@ class Shopper:
         self._keys = 0
 
     async def close(self) -> None:
-        """Hangs up."""
+        """Closes the connections."""
         for connection in self._connections:
             await connection.close()
 
     async def shop(self) -> None:
-        """Stands in a line, and does there what people do."""
+        """Joins a line, and acts by a random kind."""
         await self.join()
         (kind,) = self.random.choices(list(KINDS), list(KINDS.values()))
         if kind == "absent":
@@ -113,7 +113,7 @@ class Shopper:
             pass
 
     async def join(self) -> None:
-        """Becomes a user and stands in some line."""
+        """Creates a user who joins some line."""
         room = self.random.choice(self.crowd.rooms)
         user = (await self.ask("POST", "/users", body={}, expected=(201,))).json()
         highest = room.highest
@@ -123,21 +123,21 @@ class Shopper:
         )  # fmt: skip
         status = answer.json()
         self.visit = Visit(user, room, status["token"], status["number"], status["admitted_at"])
-        # Whoever was answered before this was sent is in front.
+        # Every join that was answered before this request has a smaller number.
         if status["number"] <= highest:
-            self.crowd.broken.append(f"number {status['number']} was given after {highest}")
+            self.crowd.broken.append(f"number {status['number']} was issued after {highest}")
         room.highest = max(room.highest, status["number"])
         self.crowd.visits.append(self.visit)
 
     async def poll(self) -> str:
-        """The state of the place."""
+        """Returns the state of the place."""
         status = (await self.by_token("GET", "/queue/tokens/me")).json()
         self.visit.admitted_at = self.visit.admitted_at or status["admitted_at"]
         self.visit.ended = status["reason"]
         return str(status["state"])
 
     async def called(self) -> bool:
-        """Waits for the turn; False when it is time to go home, or the turn has been missed."""
+        """Waits for the admission; returns False at the end of the run, or if it was missed."""
         while (state := await self.poll()) == "waiting":
             if self.crowd.going_home:
                 break
@@ -147,13 +147,13 @@ class Shopper:
         return state == "admitted"
 
     async def stay(self) -> None:
-        """Does nothing until the place is over."""
+        """Waits until the place has ended."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await self.poll() != "finished":  # noqa: ASYNC110 - the clock ends it
                 await asyncio.sleep(POLL_SECONDS)
 
     async def buy(self, kind: str) -> None:
-        """Holds seats, and then what this kind of people does."""
+        """Holds seats, then acts by the kind of user."""
         held = await self.hold()
         if kind == "hoarder":
             await self.stay()
@@ -173,7 +173,7 @@ class Shopper:
                 self.visit.payment = paid.json()
 
     async def hold(self) -> Json | None:
-        """Holds one or two seats of some show; None when the first few tries meet others'."""
+        """Holds one or two seats of some show; returns None if the first few tries are refused."""
         for _ in range(3):
             show = self.random.choice(self.visit.room.concert["shows"])["show_id"]
             first = self.random.randint(1, 499)
@@ -194,7 +194,7 @@ class Shopper:
     async def by_token(
         self, method: str, path: str, *, body: Json | None = None, expected: tuple[int, ...] = ()
     ) -> Answer:
-        """A call for the place. Raises Finished."""
+        """Makes a call for the place. Raises Finished."""
         key = None
         if method == "POST":
             self._keys += 1
@@ -221,7 +221,7 @@ class Shopper:
         key: str | None = None,
         expected: tuple[int, ...],
     ) -> Answer:
-        """Asks some server until one answers."""
+        """Asks random servers until one answers."""
         answer = await insist(
             lambda: self.random.choice(self._connections).ask(
                 method, path, credential, body=body, idempotency_key=key
@@ -235,7 +235,7 @@ class Shopper:
 
 
 async def check(crowd: Crowd) -> None:
-    """Holds everything that was told against what the servers say now."""
+    """Compares every recorded answer with the current answers of the servers."""
     visits = iter(crowd.visits)
 
     async def checking() -> None:
@@ -264,10 +264,10 @@ async def _check(shopper: Shopper) -> None:
     status = await get("/queue/tokens/me", visit.token)
     who = f"user {visit.user['user_id']}"
     if status.get("number") != visit.number:
-        broken.append(f"{who} was given {visit.number}, and has {status}")
+        broken.append(f"{who} got the number {visit.number}, and has {status}")
         return
     if visit.admitted_at not in (None, status["admitted_at"]):
-        broken.append(f"{who} was called at {visit.admitted_at}, not {status['admitted_at']}")
+        broken.append(f"{who} was admitted at {visit.admitted_at}, not {status['admitted_at']}")
     ended = "paid" if visit.payment else visit.ended
     if ended not in (None, status["reason"]):
         broken.append(f"{who} is {status['reason']}, not {ended}")

@@ -1,9 +1,9 @@
-"""How soon a free slot has its next owner: ``python -m benchmarks.slots``.
+"""The time until a free slot has its next owner: ``python -m benchmarks.slots``.
 
-``frontrow serve`` with two workers and its embedded database. Many lines that let in one person at
-a time: whoever is called goes on in one way, and the next is called. Both moments are the
-database's: when the place was over (for the timed ways, when its time was up by the rule, whether
-or not anybody had looked), and the next one's ``admitted_at``.
+``frontrow serve`` with two workers and its embedded database. Many lines that admit one user at a
+time: each admitted user ends in one way, and the next is admitted. Both times are the database's:
+when the place ended (if by time, when it was due by the rule, whether or not it was noticed), and
+the next one's ``admitted_at``.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _LONG = {"claim_seconds": 60, "session_seconds": 60}
 
 
 class Fan:
-    """One user in a line of which one is in at a time."""
+    """One user in a line that admits one at a time."""
 
     def __init__(self, connection: Connection, concert: Json, user: Json) -> None:
         self.connection = connection
@@ -37,7 +37,7 @@ class Fan:
         self.token = ""
 
     async def join(self) -> None:
-        """Stand in line."""
+        """Joins the line."""
         body = {"concert_id": self.concert["concert_id"]}
         joined = await self.ask(
             "POST", "/queue/tokens", body=body, credential=self.user["user_key"]
@@ -47,20 +47,20 @@ class Fan:
     async def ask(
         self, method: str, path: str, *, body: Json | None = None, credential: str | None = None
     ) -> Json:
-        """A call that succeeds."""
+        """Makes a call that succeeds."""
         answer = await self.connection.ask(method, path, credential or self.token, body=body)
         if answer.status >= 400:
             raise RuntimeError(f"{method} {path}: {answer}")
         return answer.json() if answer.body else {}
 
     async def called(self) -> None:
-        """Waits to be called."""
+        """Waits for the admission."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (await self.ask("GET", "/queue/tokens/me"))["state"] != "admitted":  # noqa: ASYNC110 - it polls
                 await asyncio.sleep(0.02)
 
     async def hold(self) -> Json:
-        """Holds the first seat that is free."""
+        """Holds the first free seat."""
         show = self.concert["shows"][0]
         date = f"/concerts/{self.concert['concert_id']}/dates/{show['date']}"
         seats = (await self.ask("GET", f"{date}/seats?available=true"))["seats"]
@@ -84,17 +84,17 @@ class Fan:
         await self.ask("DELETE", "/queue/tokens/me")
 
     async def stay_away(self) -> None:
-        """Never comes."""
+        """Never claims."""
 
 
 class Way(NamedTuple):
-    """One way in which a slot comes free."""
+    """One way in which a slot becomes free."""
 
     name: str
     act: Callable[[Fan], Awaitable[object]]
     room: Json
     ended: str
-    """When the slot came free: SQL over the place."""
+    """When the slot became free: SQL over the place."""
     proof: str
     """SQL over the place: that it ended in just this way."""
 
@@ -121,7 +121,7 @@ WAYS = (
 
 
 async def one_line(house: FrontrowServer, way: Way, people: int) -> str:
-    """A line in which everybody takes the same way; the concert."""
+    """Creates a line in which every user ends in the same way; returns the concert."""
     concert = await house.concert(
         seats=people + 1, policy={"kind": "max_active", "max_active": 1}, **way.room
     )
@@ -132,7 +132,7 @@ async def one_line(house: FrontrowServer, way: Way, people: int) -> str:
     for _ in range(people):
         user = (await connection.ask("POST", "/users", body={})).json()
         fans.append(Fan(connection, concert, user))
-    # The first one's slot is to come free only when the others stand there.
+    # The first slot must become free only when the others wait.
     await house.operate("POST", f"{path}/waiting-room/pause")
     for fan in fans:
         await fan.join()
@@ -146,7 +146,7 @@ async def one_line(house: FrontrowServer, way: Way, people: int) -> str:
 
 
 async def gaps(url: str, way: Way, concerts: list[str], people: int) -> list[float]:
-    """Seconds between the end of each place and the call of the next one, once all are over."""
+    """Returns the seconds between the end of each place and the next admission."""
     connection = await asyncpg.connect(url)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -174,7 +174,7 @@ WHERE w.concert_id = ANY ($1::uuid[])
 
 
 async def measure(house: FrontrowServer, times: int) -> list[Found]:
-    """Every way, one after the other."""
+    """Measures every way, one after the other."""
     urls: Any = running_urls(house.directory.path)
     people = -(-times // LINES) + 1
     found = []
@@ -182,7 +182,7 @@ async def measure(house: FrontrowServer, times: int) -> list[Found]:
         concerts = await asyncio.gather(*(one_line(house, way, people) for _ in range(LINES)))
         seconds = await gaps(urls[0], way, concerts, people)
         if min(seconds) < 0:
-            raise RuntimeError(f"{way.name}: somebody was called before a slot was free")
+            raise RuntimeError(f"{way.name}: a user was admitted before a slot was free")
         found += spread(f"{way.name} ({len(seconds)})", seconds, at_most_ms=BOUND_MS)
     await house.audited()
     return found
@@ -191,7 +191,7 @@ async def measure(house: FrontrowServer, times: int) -> list[Found]:
 def main() -> int:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.slots", description=__doc__)
-    parser.add_argument("--times", type=int, default=200, help="how often each way is taken")
+    parser.add_argument("--times", type=int, default=200, help="the number of places for each way")
     parser.add_argument("--output", type=Path, default=RESULTS)
     asked = parser.parse_args()
     with serving(workers=2) as house:

@@ -1,10 +1,10 @@
-"""Everything that can happen to a line, all at once: ``python -m benchmarks.soak``.
+"""Every event of a line under failures: ``python -m benchmarks.soak``.
 
-Two servers on one database. People join, follow, leave, hold, pay, or don't come at all; claim
-windows, sessions and holds run out; policies change, lines are paused and drawn; and now and then
-a server, or a connection's process of PostgreSQL, is killed with -9. At the end the books must be
-right: the audit finds nothing, nobody was called beyond the cap, everybody was called in serving
-order, and every answer that anybody got is still true. No process and no folder is left.
+Two servers on one database. Users join, poll, leave, hold, pay, or never claim; claim windows,
+sessions and holds expire; policies change, lines are paused and drawn; and now and then a server,
+or a process of PostgreSQL, is killed with -9. At the end the books must be right: the audit finds
+nothing, no user was admitted beyond the cap, every user was admitted in serving order, and every
+recorded answer is still true. No process and no folder is left.
 """
 
 import argparse
@@ -55,7 +55,7 @@ class Endured(msgspec.Struct, frozen=True):
 
     happened: Mapping[str, int]
     audit: str
-    """What ``frontrow audit`` said; empty where it found nothing."""
+    """The output of ``frontrow audit``; empty if it found nothing."""
     over_admissions: int
     tau_distance: int
     broken: list[str]
@@ -63,7 +63,7 @@ class Endured(msgspec.Struct, frozen=True):
 
 
 class Stage:
-    """Two servers on one database, and what is done to them."""
+    """Two servers on one database, and the disturbances."""
 
     def __init__(self, folder: Path, database: EmbeddedServer, random: Random) -> None:
         self.database = database
@@ -89,15 +89,15 @@ class Stage:
         self.processes.add(server.process.pid)
 
     async def operate(self, method: str, path: str, body: Json | None = None) -> None:
-        """A call of the operator to a server that is there."""
+        """Makes a call of the operator to a server that runs."""
         for server in self.servers:
             if server.process.poll() is None:
                 await server.operate(method, path, body)
                 return
-        raise RuntimeError("no server is there")
+        raise RuntimeError("no server runs")
 
     async def add_room(self, policy: Json, *, drawn: bool) -> None:
-        """Opens a line; one that is drawn opens soon, so that there are some to draw."""
+        """Opens a line; a drawn one opens soon, so that there are users to draw."""
         settings = {**TIMES, "policy": policy}
         if drawn:
             opens_at = datetime.now(UTC) + timedelta(seconds=OPENS_SECONDS)
@@ -108,7 +108,7 @@ class Stage:
         self.crowd.rooms.append(Room(concert, settings))
 
     async def change_policy(self) -> None:
-        """The operator gives some line another policy."""
+        """Gives some line another policy."""
         room = self.random.choice(self.crowd.rooms)
         room.settings = {**room.settings, "policy": self.random.choice(POLICIES)}
         path = f"/admin/concerts/{room.concert_id}/waiting-room"
@@ -116,7 +116,7 @@ class Stage:
         self.done["policies changed"] += 1
 
     async def pause(self) -> None:
-        """The operator pauses some line for a moment."""
+        """Pauses some line for a moment."""
         path = f"/admin/concerts/{self.random.choice(self.crowd.rooms).concert_id}/waiting-room"
         await self.operate("POST", f"{path}/pause")
         await asyncio.sleep(STEP_SECONDS)
@@ -124,7 +124,7 @@ class Stage:
         self.done["pauses"] += 1
 
     async def kill_server(self) -> None:
-        """Kill -9 of a server, in the middle of everything; then it is started again."""
+        """Sends SIGKILL to a server under load, then starts it again."""
         server = next(self._next_killed)
         server.kill()
         self.done["servers killed"] += 1
@@ -132,7 +132,7 @@ class Stage:
         await asyncio.to_thread(self.start, server)
 
     async def kill_connection(self) -> None:
-        """Kill -9 of a process of PostgreSQL, which throws out everybody and recovers."""
+        """Sends SIGKILL to a process of PostgreSQL, which closes all connections and recovers."""
         connection = await asyncpg.connect(self.database.owner_url)
         pids = await connection.fetch(
             "SELECT pid FROM pg_stat_activity"
@@ -143,12 +143,12 @@ class Stage:
         self.done["database crashes"] += 1
 
     async def draw(self) -> None:
-        """A line more that is drawn."""
+        """Adds another drawn line."""
         await self.add_room(self.random.choice(POLICIES), drawn=True)
 
 
 async def trouble(stage: Stage, seconds: float) -> None:
-    """One thing after the other, as long as it is to last."""
+    """Causes one disturbance after the other until the time is over."""
     steps: tuple[Callable[[], Awaitable[None]], ...] = (
         stage.change_policy, stage.kill_server, stage.pause, stage.kill_connection,
         stage.change_policy, stage.kill_server, stage.pause, stage.change_policy, stage.draw,
@@ -158,7 +158,7 @@ async def trouble(stage: Stage, seconds: float) -> None:
         await asyncio.sleep(min(STEP_SECONDS, max(0.0, end - time.monotonic())))
         if time.monotonic() >= end:
             return
-        # The operator asks again, as people do, when a server is just away.
+        # The operator repeats a call while a server is down.
         async with asyncio.timeout(60):
             while not await _succeeds(step):  # noqa: ASYNC110 - it tries
                 await asyncio.sleep(STEP_SECONDS / 4)
@@ -174,7 +174,7 @@ async def _succeeds(step: Callable[[], Awaitable[None]]) -> bool:
 
 @asynccontextmanager
 async def shopping(crowd: Crowd) -> AsyncIterator[None]:
-    """People come as long as the block lasts; each ends what it has begun."""
+    """Runs the shoppers during the block; each finishes its visit."""
     async with asyncio.TaskGroup() as group:
         for _ in range(SHOPPERS):
             group.create_task(crowd.come())
@@ -185,9 +185,9 @@ async def shopping(crowd: Crowd) -> AsyncIterator[None]:
 
 
 async def over_admissions(connection: asyncpg.Connection) -> int:
-    """By how many, over all moments at which people were called, more were in than the cap lets.
+    """Returns by how many the admitted exceeded the cap, over all times of admission.
 
-    Judged by the places alone: who had been called by then and was not finished.
+    Computed from the places alone: those admitted by then and not finished.
     """
     over = 0
     for room in await connection.fetch("SELECT room_id FROM waiting_room"):
@@ -212,7 +212,7 @@ async def over_admissions(connection: asyncpg.Connection) -> int:
 
 
 def order_of(port: int, concert_id: str) -> list[Json]:
-    """The export of a line."""
+    """Returns the export of a line."""
     url = f"http://127.0.0.1:{port}/api/v1/admin/concerts/{concert_id}/order"
     request = Request(url, headers={"Authorization": f"Bearer {OPERATOR_KEY}"})
     with urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
@@ -244,7 +244,7 @@ FROM place
 
 
 async def act(stage: Stage, seconds: float) -> None:
-    """All that happens, with the servers started."""
+    """Runs everything, with the servers started."""
     stage.crowd = Crowd([server.port for server in stage.servers], [], stage.random)
     for policy in POLICIES:
         await stage.add_room(policy, drawn=False)
@@ -254,7 +254,7 @@ async def act(stage: Stage, seconds: float) -> None:
 
 
 async def judge(stage: Stage) -> Endured:
-    """What has become of it; nobody shops any more."""
+    """Checks the result, after the last shopper has finished."""
     await check(stage.crowd)
     port = stage.servers[0].port
     distance = 0
@@ -272,7 +272,7 @@ async def judge(stage: Stage) -> Endured:
     happened["holds acknowledged"] = sum(len(visit.holds) for visit in stage.crowd.visits)
     happened["payments acknowledged"] = sum(v.payment is not None for v in stage.crowd.visits)
     broken = list(stage.crowd.broken)
-    # Whoever gets no answer asks again with the same key, so that somebody was told of each.
+    # A request without an answer is repeated with the same key, so that each has an answer.
     broken += [
         f"{happened[what]} {what}, and {happened[f'{what} acknowledged']} acknowledged"
         for what in ("holds", "payments")
@@ -284,7 +284,7 @@ async def judge(stage: Stage) -> Endured:
 
 @contextmanager
 def staged(folder: Path, seed: int, settings: Mapping[str, str]) -> Iterator[Stage]:
-    """The database and both servers, and their end."""
+    """Yields the database and both servers; ends them."""
     with ExitStack() as stack:
         database = stack.enter_context(EmbeddedServer(folder / "database", settings=settings))
         asyncio.run(migrate(database.owner_url, app_role=APP))
@@ -296,11 +296,11 @@ def staged(folder: Path, seed: int, settings: Mapping[str, str]) -> Iterator[Sta
 
 
 def soak(seconds: float, *, seed: int, settings: Mapping[str, str] | None = None) -> Endured:
-    """Runs it all in a folder of its own.
+    """Runs everything in a folder of its own.
 
     Args:
-        seconds: how long there is trouble; the last visits and the checks come on top.
-        seed: of what people do and what happens to them.
+        seconds: the duration of the disturbances; the last visits and the checks come on top.
+        seed: of the users and the disturbances.
         settings: of PostgreSQL, over those of production.
     """
     with scratch() as folder:
@@ -330,8 +330,8 @@ def main() -> int:
     found = [Found(what, count, "") for what, count in endured.happened.items()]
     found += [
         Found("the audit finds something", int(bool(endured.audit)), "", 0),
-        Found("called beyond the cap", endured.over_admissions, "", 0),
-        Found("pairs called in the wrong order", endured.tau_distance, "", 0),
+        Found("admitted beyond the cap", endured.over_admissions, "", 0),
+        Found("pairs admitted in the wrong order", endured.tau_distance, "", 0),
         Found("answers that became untrue", len(endured.broken), "", 0),
         Found("left behind", len(endured.left_behind), "", 0),
     ]

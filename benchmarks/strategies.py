@@ -1,10 +1,10 @@
 """The strategies of a line, compared in simulated sales: ``python -m benchmarks.strategies``.
 
-Twenty thousand people, four hundred scripts among them, want five thousand seats; ``sale_model``
-says how they come and how the server bears them, ``fairness`` what is measured. Each strategy has
-the same people, in five sales from five seeds; a figure is the mean of the five. Prints the tables
-and writes ``docs/reference/strategies/results.json``; with ``--plots`` (``make strategies``, which
-installs matplotlib) also the plots of the first sale. The same seeds give the same figures.
+Twenty thousand users, four hundred scripts among them, want five thousand seats; ``sale_model``
+defines how they join and how the server bears them, ``fairness`` what is measured. Each strategy
+has the same users, in five sales from five seeds; a figure is the mean of the five. Prints the
+tables and writes ``docs/reference/strategies/results.json``; with ``--plots`` (``make strategies``,
+which installs matplotlib) also the plots of the first sale. The same seeds give the same figures.
 """
 
 import argparse
@@ -53,7 +53,7 @@ HEADINGS = (
 
 
 def cells(name: str, of: Measures) -> list[str]:
-    """One line of a table, in the order of the headings."""
+    """Returns one line of a table, in the order of the headings."""
     return [
         name,
         f"{of.wait_p50_s:.0f} / {of.wait_p90_s:.0f} / {of.wait_p99_s:.0f} s",
@@ -72,14 +72,14 @@ def cells(name: str, of: Measures) -> list[str]:
 
 
 def table(results: dict[str, Measures]) -> list[str]:
-    """A table in Markdown, line by line."""
+    """Returns a table in Markdown, line by line."""
     rows = [list(HEADINGS), ["---"] * len(HEADINGS)]
     rows += [cells(name, measures) for name, measures in results.items()]
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def mean_of(sales: Sequence[Measures]) -> Measures:
-    """Each figure's mean; None where one of them is."""
+    """Returns each figure's mean; None if one of them is None."""
     told = [asdict(one) for one in sales]
     figures = {name: [one[name] for one in told] for name in told[0]}
     return msgspec.convert(

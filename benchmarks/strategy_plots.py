@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from benchmarks.fairness import GROUPS, measure, success, waited
 from benchmarks.sale_model import P95_OF_MEAN, Outcome, Sale
 
-# The palette of Okabe and Ito, which colour-blind people tell apart.
+# The palette of Okabe and Ito, which colour-blind readers can distinguish.
 COLOURS = ("#999999", "#0072B2", "#E69F00", "#56B4E9", "#009E73", "#D55E00")
 STYLES = ("-", "-", "-", "--", "-", "-")
 TITLES = {
@@ -55,12 +55,12 @@ def draw(outcomes: dict[str, Outcome], sale: Sale, folder: Path) -> None:
 
 
 def title(name: str) -> str:
-    """What a strategy is called in a plot."""
+    """Returns the name of a strategy in a plot."""
     return TITLES.get(name, name)
 
 
 def waiting(outcomes: dict[str, Outcome]) -> Any:  # noqa: ANN401 - matplotlib's, not installed where types are checked
-    """The share of those who got seats that were called, and that held their seats, by then."""
+    """Plots the shares of the buyers who were admitted, and who held their seats, by then."""
     figure, panels = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained", sharey=True)
     for axes, label in zip(panels, ("until called", "until the seats are held"), strict=True):
         for (name, outcome), colour, style in zip(outcomes.items(), COLOURS, STYLES, strict=True):
@@ -83,7 +83,7 @@ def waiting(outcomes: dict[str, Outcome]) -> Any:  # noqa: ANN401 - matplotlib's
 
 
 def load(outcomes: dict[str, Outcome], sale: Sale) -> Any:  # noqa: ANN401
-    """How many are in, and the answer's 95th percentile, over time."""
+    """Plots the admitted users, and the answer's 95th percentile, over time."""
     figure, rows = plt.subplots(
         2, len(outcomes), figsize=(12, 5), layout="constrained", sharex=True, sharey="row"
     )
@@ -110,7 +110,7 @@ def load(outcomes: dict[str, Outcome], sale: Sale) -> Any:  # noqa: ANN401
 
 
 def fairness(outcomes: dict[str, Outcome]) -> Any:  # noqa: ANN401
-    """Who got seats, by the place in order of joining."""
+    """Plots who got seats, by the place in order of joining."""
     figure, row = plt.subplots(
         1, len(outcomes), figsize=(12, 3), layout="constrained", sharex=True, sharey=True
     )

@@ -1,8 +1,8 @@
-"""Open streams: how soon all of them have a change, and what they cost.
+"""Open streams: the delay of a change for all of them, and their cost.
 
 ``python -m benchmarks.streams [--streams 10000]`` starts ``frontrow serve`` with one worker, opens
-the streams of so many waiting people, and lets the person in front leave: that changes what each of
-the others is told. First now and then, then ten times a second, while somebody polls.
+the streams of as many waiting users, and lets the user in front leave, which changes the status of
+all others. First now and then, then ten times a second, while another user polls.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from benchmarks.load import Request
 from frontrow.db.server import running_urls
 
 ROUNDS = 5
-QUIET_SECONDS = 2.0  # between two rounds: longer than the pace of a stream
+QUIET_SECONDS = 2.0  # between two rounds: longer than the interval of a stream
 SILENT_SECONDS = 5.0
 BUSY_SECONDS = 10.0
 BUSY_PAUSE_SECONDS = 0.1
@@ -46,18 +46,18 @@ class Stream(NamedTuple):
 
     connection: socket.socket
     arrivals: list[float]
-    """When its events came, in seconds of the monotonic clock."""
+    """The times of its events, in seconds of the monotonic clock."""
 
 
 class Round(NamedTuple):
-    """One change: when each stream had it, in seconds after the call that made it was answered."""
+    """One change: its delay in each stream, in seconds after the answer to its call."""
 
     delays: Sequence[float]
     cpu_seconds: float
 
 
 class Busy(NamedTuple):
-    """A time of steady change."""
+    """A period of steady change."""
 
     seconds: float
     events: int
@@ -69,12 +69,12 @@ class Busy(NamedTuple):
 
 
 class Audience:
-    """All streams, read by one loop over epoll: as lean as Python can be."""
+    """All streams, read by one loop over epoll with the least overhead in Python."""
 
     def __init__(self, port: int) -> None:
         self.streams: dict[int, Stream] = {}
         self.expected: set[int] = set()
-        """The streams that have yet to tell something, by file number."""
+        """The streams whose next event is expected, by file number."""
         self._port = port
         self._poll = select.epoll()
         self._others: dict[int, Callable[[], None]] = {}
@@ -93,21 +93,21 @@ class Audience:
             self.read_until(lambda: not self.expected)
 
     def watch(self, connection: socket.socket, ready: Callable[[], None]) -> None:
-        """Calls ``ready`` when another connection has something to read."""
+        """Calls ``ready`` when another connection is readable."""
         self._others[connection.fileno()] = ready
         self._poll.register(connection, select.EPOLLIN)
 
     def read(self, seconds: float) -> None:
-        """Reads what comes in so many seconds."""
+        """Reads events for some seconds."""
         end = time.monotonic() + seconds
         self.read_until(lambda: time.monotonic() >= end, 0.01)
 
     def read_until(self, condition: Callable[[], bool], look_seconds: float = 1.0) -> None:
-        """Reads until something is so."""
+        """Reads until a condition holds."""
         patience = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             if time.monotonic() > patience:
-                raise RuntimeError(f"{len(self.expected)} streams were told nothing")
+                raise RuntimeError(f"{len(self.expected)} streams got no event")
             for file, _ in self._poll.poll(look_seconds):
                 stream = self.streams.get(file)
                 if stream is None:
@@ -130,7 +130,7 @@ class Audience:
         return connection
 
     def forget(self) -> None:
-        """Forgets which events have come."""
+        """Forgets the recorded events."""
         for stream in self.streams.values():
             stream.arrivals.clear()
 
@@ -142,7 +142,7 @@ class Audience:
 
 
 class Poller:
-    """Somebody who polls, over one connection."""
+    """A client that polls over one connection."""
 
     def __init__(self, port: int, token: str) -> None:
         self.connection = socket.create_connection(("127.0.0.1", port))
@@ -159,7 +159,7 @@ class Poller:
         self.connection.sendall(self._request)
 
     def take(self) -> None:
-        """Takes what has come of an answer."""
+        """Reads what has arrived of an answer."""
         self._answer += self.connection.recv(65_536)
         if not self._answer.startswith(b"HTTP/1.1 200 "):
             raise RuntimeError("a poll was refused")
@@ -177,7 +177,7 @@ def leave(port: int, token: str) -> None:
 
 
 def cpu_seconds(server: psutil.Process) -> float:
-    """The processor time that the worker has used so far."""
+    """Returns the processor time that the worker has used so far."""
     times = server.cpu_times()
     return float(times.user + times.system)
 
@@ -185,7 +185,7 @@ def cpu_seconds(server: psutil.Process) -> float:
 def changes(
     audience: Audience, port: int, server: psutil.Process, leavers: Iterable[str]
 ) -> list[Round]:
-    """One change after another, each told to everybody before the next."""
+    """Makes one change after another, each after all streams have received the one before."""
     rounds = []
     for leaver in leavers:
         audience.read(QUIET_SECONDS)
@@ -203,7 +203,7 @@ def changes(
 def steady_change(
     audience: Audience, port: int, server: psutil.Process, leavers: Sequence[str], poller: Poller
 ) -> Busy:
-    """Somebody leaves all the time, and somebody polls."""
+    """A user leaves each moment, and another one polls."""
     audience.read(QUIET_SECONDS)
     audience.forget()
     audience.watch(poller.connection, poller.take)
@@ -222,7 +222,7 @@ def steady_change(
 
 
 async def fill(data_dir: Path, people: int) -> Sequence[str]:
-    """A line of so many people; their tokens."""
+    """Creates a line of ``people`` users; returns their tokens."""
     urls = running_urls(data_dir)
     if urls is None:
         raise RuntimeError("the embedded database doesn't run")
@@ -231,7 +231,7 @@ async def fill(data_dir: Path, people: int) -> Sequence[str]:
 
 
 def silence(audience: Audience, server: psutil.Process) -> float:
-    """What the streams cost while there is nothing to tell, as a share of a processor."""
+    """Returns the cost of the streams without any event, as a share of a processor."""
     audience.read(QUIET_SECONDS)
     used, started = cpu_seconds(server), time.monotonic()
     audience.read(SILENT_SECONDS)
@@ -239,13 +239,13 @@ def silence(audience: Audience, server: psutil.Process) -> float:
 
 
 def measure(data_dir: Path, streams: int) -> Table:
-    """Runs a server, and everything against it; a table of what came out."""
+    """Runs a server and all streams; returns a table of the figures."""
     port, leavers = free_port(), ROUNDS + round(BUSY_SECONDS / BUSY_PAUSE_SECONDS)
     with serving(data_dir, port) as pid:
         tokens = asyncio.run(fill(data_dir, leavers + streams + 1))
         server, audience = psutil.Process(pid), Audience(port)
         followed = tokens[leavers : leavers + streams]
-        # What the first ones bring with them stays, and is no part of what each one takes.
+        # The first streams load code and caches, which is no part of the memory of each.
         first = len(followed) // 10
         audience.open(followed[:first])
         rss = server.memory_info().rss
@@ -287,14 +287,14 @@ def _spread(seconds: Sequence[float]) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Returns a free port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
 
 
 def allow_files(count: int) -> None:
-    """Lets this process, and the server that it starts, open so many files."""
+    """Raises the limit of open files for this process and the server that it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
         sys.exit(f"this account may open {hard} files, and {count} are needed (ulimit -Hn)")

@@ -1,4 +1,4 @@
-"""How a load is driven and what is measured of it."""
+"""Drives a load and measures it."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one load gave. CPU is this process's, Python and driver, without the database's."""
+    """The figures of one load. CPU is this process's, Python and driver, without the database's."""
 
     what: str
     callers: int
@@ -23,13 +23,13 @@ class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
     p99_ms: float
     cpu_us_per_call: float
     ratio: float | None = None
-    """To the same calls, one transaction each, in the same run."""
+    """Relative to the same calls, one transaction each, in the same run."""
 
 
 async def drive(
     what: str, items: Iterable[Item], call: Callable[[Item], Awaitable[object]], *, callers: int
 ) -> Figure:
-    """Makes one call for each item, ``callers`` of them waiting at any moment."""
+    """Makes one call for each item, ``callers`` of them concurrently."""
     waiting = iter(items)
     took: list[float] = []
 
@@ -57,7 +57,7 @@ async def drive(
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """Returns the description of the machine."""
     return {
         "cpus": os.cpu_count(),
         "load_average": [round(load, 2) for load in os.getloadavg()],

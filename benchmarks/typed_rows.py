@@ -1,8 +1,8 @@
-"""What typed rows and batches cost, per item: ``python -m benchmarks.typed_rows``.
+"""The cost of typed rows and batches, per item: ``python -m benchmarks.typed_rows``.
 
 Compares, in turns: reading the columns of a row by string keys, and decoding it into a struct and
 reading that; sending a batch as one array for each field, and as one array of a composite type.
-Needs an embedded PostgreSQL, which it starts in a temporary folder.
+Starts an embedded PostgreSQL in a temporary folder.
 """
 
 import shutil
@@ -70,7 +70,7 @@ def by_field(records: list[Any]) -> object:
 
 
 async def measure(url: str) -> dict[str, float]:
-    """Returns nanoseconds per item, by what is measured."""
+    """Returns nanoseconds per item, by label."""
     connection = await asyncpg.connect(url)
     await connection.execute(TYPE)
     arrays, composite = await connection.prepare(ARRAYS), await connection.prepare(COMPOSITE)
