@@ -3,7 +3,7 @@
 -- set-based: nothing is looked up row by row.
 
 -- name: seat_has_one_holder
--- A seat is taken by exactly the one live or paid reservation that lists it, and for as long.
+-- A seat is taken by exactly the one active or paid reservation that lists it, until the same time.
 WITH wanted AS (
     SELECT r.reservation_id, r.show_id, unnest(r.seats) AS number,
         CASE r.state WHEN 'paid' THEN 'infinity' ELSE r.held_until END AS until
@@ -22,7 +22,7 @@ pair AS (
 bad AS (
     SELECT format('seat %s of show %s: ', number, show_id) || CASE
         WHEN wanted_until IS NULL
-            THEN format('taken for %s, which is not live or does not list it', reservation_id)
+            THEN format('taken for %s, which is not active or does not list it', reservation_id)
         WHEN taken_until IS NULL THEN format('reservation %s does not have it', reservation_id)
         ELSE format('reservation %s has it until another time', reservation_id)
     END AS what
@@ -49,8 +49,8 @@ bad AS (
         WHEN user_id <> place_user_id THEN 'its place is another user''s'
         WHEN concert_id <> room_concert_id THEN 'its place is in another concert''s line'
         WHEN concert_id <> show_concert_id THEN 'its show is another concert''s'
-        WHEN claimed_at IS NULL OR created_at < claimed_at THEN 'made before its place was claimed'
-        WHEN created_at > finished_at THEN 'made after its place was finished'
+        WHEN claimed_at IS NULL OR created_at < claimed_at THEN 'created before its place was claimed'
+        WHEN created_at > finished_at THEN 'created after its place was finished'
         ELSE 'held though its place is finished'
     END AS what
     FROM seen
@@ -62,7 +62,7 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: hold_closes_in_time
--- A hold is paid or released before its end, and expires no earlier than that.
+-- A hold is paid or released before its end, or expires at its end or later.
 WITH seen AS (
     SELECT r.reservation_id, r.state, r.created_at, r.held_until,
         coalesce(y.paid_at, r.closed_at) AS closed_at
@@ -78,7 +78,7 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: session_times_agree
--- A place's times follow each other, and a session ends at its own end or with its latest hold.
+-- A place's times are in order, and a session ends at its own end or with its latest hold.
 WITH seen AS (
     SELECT p.*, greatest(p.session_until, h.held_until) AS until
     FROM place AS p
@@ -124,7 +124,7 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
 
 -- name: sale_closes_its_reservation
 -- A paid or refunded reservation has one payment, with the same user, show, seats, amount, state and
--- instant of its end; no other has.
+-- time of its end; no other has one.
 WITH pair AS (
     SELECT coalesce(r.reservation_id, y.reservation_id) AS reservation_id, y.payment_id,
         r.state::text AS state, y.state::text AS payment_state, r.closed_at, coalesce(y.refunded_at, y.paid_at) AS ended_at,
@@ -149,7 +149,7 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: sale_has_one_debit
--- A payment is one transfer from its user, at its instant.
+-- A payment has one transfer from its user, at the same time.
 WITH pair AS (
     SELECT coalesce(y.payment_id, t.transfer_id) AS payment_id, y.payment_id IS NULL AS unsold,
         t.transfer_id IS NULL AS undebited,
@@ -170,7 +170,7 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: refund_gives_back_once
--- A refunded payment is one transfer back to its user, of its amount, at its instant; no other is.
+-- A refunded payment has one transfer back to its user, of its amount and at its time; no other has one.
 WITH pair AS (
     SELECT coalesce(y.payment_id, t.reference) AS payment_id, y.payment_id IS NULL AS unrefunded,
         t.transfer_id IS NULL AS unpaid,
@@ -203,8 +203,8 @@ SELECT (SELECT coalesce(sum(cardinality(seats)), 0) FROM reservation WHERE state
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: sale_finishes_one_place
--- A payment finishes the place that held its seats, if that is still kept, at its instant; a place
--- finished as paid has one.
+-- A payment finishes the place that held its seats (unless that is pruned) at the same time; a place
+-- finished as paid has one payment.
 WITH pair AS (
     SELECT y.payment_id, y.paid_at, y.user_id, p.user_id AS place_user_id, p.finished_at,
         coalesce(y.room_id, p.room_id) AS room_id, coalesce(y.number, p.number) AS number,
@@ -233,7 +233,7 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: sale_gives_its_tickets
--- A payment has one ticket for each of its seats: valid, or void since it was refunded and with the reason.
+-- A payment has one ticket for each of its seats: valid, or void since its refund, with the reason.
 WITH pair AS (
     SELECT y.payment_id, y.state, t.numbers, t.same, t.valid, t.void,
         ARRAY(SELECT n FROM unnest(y.seats) AS n ORDER BY n) AS seats
@@ -260,8 +260,8 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: ticket_fits_its_sale
--- A valid ticket's seat is sold for its payment; a ticket was let in at most once, in a check-in of its
--- own, after it was paid and while it was valid.
+-- A valid ticket's seat is sold for its payment; a ticket is checked in at most once, by a check-in of its
+-- own, after its payment and while it was valid.
 WITH seen AS (
     SELECT t.*, y.paid_at, count(*) OVER (PARTITION BY t.check_in_id) AS together,
         (s.reservation_id, s.held_until) IS NOT DISTINCT FROM (y.reservation_id, 'infinity') AS sold
@@ -273,9 +273,9 @@ bad AS (
     SELECT format('ticket %s: ', ticket_id) || CASE
         WHEN NOT sold AND void_at IS NULL
             THEN format('seat %s of show %s is not sold for it', number, show_id)
-        WHEN checked_in_at IS NULL OR check_in_id IS NULL THEN 'half let in'
-        WHEN together > 1 THEN format('let in with %s others', together - 1)
-        ELSE format('let in at %s, paid at %s, void at %s', checked_in_at, paid_at, void_at)
+        WHEN checked_in_at IS NULL OR check_in_id IS NULL THEN 'incompletely checked in'
+        WHEN together > 1 THEN format('checked in with %s others', together - 1)
+        ELSE format('checked in at %s, paid at %s, void at %s', checked_in_at, paid_at, void_at)
     END AS what
     FROM seen
     WHERE (NOT sold AND void_at IS NULL)
@@ -287,7 +287,7 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: cancelled_show_is_settled
--- A cancelled show sells nothing, and its refunds are as its progress says: once finished, everybody's.
+-- A cancelled show sells nothing, and its refunds match its progress: once finished, all are made.
 WITH seen AS (
     SELECT s.show_id, s.cancelled_at, c.started_at, c.finished_at, c.payments_total,
         (c.payments_refunded, c.seats_freed, c.amount_refunded)
@@ -323,7 +323,7 @@ bad AS (
         WHEN holds > 0 THEN format('cancelled, with %s holds', holds)
         WHEN late > 0 THEN format('cancelled, and sold %s times after that', late)
         WHEN finished_at IS NOT NULL AND unrefunded > 0
-            THEN format('finished, though %s purchases still stand', unrefunded)
+            THEN format('finished, though %s purchases are not refunded', unrefunded)
         ELSE format('%s refunded, %s not, of %s: not what its progress says', refunded, unrefunded,
             payments_total)
     END AS what
@@ -367,7 +367,7 @@ SELECT (SELECT count(*) FROM pair) + (SELECT count(*) FROM entry) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: money_is_kept
--- Money is neither made nor lost: what is in the wallets plus what was sold for is what came in.
+-- Money is kept: the balances plus the sales are the charges.
 WITH house AS (
     SELECT max(account_id::text) FILTER (WHERE name = 'cash')::uuid AS cash,
         max(account_id::text) FILTER (WHERE name = 'sales')::uuid AS sales
@@ -407,7 +407,7 @@ SELECT (SELECT coalesce(sum(transfers), 0)::bigint FROM flow) + (SELECT count(*)
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: numbers_are_gapless
--- The numbers of a line are 1..issued, each given once; those no longer kept are the first ones.
+-- The numbers of a line are 1..issued, each given once; pruned ones are the first.
 WITH gap AS (
     SELECT room_id, number, lag(number, 1, coalesce(pruned_to, 0))
             OVER (PARTITION BY room_id ORDER BY number) AS before
@@ -428,7 +428,7 @@ SELECT (SELECT count(*) FROM gap) AS checked, (SELECT count(*) FROM bad) AS viol
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: numbers_follow_joining
--- Who joined earlier has the smaller number.
+-- A user who joined earlier has a smaller number.
 WITH pair AS (
     SELECT room_id, number, joined_at,
         lag(joined_at) OVER (PARTITION BY room_id ORDER BY number) AS before
@@ -443,8 +443,8 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: user_has_one_live_place
--- A user has at most one live place in a line at any time, now and before. Of places that are nobody's
--- any more it isn't known whose they were.
+-- A user has at most one unfinished place in a line at any time, now and before. Unlinked places of
+-- erased users are left out.
 WITH pair AS (
     SELECT room_id, user_id, number, joined_at, lag(number) OVER line AS before,
         lag(finished_at, 1, '-infinity') OVER line AS finished_before
@@ -460,8 +460,8 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: admission_follows_order
--- People are called strictly in serving order (by number, or as drawn): nobody is passed over who has
--- not left, nobody jumps ahead. The Kendall tau distance between places and calls is 0.
+-- Users are admitted strictly in serving order (by number, or as drawn): nobody is passed over except those
+-- who left. The Kendall tau distance between positions and admissions is 0.
 WITH seen AS (
     SELECT p.room_id, p.number, p.state, p.admitted_at, p.finished_at, r.serving,
         coalesce(d.position, p.number) AS position,
@@ -484,8 +484,8 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: admission_is_logged_once
--- The admissions written down are those of the places: the same people at the same times, each once.
--- Of those no longer kept it is known how many there were.
+-- The logged admissions are those of the places: the same places at the same times, each once. Of pruned
+-- places the count is known.
 WITH logged AS (
     SELECT room_id, admitted_at, sum(admitted - pruned) AS admitted, min(first_position) AS first,
         max(last_position) AS last, sum(pruned) AS pruned
@@ -531,8 +531,8 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: draw_follows_its_rule
--- Of a line that was drawn, the commitment is that of the seed, the digest that of the entrants (as long
--- as all are kept), and the positions follow from both; one that was not has no positions.
+-- A drawn line has the commitment of its seed, the digest of its entrants (unless some are pruned), and the
+-- positions that follow from both; any other line has no positions.
 WITH seen AS (
     SELECT w.room_id, w.line_order, w.entrants AS drawn_entrants, w.pruned_to,
         (w.pruned_to > 0 AND w.pruned_to >= w.entrants) IS TRUE AS over, d.seed, d.commitment, d.entrants,
@@ -577,7 +577,7 @@ SELECT (SELECT count(*) FROM seen) + (SELECT count(*) FROM ruled) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: policy_in_force
--- Every admission was made under the policy then in force; a line's policy is its latest one.
+-- Every admission happened under the policy in force at the time; a line's policy is its latest one.
 WITH change AS (
     SELECT room_id, policy_version, policy, changed_at, row_number() OVER line AS place,
         lead(changed_at, 1, 'infinity') OVER line AS until,
@@ -604,8 +604,8 @@ SELECT (SELECT count(*) FROM admission) + (SELECT count(*) FROM change) AS check
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: cap_is_kept
--- Right after each admission, called and unfinished were no more than it counted, and than the cap;
--- the cap was the policy's, or between an adaptive policy's bounds.
+-- Right after each admission, the admitted and unfinished places were at most what it counted and at most
+-- the cap; the cap was the policy's, or between an adaptive policy's bounds.
 WITH event AS (
     -- Those no longer kept count neither as called nor as finished.
     SELECT room_id, admitted_at AS at, 1 AS kind, first_position, admitted - pruned AS change, active,
@@ -637,7 +637,7 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: rate_is_kept
--- No window of a rate policy's length that ends with an admission under it holds more than it allows.
+-- No window of a rate policy's length that ends with an admission has more admissions than the policy allows.
 WITH policy AS (
     SELECT room_id, policy_version, (policy ->> 'admit')::int AS admit,
         make_interval(secs => (policy ->> 'every_seconds')::int) AS every, changed_at,
@@ -673,8 +673,8 @@ SELECT (SELECT count(*) FROM seen) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: leavers_are_counted
--- Those who left a line while waiting are numbered 1..left_count; those of them whom the line has gone
--- past are left_passed. Whoever is no longer kept had either been called or left and been passed.
+-- Users who left a line while waiting are numbered 1..left_count; left_passed of them are behind the line's
+-- head. Pruned places had either been admitted, or left and been passed.
 WITH line AS (
     SELECT r.room_id, r.left_count, r.left_passed, r.pruned_to - r.pruned_called AS pruned,
         coalesce(p.leavers, 0) AS leavers, coalesce(p.last, 0) AS last,
@@ -699,7 +699,7 @@ SELECT (SELECT coalesce(sum(leavers), 0)::bigint FROM line) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: stock_counts_sales
--- What the stock says was sold, and for how much, is what the seats and the payments say.
+-- The stock's counts of sold seats and of revenue are those of the seats and the payments.
 WITH pair AS (
     SELECT s.show_id, t.sold + coalesce(d.seats, 0) AS counted, coalesce(e.seats, 0) AS sold,
         t.revenue + coalesce(d.amount, 0) AS revenue, coalesce(y.amount, 0) AS paid
@@ -724,7 +724,7 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: show_has_its_seats
--- A show has the seats 1..seats_total, none of them cheaper than its lowest price.
+-- A show has the seats 1..seats_total, none cheaper than its lowest price.
 WITH seen AS (
     SELECT s.show_id, s.seats_total, s.price_from, coalesce(e.seats, 0) AS seats, e.first, e.last,
         e.price
@@ -745,12 +745,12 @@ SELECT (SELECT coalesce(sum(seats), 0)::bigint FROM seen) AS checked,
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: erased_user_is_gone
--- A user who was erased, a minute ago or more, has no live key, place or hold.
+-- A user who was erased a minute ago or more has no active key, unfinished place or active hold.
 WITH gone AS (
     SELECT user_id FROM erasure WHERE erased_at < :now::timestamptz - interval '1 minute'
 ),
 bad AS (
-    SELECT format('user %s: has a live key', user_id) AS what
+    SELECT format('user %s: has an active key', user_id) AS what
     FROM gone JOIN user_key USING (user_id) WHERE revoked_at IS NULL
     UNION ALL
     SELECT format('user %s: is at number %s of room %s', user_id, number, room_id)
@@ -785,7 +785,7 @@ SELECT (SELECT count(*) FROM numbered) AS checked, (SELECT count(*) FROM bad) AS
     ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: references_exist
--- Whatever a row names exists: what foreign keys would check on the tables that have none.
+-- Every row that another row refers to exists: the check of foreign keys for the tables without any.
 WITH bad AS (
     SELECT format('place %s of room %s: no such room', number, room_id) AS what FROM place AS p
     WHERE NOT EXISTS (SELECT FROM waiting_room AS r WHERE r.room_id = p.room_id)

@@ -34,7 +34,7 @@ class CheckIn(msgspec.Struct, frozen=True, kw_only=True):
     row: Row
     seat: SeatInRow
     checked_in_at: datetime
-    gate: Annotated[str | None, Meta(description="Where, as the gate named itself.")]
+    gate: Annotated[str | None, Meta(description="The gate of the check-in.")]
 
 
 class Scan(NamedTuple):

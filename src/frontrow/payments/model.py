@@ -14,8 +14,8 @@ Code = Annotated[
     str,
     Meta(
         description=(
-            "What the gate scans: signed, and names nobody. Another one once the signing key has "
-            "changed; null once the ticket is void."
+            "Scanned at the gate: signed, without personal data. It changes with the signing key; "
+            "null once the ticket is void."
         )
     ),
 ]
@@ -26,7 +26,7 @@ SeatInRow: TypeAlias = Annotated[int, Meta(description="The seat within the row,
 
 
 class PaidTicket(msgspec.Struct, frozen=True, gc=False):
-    """An owned seat, as a payment lists it."""
+    """An owned seat in the list of a payment."""
 
     ticket_id: UUID
     number: int
@@ -37,7 +37,7 @@ RefundReason: TypeAlias = Literal["operator", "buyer", "show_cancelled"]
 
 
 class Refund(msgspec.Struct, frozen=True, gc=False):
-    """What was given back of a payment: all of it, to its user's balance."""
+    """The refund of a whole payment to its user's balance."""
 
     refund_id: UUID
     amount: int
@@ -82,18 +82,18 @@ class ShowAtStake(msgspec.Struct, frozen=True):
 
 
 class Cancellation(msgspec.Struct, frozen=True):
-    """How far the refunds of a cancelled show are."""
+    """The progress of a cancelled show's refunds."""
 
     show_id: UUID
     state: Annotated[
         Literal["cancelling", "cancelled"],
-        Meta(description="cancelled, once everybody has been refunded."),
+        Meta(description="cancelled: all purchases are refunded."),
     ]
-    payments_total: Annotated[int, Meta(description="Purchases when it was cancelled.")]
+    payments_total: Annotated[int, Meta(description="Purchases at the time of the cancellation.")]
     payments_refunded: Annotated[int, Meta(description="How many of them are refunded.")]
-    seats_freed: Annotated[int, Meta(description="The seats of those.")]
+    seats_freed: Annotated[int, Meta(description="Seats of the refunded purchases.")]
     amount_refunded: Annotated[
-        int, Meta(description="What those were worth, in the currency's minor unit.")
+        int, Meta(description="The sum of the refunds, in the currency's minor unit.")
     ]
     started_at: Annotated[datetime, Meta(description="When the show was cancelled.")]
     finished_at: Annotated[
@@ -144,9 +144,9 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     paid_at: datetime
     state: Annotated[
         Literal["valid", "used", "void"],
-        Meta(description="valid → used, at check-in; void: no longer a ticket."),
+        Meta(description="valid → used at check-in; void: refunded or cancelled."),
     ]
-    checked_in_at: Annotated[datetime | None, Meta(description="When it was let in.")]
+    checked_in_at: Annotated[datetime | None, Meta(description="When it was checked in.")]
     void_at: Annotated[datetime | None, Meta(description="When it became void.")]
     void_reason: Annotated[VoidReason | None, Meta(description="Why it became void.")]
     code: Code | None

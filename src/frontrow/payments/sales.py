@@ -1,4 +1,4 @@
-"""What was sold, as the operator sees it: by payment, by show, at the gate. Without any code."""
+"""Sales as the operator sees them: by payment, by show, at the gate; without ticket codes."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -23,14 +23,14 @@ class SoldTicket(msgspec.Struct, frozen=True, gc=False):
     number: int
     state: Annotated[
         Literal["valid", "used", "void"],
-        Meta(description="valid → used, at check-in; void: no longer a ticket."),
+        Meta(description="valid → used at check-in; void: refunded or cancelled."),
     ]
-    checked_in_at: Annotated[datetime | None, Meta(description="When it was let in.")]
-    gate: Annotated[str | None, Meta(description="Where it was let in.")]
+    checked_in_at: Annotated[datetime | None, Meta(description="When it was checked in.")]
+    gate: Annotated[str | None, Meta(description="The gate of the check-in.")]
 
 
 class SoldPayment(msgspec.Struct, frozen=True):
-    """A payment, whoever's it is."""
+    """A payment of any user."""
 
     payment_id: UUID
     reservation_id: UUID
@@ -58,19 +58,19 @@ class SoldPayments(msgspec.Struct, frozen=True):
 
 
 class FoundPayments(msgspec.Struct, frozen=True):
-    """The payments that an id stands for."""
+    """The payments of an id."""
 
     payments: list[SoldPayment]
 
 
 class ShowSales(msgspec.Struct, frozen=True):
-    """A show and how its sale is doing."""
+    """A show and the state of its sale."""
 
     show_id: UUID
     date: date
     starts_at: datetime
-    sales_end_at: Annotated[datetime, Meta(description="From then on no seat can be held.")]
-    cancelled_at: Annotated[datetime | None, Meta(description="Since when it is cancelled.")]
+    sales_end_at: Annotated[datetime, Meta(description="From this time no seat can be held.")]
+    cancelled_at: Annotated[datetime | None, Meta(description="When it was cancelled.")]
     seats: SeatCounts
     revenue: Annotated[int, Meta(description="In the currency's minor unit.")]
 

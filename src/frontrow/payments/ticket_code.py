@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 VERSION = 1
 CODE_LENGTH = 140
-"""Characters; anything else is no code."""
+"""The number of characters of every code."""
 
 _ALPHABET = re.compile(f"[A-Za-z0-9_-]{{{CODE_LENGTH}}}")
 _PAYLOAD = Struct(">B4s16s16sI")
@@ -27,7 +27,7 @@ _KEY_ID_BYTES = 4
 
 
 class TicketCode(NamedTuple):
-    """What a code says, and what it is signed with."""
+    """The content of a code, and the id of the key that signs it."""
 
     key_id: str
     ticket_id: UUID
@@ -35,7 +35,7 @@ class TicketCode(NamedTuple):
     number: int
 
     def payload(self) -> bytes:
-        """The bytes that are signed."""
+        """Returns the bytes that are signed."""
         return _PAYLOAD.pack(
             VERSION,
             bytes.fromhex(self.key_id),
@@ -45,22 +45,22 @@ class TicketCode(NamedTuple):
         )
 
     def signed(self, signature: bytes) -> str:
-        """The code, with the signature of its payload."""
+        """Returns the code with the signature of its payload."""
         return base64.urlsafe_b64encode(self.payload() + signature).decode()
 
 
 def key_id_of(public_key: bytes) -> str:
-    """What codes call a key: the first four bytes of its SHA-256, in hexadecimal."""
+    """Returns the id of a key in codes: the first four bytes of its SHA-256, in hexadecimal."""
     return hashlib.sha256(public_key).digest()[:_KEY_ID_BYTES].hex()
 
 
 def read(code: str) -> tuple[TicketCode, bytes]:
-    """What a code says, and its signature; neither is checked.
+    """Returns the content of a code and its signature, unchecked.
 
     Raises:
         ValueError: it isn't a code.
     """
-    # The decoder would let other characters pass for some of these.
+    # The decoder would accept other characters for some of these.
     if not _ALPHABET.fullmatch(code):
         raise ValueError(f"a code has {CODE_LENGTH} characters of base64url")
     whole = base64.urlsafe_b64decode(code)
@@ -72,10 +72,10 @@ def read(code: str) -> tuple[TicketCode, bytes]:
 
 
 def verify(code: str, public_keys: Mapping[str, bytes]) -> TicketCode:
-    """What a genuine code says. ``public_keys``: the accepted ones, by their ids.
+    """Returns the content of a genuine code. ``public_keys``: the accepted ones, by id.
 
     Raises:
-        ValueError: it isn't genuine; the message says in which way.
+        ValueError: it isn't genuine; the message says why.
     """
     said, signature = read(code)
     public_key = public_keys.get(said.key_id)

@@ -1,4 +1,4 @@
-"""The public halves of the keys that sign tickets, in the forms that programs take."""
+"""The public halves of the keys that sign tickets, as JWK and PEM."""
 
 import base64
 import json
@@ -22,21 +22,21 @@ _PEM_END = "-----END PUBLIC KEY-----"
 class TicketKey(msgspec.Struct, frozen=True):
     """The public half of a key that signs tickets, as a JWK (RFC 8037)."""
 
-    kid: Annotated[str, Meta(description="The key's id, as codes name it.")]
+    kid: Annotated[str, Meta(description="The key's id in codes.")]
     kty: Annotated[Literal["OKP"], Meta(description="The kind of key.")]
     crv: Annotated[Literal["Ed25519"], Meta(description="The curve.")]
     x: Annotated[str, Meta(description="The public key, in base64url.")]
-    use: Annotated[Literal["sig"], Meta(description="It verifies signatures.")]
+    use: Annotated[Literal["sig"], Meta(description="The key verifies signatures.")]
 
 
 class TicketKeys(msgspec.Struct, frozen=True):
-    """The keys whose tickets are accepted, or soon will be, as a JWK set (RFC 7517)."""
+    """The keys whose tickets are or soon will be accepted, as a JWK set (RFC 7517)."""
 
     keys: Annotated[list[TicketKey], Meta(description="The keys, the newest last.")]
 
 
 def jwks(public_keys: Iterable[bytes]) -> TicketKeys:
-    """Keys as a JWK set."""
+    """Returns keys as a JWK set."""
     return TicketKeys(
         [
             TicketKey(
@@ -52,13 +52,13 @@ def jwks(public_keys: Iterable[bytes]) -> TicketKeys:
 
 
 def pem(public_key: bytes) -> str:
-    """A key as PEM (RFC 7468)."""
+    """Returns a key as PEM (RFC 7468)."""
     key = Ed25519PublicKey.from_public_bytes(public_key)
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def read_keys(text: str) -> dict[str, bytes]:
-    """The keys in a file, by their ids: PEM, one behind another, a JWK or a JWK set.
+    """Returns the keys of a file by id: PEM blocks, a JWK or a JWK set.
 
     Raises:
         ValueError: there is none in it, or something else.
@@ -82,7 +82,7 @@ def _from_jwk(key: object) -> bytes:
     if not isinstance(key, dict) or (key.get("kty"), key.get("crv")) != ("OKP", "Ed25519"):
         raise ValueError("one of its keys is not an Ed25519 key")
     public_key = base64.urlsafe_b64decode(str(key.get("x")) + "==")
-    # That it has 32 bytes.
+    # Checks that it has 32 bytes.
     return Ed25519PublicKey.from_public_bytes(public_key).public_bytes_raw()
 
 

@@ -1,4 +1,4 @@
-"""Signs the codes of tickets, and tells genuine ones from others, with the keys on the ring.
+"""Signs and checks the codes of tickets with the keys on the ring.
 
 An Ed25519 signature is determined by key and payload (RFC 8032), so no code is stored: it is made
 again wherever it is wanted. That also checks one: signing what it says again and comparing costs a
@@ -20,20 +20,20 @@ from frontrow.keys.ring import KeyRing, NewKey, open_ring
 from frontrow.payments.ticket_code import TicketCode, key_id_of, read
 
 PURPOSE = "ticket"
-"""What the keys on the ring are for."""
+"""Purpose of the keys on the ring."""
 
 _REMEMBERED_CODES = 10_000
-# Signing takes some 25 µs. More than so many at once go to a thread: they would hold up everybody
-# else, and signing lets go of the interpreter.
+# Signing takes about 25 µs. Larger batches run in a thread, to keep the event loop free: signing
+# releases the interpreter lock.
 _SIGNED_IN_PLACE = 16
 
 
 SignedSeat: TypeAlias = tuple[UUID, UUID, int]
-"""What the code of a ticket is made for: the ticket, its show, the seat's number."""
+"""What a code is signed for: the ticket, its show, the seat's number."""
 
 
 class Unchecked(NamedTuple):
-    """A code that can be read and may be forged; with the secret that its signature tells of."""
+    """A readable code that may be forged, with the secret that must have signed it."""
 
     said: TicketCode
     signature: bytes
@@ -41,14 +41,14 @@ class Unchecked(NamedTuple):
 
 
 class TicketSigner:
-    """The codes of tickets."""
+    """Signs and checks the codes of tickets."""
 
     def __init__(self, ring: KeyRing) -> None:
         self.ring = ring
         self._remembered = lru_cache(_REMEMBERED_CODES)(_sign)
 
     async def codes(self, seats: Sequence[SignedSeat]) -> list[str]:
-        """The codes of tickets, signed with the present key: the same until that changes."""
+        """Returns the codes of tickets, signed with the current key: the same until it changes."""
         key = self.ring.signing
 
         def sign() -> list[str]:
@@ -57,7 +57,7 @@ class TicketSigner:
         return await asyncio.to_thread(sign) if len(seats) > _SIGNED_IN_PLACE else sign()
 
     async def read(self, code: str) -> Unchecked:
-        """What a code says, and what its signature should be made with.
+        """Returns the content of a code, and the secret that must have signed it.
 
         Raises:
             NotFound: it is no code, or says that it is signed with a key that isn't accepted.
@@ -72,7 +72,7 @@ class TicketSigner:
         return Unchecked(said, signature, key.secret)
 
     async def genuine(self, codes: Sequence[Unchecked]) -> list[bool]:
-        """Which codes aren't forged or altered."""
+        """Returns for each code whether it is neither forged nor altered."""
 
         def check() -> list[bool]:
             return [
@@ -95,12 +95,12 @@ def _private_key(secret: bytes) -> Ed25519PrivateKey:
 
 
 def new_key() -> NewKey:
-    """A new key for codes."""
+    """Returns a new key for codes."""
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
     return NewKey(key_id_of(public), private.private_bytes_raw(), public)
 
 
 async def load_ticket_signer(pool: asyncpg.Pool) -> TicketSigner:
-    """The signer of this installation; the first process to ask makes its key."""
+    """Returns the signer of this installation; the first process creates its key."""
     return TicketSigner(await open_ring(pool, PURPOSE, new_key()))

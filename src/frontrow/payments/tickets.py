@@ -1,4 +1,4 @@
-"""Tickets as their owners see them."""
+"""Users' tickets, as the users see them."""
 
 from collections.abc import Sequence
 from typing import Literal

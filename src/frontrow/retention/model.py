@@ -1,4 +1,4 @@
-"""What is stored about a user, as the user is given it."""
+"""The stored data about a user, in the form of the export."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ class ExportedKey(msgspec.Struct, frozen=True):
 
     created_at: datetime
     revoked_at: Annotated[datetime | None, Meta(description="When it was revoked.")]
-    expires_at: Annotated[datetime | None, Meta(description="When it ends by itself.")]
+    expires_at: Annotated[datetime | None, Meta(description="When it expires.")]
 
 
 class ExportedPlace(msgspec.Struct, frozen=True):
@@ -61,10 +61,10 @@ class ExportedPayment(msgspec.Struct, frozen=True):
     balance: int
     state: Literal["paid", "refunded"]
     paid_at: datetime
-    refunded_at: Annotated[datetime | None, Meta(description="When it was given back.")]
+    refunded_at: Annotated[datetime | None, Meta(description="When it was refunded.")]
     refund_reason: Annotated[
         Literal["operator", "buyer", "show_cancelled"] | None,
-        Meta(description="Who wanted it given back, or what made that due."),
+        Meta(description="Who asked for the refund, or that the show was cancelled."),
     ]
 
 
@@ -75,11 +75,11 @@ class ExportedTicket(msgspec.Struct, frozen=True):
     payment_id: UUID
     show_id: UUID
     number: int
-    checked_in_at: Annotated[datetime | None, Meta(description="When it was let in.")]
-    gate: Annotated[str | None, Meta(description="Where it was let in.")]
-    void_at: Annotated[datetime | None, Meta(description="Since when it is worth nothing.")]
+    checked_in_at: Annotated[datetime | None, Meta(description="When it was checked in.")]
+    gate: Annotated[str | None, Meta(description="The gate of the check-in.")]
+    void_at: Annotated[datetime | None, Meta(description="When it became void.")]
     void_reason: Annotated[
-        Literal["refunded", "show_cancelled"] | None, Meta(description="Why that is.")
+        Literal["refunded", "show_cancelled"] | None, Meta(description="Why it is void.")
     ]
 
 
@@ -91,9 +91,11 @@ class UserExport(msgspec.Struct, frozen=True):
     erased_at: Annotated[datetime | None, Meta(description="When the user was erased.")]
     balance: int
     currency: str
-    user_keys: Annotated[list[ExportedKey], Meta(description="The keys, without the keys.")]
+    user_keys: Annotated[
+        list[ExportedKey], Meta(description="The user keys, without their secrets.")
+    ]
     places: Annotated[list[ExportedPlace], Meta(description="In every line.")]
-    reservations: Annotated[list[ExportedReservation], Meta(description="Also those not paid.")]
+    reservations: Annotated[list[ExportedReservation], Meta(description="Unpaid ones too.")]
     transfers: list[Transfer]
     payments: list[ExportedPayment]
     tickets: list[ExportedTicket]

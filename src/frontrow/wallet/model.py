@@ -8,7 +8,7 @@ import msgspec
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What a user has to pay with."""
+    """The balance of a user."""
 
     user_id: UUID
     balance: int
@@ -16,7 +16,7 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """Money that came in, and the balance after it."""
+    """A charge, and the balance after it."""
 
     charge_id: UUID
     user_id: UUID
@@ -26,7 +26,7 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """One row of the ledger: a charge or refund came in, a payment went out."""
+    """One row of the ledger: a charge or refund increases the balance, a payment reduces it."""
 
     transfer_id: UUID
     kind: Literal["charge", "payment", "refund"]
