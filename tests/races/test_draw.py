@@ -290,6 +290,6 @@ async def check_waiting(
         ranked = sorted(set(places) - left, key=lambda number: positions[number - 1])
         waiting = [number for number in ranked if positions[number - 1] > line.serving]
         assert line.waiting == len(waiting) > 0
-        told = [await services.rooms.status(places[number]) for number in waiting]
-        assert [one.ahead for one in told] == list(range(len(waiting)))
-        assert [one.position for one in told] == [positions[number - 1] for number in waiting]
+        statuses = [await services.rooms.status(places[number]) for number in waiting]
+        assert [one.ahead for one in statuses] == list(range(len(waiting)))
+        assert [one.position for one in statuses] == [positions[number - 1] for number in waiting]

@@ -6,7 +6,7 @@ from frontrow.db.queries import load
 from frontrow.ids import new_id, place_arrays
 from testkit.database import Database
 from tests.buyers import Made, buyer, make_concert
-from tests.integration.features.watching import Watcher
+from tests.integration.features.seat_map_reader import Watcher
 from tests.races.conftest import Pair
 from tests.races.rivals import fetch, rivals
 
@@ -59,6 +59,6 @@ async def test_older_transaction_that_commits_later_is_seen(pair: Pair, database
         await older.commit()
         assert await fetch(database, naive, str(newest)) == []
         assert await seen() == ["hh"] * 2
-        assert [watcher.told for watcher in watchers] == [[1, 2]] * 2
+        assert [watcher.changed for watcher in watchers] == [[1, 2]] * 2
         assert await seen() == ["hh"] * 2
-        assert [watcher.told for watcher in watchers] == [[], []]
+        assert [watcher.changed for watcher in watchers] == [[], []]

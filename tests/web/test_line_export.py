@@ -1,4 +1,4 @@
-"""The order of a line over HTTP: two forms, who may have it, and clients that give it up."""
+"""The export of a line over HTTP: two formats, access, and clients that disconnect."""
 
 import asyncio
 import csv
@@ -28,19 +28,19 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 def path_of(concert: Concert) -> str:
-    """Where the order of a concert's line is."""
+    """Returns the path of a line's export."""
     return f"/admin/concerts/{concert.concert_id}/order"
 
 
 @pytest.fixture(scope="module")
 async def empty(desk: Desk) -> Concert:
-    """A concert in whose line nobody is."""
+    """A concert with an empty line."""
     return await desk.concert()
 
 
 @pytest.fixture(scope="module")
 async def long(desk: Desk) -> Concert:
-    """A line of many who wait, in which nothing happens."""
+    """A long line of waiting places without events."""
     concert = await desk.concert()
     await desk.operate("POST", f"/admin/concerts/{concert.concert_id}/waiting-room/pause")
     room_id = await desk.owner.fetchval(
@@ -59,7 +59,7 @@ async def long(desk: Desk) -> Concert:
 
 
 async def reading(desk: Desk) -> int:
-    """How many connections of the server are in an export."""
+    """Returns the number of exports that run in the database."""
     count: int = await desk.owner.fetchval(
         """SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state <> 'idle'
@@ -69,13 +69,13 @@ async def reading(desk: Desk) -> int:
 
 
 async def none_reads(desk: Desk) -> bool:
-    """Whether no connection of the server is in an export."""
+    """Whether no export runs in the database."""
     return await reading(desk) == 0
 
 
 @asynccontextmanager
 async def standing_still(desk: Desk, concert: Concert) -> AsyncIterator[asyncio.StreamReader]:
-    """A client that takes the beginning of an export and then nothing, until the block ends."""
+    """A client that reads the beginning of an export and then stops, until the block ends."""
     with socket.socket() as bare:
         bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         bare.setblocking(False)
@@ -93,8 +93,8 @@ async def standing_still(desk: Desk, concert: Concert) -> AsyncIterator[asyncio.
             writer.transport.abort()
 
 
-async def test_a_line_as_it_was_served(desk: Desk) -> None:
-    """GET …/order: every place by number, with what became of it, as its owner was told."""
+async def test_export_has_every_place(desk: Desk) -> None:
+    """GET …/order: every place by number, with the state that its status has."""
     concert = await desk.concert()
     paid = await desk.buyer(concert, 50_000)
     await paid.pay(await paid.hold(concert, 1))
@@ -122,7 +122,7 @@ async def test_a_line_as_it_was_served(desk: Desk) -> None:
     assert [place["reason"] for place in places] == ["paid", "left", None, None]
 
 
-async def test_the_same_as_csv(desk: Desk) -> None:
+async def test_csv_export(desk: Desk) -> None:
     """With Accept: text/csv, a file with a header line (RFC 4180); null is empty."""
     concert = await desk.concert()
     left = await desk.buyer(concert)
@@ -164,16 +164,14 @@ async def test_the_same_as_csv(desk: Desk) -> None:
         (",;q=1,,", False),
     ],
 )
-async def test_the_form_that_is_liked_best(
-    desk: Desk, empty: Concert, accept: str, is_csv: bool
-) -> None:
-    """CSV if Accept likes it better, or names it and likes it no less; else JSON, never 406."""
+async def test_format_follows_accept(desk: Desk, empty: Concert, accept: str, is_csv: bool) -> None:
+    """CSV if Accept prefers it, or names it with the same weight; else JSON, never 406."""
     response = await desk.operate("GET", path_of(empty), headers={"Accept": accept})
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/csv" if is_csv else "application/json")
 
 
-async def test_accept_may_be_given_twice(desk: Desk, empty: Concert) -> None:
+async def test_several_accept_headers_are_one_list(desk: Desk, empty: Concert) -> None:
     """Several Accept headers are one list."""
     headers = [
         ("Accept", "application/json;q=0.5"),
@@ -184,8 +182,8 @@ async def test_accept_may_be_given_twice(desk: Desk, empty: Concert) -> None:
     assert response.headers["content-type"].startswith("text/csv")
 
 
-async def test_only_the_operator_may(desk: Desk) -> None:
-    """No credential or another one is 401; an unknown concert is 404; all of them problems."""
+async def test_only_the_operator_may_export(desk: Desk) -> None:
+    """No credential or another one is 401, an unknown concert 404, as problems."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     refused = await desk.ask("GET", path_of(concert), headers=CSV)
@@ -197,8 +195,8 @@ async def test_only_the_operator_may(desk: Desk) -> None:
     check_problem(unknown, 404, "not_found")
 
 
-async def test_a_long_line_is_streamed(desk: Desk, long: Concert) -> None:
-    """100,000 places arrive whole, and neither side ever has more than a part of them."""
+async def test_long_line_is_streamed(desk: Desk, long: Concert) -> None:
+    """100,000 places arrive complete, and neither side has more than a part in memory."""
     arrived = places = 0
     overlap = b""
     tracemalloc.start()
@@ -219,25 +217,25 @@ async def test_a_long_line_is_streamed(desk: Desk, long: Concert) -> None:
     assert peak < 8 * MIB
 
 
-async def test_only_a_few_at_once(desk: Desk, long: Concert) -> None:
-    """One more than may run is 503 overloaded; a client that goes away makes room for the next."""
+async def test_concurrent_exports_are_limited(desk: Desk, long: Concert) -> None:
+    """One too many is 503 overloaded; a client that disconnects makes room for the next."""
     async with standing_still(desk, long), standing_still(desk, long):
         refused = await desk.operate("GET", path_of(long))
         check_problem(refused, 503, "overloaded")
         assert refused.headers["retry-after"] == "1"
         assert await reading(desk) == exports.EXPORTS_AT_ONCE == 2
         assert (await desk.ask("GET", "/concerts")).status_code == 200
-        # What users export takes no room of this.
+        # Exports of users don't count here.
         assert (await (await desk.fan()).by_key("GET", "/users/me/export")).status_code == 200
     await eventually(lambda: none_reads(desk))
     response = await desk.operate("GET", path_of(long), headers=CSV)
     assert response.text.count("\r\n") == LONG + 1
 
 
-async def test_who_goes_away_is_read_for_no_more(
+async def test_disconnected_client_ends_the_read(
     desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rest of the line isn't read for a client that has gone; for one that stays it is."""
+    """The rest is read only for a client that stays connected."""
     whole: list[bool] = []
 
     async def watched(*args: Any, **named: Any) -> AsyncGenerator[bytes, None]:
@@ -263,26 +261,26 @@ async def test_who_goes_away_is_read_for_no_more(
     assert whole == [False, True]
 
 
-async def test_a_refused_export_makes_room(desk: Desk, empty: Concert) -> None:
-    """What finds no concert counts no longer: as many as one likes, one after the other."""
+async def test_refused_export_does_not_count(desk: Desk, empty: Concert) -> None:
+    """A refused export doesn't count: any number of them, one after the other."""
     for _ in range(2 * exports.EXPORTS_AT_ONCE):
         unknown = await desk.operate("GET", f"/admin/concerts/{uuid4()}/order")
         check_problem(unknown, 404, "not_found")
         assert (await desk.operate("GET", path_of(empty))).json() == {"places": []}
 
 
-async def test_who_stands_still_is_cut_off(
+async def test_stalled_client_is_cut_off(
     desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Past its time an export gives its connection back; what its client has got shows no end."""
+    """After its time an export releases its connection, and its response has no end."""
     monkeypatch.setattr(exports, "EXPORT_SECONDS", 0.3)
     async with standing_still(desk, long) as client:
         await eventually(lambda: none_reads(desk))
         assert not (await client.read()).endswith(LAST_CHUNK)
 
 
-async def test_the_database_goes_away(desk: Desk, long: Concert) -> None:
-    """In the middle of an export: it is cut off, so that nobody takes a part for the whole."""
+async def test_lost_database_cuts_the_export_off(desk: Desk, long: Concert) -> None:
+    """During an export: the response is cut off, so that the part isn't taken for the whole."""
     async with standing_still(desk, long) as client:
         await eventually(lambda: reading(desk))
         assert await desk.owner.fetch(
@@ -295,8 +293,8 @@ async def test_the_database_goes_away(desk: Desk, long: Concert) -> None:
     assert whole.text.count("\r\n") == LONG + 1
 
 
-async def test_a_whole_export_shows_its_end(desk: Desk, long: Concert) -> None:
-    """The control: a client that was slow only for a while gets everything, and the last chunk."""
+async def test_complete_export_has_its_last_chunk(desk: Desk, long: Concert) -> None:
+    """Control: a client that was slow for a while gets everything, and the last chunk."""
     async with standing_still(desk, long) as client:
         await eventually(lambda: reading(desk))
         end = b""

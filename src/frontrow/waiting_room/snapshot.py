@@ -125,7 +125,7 @@ class Line:
         return positions[number - 1]
 
     def ahead_of(self, number: int) -> int:
-        """Returns how many users are ahead of this number, without those who left.
+        """Returns how many users are ahead of this number, without leavers.
 
         Before a draw that may be all others.
         """

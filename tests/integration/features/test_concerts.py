@@ -1,4 +1,4 @@
-"""What is on sale: making it, changing it, looking at it."""
+"""Concerts and shows: creating, changing, reading."""
 
 import asyncio
 import re
@@ -32,7 +32,7 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.integration.features.watching import look
+from tests.integration.features.seat_map_reader import look
 
 START = datetime(2030, 5, 1, 15, 30, tzinfo=UTC)
 ROOM = RoomSettings(policy=OpenPolicy())
@@ -40,17 +40,17 @@ ROWS_MIGRATION = MIGRATIONS / "0004_rows.sql"
 
 
 def concert(*shows: NewShow, **changes: Any) -> NewConcert:
-    """A concert; one show unless told otherwise."""
+    """Returns a concert with one show, unless fields are given."""
     return NewConcert(
         title="The Test", shows=list(shows) or [NewShow(starts_at=START, price=50_000)], **changes
     )
 
 
-# Making ------------------------------------------------------------------------------------------
+# Creating ----------------------------------------------------------------------------------------
 
 
 async def test_create(services: Services, owner: Owner) -> None:
-    """A concert with its line, its shows in the venue's calendar, and 50 seats each."""
+    """Creates a concert with its line, shows by the venue's calendar, and 50 seats each."""
     shows = [NewShow(starts_at=START + timedelta(days=day), price=50_000) for day in range(2)]
     created, existed = await services.concerts.create(
         concert(*shows, artist="A", venue="V", hold_seconds=60, max_seats_per_user=2), ROOM, None
@@ -83,8 +83,8 @@ async def test_create(services: Services, owner: Owner) -> None:
     assert tuple(row) == (60, 2)
 
 
-async def test_the_same_key_creates_once(services: Services, database: Database) -> None:
-    """The same request again gives the first answer and makes nothing."""
+async def test_replay_creates_nothing(services: Services, database: Database) -> None:
+    """A replay returns the first answer and creates nothing."""
     new = concert(NewShow(starts_at=START, price=1), NewShow(starts_at=START, price=2))
     first, existed = await services.concerts.create(new, ROOM, "key")
     assert not existed
@@ -97,8 +97,8 @@ async def test_the_same_key_creates_once(services: Services, database: Database)
     assert (existed, third.concert_id not in (first.concert_id, other.concert_id)) == (False, True)
 
 
-async def test_the_same_key_at_once(services: Services, owner: Owner) -> None:
-    """Requests that cross each other make one concert and get one answer."""
+async def test_concurrent_replays_create_once(services: Services, owner: Owner) -> None:
+    """Concurrent requests create one concert and get one answer."""
     made = await asyncio.gather(
         *[services.concerts.create(concert(), ROOM, "key") for _ in range(5)]
     )
@@ -117,10 +117,10 @@ async def test_the_same_key_at_once(services: Services, owner: Owner) -> None:
         ({}, {"policy": RatePolicy(admit=1, every_seconds=1)}),
     ],
 )
-async def test_the_same_key_for_another_concert(
+async def test_key_of_another_concert_is_refused(
     services: Services, database: Database, change: dict[str, Any], room: dict[str, Any]
 ) -> None:
-    """A key makes one thing."""
+    """A key belongs to one request."""
     await services.concerts.create(concert(), ROOM, "key")
     other = msgspec.structs.replace(concert(), **change)
     async with refused(database, IdempotencyKeyReused):
@@ -134,8 +134,10 @@ async def test_the_same_key_for_another_concert(
         *("localtime", "posixrules", "Factory", "right/Asia/Seoul", "posix/Asia/Seoul"),
     ],
 )
-async def test_no_such_time_zone(services: Services, database: Database, zone: str) -> None:
-    """A time zone is a name of the tz database, which browsers know; a system's files have more."""
+async def test_unknown_time_zone_is_refused(
+    services: Services, database: Database, zone: str
+) -> None:
+    """A time zone is a name of the tz database, which browsers know; system files have more."""
     detail = f"there is no time zone {zone!r}"
     async with refused(
         database, InvalidRequest, errors=[{"pointer": "/timezone", "detail": detail}]
@@ -144,15 +146,15 @@ async def test_no_such_time_zone(services: Services, database: Database, zone: s
 
 
 @pytest.mark.parametrize("zone", ["Asia/Saigon", "ROK", "Etc/GMT+9", "UTC"])
-async def test_a_time_zone_by_another_name(services: Services, zone: str) -> None:
-    """Old and short names of the tz database are good too."""
+async def test_alias_of_a_time_zone_is_valid(services: Services, zone: str) -> None:
+    """Old and short names of the tz database are valid."""
     made, _ = await services.concerts.create(concert(timezone=zone), ROOM, None)
     listed = {each.concert_id: each.timezone for each in await services.catalogue.concerts()}
     assert listed[made.concert_id] == zone
 
 
-async def test_one_currency(services: Services, database: Database) -> None:
-    """Balances are in it, so prices are."""
+async def test_other_currency_is_refused(services: Services, database: Database) -> None:
+    """Prices must be in the currency of the installation."""
     detail = "this installation sells in KRW"
     async with refused(
         database, InvalidRequest, errors=[{"pointer": "/currency", "detail": detail}]
@@ -160,8 +162,8 @@ async def test_one_currency(services: Services, database: Database) -> None:
         await services.concerts.create(concert(currency="EUR"), ROOM, None)
 
 
-async def test_the_first_start_decides_the_currency(services: Services, database: Database) -> None:
-    """A process that is told another one doesn't start."""
+async def test_first_process_sets_the_currency(services: Services, database: Database) -> None:
+    """A process with another currency doesn't start."""
     assert services.concerts.currency == "KRW"
     with pytest.raises(SetupError, match="sells in KRW, not in EUR"):
         async with services_on(database, currency="EUR"):
@@ -169,7 +171,7 @@ async def test_the_first_start_decides_the_currency(services: Services, database
 
 
 async def test_sections(services: Services) -> None:
-    """Seat numbers run 1..n through the sections in their order."""
+    """Seat numbers run 1..n through the sections in order."""
     sections = [NewSection("VIP", 150_000, 2), NewSection("R", 50_000, 3), NewSection("VIP", 9, 1)]
     created, _ = await services.concerts.create(
         concert(NewShow(starts_at=START, sections=sections)), ROOM, None
@@ -191,7 +193,7 @@ async def test_sections(services: Services) -> None:
 
 
 async def test_rows(services: Services, owner: Owner) -> None:
-    """A section's rows follow one another in its numbers; without rows it is one."""
+    """A section's numbers run row by row; without rows it is one row."""
     sections = [
         NewSection("Stalls", 90, rows=2, seats_per_row=3),
         NewSection("Box", 70, 4),
@@ -225,8 +227,8 @@ async def test_rows(services: Services, owner: Owner) -> None:
     ]
 
 
-async def test_shows_of_before_get_their_sections(services: Services, owner: Owner) -> None:
-    """The migration gives shows that stand already what a new one would have without rows."""
+async def test_migration_gives_existing_shows_sections(services: Services, owner: Owner) -> None:
+    """The migration gives existing shows the sections of a new show without rows."""
     sections = [NewSection("R", 90, 3), NewSection("S", 90, 4), NewSection("R", 90, 2)]
     shows = [NewShow(starts_at=START, sections=sections), NewShow(starts_at=START, price=5)]
     await services.concerts.create(concert(*shows), ROOM, None)
@@ -239,7 +241,7 @@ async def test_shows_of_before_get_their_sections(services: Services, owner: Own
 
 
 async def test_fifty_thousand_seats(services: Services) -> None:
-    """A stadium is one request; its map is one answer."""
+    """A stadium is created by one request, and its map is one response."""
     created, _ = await services.concerts.create(
         concert(NewShow(starts_at=START, price=1, seats=50_000)), ROOM, None
     )
@@ -250,7 +252,7 @@ async def test_fifty_thousand_seats(services: Services) -> None:
 
 
 async def test_add_shows(services: Services, database: Database) -> None:
-    """Shows are added to a concert, once for each key."""
+    """Shows are added to a concert once for each key."""
     made = await make_concert(services, shows=1)
     added = [NewShow(starts_at=START, price=1), NewShow(starts_at=START, price=2)]
     first, existed = await services.concerts.add_shows(made.concert_id, added, "key")
@@ -272,8 +274,8 @@ async def test_add_shows(services: Services, database: Database) -> None:
         await services.concerts.add_shows(uuid4(), added, None)
 
 
-async def test_one_key_for_other_shows_at_once(services: Services, owner: Owner) -> None:
-    """Of two different requests with one key one adds its shows, the other none."""
+async def test_concurrent_requests_with_one_key_add_once(services: Services, owner: Owner) -> None:
+    """Of two different requests with one key, one adds its shows."""
     made = await make_concert(services)
     asked = [[NewShow(starts_at=START, price=1, seats=5_000)] * shows for shows in (1, 2)]
     found = await asyncio.gather(
@@ -285,7 +287,7 @@ async def test_one_key_for_other_shows_at_once(services: Services, owner: Owner)
     assert await owner.fetchval("SELECT count(*) FROM show") == 1 + done
 
 
-async def test_the_key_of_a_concert_is_not_the_key_of_its_shows(services: Services) -> None:
+async def test_key_is_scoped_to_its_operation(services: Services) -> None:
     """A key is scoped to its operation."""
     created, _ = await services.concerts.create(concert(), ROOM, "key")
     _, existed = await services.concerts.add_shows(
@@ -295,7 +297,7 @@ async def test_the_key_of_a_concert_is_not_the_key_of_its_shows(services: Servic
 
 
 async def test_change(services: Services, database: Database, owner: Owner) -> None:
-    """What is given changes, what is left out stays, and running holds keep their time."""
+    """Given fields change, omitted ones stay, and active holds keep their time."""
     made = await make_concert(services, hold_seconds=300)
     place = await buyer(services, made.concert_id)
     held, _ = await services.reservations.hold(place, made.shows[0], [1], None)
@@ -316,11 +318,11 @@ async def test_change(services: Services, database: Database, owner: Owner) -> N
         await services.concerts.change(uuid4(), ConcertChange(title="New"))
 
 
-# Looking -----------------------------------------------------------------------------------------
+# Reading -----------------------------------------------------------------------------------------
 
 
 async def test_dates(services: Services, owner: Owner) -> None:
-    """The days on which a seat can be had; or all of them."""
+    """The days with free seats, or all days."""
     made = await make_concert(services, shows=3, seats=2)
     place = await buyer(services, made.concert_id, 100_000)
     await services.reservations.hold(place, made.shows[0], [1, 2], None)
@@ -345,8 +347,8 @@ async def test_dates(services: Services, owner: Owner) -> None:
     assert first.seats_total == 2
 
 
-async def test_dates_of_several_readers(services: Services) -> None:
-    """Readers at the same moment share a query, and each has its own concert."""
+async def test_concurrent_readers_share_a_query(services: Services) -> None:
+    """Concurrent readers share a query, each for its own concert."""
     made = [await make_concert(services, shows=shows) for shows in (1, 2, 3)]
     found = await asyncio.gather(
         *[services.catalogue.dates(one.concert_id) for one in made for _ in range(5)]
@@ -354,8 +356,8 @@ async def test_dates_of_several_readers(services: Services) -> None:
     assert [len(dates.dates) for dates in found] == [1] * 5 + [2] * 5 + [3] * 5
 
 
-async def test_which_show(services: Services) -> None:
-    """By its day, its id, or both; a day with several shows has to be narrowed down."""
+async def test_show_is_found_by_day_or_id(services: Services) -> None:
+    """By its day, its id, or both; a day with several shows is ambiguous."""
     created, _ = await services.concerts.create(
         concert(*[NewShow(starts_at=START + timedelta(hours=h), price=1) for h in (0, 2, 24)]),
         ROOM,
@@ -382,8 +384,8 @@ async def test_which_show(services: Services) -> None:
         await find(concert_id, None, other.shows[0].show_id)
 
 
-async def test_a_show_of_another_process_is_found(services: Services, database: Database) -> None:
-    """What isn't remembered is looked for again before it is denied."""
+async def test_show_of_another_process_is_found(services: Services, database: Database) -> None:
+    """A show that isn't cached is read again before the refusal."""
     made = await make_concert(services)
     async with services_on(database) as other:
         await other.catalogue.shows(made.concert_id)
@@ -395,13 +397,13 @@ async def test_a_show_of_another_process_is_found(services: Services, database: 
 
 
 async def test_an_unknown_concert_has_no_dates(services: Services, database: Database) -> None:
-    """It isn't there."""
+    """It is not found."""
     async with refused(database, NotFound):
         await services.catalogue.dates(uuid4())
 
 
-async def test_the_order_of_concerts(services: Services) -> None:
-    """The next to play first, though others began before it; what is over last, latest first."""
+async def test_order_of_concerts(services: Services) -> None:
+    """Concerts on sale by their next date; then ended ones, the latest first."""
     made = {}
     for title, *starts in (
         ("over", -40),
@@ -428,15 +430,15 @@ async def test_the_order_of_concerts(services: Services) -> None:
 
 
 async def test_no_concerts(services: Services) -> None:
-    """An empty house shows nothing."""
+    """Without concerts the list is empty."""
     assert await services.catalogue.concerts() == []
 
 
 # The end of a sale -------------------------------------------------------------------------------
 
 
-async def test_the_end_of_a_sale(services: Services, database: Database) -> None:
-    """After it no seat is offered, counted or held; what is held can be paid; it can be moved."""
+async def test_end_of_a_sale(services: Services, database: Database) -> None:
+    """Afterwards no seat is free or can be held; holds can be paid; the end can be moved."""
     made = await make_concert(services, seats=5)
     show, place = made.shows[0], await buyer(services, made.concert_id, 100_000)
     held, _ = await services.reservations.hold(place, show, [1], None)
@@ -459,7 +461,7 @@ async def test_the_end_of_a_sale(services: Services, database: Database) -> None
     assert (await services.reservations.hold(late, show, [2], None))[0].state == "held"
 
 
-async def test_the_end_of_the_sale_of_no_show(services: Services, database: Database) -> None:
-    """It isn't there."""
+async def test_end_of_sale_of_an_unknown_show(services: Services, database: Database) -> None:
+    """It is not found."""
     async with refused(database, NotFound):
         await services.concerts.end_sale(uuid4(), None)

@@ -1,4 +1,4 @@
-"""The adaptive policy: a cap that follows how well the server answers, one for all processes."""
+"""The adaptive policy: one cap for all processes, which follows the latency of the server."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ STEP_SECONDS = 2.0
 TARGET_MS = 100
 FAST = 0.01
 SLOW = 0.4
-# One step up is a fiftieth of the range: two people.
+# One step up is a fiftieth of the range: two places.
 POLICY = AdaptivePolicy(min_active=10, max_active=110, target_p95_ms=TARGET_MS)
 LONGEST_SECONDS = 60
 
@@ -36,7 +36,7 @@ async def other(database: Database) -> AsyncIterator[Services]:
 
 
 def measured(*seconds: float) -> list[int]:
-    """What a process tells of holds and payments that took so long."""
+    """Returns the counts by bucket of calls with these latencies."""
     load = LatencyHistogram()
     for each in seconds:
         load.observe(each)
@@ -44,13 +44,13 @@ def measured(*seconds: float) -> list[int]:
 
 
 async def cap_of(owner: Owner) -> int | None:
-    """The present cap of the only line."""
+    """Returns the present cap of the only line."""
     cap: int | None = await owner.fetchval("SELECT adaptive_cap FROM waiting_room")
     return cap
 
 
 async def queue_up(services: Services, concert_id: UUID, people: int) -> list[PlaceRef]:
-    """So many join; in order of their numbers."""
+    """Joins ``count`` users; returns their places in order of their numbers."""
     places = await asyncio.gather(*(join(services, concert_id) for _ in range(people)))
     return sorted(places, key=lambda place: place.number)
 
@@ -59,7 +59,7 @@ async def queue_up(services: Services, concert_id: UUID, people: int) -> list[Pl
 
 
 async def test_the_next_cap(owner: Owner) -> None:
-    """For 3,000 cases: a fiftieth of the range up, a third down, never beyond the bounds."""
+    """3,000 cases: a fiftieth of the range up, a third down, never outside the bounds."""
     chance = random.Random(7)  # noqa: S311 - the same cases in each run
     for _ in range(3_000):
         least = chance.choice([1, 2, 10, 500])
@@ -96,10 +96,10 @@ async def test_the_next_cap(owner: Owner) -> None:
         ([50.0], inf),
     ],
 )
-async def test_the_slowest_of_95_in_100(
+async def test_95th_percentile_is_the_bound_of_its_bucket(
     owner: Owner, calls: Sequence[float], expected: float | None
 ) -> None:
-    """Told as the upper bound of the bucket it falls into; nothing of no calls."""
+    """Returned as the upper bound of its bucket; NULL without calls."""
     found = await owner.fetchval(
         "SELECT waiting_room_quantile($1, $2, 0.95)", measured(*calls), BOUNDS_MS
     )
@@ -107,8 +107,8 @@ async def test_the_slowest_of_95_in_100(
     assert found == (None if expected is None else bucket)
 
 
-async def test_what_is_too_slow_is_never_taken_for_fast(owner: Owner) -> None:
-    """Buckets round up, by a quarter at most: that much below the target is surely fast enough."""
+async def test_slow_calls_never_count_as_fast(owner: Owner) -> None:
+    """Buckets round up by at most a quarter, so calls that much below the target count as fast."""
     for target in range(1, 2_000, 37):
         for seconds, slow in ((target * 1.001 / 1000, True), (target / 1.251 / 1000, False)):
             p95 = await owner.fetchval(
@@ -120,10 +120,10 @@ async def test_what_is_too_slow_is_never_taken_for_fast(owner: Owner) -> None:
 # A line under it ---------------------------------------------------------------------------------
 
 
-async def test_up_by_steps_and_down_by_a_third(
+async def test_cap_grows_by_steps_and_falls_by_a_third(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """From ``min_active`` on; it grows only while it is used up, and without calls too."""
+    """From ``min_active`` on; the cap grows only while it is used up, even without calls."""
     made = await make_concert(services, policy=POLICY)
     await queue_up(services, made.concert_id, 25)
     caps, called = [], []
@@ -132,17 +132,17 @@ async def test_up_by_steps_and_down_by_a_third(
         await pass_time(database, STEP_SECONDS)
         await services.rooms.adapt(measured(*calls), STEP_SECONDS)
         caps.append(await cap_of(owner))
-    # The first tells only from when on the time of a step counts. With 14 in, 16 * 0.67 is 10:
-    # nobody is thrown out, and nobody comes until fewer are in.
+    # The first report only starts the interval of a step. With 14 admitted, 16 * 0.67 is 10:
+    # no user is removed, and none is admitted until fewer are active.
     assert caps == [10, 12, 14, 10, 12, 10]
     assert called == [10, 0, 2, 2, 0, 0]
     assert await owner.fetchval("SELECT count(*) FROM place WHERE state = 'admitted'") == 14
 
 
-async def test_it_does_not_grow_beyond_its_use(
+async def test_unused_cap_does_not_grow(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Nine of ten slots are taken: fast as it may be, more slots would tell nothing."""
+    """Nine of ten slots are used: fast calls don't raise the cap."""
     made = await make_concert(services, policy=POLICY)
     await queue_up(services, made.concert_id, 9)
     assert await admit_all(services, made.concert_id) == 9
@@ -152,10 +152,10 @@ async def test_it_does_not_grow_beyond_its_use(
     assert await cap_of(owner) == 10
 
 
-async def test_it_stays_within_its_bounds(
+async def test_cap_stays_within_its_bounds(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Up to ``max_active`` and no further, down to ``min_active`` and no further."""
+    """At most ``max_active``, at least ``min_active``."""
     narrow = AdaptivePolicy(min_active=2, max_active=5, target_p95_ms=TARGET_MS)
     made = await make_concert(services, policy=narrow)
     await queue_up(services, made.concert_id, 10)
@@ -169,8 +169,8 @@ async def test_it_stays_within_its_bounds(
     assert await owner.fetchval("SELECT max(active) FROM admission") == 5
 
 
-async def test_a_pause_stops_it(services: Services, database: Database, owner: Owner) -> None:
-    """Nobody is called meanwhile: what is measured then says nothing, also not afterwards."""
+async def test_pause_stops_the_cap(services: Services, database: Database, owner: Owner) -> None:
+    """No user is admitted during a pause: latencies from then are ignored, also afterwards."""
     made = await make_concert(services, policy=POLICY)
     await queue_up(services, made.concert_id, 20)
     await admit_all(services, made.concert_id)
@@ -195,10 +195,10 @@ async def test_a_pause_stops_it(services: Services, database: Database, owner: O
         (OpenPolicy(), None),
     ],
 )
-async def test_another_policy_takes_over_the_cap(
+async def test_new_policy_keeps_the_cap_within_its_bounds(
     services: Services, database: Database, owner: Owner, policy: Policy, expected: int | None
 ) -> None:
-    """As far as its bounds allow; one of another kind has none."""
+    """The cap stays within the bounds of the new policy; another kind of policy has none."""
     made = await make_concert(services, policy=POLICY)
     await queue_up(services, made.concert_id, 20)
     for _ in range(3):
@@ -226,7 +226,7 @@ async def test_another_policy_takes_over_the_cap(
         ([SLOW] * 100, [SLOW] * 100, 13),
     ],
 )
-async def test_two_processes_judge_together(  # noqa: PLR0917 - two of them are the case's
+async def test_latencies_of_two_processes_count_together(  # noqa: PLR0917 - two of them are the case's
     services: Services,
     database: Database,
     owner: Owner,
@@ -234,7 +234,7 @@ async def test_two_processes_judge_together(  # noqa: PLR0917 - two of them are 
     there: Sequence[float],
     expected: int,
 ) -> None:
-    """What both have measured since the last step decides, and makes one step: not one each."""
+    """The latencies of both since the last step are judged together, in one step."""
     policy = AdaptivePolicy(min_active=10, max_active=110, target_p95_ms=TARGET_MS)
     made = await make_concert(services, policy=policy)
     await queue_up(services, made.concert_id, 20)
@@ -252,10 +252,10 @@ async def test_two_processes_judge_together(  # noqa: PLR0917 - two of them are 
     assert await cap_of(owner) == expected
 
 
-async def test_one_step_however_many_ask_at_once(
+async def test_concurrent_reports_take_one_step(
     services: Services, other: Services, database: Database, owner: Owner
 ) -> None:
-    """Two processes tell twenty times each at the same moment, four times over: four steps."""
+    """Two processes report twenty times each concurrently, four times: four steps."""
     made = await make_concert(services, policy=POLICY)
     await queue_up(services, made.concert_id, 40)
     await other.rooms.snapshot.refresh()
@@ -277,7 +277,7 @@ async def test_one_step_however_many_ask_at_once(
 async def test_two_running_processes_take_one_step_an_interval(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """As they run in a server: the cap rises no faster than with one, and all it allows come."""
+    """As in a server: the cap grows no faster than with one process, and all slots are used."""
     wide = AdaptivePolicy(min_active=1, max_active=501, target_p95_ms=TARGET_MS)
     made = await make_concert(services, policy=wide)
     await queue_up(services, made.concert_id, 120)
@@ -303,10 +303,10 @@ async def test_two_running_processes_take_one_step_an_interval(
         assert row["active"] <= row["cap"]
 
 
-async def test_the_cap_holds_while_it_moves(
+async def test_moving_cap_is_never_exceeded(
     services: Services, other: Services, owner: Owner
 ) -> None:
-    """Sixty rounds of any load, with joins and leavers in two processes: never one too many."""
+    """Sixty rounds of random load, with joins and leavers in two processes."""
     chance = random.Random(3)  # noqa: S311 - the same in each run
     policy = AdaptivePolicy(min_active=3, max_active=60, target_p95_ms=TARGET_MS)
     made = await make_concert(services, policy=policy, seats=10)
@@ -333,10 +333,10 @@ async def test_the_cap_holds_while_it_moves(
     assert [found for found in await audit(owner) if found.violations] == []
 
 
-async def test_what_a_dead_process_told_is_forgotten(
+async def test_outdated_report_is_ignored(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """All processes die after one has told of slow calls; an hour later only new ones count."""
+    """After all processes have ended, an hour later, only new latencies count."""
     made = await make_concert(services, policy=POLICY)
     await queue_up(services, made.concert_id, 20)
     await owner.execute("UPDATE waiting_room SET adaptive_cap = 12")
@@ -349,10 +349,10 @@ async def test_what_a_dead_process_told_is_forgotten(
     assert await cap_of(owner) == 14
 
 
-async def test_what_a_process_told_of_another_policy_is_forgotten(
+async def test_report_for_another_policy_is_ignored(
     services: Services, other: Services, owner: Owner
 ) -> None:
-    """A process that knows only the old policy tells nothing of the new one."""
+    """A process that knows only the old policy reports nothing for the new one."""
     made = await make_concert(services, policy=POLICY)
     await other.rooms.snapshot.refresh()
     await services.rooms.configure(made.concert_id, RoomSettings(policy=POLICY))

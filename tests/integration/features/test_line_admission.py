@@ -1,4 +1,4 @@
-"""The line: who is called when."""
+"""Admission: which places are admitted, and when."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -21,13 +21,13 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.integration.features.looking import admitted_numbers
+from tests.integration.features.stored_places import admitted_numbers
 
 ONE = MaxActivePolicy(max_active=1)
 
 
-async def test_called_strictly_by_number(services: Services, owner: Owner) -> None:
-    """Those who left are skipped, nobody else; each admission is written down."""
+async def test_places_are_admitted_by_number(services: Services, owner: Owner) -> None:
+    """Only leavers are skipped; each admission is recorded."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=3))
     places = [await join(services, made.concert_id) for _ in range(7)]
     for at in (1, 3):
@@ -46,8 +46,10 @@ async def test_called_strictly_by_number(services: Services, owner: Owner) -> No
     assert (waiting.state, waiting.ahead) == ("waiting", 0)
 
 
-async def test_cap(services: Services, database: Database, owner: Owner) -> None:
-    """It counts everyone called and not finished, claimed or not, and is exact."""
+async def test_cap_counts_unfinished_places(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """All admitted and unfinished places count, claimed or not."""
     made = await make_concert(
         services, policy=MaxActivePolicy(max_active=10), claim_seconds=60, session_seconds=600
     )
@@ -64,7 +66,7 @@ async def test_cap(services: Services, database: Database, owner: Owner) -> None
 
 
 async def test_cap_over_processes(services: Services, database: Database, owner: Owner) -> None:
-    """However many processes admit at once, the cap holds."""
+    """Concurrent processes never exceed the cap."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=7))
     await asyncio.gather(*[join(services, made.concert_id) for _ in range(30)])
     async with services_on(database) as other:
@@ -79,10 +81,10 @@ async def test_cap_over_processes(services: Services, database: Database, owner:
     assert await admitted_numbers(owner) == list(range(1, 8))
 
 
-async def test_a_slot_is_free_only_once_its_place_is_finished(
+async def test_slot_is_free_once_its_place_is_finished(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """A place whose row is locked (a hold is just extending it) still counts, though overdue."""
+    """An overdue place whose row is locked, as by a hold that extends it, still counts."""
     made = await make_concert(services, policy=ONE)
     place = await buyer(services, made.concert_id)
     await join(services, made.concert_id)
@@ -94,15 +96,15 @@ async def test_a_slot_is_free_only_once_its_place_is_finished(
     assert await services.rooms.admit(line) == (1, 1, 1, False)
 
 
-async def test_where_nobody_waits_nobody_is_counted_for_a_ring(
+async def test_wake_up_without_waiting_places_counts_nothing(
     services: Services, database: Database
 ) -> None:
-    """A payment asks who may come in: without anybody who waits, that reads one row."""
+    """After a payment, a check of a line without waiting places reads one row."""
     made = await make_concert(services, policy=ONE)
     await buyer(services, made.concert_id)
     await pass_time(database, 121)
     line = services.rooms.snapshot.by_concert[made.concert_id]
-    line.active = 7  # told again only by who counts
+    line.active = 7  # updated only by a count
     assert await services.rooms.admit(line, tidy=False) == (0, 0, 7, False)
     await join(services, made.concert_id)
     assert await services.rooms.admit(line, tidy=False) == (1, 1, 1, False)
@@ -111,8 +113,8 @@ async def test_where_nobody_waits_nobody_is_counted_for_a_ring(
     assert await services.rooms.admit(line) == (0, 1, 0, False)
 
 
-async def test_everybody_of_an_open_line(services: Services) -> None:
-    """An open line takes all, some thousands at a time."""
+async def test_open_line_admits_all(services: Services) -> None:
+    """An open line admits all places, 5,000 at a time."""
     made = await make_concert(services)
     for _ in range(3):
         await asyncio.gather(*[services.rooms.join(uuid4(), made.concert_id) for _ in range(2_000)])
@@ -134,8 +136,8 @@ async def test_rate_is_spread_over_its_window(services: Services, database: Data
     assert called == [0, 1, 1, 1, 0, 1, 1, 0, 1]
 
 
-async def test_rate_makes_up_for_a_moment(services: Services, database: Database) -> None:
-    """Up to 200 ms of unused allowance are given at once, so that a tick costs nothing."""
+async def test_rate_makes_up_for_200_ms(services: Services, database: Database) -> None:
+    """Up to 200 ms of unused allowance are used at once, so that ticks lose nothing."""
     made = await make_concert(services, policy=RatePolicy(admit=100, every_seconds=10))
     await asyncio.gather(*[join(services, made.concert_id) for _ in range(20)])
     called = [await admit_all(services, made.concert_id)]
@@ -146,7 +148,7 @@ async def test_rate_makes_up_for_a_moment(services: Services, database: Database
 
 
 async def test_rate_in_any_window(services: Services, database: Database, owner: Owner) -> None:
-    """No window of the length holds more than the rate; a steady line loses nothing of it."""
+    """No window has more admissions than the rate; a steady line uses all of it."""
     made = await make_concert(services, policy=RatePolicy(admit=20, every_seconds=2))
     await asyncio.gather(*[join(services, made.concert_id) for _ in range(120)])
     for step in range(70):
@@ -158,8 +160,8 @@ async def test_rate_in_any_window(services: Services, database: Database, owner:
         ) AS called FROM admission"""
     )
     assert 18 <= max(row["called"] for row in windows) <= 20
-    # Ten a second for the time that has passed since the first one was called; of a look that comes
-    # late only 200 ms are made up for, of which a turn may have been open before.
+    # Ten a second since the first admission; a late check makes up for 200 ms at most,
+    # of which a turn may have been free before.
     passed, late, called = await owner.fetchrow(
         """SELECT extract(epoch FROM max(admitted_at) - min(admitted_at))::float,
             sum(greatest(gap - 0.1, 0))::float, sum(admitted)
@@ -172,8 +174,8 @@ async def test_rate_in_any_window(services: Services, database: Database, owner:
     assert (passed - late) * 10 - 1 <= called <= passed * 10 + 3
 
 
-async def test_rate_counts_who_was_called_before_it(services: Services, database: Database) -> None:
-    """A line that is given a rate has used up what it called in the last window."""
+async def test_rate_counts_earlier_admissions(services: Services, database: Database) -> None:
+    """Earlier admissions count in the first window of a new rate."""
     made = await make_concert(services)
     for _ in range(20):
         await join(services, made.concert_id)
@@ -189,8 +191,8 @@ async def test_rate_counts_who_was_called_before_it(services: Services, database
     assert called == [0, 0, 0, 1]
 
 
-async def test_before_the_opening(services: Services, database: Database) -> None:
-    """One may join, nobody is called; then the line opens by itself."""
+async def test_line_admits_from_its_opening(services: Services, database: Database) -> None:
+    """Users may join but are not admitted; then the line opens at its time."""
     made = await make_concert(services, opens_at=datetime.now(UTC) + timedelta(seconds=60))
     place = await join(services, made.concert_id)
     states = []
@@ -204,8 +206,10 @@ async def test_before_the_opening(services: Services, database: Database) -> Non
     assert (await services.rooms.status(place)).state == "admitted"
 
 
-async def test_after_the_close(services: Services, database: Database, owner: Owner) -> None:
-    """Nobody joins, those who wait are finished as expired, those who are in may finish."""
+async def test_closed_line_expires_waiting_places(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """No user may join, waiting places expire, admitted users may finish."""
     made = await make_concert(
         services, policy=ONE, closes_at=datetime.now(UTC) + timedelta(seconds=60)
     )
@@ -231,10 +235,10 @@ async def test_after_the_close(services: Services, database: Database, owner: Ow
     assert await owner.fetchval("SELECT serving FROM waiting_room") == 1
 
 
-async def test_a_line_that_is_opened_again(
+async def test_reopened_line_skips_expired_places(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Those whom the close has ended stand in nobody's way and in nobody's count."""
+    """Places that the close has expired are not ahead of new ones."""
     made = await make_concert(
         services, policy=ONE, closes_at=datetime.now(UTC) + timedelta(seconds=60)
     )
@@ -252,8 +256,8 @@ async def test_a_line_that_is_opened_again(
     assert await owner.fetchval("SELECT left_count FROM waiting_room") == 3
 
 
-async def test_paused(services: Services) -> None:
-    """Nobody is called; one may join, and those who are in go on."""
+async def test_paused_line_admits_no_place(services: Services) -> None:
+    """No place is admitted; users may join, and admitted users go on."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=2))
     inside = await buyer(services, made.concert_id)
     await services.rooms.pause(made.concert_id, paused=True)

@@ -1,4 +1,4 @@
-"""A line that is drawn at its opening: who is in the draw, and who is served when."""
+"""A line that is drawn at its opening: the entrants, and the serving order."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from frontrow.waiting_room.policy import MaxActivePolicy
 from testkit.database import Database
 from tests import draws
 from tests.buyers import Owner, admit_all, join, pass_time, services_on
-from tests.integration.features.drawing import (
+from tests.integration.features.drawn_lines import (
     TO_OPENING_SECONDS,
     ahead,
     broken,
@@ -22,11 +22,11 @@ from tests.integration.features.drawing import (
     order_by_rule,
     positions,
 )
-from tests.integration.features.looking import admitted_numbers
+from tests.integration.features.stored_places import admitted_numbers
 
 
-async def test_before_opening_nobody_has_a_position(services: Services, database: Database) -> None:
-    """Places are taken; nobody is called, drawn or told a position, and all others may be ahead."""
+async def test_no_positions_before_opening(services: Services, database: Database) -> None:
+    """Users may join; none is admitted or has a position, and all others may be ahead."""
     made = await drawn_line(services)
     places = await joined(services, made, 5)
     assert [place.number for place in places] == [1, 2, 3, 4, 5]
@@ -42,8 +42,8 @@ async def test_before_opening_nobody_has_a_position(services: Services, database
     assert await broken(database) == []
 
 
-async def test_at_opening_positions_follow_the_rule(services: Services, database: Database) -> None:
-    """They are a permutation of 1..n, that of the seed and the entrants, as everybody can see."""
+async def test_positions_follow_the_rule(services: Services, database: Database) -> None:
+    """A permutation of 1..n that follows from the published seed and entrants."""
     made = await drawn_line(services)
     places = await joined(services, made, 40)
     commitment = (await services.draws.draw(made.concert_id)).commitment
@@ -51,23 +51,25 @@ async def test_at_opening_positions_follow_the_rule(services: Services, database
 
     draw, order = await order_by_rule(services, made, places)
     assert draw.commitment == commitment
-    told = await positions(services, places)
-    assert sorted(filter(None, told)) == list(range(1, 41))
-    assert [told[number - 1] for number in order] == list(range(1, 41))
-    assert await ahead(services, places) == [position - 1 for position in filter(None, told)]
+    positions_drawn = await positions(services, places)
+    assert sorted(filter(None, positions_drawn)) == list(range(1, 41))
+    assert [positions_drawn[number - 1] for number in order] == list(range(1, 41))
+    assert await ahead(services, places) == [
+        position - 1 for position in filter(None, positions_drawn)
+    ]
     page = await services.draws.entries(made.concert_id, after=0, limit=100)
     assert page.next is None
     assert [(one.number, one.entry, one.position) for one in page.entries] == [
         (place.number, draws.sum_of(str(place.place_id)), position)
-        for place, position in zip(places, told, strict=True)
+        for place, position in zip(places, positions_drawn, strict=True)
     ]
     assert await broken(database) == []
 
 
-async def test_called_in_the_drawn_order(
+async def test_places_are_admitted_in_drawn_order(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Three at a time: always the next of the draw, never the next number; then by arrival."""
+    """Three at a time: in the drawn order, then by arrival."""
     made = await drawn_line(services, MaxActivePolicy(max_active=3))
     places = await joined(services, made, 12)
     await open_and_draw(services, database)
@@ -86,10 +88,10 @@ async def test_called_in_the_drawn_order(
     assert await broken(database) == []
 
 
-async def test_one_by_one_in_the_drawn_order(
+async def test_one_slot_serves_in_drawn_order(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """With one slot the order itself is seen, and `ahead` counts down for all who wait."""
+    """With one slot the order is visible, and `ahead` falls for all waiting users."""
     made = await drawn_line(services, MaxActivePolicy(max_active=1))
     places = await joined(services, made, 8)
     await open_and_draw(services, database)
@@ -102,8 +104,8 @@ async def test_one_by_one_in_the_drawn_order(
         await services.reservations.leave(places[number - 1])
 
 
-async def test_who_comes_later_follows_by_arrival(services: Services, database: Database) -> None:
-    """Between opening and draw too: the opening decides, not the moment of the draw."""
+async def test_later_users_are_served_by_arrival(services: Services, database: Database) -> None:
+    """Also between opening and draw: the opening decides, not the time of the draw."""
     made = await drawn_line(services)
     places = await joined(services, made, 5)
     await pass_time(database, TO_OPENING_SECONDS)
@@ -122,10 +124,10 @@ async def test_who_comes_later_follows_by_arrival(services: Services, database: 
     assert [one.number for one in page.entries] == [1, 2, 3, 4, 5]
 
 
-async def test_who_left_before_the_draw_is_drawn_and_passed_over(
+async def test_leaver_before_the_draw_is_skipped(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """The place keeps its entry and position; it is never called, and is ahead of nobody."""
+    """The place keeps its entry and position; it is never admitted, and not counted as ahead."""
     made = await drawn_line(services, MaxActivePolicy(max_active=1))
     places = await joined(services, made, 8)
     for number in (2, 3, 7):
@@ -147,10 +149,8 @@ async def test_who_left_before_the_draw_is_drawn_and_passed_over(
     assert await broken(database) == []
 
 
-async def test_who_leaves_after_the_draw_is_counted_out(
-    services: Services, database: Database
-) -> None:
-    """Only for those behind in the drawn order, whatever their numbers."""
+async def test_leaver_after_the_draw_is_subtracted(services: Services, database: Database) -> None:
+    """Only for places behind it in the drawn order, whatever their numbers."""
     made = await drawn_line(services, MaxActivePolicy(max_active=1))
     places = await joined(services, made, 9)
     await open_and_draw(services, database)
@@ -164,10 +164,10 @@ async def test_who_leaves_after_the_draw_is_counted_out(
     assert await ahead(services, [*by_order[1:], late]) == [0, 1, 2, 3, 4, 5, 6, 7]
 
 
-async def test_coming_back_before_the_draw_gives_one_chance(
+async def test_joining_again_before_the_draw_gives_one_chance(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Who leaves and joins again has two entries, of which only the new one is ever called."""
+    """A user who leaves and joins again has two entries; only the new place is admitted."""
     made = await drawn_line(services)
     place = await join(services, made.concert_id)
     await services.reservations.leave(place)
@@ -179,8 +179,8 @@ async def test_coming_back_before_the_draw_gives_one_chance(
     assert await admitted_numbers(owner) == [2]
 
 
-async def test_a_draw_of_nobody(services: Services, database: Database) -> None:
-    """It is drawn all the same; who comes then is served by arrival."""
+async def test_draw_without_entrants(services: Services, database: Database) -> None:
+    """The draw takes place; later users are served by arrival."""
     made = await drawn_line(services)
     await open_and_draw(services, database)
     draw, order = await order_by_rule(services, made, [])
@@ -193,8 +193,8 @@ async def test_a_draw_of_nobody(services: Services, database: Database) -> None:
     assert await broken(database) == []
 
 
-async def test_another_process_sees_the_same_draw(services: Services, database: Database) -> None:
-    """Its positions, and its pages even before it has looked at the lines again."""
+async def test_other_process_reads_the_same_draw(services: Services, database: Database) -> None:
+    """The positions, and the pages even before its next snapshot."""
     made = await drawn_line(services)
     places = await joined(services, made, 20)
     async with services_on(database) as other:
@@ -210,8 +210,8 @@ async def test_another_process_sees_the_same_draw(services: Services, database: 
         assert await positions(services, places) == await positions(other, places)
 
 
-async def test_a_draw_is_made_once(services: Services, database: Database, owner: Owner) -> None:
-    """Going round again changes nothing of it."""
+async def test_line_is_drawn_once(services: Services, database: Database, owner: Owner) -> None:
+    """Another round of the upkeep changes nothing."""
     made = await drawn_line(services)
     await joined(services, made, 10)
     await open_and_draw(services, database)
@@ -224,10 +224,10 @@ async def test_a_draw_is_made_once(services: Services, database: Database, owner
     assert await services.draws.draw(made.concert_id) == shown
 
 
-async def test_a_process_that_dies_halfway(
+async def test_closed_entries_are_drawn_by_the_next_process(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Entries that were closed stay so: the next process draws them, and nobody else."""
+    """Closed entries stay closed: the next process draws exactly these."""
     made = await drawn_line(services)
     places = await joined(services, made, 6)
     await pass_time(database, TO_OPENING_SECONDS)
@@ -242,8 +242,8 @@ async def test_a_process_that_dies_halfway(
     assert await positions(services, [late]) == [7]
 
 
-async def test_lines_are_drawn_apart(services: Services, database: Database) -> None:
-    """Two lines that open at once have seeds of their own, and each its own entrants."""
+async def test_two_lines_have_separate_draws(services: Services, database: Database) -> None:
+    """Two lines that open at once have their own seeds and entrants."""
     lines = [await drawn_line(services) for _ in range(2)]
     places = [
         await joined(services, made, people) for made, people in zip(lines, (5, 7), strict=True)
@@ -258,7 +258,7 @@ async def test_lines_are_drawn_apart(services: Services, database: Database) -> 
 
 
 async def test_pages_of_entrants(services: Services, database: Database) -> None:
-    """By number, each once, however they are cut; behind the last there is nothing."""
+    """By number, each once, for any page size; no page follows the last one."""
     made = await drawn_line(services)
     await asyncio.gather(*(join(services, made.concert_id) for _ in range(25)))
     await open_and_draw(services, database)

@@ -1,4 +1,4 @@
-"""A draw is set up, called off and set up again; and what settings can't do to it."""
+"""Setting up and cancelling a draw, and which settings a draw refuses."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from frontrow.waiting_room.policy import MaxActivePolicy
 from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
 from tests.buyers import OPEN, Owner, admit_all, make_concert, pass_time, refused
-from tests.integration.features.drawing import (
+from tests.integration.features.drawn_lines import (
     TO_OPENING_SECONDS,
     broken,
     drawn_line,
@@ -21,11 +21,11 @@ from tests.integration.features.drawing import (
     positions,
     soon,
 )
-from tests.integration.features.looking import admitted_numbers
+from tests.integration.features.stored_places import admitted_numbers
 
 
-async def test_called_off_and_set_up_again(services: Services, owner: Owner) -> None:
-    """Each set-up has another seed, so another commitment; between them there is no draw."""
+async def test_cancelled_draw_is_set_up_with_another_seed(services: Services, owner: Owner) -> None:
+    """Each draw has a new seed, so a new commitment; in between there is none."""
     made = await drawn_line(services)
     places = await joined(services, made, 3)
     by_draw = RoomSettings(policy=OPEN, opens_at=soon(), order="draw")
@@ -44,8 +44,10 @@ async def test_called_off_and_set_up_again(services: Services, owner: Owner) -> 
     assert await owner.fetchval("SELECT count(*) FROM draw") == 1
 
 
-async def test_called_off_for_good(services: Services, database: Database, owner: Owner) -> None:
-    """Then the line is served by arrival."""
+async def test_cancelled_draw_leaves_order_of_arrival(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """The line is served by arrival."""
     made = await drawn_line(services, MaxActivePolicy(max_active=2))
     await joined(services, made, 4)
     by_arrival = RoomSettings(policy=MaxActivePolicy(max_active=2), opens_at=soon())
@@ -56,8 +58,8 @@ async def test_called_off_for_good(services: Services, database: Database, owner
     assert await owner.fetchval("SELECT count(*) FROM drawn") == 0
 
 
-async def test_other_settings_leave_the_draw_alone(services: Services, database: Database) -> None:
-    """Another policy, another time: the commitment that people have noted stays."""
+async def test_other_settings_keep_the_commitment(services: Services, database: Database) -> None:
+    """The commitment stays after a change of policy or time."""
     made = await drawn_line(services)
     places = await joined(services, made, 4)
     noted = await services.draws.draw(made.concert_id)
@@ -78,13 +80,13 @@ async def test_other_settings_leave_the_draw_alone(services: Services, database:
     assert draw.commitment == noted.commitment
 
 
-async def test_a_draw_that_is_over_stands(services: Services, database: Database) -> None:
-    """No settings undo it or draw again, not even a later opening."""
+async def test_completed_draw_cannot_be_changed(services: Services, database: Database) -> None:
+    """No settings undo a completed draw or draw again, not even a later opening."""
     made = await drawn_line(services)
     places = await joined(services, made, 10)
     await open_and_draw(services, database)
     draw, _ = await order_by_rule(services, made, places)
-    told = await positions(services, places)
+    before = await positions(services, places)
     for settings in (
         RoomSettings(policy=OPEN),
         RoomSettings(policy=OPEN, order="draw"),
@@ -96,13 +98,13 @@ async def test_a_draw_that_is_over_stands(services: Services, database: Database
         assert (shown.commitment, shown.seed, shown.digest, shown.drawn_at) == (
             draw.commitment, draw.seed, draw.digest, draw.drawn_at,
         )  # fmt: skip
-        assert await positions(services, places) == told
+        assert await positions(services, places) == before
         assert (await services.rooms.settings(made.concert_id)).order == "draw"
     assert await broken(database) == []
 
 
-async def test_no_draw_by_putting_the_opening_off(services: Services, database: Database) -> None:
-    """Who was called by number was called: a line that has begun can't be drawn any more."""
+async def test_postponed_opening_allows_no_draw(services: Services, database: Database) -> None:
+    """A line that has admitted places can't be drawn any more."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
     await joined(services, made, 3)
     await admit_all(services, made.concert_id)
@@ -113,10 +115,10 @@ async def test_no_draw_by_putting_the_opening_off(services: Services, database: 
         await services.rooms.configure(made.concert_id, by_draw)
 
 
-async def test_a_draw_that_has_begun_is_made(
+async def test_draw_with_closed_entries_takes_place(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Its entries are closed, and who was to draw has died: another opening doesn't stop it."""
+    """Its entries are closed and its process has ended: a later opening doesn't stop it."""
     for opens_at in (None, soon() + timedelta(days=1)):
         made = await drawn_line(services)
         (place, *_) = await joined(services, made, 3)
@@ -129,10 +131,8 @@ async def test_a_draw_that_has_begun_is_made(
         assert (await services.draws.draw(made.concert_id)).entrants == 3
 
 
-async def test_no_draw_once_people_stand_in_an_open_line(
-    services: Services, database: Database
-) -> None:
-    """Who was promised the order of arrival keeps it; an empty or unopened line may be drawn."""
+async def test_open_line_with_places_allows_no_draw(services: Services, database: Database) -> None:
+    """Places keep the order of arrival; an empty or unopened line may be drawn."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
     by_draw = RoomSettings(policy=OPEN, opens_at=soon(), order="draw")
     await joined(services, made, 2)

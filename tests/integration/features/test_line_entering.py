@@ -1,4 +1,4 @@
-"""The line: coming in when called, and how long one may stay."""
+"""Claims and sessions: the first admitted call, and when a session ends."""
 
 import asyncio
 from datetime import timedelta
@@ -17,21 +17,21 @@ from tests.buyers import (
     pass_time,
     refused,
 )
-from tests.integration.features.looking import forged, place_row
+from tests.integration.features.stored_places import forged, place_row
 
 ONE = MaxActivePolicy(max_active=1)
 
 
 async def test_enter_while_waiting(services: Services, database: Database) -> None:
-    """Nobody comes in before being called."""
+    """A waiting place may not act."""
     made = await make_concert(services)
     place = await join(services, made.concert_id)
     async with refused(database, NotAdmitted):
         await services.rooms.enter(place)
 
 
-async def test_the_first_admitted_call_claims(services: Services, owner: Owner) -> None:
-    """The session begins with it and no later call moves its end; following is no such call."""
+async def test_first_admitted_call_claims(services: Services, owner: Owner) -> None:
+    """The session begins with it, and later calls don't move its end; a poll is no such call."""
     made = await make_concert(services, session_seconds=600, claim_seconds=120)
     place = await buyer(services, made.concert_id)
     called = await services.rooms.status(place)
@@ -49,8 +49,8 @@ async def test_the_first_admitted_call_claims(services: Services, owner: Owner) 
     assert before["session_until"] == claimed.expires_at
 
 
-async def test_claim_window(services: Services, database: Database) -> None:
-    """Who doesn't come in time is out, with no upkeep running."""
+async def test_unclaimed_place_ends(services: Services, database: Database) -> None:
+    """An unclaimed place ends, without any upkeep."""
     made = await make_concert(services, claim_seconds=120)
     place = await buyer(services, made.concert_id)
     await pass_time(database, 119)
@@ -62,8 +62,8 @@ async def test_claim_window(services: Services, database: Database) -> None:
         await services.rooms.enter(place)
 
 
-async def test_session_end(services: Services, database: Database) -> None:
-    """A session ends by itself, with no upkeep running."""
+async def test_session_ends_at_its_time(services: Services, database: Database) -> None:
+    """A session ends at its time, without any upkeep."""
     made = await make_concert(services, session_seconds=600)
     place = await buyer(services, made.concert_id)
     await services.rooms.enter(place)
@@ -76,7 +76,7 @@ async def test_session_end(services: Services, database: Database) -> None:
 
 
 async def test_enter_with_a_forged_place(services: Services, database: Database) -> None:
-    """A token of another place at the same number, or of none, claims nothing."""
+    """A token of another place at the same number, or of no place, claims nothing."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     async with refused(database, CredentialInvalid):
@@ -85,8 +85,8 @@ async def test_enter_with_a_forged_place(services: Services, database: Database)
         await services.rooms.enter(msgspec.structs.replace(place, number=99))
 
 
-async def test_enter_together(services: Services) -> None:
-    """Each call of a batch has its own answer."""
+async def test_batch_of_calls_has_separate_outcomes(services: Services) -> None:
+    """Each call of a batch has its own outcome."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=2))
     called = [await buyer(services, made.concert_id) for _ in range(2)]
     waiting = await join(services, made.concert_id)
@@ -103,10 +103,10 @@ async def test_enter_together(services: Services) -> None:
     ]
 
 
-async def test_a_hold_carries_the_session(
+async def test_hold_extends_the_session(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """To the hold's own end, but one hold beyond the session's end at most."""
+    """To the end of the hold, at most one hold time beyond the session."""
     made = await make_concert(services, session_seconds=60, hold_seconds=100)
     place = await buyer(services, made.concert_id)
     show = made.shows[0]
@@ -131,8 +131,8 @@ async def test_a_hold_carries_the_session(
         await services.reservations.hold(place, show, [4], None)
 
 
-async def test_a_short_hold_leaves_the_session(services: Services, owner: Owner) -> None:
-    """A hold that ends before the session does changes nothing about it."""
+async def test_short_hold_keeps_the_session(services: Services, owner: Owner) -> None:
+    """A hold that ends before the session doesn't change it."""
     made = await make_concert(services, session_seconds=600, hold_seconds=10)
     place = await buyer(services, made.concert_id)
     await services.reservations.hold(place, made.shows[0], [1], None)

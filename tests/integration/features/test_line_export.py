@@ -1,4 +1,4 @@
-"""The order of a line, written down: exact, of one moment, in little memory; how fair it was."""
+"""The export of a line: exact, of one moment, in little memory."""
 
 import asyncio
 import csv
@@ -30,8 +30,8 @@ from tests.buyers import Owner, join, make_concert, services_on
 PAGE = 5000
 MIB = 1024 * 1024
 
-# Every state and reason, with whole seconds, microseconds, and a place whose time is over although
-# nobody has written that down.
+# Every state and reason, with whole seconds, microseconds, and an overdue place that is not stored
+# as finished.
 _EVERY_STATE = """
 INSERT INTO place (
     place_id, user_id, room_id, number, joined_at, state, reason, left_seq, admitted_at, claimed_at,
@@ -66,13 +66,13 @@ number,position,state,reason,joined_at,admitted_at,finished_at
 
 
 async def line(services: Services, owner: Owner) -> tuple[UUID, int]:
-    """An empty line: its concert and its room."""
+    """Creates an empty line; returns its concert and room."""
     made = await make_concert(services)
     return made.concert_id, await owner.fetchval("SELECT room_id FROM waiting_room")
 
 
 async def fill(owner: Owner, room_id: int, places: int) -> None:
-    """Puts so many waiting places into an empty line."""
+    """Inserts waiting places into an empty line."""
     await owner.execute(
         """INSERT INTO place (place_id, user_id, room_id, number, joined_at)
         SELECT gen_random_uuid(), gen_random_uuid(), $1, n, clock_timestamp()
@@ -86,20 +86,20 @@ async def fill(owner: Owner, room_id: int, places: int) -> None:
 def pages(
     services: Services, concert_id: UUID, form: ExportFormat = JSON
 ) -> "aclosing[AsyncGenerator[bytes, None]]":
-    """The pages of a line."""
+    """Returns the pages of a line."""
     return aclosing(
         export_line(services.pool, concert_id, form, connect_seconds=5, reader_seconds=30)
     )
 
 
 async def written(services: Services, concert_id: UUID, form: ExportFormat = JSON) -> bytes:
-    """A whole line, written down."""
+    """Returns the export of a line."""
     async with pages(services, concert_id, form) as each:
         return b"".join([page async for page in each])
 
 
 async def read(services: Services, concert_id: UUID) -> list[ServedPlace]:
-    """A whole line."""
+    """Returns the places of an export."""
     return msgspec.json.decode(await written(services, concert_id), type=LineExport).places
 
 
@@ -108,12 +108,12 @@ def times(*minutes: int) -> list[datetime]:
     return [datetime(2026, 11, 22, tzinfo=UTC) + timedelta(minutes=each) for each in minutes]
 
 
-async def test_every_state_is_told(services: Services, owner: Owner) -> None:
-    """Each state and reason, exactly; a place past its time is over, at its expires_at."""
+async def test_every_state_is_exported(services: Services, owner: Owner) -> None:
+    """Every state and reason; an overdue place is finished at its expires_at."""
     concert_id, room_id = await line(services, owner)
     await owner.execute(_EVERY_STATE, room_id)
-    told = await written(services, concert_id, CSV)
-    assert told.decode() == _EVERY_STATE_CSV.replace("\n", "\r\n")
+    exported = await written(services, concert_id, CSV)
+    assert exported.decode() == _EVERY_STATE_CSV.replace("\n", "\r\n")
     first, *_, last = (await written(services, concert_id)).decode().split("},{")
     assert first == (
         '{"places":[{"number":1,"position":1,"state":"finished","reason":"paid",'
@@ -126,22 +126,22 @@ async def test_every_state_is_told(services: Services, owner: Owner) -> None:
     )
 
 
-async def test_both_forms_say_the_same(services: Services, owner: Owner) -> None:
-    """The JSON is what the one encoder of the answers makes, the CSV what the csv module makes."""
+async def test_json_and_csv_are_equal(services: Services, owner: Owner) -> None:
+    """The JSON equals that of the encoder of responses, the CSV that of the csv module."""
     concert_id, room_id = await line(services, owner)
     await owner.execute(_EVERY_STATE, room_id)
-    told = await written(services, concert_id)
-    order = msgspec.json.decode(told, type=LineExport)
-    assert msgspec.json.encode(order) == told
+    exported = await written(services, concert_id)
+    order = msgspec.json.decode(exported, type=LineExport)
+    assert msgspec.json.encode(order) == exported
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, ServedPlace.__struct_fields__)
     table.writeheader()
-    table.writerows(msgspec.json.decode(told)["places"])
+    table.writerows(msgspec.json.decode(exported)["places"])
     assert (await written(services, concert_id, CSV)).decode() == text.getvalue()
 
 
 async def test_an_empty_line(services: Services, owner: Owner) -> None:
-    """A line that nobody has joined is written down as well; one that isn't there is not found."""
+    """An empty line has an export; an unknown one is not found."""
     concert_id, _ = await line(services, owner)
     assert await written(services, concert_id) == b'{"places":[]}'
     assert await written(services, concert_id, CSV) == (
@@ -151,7 +151,7 @@ async def test_an_empty_line(services: Services, owner: Owner) -> None:
         await written(services, uuid4())
 
 
-async def test_a_line_of_another_concert_is_not_told(services: Services) -> None:
+async def test_other_line_is_not_exported(services: Services) -> None:
     """Only this concert's places."""
     one, other = await make_concert(services), await make_concert(services)
     await join(services, one.concert_id)
@@ -160,8 +160,8 @@ async def test_a_line_of_another_concert_is_not_told(services: Services) -> None
     assert [place.number for place in await read(services, one.concert_id)] == [1]
 
 
-async def test_a_drawn_line_has_its_positions(services: Services, owner: Owner) -> None:
-    """No position before the draw; then the drawn have theirs, latecomers their number."""
+async def test_drawn_line_has_drawn_positions(services: Services, owner: Owner) -> None:
+    """No position before the draw; then entrants have a drawn one, later places their number."""
     concert_id, room_id = await line(services, owner)
     await fill(owner, room_id, 5)
     await owner.execute("UPDATE waiting_room SET line_order = 'draw'")
@@ -174,41 +174,41 @@ async def test_a_drawn_line_has_its_positions(services: Services, owner: Owner) 
     assert [place.position for place in await read(services, concert_id)] == [2, 3, 1, 4, 5]
 
 
-async def test_it_is_one_moment(services: Services, owner: Owner) -> None:
-    """What changes while pages are taken isn't told: a join, or what becomes of a later place."""
+async def test_export_is_of_one_moment(services: Services, owner: Owner) -> None:
+    """Changes while pages are read are not exported: a join, or a change of a later place."""
     concert_id, room_id = await line(services, owner)
     await fill(owner, room_id, PAGE + 1)
     async with pages(services, concert_id) as each:
-        told = await anext(each)
+        exported = await anext(each)
         await join(services, concert_id)
         await owner.execute(
             """UPDATE place SET state = 'finished', reason = 'left', left_seq = 1,
             finished_at = clock_timestamp() WHERE number = $1""",
             PAGE + 1,
         )
-        told += b"".join([page async for page in each])
-    places = msgspec.json.decode(told, type=LineExport).places
+        exported += b"".join([page async for page in each])
+    places = msgspec.json.decode(exported, type=LineExport).places
     assert [place.number for place in places] == list(range(1, PAGE + 2))
     assert {place.state for place in places} == {"waiting"}
     now = await read(services, concert_id)
     assert [place.state for place in now[PAGE:]] == ["finished", "waiting"]
 
 
-async def test_a_long_line_takes_little_memory(services: Services, owner: Owner) -> None:
-    """100,000 places, drawn too, are never more than a few pages in memory."""
+async def test_long_line_takes_little_memory(services: Services, owner: Owner) -> None:
+    """100,000 places, also drawn, take no more than a few pages of memory."""
     concert_id, room_id = await line(services, owner)
     await fill(owner, room_id, 100_000)
     await owner.execute("UPDATE waiting_room SET line_order = 'draw', entrants = 100000")
     await owner.execute(
         "INSERT INTO drawn SELECT $1, 100001 - n, n FROM generate_series(1, 100000) AS n", room_id
     )
-    told = lines = 0
+    exported = lines = 0
     last = b""
     tracemalloc.start()
     try:
         async with pages(services, concert_id) as each:
             async for page in each:
-                told += len(page)
+                exported += len(page)
                 lines += page.count(b'"number":')
                 last = (last + page)[-200:]
         _, peak = tracemalloc.get_traced_memory()
@@ -216,12 +216,12 @@ async def test_a_long_line_takes_little_memory(services: Services, owner: Owner)
         tracemalloc.stop()
     assert lines == 100_000
     assert b'"number":100000,"position":1,' in last
-    assert told > 12 * MIB
+    assert exported > 12 * MIB
     assert peak < 5 * MIB
 
 
-async def test_old_statistics_cost_nothing(services: Services, owner: Owner) -> None:
-    """A line that the planner has never heard of is read in one pass all the same."""
+async def test_old_statistics_are_harmless(services: Services, owner: Owner) -> None:
+    """A line without statistics is read in one pass."""
     for analysed in (True, False):
         concert_id = (await make_concert(services)).concert_id
         room_id = services.rooms.snapshot.by_concert[concert_id].room_id
@@ -236,8 +236,8 @@ async def test_old_statistics_cost_nothing(services: Services, owner: Owner) -> 
         assert len(await read(services, concert_id)) == 20_000
 
 
-async def test_who_stops_reading_gives_the_connection_back(database: Database) -> None:
-    """Closing the pages early ends the transaction; the connection serves the next one."""
+async def test_closed_export_releases_its_connection(database: Database) -> None:
+    """Closing the pages early ends the transaction and releases the connection."""
     owner = await asyncpg.connect(database.owner_url)
     async with services_on(database, pool_connections=1) as services:
         concert_id, room_id = await line(services, owner)
@@ -249,10 +249,10 @@ async def test_who_stops_reading_gives_the_connection_back(database: Database) -
     await owner.close()
 
 
-async def test_a_slow_reader_is_borne(
+async def test_slow_reader_keeps_its_export(
     database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond the time that a transaction may be idle, which ends another one meanwhile."""
+    """It may be slower than the idle limit of a transaction, which ends another transaction."""
     monkeypatch.setitem(pools.SERVER_SETTINGS, "idle_in_transaction_session_timeout", "200ms")
     async with services_on(database) as services:
         concert_id, room_id = await line(services, owner)
@@ -264,6 +264,6 @@ async def test_a_slow_reader_is_borne(
                 control.add_termination_listener(lambda _: ended.set())
                 await control.execute("BEGIN")
                 async with asyncio.timeout(60):
-                    await ended.wait()  # the control, which began to be idle later
+                    await ended.wait()  # the control, which became idle later
             rest = [page async for page in each]
         assert rest[-1].endswith(b"]}")

@@ -1,4 +1,4 @@
-"""The pace of a line: what is observed, when it is published, and what came of the forecasts."""
+"""The pace of a line: observation, publication, and the quality of the forecasts."""
 
 import asyncio
 import random
@@ -23,9 +23,9 @@ LONGEST_SECONDS = 720.0
 
 
 class Watched:
-    """A line that nobody is in but numbers: a look at it each second, by the database's functions.
+    """A line without places: an observation each second, by the database's functions.
 
-    All slots are always taken and a thousand people always wait.
+    All slots are always used, and a thousand users always wait.
     """
 
     def __init__(self, owner: Owner, pace: asyncpg.Record) -> None:
@@ -36,7 +36,7 @@ class Watched:
 
     @classmethod
     async def begin(cls, owner: Owner) -> "Watched":
-        """A line before anything was seen of it."""
+        """Resets to a line without observations."""
         pace = await owner.fetchrow(
             "SELECT * FROM waiting_room_first_pace(1, $1, $2, $2, 1000, 0, $2, $3)",
             BEGAN,
@@ -47,7 +47,7 @@ class Watched:
         return cls(owner, pace)
 
     async def look(self, finishes: int = 0, leavers: int = 0) -> None:
-        """One second later, with what happened in it."""
+        """Observes one second later, with the events in it."""
         self.seconds += 1
         self.pace = await self._owner.fetchrow(
             "SELECT * FROM waiting_room_pace_after($1, $2, $3, $4, 1000, $5, $4, $6)",
@@ -60,7 +60,7 @@ class Watched:
         )
 
     async def go_on(self, seconds: int, *, session_seconds: float) -> list[float]:
-        """For a while everybody may finish at any moment. Gives the hazards that were published."""
+        """Lets places finish at random for a while. Returns the published hazards."""
         published = []
         for _ in range(seconds):
             before = self.pace["finish_hazard"]
@@ -73,38 +73,38 @@ class Watched:
 
 @pytest.fixture
 async def watched(owner: Owner) -> Watched:
-    """A line of which nothing is known yet."""
+    """Returns a line without observations."""
     return await Watched.begin(owner)
 
 
 async def a_second_later(owner: Owner, seconds: float = 1) -> None:
-    """Makes the last look at every line older."""
+    """Moves the last observation of every line into the past."""
     await owner.execute(
         "UPDATE line_pace SET looked_at = looked_at - make_interval(secs => $1)", seconds
     )
 
 
 async def observe(services: Services, room_id: int, *forecasts: tuple[int, int, int]) -> bool:
-    """Looks at a line; records forecasts, by position."""
+    """Observes a line and stores forecasts, by position."""
     items = [ForecastItem(*forecast) for forecast in forecasts]
     return await queries.observe(services.pool, items, room_id=room_id, keep=5)
 
 
 async def a_line(services: Services, policy: MaxActivePolicy | None = None) -> tuple[UUID, int]:
-    """A concert whose line takes one at a time, and its room."""
+    """Creates a concert whose line admits one at a time; returns it and its room."""
     made = await make_concert(services, policy=policy or MaxActivePolicy(max_active=1))
     return made.concert_id, services.rooms.snapshot.by_concert[made.concert_id].room_id
 
 
 async def pace_of(owner: Owner, room_id: int) -> dict[str, Any]:
-    """The row of a line's pace."""
+    """Returns the row of a line's pace."""
     row = await owner.fetchrow("SELECT * FROM line_pace WHERE room_id = $1", room_id)
     assert row is not None
     return dict(row)
 
 
 async def judged(owner: Owner, room_id: int) -> list[tuple[int, int | None, bool]]:
-    """The recorded forecasts of a line: position, whole seconds waited, whether it was left."""
+    """Returns the stored forecasts: position, whole seconds waited, whether the place left."""
     rows = await owner.fetch(
         """SELECT position, floor(waited_seconds)::int, gone FROM forecast
         WHERE room_id = $1 ORDER BY sample""",
@@ -113,21 +113,21 @@ async def judged(owner: Owner, room_id: int) -> list[tuple[int, int | None, bool
     return [tuple(row) for row in rows]
 
 
-async def test_nothing_known(watched: Watched) -> None:
-    """A session of a quarter of its longest is expected, within a wide band."""
+async def test_first_pace_has_a_wide_band(watched: Watched) -> None:
+    """The first pace: sessions of a quarter of their longest time, within a wide band."""
     assert watched.pace["finish_hazard"] == pytest.approx(4 / LONGEST_SECONDS)
     assert watched.pace["finish_spread"] == 0.8
     assert watched.pace["leave_hazard"] == pytest.approx(1 / 36_000)
 
 
-async def test_a_pace_is_learnt(watched: Watched) -> None:
+async def test_pace_is_learnt(watched: Watched) -> None:
     """After a few sessions the published hazard is the true one within a tenth."""
     await watched.go_on(600, session_seconds=100)
     assert watched.pace["finish_hazard"] == pytest.approx(1 / 100, rel=0.1)
     assert watched.pace["finish_spread"] < 0.08
 
 
-async def test_noise_publishes_no_bad_news(watched: Watched) -> None:
+async def test_noise_publishes_no_slower_pace(watched: Watched) -> None:
     """Half an hour of the same line: no forecast becomes longer, few become shorter."""
     await watched.go_on(600, session_seconds=100)
     before = watched.pace["finish_hazard"]
@@ -137,7 +137,7 @@ async def test_noise_publishes_no_bad_news(watched: Watched) -> None:
     assert len(published) <= 3
 
 
-async def test_a_slowdown_is_published(watched: Watched) -> None:
+async def test_slowdown_is_published(watched: Watched) -> None:
     """When sessions become twice as long, the pace follows step by step."""
     await watched.go_on(600, session_seconds=100)
     published = await watched.go_on(900, session_seconds=200)
@@ -145,8 +145,8 @@ async def test_a_slowdown_is_published(watched: Watched) -> None:
     assert watched.pace["finish_hazard"] == pytest.approx(1 / 200, rel=0.25)
 
 
-async def test_a_standstill_is_published(watched: Watched) -> None:
-    """When nobody finishes any more, the pace falls, and comes back once they do."""
+async def test_standstill_is_published(watched: Watched) -> None:
+    """Without finishes the pace falls, and it rises again with them."""
     await watched.go_on(600, session_seconds=100)
     for _ in range(300):
         await watched.look()
@@ -155,16 +155,16 @@ async def test_a_standstill_is_published(watched: Watched) -> None:
     assert watched.pace["finish_hazard"] == pytest.approx(1 / 100, rel=0.2)
 
 
-async def test_people_who_give_up(watched: Watched) -> None:
-    """One of a thousand gives up each second: that is learnt as well."""
+async def test_leave_hazard_is_learnt(watched: Watched) -> None:
+    """One of a thousand leaves each second: the leave hazard is learnt too."""
     for _ in range(600):
         await watched.look(leavers=1)
     assert watched.pace["leave_hazard"] == pytest.approx(1 / 1000, rel=0.25)
     assert watched.pace["leave_spread"] < 0.1
 
 
-async def test_a_prior_fades_to_nothing(watched: Watched) -> None:
-    """After days, or sessions of a few milliseconds, nothing is left of it; and nothing breaks."""
+async def test_prior_fades_to_nothing(watched: Watched) -> None:
+    """After days, or sessions of a few milliseconds, nothing is left of it, without an error."""
     for _ in range(50):
         await watched.look(finishes=100_000, leavers=100)
     assert watched.pace["prior_finishes"] == 0
@@ -173,8 +173,8 @@ async def test_a_prior_fades_to_nothing(watched: Watched) -> None:
     assert watched.pace["prior_departures"] == 0
 
 
-async def test_a_gap_tells_nothing(watched: Watched) -> None:
-    """What happened while nobody looked for long is left out."""
+async def test_gap_is_ignored(watched: Watched) -> None:
+    """Events during a long gap between observations are ignored."""
     before = watched.pace
     watched.seconds = 60
     await watched.look(finishes=500)
@@ -183,8 +183,8 @@ async def test_a_gap_tells_nothing(watched: Watched) -> None:
     assert watched.pace["called"] == before["called"] + 500
 
 
-async def test_first_look(services: Services, owner: Owner) -> None:
-    """It begins with what may be expected of the line's policy and times."""
+async def test_first_observation(services: Services, owner: Owner) -> None:
+    """It starts with the expectation from the line's policy and times."""
     concert_id, room_id = await a_line(services)
     await join(services, concert_id)
     await join(services, concert_id)
@@ -196,7 +196,7 @@ async def test_first_look(services: Services, owner: Owner) -> None:
 
 
 async def test_finishes_and_leavers_are_counted(services: Services, owner: Owner) -> None:
-    """Of three who were called one is gone; of three who wait, one."""
+    """One of three admitted places has finished, one of three waiting places has left."""
     concert_id, room_id = await a_line(services, MaxActivePolicy(max_active=3))
     places = [await join(services, concert_id) for _ in range(6)]
     await observe(services, room_id)
@@ -215,7 +215,7 @@ async def test_finishes_and_leavers_are_counted(services: Services, owner: Owner
 async def test_once_a_second_over_all_processes(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """However many ask at once, one looks; the next look is a second later."""
+    """Of concurrent calls one observes; the next observation is a second later."""
     _, room_id = await a_line(services)
     async with services_on(database) as other:
         for _ in range(3):
@@ -227,8 +227,8 @@ async def test_once_a_second_over_all_processes(
             await a_second_later(owner)
 
 
-async def test_no_lock_of_the_line(services: Services, owner: Owner) -> None:
-    """A look waits for nobody: neither for the line's own lock nor for its places'."""
+async def test_observation_waits_for_no_lock(services: Services, owner: Owner) -> None:
+    """An observation waits neither for the lock of the line nor for those of its places."""
     concert_id, room_id = await a_line(services)
     await join(services, concert_id)
     async with asyncio.timeout(60), owner.transaction():
@@ -237,8 +237,8 @@ async def test_no_lock_of_the_line(services: Services, owner: Owner) -> None:
         assert await observe(services, room_id)
 
 
-async def test_a_look_in_another_process(services: Services, owner: Owner) -> None:
-    """Whoever comes while one looks goes on."""
+async def test_concurrent_observation_is_skipped(services: Services, owner: Owner) -> None:
+    """A call during an observation returns at once."""
     _, room_id = await a_line(services)
     await observe(services, room_id)
     await a_second_later(owner)
@@ -248,13 +248,13 @@ async def test_a_look_in_another_process(services: Services, owner: Owner) -> No
 
 
 async def test_forecasts_are_judged(services: Services, owner: Owner) -> None:
-    """Once a place is called it is known how long that took; who left isn't counted."""
+    """After the admission the wait is known; leavers are not judged."""
     concert_id, room_id = await a_line(services)
     places = [await join(services, concert_id) for _ in range(5)]
     await admit_all(services, concert_id)
     await observe(services, room_id)
     await a_second_later(owner)
-    # The first is called already: nothing is forecast for it.
+    # The first is admitted already: it has no forecast.
     forecasts = [(1, 1, 1), (2, 5, 20), (3, 5, 20), (4, 12, 20), (5, 1, 2)]
     assert await observe(services, room_id, *forecasts)
     assert await judged(owner, room_id) == [(at, None, False) for at in (2, 3, 4, 5)]
@@ -276,7 +276,7 @@ async def test_forecasts_are_judged(services: Services, owner: Owner) -> None:
 
 
 async def test_forecasts_of_a_drawn_line(services: Services, owner: Owner) -> None:
-    """A forecast is for a position; the place is the one that was drawn there."""
+    """A forecast is for a position; its place is the one drawn there."""
     concert_id, room_id = await a_line(services)
     places = [await join(services, concert_id) for _ in range(3)]
     await owner.execute("UPDATE waiting_room SET line_order = 'draw', entrants = 2")
@@ -287,7 +287,7 @@ async def test_forecasts_of_a_drawn_line(services: Services, owner: Owner) -> No
     await observe(services, room_id, (1, 5, 5), (2, 5, 5), (3, 5, 5))
     await admit_all(services, concert_id)
     await services.reservations.leave(places[1])
-    for _ in range(2):  # past those who were drawn, then on to the others
+    for _ in range(2):  # past the entrants, then on to the others
         await admit_all(services, concert_id)
     await a_second_later(owner)
     await observe(services, room_id)
@@ -309,7 +309,7 @@ async def test_only_the_newest_forecasts_are_kept(services: Services, owner: Own
     assert [row["sample"] for row in rows] == [2, 3, 4, 5, 6]
 
 
-async def test_no_such_line(services: Services, owner: Owner) -> None:
-    """Of a line that isn't there nothing is recorded."""
+async def test_unknown_line_stores_nothing(services: Services, owner: Owner) -> None:
+    """Nothing is stored for an unknown line."""
     assert not await observe(services, 0)
     assert not await owner.fetchval("SELECT exists(SELECT FROM line_pace WHERE room_id = 0)")

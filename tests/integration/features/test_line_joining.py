@@ -1,4 +1,4 @@
-"""The line: joining it and leaving it."""
+"""Joining and leaving a line."""
 
 import asyncio
 from uuid import uuid4
@@ -21,7 +21,7 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.integration.features.looking import forged, place_row
+from tests.integration.features.stored_places import forged, place_row
 
 ONE = MaxActivePolicy(max_active=1)
 
@@ -45,8 +45,8 @@ async def test_join(services: Services, owner: Owner) -> None:
     assert await owner.fetchval("SELECT issued FROM waiting_room") == 1
 
 
-async def test_join_again_gives_the_live_place(services: Services, owner: Owner) -> None:
-    """A user has one live place in a line, waiting or admitted."""
+async def test_joining_again_returns_the_place(services: Services, owner: Owner) -> None:
+    """A user has one unfinished place in a line, waiting or admitted."""
     made = await make_concert(services)
     first, _ = await services.rooms.join(uuid4(), made.concert_id)
     again, new = await services.rooms.join(first.user_id, made.concert_id)
@@ -59,7 +59,7 @@ async def test_join_again_gives_the_live_place(services: Services, owner: Owner)
 
 
 async def test_one_user_in_two_lines(services: Services) -> None:
-    """Lines know nothing of each other."""
+    """Lines are independent of each other."""
     one, two = await make_concert(services), await make_concert(services)
     user_id = uuid4()
     places = [await join(services, made.concert_id, user_id) for made in (one, two)]
@@ -68,7 +68,7 @@ async def test_one_user_in_two_lines(services: Services) -> None:
 
 
 async def test_numbers_are_gapless_in_order_of_arrival(services: Services, owner: Owner) -> None:
-    """Calls at the same moment get the next numbers in the order in which they came."""
+    """Concurrent calls get the next numbers in their order of arrival."""
     made = await make_concert(services)
     for wave in (1, 250, 1300):
         before = await owner.fetchval("SELECT issued FROM waiting_room")
@@ -82,7 +82,7 @@ async def test_numbers_are_gapless_in_order_of_arrival(services: Services, owner
 async def test_numbers_are_gapless_over_processes(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Two processes give each number once, and none is left out."""
+    """Two processes give each number once, without a gap."""
     made = await make_concert(services)
     async with services_on(database) as other:
         joined = await asyncio.gather(
@@ -97,7 +97,7 @@ async def test_numbers_are_gapless_over_processes(
 
 
 async def test_one_user_joins_many_times_at_once(services: Services, owner: Owner) -> None:
-    """In one batch too there is one place: the first call makes it, the others get it."""
+    """Also in one batch there is one place: the first call creates it, the others get it."""
     made = await make_concert(services)
     user_id = uuid4()
     joined = await asyncio.gather(
@@ -109,8 +109,8 @@ async def test_one_user_joins_many_times_at_once(services: Services, owner: Owne
     assert await owner.fetchval("SELECT count(*) FROM place") == 11
 
 
-async def test_a_batch_of_joins_sent_again(services: Services, owner: Owner) -> None:
-    """After a lost connection the same places are asked for again: they stand, and are new."""
+async def test_repeated_batch_returns_the_same_places(services: Services, owner: Owner) -> None:
+    """A repeat after a lost connection returns the same places, as new."""
     made = await make_concert(services)
     room_id = services.rooms.snapshot.by_concert[made.concert_id].room_id
     items = [JoinItem(uuid4(), uuid4()) for _ in range(3)]
@@ -121,7 +121,7 @@ async def test_a_batch_of_joins_sent_again(services: Services, owner: Owner) -> 
 
 
 async def test_join_an_unknown_concert(services: Services, database: Database) -> None:
-    """There is no line."""
+    """An unknown concert has no line."""
     async with refused(database, NotFound):
         await services.rooms.join(uuid4(), uuid4())
 
@@ -129,16 +129,16 @@ async def test_join_an_unknown_concert(services: Services, database: Database) -
 async def test_join_a_concert_made_by_another_process(
     services: Services, database: Database
 ) -> None:
-    """A process that hasn't seen the concert yet looks again."""
+    """A process that doesn't know the concert yet refreshes its snapshot."""
     async with services_on(database) as other:
         made = await make_concert(services)
         assert (await join(other, made.concert_id)).number == 1
 
 
-async def test_a_dead_place_is_replaced(
+async def test_overdue_place_is_replaced(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Who didn't come in time joins again at the end; the old place is written off."""
+    """A user who did not claim joins again at the end; the old place is expired."""
     made = await make_concert(services, claim_seconds=60)
     old = await buyer(services, made.concert_id)
     await join(services, made.concert_id)
@@ -153,7 +153,7 @@ async def test_a_dead_place_is_replaced(
 
 
 async def test_leave_while_waiting(services: Services, owner: Owner) -> None:
-    """Who leaves is out; those behind move up, each leaver counted once, in order of leaving."""
+    """Places behind a leaver move up; each leaver counts once, in order of leaving."""
     made = await make_concert(services, policy=ONE)
     places = [await join(services, made.concert_id) for _ in range(6)]
     await services.reservations.leave(places[3])
@@ -170,7 +170,7 @@ async def test_leave_while_waiting(services: Services, owner: Owner) -> None:
 
 
 async def test_leave_twice(services: Services, database: Database) -> None:
-    """The second time the token is dead."""
+    """The second time the token has ended."""
     made = await make_concert(services, policy=ONE)
     place = await join(services, made.concert_id)
     await services.reservations.leave(place)
@@ -179,7 +179,7 @@ async def test_leave_twice(services: Services, database: Database) -> None:
 
 
 async def test_leave_twice_at_once(services: Services, owner: Owner) -> None:
-    """In one batch it is one leave, and counts as one."""
+    """In one batch it is one leave, and counts once."""
     made = await make_concert(services, policy=ONE)
     place, _ = [await join(services, made.concert_id) for _ in range(2)]
     await asyncio.gather(*[services.reservations.leave(place) for _ in range(3)])
@@ -188,7 +188,7 @@ async def test_leave_twice_at_once(services: Services, owner: Owner) -> None:
 
 
 async def test_leave_with_a_forged_place(services: Services, database: Database) -> None:
-    """A token of another place at the same number takes nobody out."""
+    """A token of another place at the same number ends no place."""
     made = await make_concert(services)
     place = await join(services, made.concert_id)
     async with refused(database, CredentialInvalid):
@@ -198,7 +198,7 @@ async def test_leave_with_a_forged_place(services: Services, database: Database)
 
 
 async def test_leave_while_admitted(services: Services, owner: Owner) -> None:
-    """The slot and the holds are free at once, and nobody is counted out."""
+    """The slot and the holds are free at once; the place does not count as a leaver."""
     made = await make_concert(services, policy=ONE)
     place = await buyer(services, made.concert_id, 100_000)
     second = await join(services, made.concert_id)

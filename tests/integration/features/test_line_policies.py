@@ -1,4 +1,4 @@
-"""Policies on a real line: both bounds at once, by several processes, and a change of policy."""
+"""Policies on a line: both bounds together, several processes, and changes of policy."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ from frontrow.waiting_room.policy import (
 from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
 from tests.buyers import Made, Owner, admit_all, join, make_concert, pass_time, services_on
-from tests.integration.features.looking import admitted_numbers
+from tests.integration.features.stored_places import admitted_numbers
 
 LONGEST_SECONDS = 60
 
@@ -45,25 +45,25 @@ def both(services: Services, other: Services) -> tuple[Services, Services]:
 
 
 async def queue_up(services: Services, made: Made, people: int) -> list[PlaceRef]:
-    """So many join; in order of their numbers."""
+    """Joins ``count`` users; returns their places in order of their numbers."""
     places = await asyncio.gather(*(join(services, made.concert_id) for _ in range(people)))
     return sorted(places, key=lambda place: place.number)
 
 
 async def set_policy(services: Services, concert_id: UUID, policy: Policy) -> None:
-    """The operator chooses another policy."""
+    """Replaces the policy of a line."""
     await services.rooms.configure(concert_id, RoomSettings(policy=policy))
 
 
 class History:
-    """The admissions of a line as they were written down: when, how many, how many then in."""
+    """The recorded admissions of a line: time, number of places, active places after it."""
 
     def __init__(self, rows: Sequence[tuple[datetime, int, int]]) -> None:
         self.rows = rows
 
     @classmethod
     async def of(cls, owner: Owner, made: Made) -> "History":
-        """That of a concert's line."""
+        """Returns that of a concert's line."""
         rows = await owner.fetch(
             """SELECT admitted_at, admitted, active FROM admission JOIN waiting_room USING (room_id)
             WHERE concert_id = $1 ORDER BY first_position""",
@@ -73,21 +73,21 @@ class History:
 
     @property
     def called(self) -> int:
-        """How many were called in all."""
+        """The number of admitted places."""
         return sum(admitted for _, admitted, _ in self.rows)
 
     @property
     def largest_slice(self) -> int:
-        """The most that were called at once."""
+        """The most places of one admission."""
         return max(admitted for _, admitted, _ in self.rows)
 
     @property
     def most_active(self) -> int:
-        """The most that were in, right after an admission."""
+        """The most active places right after an admission."""
         return max(active for _, _, active in self.rows)
 
     def most_within(self, seconds: float) -> int:
-        """The most that were called in any window of that length, its beginning left out."""
+        """The most places admitted in any window of that length, without its beginning."""
         window = timedelta(seconds=seconds)
         return max(
             sum(admitted for at, admitted, _ in self.rows if end - window < at <= end)
@@ -101,7 +101,7 @@ class History:
 async def test_both_bounds_bind_in_turn(
     services: Services, other: Services, database: Database, owner: Owner
 ) -> None:
-    """One a second until five are in; then as slots come free, again one a second at most."""
+    """One a second until five are active; then as slots become free, at most one a second."""
     both = MaxActiveAndRatePolicy(max_active=5, admit=10, every_seconds=10)
     made = await make_concert(services, policy=both)
     places = await queue_up(services, made, 20)
@@ -125,10 +125,10 @@ async def test_both_bounds_bind_in_turn(
 async def test_three_processes_keep_both(
     services: Services, other: Services, database: Database, owner: Owner
 ) -> None:
-    """As they run in a server, with joins and leavers: 30 a second in slices, never 41 in.
+    """As in a server, with joins and leavers: 30 a second in slices, never 41 active.
 
-    A slice is what the rate allows since the one before, up to 200 ms of it: six people. Nobody
-    is called in one lump, and no second has 31.
+    A slice is the allowance since the one before, up to 200 ms of it: six places. No slice has
+    more, and no second has 31.
     """
     both = MaxActiveAndRatePolicy(max_active=40, admit=30, every_seconds=1)
     made = await make_concert(services, policy=both)
@@ -155,7 +155,7 @@ async def test_three_processes_keep_both(
     assert history.most_active == 40
     assert history.most_within(1) <= 30
     assert history.largest_slice <= 6
-    # What the rate allows was used: 40 in about 1.2 s, and 25 in 0.7 s.
+    # The rate is used up: 40 in about 1.2 s, and 25 in 0.7 s.
     first, fortieth = history.rows[0][0], _time_of(history, 40)
     assert timedelta(seconds=1) < fortieth - first < timedelta(seconds=3)
     rows = await owner.fetch("SELECT number FROM place WHERE admitted_at IS NOT NULL ORDER BY 1")
@@ -163,13 +163,13 @@ async def test_three_processes_keep_both(
 
 
 async def _until(condition: Callable[[], object]) -> None:
-    """Waits until something is so, which only asking the database again tells."""
+    """Waits for a condition in the database."""
     while not await condition():  # type: ignore[misc]  # noqa: ASYNC110 - the database's
         await asyncio.sleep(0.005)
 
 
 def _time_of(history: History, person: int) -> datetime:
-    """When the n-th was called."""
+    """Returns the time of the n-th admission."""
     total = 0
     for at, admitted, _ in history.rows:
         total += admitted
@@ -192,7 +192,7 @@ _POLICIES: st.SearchStrategy[Policy] = st.one_of(
 
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
-    """An event loop of its own: Hypothesis calls no coroutines."""
+    """A separate event loop: Hypothesis calls no coroutines."""
     with asyncio.Runner() as made:
         yield made
 
@@ -205,9 +205,9 @@ def runner() -> Iterator[asyncio.Runner]:
 def test_no_sequence_of_events_breaks_a_bound(
     runner: asyncio.Runner, database: Database, policy: Policy, events: list[tuple[float, int]]
 ) -> None:
-    """Whatever time passes and however many leave: the cap, and the rate in every window.
+    """Any times and leavers: the cap, and the rate in every window.
 
-    The cap of an adaptive policy moves meanwhile, since all is fast.
+    The cap of an adaptive policy grows meanwhile, because all calls are fast.
     """
     allowed = bounds(policy)
 
@@ -253,10 +253,10 @@ EVERY_KIND: list[Policy] = [
 @pytest.mark.parametrize(
     ("before", "after"), list(permutations(EVERY_KIND, 2)), ids=lambda policy: type(policy).__name__
 )
-async def test_a_change_loses_nobody(
+async def test_change_of_policy_keeps_all_places(
     both: tuple[Services, Services], database: Database, owner: Owner, before: Policy, after: Policy
 ) -> None:
-    """From any kind to any other: places and order stay, the line goes on where it stood."""
+    """From any kind to any other: places and order stay."""
     services, other = both
     made = await make_concert(services, policy=before)
     places = await queue_up(services, made, 3)
@@ -271,8 +271,8 @@ async def test_a_change_loses_nobody(
 
     assert await owner.fetch("SELECT * FROM place ORDER BY number") == stood
     await other.rooms.snapshot.refresh()
-    told = [await other.rooms.status(place) for place in places[3:]]
-    assert [(s.number, s.position, s.ahead, s.state) for s in told] == [
+    statuses = [await other.rooms.status(place) for place in places[3:]]
+    assert [(s.number, s.position, s.ahead, s.state) for s in statuses] == [
         (s.number, s.position, s.ahead, s.state) for s in statuses
     ]
     late = await join(other, made.concert_id)
@@ -290,8 +290,8 @@ async def test_a_change_loses_nobody(
     assert await owner.fetchval("SELECT count(*) FROM policy_change") == 2
 
 
-async def test_a_cap_below_those_who_are_in(services: Services, owner: Owner) -> None:
-    """Nobody is thrown out, nobody is called until fewer are in than the new cap allows."""
+async def test_cap_below_the_active_places_removes_none(services: Services, owner: Owner) -> None:
+    """No user is removed, and none is admitted until fewer are active than the new cap."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=10))
     places = await queue_up(services, made, 20)
     assert await admit_all(services, made.concert_id) == 10
@@ -306,15 +306,13 @@ async def test_a_cap_below_those_who_are_in(services: Services, owner: Owner) ->
         await services.rooms.enter(place)
         await services.reservations.leave(place)
         looks.append(await admit_all(services, made.concert_id))
-    # With the eighth leaver two are in: from there on one for one.
+    # With the eighth leaver two are active: from there on one for one.
     assert looks == [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]
     assert await admitted_numbers(owner) == [11, 12, 13]
 
 
-async def test_a_raised_cap_calls_at_once(
-    services: Services, other: Services, owner: Owner
-) -> None:
-    """Whoever raised it; a process that knows only the old policy looks again, and calls then."""
+async def test_raised_cap_admits_at_once(services: Services, other: Services, owner: Owner) -> None:
+    """In any process; one that knows only the old policy refreshes its snapshot and admits."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=2))
     await queue_up(services, made, 10)
     assert await admit_all(services, made.concert_id) == 2
@@ -333,10 +331,10 @@ async def test_a_raised_cap_calls_at_once(
     assert await admitted_numbers(owner) == [1, 2, 3, 4, 5, 6, 7]
 
 
-async def test_a_raised_cap_is_soon_in_force_everywhere(
+async def test_raised_cap_applies_in_every_process(
     services: Services, other: Services, owner: Owner
 ) -> None:
-    """By a process that only its own look at the lines tells: within a second."""
+    """A process that is not notified admits after its next snapshot, within a second."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=2))
     await queue_up(services, made, 10)
     await admit_all(services, made.concert_id)
@@ -354,10 +352,10 @@ async def test_a_raised_cap_is_soon_in_force_everywhere(
     assert 0 <= took < 1
 
 
-async def test_a_slower_rate_counts_who_was_called_under_a_faster_one(
+async def test_slower_rate_counts_earlier_admissions(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Five in ten seconds were called at 0, 2, … 8; then two in ten seconds are allowed."""
+    """Five in ten seconds were admitted at 0, 2, … 8; then two in ten seconds are allowed."""
     made = await make_concert(services, policy=RatePolicy(admit=5, every_seconds=10))
     await queue_up(services, made, 20)
     looks = []
@@ -377,10 +375,8 @@ async def test_a_slower_rate_counts_who_was_called_under_a_faster_one(
         assert sum(1 for at, _, _ in rows if end - timedelta(seconds=10) < at <= end) <= 2
 
 
-async def test_a_faster_rate_does_not_wait_for_the_slower_one(
-    services: Services, database: Database
-) -> None:
-    """One an hour was called; at a hundred a second the next come at once, not in an hour."""
+async def test_faster_rate_admits_at_once(services: Services, database: Database) -> None:
+    """After one an hour, a rate of a hundred a second admits the next at once."""
     made = await make_concert(services, policy=RatePolicy(admit=1, every_seconds=3_600))
     await queue_up(services, made, 60)
     assert await admit_all(services, made.concert_id) == 1

@@ -1,4 +1,4 @@
-"""A line by the clock: before it opens, while it is open, paused or sold out, after it closes."""
+"""The states of a line: scheduled, open, paused, sold out, closed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +27,7 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.integration.features.looking import admitted_numbers
+from tests.integration.features.stored_places import admitted_numbers
 
 ONE = MaxActivePolicy(max_active=1)
 TWO = MaxActivePolicy(max_active=2)
@@ -36,7 +36,7 @@ LONGEST_SECONDS = 60
 
 
 def soon(seconds: float) -> datetime:
-    """A time from now on."""
+    """Returns a time from now."""
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
@@ -48,36 +48,36 @@ async def other(database: Database) -> AsyncIterator[Services]:
 
 
 async def state(services: Services, concert_id: UUID) -> str:
-    """What the room is called by now."""
+    """Returns the present state of a line."""
     await services.rooms.snapshot.refresh()
     await refresh_counts(services)
     return (await services.rooms.document(concert_id)).state
 
 
 async def stand(services: Services, places: list[PlaceRef]) -> list[tuple[str, str | None]]:
-    """How places stand."""
-    told = [await services.rooms.status(place) for place in places]
-    return [(status.state, status.reason) for status in told]
+    """Returns the states and reasons of places."""
+    statuses = [await services.rooms.status(place) for place in places]
+    return [(status.state, status.reason) for status in statuses]
 
 
 async def reschedule(services: Services, concert_id: UUID, **times: datetime | None) -> None:
-    """The operator sets other times; all else stays."""
+    """Replaces the times of a line; its other settings stay."""
     stands = await services.rooms.settings(concert_id)
     await services.rooms.configure(concert_id, replace(stands, **times))
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Waits until something is so, which only asking the database again tells."""
+    """Waits for a condition in the database."""
     while not await condition():  # noqa: ASYNC110 - the condition is the database's
         await asyncio.sleep(0.005)
 
 
-async def test_from_before_the_opening_to_after_the_close(
+async def test_line_through_all_states(
     services: Services, other: Services, database: Database, owner: Owner
 ) -> None:
-    """One line through its whole life, seen by two processes.
+    """One line through all its states, in two processes.
 
-    It opens after 60 s and closes after 120 s; somebody joins every 20 s, one slot is freed at 80.
+    It opens after 60 s and closes after 120 s; a user joins every 20 s, a slot is freed at 80.
     """
     made = await make_concert(services, policy=TWO, opens_at=soon(60), closes_at=soon(120))
     line = made.concert_id
@@ -103,11 +103,11 @@ async def test_from_before_the_opening_to_after_the_close(
         ("admitted", None),
         *[("finished", "expired")] * 3,
     ]
-    # Who is in may finish, also with a hold that is made only now.
+    # Admitted users may finish, also with a new hold.
     await services.ledger.charge(places[1], PRICE, None)
     held, _ = await services.reservations.hold(places[1], made.shows[0], [1], None)
     await other.payments.pay(places[1], held.reservation_id, PRICE, None)
-    assert await admit_all(services, line) == 0  # its slot is nobody's any more
+    assert await admit_all(services, line) == 0  # its slot is not used again
     assert await stand(other, places[1:3]) == [("finished", "paid"), ("admitted", None)]
     times = await owner.fetchrow(
         """SELECT bool_and(admitted_at >= opens_at AND admitted_at < closes_at) AS called_open,
@@ -117,14 +117,14 @@ async def test_from_before_the_opening_to_after_the_close(
     assert tuple(times) == (True, True)
 
 
-async def test_it_opens_and_closes_by_itself(
+async def test_line_opens_and_closes_at_its_times(
     services: Services, other: Services, owner: Owner
 ) -> None:
-    """In running servers, by the database's clock: nobody is called early, all within a second."""
+    """In running servers, by the database's clock: never early, and within a second."""
     made = await make_concert(services, policy=ONE, opens_at=soon(3600), closes_at=soon(7200))
     for _ in range(3):
         await join(services, made.concert_id)
-    # Only now, however long it took to join.
+    # Only now: joining took some time.
     await owner.execute(
         """UPDATE waiting_room SET opens_at = clock_timestamp() + interval '0.5 s',
             closes_at = clock_timestamp() + interval '3 s'"""
@@ -145,10 +145,10 @@ async def test_it_opens_and_closes_by_itself(
     assert called == 1
 
 
-async def test_at_the_close_the_waiting_are_ended_in_batches(
+async def test_close_expires_waiting_places_in_batches(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """So many at a time, by number; each is counted out once, behind those who had left."""
+    """By number; each counts once as a leaver, behind earlier leavers."""
     made = await make_concert(services, policy=ONE, closes_at=soon(60))
     await buyer(services, made.concert_id)
     places = [await join(services, made.concert_id) for _ in range(10)]
@@ -160,7 +160,7 @@ async def test_at_the_close_the_waiting_are_ended_in_batches(
     ends = [0]
     while (end := await close(owner, room_id=room_id, after=ends[-1], limit=4)) is not None:
         ends.append(end)
-    # 2..11 wait, without 6 who has left.
+    # 2..11 wait, without 6, which has left.
     assert ends == [0, 5, 10, 11]
     rows = await owner.fetch(
         "SELECT number, reason::text FROM place WHERE left_seq IS NOT NULL ORDER BY left_seq"
@@ -179,7 +179,7 @@ async def test_two_processes_close_a_line_together(
     owner: Owner,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In small batches and turn by turn: every waiting one is ended and counted once."""
+    """In small batches, in turns: every waiting place is expired and counted once."""
     monkeypatch.setattr(service, "_CLOSE_BATCH", 7)
     made = await make_concert(services, policy=ONE, closes_at=soon(60))
     inside = await buyer(services, made.concert_id)
@@ -196,10 +196,10 @@ async def test_two_processes_close_a_line_together(
     assert await stand(other, [inside]) == [("admitted", None)]
 
 
-async def test_a_close_that_is_put_off_ends_nobody(
+async def test_postponed_close_expires_no_place(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """As long as it comes before the close: the line goes on where it stood."""
+    """A close that is postponed in time expires no place."""
     made = await make_concert(services, policy=ONE, closes_at=soon(60))
     first = await buyer(services, made.concert_id)
     places = [await join(services, made.concert_id) for _ in range(2)]
@@ -213,7 +213,7 @@ async def test_a_close_that_is_put_off_ends_nobody(
 
 
 async def test_an_opening_is_moved(services: Services, database: Database) -> None:
-    """Put off, nobody is called at the old time; taken away, everybody is at once."""
+    """Postponed: no admission at the old time; removed: all are admitted at once."""
     made = await make_concert(services, opens_at=soon(60))
     for _ in range(3):
         await join(services, made.concert_id)
@@ -237,10 +237,10 @@ async def test_an_opening_is_moved(services: Services, database: Database) -> No
 # Paused ------------------------------------------------------------------------------------------
 
 
-async def test_paused_the_admitted_go_on(
+async def test_admitted_users_go_on_during_a_pause(
     services: Services, other: Services, database: Database, owner: Owner
 ) -> None:
-    """They hold and pay, or run out of time; their slots are given only once it goes on."""
+    """They hold and pay, or expire; their slots are used only after the pause."""
     made = await make_concert(services, policy=TWO, claim_seconds=60)
     line = made.concert_id
     places = [await join(services, line) for _ in range(5)]
@@ -268,10 +268,8 @@ async def test_paused_the_admitted_go_on(
     assert await admitted_numbers(owner) == [3, 4]
 
 
-async def test_paused_across_the_opening_and_the_close(
-    services: Services, database: Database
-) -> None:
-    """A pause outlives the opening; the close outlives the pause: who waits then is ended."""
+async def test_pause_across_opening_and_close(services: Services, database: Database) -> None:
+    """A pause lasts beyond the opening; the close takes precedence: waiting places expire."""
     made = await make_concert(services, policy=ONE, opens_at=soon(60), closes_at=soon(120))
     line = made.concert_id
     places = [await join(services, line) for _ in range(2)]
@@ -290,8 +288,8 @@ async def test_paused_across_the_opening_and_the_close(
 # Sold out ----------------------------------------------------------------------------------------
 
 
-async def test_sold_out_and_a_seat_that_comes_back(services: Services, owner: Owner) -> None:
-    """While no seat is free the line says so, stays open to join, and calls as before."""
+async def test_sold_out_until_a_seat_is_released(services: Services, owner: Owner) -> None:
+    """Without free seats the line is sold out, but users may join and are admitted."""
     made = await make_concert(services, policy=TWO, seats=2)
     line, show = made.concert_id, made.shows[0]
     payer = await buyer(services, line, PRICE)
@@ -307,7 +305,7 @@ async def test_sold_out_and_a_seat_that_comes_back(services: Services, owner: Ow
     status = await services.rooms.status(waiting)
     assert (status.state, status.room_state, status.seats_available) == ("waiting", "sold_out", 0)
     assert (await join(services, line)).number == 4
-    assert await admit_all(services, line) == 1  # the slot of who has paid
+    assert await admit_all(services, line) == 1  # the slot of the buyer
 
     await services.reservations.release(held.reservation_id, holder.user_id, holder)
     assert await state(services, line) == "open"
@@ -320,8 +318,8 @@ async def test_sold_out_and_a_seat_that_comes_back(services: Services, owner: Ow
     assert await state(services, line) == "sold_out"
 
 
-async def test_a_hold_that_ends_makes_it_open_again(services: Services, database: Database) -> None:
-    """Nobody needs to write down that it has ended."""
+async def test_sold_out_until_a_hold_ends(services: Services, database: Database) -> None:
+    """Without any upkeep."""
     made = await make_concert(services, policy=ONE, seats=1, hold_seconds=60)
     holder = await buyer(services, made.concert_id)
     await services.reservations.hold(holder, made.shows[0], [1], None)
@@ -333,8 +331,8 @@ async def test_a_hold_that_ends_makes_it_open_again(services: Services, database
     assert states == ["sold_out", "sold_out", "open"]
 
 
-async def test_what_a_room_is_called_first(services: Services, database: Database) -> None:
-    """Sold out is said last: a paused, scheduled or closed line is called that."""
+async def test_precedence_of_states(services: Services, database: Database) -> None:
+    """Closed, paused and scheduled take precedence over sold out."""
     made = await make_concert(services, policy=ONE, seats=1)
     line = made.concert_id
     holder = await buyer(services, line)

@@ -1,4 +1,4 @@
-"""The line: setting it up, and what it tells those who follow it."""
+"""The settings of a line, and the status of its places."""
 
 import asyncio
 import contextlib
@@ -25,13 +25,13 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.integration.features.looking import admitted_numbers, forged, place_row
+from tests.integration.features.stored_places import admitted_numbers, forged, place_row
 
 ONE = MaxActivePolicy(max_active=1)
 
 
 async def test_configure(services: Services, database: Database, owner: Owner) -> None:
-    """Places and numbers stay; the new policy is in force at once, whatever a process knew."""
+    """Places and numbers stay; the new policy applies at once in every process."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=2))
     async with services_on(database) as other:
         places = [await join(services, made.concert_id) for _ in range(9)]
@@ -54,8 +54,8 @@ async def test_configure(services: Services, database: Database, owner: Owner) -
     assert [tuple(row) for row in versions] == [(1, "2"), (2, "5")]
 
 
-async def test_a_lower_cap_throws_nobody_out(services: Services, owner: Owner) -> None:
-    """Those who are in stay; the next one is called once there are fewer than the new cap."""
+async def test_lower_cap_removes_no_user(services: Services, owner: Owner) -> None:
+    """Admitted users stay; the next is admitted once fewer are active than the new cap."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=3))
     places = [await join(services, made.concert_id) for _ in range(5)]
     await admit_all(services, made.concert_id)
@@ -72,7 +72,7 @@ async def test_a_lower_cap_throws_nobody_out(services: Services, owner: Owner) -
 
 
 async def test_configure_takes_times(services: Services, database: Database) -> None:
-    """A line may be closed by its times and opened again."""
+    """A line may be closed by its times, and opened again."""
     made = await make_concert(services)
     now = datetime.now(UTC)
     times = RoomSettings(
@@ -87,7 +87,7 @@ async def test_configure_takes_times(services: Services, database: Database) -> 
 
 
 async def test_configure_an_unknown_concert(services: Services, database: Database) -> None:
-    """There is no line to set up or to ask about."""
+    """An unknown concert has no line."""
     async with refused(database, NotFound):
         await services.rooms.configure(uuid4(), RoomSettings())
     async with refused(database, NotFound):
@@ -95,7 +95,7 @@ async def test_configure_an_unknown_concert(services: Services, database: Databa
 
 
 async def test_status_in_every_state(services: Services) -> None:
-    """Waiting, called, claimed, paid: what the contract says of each."""
+    """Waiting, admitted, claimed, paid: the fields of the contract."""
     made = await make_concert(services, policy=ONE)
     place = await join(services, made.concert_id)
     behind = await join(services, made.concert_id)
@@ -123,8 +123,8 @@ async def test_status_in_every_state(services: Services) -> None:
     assert (await services.rooms.status(behind)).ahead == 0
 
 
-async def test_following_a_waiting_place_reads_nothing(services: Services) -> None:
-    """Not even a database that is gone is missed."""
+async def test_poll_of_a_waiting_place_reads_nothing(services: Services) -> None:
+    """A poll is answered while the database is away."""
     made = await make_concert(services, policy=ONE)
     await buyer(services, made.concert_id)
     place = await join(services, made.concert_id)
@@ -133,7 +133,7 @@ async def test_following_a_waiting_place_reads_nothing(services: Services) -> No
 
 
 async def test_status_of_a_forged_place(services: Services, database: Database) -> None:
-    """Once it is no longer surely waiting, a token must name the place that stands there."""
+    """If the place may not be waiting, the token must name the stored place."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     async with refused(database, CredentialInvalid):
@@ -154,16 +154,16 @@ async def test_check_live(services: Services, database: Database) -> None:
         await services.rooms.check_live(inside)
 
 
-async def test_refreshes_at_once_count_each_leaver_once(
+async def test_concurrent_refreshes_count_each_leaver_once(
     services: Services, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Admission and the ticker of one process look at the same time; nobody is counted twice."""
+    """Concurrent refreshes of one process count each leaver once."""
     read = snapshot_queries.queries.left_between
     two = asyncio.Event()
     reading = 0
 
     async def left_between(*args: Any, **named: Any) -> Any:
-        """Waits a while for a second refresh to come this far too."""
+        """Waits up to 0.2 s for a second refresh to get here too."""
         nonlocal reading
         reading += 1
         if reading == 2:
@@ -186,10 +186,8 @@ async def test_refreshes_at_once_count_each_leaver_once(
         assert (await other.rooms.status(places[11])).ahead == 5
 
 
-async def test_a_process_that_comes_later_sees_the_same_line(
-    services: Services, database: Database
-) -> None:
-    """Leavers from before its start are counted out too, without those nobody waits behind."""
+async def test_new_process_reads_the_same_line(services: Services, database: Database) -> None:
+    """Earlier leavers are subtracted too, except those behind whom no place waits."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=2))
     places = [await join(services, made.concert_id) for _ in range(8)]
     for at in (0, 6, 4):
@@ -203,13 +201,13 @@ async def test_a_process_that_comes_later_sees_the_same_line(
 
 
 async def follow(services: Services, place: PlaceRef) -> tuple[str, int, UUID]:
-    """State, people ahead and user of a place."""
+    """Returns state, users ahead and user of a place."""
     status = await services.rooms.status(place)
     return status.state, status.ahead, status.user_id
 
 
 async def test_stock_in_the_snapshot(services: Services) -> None:
-    """Those who wait see how many seats are free: neither held nor sold."""
+    """Waiting users see the number of free seats, neither held nor sold."""
     made = await make_concert(services, seats=10, shows=2)
     place = await buyer(services, made.concert_id, 100_000)
     line = services.rooms.snapshot.by_concert[made.concert_id]

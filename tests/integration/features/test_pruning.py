@@ -29,7 +29,7 @@ from tests.buyers import (
 )
 from tests.integration.features.holding import hold
 from tests.integration.features.keys import is_known
-from tests.integration.features.looking import forged
+from tests.integration.features.stored_places import forged
 from tests.integration.trading import trade
 
 DAY = 86_400

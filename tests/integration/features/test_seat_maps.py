@@ -1,4 +1,4 @@
-"""The seats of a show as everybody sees them: read once, then followed."""
+"""Seat maps: read once, then updated by changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,8 +17,8 @@ from testkit.database import Database
 from tests.buyers import Made, Owner, buyer, join, make_concert, pass_time, services_on
 from tests.integration.features.buying import PRICE, purchase
 from tests.integration.features.holding import hold
-from tests.integration.features.looking import forged
-from tests.integration.features.watching import Watcher, look, states
+from tests.integration.features.seat_map_reader import Watcher, look, states
+from tests.integration.features.stored_places import forged
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ async def other(database: Database) -> AsyncIterator[Services]:
         yield opened
 
 
-# What is shown -----------------------------------------------------------------------------------
+# Content -----------------------------------------------------------------------------------------
 
 
 async def test_states(services: Services, database: Database) -> None:
-    """Available, held and sold; a hold past its time is available, with no upkeep running."""
+    """Available, held and sold; a seat is available after its hold, without any upkeep."""
     made = await make_concert(services, seats=6, hold_seconds=300)
     show = made.shows[0]
     await purchase(services, made, [2])
@@ -47,8 +47,8 @@ async def test_states(services: Services, database: Database) -> None:
     assert await states(services, show, place) == "asaaaa"
 
 
-async def test_a_hold_runs_out_without_a_change(services: Services, owner: Owner) -> None:
-    """A hold's end is no change in the database: the map turns the seat available by its clock."""
+async def test_hold_ends_without_a_change(services: Services, owner: Owner) -> None:
+    """The end of a hold changes no row: the map makes the seat available by its clock."""
     made = await make_concert(services, hold_seconds=1)
     place = await buyer(services, made.concert_id)
     await hold(services, place, made, [2])
@@ -56,14 +56,14 @@ async def test_a_hold_runs_out_without_a_change(services: Services, owner: Owner
     assert (await watcher.follow(services))[:3] == "aha"
     logged = await owner.fetchval("SELECT count(*) FROM seat_change")
     async with asyncio.timeout(60):
-        while not watcher.told:
+        while not watcher.changed:
             await watcher.follow(services)
-    assert ("".join(watcher.states), watcher.told) == ("a" * 50, [2])
+    assert ("".join(watcher.states), watcher.changed) == ("a" * 50, [2])
     assert await owner.fetchval("SELECT count(*) FROM seat_change") == logged
 
 
-async def test_forms(services: Services) -> None:
-    """The plain and the compact form say the same, of all seats and of those that changed."""
+async def test_forms_are_equal(services: Services) -> None:
+    """The plain and the compact form are equal, for all seats and for changes."""
     made = await make_concert(services, seats=60)
     show, place = made.shows[0], await buyer(services, made.concert_id)
     before = await look(services, show, place)
@@ -87,8 +87,8 @@ async def test_forms(services: Services) -> None:
         assert changes["seats_available"] == 58
 
 
-async def test_answers_are_made_once(services: Services) -> None:
-    """Until a seat changes all readers get the same bytes, compressed once."""
+async def test_document_is_built_once(services: Services) -> None:
+    """Until a seat changes, all readers get the same bytes, compressed once."""
     made = await make_concert(services)
     show, place = made.shows[0], await buyer(services, made.concert_id)
     found = await asyncio.gather(*[services.seat_maps.read(place, show) for _ in range(50)])
@@ -102,7 +102,7 @@ async def test_answers_are_made_once(services: Services) -> None:
 
 
 async def test_readers_share_one_statement(services: Services) -> None:
-    """Two hundred who ask at the same moment, for three shows, are one call of the database."""
+    """Two hundred concurrent readers of three shows share one statement."""
     made = await make_concert(services, shows=3)
     places = [await buyer(services, made.concert_id) for _ in range(10)]
     for show in made.shows:
@@ -122,8 +122,8 @@ async def test_readers_share_one_statement(services: Services) -> None:
     assert batches() == (calls + 1, items + 200)
 
 
-async def test_a_hold_is_in_the_next_map(services: Services, other: Services) -> None:
-    """Who was told of a hold, a release or a payment sees it at once, in whichever process."""
+async def test_hold_is_in_the_next_map(services: Services, other: Services) -> None:
+    """After the answer of a hold, release or payment, the next map has it, in every process."""
     made = await make_concert(services, seats=4)
     show = made.shows[0]
     place = await buyer(services, made.concert_id, PRICE)
@@ -151,8 +151,8 @@ async def test_a_hold_is_in_the_next_map(services: Services, other: Services) ->
     assert await seen() == ["aaaa"] * 2
 
 
-async def test_other_holds_end_with_a_payment_and_a_leave(services: Services) -> None:
-    """What a payment or a leave lets go is free in the next map."""
+async def test_seats_of_ended_holds_are_free(services: Services) -> None:
+    """Seats released by a payment or a leave are free in the next map."""
     made = await make_concert(services, seats=5)
     place = await buyer(services, made.concert_id, PRICE)
     watcher = Watcher(await buyer(services, made.concert_id), made.shows[0])
@@ -168,11 +168,11 @@ async def test_other_holds_end_with_a_payment_and_a_leave(services: Services) ->
     assert await watcher.follow(services) == "saaaa"
 
 
-# Who may look -------------------------------------------------------------------------------------
+# Access ------------------------------------------------------------------------------------------
 
 
-async def test_who_may_look(services: Services, other: Services) -> None:
-    """The token is judged with the reading: a waiting one, a forged one, one that just ended."""
+async def test_only_admitted_places_may_read(services: Services, other: Services) -> None:
+    """The token is judged by the same statement: waiting, forged, just ended."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
     show = made.shows[0]
     place = await buyer(services, made.concert_id)
@@ -185,7 +185,7 @@ async def test_who_may_look(services: Services, other: Services) -> None:
         ],
         return_exceptions=True,
     )
-    # The operator, who has no place, is judged for nobody's and takes nobody's refusal.
+    # The operator has no place, so nothing is judged or refused.
     looked = seat_maps.CachedSeatMap
     assert [type(one) for one in found] == [
         looked, looked, NotAdmitted, looked, CredentialInvalid, looked,
@@ -196,8 +196,8 @@ async def test_who_may_look(services: Services, other: Services) -> None:
     assert caught.value.fields == {"reason": "left"}
 
 
-async def test_nobody_who_may_not_look_has_a_map_read(services: Services) -> None:
-    """A token that isn't admitted makes no process read a show."""
+async def test_refused_token_causes_no_read(services: Services) -> None:
+    """A token that isn't admitted doesn't cause a read of a show."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
     await buyer(services, made.concert_id)
     waiting = await join(services, made.concert_id)
@@ -206,8 +206,8 @@ async def test_nobody_who_may_not_look_has_a_map_read(services: Services) -> Non
     assert services.seat_maps.seats_kept == 0
 
 
-async def test_a_look_claims(services: Services, owner: Owner) -> None:
-    """The first look of a called user begins the session."""
+async def test_first_read_claims(services: Services, owner: Owner) -> None:
+    """The first read of an admitted user begins the session."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     assert await owner.fetchval("SELECT claimed_at FROM place") is None
@@ -218,8 +218,8 @@ async def test_a_look_claims(services: Services, owner: Owner) -> None:
 # Tags and versions -------------------------------------------------------------------------------
 
 
-async def test_entity_tag(services: Services, other: Services) -> None:
-    """It names the seats' states: equal in every process, back when they are back."""
+async def test_entity_tag_is_that_of_the_states(services: Services, other: Services) -> None:
+    """A digest of the states: equal in every process, and for equal states."""
     made = await make_concert(services)
     show, place = made.shows[0], await buyer(services, made.concert_id)
 
@@ -237,21 +237,19 @@ async def test_entity_tag(services: Services, other: Services) -> None:
     assert (await services.seat_maps.read(stranger, sibling.shows[0])).etag != first
 
 
-async def test_a_version_means_the_same_to_another_process(
-    services: Services, other: Services
-) -> None:
-    """What one process handed out, another goes on from, even one that has just begun to look."""
+async def test_version_is_valid_in_every_process(services: Services, other: Services) -> None:
+    """Another process continues from a version, even one that has just read the seats."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     watcher = Watcher(place, made.shows[0])
     await watcher.follow(services)
     await hold(services, place, made, [3])
     await watcher.follow(other)
-    assert watcher.told == [3]
+    assert watcher.changed == [3]
     await hold(services, place, made, [5])
     await watcher.follow(services)
-    # The first hold's transaction is seen by then; no more than that may be told again.
-    assert watcher.told == [5]
+    # The first hold's transaction is known by then; only its seats may be repeated.
+    assert watcher.changed == [5]
 
 
 @pytest.mark.parametrize(
@@ -266,41 +264,41 @@ async def test_a_version_means_the_same_to_another_process(
     ],
     ids=["another log", "next", "far", "later", "too old", "never"],
 )
-async def test_versions_that_lead_nowhere(
+async def test_invalid_versions_get_all_seats(
     services: Services, change: tuple[str | None, int, int]
 ) -> None:
-    """Of another log, of the future, too old: the answer is all seats, and says so."""
+    """Of another log, of the future, too old: the response has all seats."""
     made = await make_concert(services)
     show, place = made.shows[0], await buyer(services, made.concert_id)
     await hold(services, place, made, [1])
     log, first, ms = (await look(services, show, place))["version"].split("-")
     other_log, further, later = change
     since = f"{other_log or log}-{int(first) + further}-{int(ms) + later}"
-    told = await look(services, show, place, since=since)
-    assert (told["complete"], len(told["seats"])) == (True, 50)
+    answer = await look(services, show, place, since=since)
+    assert (answer["complete"], len(answer["seats"])) == (True, 50)
     old = f"{log}-{first}-{int(ms) - 530_000}"
     assert (await look(services, show, place, since=old))["complete"] is False
 
 
-async def test_many_changes_are_told_as_all_seats(services: Services) -> None:
-    """Where the changes would be longer than all seats, all seats are told."""
+async def test_many_changes_are_returned_as_all_seats(services: Services) -> None:
+    """If the changes are longer than all seats, the response has all seats."""
     made = await make_concert(services, seats=70, max_seats_per_user=100)
     place = await buyer(services, made.concert_id)
     watcher = Watcher(place, made.shows[0])
     await watcher.follow(services)
     await hold(services, place, made, list(range(1, 10)))
     await watcher.follow(services)
-    assert watcher.told == list(range(1, 10))
+    assert watcher.changed == list(range(1, 10))
     await hold(services, place, made, list(range(11, 21)))
     await watcher.follow(services)
-    assert watcher.told is None
+    assert watcher.changed is None
 
 
 # The log -----------------------------------------------------------------------------------------
 
 
-async def test_a_new_log_is_begun_anew(services: Services, owner: Owner) -> None:
-    """After a crash the log is empty and has no name: nothing that was read of it counts."""
+async def test_new_log_reads_all_seats(services: Services, owner: Owner) -> None:
+    """After a crash the log is empty and has no name: all seats are read again."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     watcher = Watcher(place, made.shows[0])
@@ -308,14 +306,14 @@ async def test_a_new_log_is_begun_anew(services: Services, owner: Owner) -> None
     await hold(services, place, made, [2])
     await owner.execute("TRUNCATE seat_change, seat_change_log")
     assert (await watcher.follow(services))[:3] == "aha"
-    assert watcher.told is None
+    assert watcher.changed is None
     await hold(services, place, made, [3])
     assert (await watcher.follow(services))[:3] == "ahh"
-    assert watcher.told == [3]
+    assert watcher.changed == [3]
 
 
-async def test_a_log_from_another_server(services: Services, owner: Owner) -> None:
-    """A restored dump brings numbers that this server hasn't reached: they hide no change."""
+async def test_log_from_another_server(services: Services, owner: Owner) -> None:
+    """A restored dump has xids that this server hasn't reached: they hide no change."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     await owner.execute(
@@ -328,10 +326,10 @@ async def test_a_log_from_another_server(services: Services, owner: Owner) -> No
     assert (await watcher.follow(services))[:3] == "aha"
 
 
-async def test_old_changes_are_forgotten(
+async def test_old_changes_are_deleted(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """The log keeps the last ten minutes; whoever was away for longer reads all seats."""
+    """The log keeps ten minutes; a client that was away for longer reads all seats."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
     watcher = Watcher(place, made.shows[0])
@@ -350,7 +348,7 @@ async def test_old_changes_are_forgotten(
 
 
 async def test_maps_are_bounded(database: Database) -> None:
-    """Beyond the limit the map that was looked at longest ago is dropped, and read again."""
+    """Beyond the limit the map that was read longest ago is dropped, and read again."""
     async with services_on(database, seat_map_seats=100) as services:
         made = await make_concert(services, shows=3, seats=40)
         place = await buyer(services, made.concert_id)
@@ -366,7 +364,7 @@ async def test_maps_are_bounded(database: Database) -> None:
 
 
 async def test_idle_maps_are_dropped(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A map that nobody looks at goes; one that somebody looks at stays."""
+    """A map that is not read is dropped; one that is read stays."""
     made = await make_concert(services, shows=2, seats=40)
     place = await buyer(services, made.concert_id)
     for show in made.shows:
@@ -377,17 +375,17 @@ async def test_idle_maps_are_dropped(services: Services, monkeypatch: pytest.Mon
     assert (services.seat_maps.forget_idle(), services.seat_maps.seats_kept) == (2, 0)
 
 
-# A law -------------------------------------------------------------------------------------------
+# A property --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_what_is_followed_is_what_is_there(
+async def test_followed_seats_equal_the_stored_ones(
     services: Services, other: Services, database: Database, seed: int
 ) -> None:
-    """Whatever is done in between: all seats then and the changes since are all seats now.
+    """After any calls: earlier seats and the changes since are the present seats.
 
-    Several clients follow, each at its own pace and now through one process, now through the
-    other; after each round those who ask have what a process reads that looks for the first time.
+    Several clients follow at their own pace, through either of two processes; after each round,
+    those that ask have the states that a new process reads.
     """
     random = Random(seed)  # noqa: S311 - no secret
     made = await make_concert(
@@ -395,7 +393,7 @@ async def test_what_is_followed_is_what_is_there(
     )
     processes = (services, other)
     watchers = [Watcher(await buyer(services, made.concert_id), made.shows[0]) for _ in range(4)]
-    told = 0
+    changes = 0
     for turn in range(10):
         shoppers = [await buyer(services, made.concert_id, 40 * PRICE) for _ in range(4)]
         await asyncio.gather(*[_shop(random, processes, made, shopper) for shopper in shoppers])
@@ -403,16 +401,16 @@ async def test_what_is_followed_is_what_is_there(
             await pass_time(database, 310)
         some = random.sample(watchers, random.randint(1, 4))
         seen = await asyncio.gather(*[one.follow(random.choice(processes)) for one in some])
-        told += sum(one.told is not None for one in some)
+        changes += sum(one.changed is not None for one in some)
         async with services_on(database) as fresh:
             assert set(seen) == {await states(fresh, made.shows[0], watchers[0].place)}
-    assert told
+    assert changes
 
 
 async def _shop(
     random: Random, processes: tuple[Services, Services], made: Made, place: PlaceRef
 ) -> None:
-    """Holds a few seats; then keeps, releases or pays them, leaves, or is refunded. Or none had."""
+    """Holds some seats; then keeps, releases or pays them, leaves, or is refunded. Or gets none."""
     process = random.choice(processes)
     try:
         seats = random.sample(range(1, 41), random.randint(1, 3))

@@ -76,7 +76,7 @@ def forecast(
     """Returns when a user is admitted, if the line goes on at its published pace.
 
     Args:
-        ahead: users ahead, without those who left.
+        ahead: users ahead, without leavers.
         policy: the line's policy.
         pace: the published pace.
         called: the places that the line has admitted so far.

@@ -1,4 +1,4 @@
-"""Looks at a line as it stands in the database."""
+"""Reads places as the database has stored them."""
 
 from uuid import uuid4
 
@@ -12,18 +12,18 @@ from tests.buyers import (
 
 
 async def place_row(owner: Owner, place: PlaceRef) -> asyncpg.Record:
-    """A place as it stands in the database."""
+    """Returns a stored place."""
     return await owner.fetchrow(
         "SELECT * FROM place WHERE room_id = $1 AND number = $2", place.room_id, place.number
     )
 
 
 async def admitted_numbers(owner: Owner) -> list[int]:
-    """Who has been called and is not finished."""
+    """Returns the numbers of the admitted, unfinished places."""
     rows = await owner.fetch("SELECT number FROM place WHERE state = 'admitted' ORDER BY number")
     return [row["number"] for row in rows]
 
 
 def forged(place: PlaceRef) -> PlaceRef:
-    """The same room and number, but another place: a token of a database that was set back."""
+    """Returns the same room and number with another place id, as after a restored backup."""
     return msgspec.structs.replace(place, place_id=uuid4())

@@ -1,4 +1,4 @@
-"""Lines that are drawn: their opening, and what they should be by the rule."""
+"""Lines with a draw: their opening, and their order by the rule."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,22 +18,22 @@ TO_OPENING_SECONDS = 3600
 
 
 def soon() -> datetime:
-    """When the lines of these tests open."""
+    """Returns the opening time of these tests' lines."""
     return datetime.now(UTC) + timedelta(seconds=TO_OPENING_SECONDS)
 
 
 async def drawn_line(services: Services, policy: Policy = OPEN) -> Made:
-    """A concert whose line is to be drawn."""
+    """Creates a concert whose line has a draw."""
     return await make_concert(services, policy=policy, opens_at=soon(), order="draw")
 
 
 async def joined(services: Services, made: Made, people: int) -> list[PlaceRef]:
-    """So many new places, by number."""
+    """Joins ``count`` users; returns their places by number."""
     return [await join(services, made.concert_id) for _ in range(people)]
 
 
 async def open_and_draw(services: Services, database: Database) -> None:
-    """The time of opening comes, and the upkeep goes round once."""
+    """Moves time to the opening, and runs the upkeep once."""
     await pass_time(database, TO_OPENING_SECONDS)
     await services.rooms.snapshot.refresh()
     await lines.draw(services)
@@ -42,7 +42,7 @@ async def open_and_draw(services: Services, database: Database) -> None:
 async def order_by_rule(
     services: Services, made: Made, entrants: Sequence[PlaceRef]
 ) -> tuple[Draw, list[int]]:
-    """The draw as it is shown, and the numbers in the order that it has by the rule."""
+    """Returns the public draw, and the numbers in the order of the rule."""
     draw = await services.draws.draw(made.concert_id)
     entries = draws.entries_of(place.place_id for place in entrants)
     assert draw.seed is not None
@@ -52,15 +52,15 @@ async def order_by_rule(
 
 
 async def positions(services: Services, places: Sequence[PlaceRef]) -> list[int | None]:
-    """The positions that the owners of places are told."""
+    """Returns the positions in the statuses of places."""
     return [(await services.rooms.status(place)).position for place in places]
 
 
 async def ahead(services: Services, places: Sequence[PlaceRef]) -> list[int]:
-    """How many are ahead of them, as they are told."""
+    """Returns the users ahead in the statuses of places."""
     return [(await services.rooms.status(place)).ahead for place in places]
 
 
 async def broken(database: Database) -> list[Any]:
-    """The invariants that are broken."""
+    """Returns the broken invariants."""
     return [found for found in await audit.run(database.app_url) if found.violations]
