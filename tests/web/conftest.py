@@ -1,4 +1,4 @@
-"""Servers for the tests of the web."""
+"""Servers for the tests over HTTP."""
 
 from collections.abc import AsyncIterator
 
@@ -12,20 +12,20 @@ from tests.conftest import fresh_database
 
 @pytest.fixture(scope="module")
 async def module_database(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
-    """A fresh migrated database for the tests of one module."""
+    """A new migrated database for the tests of one module."""
     async with fresh_database(engine, template) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 async def desk(module_database: Database) -> AsyncIterator[Desk]:
-    """A server for the tests of one module, and who asks it."""
+    """A server and its client for the tests of one module."""
     async with open_desk(module_database) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 async def still_desk(module_database: Database) -> AsyncIterator[Desk]:
-    """Like ``desk``; but nothing is tidied, so that what nobody changes stays as it is."""
+    """Like ``desk``, but without upkeep: nothing changes except through the test."""
     async with open_desk(module_database, stock_seconds=3600, expiry_tick_seconds=3600) as made:
         yield made

@@ -1,4 +1,4 @@
-"""Bad input, item by item: each refusal is the contract's, and changes nothing."""
+"""Bad input: each refusal is the contract's, and changes nothing."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ CHARGES = "/users/{user_id}/balance/charges"
 
 @dataclass(frozen=True)
 class Sale:
-    """Two concerts, and a buyer of the first one with 10,000 in the wallet, who holds seat 50."""
+    """Two concerts, and a buyer of the first with 10,000 in the wallet, who holds seat 50."""
 
     concert: Concert
     other: Concert
@@ -35,7 +35,7 @@ class Sale:
 
 @pytest.fixture(scope="module")
 async def sale(still_desk: Desk) -> Sale:
-    """What refused requests are aimed at. They don't change it, so the tests share it."""
+    """The sale that refused requests are about. They don't change it, so the tests share it."""
     lasting: Json = {
         "hold_seconds": 3600,
         "waiting_room": {"policy": OPEN, "session_seconds": 86_400},
@@ -48,25 +48,25 @@ async def sale(still_desk: Desk) -> Sale:
 
 @pytest.fixture(scope="module")
 def desk(still_desk: Desk) -> Desk:
-    """A server that changes nothing by itself."""
+    """A server without upkeep."""
     return still_desk
 
 
 async def refused(
-    desk: Desk, asking: Awaitable[httpx2.Response], status: int, code: str, **members: Any
+    desk: Desk, request: Awaitable[httpx2.Response], status: int, code: str, **members: Any
 ) -> httpx2.Response:
-    """Sends a request that is refused, and makes sure that nothing has changed."""
+    """Asserts that a request is refused and that nothing has changed."""
     before = await desk.digest()
-    response = await asking
+    response = await request
     check_problem(response, status, code, **members)
     assert await desk.digest() == before
     return response
 
 
-async def invalid(desk: Desk, asking: Awaitable[httpx2.Response], pointer: str) -> None:
-    """Sends a request that is refused because of one place in it."""
+async def invalid(desk: Desk, request: Awaitable[httpx2.Response], pointer: str) -> None:
+    """Asserts that a request is refused because of one member."""
     before = await desk.digest()
-    response = await asking
+    response = await request
     errors = response.json().get("errors")
     assert errors is not None, response.text
     check_problem(response, 422, "invalid_request", errors=errors)
@@ -78,21 +78,21 @@ async def invalid(desk: Desk, asking: Awaitable[httpx2.Response], pointer: str) 
 def ask_call(
     desk: Desk, call: Call, credential: str | None, **params: str
 ) -> Awaitable[httpx2.Response]:
-    """A call with its examples."""
+    """Makes a call with its examples."""
     path = call.path.format_map({**EXAMPLES, **params})
     body = {} if call.body is None else {"json": call.example}
     return desk.ask(call.method, path, credential, **body)
 
 
 def real_path(call: Call, sale: Sale) -> str:
-    """The path of a call, about the concert and the buyer of the sale."""
+    """Returns the path of a call for the concert and the buyer of the sale."""
     return call.path.format_map(
         {**EXAMPLES, "concert_id": sale.concert.concert_id, "user_id": sale.fan.user_id}
     )
 
 
-def named(call: Call) -> str:
-    """A call's name in the list of tests."""
+def call_name(call: Call) -> str:
+    """Returns a call's name, for the test's id."""
     return call.name
 
 
@@ -101,7 +101,7 @@ BY_TOKEN = [call for call in CALLS if "token" in call.who.value or "admitted" in
 BY_ADMITTED = [call for call in CALLS if "admitted" in call.who.value]
 BY_KEY = [call for call in CALLS if "key" in call.who.value]
 WITH_BODY = [call for call in CALLS if call.body is not None]
-# Also where a call has nothing to say: a field that it would leave unread is an error too.
+# Includes calls without fields: an unknown field is an error there too.
 TAKES_BODY = [call for call in CALLS if call.method != "GET"]
 NOTHING_REQUIRED = {"add_user", "change_concert", "exchange_key", "rotate_key", "sign_in"}
 
@@ -129,29 +129,29 @@ NOTHING_REQUIRED = {"add_user", "change_concert", "exchange_key", "rotate_key", 
     ],
     ids=range(14),
 )
-async def test_malformed_json(desk: Desk, sale: Sale, body: bytes) -> None:
-    """What isn't JSON is 400 malformed, invalid UTF-8 and endless nesting included."""
-    asking = sale.fan.by_token("POST", "/reservations", content=body, headers=JSON)
-    await refused(desk, asking, 400, "malformed")
+async def test_malformed_json_is_refused(desk: Desk, sale: Sale, body: bytes) -> None:
+    """Malformed JSON is 400 malformed, including invalid UTF-8 and endless nesting."""
+    request = sale.fan.by_token("POST", "/reservations", content=body, headers=JSON)
+    await refused(desk, request, 400, "malformed")
 
 
-async def test_deep_nesting(desk: Desk, sale: Sale) -> None:
-    """Well-formed but nested deeper than can be read is malformed too, and the server lives."""
+async def test_deeply_nested_json_is_refused(desk: Desk, sale: Sale) -> None:
+    """A body nested too deeply is malformed although it is valid JSON; the server continues."""
     nested = b'{"seats": [7], "x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"
-    asking = sale.fan.by_token("POST", "/reservations", content=nested, headers=JSON)
-    await refused(desk, asking, 400, "malformed")
+    request = sale.fan.by_token("POST", "/reservations", content=nested, headers=JSON)
+    await refused(desk, request, 400, "malformed")
 
 
 @pytest.mark.parametrize("body", ["[]", "5", "null", '"x"', "true"])
-async def test_a_body_that_is_no_object(desk: Desk, sale: Sale, body: str) -> None:
+async def test_body_of_another_type_is_refused(desk: Desk, sale: Sale, body: str) -> None:
     """JSON of another type is 422 at the root."""
-    asking = sale.fan.by_token("POST", "/reservations", content=body, headers=JSON)
-    await invalid(desk, asking, "")
+    request = sale.fan.by_token("POST", "/reservations", content=body, headers=JSON)
+    await invalid(desk, request, "")
 
 
-@pytest.mark.parametrize("call", TAKES_BODY, ids=named)
-async def test_an_unknown_field(desk: Desk, sale: Sale, call: Call) -> None:
-    """An unknown field in a body is an error, in every call."""
+@pytest.mark.parametrize("call", TAKES_BODY, ids=call_name)
+async def test_unknown_field_is_refused(desk: Desk, sale: Sale, call: Call) -> None:
+    """An unknown field in a body is an error in every call."""
     credential = credential_for(call, sale.fan)
     path = real_path(call, sale)
     body = {**(call.example or {}), "a/b~c": 1}
@@ -159,7 +159,7 @@ async def test_an_unknown_field(desk: Desk, sale: Sale, call: Call) -> None:
 
 
 def credential_for(call: Call, fan: Fan) -> str | None:
-    """What a fan, or the operator, shows for a call."""
+    """Returns the credential of a fan, or of the operator, for a call."""
     if call.who is Who.NOBODY:
         return None
     if call.who is Who.OPERATOR:
@@ -167,15 +167,15 @@ def credential_for(call: Call, fan: Fan) -> str | None:
     return fan.user_key if call.who is Who.USER else fan.token
 
 
-@pytest.mark.parametrize("call", CALLS, ids=named)
-async def test_an_unknown_parameter(desk: Desk, sale: Sale, call: Call) -> None:
-    """An unknown query parameter is an error, in every call."""
+@pytest.mark.parametrize("call", CALLS, ids=call_name)
+async def test_unknown_parameter_is_refused(desk: Desk, sale: Sale, call: Call) -> None:
+    """An unknown query parameter is an error in every call."""
     path = real_path(call, sale)
     body = {} if call.body is None else {"json": call.example}
-    asking = desk.ask(
+    request = desk.ask(
         call.method, path, credential_for(call, sale.fan), params={"extra": "1"}, **body
     )
-    await invalid(desk, asking, "extra")
+    await invalid(desk, request, "extra")
 
 
 MONEY: list[Any] = [
@@ -197,24 +197,24 @@ MONEY: list[Any] = [
 
 
 @pytest.mark.parametrize("amount", MONEY)
-async def test_money_that_is_none(desk: Desk, sale: Sale, amount: Any) -> None:
-    """Money is an integer between 1 and 1,000,000,000: in charges, payments and prices."""
+async def test_invalid_amount_is_refused(desk: Desk, sale: Sale, amount: Any) -> None:
+    """An amount is an integer from 1 to 1,000,000,000: in charges, payments and prices."""
     fan = sale.fan
     path = CHARGES.format(user_id=fan.user_id)
     await invalid(desk, fan.by_token("POST", path, json={"amount": amount}), "/amount")
     pay = {"reservation_id": sale.held["reservation_id"], "amount": amount}
     await invalid(desk, fan.by_token("POST", "/payments", json=pay), "/amount")
-    if amount is not None:  # a price may be left out where there are sections
+    if amount is not None:  # a price is optional if there are sections
         show = {"starts_at": starts_at(), "price": amount}
         new = desk.operate("POST", "/admin/concerts", json={"title": "x", "shows": [show]})
         await invalid(desk, new, "/shows/0/price")
 
 
 @pytest.mark.parametrize(
-    "call", [call for call in WITH_BODY if call.name not in NOTHING_REQUIRED], ids=named
+    "call", [call for call in WITH_BODY if call.name not in NOTHING_REQUIRED], ids=call_name
 )
-async def test_missing_fields(desk: Desk, sale: Sale, call: Call) -> None:
-    """A required field that is missing is 422 at the object; no call takes less than it needs."""
+async def test_missing_field_is_refused(desk: Desk, sale: Sale, call: Call) -> None:
+    """A missing required field is 422 at the object."""
     path = real_path(call, sale)
     await invalid(desk, desk.ask(call.method, path, credential_for(call, sale.fan), json={}), "")
 
@@ -235,23 +235,23 @@ async def test_missing_fields(desk: Desk, sale: Sale, call: Call) -> None:
 async def test_the_content_type(
     desk: Desk, sale: Sale, content_type: str | None, status: int
 ) -> None:
-    """A body that doesn't say it is JSON is 415; parameters and case don't matter."""
+    """A body with another content type is 415; parameters and case don't matter."""
     headers = {} if content_type is None else {"Content-Type": content_type}
-    asking = sale.fan.by_token("POST", "/reservations", content=b"{}", headers=headers)
+    request = sale.fan.by_token("POST", "/reservations", content=b"{}", headers=headers)
     if status == 415:
-        await refused(desk, asking, 415, "unsupported_media_type")
+        await refused(desk, request, 415, "unsupported_media_type")
     else:
-        await invalid(desk, asking, "")
+        await invalid(desk, request, "")
 
 
 async def chunks(size: int) -> AsyncIterator[bytes]:
-    """A body without a Content-Length."""
+    """Yields a body without a Content-Length."""
     for _ in range(size // 10_000):
         yield b" " * 10_000
 
 
-async def test_a_body_where_none_is_needed(desk: Desk, sale: Sale) -> None:
-    """Nothing and {} are the same; what is no JSON, or doesn't say so, is refused as elsewhere."""
+async def test_optional_body_may_be_missing_but_not_malformed(desk: Desk, sale: Sale) -> None:
+    """No body and {} are the same; malformed JSON and other content types are refused as usual."""
     path = f"/admin/concerts/{sale.concert.concert_id}/waiting-room/resume"
     bodies: list[Json] = [{}, {"content": b""}, {"json": {}}]
     for body in bodies:
@@ -263,45 +263,45 @@ async def test_a_body_where_none_is_needed(desk: Desk, sale: Sale) -> None:
     await invalid(desk, desk.operate("POST", path, json=None, content=b"[]", headers=JSON), "")
 
 
-async def test_long_names_are_not_said_back(desk: Desk) -> None:
-    """What is unknown is named, but not in all its length."""
-    asking = desk.ask("POST", "/users", json={"x" * 60_000: 1})
-    for response in (await asking, await desk.ask("GET", "/concerts", params={"x" * 50_000: 1})):
+async def test_long_unknown_name_is_shortened_in_the_answer(desk: Desk) -> None:
+    """An unknown name is returned, but shortened."""
+    request = desk.ask("POST", "/users", json={"x" * 60_000: 1})
+    for response in (await request, await desk.ask("GET", "/concerts", params={"x" * 50_000: 1})):
         assert response.status_code == 422
         assert len(response.content) < 2_000
 
 
-@pytest.mark.parametrize("call", TAKES_BODY, ids=named)
-async def test_too_large_a_body(desk: Desk, sale: Sale, call: Call) -> None:
-    """200 kB are 413, declared or in chunks, in every call."""
+@pytest.mark.parametrize("call", TAKES_BODY, ids=call_name)
+async def test_large_body_is_refused(desk: Desk, sale: Sale, call: Call) -> None:
+    """200 kB are 413 in every call, with or without a Content-Length."""
     credential = credential_for(call, sale.fan)
     path = real_path(call, sale)
     for content in (b" " * 200_000, chunks(200_000)):
-        asking = desk.ask(call.method, path, credential, content=content, headers=JSON)
-        await refused(desk, asking, 413, "too_large")
+        request = desk.ask(call.method, path, credential, content=content, headers=JSON)
+        await refused(desk, request, 413, "too_large")
 
 
-async def test_a_body_of_10_mb(desk: Desk, sale: Sale) -> None:
-    """It is refused as soon as it is too large; the server stays usable."""
+async def test_body_of_10_mb_is_refused_early(desk: Desk, sale: Sale) -> None:
+    """The body is refused as soon as it is too large; the server remains usable."""
     for content in (b" " * 10_000_000, chunks(10_000_000)):
-        asking = sale.fan.by_token("POST", "/reservations", content=content, headers=JSON)
-        await refused(desk, asking, 413, "too_large")
+        request = sale.fan.by_token("POST", "/reservations", content=content, headers=JSON)
+        await refused(desk, request, 413, "too_large")
     assert (await sale.fan.status())["state"] == "admitted"
 
 
-async def test_the_largest_body(desk: Desk) -> None:
-    """64 KiB are taken, one byte more isn't."""
+async def test_body_of_the_largest_size_is_accepted(desk: Desk) -> None:
+    """64 KiB are accepted, one byte more is refused."""
     taken = await desk.ask("POST", "/users", content=b"{}" + b" " * 65_534, headers=JSON)
     assert taken.status_code == 201
-    asking = desk.ask("POST", "/users", content=b"{}" + b" " * 65_535, headers=JSON)
-    await refused(desk, asking, 413, "too_large")
+    request = desk.ask("POST", "/users", content=b"{}" + b" " * 65_535, headers=JSON)
+    await refused(desk, request, 413, "too_large")
 
 
 @pytest.mark.parametrize("value", [7, "7", "", None, True, [], {}])
-async def test_an_id_that_is_none(desk: Desk, sale: Sale, value: Any) -> None:
-    """An id in a body is a UUID."""
-    asking = sale.fan.by_key("POST", "/queue/tokens", json={"concert_id": value})
-    await invalid(desk, asking, "/concert_id")
+async def test_malformed_id_is_refused(desk: Desk, sale: Sale, value: Any) -> None:
+    """An id in a body must be a UUID."""
+    request = sale.fan.by_key("POST", "/queue/tokens", json={"concert_id": value})
+    await invalid(desk, request, "/concert_id")
     body = {"reservation_id": value, "amount": 1}
     await invalid(desk, sale.fan.by_token("POST", "/payments", json=body), "/reservation_id")
 
@@ -342,16 +342,16 @@ async def test_an_id_that_is_none(desk: Desk, sale: Sale, value: Any) -> None:
 async def test_a_wrong_parameter(
     desk: Desk, sale: Sale, path: str, query: str, pointer: str
 ) -> None:
-    """A parameter of the path or the query that isn't one is 422."""
+    """An invalid parameter of the path or the query is 422."""
     ids = {"user_id": sale.fan.user_id, "reservation_id": sale.held["reservation_id"]}
     await invalid(desk, sale.fan.by_key("GET", f"{path.format_map(ids)}?{query}"), pointer)
 
 
 @pytest.mark.parametrize("query", ["limit=%ff", "%80=1", "&".join(["a=1"] * 1000)])
-async def test_a_query_that_cannot_be_read(desk: Desk, sale: Sale, query: str) -> None:
-    """Bytes that are no UTF-8, or endless parameters, are 400 malformed."""
-    asking = sale.fan.by_key("GET", f"/payments?{query}")
-    await refused(desk, asking, 400, "malformed")
+async def test_malformed_query_is_refused(desk: Desk, sale: Sale, query: str) -> None:
+    """Invalid UTF-8 or too many parameters are 400 malformed."""
+    request = sale.fan.by_key("GET", f"/payments?{query}")
+    await refused(desk, request, 400, "malformed")
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ async def test_a_query_that_cannot_be_read(desk: Desk, sale: Sale, query: str) -
 async def test_a_wrong_parameter_of_an_admitted_call(
     desk: Desk, sale: Sale, path: str, pointer: str
 ) -> None:
-    """Wrong concerts, dates and flags are 422."""
+    """Invalid concerts, dates and flags are 422."""
     full = path.format(concert_id=sale.concert.concert_id, date=sale.concert.date)
     await invalid(desk, sale.fan.by_token("GET", full), pointer)
 
@@ -411,7 +411,7 @@ async def test_a_wrong_parameter_of_an_admitted_call(
 async def test_seats_and_dates_that_are_none(
     desk: Desk, sale: Sale, change: Json, pointer: str
 ) -> None:
-    """Seat 0 or below, none, or one twice, wrong types, malformed dates: 422."""
+    """Seat numbers below 1, no seats, duplicates, other types, malformed dates: 422."""
     body = {"date": sale.concert.date, "seats": [7], **change}
     await invalid(desk, sale.fan.by_token("POST", "/reservations", json=body), pointer)
 
@@ -436,8 +436,10 @@ async def test_seats_and_dates_that_are_none(
         ({"count": 2, "row": 1}, "/row"),
     ],
 )
-async def test_best_seats_that_are_none(desk: Desk, sale: Sale, wish: Json, pointer: str) -> None:
-    """No count, a wrong one, one beside named seats, or a section without one: 422."""
+async def test_invalid_best_seats_request_is_refused(
+    desk: Desk, sale: Sale, wish: Json, pointer: str
+) -> None:
+    """No or an invalid count, a count beside named seats, a section without a count: 422."""
     body = {"date": sale.concert.date, **wish}
     await invalid(desk, sale.fan.by_token("POST", "/reservations", json=body), pointer)
 
@@ -451,24 +453,24 @@ async def test_best_seats_that_are_none(desk: Desk, sale: Sale, wish: Json, poin
         {"show_id": str(uuid4())},
     ],
 )
-async def test_what_is_not_there(desk: Desk, sale: Sale, change: Json) -> None:
+async def test_unknown_seat_date_or_show_is_not_found(desk: Desk, sale: Sale, change: Json) -> None:
     """Seat 51, a date without a show, an unknown show: 404."""
     body = {"date": sale.concert.date, "seats": [7], **change}
-    asking = sale.fan.by_token("POST", "/reservations", json=body)
-    await refused(desk, asking, 404, "not_found")
+    request = sale.fan.by_token("POST", "/reservations", json=body)
+    await refused(desk, request, 404, "not_found")
 
 
-async def test_a_date_without_a_show_has_no_seats(desk: Desk, sale: Sale) -> None:
-    """GET …/seats of a date without a show, or of a show on another date: 404."""
+async def test_date_without_a_show_is_not_found(desk: Desk, sale: Sale) -> None:
+    """GET …/seats for a date without a show, or for a show on another date: 404."""
     path = f"/concerts/{sale.concert.concert_id}/dates"
     other_day = {"show_id": sale.concert.shows[1]["show_id"]}
     await refused(desk, sale.fan.by_token("GET", f"{path}/2020-01-01/seats"), 404, "not_found")
-    asking = sale.fan.by_token("GET", f"{path}/{sale.concert.date}/seats", params=other_day)
-    await refused(desk, asking, 404, "not_found")
+    request = sale.fan.by_token("GET", f"{path}/{sale.concert.date}/seats", params=other_day)
+    await refused(desk, request, 404, "not_found")
 
 
-async def test_a_date_with_several_shows(desk: Desk) -> None:
-    """Without a show_id, a date with several shows is 409 and names them."""
+async def test_date_with_several_shows_needs_a_show_id(desk: Desk) -> None:
+    """Without a show_id, a date with several shows is 409 and lists them."""
     concert = await desk.concert()
     path = f"/admin/concerts/{concert.concert_id}/shows"
     later = {"starts_at": starts_at(30, hours=3), "price": 1}
@@ -478,19 +480,19 @@ async def test_a_date_with_several_shows(desk: Desk) -> None:
     fan = await desk.buyer(concert)
     body = {"date": concert.date, "seats": [7]}
     seats = f"/concerts/{concert.concert_id}/dates/{concert.date}/seats"
-    for asking in (fan.by_token("POST", "/reservations", json=body), fan.by_token("GET", seats)):
-        await refused(desk, asking, 409, "show_ambiguous", shows=shows)
+    for request in (fan.by_token("POST", "/reservations", json=body), fan.by_token("GET", seats)):
+        await refused(desk, request, 409, "show_ambiguous", shows=shows)
     for show in shows:
         assert (await fan.by_token("GET", seats, params={"show_id": show})).status_code == 200
 
 
-async def test_a_show_after_its_sale(desk: Desk) -> None:
-    """A hold after sales_end_at, or a look at the seats, is 409 show_closed; none is on offer."""
+async def test_show_after_its_sale_is_closed(desk: Desk) -> None:
+    """After sales_end_at a hold or a seat map is 409 show_closed, and the date is not listed."""
     over = {"starts_at": starts_at(), "sales_end_at": starts_at(-1), "price": 1}
     concert = await desk.concert(shows=[over])
     fan = await desk.buyer(concert)
-    asking = fan.by_token("POST", "/reservations", json={"date": concert.date, "seats": [7]})
-    await refused(desk, asking, 409, "show_closed")
+    request = fan.by_token("POST", "/reservations", json={"date": concert.date, "seats": [7]})
+    await refused(desk, request, 409, "show_closed")
     path = f"/concerts/{concert.concert_id}/dates"
     for query in ("", "?form=compact", f"?show_id={concert.shows[0]['show_id']}"):
         seats = await fan.by_token("GET", f"{path}/{concert.date}/seats{query}")
@@ -503,44 +505,44 @@ async def test_a_show_after_its_sale(desk: Desk) -> None:
     assert (await fan.status())["sale"] == "ended"
 
 
-async def test_a_seat_that_is_taken(desk: Desk, sale: Sale) -> None:
-    """A seat held or owned by anyone, oneself included, is 409 and is named; none is held."""
+async def test_taken_seat_is_refused(desk: Desk, sale: Sale) -> None:
+    """A seat held or owned, also by the same user, is 409 and named; nothing is held."""
     other = await desk.buyer(sale.concert)
     body = {"date": sale.concert.date, "seats": [49, 50]}
     for fan in (sale.fan, other):
-        asking = fan.by_token("POST", "/reservations", json=body)
-        await refused(desk, asking, 409, "seat_taken", seats=[50])
+        request = fan.by_token("POST", "/reservations", json=body)
+        await refused(desk, request, 409, "seat_taken", seats=[50])
 
 
-async def test_more_seats_than_the_limit(desk: Desk) -> None:
-    """Held and owned seats count, over all of a user's places: 409 seat_limit."""
+async def test_seats_above_the_limit_are_refused(desk: Desk) -> None:
+    """Held and owned seats of all the user's places count: 409 seat_limit."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 50_000)
     for seats in ([1, 2, 3, 4, 5],):
-        asking = fan.by_token("POST", "/reservations", json={"date": concert.date, "seats": seats})
-        await refused(desk, asking, 409, "seat_limit", limit=4)
+        request = fan.by_token("POST", "/reservations", json={"date": concert.date, "seats": seats})
+        await refused(desk, request, 409, "seat_limit", limit=4)
     await fan.pay(await fan.hold(concert, 1))
     await fan.join(concert)
     await fan.until("admitted")
     await fan.hold(concert, 2, 3)
-    asking = fan.by_token("POST", "/reservations", json={"date": concert.date, "seats": [4, 5]})
-    await refused(desk, asking, 409, "seat_limit", limit=4)
+    request = fan.by_token("POST", "/reservations", json={"date": concert.date, "seats": [4, 5]})
+    await refused(desk, request, 409, "seat_limit", limit=4)
     await fan.hold(concert, 4)
 
 
 # Credentials
 
 
-@pytest.mark.parametrize("call", WITH_CREDENTIAL, ids=named)
-async def test_no_credential(desk: Desk, call: Call) -> None:
+@pytest.mark.parametrize("call", WITH_CREDENTIAL, ids=call_name)
+async def test_missing_credential_is_refused(desk: Desk, call: Call) -> None:
     """Every call that needs a credential is 401 without one."""
     response = await refused(desk, ask_call(desk, call, None), 401, "credential_missing")
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("call", WITH_CREDENTIAL, ids=named)
-async def test_a_credential_of_the_wrong_kind(desk: Desk, sale: Sale, call: Call) -> None:
-    """Garbage, an unknown user key, and each credential that a call doesn't take are 401."""
+@pytest.mark.parametrize("call", WITH_CREDENTIAL, ids=call_name)
+async def test_credential_of_another_kind_is_refused(desk: Desk, sale: Sale, call: Call) -> None:
+    """Malformed and unknown credentials, and each kind that a call doesn't accept, are 401."""
     wrong = ["x", "frk_" + "x" * 43, "x" * 5000, "a.b.c"]
     if call.who is not Who.OPERATOR:
         wrong.append(OPERATOR_KEY)
@@ -566,27 +568,27 @@ async def test_a_credential_of_the_wrong_kind(desk: Desk, sale: Sale, call: Call
 async def test_an_authorization_that_is_none(
     desk: Desk, headers: list[tuple[str, Any]], code: str
 ) -> None:
-    """Another scheme or nothing behind it is as if there were none; other letters are no key."""
+    """Another scheme or an empty one counts as missing; other characters are an invalid key."""
     request = desk.http.build_request("GET", "/api/v1/users/me", headers=headers)
     await refused(desk, desk.http.send(request), 401, code)
 
 
-async def test_several_credentials(desk: Desk, sale: Sale) -> None:
-    """Two Authorization headers are refused, also if both are right."""
+async def test_two_credentials_are_refused(desk: Desk, sale: Sale) -> None:
+    """Two Authorization headers are refused, even if both are valid."""
     headers = [("Authorization", f"Bearer {sale.fan.user_key}")] * 2
     request = desk.http.build_request("GET", "/api/v1/users/me", headers=headers)
     await refused(desk, desk.http.send(request), 401, "credential_invalid")
 
 
-async def test_the_scheme_in_any_case(desk: Desk, sale: Sale) -> None:
-    """The scheme's case doesn't matter (RFC 9110, section 11.1)."""
+async def test_scheme_is_case_insensitive(desk: Desk, sale: Sale) -> None:
+    """The scheme is case-insensitive (RFC 9110, section 11.1)."""
     for scheme in ("bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {sale.fan.user_key}"}
         assert (await desk.ask("GET", "/users/me", headers=headers)).status_code == 200
 
 
-async def test_a_forged_token(desk: Desk, sale: Sale) -> None:
-    """A token of another key, altered, without signature or of another algorithm is 401."""
+async def test_forged_token_is_refused(desk: Desk, sale: Sale) -> None:
+    """A token of another key, altered, unsigned or of another algorithm is 401."""
     header, claims, signature = sale.fan.token.split(".")
     named_header, named_claims = decoded(header), decoded(claims)
     other_key = OctKey.import_key(b"x" * 32)
@@ -607,19 +609,19 @@ async def test_a_forged_token(desk: Desk, sale: Sale) -> None:
 
 
 def decoded(part: str) -> Json:
-    """A part of a JWT."""
+    """Decodes a part of a JWT."""
     value: Json = json.loads(base64.urlsafe_b64decode(part + "=="))
     return value
 
 
 def encoded(value: Json) -> str:
-    """A part of a JWT."""
+    """Encodes a part of a JWT."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 @pytest.fixture(scope="module", params=["paid", "left", "expired"])
 async def finished(desk: Desk, request: pytest.FixtureRequest) -> tuple[Fan, str]:
-    """A fan whose token is finished, and why."""
+    """A fan whose token is finished, and the reason."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 50_000)
     match request.param:
@@ -629,7 +631,7 @@ async def finished(desk: Desk, request: pytest.FixtureRequest) -> tuple[Fan, str
             await fan.by_token("DELETE", "/queue/tokens/me")
         case "expired":
             await pass_time(desk.database, 601)
-            # Admission writes that down: wait, so that nothing changes by itself later.
+            # Wait for admission to store it, so that nothing changes later.
             await eventually(
                 lambda: desk.owner.fetchval(
                     "SELECT state = 'finished' FROM place WHERE user_id = $1", fan.user_id
@@ -639,19 +641,19 @@ async def finished(desk: Desk, request: pytest.FixtureRequest) -> tuple[Fan, str
 
 
 @pytest.mark.parametrize(
-    "call", [call for call in BY_TOKEN if call.name != "queue_status"], ids=named
+    "call", [call for call in BY_TOKEN if call.name != "queue_status"], ids=call_name
 )
-async def test_a_finished_token(desk: Desk, finished: tuple[Fan, str], call: Call) -> None:
-    """Every call but the poll refuses a finished token and says why it is finished."""
+async def test_finished_token_is_refused(desk: Desk, finished: tuple[Fan, str], call: Call) -> None:
+    """Every call except the poll refuses a finished token with the reason."""
     fan, reason = finished
-    asking = ask_call(desk, call, fan.token, user_id=fan.user_id)
-    response = await refused(desk, asking, 401, "token_finished", reason=reason)
+    request = ask_call(desk, call, fan.token, user_id=fan.user_id)
+    response = await refused(desk, request, 401, "token_finished", reason=reason)
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("call", BY_ADMITTED, ids=named)
-async def test_a_waiting_token(desk: Desk, queuer: Fan, call: Call) -> None:
-    """Every admitted call is 403 for a waiting token, and says when to ask again."""
+@pytest.mark.parametrize("call", BY_ADMITTED, ids=call_name)
+async def test_waiting_token_is_not_admitted(desk: Desk, queuer: Fan, call: Call) -> None:
+    """Every admitted call is 403 for a waiting token, with the time of the next poll."""
     before = await desk.digest()
     response = await ask_call(desk, call, queuer.token, user_id=queuer.user_id)
     check_problem(
@@ -667,27 +669,27 @@ async def test_a_waiting_token(desk: Desk, queuer: Fan, call: Call) -> None:
 
 @pytest.fixture(scope="module")
 async def queuer(desk: Desk) -> Fan:
-    """A fan who waits, the next in line."""
+    """A waiting fan, next in line."""
     one = {"policy": {"kind": "max_active", "max_active": 1}, "session_seconds": 86_400}
     concert = await desk.concert(waiting_room=one)
     await desk.buyer(concert)
     return await desk.waiting(concert)
 
 
-async def test_another_concerts_token(desk: Desk, sale: Sale) -> None:
-    """A token serves its own concert only: 403 not_allowed."""
+async def test_token_of_another_concert_is_not_allowed(desk: Desk, sale: Sale) -> None:
+    """A token is valid for its own concert only: 403 not_allowed."""
     path = f"/concerts/{sale.other.concert_id}/dates"
     other_show = {"show_id": sale.other.shows[0]["show_id"], "seats": [7]}
-    for asking in (
+    for request in (
         sale.fan.by_token("GET", path),
         sale.fan.by_token("GET", f"{path}/{sale.other.date}/seats"),
         sale.fan.by_token("POST", "/reservations", json=other_show),
     ):
-        await refused(desk, asking, 403, "not_allowed")
+        await refused(desk, request, 403, "not_allowed")
 
 
-async def test_another_concerts_token_and_ones_own_reservation(desk: Desk, sale: Sale) -> None:
-    """The token of another line doesn't show, release or pay a reservation; it stays held."""
+async def test_token_of_another_concert_cannot_use_a_reservation(desk: Desk, sale: Sale) -> None:
+    """Another line's token can't read, release or pay a reservation, which stays held."""
     fan = await desk.buyer(sale.concert)
     held = await fan.hold(sale.concert, 40)
     await fan.join(sale.other)
@@ -695,17 +697,17 @@ async def test_another_concerts_token_and_ones_own_reservation(desk: Desk, sale:
     await fan.charge(50_000)
     path = f"/reservations/{held['reservation_id']}"
     pay = {"reservation_id": held["reservation_id"], "amount": held["amount"]}
-    for asking in (
+    for request in (
         fan.by_token("GET", path),
         fan.by_token("DELETE", path),
         fan.by_token("POST", "/payments", json=pay),
     ):
-        await refused(desk, asking, 403, "not_allowed")
+        await refused(desk, request, 403, "not_allowed")
     assert (await fan.by_key("GET", path)).json() == held
 
 
-async def test_what_is_somebody_elses(desk: Desk, sale: Sale) -> None:
-    """Another user's balance, reservation, payment and ticket aren't there: 404."""
+async def test_objects_of_another_user_are_not_found(desk: Desk, sale: Sale) -> None:
+    """Another user's balance, reservation, payment and ticket are 404."""
     buyer = await desk.buyer(sale.concert, 50_000)
     payment = await buyer.pay(await buyer.hold(sale.concert, 30))
     fan = await desk.buyer(sale.concert, 100_000)
@@ -713,7 +715,7 @@ async def test_what_is_somebody_elses(desk: Desk, sale: Sale) -> None:
     balance = f"/users/{sale.fan.user_id}/balance"
     pay = {"reservation_id": sale.held["reservation_id"], "amount": sale.held["amount"]}
     paid = {"reservation_id": payment["reservation_id"], "amount": payment["amount"]}
-    for asking in (
+    for request in (
         fan.by_token("GET", balance),
         fan.by_token("POST", f"{balance}/charges", json={"amount": 1}),
         fan.by_token("GET", f"{balance}/transfers"),
@@ -728,61 +730,61 @@ async def test_what_is_somebody_elses(desk: Desk, sale: Sale) -> None:
         fan.by_key("POST", f"/payments/{payment['payment_id']}/refunds"),
         fan.by_key("GET", f"/tickets/{payment['tickets'][0]['ticket_id']}"),
     ):
-        await refused(desk, asking, 404, "not_found")
+        await refused(desk, request, 404, "not_found")
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call.params], ids=named)
-async def test_an_id_of_nothing(desk: Desk, sale: Sale, call: Call) -> None:
-    """An id that nothing has is 404, in every call; a token's own concert comes first."""
+@pytest.mark.parametrize("call", [call for call in CALLS if call.params], ids=call_name)
+async def test_unknown_id_is_not_found(desk: Desk, sale: Sale, call: Call) -> None:
+    """An unknown id is 404 in every call; the token's own concert is checked first."""
     ids = dict.fromkeys(call.params, str(uuid4())) | {"date": "2027-03-14"}
-    asking = ask_call(desk, call, credential_for(call, sale.fan), **ids)
+    request = ask_call(desk, call, credential_for(call, sale.fan), **ids)
     if "concert_id" in call.params and call.who is Who.ADMITTED:
-        await refused(desk, asking, 403, "not_allowed")
+        await refused(desk, request, 403, "not_allowed")
     else:
-        await refused(desk, asking, 404, "not_found")
+        await refused(desk, request, 404, "not_found")
 
 
-async def test_joining_no_concert(desk: Desk, sale: Sale) -> None:
+async def test_joining_an_unknown_concert_is_not_found(desk: Desk, sale: Sale) -> None:
     """POST /queue/tokens for an unknown concert is 404."""
-    asking = sale.fan.by_key("POST", "/queue/tokens", json={"concert_id": str(uuid4())})
-    await refused(desk, asking, 404, "not_found")
+    request = sale.fan.by_key("POST", "/queue/tokens", json={"concert_id": str(uuid4())})
+    await refused(desk, request, 404, "not_found")
 
 
 # Paying
 
 
-async def test_the_wrong_amount(desk: Desk, sale: Sale) -> None:
-    """An amount that isn't the reservation's is 422 and tells the right one."""
+async def test_wrong_amount_is_refused(desk: Desk, sale: Sale) -> None:
+    """An amount other than the reservation's is 422 with the expected amount."""
     for amount in (1, 49_999, 50_001, 1_000_000_000):
         body = {"reservation_id": sale.held["reservation_id"], "amount": amount}
-        asking = sale.fan.by_token("POST", "/payments", json=body)
-        await refused(desk, asking, 422, "amount_mismatch", expected=50_000)
+        request = sale.fan.by_token("POST", "/payments", json=body)
+        await refused(desk, request, 422, "amount_mismatch", expected=50_000)
 
 
-async def test_too_little_money(desk: Desk) -> None:
-    """Too little money is 402; the hold stays, so that the user can charge and pay."""
+async def test_insufficient_balance_is_refused(desk: Desk) -> None:
+    """Insufficient balance is 402; the hold stays, so the user can charge and pay."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 49_999)
     held = await fan.hold(concert, 7)
     body = {"reservation_id": held["reservation_id"], "amount": 50_000}
-    asking = fan.by_token("POST", "/payments", json=body)
+    request = fan.by_token("POST", "/payments", json=body)
     await refused(
-        desk, asking, 402, "insufficient_balance", balance=49_999, amount=50_000, shortfall=1
+        desk, request, 402, "insufficient_balance", balance=49_999, amount=50_000, shortfall=1
     )
     poor = await desk.buyer(concert)
     none = await poor.hold(concert, 8)
-    asking = poor.by_token(
+    request = poor.by_token(
         "POST", "/payments", json={**body, "reservation_id": none["reservation_id"]}
     )
     await refused(
-        desk, asking, 402, "insufficient_balance", balance=0, amount=50_000, shortfall=50_000
+        desk, request, 402, "insufficient_balance", balance=0, amount=50_000, shortfall=50_000
     )
     await fan.charge(1)
     assert (await fan.pay(held))["balance"] == 0
 
 
-async def test_a_reservation_that_is_over(desk: Desk) -> None:
-    """Paying a released one is 409, an ended one 410; releasing a paid one is 409."""
+async def test_ended_reservation_is_refused(desk: Desk) -> None:
+    """Paying a released hold is 409, an expired one 410; releasing a paid one is 409."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 500_000)
     released, ended = [await fan.hold(concert, seat) for seat in (1, 2)]
@@ -794,28 +796,28 @@ async def test_a_reservation_that_is_over(desk: Desk) -> None:
         (ended, 410, "hold_expired", {}),
     ):
         body = {"reservation_id": reservation["reservation_id"], "amount": 50_000}
-        asking = fan.by_token("POST", "/payments", json=body)
-        await refused(desk, asking, status, code, **members)
+        request = fan.by_token("POST", "/payments", json=body)
+        await refused(desk, request, status, code, **members)
     await fan.pay(paid)
     await fan.join(concert)
     await fan.until("admitted")
     await fan.charge(1)
     path = f"/reservations/{paid['reservation_id']}"
     other_amount = {"reservation_id": paid["reservation_id"], "amount": 50_001}
-    for asking in (
+    for request in (
         fan.by_key("DELETE", path),
         fan.by_token("DELETE", path),
         fan.by_token("POST", "/payments", json=other_amount),
     ):
-        await refused(desk, asking, 409, "reservation_closed", state="paid")
+        await refused(desk, request, 409, "reservation_closed", state="paid")
 
 
 # Idempotency-Key
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call.idempotent], ids=named)
-async def test_a_wrong_idempotency_key(desk: Desk, sale: Sale, call: Call) -> None:
-    """It has 1 to 255 printable characters, and is given once."""
+@pytest.mark.parametrize("call", [call for call in CALLS if call.idempotent], ids=call_name)
+async def test_invalid_idempotency_key_is_refused(desk: Desk, sale: Sale, call: Call) -> None:
+    """A key has 1 to 255 printable characters and is given once."""
     path = real_path(call, sale)
     credential = credential_for(call, sale.fan)
     for keys in ([b""], [b"k" * 256], [b"a\tb"], ["ü".encode()], [b"a", b"a"]):
@@ -831,8 +833,8 @@ async def test_a_wrong_idempotency_key(desk: Desk, sale: Sale, call: Call) -> No
         await invalid(desk, desk.http.send(request), "Idempotency-Key")
 
 
-async def test_other_calls_ignore_the_key(desk: Desk) -> None:
-    """A key that no call would take doesn't matter where none is taken."""
+async def test_calls_without_a_key_ignore_it(desk: Desk) -> None:
+    """A key that would be invalid is ignored by calls that take none."""
     headers = {"Idempotency-Key": "k" * 300}
     assert (await desk.ask("POST", "/users", json={}, headers=headers)).status_code == 201
     assert (await desk.ask("GET", "/concerts", headers=headers)).status_code == 200
@@ -927,14 +929,14 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
         ({"waiting_room": None}, "/waiting_room"),
     ],
 )
-async def test_a_wrong_concert(desk: Desk, change: Json, pointer: str) -> None:
-    """Each bound of a new concert; all or nothing, so that nothing is there afterwards."""
+async def test_invalid_concert_is_refused(desk: Desk, change: Json, pointer: str) -> None:
+    """Each bound of a new concert; a refused request creates nothing."""
     body = {"title": "x", "shows": [SHOW], "waiting_room": {"policy": OPEN}, **change}
     await invalid(desk, desk.operate("POST", "/admin/concerts", json=body), pointer)
 
 
-async def test_a_wrong_change(desk: Desk, sale: Sale) -> None:
-    """PATCH has the same bounds; null is no value."""
+async def test_invalid_change_is_refused(desk: Desk, sale: Sale) -> None:
+    """PATCH has the same bounds; null is invalid."""
     path = f"/admin/concerts/{sale.concert.concert_id}"
     for body, pointer in (
         ({"title": ""}, "/title"),
@@ -956,25 +958,27 @@ async def test_a_wrong_change(desk: Desk, sale: Sale) -> None:
         ({"sales_end_at": None, "starts_at": starts_at()}, "/starts_at"),
     ],
 )
-async def test_a_wrong_end_of_a_sale(desk: Desk, sale: Sale, body: Json, pointer: str) -> None:
-    """The end has to be said, as a time that can be told everywhere."""
+async def test_invalid_end_of_a_sale_is_refused(
+    desk: Desk, sale: Sale, body: Json, pointer: str
+) -> None:
+    """The end is required, as a time that has a representation everywhere."""
     path = f"/admin/shows/{sale.concert.shows[0]['show_id']}"
     await invalid(desk, desk.operate("PATCH", path, json=body), pointer)
 
 
-async def test_the_end_of_the_sale_of_no_show(desk: Desk, sale: Sale) -> None:
-    """A concert's id is no show's."""
+async def test_end_of_the_sale_of_an_unknown_show_is_not_found(desk: Desk, sale: Sale) -> None:
+    """A concert's id is not a show's id."""
     path = f"/admin/shows/{sale.concert.concert_id}"
-    asking = desk.operate("PATCH", path, json={"sales_end_at": None})
-    await refused(desk, asking, 404, "not_found")
+    request = desk.operate("PATCH", path, json={"sales_end_at": None})
+    await refused(desk, request, 404, "not_found")
 
 
 # Paths and methods
 
 
 @pytest.mark.parametrize("path", ["//nothing", "/nothing", "/queue/tokens/me/x"])
-async def test_an_unknown_path(desk: Desk, path: str) -> None:
-    """A path that isn't there is 404, as a problem."""
+async def test_unknown_path_is_not_found(desk: Desk, path: str) -> None:
+    """An unknown path is 404, as a problem."""
     for method in ("GET", "POST"):
         await refused(desk, desk.ask(method, path), 404, "not_found")
 
@@ -989,13 +993,13 @@ async def test_an_unknown_path(desk: Desk, path: str) -> None:
         ("TRACE", "//metrics", "GET, HEAD"),
     ],
 )
-async def test_a_method_that_is_not_there(desk: Desk, method: str, path: str, allow: str) -> None:
-    """A path that has other methods is 405 and names them."""
+async def test_unknown_method_is_refused(desk: Desk, method: str, path: str, allow: str) -> None:
+    """A path with other methods is 405 with those methods."""
     response = await refused(desk, desk.ask(method, path), 405, "method_not_allowed")
     assert response.headers["allow"] == allow
 
 
 async def test_the_audit_finds_nothing(desk: Desk) -> None:
-    """After all of that every invariant holds."""
+    """After all these tests every invariant holds."""
     found = (await desk.operate("GET", "/admin/audit")).json()
     assert [f["invariant"] for f in found["findings"] if f["violations"]] == []

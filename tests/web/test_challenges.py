@@ -1,4 +1,4 @@
-"""Proof of work before a guest account, over HTTP."""
+"""Proof of work before a guest account is created, over HTTP."""
 
 import base64
 import json
@@ -14,13 +14,13 @@ from testkit.visitors import visiting
 
 @pytest.fixture(scope="module")
 async def desk(module_database: Database) -> AsyncIterator[Desk]:
-    """A server that asks for a little work."""
+    """A server that requires a small proof of work."""
     async with open_desk(module_database, guest_challenge=20) as made:
         yield made
 
 
 async def solved(desk: Desk) -> str:
-    """What solves a new challenge."""
+    """Returns the solution of a new challenge."""
     response = await desk.ask("GET", "/users/challenge")
     assert response.status_code == 200
     assert response.headers["cache-control"] == "no-store"
@@ -30,8 +30,8 @@ async def solved(desk: Desk) -> str:
     return altcha.Payload(challenge, solution).to_base64()
 
 
-async def test_an_account_for_work(desk: Desk) -> None:
-    """Without it 403 challenge_required; with it 201, once."""
+async def test_account_needs_a_solution(desk: Desk) -> None:
+    """Without a solution 403 challenge_required; with one 201, once."""
     check_problem(await desk.ask("POST", "/users", json={}), 403, "challenge_required")
     payload = await solved(desk)
     assert (await desk.ask("POST", "/users", json={"altcha": payload})).status_code == 201
@@ -39,8 +39,8 @@ async def test_an_account_for_work(desk: Desk) -> None:
     check_problem(again, 403, "challenge_failed", reason="used")
 
 
-async def test_a_page_works_too(desk: Desk) -> None:
-    """POST /session asks for the same; who has a user already needs nothing."""
+async def test_page_session_needs_a_solution(desk: Desk) -> None:
+    """POST /session requires the same, except of a browser that has a user."""
     async with visiting(desk) as visitor:
         refused = await visitor.ask("POST", "/session", json={})
         check_problem(refused, 403, "challenge_required")
@@ -49,8 +49,8 @@ async def test_a_page_works_too(desk: Desk) -> None:
         assert (await visitor.ask("POST", "/session", json={})).status_code == 200
 
 
-async def test_bad_work(desk: Desk) -> None:
-    """Altered, unsolved or no payload at all: 403 or 422, and nobody is made."""
+async def test_invalid_solution_is_refused(desk: Desk) -> None:
+    """An altered, unsolved or missing payload is 403 or 422, and no user is created."""
     before = await desk.digest()
     said = json.loads(base64.b64decode(await solved(desk)))
     said["solution"]["derivedKey"] = "00" * 32
@@ -63,8 +63,8 @@ async def test_bad_work(desk: Desk) -> None:
     assert await desk.digest() == before
 
 
-async def test_where_none_is_asked_for(module_database: Database) -> None:
-    """GET /users/challenge is 404, POST /users {} is 201, and work that was done is no mistake."""
+async def test_server_without_challenges_needs_no_solution(module_database: Database) -> None:
+    """GET /users/challenge is 404, POST /users {} is 201, and a solution is accepted."""
     async with open_desk(module_database) as plain:
         check_problem(await plain.ask("GET", "/users/challenge"), 404, "not_found")
         for body in ({}, {"altcha": None}, {"altcha": "e30="}):

@@ -1,4 +1,4 @@
-"""The HTTP contract, call by call. Members and headers of each answer are checked by the desk."""
+"""The HTTP contract, call by call. The client checks the members and headers of each answer."""
 
 import asyncio
 import base64
@@ -31,7 +31,7 @@ ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
 
 
 def at(value: str) -> datetime:
-    """A time of an answer, which is given in UTC."""
+    """Parses a time of an answer, which is in UTC."""
     assert value.endswith("Z")
     return datetime.fromisoformat(value)
 
@@ -39,8 +39,8 @@ def at(value: str) -> datetime:
 # Users
 
 
-async def test_a_guest_gets_a_key(desk: Desk) -> None:
-    """POST /users: 201, an id and a key that is stored only as its hash."""
+async def test_guest_gets_a_key(desk: Desk) -> None:
+    """POST /users: 201 with an id and a key, of which only the hash is stored."""
     response = await desk.ask("POST", "/users", json={})
     assert response.status_code == 201
     guest = response.json()
@@ -52,8 +52,8 @@ async def test_a_guest_gets_a_key(desk: Desk) -> None:
     assert len(row["key_hash"]) == 32
 
 
-async def test_a_user_sees_everything_without_a_line(desk: Desk) -> None:
-    """GET /users/me: balance, reservations, payments and tickets, by the key alone."""
+async def test_user_reads_everything_with_the_key(desk: Desk) -> None:
+    """GET /users/me: balance, reservations, payments and tickets, with the key alone."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 150_000)
     reservation = await fan.hold(concert, 7, 8)
@@ -72,8 +72,8 @@ async def test_a_user_sees_everything_without_a_line(desk: Desk) -> None:
 # The line
 
 
-async def test_joining_gives_a_place_and_its_token(desk: Desk) -> None:
-    """POST /queue/tokens: 201 and a JWT for a new place, 200 and the same for the live one."""
+async def test_joining_returns_a_place_and_its_token(desk: Desk) -> None:
+    """POST /queue/tokens: 201 and a JWT for a new place, 200 and the same for a live one."""
     concert = await desk.concert(waiting_room=ONE_BY_ONE)
     fan = await desk.fan()
     first = await fan.by_key("POST", "/queue/tokens", json={"concert_id": concert.concert_id})
@@ -96,8 +96,8 @@ async def test_joining_gives_a_place_and_its_token(desk: Desk) -> None:
     assert claims["iat"] == at(place["issued_at"]).timestamp()
 
 
-async def test_a_waiting_place_is_followed(desk: Desk) -> None:
-    """GET /queue/tokens/me: exact position, who is ahead, when to ask again."""
+async def test_waiting_place_has_its_position(desk: Desk) -> None:
+    """GET /queue/tokens/me: exact position, users ahead, time of the next poll."""
     concert = await desk.concert(waiting_room=ONE_BY_ONE)
     await desk.buyer(concert)
     fans = [await desk.waiting(concert) for _ in range(3)]
@@ -124,19 +124,19 @@ async def test_a_waiting_place_is_followed(desk: Desk) -> None:
             "reason": None,
         }
         assert 1_000 <= status["poll_after_ms"] <= 2_100
-        # There is a forecast once the line was observed for a second.
+        # There is a forecast once the line has been observed for a second.
         assert eta is None or 1 <= eta["p50"] <= eta["p90"]
 
 
 async def test_polling_fits_the_claim_window(desk: Desk) -> None:
-    """poll_after_ms is never above a third of claim_seconds."""
+    """poll_after_ms is at most a third of claim_seconds."""
     concert = await desk.concert(waiting_room={**ONE_BY_ONE, "claim_seconds": 3})
     fan = await desk.waiting(concert)
     assert (await fan.status())["poll_after_ms"] <= 1_000
 
 
-async def test_a_leaver_ahead_counts_no_more(desk: Desk) -> None:
-    """Who leaves the line isn't ahead of anybody any more; numbers stay."""
+async def test_user_who_left_is_not_ahead(desk: Desk) -> None:
+    """A user who leaves is no longer ahead of the others; numbers stay."""
     concert = await desk.concert(waiting_room=ONE_BY_ONE)
     await desk.buyer(concert)
     leaver, fan = await desk.waiting(concert), await desk.waiting(concert)
@@ -150,8 +150,8 @@ async def test_a_leaver_ahead_counts_no_more(desk: Desk) -> None:
     assert (status["number"], status["position"], status["state"]) == (3, 3, "waiting")
 
 
-async def test_a_status_is_named_by_its_tag(desk: Desk) -> None:
-    """ETag and If-None-Match on the poll: 304 while nothing changes, 200 after."""
+async def test_unchanged_status_is_304(desk: Desk) -> None:
+    """ETag and If-None-Match on the poll: 304 while nothing changes, 200 after a change."""
     concert = await desk.concert(waiting_room=ONE_BY_ONE)
     first, fan = await desk.buyer(concert), await desk.waiting(concert)
 
@@ -174,8 +174,8 @@ async def test_a_status_is_named_by_its_tag(desk: Desk) -> None:
     assert changed.headers["etag"] != tag
 
 
-async def test_the_first_admitted_call_is_the_claim(desk: Desk) -> None:
-    """expires_at ends the claim window, then the session; polls claim nothing."""
+async def test_first_admitted_call_claims_the_place(desk: Desk) -> None:
+    """expires_at ends the claim window, then the session; polls don't claim."""
     concert = await desk.concert(
         waiting_room={"policy": OPEN, "claim_seconds": 60, "session_seconds": 300}
     )
@@ -190,7 +190,7 @@ async def test_the_first_admitted_call_is_the_claim(desk: Desk) -> None:
     assert at(come["expires_at"]) == at(come["claimed_at"]) + timedelta(seconds=300)
 
 
-async def test_a_hold_carries_the_session(desk: Desk) -> None:
+async def test_hold_extends_the_session(desk: Desk) -> None:
     """A hold extends the session to its own end, but never shortens it."""
     concert = await desk.concert(
         waiting_room={"policy": OPEN, "session_seconds": 60}, hold_seconds=300
@@ -201,15 +201,15 @@ async def test_a_hold_carries_the_session(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("reason", ["paid", "left", "expired"])
-async def test_a_finished_token_tells_why(desk: Desk, reason: str) -> None:
-    """A finished token is followed with 200 and its reason; expires_at is null."""
+async def test_finished_token_has_its_reason(desk: Desk, reason: str) -> None:
+    """The status of a finished token is 200 with its reason; expires_at is null."""
     status = await (await finished(desk, reason)).status()
     assert (status["state"], status["reason"]) == ("finished", reason)
     assert status["expires_at"] is None
 
 
 async def finished(desk: Desk, reason: str) -> Fan:
-    """A fan whose place is finished for a reason."""
+    """Returns a fan whose place is finished for a reason."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 50_000)
     match reason:
@@ -222,8 +222,8 @@ async def finished(desk: Desk, reason: str) -> Fan:
     return fan
 
 
-async def test_leaving_frees_the_slot_and_the_seats(desk: Desk) -> None:
-    """DELETE /queue/tokens/me: 204, the hold ends, the next one is called; one can join again."""
+async def test_leaving_frees_the_slot_and_releases_the_seats(desk: Desk) -> None:
+    """DELETE /queue/tokens/me: 204, the hold ends, the next user is admitted; rejoining works."""
     concert = await desk.concert(waiting_room=ONE_BY_ONE)
     fan, following = await desk.buyer(concert), await desk.waiting(concert)
     reservation = await fan.hold(concert, 7)
@@ -237,8 +237,8 @@ async def test_leaving_frees_the_slot_and_the_seats(desk: Desk) -> None:
     assert (await fan.join(concert))["number"] == 3
 
 
-async def test_nobody_is_called_before_the_room_opens(desk: Desk) -> None:
-    """A scheduled room takes people and calls nobody; the concert shows it."""
+async def test_scheduled_room_admits_nobody(desk: Desk) -> None:
+    """Users can join a scheduled room but are not admitted; the concert shows its state."""
     concert = await desk.concert(waiting_room={"policy": OPEN, "opens_at": starts_at(1)})
     fan = await desk.waiting(concert)
     assert await state_of(desk, concert) == "scheduled"
@@ -248,8 +248,8 @@ async def test_nobody_is_called_before_the_room_opens(desk: Desk) -> None:
     assert await state_of(desk, concert) == "open"
 
 
-async def test_a_paused_room_calls_nobody(desk: Desk) -> None:
-    """Pause: the admitted go on, nobody is called; resume: people are called again."""
+async def test_paused_room_admits_nobody(desk: Desk) -> None:
+    """Paused: admitted users continue, no one is admitted; resumed: admission continues."""
     concert = await desk.concert()
     inside = await desk.buyer(concert)
     room = f"/admin/concerts/{concert.concert_id}/waiting-room"
@@ -264,8 +264,8 @@ async def test_a_paused_room_calls_nobody(desk: Desk) -> None:
     await outside.until("admitted")
 
 
-async def test_a_closed_room_takes_nobody(desk: Desk) -> None:
-    """After closes_at: joining is 409, the waiting have expired, the admitted may finish."""
+async def test_closed_room_refuses_joins(desk: Desk) -> None:
+    """After closes_at: joining is 409, waiting places expire, admitted users may finish."""
     concert = await desk.concert(waiting_room=ONE_BY_ONE)
     inside, waiting, late = (
         await desk.buyer(concert, 50_000),
@@ -286,7 +286,7 @@ async def test_a_closed_room_takes_nobody(desk: Desk) -> None:
 
 
 async def state_of(desk: Desk, concert: Concert) -> str:
-    """The state of a concert's room, as everybody sees it."""
+    """Returns the public state of a concert's room."""
     listed = (await desk.ask("GET", "/concerts")).json()["concerts"]
     return next(str(c["state"]) for c in listed if c["concert_id"] == concert.concert_id)
 
@@ -294,8 +294,8 @@ async def state_of(desk: Desk, concert: Concert) -> str:
 # Dates and seats
 
 
-async def test_concerts_are_listed_for_everybody(desk: Desk) -> None:
-    """GET /concerts needs no credential and tells dates, price and state."""
+async def test_concerts_are_listed_without_a_credential(desk: Desk) -> None:
+    """GET /concerts needs no credential and has dates, price and state."""
     concert = await desk.concert(shows=2, artist="The Band", venue="The Hall")
     listed = (await desk.ask("GET", "/concerts")).json()["concerts"]
     assert [c for c in listed if c["concert_id"] == concert.concert_id] == [
@@ -317,8 +317,8 @@ async def test_concerts_are_listed_for_everybody(desk: Desk) -> None:
     ]
 
 
-async def test_dates_with_a_free_seat_are_listed(desk: Desk) -> None:
-    """GET …/dates leaves out a date without a free seat; ?all=true doesn't."""
+async def test_dates_with_an_available_seat_are_listed(desk: Desk) -> None:
+    """GET …/dates omits dates without available seats, unless ?all=true."""
     concert = await desk.concert(shows=2, seats=2)
     fan = await desk.buyer(concert)
     path = f"/concerts/{concert.concert_id}/dates"
@@ -344,8 +344,8 @@ async def test_dates_with_a_free_seat_are_listed(desk: Desk) -> None:
     assert second == left
 
 
-async def test_the_seats_of_a_date_are_shown(desk: Desk) -> None:
-    """GET …/seats: number, section, price and state of each; ?available=true for the free ones."""
+async def test_seats_of_a_date_are_listed(desk: Desk) -> None:
+    """GET …/seats: number, section, price and state of each; ?available=true filters."""
     sections = [
         {"name": "Stalls", "price": 90_000, "seats": 2},
         {"name": "Circle", "price": 40_000, "seats": 1},
@@ -397,7 +397,7 @@ async def test_the_seats_of_a_date_are_shown(desk: Desk) -> None:
     assert named.content == shown.content
 
 
-async def test_a_seat_map_is_named_by_its_tag(desk: Desk) -> None:
+async def test_unchanged_seat_map_is_304(desk: Desk) -> None:
     """ETag and If-None-Match on seats: 304 until a seat changes."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
@@ -411,43 +411,43 @@ async def test_a_seat_map_is_named_by_its_tag(desk: Desk) -> None:
     assert changed.headers["etag"] != tag
 
 
-async def test_a_seat_map_is_followed(desk: Desk) -> None:
-    """GET …/seats?form=compact&since=: all seats at first, then those that may have changed.
+async def test_seat_map_returns_changes_since_a_version(desk: Desk) -> None:
+    """GET …/seats?form=compact&since=: first all seats, then those that may have changed.
 
-    One tag for every form; compressed for those who take it.
+    One tag for every form; compressed for clients that accept it.
     """
     concert = await desk.concert(seats=2_000)
     fan = await desk.buyer(concert)
     path = f"/concerts/{concert.concert_id}/dates/{concert.date}/seats"
 
-    async def see(**asked: Any) -> httpx2.Response:
-        headers = {"Accept-Encoding": asked.pop("accept", "gzip")}
-        if "known" in asked:
-            headers["If-None-Match"] = asked.pop("known")
-        return await fan.by_token("GET", path, params=asked, headers=headers)
+    async def see(**params: Any) -> httpx2.Response:
+        headers = {"Accept-Encoding": params.pop("accept", "gzip")}
+        if "known" in params:
+            headers["If-None-Match"] = params.pop("known")
+        return await fan.by_token("GET", path, params=params, headers=headers)
 
     first = await see(form="compact")
     assert first.headers["content-encoding"] == "gzip"
     assert first.headers["vary"] == "accept-encoding"
-    told = first.json()
-    assert (told["complete"], told["states"], "seats" in told) == (True, "a" * 2_000, False)
-    assert [section["seats_per_row"] for section in told["sections"]] == [2_000]
+    body = first.json()
+    assert (body["complete"], body["states"], "seats" in body) == (True, "a" * 2_000, False)
+    assert [section["seats_per_row"] for section in body["sections"]] == [2_000]
     for accept in ("identity", "gzip;q=0", "gzip;q=0.000, br"):
         plain = await see(form="compact", accept=accept)
         assert "content-encoding" not in plain.headers
-        assert plain.json() == told
+        assert plain.json() == body
     await fan.hold(concert, 7, 8)
-    changes = await see(form="compact", since=told["version"])
+    changes = await see(form="compact", since=body["version"])
     assert changes.json() == {
-        **{name: told[name] for name in ("show_id", "date", "starts_at")},
+        **{name: body[name] for name in ("show_id", "date", "starts_at")},
         "version": changes.json()["version"],
         "complete": False,
         "seats_available": 1_998,
         "numbers": [7, 8],
         "states": "hh",
     }
-    assert changes.json()["version"] != told["version"]
-    plain = await see(since=told["version"])
+    assert changes.json()["version"] != body["version"]
+    plain = await see(since=body["version"])
     assert [(seat["number"], seat["state"]) for seat in plain.json()["seats"]] == [
         (7, "held"), (8, "held"),
     ]  # fmt: skip
@@ -490,7 +490,7 @@ async def test_seats_are_held(desk: Desk) -> None:
     assert (await fan.by_token("GET", path)).json() == held
 
 
-async def test_a_show_is_named_by_id(desk: Desk) -> None:
+async def test_hold_by_show_id(desk: Desk) -> None:
     """POST /reservations takes a show_id instead of the date, or both."""
     concert = await desk.concert(shows=2)
     fan = await desk.buyer(concert)
@@ -502,8 +502,8 @@ async def test_a_show_is_named_by_id(desk: Desk) -> None:
         assert (held.status_code, held.json()["show_id"]) == (201, show["show_id"])
 
 
-async def test_one_can_wait_for_the_end_of_a_hold(desk: Desk) -> None:
-    """?wait_seconds= answers once the reservation is no longer held, or when time is up."""
+async def test_read_waits_for_the_end_of_a_hold(desk: Desk) -> None:
+    """?wait_seconds= answers once the reservation is no longer held, or after that time."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     path = f"/reservations/{(await fan.hold(concert, 1))['reservation_id']}"
@@ -514,8 +514,8 @@ async def test_one_can_wait_for_the_end_of_a_hold(desk: Desk) -> None:
     assert (await waiting).json()["state"] == "released"
 
 
-async def test_an_ended_hold_is_expired(desk: Desk) -> None:
-    """A hold past its time shows as expired, and its seat is free; releasing it is fine."""
+async def test_hold_past_its_time_is_expired(desk: Desk) -> None:
+    """A hold past its time is expired and its seat available; releasing it succeeds."""
     concert = await desk.concert(waiting_room={"policy": OPEN, "session_seconds": 3600})
     fan = await desk.buyer(concert)
     path = f"/reservations/{(await fan.hold(concert, 1))['reservation_id']}"
@@ -526,8 +526,8 @@ async def test_an_ended_hold_is_expired(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("by", ["key", "token"])
-async def test_a_hold_is_released(desk: Desk, by: str) -> None:
-    """DELETE /reservations/{id}: 204, also the second time; the seat is free at once."""
+async def test_hold_is_released(desk: Desk, by: str) -> None:
+    """DELETE /reservations/{id}: 204, also the second time; the seat is available at once."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     ask = fan.by_key if by == "key" else fan.by_token
@@ -540,8 +540,8 @@ async def test_a_hold_is_released(desk: Desk, by: str) -> None:
 # Balance
 
 
-async def test_a_balance_is_charged_and_shown(desk: Desk) -> None:
-    """POST …/charges and GET …/balance: the balance after it, and now."""
+async def test_balance_is_charged_and_read(desk: Desk) -> None:
+    """POST …/charges and GET …/balance: the balance after the charge, and the current one."""
     fan = await desk.buyer(await desk.concert())
     path = f"/users/{fan.user_id}/balance"
     charge = await fan.charge(1_000_000_000)
@@ -561,7 +561,7 @@ async def test_a_balance_is_charged_and_shown(desk: Desk) -> None:
 
 
 async def test_transfers_are_listed_by_page(desk: Desk) -> None:
-    """GET …/transfers: newest first, page by page, by key or admitted token."""
+    """GET …/transfers: newest first, by page, with a key or an admitted token."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     charges = [await fan.charge(amount) for amount in (50_000, 2, 3)]
@@ -586,7 +586,7 @@ async def test_transfers_are_listed_by_page(desk: Desk) -> None:
 # Payments
 
 
-async def test_a_reservation_is_paid(desk: Desk) -> None:
+async def test_reservation_is_paid(desk: Desk) -> None:
     """POST /payments: 201, seats owned, money moved, other holds released, token finished."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 150_000)
@@ -614,7 +614,7 @@ async def test_a_reservation_is_paid(desk: Desk) -> None:
     assert (await fan.status())["reason"] == "paid"
 
 
-async def test_paying_again_gives_the_same_payment(desk: Desk) -> None:
+async def test_paying_again_returns_the_same_payment(desk: Desk) -> None:
     """The same reservation and amount, with no key or another, and the finished token: 200."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 150_000)
@@ -628,7 +628,7 @@ async def test_paying_again_gives_the_same_payment(desk: Desk) -> None:
     assert (await fan.by_key("GET", "/users/me")).json()["balance"] == 100_000
 
 
-async def test_payments_and_tickets_are_shown(desk: Desk) -> None:
+async def test_payments_and_tickets_are_read(desk: Desk) -> None:
     """GET /payments by page, /payments/{id}, /tickets/{id}."""
     concert = await desk.concert(venue="The Hall")
     fan = await desk.buyer(concert, 150_000)
@@ -673,8 +673,8 @@ async def test_payments_and_tickets_are_shown(desk: Desk) -> None:
 KEY = {"Idempotency-Key": "k" * 255}
 
 
-async def test_a_hold_is_replayed(desk: Desk) -> None:
-    """The same hold with the same key gives the first answer again, marked; another is refused."""
+async def test_hold_is_replayed(desk: Desk) -> None:
+    """The same hold with the same key returns the first answer, marked; another is refused."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     body = {"date": concert.date, "seats": [7, 8]}
@@ -687,8 +687,8 @@ async def test_a_hold_is_replayed(desk: Desk) -> None:
     check_problem(other, 422, "idempotency_key_reused")
 
 
-async def test_a_charge_is_replayed(desk: Desk) -> None:
-    """The same charge with the same key is made once; another amount is refused."""
+async def test_charge_is_replayed(desk: Desk) -> None:
+    """The same charge with the same key moves money once; another amount is refused."""
     fan = await desk.buyer(await desk.concert())
     path = f"/users/{fan.user_id}/balance/charges"
     first = await fan.by_token("POST", path, json={"amount": 5}, headers=KEY)
@@ -699,8 +699,8 @@ async def test_a_charge_is_replayed(desk: Desk) -> None:
     check_problem(other, 422, "idempotency_key_reused")
 
 
-async def test_replays_outlive_the_token(desk: Desk) -> None:
-    """With the finished token the first answers come again: hold, charge and payment."""
+async def test_finished_token_gets_replays(desk: Desk) -> None:
+    """With the finished token the first answers are returned: hold, charge and payment."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     asks = [
@@ -717,7 +717,7 @@ async def test_replays_outlive_the_token(desk: Desk) -> None:
         await check_replay(first, await fan.by_token("POST", path, json=body, headers=KEY))
 
 
-async def test_the_best_seats(desk: Desk) -> None:
+async def test_best_seats_are_held(desk: Desk) -> None:
     """POST /reservations with a count: the best seats of a section, or of the show."""
     section = {"price": 90_000, "seats_per_row": 4}
     sections = [{"name": "Stalls", "rows": 2, **section}, {"name": "Box", "rows": 1, **section}]
@@ -746,7 +746,7 @@ async def test_the_best_seats(desk: Desk) -> None:
     check_problem(nowhere, 404, "not_found")
 
 
-async def test_holds_that_are_let_go(desk: Desk) -> None:
+async def test_released_holds_are_limited(desk: Desk) -> None:
     """Twenty in ten minutes, then 429 with Retry-After."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
@@ -760,8 +760,8 @@ async def test_holds_that_are_let_go(desk: Desk) -> None:
         assert 590 <= seconds <= 600
 
 
-async def test_a_key_may_be_tried_again_after_a_refusal(desk: Desk) -> None:
-    """Only successes are remembered."""
+async def test_key_can_be_used_again_after_a_refusal(desk: Desk) -> None:
+    """Only successful answers are stored."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     reservation = await fan.hold(concert, 1)
@@ -774,8 +774,8 @@ async def test_a_key_may_be_tried_again_after_a_refusal(desk: Desk) -> None:
     assert "idempotency-replayed" not in paid.headers
 
 
-async def test_a_key_is_its_users_own(desk: Desk) -> None:
-    """Two users may use the same key; so may two operations of one user."""
+async def test_idempotency_key_is_per_user_and_operation(desk: Desk) -> None:
+    """Two users may use the same key, and so may two operations of one user."""
     concert = await desk.concert()
     held = []
     for seat in (1, 2):
@@ -785,7 +785,7 @@ async def test_a_key_is_its_users_own(desk: Desk) -> None:
     assert held[0]["reservation_id"] != held[1]["reservation_id"]
 
 
-async def test_a_concert_is_made_once(desk: Desk) -> None:
+async def test_creating_a_concert_is_replayed(desk: Desk) -> None:
     """The operator's POSTs take the key too: create a concert, add shows."""
     body: Json = {"title": "Once", "shows": [{"starts_at": starts_at(), "price": 1}]}
     headers = {"Idempotency-Key": str(uuid4())}
@@ -807,7 +807,7 @@ async def test_a_concert_is_made_once(desk: Desk) -> None:
 
 
 async def check_replay(first: httpx2.Response, again: httpx2.Response) -> None:
-    """The second answer is the first one, marked."""
+    """Asserts that the second answer is the first one, marked."""
     assert (first.status_code, again.status_code) == (201, 201), again.text
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
@@ -817,8 +817,8 @@ async def check_replay(first: httpx2.Response, again: httpx2.Response) -> None:
 # The operator
 
 
-async def test_a_concert_is_changed(desk: Desk) -> None:
-    """PATCH: what is given changes, what is left out stays; the next hold shows it."""
+async def test_concert_is_changed(desk: Desk) -> None:
+    """PATCH: given fields change, omitted ones stay; the next hold uses the new values."""
     concert = await desk.concert()
     path = f"/admin/concerts/{concert.concert_id}"
     change = {"hold_seconds": 60, "max_seats_per_user": 1}
@@ -835,7 +835,7 @@ async def test_a_concert_is_changed(desk: Desk) -> None:
 
 
 async def test_shows_are_added(desk: Desk) -> None:
-    """POST …/shows: 201, the date is the venue's calendar day."""
+    """POST …/shows: 201; the date is the venue's calendar day."""
     concert = await desk.concert()
     added = await desk.operate(
         "POST",
@@ -847,8 +847,8 @@ async def test_shows_are_added(desk: Desk) -> None:
     assert [show["date"] for show in added.json()["shows"]] == ["2100-01-01"]
 
 
-async def test_the_end_of_a_sale_is_moved(desk: Desk) -> None:
-    """PATCH /admin/shows/…: a show is neither offered nor held after it, and is again later."""
+async def test_end_of_a_sale_is_changed(desk: Desk) -> None:
+    """PATCH /admin/shows/…: after its end a show is not offered; after a later end it is again."""
     concert = await desk.concert(shows=2)
     fan = await desk.buyer(concert)
     path = f"/admin/shows/{concert.shows[0]['show_id']}"
@@ -876,8 +876,8 @@ async def test_the_end_of_a_sale_is_moved(desk: Desk) -> None:
     assert (await fan.hold(concert, 1))["state"] == "held"
 
 
-async def test_a_waiting_room_is_replaced(desk: Desk) -> None:
-    """PUT and GET …/waiting-room: the whole, with its defaults."""
+async def test_waiting_room_is_replaced(desk: Desk) -> None:
+    """PUT and GET …/waiting-room: the whole document with its defaults."""
     concert = await desk.concert()
     path = f"/admin/concerts/{concert.concert_id}/waiting-room"
     default = {
@@ -900,8 +900,8 @@ async def test_a_waiting_room_is_replaced(desk: Desk) -> None:
         assert put.json() == {"policy": policy, **default}
 
 
-async def test_the_defaults_of_a_concert(desk: Desk) -> None:
-    """A concert has 50 seats a show, five minutes a hold, four seats a user, 100 people in."""
+async def test_concert_has_defaults(desk: Desk) -> None:
+    """50 seats a show, five minutes a hold, four seats a user, a cap of 100."""
     made = await desk.operate(
         "POST",
         "/admin/concerts",
@@ -919,7 +919,7 @@ async def test_the_defaults_of_a_concert(desk: Desk) -> None:
     assert (row["hold_seconds"], row["max_seats_per_user"], row["seats_total"]) == (300, 4, 50)
 
 
-async def test_a_sale_is_counted(desk: Desk) -> None:
+async def test_statistics_count_the_sale(desk: Desk) -> None:
     """GET …/stats: the line by state, the seats by state, the revenue."""
     concert = await desk.concert(waiting_room={"policy": {"kind": "max_active", "max_active": 2}})
     payer, leaver = await desk.buyer(concert, 100_000), await desk.waiting(concert)
@@ -953,32 +953,32 @@ async def test_a_sale_is_counted(desk: Desk) -> None:
     }
 
 
-# Around it
+# Operation
 
 
-async def test_health_is_told(desk: Desk) -> None:
+async def test_health_is_reported(desk: Desk) -> None:
     """GET /healthz and /readyz."""
     assert (await desk.ask("GET", "//healthz")).json() == {"status": "ok"}
     assert (await desk.ask("GET", "//readyz")).json() == {"status": "ready"}
 
 
-async def test_metrics_are_told(desk: Desk) -> None:
-    """GET /metrics in Prometheus' text format; calls and batches are in it."""
+async def test_metrics_are_reported(desk: Desk) -> None:
+    """GET /metrics in Prometheus' text format, with calls and batches."""
     await desk.fan()
-    told = re.compile(
+    answer = re.compile(
         r'^frontrow_http_requests_total\{call="add_user",status="201"\} [1-9]', re.MULTILINE
     )
 
-    async def is_told() -> bool:
-        return bool(told.search((await desk.ask("GET", "//metrics")).text))
+    async def is_exported() -> bool:
+        return bool(answer.search((await desk.ask("GET", "//metrics")).text))
 
-    await eventually(is_told)
+    await eventually(is_exported)
     response = await desk.ask("GET", "//metrics")
     assert 'frontrow_batch_items_count{lane="user_add"}' in response.text
 
 
-async def test_a_request_id_comes_back(desk: Desk) -> None:
-    """X-Request-Id comes back where given, is made where not, and isn't reflected blindly."""
+async def test_valid_request_id_is_returned(desk: Desk) -> None:
+    """X-Request-Id is returned if valid, created if missing, and replaced if malformed."""
     for path in ("//healthz", "/concerts", "//nowhere", "/queue/tokens/me"):
         given = await desk.ask("GET", path, headers={"X-Request-Id": "my-id_1.2"})
         assert given.headers["x-request-id"] == "my-id_1.2"
@@ -989,8 +989,8 @@ async def test_a_request_id_comes_back(desk: Desk) -> None:
         assert other.headers["x-request-id"] != bad
 
 
-async def test_a_waiting_token_is_told_to_wait(desk: Desk) -> None:
-    """403 not_admitted tells how many are ahead, and Retry-After agrees with poll_after_ms."""
+async def test_waiting_token_gets_the_time_of_the_next_poll(desk: Desk) -> None:
+    """403 not_admitted has the number ahead; Retry-After agrees with poll_after_ms."""
     concert = await desk.concert(waiting_room=ONE_BY_ONE)
     await desk.buyer(concert)
     await desk.waiting(concert)
@@ -1001,8 +1001,8 @@ async def test_a_waiting_token_is_told_to_wait(desk: Desk) -> None:
     assert int(refused.headers["retry-after"]) == math.ceil(poll_after_ms / 1000)
 
 
-async def test_every_documented_success_is_seen(desk: Desk) -> None:
-    """Every call and every success of the document."""
+async def test_every_documented_success_was_tested(desk: Desk) -> None:
+    """Every call and every success of the document was tested."""
     seen = desk.conformance.successes
     seen.clear()
     await make_every_call(desk)
@@ -1016,7 +1016,7 @@ async def test_every_documented_success_is_seen(desk: Desk) -> None:
 
 
 async def test_the_audit_finds_nothing(desk: Desk) -> None:
-    """GET /admin/audit: each invariant with its count, all of them kept by the tests before."""
+    """GET /admin/audit: each invariant with its count; all hold after these tests."""
     found = (await desk.operate("GET", "/admin/audit")).json()
     assert [f["invariant"] for f in found["findings"] if f["violations"]] == []
     assert found["violations"] == 0

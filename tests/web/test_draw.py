@@ -1,4 +1,4 @@
-"""A draw as everybody sees it over HTTP: what is shown when, to whom, and for how long."""
+"""A draw over HTTP: what is public, when, and for how long."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -15,17 +15,17 @@ CAP = {"kind": "max_active", "max_active": 2}
 
 
 def soon(seconds: float) -> str:
-    """A time in a moment."""
+    """Returns a time in the near future."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 def path_of(concert: Concert) -> str:
-    """Where a concert's draw is."""
+    """Returns the path of a concert's draw."""
     return f"/concerts/{concert.concert_id}/queue/draw"
 
 
 async def drawn_concert(desk: Desk, seconds: float) -> Concert:
-    """A concert whose line is drawn in a while."""
+    """Creates a concert whose line is drawn later."""
     return await desk.concert(
         waiting_room={"order": "draw", "opens_at": soon(seconds), "policy": CAP}
     )
@@ -45,7 +45,7 @@ async def open_line(desk: Desk, concert: Concert) -> None:
 
 
 async def seed_of(desk: Desk, concert: Concert) -> str:
-    """What nobody may know before the draw."""
+    """Returns the seed, which is secret before the draw."""
     seed: str = await desk.owner.fetchval(
         "SELECT seed FROM draw JOIN waiting_room USING (room_id) WHERE concert_id = $1",
         UUID(concert.concert_id),
@@ -54,7 +54,7 @@ async def seed_of(desk: Desk, concert: Concert) -> str:
 
 
 class Drawn:
-    """A line that was drawn, and who is in it."""
+    """A drawn line and its users."""
 
     def __init__(self, concert: Concert, commitment: str, fans: list[Fan]) -> None:
         self.concert = concert
@@ -65,7 +65,7 @@ class Drawn:
 
 @pytest.fixture(scope="module")
 async def unopened(desk: Desk) -> Concert:
-    """A line that is drawn some other day, with people in it."""
+    """A line with users that is drawn on another day."""
     concert = await drawn_concert(desk, 86_400)
     for _ in range(3):
         await desk.waiting(concert)
@@ -74,7 +74,7 @@ async def unopened(desk: Desk) -> Concert:
 
 @pytest.fixture(scope="module")
 async def drawn(desk: Desk) -> Drawn:
-    """A line of twelve that was drawn, and one who came later."""
+    """A line of twelve that was drawn, and one user who joined later."""
     concert = await drawn_concert(desk, 3_600)
     commitment = (await desk.ask("GET", path_of(concert))).json()["commitment"]
     fans = [await desk.waiting(concert) for _ in range(PEOPLE)]
@@ -83,22 +83,22 @@ async def drawn(desk: Desk) -> Drawn:
     return Drawn(concert, commitment, fans)
 
 
-async def test_a_draw_that_is_to_come(desk: Desk, unopened: Concert) -> None:
-    """Its commitment and its time; how it turns out is null, and there are no entries."""
+async def test_future_draw_has_no_results(desk: Desk, unopened: Concert) -> None:
+    """The commitment and the time are public; the results are null, and there are no entries."""
     response = await desk.ask("GET", path_of(unopened))
-    told = response.json()
+    body = response.json()
     assert response.headers["cache-control"] == "public, max-age=1"
-    assert told["commitment"] == draws.sum_of(await seed_of(desk, unopened))
-    assert told["concert_id"] == unopened.concert_id
-    assert told["committed_at"] < told["opens_at"]
-    assert {name for name, value in told.items() if value is None} == {
+    assert body["commitment"] == draws.sum_of(await seed_of(desk, unopened))
+    assert body["concert_id"] == unopened.concert_id
+    assert body["committed_at"] < body["opens_at"]
+    assert {name for name, value in body.items() if value is None} == {
         "drawn_at", "entrants", "digest", "seed",
     }  # fmt: skip
     check_problem(await desk.ask("GET", f"{path_of(unopened)}/entries"), 404, "not_found")
 
 
-async def test_seed_is_told_to_nobody_before(desk: Desk, unopened: Concert) -> None:
-    """No call shows it: neither to everybody, nor to who waits, nor to the operator."""
+async def test_seed_is_secret_before_the_draw(desk: Desk, unopened: Concert) -> None:
+    """No call returns it: not the public ones, not those of waiting users or the operator."""
     seed = await seed_of(desk, unopened)
     fan = await desk.waiting(unopened)
     base, admin = f"/concerts/{unopened.concert_id}", f"/admin/concerts/{unopened.concert_id}"
@@ -133,30 +133,30 @@ async def test_seed_is_told_to_nobody_before(desk: Desk, unopened: Concert) -> N
         assert seed not in str(one.headers)
 
 
-async def test_a_draw_that_is_over(desk: Desk, drawn: Drawn) -> None:
-    """Its seed, whose commitment was told before; and how it turned out."""
+async def test_ended_draw_has_its_results(desk: Desk, drawn: Drawn) -> None:
+    """The seed matches the earlier commitment; the results are public."""
     response = await desk.ask("GET", drawn.path)
-    told = response.json()
+    body = response.json()
     assert response.headers["cache-control"] == "public, max-age=3600"
-    assert told["commitment"] == drawn.commitment == draws.sum_of(told["seed"])
-    assert told["entrants"] == PEOPLE
-    assert told["opens_at"] <= told["drawn_at"]
+    assert body["commitment"] == drawn.commitment == draws.sum_of(body["seed"])
+    assert body["entrants"] == PEOPLE
+    assert body["opens_at"] <= body["drawn_at"]
     assert (await desk.ask("GET", drawn.path)).content == response.content
 
 
-async def test_entries_are_those_of_the_tokens(desk: Desk, drawn: Drawn) -> None:
-    """Each finds the own one by its token's `jti`, at the position that the poll tells."""
+async def test_entries_match_the_tokens(desk: Desk, drawn: Drawn) -> None:
+    """Each user finds the own entry by the token's `jti`, at the position of the poll."""
     response = await desk.ask("GET", f"{drawn.path}/entries")
     assert response.headers["cache-control"] == "public, max-age=3600"
-    told = response.json()
-    assert told["next"] is None
+    body = response.json()
+    assert body["next"] is None
     own = [read_token(fan.token, UUID(drawn.concert.concert_id)) for fan in drawn.fans]
-    assert [(one["number"], one["entry"]) for one in told["entries"]] == [
+    assert [(one["number"], one["entry"]) for one in body["entries"]] == [
         (place.number, place.entry) for place in own[:PEOPLE]
     ]
     draw = (await desk.ask("GET", drawn.path)).json()
-    ruled = draws.positions_of(draw["seed"], [one["entry"] for one in told["entries"]])
-    assert [one["position"] for one in told["entries"]] == ruled
+    ruled = draws.positions_of(draw["seed"], [one["entry"] for one in body["entries"]])
+    assert [one["position"] for one in body["entries"]] == ruled
     statuses = [await fan.status() for fan in drawn.fans]
     assert [status["position"] for status in statuses] == [*ruled, PEOPLE + 1]
     called = sorted(s["position"] for s in statuses if s["state"] == "admitted")
@@ -164,8 +164,8 @@ async def test_entries_are_those_of_the_tokens(desk: Desk, drawn: Drawn) -> None
     assert statuses[-1]["ahead"] == PEOPLE - 2
 
 
-async def test_entries_name_nobody(desk: Desk, drawn: Drawn) -> None:
-    """Three members an entry; no user, no place, no token is in them."""
+async def test_entries_do_not_identify_users(desk: Desk, drawn: Drawn) -> None:
+    """An entry has three members, without the user, the place or the token."""
     response = await desk.ask("GET", f"{drawn.path}/entries")
     assert {frozenset(one) for one in response.json()["entries"]} == {
         frozenset({"number", "entry", "position"})
@@ -183,7 +183,7 @@ async def test_entries_name_nobody(desk: Desk, drawn: Drawn) -> None:
 
 
 async def pages(desk: Desk, drawn: Drawn, limit: int) -> list[list[Json]]:
-    """All pages, as `next` leads from one to the other."""
+    """Returns all pages by following `next`."""
     found: list[list[Json]] = []
     after: int | None = 0
     while after is not None:
@@ -197,15 +197,17 @@ async def pages(desk: Desk, drawn: Drawn, limit: int) -> list[list[Json]]:
 @pytest.mark.parametrize(
     ("limit", "sizes"), [(1, [1] * 12), (5, [5, 5, 2]), (6, [6, 6]), (10_000, [12])]
 )
-async def test_paging(desk: Desk, drawn: Drawn, limit: int, sizes: list[int]) -> None:
-    """Full pages up to the last: together every number once, and no empty page at the end."""
+async def test_pages_have_every_entry_once(
+    desk: Desk, drawn: Drawn, limit: int, sizes: list[int]
+) -> None:
+    """Full pages up to the last: every number once, and no empty page at the end."""
     found = await pages(desk, drawn, limit)
     assert [len(page) for page in found] == sizes
     assert [one["number"] for page in found for one in page] == list(range(1, PEOPLE + 1))
 
 
-async def test_behind_the_last_page(desk: Desk, drawn: Drawn) -> None:
-    """Nothing, and no further page."""
+async def test_page_after_the_last_is_empty(desk: Desk, drawn: Drawn) -> None:
+    """The page is empty and there is no next one."""
     for after in (PEOPLE, PEOPLE + 1, 2**31 - 1):
         page = (await desk.ask("GET", f"{drawn.path}/entries?after={after}")).json()
         assert page == {"entries": [], "next": None}
@@ -222,16 +224,16 @@ async def test_behind_the_last_page(desk: Desk, drawn: Drawn) -> None:
         ("before=1", "before"),
     ],
 )
-async def test_pages_that_cannot_be(desk: Desk, drawn: Drawn, query: str, pointer: str) -> None:
-    """422, and the parameter is named."""
+async def test_invalid_page_is_refused(desk: Desk, drawn: Drawn, query: str, pointer: str) -> None:
+    """422 with the parameter."""
     response = await desk.ask("GET", f"{drawn.path}/entries?{query}")
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
     assert [one["pointer"] for one in response.json()["errors"]] == [pointer]
 
 
 @pytest.mark.parametrize("path", ["/queue/draw", "/queue/draw/entries"])
-async def test_no_draw(desk: Desk, path: str) -> None:
-    """404 for a line that is served by arrival, and for a concert that isn't there."""
+async def test_line_without_a_draw_is_not_found(desk: Desk, path: str) -> None:
+    """404 for a line that is served by arrival, and for an unknown concert."""
     concert = await desk.concert()
     for concert_id in (concert.concert_id, uuid4()):
         response = await desk.ask("GET", f"/concerts/{concert_id}{path}")
@@ -239,8 +241,8 @@ async def test_no_draw(desk: Desk, path: str) -> None:
         assert "cache-control" not in response.headers
 
 
-async def test_called_off_and_set_up_again(desk: Desk) -> None:
-    """The commitment of the first set-up is gone, and another one stands there."""
+async def test_draw_that_is_set_up_again_has_a_new_commitment(desk: Desk) -> None:
+    """The first commitment is removed, and a new one is stored."""
     concert = await drawn_concert(desk, 3600)
     room = f"/admin/concerts/{concert.concert_id}/waiting-room"
     first = (await desk.ask("GET", path_of(concert))).json()
@@ -253,8 +255,8 @@ async def test_called_off_and_set_up_again(desk: Desk) -> None:
     assert second["committed_at"] > first["committed_at"]
 
 
-async def test_it_can_be_verified(desk: Desk, drawn: Drawn) -> None:
-    """The program that checks it from outside finds all as it should be, for everybody in it."""
+async def test_draw_is_verified(desk: Desk, drawn: Drawn) -> None:
+    """The verification program accepts the draw, for every user in it."""
     url = f"{str(desk.http.base_url).rstrip('/')}{BASE}{drawn.path}"
     address, concert_id = draw_address(url)
     for fan in drawn.fans:
@@ -263,7 +265,7 @@ async def test_it_can_be_verified(desk: Desk, drawn: Drawn) -> None:
             concert_id,
             commitment=drawn.commitment,
             own=read_token(fan.token, concert_id),
-            fetched=lambda entries, of: None,  # noqa: ARG005 - nobody looks
+            fetched=lambda entries, of: None,  # noqa: ARG005 - progress is ignored
         )
         assert [one.passed for one in report.checks] == [True] * 6
         assert report.lines()[-1] == "verified"

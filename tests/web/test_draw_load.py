@@ -1,4 +1,4 @@
-"""A draw that many ask for: what is read for them, and how much at a time."""
+"""Many requests for one draw: how often the database is read, and how many pages at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ CROWD = 20
 
 @asynccontextmanager
 async def locked(desk: Desk, table: str) -> AsyncIterator[None]:
-    """Nobody can read a table meanwhile."""
+    """Locks a table against reads during the block."""
     locker = await asyncpg.connect(desk.database.owner_url)
     try:
         async with locker.transaction():
@@ -29,7 +29,7 @@ async def locked(desk: Desk, table: str) -> AsyncIterator[None]:
 
 
 async def stuck(desk: Desk, text: str) -> int:
-    """How many statements with this text wait for a lock."""
+    """Returns how many statements with this text wait for a lock."""
     found: int = await desk.owner.fetchval(
         """SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1""",
@@ -39,7 +39,7 @@ async def stuck(desk: Desk, text: str) -> int:
 
 
 @pytest.fixture(scope="module")
-async def over(desk: Desk) -> Concert:
+async def ended(desk: Desk) -> Concert:
     """A line of three that was drawn."""
     concert = await drawn_concert(desk, 3_600)
     for _ in range(3):
@@ -48,31 +48,33 @@ async def over(desk: Desk) -> Concert:
     return concert
 
 
-async def test_a_draw_that_is_over_is_read_once(desk: Desk, over: Concert) -> None:
-    """It is told while the table can't be read; the control: one that is to come waits."""
+async def test_ended_draw_is_read_once(desk: Desk, ended: Concert) -> None:
+    """It is returned while the table is locked; the control: a future draw waits."""
     coming = await drawn_concert(desk, 3_600)
-    known = await desk.ask("GET", path_of(over))
+    known = await desk.ask("GET", path_of(ended))
     async with locked(desk, "draw"):
         waits = asyncio.create_task(desk.ask("GET", path_of(coming)))
         await eventually(lambda: stuck(desk, "d.committed_at"))
         for _ in range(3):
-            assert (await desk.ask("GET", path_of(over))).content == known.content
+            assert (await desk.ask("GET", path_of(ended))).content == known.content
         assert not waits.done()
     assert (await waits).json()["drawn_at"] is None
 
 
-async def test_its_opening_may_still_be_changed(desk: Desk, over: Concert) -> None:
-    """Then that is told, and all else as before."""
-    before = (await desk.ask("GET", path_of(over))).json()
-    path = f"/admin/concerts/{over.concert_id}/waiting-room"
+async def test_opening_of_an_ended_draw_can_be_changed(desk: Desk, ended: Concert) -> None:
+    """A changed opening is returned; everything else stays."""
+    before = (await desk.ask("GET", path_of(ended))).json()
+    path = f"/admin/concerts/{ended.concert_id}/waiting-room"
     put = await desk.operate("PUT", path, json={"policy": CAP, "opens_at": soon(3_600)})
-    after = (await desk.ask("GET", path_of(over))).json()
+    after = (await desk.ask("GET", path_of(ended))).json()
     assert after == {**before, "opens_at": put.json()["opens_at"]}
     assert after["opens_at"] != before["opens_at"]
 
 
-async def test_many_share_one_reading(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a draw that is to come; who goes away takes nothing from the others."""
+async def test_concurrent_requests_share_one_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many requests for a future draw share one read; a cancelled one doesn't affect others."""
     coming = await drawn_concert(desk, 3_600)
     arrived: list[UUID] = []
     draw = Draws.draw
@@ -97,9 +99,9 @@ async def test_many_share_one_reading(desk: Desk, monkeypatch: pytest.MonkeyPatc
     assert len({answer.content for answer in answers}) == 1
 
 
-async def test_only_a_few_pages_at_once(desk: Desk, over: Concert) -> None:
-    """One more than may be read is 503 overloaded at once; then there is room again."""
-    path = f"{path_of(over)}/entries"
+async def test_pages_at_once_are_limited(desk: Desk, ended: Concert) -> None:
+    """One page above the limit is 503 overloaded immediately; afterwards there is room again."""
+    path = f"{path_of(ended)}/entries"
     async with locked(desk, "place"):
         reading = [asyncio.create_task(desk.ask("GET", path)) for _ in range(PAGES_AT_ONCE)]
 

@@ -1,4 +1,4 @@
-"""The stream of a place's status: what it tells, when, to whom, and what is left when it ends."""
+"""The status stream of a place: its events, their timing, access, and its end."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ from testkit.desk import (
     open_desk,
     starts_at,
 )
-from testkit.server import serving as house_serving
+from testkit.server import serving as serving_processes
 from tests.buyers import pass_time
 from tests.web.test_trouble import unreachable
 
@@ -42,7 +42,7 @@ PATH = "/queue/tokens/me/events"
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "session_seconds": 86_400}
 PACE = 1.0
 DRAIN_SECONDS = 8
-"""The drain may take 15: what takes so long waited for somebody."""
+"""The drain may take 15 s: a slower end has waited for a client."""
 QUICK: Json = {"stream_heartbeat_seconds": 1.2, "stock_seconds": 3600}
 EARLY = 0.01
 """The server's clock has whole milliseconds."""
@@ -66,7 +66,7 @@ class Stream:
         self._lines = response.aiter_lines()
 
     async def next(self) -> Json | None:
-        """The status of the next event; ``None`` at the end of the stream."""
+        """Returns the status of the next event; ``None`` at the end of the stream."""
         fields: dict[str, str] = {}
         async with asyncio.timeout(SOON):
             async for line in self._lines:
@@ -83,20 +83,20 @@ class Stream:
         return None
 
     async def status(self) -> Json:
-        """The status of the next event, which comes."""
+        """Returns the status of the next event; the stream must not end."""
         status = await self.next()
         assert status is not None
         return status
 
     async def until(self, **members: Any) -> Json:
-        """The first status that has these members."""
+        """Returns the first status with these members."""
         while True:
             status = await self.status()
             if members.items() <= status.items():
                 return status
 
     async def end(self) -> Json:
-        """The last status of a stream that ends."""
+        """Reads a stream to its end; returns the last status."""
         while await self.next() is not None:
             pass
         return self.events[-1].status
@@ -104,7 +104,7 @@ class Stream:
 
 @asynccontextmanager
 async def following(fan: Fan) -> AsyncIterator[Stream]:
-    """A fan's stream."""
+    """Opens a fan's stream."""
     headers = {"Authorization": f"Bearer {fan.token}"}
     async with fan.desk.http.stream("GET", BASE + PATH, headers=headers) as response:
         assert response.status_code == 200, await response.aread()
@@ -113,50 +113,50 @@ async def following(fan: Fan) -> AsyncIterator[Stream]:
 
 @pytest.fixture(scope="module")
 async def quick_desk(module_database: Database) -> AsyncIterator[Desk]:
-    """A server whose streams are never silent for long, and that never counts the seats anew."""
+    """A server with frequent heartbeats that never counts the seats again."""
     async with open_desk(module_database, **QUICK) as made:
         yield made
 
 
-def but_jitter(status: Json) -> Json:
-    """A status without what differs from one look to the next."""
+def without_jitter(status: Json) -> Json:
+    """Returns a status without the member that differs on every read."""
     return {name: value for name, value in status.items() if name != "poll_after_ms"}
 
 
 def metric(name: str, **labels: str) -> float:
-    """A value of this process's metrics; the server runs in it."""
+    """Returns a value of this process's metrics; the server runs in it."""
     return REGISTRY.get_sample_value(name, labels) or 0
 
 
 def now() -> float:
-    """The time that events are stamped with."""
+    """Returns the time that is stored with events."""
     return asyncio.get_running_loop().time()
 
 
 async def in_line(desk: Desk, waiting: int, **room: Any) -> tuple[Fan, list[Fan]]:
-    """Somebody who is in, and so many who wait behind."""
+    """Returns an admitted user and a number of waiting users."""
     concert = await desk.concert(waiting_room={**ONE_BY_ONE, **room})
     inside = await desk.buyer(concert)
     return inside, [await desk.waiting(concert) for _ in range(waiting)]
 
 
 async def leave(fan: Fan) -> bool:
-    """Leaves the line, unless the server is in trouble; what it said was in trouble may be done."""
+    """Leaves the line; repeated after a failure, which may have taken effect."""
     response = await fan.by_token("DELETE", "/queue/tokens/me")
     return response.status_code == 204 or response.json().get("reason") == "left"
 
 
-# What it tells
+# Events
 
 
-async def test_the_first_event_is_the_present_status(desk: Desk) -> None:
-    """At once, the same as the poll, with a hint when to come back after the end."""
+async def test_first_event_is_the_current_status(desk: Desk) -> None:
+    """It equals the poll, and has the delay for reconnecting."""
     _, (fan,) = await in_line(desk, 1)
     polled = await fan.status()
     async with following(fan) as stream:
         first = await stream.status()
     assert list(first) == list(polled)
-    assert but_jitter(first) == but_jitter(polled)
+    assert without_jitter(first) == without_jitter(polled)
     assert 1_000 <= int(stream.events[0].retry or 0) <= 3_000
     assert stream.headers["content-type"] == "text/event-stream"
     assert stream.headers["cache-control"] == "no-store"
@@ -165,8 +165,8 @@ async def test_the_first_event_is_the_present_status(desk: Desk) -> None:
     assert "content-length" not in stream.headers
 
 
-async def test_not_all_come_back_at_once(desk: Desk) -> None:
-    """The hint when to come back differs from stream to stream."""
+async def test_reconnect_delay_has_jitter(desk: Desk) -> None:
+    """The delay for reconnecting differs between streams."""
     _, (fan,) = await in_line(desk, 1)
     hints = set()
     for _ in range(10):
@@ -176,8 +176,8 @@ async def test_not_all_come_back_at_once(desk: Desk) -> None:
     assert len(hints) > 1
 
 
-async def test_a_change_is_told(desk: Desk) -> None:
-    """Who leaves ahead is told within the pace, who leaves behind isn't told."""
+async def test_change_causes_an_event(desk: Desk) -> None:
+    """A user who leaves ahead causes an event in time, one who leaves behind does not."""
     _, (leaver, fan, behind) = await in_line(desk, 3)
     async with following(fan) as stream:
         assert (await stream.status())["ahead"] == 1
@@ -186,11 +186,11 @@ async def test_a_change_is_told(desk: Desk) -> None:
         left = now()
         assert (await stream.status())["ahead"] == 0
     assert stream.events[1].retry is None
-    assert stream.events[1].read_at - left < 2 * PACE  # on a busy machine; no heartbeat comes then
+    assert stream.events[1].read_at - left < 2 * PACE  # on a busy machine; earlier than a heartbeat
 
 
-async def test_changes_are_told_together(quick_desk: Desk) -> None:
-    """However often something changes, there is at most one event a second; the last is told."""
+async def test_changes_are_combined_into_one_event_a_second(quick_desk: Desk) -> None:
+    """At most one event a second, however often the status changes; the last one is sent."""
     _, fans = await in_line(quick_desk, 61)
     *leavers, fan = fans
     asked = now()
@@ -199,24 +199,24 @@ async def test_changes_are_told_together(quick_desk: Desk) -> None:
         for leaver in leavers:
             await leave(leaver)
         await stream.until(ahead=0)
-    # The first was told after it was asked for and the last before it was read.
+    # The first was sent after it was requested and the last before it was read.
     assert PACE * (len(stream.events) - 1) <= now() - asked + EARLY
 
 
-async def test_a_heartbeat_is_the_status_again(quick_desk: Desk) -> None:
-    """Nothing changes, and the status is told all the same: to who is in and to who waits."""
+async def test_heartbeat_repeats_the_status(quick_desk: Desk) -> None:
+    """An unchanged status is sent again, to admitted and to waiting users."""
     inside, (fan,) = await in_line(quick_desk, 1)
     for one in (inside, fan):
         async with following(one) as stream:
             first = await stream.status()
             started = now()
-            assert but_jitter(await stream.status()) == but_jitter(first)
-            assert but_jitter(await stream.status()) == but_jitter(first)
+            assert without_jitter(await stream.status()) == without_jitter(first)
+            assert without_jitter(await stream.status()) == without_jitter(first)
             assert 2 * PACE - EARLY <= now() - started < SOON
 
 
-async def test_being_called_is_told_and_claims_nothing(quick_desk: Desk) -> None:
-    """From waiting to admitted; however long it is open, a stream is no claim."""
+async def test_admission_causes_an_event_without_a_claim(quick_desk: Desk) -> None:
+    """The status changes to admitted; an open stream is never a claim."""
     inside, (fan,) = await in_line(quick_desk, 1, claim_seconds=600)
     async with following(fan) as stream:
         assert (await stream.status())["state"] == "waiting"
@@ -224,13 +224,13 @@ async def test_being_called_is_told_and_claims_nothing(quick_desk: Desk) -> None
         called = await stream.until(state="admitted")
         assert called["claimed_at"] is None
         for _ in range(2):
-            assert but_jitter(await stream.status()) == but_jitter(called)
+            assert without_jitter(await stream.status()) == without_jitter(called)
     query = "SELECT claimed_at FROM place WHERE user_id = $1"
     assert await quick_desk.owner.fetchrow(query, UUID(fan.user_id)) == (None,)
 
 
-async def test_coming_is_told(desk: Desk) -> None:
-    """The claim is a change: of claimed_at, and of the end of the session."""
+async def test_claim_causes_an_event(desk: Desk) -> None:
+    """The claim changes claimed_at and the end of the session."""
     concert = await desk.concert(waiting_room={"policy": OPEN, "claim_seconds": 600})
     fan = await desk.waiting(concert)
     await fan.until("admitted")
@@ -239,15 +239,15 @@ async def test_coming_is_told(desk: Desk) -> None:
         await fan.by_token("GET", f"/concerts/{concert.concert_id}/dates")
         come = await stream.status()
     assert come["claimed_at"] is not None
-    assert but_jitter(come) == but_jitter(await fan.status())
+    assert without_jitter(come) == without_jitter(await fan.status())
 
 
 # Its end
 
 
 @pytest.mark.parametrize("reason", ["paid", "left", "expired"])
-async def test_the_end_of_a_session_ends_it(desk: Desk, reason: str) -> None:
-    """The last event says finished, and why."""
+async def test_end_of_a_session_ends_the_stream(desk: Desk, reason: str) -> None:
+    """The last event is finished, with the reason."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 50_000)
     async with following(fan) as stream:
@@ -264,8 +264,8 @@ async def test_the_end_of_a_session_ends_it(desk: Desk, reason: str) -> None:
     assert [e.status["state"] for e in stream.events].count("finished") == 1
 
 
-async def test_leaving_while_waiting_ends_it(desk: Desk) -> None:
-    """Who leaves on one device is told so on the other."""
+async def test_leaving_ends_the_stream(desk: Desk) -> None:
+    """A user who leaves on one device gets the event on the other."""
     _, (fan,) = await in_line(desk, 1)
     async with following(fan) as stream:
         assert (await stream.status())["state"] == "waiting"
@@ -274,8 +274,8 @@ async def test_leaving_while_waiting_ends_it(desk: Desk) -> None:
     assert (last["state"], last["reason"]) == ("finished", "left")
 
 
-async def test_a_room_that_closes_ends_it(desk: Desk) -> None:
-    """Who waited in vain is told so."""
+async def test_closing_room_ends_the_stream(desk: Desk) -> None:
+    """A user who waited until the close gets the event."""
     _, (fan,) = await in_line(desk, 1)
     concert_id = (await fan.status())["concert_id"]
     async with following(fan) as stream:
@@ -288,9 +288,9 @@ async def test_a_room_that_closes_ends_it(desk: Desk) -> None:
     assert (last["state"], last["reason"]) == ("finished", "expired")
 
 
-async def test_the_whole_stream_is_as_documented(desk: Desk) -> None:
-    """Read to its end, the answer is the document's."""
-    await no_streams()
+async def test_whole_stream_is_as_documented(desk: Desk) -> None:
+    """Read to its end, the answer is as documented."""
+    await streams_ended()
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     reading = asyncio.create_task(fan.by_token("GET", PATH))
@@ -303,9 +303,9 @@ async def test_the_whole_stream_is_as_documented(desk: Desk) -> None:
     assert ("queue_events", 200) in desk.conformance.successes
 
 
-async def test_draining_ends_it() -> None:
-    """A server that stops ends its streams, and doesn't wait for those who read them."""
-    with house_serving() as house:
+async def test_draining_ends_the_stream() -> None:
+    """A server that stops ends its streams and doesn't wait for their clients."""
+    with serving_processes() as house:
         made = await house.concert(policy=ONE_BY_ONE["policy"])
         base = f"http://127.0.0.1:{house.port}{BASE}"
         async with (
@@ -338,11 +338,11 @@ async def test_draining_ends_it() -> None:
     assert "Cancel" not in log
 
 
-# Who may
+# Access
 
 
-async def test_refusals(desk: Desk) -> None:
-    """A finished token, a user key, no credential: no stream."""
+async def test_other_credentials_are_refused(desk: Desk) -> None:
+    """A finished token, a user key or no credential gets no stream."""
     _, (fan,) = await in_line(desk, 1)
     check_problem(await desk.ask("GET", PATH), 401, "credential_missing")
     check_problem(await fan.by_key("GET", PATH), 401, "credential_invalid")
@@ -353,9 +353,9 @@ async def test_refusals(desk: Desk) -> None:
     check_problem(await fan.by_token("GET", PATH), 401, "token_finished", reason="left")
 
 
-async def test_one_too_many(database: Database) -> None:
-    """More than may be open are 503 with Retry-After; who closes one makes room."""
-    await no_streams()
+async def test_streams_above_the_limit_are_refused(database: Database) -> None:
+    """One stream above the limit is 503 with Retry-After; closing one makes room."""
+    await streams_ended()
     async with open_desk(database, streams=2) as desk:
         _, fans = await in_line(desk, 3)
         async with following(fans[0]), following(fans[1]) as second:
@@ -364,17 +364,17 @@ async def test_one_too_many(database: Database) -> None:
             check_problem(refused, 503, "overloaded")
             assert refused.headers["retry-after"] == "1"
             assert (await fans[2].status())["state"] == "waiting"
-        await no_streams()
+        await streams_ended()
         async with following(fans[2]) as stream:
             assert (await stream.status())["state"] == "waiting"
-        await no_streams()
+        await streams_ended()
 
 
-# What it costs
+# Costs
 
 
-async def test_waiting_reads_nothing(quick_desk: Desk) -> None:
-    """Whatever those who wait are told comes from the process's own view of the line."""
+async def test_waiting_streams_do_not_read_the_database(quick_desk: Desk) -> None:
+    """Events of waiting users come from the process's snapshot."""
     _, (leaver, fan) = await in_line(quick_desk, 2)
     read = metric("frontrow_batch_items_sum", lane="place_read")
     async with following(fan) as stream:
@@ -385,8 +385,8 @@ async def test_waiting_reads_nothing(quick_desk: Desk) -> None:
     assert metric("frontrow_batch_items_sum", lane="place_read") == read
 
 
-async def test_a_called_place_is_read_once_a_second(quick_desk: Desk) -> None:
-    """So is each of several, and one statement reads many."""
+async def test_admitted_place_is_read_once_a_second(quick_desk: Desk) -> None:
+    """The same for several places; one statement reads many."""
     concert = await quick_desk.concert()
     fans = [await quick_desk.buyer(concert) for _ in range(10)]
     items = metric("frontrow_batch_items_sum", lane="place_read")
@@ -403,18 +403,18 @@ async def test_a_called_place_is_read_once_a_second(quick_desk: Desk) -> None:
     assert batches < items
 
 
-async def test_nothing_is_left_of_who_goes(desk: Desk) -> None:
-    """A client that closes its connection or loses it: its stream ends at once, and is forgotten.
+async def test_closed_connection_ends_the_stream(desk: Desk) -> None:
+    """A client that closes or loses its connection: its stream ends at once and is discarded.
 
-    Without a look for garbage: the process hardly ever takes one.
+    Without garbage collection, which rarely runs in the process.
     """
-    await no_streams()
+    await streams_ended()
     _, fans = await in_line(desk, 2)
     connections = []
     for number in range(20):
         connection = socket.create_connection(("127.0.0.1", desk.http.base_url.port or 0))
         if number % 2:
-            # To close is to reset.
+            # Closing resets the connection.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(
             f"GET {BASE}{PATH} HTTP/1.1\r\nHost: x\r\n"
@@ -428,7 +428,7 @@ async def test_nothing_is_left_of_who_goes(desk: Desk) -> None:
     assert len(left) > 20
     for connection in connections:
         connection.close()
-    await no_streams()
+    await streams_ended()
 
     async def are_gone() -> bool:
         return all(one() is None for one in left)
@@ -437,22 +437,24 @@ async def test_nothing_is_left_of_who_goes(desk: Desk) -> None:
 
 
 async def test_events_are_counted(desk: Desk) -> None:
-    """Each event counts, of each stream."""
-    await no_streams()
+    """Each event of each stream counts."""
+    await streams_ended()
     _, (leaver, fan) = await in_line(desk, 2)
-    told = metric("frontrow_stream_events_total")
+    answer = metric("frontrow_stream_events_total")
     async with following(fan) as one, following(fan) as other:
         for stream in (one, other):
             await stream.status()
         await leave(leaver)
         for stream in (one, other):
             await stream.until(ahead=0)
-        assert metric("frontrow_stream_events_total") == told + 4
+        assert metric("frontrow_stream_events_total") == answer + 4
         assert metric("frontrow_streams") == 2
 
 
-async def test_without_a_database_it_stays_open(engine: EmbeddedServer, database: Database) -> None:
-    """Those who wait are told as ever, those who are in what was known last; then it goes on."""
+async def test_stream_stays_open_without_a_database(
+    engine: EmbeddedServer, database: Database
+) -> None:
+    """Waiting users get events as usual, admitted users the last known status; then it recovers."""
     async with open_desk(database, deadline_seconds=DEADLINE_SECONDS, **QUICK) as desk:
         inside, (fan,) = await in_line(desk, 1)
         async with following(inside) as one, following(fan) as other:
@@ -464,17 +466,17 @@ async def test_without_a_database_it_stays_open(engine: EmbeddedServer, database
                 )
                 for _ in range(2):
                     seconds = [await one.status(), await other.status()]
-                    assert [*map(but_jitter, seconds)] == [*map(but_jitter, firsts)]
+                    assert [*map(without_jitter, seconds)] == [*map(without_jitter, firsts)]
             await eventually(lambda: leave(inside))
             assert (await one.end())["state"] == "finished"
             assert (await other.until(state="admitted"))["ahead"] == 0
 
 
-async def no_streams() -> None:
-    """Waits until the streams of the tests before have ended."""
+async def streams_ended() -> None:
+    """Waits until the streams of earlier tests have ended."""
     await eventually(lambda: streams_are(0))
 
 
 async def streams_are(count: int) -> bool:
-    """Whether so many streams are open."""
+    """Whether this number of streams is open."""
     return metric("frontrow_streams") == count

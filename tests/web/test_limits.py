@@ -79,12 +79,12 @@ def test_retry_after_is_right(per_second: float, burst: int, pause_ns: int) -> N
 def test_what_is_told() -> None:
     """The whole quota and its window; what is left, and until when there is no more than that."""
     limit, now = a_limit(per_second=0.5, burst=3)
-    for told in (None, b'"user";r=1;t=2', b'"user";r=0;t=2'):
+    for answer in (None, b'"user";r=1;t=2', b'"user";r=0;t=2'):
         for reported in (True, False):
             ask = asked()
             limit.take(ask, 7 + reported, reported=reported)
             policy = b'"user";q=3;w=6'
-            assert ask.rate_limit == ((policy, told) if reported and told is not None else None)
+            assert ask.rate_limit == ((policy, answer) if reported and answer is not None else None)
     now[0] += SECOND // 2
     with pytest.raises(RateLimited) as refused:
         limit.take(ask, 7)
@@ -141,12 +141,12 @@ def test_each_can_be_off(off: str) -> None:
 def test_an_address_has_its_share_of_each_process() -> None:
     """What is set is an address's on the machine; a user has it whole, with each process."""
     limits = Limits(Settings(workers=4))
-    told = {
+    answer = {
         kind.by: kind._policy.decode()
         for kind in (limits._address, limits._user, limits._guest, limits._credential)
         if kind is not None
     }
-    assert told == {
+    assert answer == {
         "address": '"address";q=1250;w=5',
         "user": '"user";q=500;w=10',
         "guest": '"guest";q=150;w=60',
@@ -249,15 +249,15 @@ async def test_key_and_token_are_one_user(desk: Desk) -> None:
     join = {"json": {"concert_id": concert.concert_id}, "headers": somewhere()}
     joined = await fan.by_key("POST", "/queue/tokens", **join)
     fan.token = joined.json()["token"]
-    told = [left(joined)]
+    response = [left(joined)]
     answers = [await fan.by_key("GET", "/users/me"), await fan.by_token("GET", "/queue/tokens/me")]
     known = {**somewhere(), "If-None-Match": answers[-1].headers["etag"]}
     answers.append(await fan.by_token("GET", "/queue/tokens/me", headers={"If-None-Match": "*"}))
     assert answers[-1].status_code == 304
     answers.append(await fan.by_token("GET", "/concerts/x/dates"))  # refused for another reason
     assert answers[-1].status_code == 422
-    told += [left(answer) for answer in answers]
-    assert told == [USER_BURST, USER_BURST, 2, 1, 0]
+    response += [left(answer) for answer in answers]
+    assert response == [USER_BURST, USER_BURST, 2, 1, 0]
     for refused in (
         await fan.by_token("GET", "/queue/tokens/me", headers=known),
         await fan.by_key("GET", "/users/me"),

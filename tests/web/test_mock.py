@@ -94,8 +94,8 @@ async def test_what_is_not_documented(mock: httpx2.AsyncClient) -> None:
 
 async def test_the_pages_of_the_document(mock: httpx2.AsyncClient) -> None:
     """They are the server's own, and refuse what that refuses."""
-    told = (await mock.get("/openapi.json", headers={"prefer": "code=200"})).json()
-    assert told == document()
+    body = (await mock.get("/openapi.json", headers={"prefer": "code=200"})).json()
+    assert body == document()
     assert "call-hold" in (await mock.get("/docs")).text
     assert (await mock.get("/docs?all=true")).status_code == 422
 

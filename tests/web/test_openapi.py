@@ -88,15 +88,15 @@ def test_every_error_is_some_calls() -> None:
 def test_every_refusal_of_a_call_is_there(call: Call) -> None:
     """Each refusal of a call stands under its status, with an example named by its code."""
     (operation,) = (o for _, _, o in operations() if o["operationId"] == call.name)
-    told = {
+    response = {
         (int(status), code)
         for status, answer in operation["responses"].items()
         for code in answer.get("content", {})
         .get("application/problem+json", {})
         .get("examples", {})
     }
-    assert told == {(KINDS[error].status, error.code) for error in refusals(call)}
-    assert {(400, "malformed"), (422, "invalid_request")} <= told
+    assert response == {(KINDS[error].status, error.code) for error in refusals(call)}
+    assert {(400, "malformed"), (422, "invalid_request")} <= response
 
 
 def test_what_a_call_is_implies_its_refusals() -> None:

@@ -294,8 +294,8 @@ async def test_a_forged_operator_session(visitor: Visitor, concert: Concert) -> 
         cookie = {"Cookie": f"frontrow_operator={session}"}
         answer = await visitor.ask("GET", path, headers=cookie)
         check_problem(answer, 401, "credential_invalid")
-        told = await visitor.ask("GET", "/session", headers=cookie)
-        assert told.json()["operator"] is False
+        response = await visitor.ask("GET", "/session", headers=cookie)
+        assert response.json()["operator"] is False
     answer = await visitor.ask("GET", path, headers={"Cookie": f"frontrow_operator={genuine}"})
     assert answer.status_code == 200
 

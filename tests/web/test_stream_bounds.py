@@ -20,13 +20,13 @@ from tests.web.test_events import (
     PACE,
     PATH,
     QUICK,
-    but_jitter,
     following,
     in_line,
     leave,
-    no_streams,
     now,
     streams_are,
+    streams_ended,
+    without_jitter,
 )
 from tests.web.test_trouble import unreachable
 
@@ -47,7 +47,7 @@ async def open_at_once(opened: contextlib.AsyncExitStack, fan: Fan) -> list[int]
 
 async def test_a_place_has_a_few_streams(desk: Desk) -> None:
     """One more is 503 with Retry-After, others get theirs; who closes one makes room."""
-    await no_streams()
+    await streams_ended()
     _, (fan, other) = await in_line(desk, 2)
     async with contextlib.AsyncExitStack() as opened:
         for _ in range(STREAMS_OF_A_PLACE):
@@ -57,26 +57,26 @@ async def test_a_place_has_a_few_streams(desk: Desk) -> None:
         assert refused.headers["retry-after"] == "1"
         async with following(other) as stream:
             assert (await stream.status())["state"] == "waiting"
-    await no_streams()
+    await streams_ended()
     async with following(fan) as stream:
         assert (await stream.status())["state"] == "waiting"
-    await no_streams()
+    await streams_ended()
 
 
 async def test_a_burst_gets_no_more(desk: Desk) -> None:
     """However many ask in the same moment."""
-    await no_streams()
+    await streams_ended()
     _, (fan,) = await in_line(desk, 1)
     async with contextlib.AsyncExitStack() as opened:
-        told = await open_at_once(opened, fan)
+        answer = await open_at_once(opened, fan)
         assert await streams_are(STREAMS_OF_A_PLACE)
-    assert told == [200] * STREAMS_OF_A_PLACE + [503] * (BURST - STREAMS_OF_A_PLACE)
-    await no_streams()
+    assert answer == [200] * STREAMS_OF_A_PLACE + [503] * (BURST - STREAMS_OF_A_PLACE)
+    await streams_ended()
 
 
 async def test_a_burst_would_get_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: if a stream were counted when it begins, all of them would get in."""
-    await no_streams()
+    await streams_ended()
     _, (fan,) = await in_line(desk, 1)
     add = StatusStreams._add
     begun: list[tuple[StatusStreams, StatusStream, UUID]] = []
@@ -91,12 +91,12 @@ async def test_a_burst_would_get_more(desk: Desk, monkeypatch: pytest.MonkeyPatc
     async with contextlib.AsyncExitStack() as opened:
         assert await open_at_once(opened, fan) == [200] * BURST
         await eventually(lambda: streams_are(BURST))
-    await no_streams()
+    await streams_ended()
 
 
 async def test_a_stream_that_never_begins(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is counted until its request ends, and no longer: as often as one likes."""
-    await no_streams()
+    await streams_ended()
     _, (fan,) = await in_line(desk, 1)
 
     async def nothing(*_: object) -> AsyncIterator[bytes]:
@@ -105,7 +105,7 @@ async def test_a_stream_that_never_begins(desk: Desk, monkeypatch: pytest.Monkey
     monkeypatch.setattr(line_stream, "_events", nothing)
     for _ in range(2 * STREAMS_OF_A_PLACE):
         assert (await fan.by_token("GET", PATH)).status_code == 200
-        await no_streams()
+        await streams_ended()
 
 
 async def test_another_policy_is_told(still_desk: Desk) -> None:
@@ -144,7 +144,7 @@ async def test_no_silence_without_a_database(engine: EmbeddedServer, database: D
                     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
                 for _ in range(4):
-                    assert but_jitter(await stream.status()) == but_jitter(first)
+                    assert without_jitter(await stream.status()) == without_jitter(first)
         read_at = [event.read_at for event in stream.events]
         longest = max(after - before for before, after in itertools.pairwise(read_at))
         assert longest < QUICK["stream_heartbeat_seconds"] + PACE

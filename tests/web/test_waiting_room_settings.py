@@ -209,8 +209,8 @@ async def test_the_policy_is_said(desk: Desk, concert: Concert) -> None:
     for body in ({}, without):
         await refused(desk, concert, body, "")
     sale = await desk.concert(waiting_room={})
-    told = (await desk.operate("GET", room(sale))).json()
-    assert told["policy"] == {"kind": "max_active", "max_active": 100}
+    answer = (await desk.operate("GET", room(sale))).json()
+    assert answer["policy"] == {"kind": "max_active", "max_active": 100}
 
 
 async def test_a_concert_is_not_made_with_a_bad_line(desk: Desk) -> None:
