@@ -96,7 +96,9 @@ async def test_the_pages_of_the_document(mock: httpx2.AsyncClient) -> None:
     """They are the server's own, and refuse what that refuses."""
     body = (await mock.get("/openapi.json", headers={"prefer": "code=200"})).json()
     assert body == document()
-    assert "call-hold" in (await mock.get("/docs")).text
+    assert 'id="hold_expired"' in (await mock.get("/docs")).text
+    async with httpx2.AsyncClient(base_url=mock.base_url) as browser:
+        assert "SwaggerUIBundle" in (await browser.get("/docs/docs.js")).text
     assert (await mock.get("/docs?all=true")).status_code == 422
 
 

@@ -25,7 +25,7 @@ from frontrow.web.pages import routes
 from frontrow.web.pages.assets import Files
 from frontrow.web.problems import problem
 from frontrow.web.router import Handler, add_route, nothing_here
-from frontrow.web.routes import ALL_CALLS
+from frontrow.web.routes import ALL_CALLS, docs_file
 
 _log = structlog.get_logger(__name__)
 
@@ -95,6 +95,7 @@ def _route(app: Application, services: Services) -> list[CallTally]:
         tallies.append(tally)
         handler = endpoint(call, services, operator, limits, tally)
         add_route(app, call.method, base + call.path, handler)
+    add_route(app, "GET", "/docs/{name}", _limited(docs_file, services, limits))
     app.router.apply_routes()
     app.router.fallback = _limited(nothing_here(app), services, limits)
     return tallies

@@ -21,7 +21,7 @@ from frontrow.web.openapi.schemas import Json
 from frontrow.web.problems import problem
 from frontrow.web.requests import reader
 from frontrow.web.router import add_route, nothing_here
-from frontrow.web.routes import ALL_CALLS, docs_response, document, openapi_response
+from frontrow.web.routes import ALL_CALLS, docs_file, docs_response, document, openapi_response
 
 BODY_BYTES = 65_536
 _PREFERENCE = re.compile(r'\s*(code|example)\s*=\s*"?([^",;\s]*)"?\s*')
@@ -72,6 +72,7 @@ def create_mock() -> Application:
         operation = described["paths"][base + call.path][call.method.lower()]
         examples = list(_examples(operation, described))
         add_route(application, call.method, base + call.path, _endpoint(call, examples))
+    add_route(application, "GET", "/docs/{name}", docs_file)
     application.router.apply_routes()
     application.router.fallback = _nothing_here(application)
     return application

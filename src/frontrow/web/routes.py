@@ -4,11 +4,13 @@
 the two that publish the document.
 """
 
+import asyncio
 from functools import cache
 from itertools import chain
 
-from blacksheep import Content, Response
+from blacksheep import Content, Request, Response
 
+from frontrow.errors import NotFound
 from frontrow.web.api import (
     balance,
     concerts,
@@ -26,12 +28,13 @@ from frontrow.web.api import (
     users,
 )
 from frontrow.web.calls import Answer, Ask, Call
-from frontrow.web.endpoint import JSON, encode
-from frontrow.web.openapi import reader
+from frontrow.web.endpoint import JSON, encode, knows, request_id, takes_gzip
+from frontrow.web.openapi import docs_page
 from frontrow.web.openapi.document import build
 from frontrow.web.openapi.schemas import Json
 from frontrow.web.operator import check_ins, line_export, sales, shows, signing_keys
 from frontrow.web.operator import concerts as operator_concerts
+from frontrow.web.problems import problem
 
 BASE = "/api/v1"
 
@@ -74,12 +77,38 @@ def docs_response() -> Response:
         200,
         [
             (b"cache-control", _CACHE_CONTROL),
-            (b"content-security-policy", reader.POLICY),
+            (b"content-security-policy", docs_page.POLICY),
             (b"referrer-policy", b"no-referrer"),
             (b"x-content-type-options", b"nosniff"),
         ],
         Content(b"text/html; charset=utf-8", _page()),
     )
+
+
+async def docs_file(request: Request) -> Response:
+    """Returns a file that the page of the document loads."""
+    name = (request.route_values or {})["name"]
+    # Reading and compressing the largest one takes longer than the event loop may be blocked.
+    found = await asyncio.to_thread(docs_page.asset, str(name))
+    response = problem(NotFound()) if found is None else _file_response(request, found)
+    response.add_header(b"x-request-id", request_id(request))
+    return response
+
+
+def _file_response(request: Request, file: docs_page.Asset) -> Response:
+    packed = takes_gzip(request)
+    etag = file.etag[:-1] + b'-gz"' if packed else file.etag
+    headers = [
+        (b"cache-control", b"public, no-cache"),
+        (b"etag", etag),
+        (b"vary", b"accept-encoding"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    if knows(request, etag):
+        return Response(304, headers)
+    if packed:
+        headers.append((b"content-encoding", b"gzip"))
+    return Response(200, headers, Content(file.media_type, file.packed if packed else file.plain))
 
 
 async def _openapi(_: Ask) -> Response:
@@ -140,4 +169,4 @@ def _encoded() -> bytes:
 
 @cache
 def _page() -> bytes:
-    return reader.page(document()).encode()
+    return docs_page.page(document()).encode()

@@ -1,0 +1,11 @@
+// Shows the OpenAPI document with Swagger UI, between the page's introduction and its list of errors.
+
+globalThis.SwaggerUIBundle({
+  url: "/openapi.json",
+  domNode: document.getElementById("reader"),
+  docExpansion: "list",
+  onComplete() {
+    // The list of errors has moved down since the browser went to the code that the address names.
+    if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  },
+});
