@@ -20,7 +20,7 @@ PRICE = 50_000
 async def purchase(
     services: Services, made: Made, seats: Sequence[int]
 ) -> tuple[PlaceRef, Payment]:
-    """A new guest buys seats."""
+    """Lets a new guest buy seats."""
     place = await buyer(services, made.concert_id, PRICE * len(seats))
     reservation = await hold(services, place, made, seats)
     payment, _ = await services.payments.pay(
@@ -30,7 +30,7 @@ async def purchase(
 
 
 async def purchases(services: Services, made: Made, buyers: int) -> list[Payment]:
-    """So many guests buy a seat each of the first show, at once."""
+    """Lets ``count`` guests buy a seat each of the first show, concurrently."""
     places = await asyncio.gather(*[join(services, made.concert_id) for _ in range(buyers)])
     await admit_all(services, made.concert_id)
     await asyncio.gather(*[services.ledger.charge(place, PRICE, None) for place in places])

@@ -15,7 +15,7 @@ from testkit.database import Database
 from tests.buyers import Owner
 from tests.conftest import fresh_database
 
-# Children first. What the migrations put in stays.
+# Children first. The rows that the migrations insert stay.
 _EMPTY = """
 SET LOCAL lock_timeout = '5s';
 ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
@@ -45,7 +45,7 @@ async def lasting(
 
 @pytest.fixture
 async def database(lasting: tuple[Database, Owner]) -> Database:
-    """A migrated database without a row of anybody else's."""
+    """A migrated database without rows of other tests."""
     made, connection = lasting
     async with connection.transaction():
         await connection.execute(_EMPTY)

@@ -1,4 +1,4 @@
-"""Holds seats, and looks at who has them."""
+"""Holds seats for tests, and reads who has them."""
 
 from collections.abc import Sequence
 
@@ -16,22 +16,22 @@ from tests.buyers import (
 async def hold(
     services: Services, place: PlaceRef, made: Made, seats: Sequence[int], key: str | None = None
 ) -> Reservation:
-    """A new hold of the first show's seats."""
+    """Makes a new hold of the first show's seats."""
     reservation, replayed = await services.reservations.hold(place, made.shows[0], seats, key)
     assert not replayed
     return reservation
 
 
 async def taken(owner: Owner) -> dict[int, str]:
-    """Which seats somebody has now, and by which reservation."""
+    """Returns the seats that are taken now, each with its reservation."""
     rows = await owner.fetch(
         "SELECT number, reservation_id FROM seat WHERE held_until > clock_timestamp() ORDER BY 1"
     )
     return {row["number"]: str(row["reservation_id"]) for row in rows}
 
 
-async def come_back(services: Services, place: PlaceRef) -> PlaceRef:
-    """The same user's next place in the same line, admitted."""
+async def join_again(services: Services, place: PlaceRef) -> PlaceRef:
+    """Returns the same user's next place in the same line, admitted."""
     again = await join(services, place.concert_id, place.user_id)
     await admit_all(services, place.concert_id)
     return again

@@ -1,4 +1,4 @@
-"""Holding the best seats: which they are, and what is refused."""
+"""Holding the best seats: which seats are chosen, and what is refused."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -57,7 +57,7 @@ async def house(services: Services, *sections: NewSection) -> Made:
 async def best(
     services: Services, place: PlaceRef, made: Made, count: int, **wish: Any
 ) -> Reservation:
-    """A new hold of the best seats."""
+    """Makes a new hold of the best seats."""
     reservation, replayed = await services.best_seats.hold(
         place, made.shows[0], Wish(count, **wish), None
     )
@@ -66,12 +66,12 @@ async def best(
 
 
 async def numbers(services: Services, made: Made, count: int, **wish: Any) -> list[int]:
-    """The best seats' numbers, held by somebody new."""
+    """Returns the numbers of the best seats, held by a new guest."""
     place = await buyer(services, made.concert_id)
     return [seat.number for seat in (await best(services, place, made, count, **wish)).seats]
 
 
-async def test_held(services: Services, owner: Owner) -> None:
+async def test_best_seats_are_held(services: Services, owner: Owner) -> None:
     """A hold like any other, with the seats that the database chose."""
     made = await house(services)
     place = await buyer(services, made.concert_id)
@@ -89,7 +89,7 @@ async def test_held(services: Services, owner: Owner) -> None:
 
 
 async def test_front_rows_from_the_middle_outwards(services: Services) -> None:
-    """Row by row, in each from the middle on; then the next section."""
+    """Row by row, in each from the middle outwards; then the next section."""
     made = await house(services)
     found = [await numbers(services, made, 2) for _ in range(10)]
     stalls = [[3, 4], [1, 2], [5, 6], [9, 10], [7, 8], [11, 12]]
@@ -97,8 +97,8 @@ async def test_front_rows_from_the_middle_outwards(services: Services) -> None:
     assert found == [*stalls, [13, 14], [15, 16], [17, 18], [19, 20]]
 
 
-async def test_no_lone_seat(services: Services) -> None:
-    """Three in a row of six or four leave one alone nowhere as long as that can be avoided."""
+async def test_lone_seats_are_avoided(services: Services) -> None:
+    """Three seats in a row of six or four leave no lone seat as long as that can be avoided."""
     made = await house(services)
     assert await numbers(services, made, 3) == [1, 2, 3]
     assert await numbers(services, made, 1) == [4]
@@ -107,8 +107,8 @@ async def test_no_lone_seat(services: Services) -> None:
     assert await numbers(services, made, 2) == [5, 6]
 
 
-async def test_in_a_section(services: Services) -> None:
-    """Only there, whatever is free in front; sections of one name are one."""
+async def test_section_restricts_the_choice(services: Services) -> None:
+    """Only seats of that section, whatever is free in front; sections of one name are one."""
     made = await house(services, STALLS, CIRCLE, STALLS)
     assert await numbers(services, made, 4, section="Circle") == [13, 14, 15, 16]
     assert await numbers(services, made, 4, section="Circle") == [17, 18, 19, 20]
@@ -116,8 +116,8 @@ async def test_in_a_section(services: Services) -> None:
         assert await numbers(services, made, 6, section="Stalls") == list(range(first, first + 6))
 
 
-async def test_not_together(services: Services) -> None:
-    """Side by side where that can be had; else the best ones, one by one."""
+async def test_adjacent_seats_if_possible(services: Services) -> None:
+    """Adjacent seats if there are some; otherwise, if allowed, the best single ones."""
     made = await house(services, NewSection("Box", 9, 7))
     place = await buyer(services, made.concert_id)
     await hold(services, place, made, [2, 5, 6])
@@ -125,8 +125,8 @@ async def test_not_together(services: Services) -> None:
     assert await numbers(services, made, 2, together=False) == [1, 7]
 
 
-async def test_plain_show(services: Services) -> None:
-    """A show without sections is one row; seats that were let go or ran out are free again."""
+async def test_show_without_sections(services: Services) -> None:
+    """It is one row; seats that were released or have expired are available again."""
     made = await make_concert(services, seats=5, max_seats_per_user=5)
     place = await buyer(services, made.concert_id)
     held = await best(services, place, made, 1)
@@ -135,16 +135,16 @@ async def test_plain_show(services: Services) -> None:
     assert await numbers(services, made, 5) == [1, 2, 3, 4, 5]
 
 
-async def test_ended_holds_are_free(services: Services, database: Database) -> None:
-    """A hold past its time is no longer in the way, though nobody has written that down."""
+async def test_ended_holds_are_available(services: Services, database: Database) -> None:
+    """The seats of an ended hold can be chosen before its end is recorded."""
     made = await make_concert(services, seats=4, hold_seconds=10)
     assert await numbers(services, made, 4) == [1, 2, 3, 4]
     await pass_time(database, 10)
     assert await numbers(services, made, 4) == [1, 2, 3, 4]
 
 
-async def test_unavailable(services: Services, database: Database) -> None:
-    """Fewer than wanted, or not side by side: what there is is told, also right after a release."""
+async def test_too_few_seats_are_refused(services: Services, database: Database) -> None:
+    """Fewer than requested, or not adjacent: the error has the count, also after a release."""
     made = await house(services, NewSection("Box", 9, 7), CIRCLE)
     other = await buyer(services, made.concert_id)
     held = await hold(services, other, made, [2, 4, 6])
@@ -161,8 +161,8 @@ async def test_unavailable(services: Services, database: Database) -> None:
         await best(services, place, made, 1, section="Box")
 
 
-async def test_refused(services: Services, database: Database) -> None:
-    """What is refused of named seats is refused of the best ones."""
+async def test_refusals_are_those_of_named_seats(services: Services, database: Database) -> None:
+    """Best seats are refused for the same reasons as named seats."""
     made = await house(services)
     other = await make_concert(services)
     place = await buyer(services, made.concert_id, 1)
@@ -185,8 +185,8 @@ async def test_refused(services: Services, database: Database) -> None:
         await best(services, place, made, 1)
 
 
-async def test_show_closed(services: Services, database: Database) -> None:
-    """After the sale."""
+async def test_closed_show_is_refused(services: Services, database: Database) -> None:
+    """After the end of the sale."""
     made = await make_concert(services, session_seconds=86_400)
     place = await buyer(services, made.concert_id, 1)
     await services.concerts.end_sale(made.shows[0].show_id, datetime.now(UTC) - timedelta(days=1))
@@ -194,8 +194,8 @@ async def test_show_closed(services: Services, database: Database) -> None:
         await best(services, place, made, 1)
 
 
-async def test_replayed(services: Services, database: Database) -> None:
-    """The same key and wish: the same seats, also when the token has finished; another wish: no."""
+async def test_same_key_returns_the_same_seats(services: Services, database: Database) -> None:
+    """Also after the token has finished; with another request the key is refused."""
     made = await house(services)
     place = await buyer(services, made.concert_id, 180)
     show = made.shows[0]
@@ -212,8 +212,8 @@ async def test_replayed(services: Services, database: Database) -> None:
     assert await services.best_seats.hold(place, show, Wish(2), "key") == (first, True)
 
 
-async def test_replayed_at_once(services: Services, owner: Owner) -> None:
-    """Ten times the same key in one batch: one hold, one answer."""
+async def test_concurrent_requests_with_one_key_hold_once(services: Services, owner: Owner) -> None:
+    """Ten requests with one key in one batch: one hold, one answer."""
     made = await house(services)
     place = await buyer(services, made.concert_id)
     answers = await asyncio.gather(
@@ -224,8 +224,8 @@ async def test_replayed_at_once(services: Services, owner: Owner) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-async def test_all_at_once_in_order(services: Services, owner: Owner, count: int) -> None:
-    """A batch is served in order of arrival; who is left with nothing is told the truth."""
+async def test_batch_is_served_in_order(services: Services, owner: Owner, count: int) -> None:
+    """A batch is served in order of arrival; the refused requests get the true count."""
     made = await house(services, NewSection("Box", 9, rows=5, seats_per_row=6))
     places = [await buyer(services, made.concert_id) for _ in range(30 // count + 5)]
     answers = await asyncio.gather(

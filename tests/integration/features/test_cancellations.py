@@ -1,4 +1,4 @@
-"""A show is cancelled: at once nothing of it is sold, and then everybody is refunded, once."""
+"""A cancelled show: at once its sale ends, and then every buyer is refunded, once."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -14,16 +14,16 @@ from frontrow.upkeep.refunds import refund_cancelled
 from testkit.database import Database
 from tests.buyers import Made, Owner, buyer, digest, make_concert, refused
 from tests.integration.features.buying import PRICE, purchase, purchases
-from tests.integration.features.holding import come_back, hold, taken
+from tests.integration.features.holding import hold, join_again, taken
 
 
 def first(made: Made) -> UUID:
-    """The first show of a concert."""
+    """Returns the first show of a concert."""
     return made.shows[0].show_id
 
 
-async def test_cancelled(services: Services, owner: Owner) -> None:
-    """From the call on nothing is held or paid; each step refunds some; the last one ends it."""
+async def test_cancelled_show_is_refunded(services: Services, owner: Owner) -> None:
+    """From the call on it is neither held nor paid; each step refunds some, until all are."""
     made = await make_concert(services, shows=2)
     _, payment = await purchase(services, made, [7, 8])
     await purchase(services, made, [1])
@@ -71,8 +71,8 @@ async def test_cancelled(services: Services, owner: Owner) -> None:
     assert await owner.fetchval("SELECT sum(balance) FROM wallet") == 5 * PRICE
 
 
-async def test_nothing_is_left_to_buy(services: Services) -> None:
-    """Dates, stock, statistics and the line agree: the other show is all there is."""
+async def test_cancelled_show_is_not_offered(services: Services) -> None:
+    """Dates, stock, statistics and the line agree: only the other show is left."""
     made = await make_concert(services, shows=2)
     await purchase(services, made, [7, 8])
     other = made.shows[1]
@@ -100,8 +100,10 @@ async def test_nothing_is_left_to_buy(services: Services) -> None:
     assert (listed.first_date, listed.sale) == (None, "cancelled")
 
 
-async def test_in_steps(services: Services, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many buyers, few at a time: progress grows, and whoever goes on ends it."""
+async def test_refunds_in_steps(
+    services: Services, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many buyers, few in each step: the progress grows, and the last step completes it."""
     monkeypatch.setattr(cancellations, "_STEP_TICKETS", 7)
     made = await make_concert(services)
     await purchases(services, made, 35)
@@ -115,12 +117,12 @@ async def test_in_steps(services: Services, owner: Owner, monkeypatch: pytest.Mo
     assert await owner.fetchval("SELECT count(*) FROM seat WHERE held_until IS NOT NULL") == 0
 
 
-async def test_several_purchases_of_one_user(services: Services) -> None:
-    """All of them in one step, one entry of the wallet after the other."""
+async def test_several_purchases_of_one_user_are_refunded(services: Services) -> None:
+    """All in one step, with one transfer of the wallet after the other."""
     made = await make_concert(services)
     place, _ = await purchase(services, made, [1, 9])
     for seat in (2, 3):
-        again = await come_back(services, place)
+        again = await join_again(services, place)
         await services.ledger.charge(again, PRICE, None)
         held = await hold(services, again, made, [seat])
         await services.payments.pay(again, held.reservation_id, PRICE, None)
@@ -131,8 +133,10 @@ async def test_several_purchases_of_one_user(services: Services) -> None:
     assert (await services.ledger.balance(place.user_id)).balance == 4 * PRICE
 
 
-async def test_a_refund_in_the_midst(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a cancelled show every refund is due, let in or not; it counts, and isn't made twice."""
+async def test_single_refund_during_a_cancellation(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every refund of a cancelled show is allowed, checked in or not, and is made only once."""
     monkeypatch.setattr(cancellations, "_STEP_TICKETS", 2)
     made = await make_concert(services)
     payments = await purchases(services, made, 5)
@@ -149,8 +153,8 @@ async def test_a_refund_in_the_midst(services: Services, monkeypatch: pytest.Mon
     assert (await services.refunds.refund(last.payment_id, None, None)) == (refunded, "existing")
 
 
-async def test_a_show_that_fails_stops_no_other(services: Services, owner: Owner) -> None:
-    """One can't be refunded; the one behind it is, and the failure is told."""
+async def test_failing_show_does_not_stop_others(services: Services, owner: Owner) -> None:
+    """One show can't be refunded; the next one is, and the failure is reported."""
     broken, well = await make_concert(services), await make_concert(services)
     for made in (broken, well):
         await purchase(services, made, [1])
@@ -164,8 +168,8 @@ async def test_a_show_that_fails_stops_no_other(services: Services, owner: Owner
     assert await services.cancellations.running() == [first(broken)]
 
 
-async def test_those_who_were_let_in(services: Services, owner: Owner) -> None:
-    """Are refunded too: nobody has seen a show that was cancelled."""
+async def test_checked_in_tickets_are_refunded(services: Services, owner: Owner) -> None:
+    """A cancelled show was not performed, so that checked-in tickets are refunded too."""
     made = await make_concert(services)
     place, payment = await purchase(services, made, [1])
     await owner.execute("UPDATE ticket SET checked_in_at = now(), check_in_id = gen_random_uuid()")
@@ -174,8 +178,8 @@ async def test_those_who_were_let_in(services: Services, owner: Owner) -> None:
     assert (await services.payments.payment(place.user_id, payment.payment_id)).state == "refunded"
 
 
-async def test_other_shows_go_on(services: Services) -> None:
-    """Of the same concert, too; its buyers keep what they have."""
+async def test_other_shows_are_unaffected(services: Services) -> None:
+    """Also other shows of the concert; their buyers keep their seats."""
     made = await make_concert(services, shows=2, refundable_until=None)
     place = await buyer(services, made.concert_id, PRICE)
     held, _ = await services.reservations.hold(place, made.shows[1], [7], None)
@@ -187,8 +191,8 @@ async def test_other_shows_go_on(services: Services) -> None:
         await services.refunds.refund(payment.payment_id, place.user_id, None)
 
 
-async def test_a_show_without_a_sale(services: Services) -> None:
-    """Is cancelled at once, and stays closed whatever the operator sets."""
+async def test_unsold_show_is_cancelled_at_once(services: Services) -> None:
+    """It stays closed, whatever end of sale the operator sets."""
     made = await make_concert(services)
     done = await services.cancellations.cancel(first(made))
     assert (done.state, done.payments_total, done.finished_at) == ("cancelled", 0, done.started_at)
@@ -196,8 +200,8 @@ async def test_a_show_without_a_sale(services: Services) -> None:
         await services.concerts.end_sale(first(made), datetime.now(UTC) + timedelta(hours=1))
 
 
-async def test_no_show(services: Services, database: Database) -> None:
-    """An unknown show can't be cancelled, and one that isn't cancelled has no progress."""
+async def test_unknown_show_cannot_be_cancelled(services: Services, database: Database) -> None:
+    """An unknown show is not found; a show that isn't cancelled has no progress."""
     made = await make_concert(services)
     for asking in (services.cancellations.cancel, services.cancellations.at_stake):
         async with refused(database, NotFound):
@@ -206,8 +210,8 @@ async def test_no_show(services: Services, database: Database) -> None:
         await services.cancellations.progress(first(made))
 
 
-async def test_what_is_at_stake(services: Services, database: Database) -> None:
-    """Before it the operator is told what it is about; looking changes nothing."""
+async def test_cancellation_preview(services: Services, database: Database) -> None:
+    """Before a cancellation the operator gets its extent; reading it changes nothing."""
     made = await make_concert(services)
     await purchase(services, made, [7, 8])
     await services.payments.fold_stock()

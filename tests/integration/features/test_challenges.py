@@ -30,7 +30,7 @@ Json = dict[str, Any]
 async def challenging(
     database: Database, tries: int = 20
 ) -> AsyncIterator[tuple[Services, Challenges]]:
-    """The services of a process that asks for proof of work."""
+    """Yields the services of a process that requires proof of work."""
     async with services_on(database, guest_challenge=tries) as services:
         assert services.challenges is not None
         yield services, services.challenges
@@ -44,7 +44,7 @@ async def asked(database: Database) -> AsyncIterator[tuple[Services, Challenges]
 
 
 def solve(challenge: Json) -> Json:
-    """What a client that has found the key sends, before it is encoded."""
+    """Returns the payload of a client that has found the key, before it is encoded."""
     parsed = altcha.Challenge.from_dict(challenge)
     solution = altcha.solve_challenge(parsed)
     assert solution is not None
@@ -52,19 +52,19 @@ def solve(challenge: Json) -> Json:
 
 
 def encoded(payload: object) -> str:
-    """A payload as it is sent."""
+    """Returns a payload as it is sent."""
     return base64.b64encode(json.dumps(payload).encode()).decode()
 
 
 async def add_guest(services: Services, challenges: Challenges, payload: str) -> Guest:
-    """What the call does."""
+    """Calls the service as the handler does."""
     return await services.users.add_guest(await challenges.check(payload))
 
 
-async def test_a_solved_challenge_gives_an_account(
+async def test_solved_challenge_gives_an_account(
     asked: tuple[Services, Challenges], owner: Owner
 ) -> None:
-    """One, whose key works; the challenge says how hard it is and what it is signed with."""
+    """One account, whose key works; the challenge has its difficulty and its key id."""
     services, challenges = asked
     challenge = challenges.new()
     payload = solve(challenge)
@@ -78,10 +78,10 @@ async def test_a_solved_challenge_gives_an_account(
     )
 
 
-async def test_used_once(
+async def test_challenge_is_used_once(
     asked: tuple[Services, Challenges], database: Database, owner: Owner
 ) -> None:
-    """Of many that bring the same challenge at once, over two processes, one gets an account."""
+    """Of many concurrent uses of a challenge, over two processes, one gets an account."""
     services, challenges = asked
     payload = encoded(solve(challenges.new()))
     async with challenging(database) as (other, theirs):
@@ -97,10 +97,10 @@ async def test_used_once(
         await add_guest(services, challenges, payload)
 
 
-async def test_a_batch_sent_again_is_answered_again(
+async def test_repeated_batch_gets_the_same_answers(
     asked: tuple[Services, Challenges], owner: Owner
 ) -> None:
-    """After a lost connection: the account stands, also when the challenge has ended meanwhile."""
+    """After a lost connection: the account exists, also if the challenge has ended meanwhile."""
     services, challenges = asked
     solved = await challenges.check(encoded(solve(challenges.new())))
     guest = await services.users.add_guest(solved)
@@ -113,18 +113,20 @@ async def test_a_batch_sent_again_is_answered_again(
     assert await owner.fetchval("SELECT count(*) FROM app_user") == 1
 
 
-async def test_the_database_says_when_it_has_ended(
+async def test_end_is_by_the_clock_of_the_database(
     asked: tuple[Services, Challenges], database: Database
 ) -> None:
-    """However the clock of a process stands."""
+    """Whatever the clock of a process shows."""
     services, _ = asked
     over = Solved(b"n" * 16, datetime.now(UTC) - timedelta(seconds=1))
     async with refused(database, ChallengeFailed, reason="expired"):
         await services.users.add_guest(over)
 
 
-async def test_an_ended_challenge(asked: tuple[Services, Challenges], database: Database) -> None:
-    """Solved too late, it gives nothing."""
+async def test_ended_challenge_is_refused(
+    asked: tuple[Services, Challenges], database: Database
+) -> None:
+    """A solution that comes too late gives no account."""
     services, challenges = asked
     challenges._now = lambda: datetime.now(UTC).timestamp() - 3600
     payload = encoded(solve(challenges.new()))
@@ -133,7 +135,7 @@ async def test_an_ended_challenge(asked: tuple[Services, Challenges], database: 
 
 
 def damaged(payload: Json) -> list[object]:
-    """Payloads that claim what isn't so."""
+    """Returns payloads with false claims."""
     challenge, solution = payload["challenge"], payload["solution"]
     parameters = challenge["parameters"]
 
@@ -167,8 +169,10 @@ def damaged(payload: Json) -> list[object]:
     ]
 
 
-async def test_damaged_payloads(asked: tuple[Services, Challenges], database: Database) -> None:
-    """Nothing that isn't what was asked for gives an account, and a good one after it does."""
+async def test_damaged_payloads_are_refused(
+    asked: tuple[Services, Challenges], database: Database
+) -> None:
+    """A payload that differs from the challenge gives no account; a good one afterwards does."""
     services, challenges = asked
     payload = solve(challenges.new())
     for wrong in damaged(payload):
@@ -181,7 +185,7 @@ async def test_damaged_payloads(asked: tuple[Services, Challenges], database: Da
 
 
 class _OneKey(KeyRing):
-    """A ring that is never read."""
+    """A key ring that is never read."""
 
     def __init__(self) -> None:
         key = SigningKey("k1", b"s" * 32, signs_at=datetime.now(UTC))
@@ -215,14 +219,14 @@ ANY_CHALLENGE = st.fixed_dictionaries(
 
 @given(ANY_JSON | ANY_CHALLENGE)
 def test_any_payload_is_refused(payload: object) -> None:
-    """Whatever JSON somebody sends, the answer is a refusal and no fault."""
+    """Any JSON value leads to a refusal and never to another error."""
     challenges = Challenges(_OneKey(), tries=1, seconds=60)
     with pytest.raises(ChallengeFailed):
         asyncio.run(challenges.check(encoded(payload)))
 
 
-async def test_the_key_may_change(asked: tuple[Services, Challenges]) -> None:
-    """A challenge of the key before is taken until that is retired."""
+async def test_challenge_of_the_previous_key(asked: tuple[Services, Challenges]) -> None:
+    """It is accepted until that key is retired."""
     services, challenges = asked
     old = challenges.ring.signing.key_id
     first, second = [encoded(solve(challenges.new())) for _ in range(2)]
@@ -238,10 +242,10 @@ async def test_the_key_may_change(asked: tuple[Services, Challenges]) -> None:
     assert states[old] == "retired"
 
 
-async def test_used_challenges_are_dropped(
+async def test_ended_used_challenges_are_deleted(
     asked: tuple[Services, Challenges], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When they have ended for a while, however many they are; not before."""
+    """Some time after their end, in any number; not before."""
     services, challenges = asked
     for _ in range(5):
         await add_guest(services, challenges, encoded(solve(challenges.new())))
@@ -253,8 +257,8 @@ async def test_used_challenges_are_dropped(
     assert await services.users.prune_challenges() == 0
 
 
-async def test_none_is_asked_for_by_default(services: Services, owner: Owner) -> None:
-    """Then there is no key for it either."""
+async def test_no_challenge_by_default(services: Services, owner: Owner) -> None:
+    """Without challenges there is no key for them."""
     assert services.challenges is None
     await services.users.add_guest()
     purposes = await owner.fetch("SELECT purpose FROM signing_key WHERE purpose = 'challenge'")

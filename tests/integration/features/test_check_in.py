@@ -1,4 +1,4 @@
-"""Check-in: once, ever; and what is refused."""
+"""Check-in: a ticket is accepted once; and what is refused."""
 
 from typing import Any
 from uuid import uuid4
@@ -23,7 +23,7 @@ from tests.integration.features.buying import purchase
 
 
 async def code_of_a_ticket(services: Services, seat: int = 7, **concert: Any) -> str:
-    """The code of a ticket that was bought just now."""
+    """Returns the code of a newly bought ticket."""
     _, payment = await purchase(services, await make_concert(services, **concert), [seat])
     return str(payment.tickets[0].code)
 
@@ -37,8 +37,8 @@ async def void(owner: Owner, code: str, reason: str) -> None:
     )
 
 
-async def test_a_ticket_is_let_in(services: Services, owner: Owner) -> None:
-    """The gate learns what it is for; its owner sees that it is used."""
+async def test_ticket_is_checked_in(services: Services, owner: Owner) -> None:
+    """The gate gets the ticket's data; its owner sees that it is used."""
     made = await make_concert(services)
     place, payment = await purchase(services, made, [7, 8])
     bought = payment.tickets[0]
@@ -56,8 +56,8 @@ async def test_a_ticket_is_let_in(services: Services, owner: Owner) -> None:
     assert tickets[0].code == bought.code
 
 
-async def test_it_is_let_in_once(services: Services, database: Database) -> None:
-    """A second scan is told when and where the first one was."""
+async def test_ticket_is_checked_in_once(services: Services, database: Database) -> None:
+    """A second scan gets time and gate of the first one."""
     code = await code_of_a_ticket(services)
     done, _ = await services.check_ins.check_in(Scan(code, "North 2"), None)
     for scan in (Scan(code), Scan(code, "South 1")):
@@ -67,8 +67,10 @@ async def test_it_is_let_in_once(services: Services, database: Database) -> None
             await services.check_ins.check_in(scan, None)
 
 
-async def test_a_key_makes_asking_again_safe(services: Services, database: Database) -> None:
-    """Same key, same scan: the first answer, also once the ticket is void or another day."""
+async def test_repeated_scan_with_its_key_is_accepted(
+    services: Services, database: Database
+) -> None:
+    """Same key, same scan: the first answer, also if the ticket is void or a day has passed."""
     code, other = await code_of_a_ticket(services), await code_of_a_ticket(services)
     done, _ = await services.check_ins.check_in(Scan(code, "A"), "k")
     assert await services.check_ins.check_in(Scan(code, "A"), "k") == (done, True)
@@ -77,7 +79,7 @@ async def test_a_key_makes_asking_again_safe(services: Services, database: Datab
             await services.check_ins.check_in(scan, "k")
     async with refused(database, AlreadyCheckedIn, checked_in_at=done.checked_in_at, gate="A"):
         await services.check_ins.check_in(Scan(code, "A"), "l")
-    # After a refusal the key may be tried again.
+    # After a refusal the key may be used again.
     await services.check_ins.check_in(Scan(other, "A"), "l")
     await pass_time(database, 3_600)
     again, replayed = await services.check_ins.check_in(Scan(code, "A"), "k")
@@ -85,8 +87,8 @@ async def test_a_key_makes_asking_again_safe(services: Services, database: Datab
     assert again.ticket_id == done.ticket_id
 
 
-async def test_a_gate_is_for_its_show(services: Services, database: Database) -> None:
-    """A ticket of another show or concert is refused, and may go in at its own gate."""
+async def test_gate_accepts_only_its_show(services: Services, database: Database) -> None:
+    """A ticket of another show or concert is refused, and accepted at its own gate."""
     made = await make_concert(services, shows=2)
     _, payment = await purchase(services, made, [7])
     code = str(payment.tickets[0].code)
@@ -104,10 +106,10 @@ async def test_a_gate_is_for_its_show(services: Services, database: Database) ->
 
 
 @pytest.mark.parametrize("reason", ["refunded", "show_cancelled"])
-async def test_a_void_ticket(
+async def test_void_ticket_is_refused(
     services: Services, database: Database, owner: Owner, reason: str
 ) -> None:
-    """It is refused with the reason, has no code any more, and its owner sees why."""
+    """It is refused with the reason, has no code any more, and its owner sees the reason."""
     made = await make_concert(services)
     place, payment = await purchase(services, made, [7])
     bought = payment.tickets[0]
@@ -119,8 +121,8 @@ async def test_a_void_ticket(
     assert ticket.void_at is not None
 
 
-async def test_a_used_ticket_that_becomes_void(services: Services, owner: Owner) -> None:
-    """It shows as void and tells when it was let in; the check-in's key still finds it."""
+async def test_used_ticket_that_becomes_void(services: Services, owner: Owner) -> None:
+    """It is void and has its check-in time; the check-in's key still returns it."""
     made = await make_concert(services)
     place, payment = await purchase(services, made, [7])
     code = str(payment.tickets[0].code)
@@ -131,8 +133,8 @@ async def test_a_used_ticket_that_becomes_void(services: Services, owner: Owner)
     assert await services.check_ins.check_in(Scan(code), "k") == (done, True)
 
 
-async def test_codes_that_are_none(services: Services, database: Database) -> None:
-    """Cut, altered, made up, or signed by somebody else: there is no such ticket."""
+async def test_invalid_codes_are_refused(services: Services, database: Database) -> None:
+    """Cut, altered, invented, or signed by another key: no such ticket."""
     code = await code_of_a_ticket(services)
     said, signature = read(code)
     forged = [
@@ -154,8 +156,8 @@ async def test_codes_that_are_none(services: Services, database: Database) -> No
     await services.check_ins.check_in(Scan(code), None)
 
 
-async def test_a_genuine_code_of_no_ticket(services: Services, database: Database) -> None:
-    """Of a database that was set back, say."""
+async def test_valid_code_of_a_missing_ticket(services: Services, database: Database) -> None:
+    """For example of a database that was restored to an earlier time."""
     key = services.tickets.signer.ring.signing
     (code,) = await services.tickets.signer.codes([(uuid4(), uuid4(), 1)])
     assert read(code)[0].key_id == key.key_id
@@ -164,7 +166,7 @@ async def test_a_genuine_code_of_no_ticket(services: Services, database: Databas
 
 
 async def test_codes_of_an_older_key(services: Services, database: Database) -> None:
-    """They go on working until that key is retired; then their owners get new ones."""
+    """They are accepted until that key is retired; then their owners get new ones."""
     made = await make_concert(services)
     place, payment = await purchase(services, made, [7, 8])
     first, second = (str(ticket.code) for ticket in payment.tickets)
@@ -176,7 +178,7 @@ async def test_codes_of_an_older_key(services: Services, database: Database) -> 
     assert [ticket.code for ticket in tickets] != [first, second]
     await services.check_ins.check_in(Scan(first), None)
     await end(services.pool, PURPOSE, old)
-    # Even by a process that hasn't heard of it yet.
+    # Even by a process that hasn't read it yet.
     assert old in ring.keys
     async with refused(database, NotFound):
         await services.check_ins.check_in(Scan(second), None)
@@ -186,8 +188,8 @@ async def test_codes_of_an_older_key(services: Services, database: Database) -> 
     await services.check_ins.check_in(Scan(str(tickets[1].code)), None)
 
 
-async def test_a_key_that_another_process_added(services: Services, database: Database) -> None:
-    """A process that meets its codes reads the keys again."""
+async def test_key_of_another_process_is_read(services: Services, database: Database) -> None:
+    """A process that gets a code of an unknown key reads the keys again."""
     made = await make_concert(services)
     place, payment = await purchase(services, made, [7])
     await rotate(services.pool, PURPOSE, new_key(), lead_seconds=0)
@@ -195,13 +197,13 @@ async def test_a_key_that_another_process_added(services: Services, database: Da
         (ticket,) = await other.tickets.of_user(place.user_id, limit=1)
     assert ticket.code != payment.tickets[0].code
     assert read(str(ticket.code))[0].key_id not in services.tickets.signer.ring.keys
-    services.tickets.signer.ring._read_at = float("-inf")  # it was read more than a second ago
+    services.tickets.signer.ring._read_at = float("-inf")  # read long ago
     done, _ = await services.check_ins.check_in(Scan(str(ticket.code)), None)
     assert done.ticket_id == payment.tickets[0].ticket_id
 
 
-async def test_many_codes_at_once(services: Services) -> None:
-    """So many that they are signed beside the loop: the same codes, in order."""
+async def test_many_codes_are_signed_in_order(services: Services) -> None:
+    """As many that they are signed in a thread: the same codes, in order."""
     seats = [(uuid4(), uuid4(), number) for number in range(1, 101)]
     signer = services.tickets.signer
     codes = await signer.codes(seats)

@@ -1,4 +1,4 @@
-"""A user's own data: given whole, and erased as far as the books allow."""
+"""A user's own data: exported whole, and erased as far as the books allow."""
 
 import json
 from typing import Any
@@ -32,11 +32,11 @@ from tests.buyers import (
     refused,
     services_on,
 )
-from tests.integration.features.holding import come_back, hold, taken
+from tests.integration.features.holding import hold, join_again, taken
 
 PRICE = 50_000
 NOBODY = UUID("00000000-0000-0000-0000-0000000000ee")
-# Where a user's id stands, by table and column, and what an export calls what is there.
+# Every column with a user's id, by table, and the name of its data in an export.
 EXPORTED = {
     ("app_user", "user_id"): "user_id",
     ("erasure", "user_id"): "erased_at",
@@ -51,29 +51,29 @@ EXPORTED = {
 
 
 async def export(owner: Owner, user_id: UUID) -> dict[str, Any]:
-    """What a user is given."""
+    """Returns the export of a user."""
     pages = [page async for page in export_pages(owner, user_id, reader_seconds=9)]
     found: dict[str, Any] = json.loads(b"".join(pages))
     return found
 
 
 async def broken(database: Database) -> list[str]:
-    """The invariants that are violated."""
+    """Returns the violated invariants."""
     return [found.invariant for found in await audit.run(database.app_url) if found.violations]
 
 
 async def lived(services: Services) -> tuple[Made, PlaceRef, PlaceRef]:
-    """Somebody who bought, came back and left, came back and holds; and waits in another line."""
+    """A user who bought, joined again and left, joined again and holds; and waits elsewhere."""
     made, other = await make_concert(services), await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
     await services.payments.pay(
         place, (await hold(services, place, made, [1])).reservation_id, PRICE, None
     )
-    second = await come_back(services, place)
+    second = await join_again(services, place)
     unwanted = await hold(services, second, made, [2])
     await services.reservations.release(unwanted.reservation_id, place.user_id, second)
     await services.reservations.leave(second)
-    third = await come_back(services, place)
+    third = await join_again(services, place)
     await hold(services, third, made, [3])
     await services.rooms.pause(other.concert_id, paused=True)
     waiting = await join(services, other.concert_id, place.user_id)
@@ -81,7 +81,7 @@ async def lived(services: Services) -> tuple[Made, PlaceRef, PlaceRef]:
 
 
 async def test_everything_is_exported(services: Services, owner: Owner) -> None:
-    """All that is stored of a user, and of nobody else, in order."""
+    """All data that is stored of a user, and of no other, in order."""
     made, place, _ = await lived(services)
     await buyer(services, made.concert_id, PRICE)
     found = await export(owner, place.user_id)
@@ -99,19 +99,19 @@ async def test_everything_is_exported(services: Services, owner: Owner) -> None:
     assert [key["revoked_at"] for key in found["user_keys"]] == [None]
 
 
-async def test_nothing_that_names_a_user_is_left_out(owner: Owner) -> None:
-    """Whoever adds a table with users in it says what becomes of them here."""
+async def test_every_table_with_users_is_covered(owner: Owner) -> None:
+    """A new table with user ids must be listed here, with its name in the export."""
     columns = await owner.fetch(
         """SELECT table_name, column_name FROM information_schema.columns
         WHERE table_schema = 'public' AND column_name LIKE '%user_id' ORDER BY 1"""
     )
-    # A solved challenge is gone when it would have ended by itself.
+    # A solved challenge is deleted after its own end.
     assert {tuple(row) for row in columns} - {("used_challenge", "user_id")} == set(EXPORTED)
     assert set(EXPORTED.values()) <= set(UserExport.__struct_fields__)
 
 
-async def test_a_long_export_comes_in_pages(services: Services, owner: Owner) -> None:
-    """However much there is, one document comes of it."""
+async def test_long_export_comes_in_pages(services: Services, owner: Owner) -> None:
+    """However long it is, the pages form one document."""
     guest = await services.users.add_guest()
     await owner.execute(
         """INSERT INTO transfer
@@ -128,8 +128,8 @@ async def test_a_long_export_comes_in_pages(services: Services, owner: Owner) ->
         await anext(export_pages(owner, uuid4(), reader_seconds=9))
 
 
-async def test_erase(services: Services, database: Database, owner: Owner) -> None:
-    """Every credential ends, places and holds are let go; the books and the ticket stay."""
+async def test_user_is_erased(services: Services, database: Database, owner: Owner) -> None:
+    """Every credential, place and hold ends; the books and the ticket stay."""
     made, place, waiting = await lived(services)
     guest = await services.users.add_guest()
     before, books = await export(owner, place.user_id), await digest(database)
@@ -158,7 +158,7 @@ async def test_erase(services: Services, database: Database, owner: Owner) -> No
 
 
 async def test_keys_end_on_every_process(services: Services, database: Database) -> None:
-    """On the one that erased at once, on another with its next look at what was revoked."""
+    """At once on the process that erased, on another one with its next read of revocations."""
     guest = await services.users.add_guest()
     async with services_on(database) as other:
         assert await other.users.user_of(guest.user_key) == guest.user_id
@@ -177,10 +177,10 @@ async def test_keys_end_on_every_process(services: Services, database: Database)
             later.users.check_not_erased(guest.user_id)
 
 
-async def test_what_is_over_becomes_nobodys(
+async def test_ended_data_is_anonymised(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Places and holds without a purchase lose their user; those of all others keep theirs."""
+    """Places and holds without a purchase lose their user; those of other users keep theirs."""
     made, place, _ = await lived(services)
     bystander = await buyer(services, made.concert_id, PRICE)
     assert await services.erasures.unlink() == 0
@@ -197,10 +197,10 @@ async def test_what_is_over_becomes_nobodys(
     assert await broken(database) == []
 
 
-async def test_who_is_still_to_be_finished_waits(
+async def test_unfinished_place_is_anonymised_later(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """A place whose time is over, but not written down as over, is nobody's only after that."""
+    """An ended place keeps its user until its end is recorded."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     await pass_time(database, 10_000)
@@ -212,10 +212,10 @@ async def test_who_is_still_to_be_finished_waits(
     assert await broken(database) == []
 
 
-async def test_a_balance_is_in_the_way(
+async def test_balance_prevents_the_erasure(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Money is not forgotten: nothing happens, unless the operator insists. Then it stays."""
+    """A balance refuses the erasure, unless the operator insists. Then the balance stays."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 1)
     async with refused(database, BalanceRemains, balance=1):
@@ -225,19 +225,19 @@ async def test_a_balance_is_in_the_way(
     assert (await export(owner, place.user_id))["balance"] == 1
     with pytest.raises(TokenFinished):
         await services.rooms.enter(place)
-    await services.erasures.erase(place.user_id)  # it is done: the balance is no matter any more
+    await services.erasures.erase(place.user_id)  # it is done: the balance no longer matters
     assert await broken(database) == []
 
 
-async def test_erasing_again_does_what_is_left(
+async def test_repeated_erasure_completes_it(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Whoever was interrupted asks again; the first time counts."""
+    """An interrupted erasure can be repeated; its time is that of the first call."""
     made = await make_concert(services)
     place = await join(services, made.concert_id)
     row = await owner.fetchrow("SELECT * FROM retention_erase($1, false)", place.user_id)
     assert (row["outcome"], len(row["revoked"])) == ("erased", 1)
-    # A join that had seen nothing of it.
+    # A join that had not seen the erasure.
     await owner.execute(
         "UPDATE place SET state = 'waiting', reason = NULL, left_seq = NULL, finished_at = NULL"
     )
@@ -251,8 +251,10 @@ async def test_erasing_again_does_what_is_left(
     assert await broken(database) == []
 
 
-async def test_prune_after_erasure(services: Services, database: Database, owner: Owner) -> None:
-    """What is nobody's is dropped like everybody else's."""
+async def test_anonymised_data_is_pruned(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Anonymised data is pruned like all other data."""
     _, place, _ = await lived(services)
     await services.erasures.erase(place.user_id)
     await services.erasures.unlink()

@@ -31,10 +31,10 @@ from tests.buyers import (
 from tests.integration.features.holding import hold, taken
 
 
-async def test_an_ended_hold_frees_its_seats(
+async def test_ended_hold_frees_its_seats(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """By the clock alone: the seat can be taken over, and the old hold can't be paid."""
+    """By the clock alone: the seat can be held again, and the ended hold can't be paid."""
     made = await make_concert(services, hold_seconds=60)
     late = await buyer(services, made.concert_id, 50_000)
     old = await hold(services, late, made, [1])
@@ -44,7 +44,7 @@ async def test_an_ended_hold_frees_its_seats(
     quick = await buyer(services, made.concert_id)
     new = await hold(services, quick, made, [1])
     query = "SELECT state FROM reservation WHERE reservation_id = $1"
-    assert await owner.fetchval(query, old.reservation_id) == "held"  # nobody has touched it
+    assert await owner.fetchval(query, old.reservation_id) == "held"  # no upkeep has run
     async with refused(database, HoldExpired):
         await services.payments.pay(late, old.reservation_id, 50_000, None)
     await pass_time(database, 60)
@@ -55,8 +55,10 @@ async def test_an_ended_hold_frees_its_seats(
     )
 
 
-async def test_expire(services: Services, database: Database, owner: Owner) -> None:
-    """It is written down which holds have ended: those, once, and nothing else."""
+async def test_end_of_holds_is_recorded(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """The ends of exactly the ended holds are recorded, once."""
     made = await make_concert(services, hold_seconds=60)
     place = await buyer(services, made.concert_id)
     old = [await hold(services, place, made, [seat]) for seat in (1, 2)]
@@ -75,10 +77,10 @@ async def test_expire(services: Services, database: Database, owner: Owner) -> N
     await hold(services, await buyer(services, made.concert_id), made, [1, 2])
 
 
-async def test_expire_passes_over_what_is_locked(
+async def test_locked_holds_are_skipped(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """A hold that somebody is just paying or releasing holds nobody up."""
+    """A hold that is being paid or released does not block the sweep."""
     made = await make_concert(services, hold_seconds=60)
     place = await buyer(services, made.concert_id)
     locked = await hold(services, place, made, [1])
@@ -93,10 +95,10 @@ async def test_expire_passes_over_what_is_locked(
 
 
 @pytest.mark.parametrize("by_token", [True, False])
-async def test_release(
+async def test_hold_is_released(
     services: Services, database: Database, owner: Owner, *, by_token: bool
 ) -> None:
-    """With the token or the key: the seats are free at once, and a second time is fine."""
+    """With the token or the key: the seats are available at once; a second release succeeds too."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     reservation = await hold(services, place, made, [1, 2])
@@ -112,8 +114,8 @@ async def test_release(
     await hold(services, await buyer(services, made.concert_id), made, [1, 2])
 
 
-async def test_release_twice_at_once(services: Services) -> None:
-    """Both are told that it is released."""
+async def test_concurrent_releases(services: Services) -> None:
+    """Both get the answer that it is released."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     reservation = await hold(services, place, made, [1])
@@ -125,10 +127,10 @@ async def test_release_twice_at_once(services: Services) -> None:
     )
 
 
-async def test_release_of_an_ended_hold(
+async def test_ended_hold_is_released_as_expired(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """It is written down as expired, and leaves the seat to who has it now."""
+    """It is recorded as expired, and its seat stays with the present holder."""
     made = await make_concert(services, hold_seconds=60)
     late = await buyer(services, made.concert_id)
     old = await hold(services, late, made, [1, 2])
@@ -140,8 +142,8 @@ async def test_release_of_an_ended_hold(
     assert found.state == "expired"
 
 
-async def test_release_of_a_paid_one(services: Services, database: Database) -> None:
-    """What is paid stays."""
+async def test_paid_reservation_cannot_be_released(services: Services, database: Database) -> None:
+    """A paid reservation stays paid."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 50_000)
     reservation = await hold(services, place, made, [1])
@@ -150,8 +152,8 @@ async def test_release_of_a_paid_one(services: Services, database: Database) -> 
         await services.reservations.release(reservation.reservation_id, place.user_id, None)
 
 
-async def test_release_of_what_is_not_ones_own(services: Services, database: Database) -> None:
-    """Another user's, or none at all: there is nothing."""
+async def test_foreign_hold_cannot_be_released(services: Services, database: Database) -> None:
+    """Another user's or an unknown reservation is not found."""
     made = await make_concert(services)
     place, other = [await buyer(services, made.concert_id) for _ in range(2)]
     reservation = await hold(services, place, made, [1])
@@ -164,10 +166,8 @@ async def test_release_of_what_is_not_ones_own(services: Services, database: Dat
             await services.reservations.release(reservation_id, who, token)
 
 
-async def test_release_with_a_token_that_does_not_serve(
-    services: Services, database: Database
-) -> None:
-    """Another concert's, a finished or a forged one; with the key it works."""
+async def test_release_with_an_unsuitable_token(services: Services, database: Database) -> None:
+    """Another concert's, a finished or a forged one is refused; with the key it works."""
     made, elsewhere = await make_concert(services), await make_concert(services)
     place = await buyer(services, made.concert_id)
     reservation = await hold(services, place, made, [1])
@@ -189,7 +189,7 @@ async def test_release_with_a_token_that_does_not_serve(
     await release(None)
 
 
-async def test_leaving_lets_go_only_ones_own(services: Services, owner: Owner) -> None:
+async def test_leaving_releases_only_own_holds(services: Services, owner: Owner) -> None:
     """The other holds of the line stay."""
     made = await make_concert(services)
     one, two = [await buyer(services, made.concert_id) for _ in range(2)]
@@ -202,8 +202,8 @@ async def test_leaving_lets_go_only_ones_own(services: Services, owner: Owner) -
     assert [row["state"] for row in states] == ["released", "released", "held"]
 
 
-async def test_leaving_lets_an_ended_hold_expire(services: Services, database: Database) -> None:
-    """A hold whose time was over isn't called released."""
+async def test_leaving_expires_an_ended_hold(services: Services, database: Database) -> None:
+    """A hold that has ended is not recorded as released."""
     made = await make_concert(services, hold_seconds=60)
     place = await buyer(services, made.concert_id)
     reservation = await hold(services, place, made, [1])
@@ -213,10 +213,10 @@ async def test_leaving_lets_an_ended_hold_expire(services: Services, database: D
     assert found.state == "expired"
 
 
-async def test_another_users_reservation_is_not_there(
+async def test_reservation_of_another_user_is_not_found(
     services: Services, database: Database
 ) -> None:
-    """Neither to be read nor to be waited for."""
+    """Neither to read nor to wait for."""
     made = await make_concert(services)
     place, other = [await buyer(services, made.concert_id) for _ in range(2)]
     reservation = await hold(services, place, made, [1])
@@ -226,8 +226,8 @@ async def test_another_users_reservation_is_not_there(
         await services.reservations.wait(reservation.reservation_id, other.user_id, 5)
 
 
-async def test_wait_until_it_is_over(services: Services) -> None:
-    """The answer comes once the hold is released, long before the time is up."""
+async def test_wait_until_released(services: Services) -> None:
+    """The answer arrives once the hold is released, long before the time limit."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     reservation = await hold(services, place, made, [1])
@@ -242,8 +242,8 @@ async def test_wait_until_it_is_over(services: Services) -> None:
         assert again.state == "released"
 
 
-async def test_wait_until_it_expires(services: Services, database: Database) -> None:
-    """Nothing has to run for a hold to be over."""
+async def test_wait_until_expired(services: Services, database: Database) -> None:
+    """A hold ends without any upkeep."""
     made = await make_concert(services, hold_seconds=60)
     place = await buyer(services, made.concert_id)
     reservation = await hold(services, place, made, [1])
@@ -253,8 +253,8 @@ async def test_wait_until_it_expires(services: Services, database: Database) -> 
     assert over.state == "expired"
 
 
-async def test_wait_until_the_time_is_up(services: Services) -> None:
-    """Then the answer is what it is; without a time, at once."""
+async def test_wait_until_the_time_limit(services: Services) -> None:
+    """Then the answer has the current state; without a time limit, at once."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     reservation = await hold(services, place, made, [1])
@@ -264,7 +264,7 @@ async def test_wait_until_the_time_is_up(services: Services) -> None:
 
 
 async def test_wait_ends_when_the_server_drains(services: Services) -> None:
-    """Those who wait are answered at once."""
+    """Waiting clients are answered at once."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     reservation = await hold(services, place, made, [1])

@@ -31,11 +31,11 @@ from tests.buyers import (
     pass_time,
     refused,
 )
-from tests.integration.features.holding import come_back, hold, taken
+from tests.integration.features.holding import hold, join_again, taken
 
 
-async def test_held(services: Services, owner: Owner) -> None:
-    """The seats are this user's for the hold's time, and the token is claimed by it."""
+async def test_seats_are_held(services: Services, owner: Owner) -> None:
+    """The user has the seats for the hold's time, and the call claims the place."""
     made = await make_concert(services, hold_seconds=300)
     place = await buyer(services, made.concert_id)
     reservation = await hold(services, place, made, [8, 7])
@@ -52,8 +52,8 @@ async def test_held(services: Services, owner: Owner) -> None:
     assert status.claimed_at == reservation.created_at
 
 
-async def test_replayed(services: Services, database: Database) -> None:
-    """The same key and request: the first answer; nothing else happens."""
+async def test_same_key_returns_the_same_hold(services: Services, database: Database) -> None:
+    """The same key and request: the first answer, and no other effect."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     first = await hold(services, place, made, [7, 8], "key")
@@ -63,8 +63,8 @@ async def test_replayed(services: Services, database: Database) -> None:
     assert await digest(database) == before
 
 
-async def test_replayed_at_once(services: Services, owner: Owner) -> None:
-    """Ten times the same key in one batch: one hold, one answer."""
+async def test_concurrent_requests_with_one_key_hold_once(services: Services, owner: Owner) -> None:
+    """Ten requests with one key in one batch: one hold, one answer."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     answers = await asyncio.gather(
@@ -75,8 +75,8 @@ async def test_replayed_at_once(services: Services, owner: Owner) -> None:
     assert await owner.fetchval("SELECT count(*) FROM reservation") == 1
 
 
-async def test_replayed_after_payment_and_end(services: Services, database: Database) -> None:
-    """The first answer, as it was: with the token that the payment finished, and the next one."""
+async def test_replay_after_payment_and_end(services: Services, database: Database) -> None:
+    """The first answer, unchanged: with the token that the payment finished, and the next one."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 100_000)
     first = await hold(services, place, made, [7, 8], "key")
@@ -84,12 +84,12 @@ async def test_replayed_after_payment_and_end(services: Services, database: Data
     before = await digest(database)
     assert await services.reservations.hold(place, made.shows[0], [7, 8], "key") == (first, True)
     assert await digest(database) == before
-    again = await come_back(services, place)
+    again = await join_again(services, place)
     assert await services.reservations.hold(again, made.shows[0], [7, 8], "key") == (first, True)
 
 
-async def test_replayed_after_release(services: Services) -> None:
-    """A key that has held is used up, though the hold is over."""
+async def test_replay_after_release(services: Services) -> None:
+    """A key that made a hold stays used after the hold has ended."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     first = await hold(services, place, made, [7], "key")
@@ -99,8 +99,8 @@ async def test_replayed_after_release(services: Services) -> None:
     assert found.state == "released"
 
 
-async def test_key_reused(services: Services, database: Database) -> None:
-    """Another request with the same key: other seats, fewer, or of another show."""
+async def test_key_of_another_request_is_refused(services: Services, database: Database) -> None:
+    """Other seats, fewer, or of another show."""
     made = await make_concert(services, shows=2)
     place = await buyer(services, made.concert_id)
     await hold(services, place, made, [7, 8], "key")
@@ -109,7 +109,7 @@ async def test_key_reused(services: Services, database: Database) -> None:
             await services.reservations.hold(place, made.shows[show], seats, "key")
 
 
-async def test_a_key_is_its_users(services: Services) -> None:
+async def test_keys_belong_to_users(services: Services) -> None:
     """Two users may use the same key."""
     made = await make_concert(services)
     holds = [
@@ -119,8 +119,8 @@ async def test_a_key_is_its_users(services: Services) -> None:
     assert holds[0].reservation_id != holds[1].reservation_id
 
 
-async def test_a_refusal_is_not_remembered(services: Services) -> None:
-    """After a refusal the same key may be tried again, also for something else."""
+async def test_refused_key_can_be_used_again(services: Services) -> None:
+    """After a refusal the same key is accepted, also for another request."""
     made = await make_concert(services)
     one, two = [await buyer(services, made.concert_id) for _ in range(2)]
     first = await hold(services, one, made, [1])
@@ -130,16 +130,18 @@ async def test_a_refusal_is_not_remembered(services: Services) -> None:
     await hold(services, two, made, [1], "key")
 
 
-async def test_not_admitted(services: Services, database: Database) -> None:
-    """Who waits holds nothing."""
+async def test_waiting_user_cannot_hold(services: Services, database: Database) -> None:
+    """A waiting token is refused."""
     made = await make_concert(services)
     place = await join(services, made.concert_id)
     async with refused(database, NotAdmitted):
         await services.reservations.hold(place, made.shows[0], [1], None)
 
 
-async def test_token_finished(services: Services, database: Database) -> None:
-    """Each way to end a token is told as the reason."""
+async def test_finished_token_is_refused_with_its_reason(
+    services: Services, database: Database
+) -> None:
+    """Each way to end a place has its reason."""
     made = await make_concert(services, claim_seconds=60)
     paid = await buyer(services, made.concert_id, 50_000)
     reservation = await hold(services, paid, made, [1])
@@ -153,8 +155,8 @@ async def test_token_finished(services: Services, database: Database) -> None:
             await services.reservations.hold(place, made.shows[0], [2], None)
 
 
-async def test_forged(services: Services, database: Database) -> None:
-    """A token that names another place at the same number, or none."""
+async def test_forged_token_is_refused(services: Services, database: Database) -> None:
+    """A token of another place at the same number, or of a missing one."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     for other in ({"place_id": uuid4()}, {"number": 99}, {"room_id": 99}):
@@ -164,8 +166,8 @@ async def test_forged(services: Services, database: Database) -> None:
             )
 
 
-async def test_not_found(services: Services, database: Database) -> None:
-    """A show that isn't there, or a seat that it doesn't have, beside one that it has."""
+async def test_unknown_show_or_seat(services: Services, database: Database) -> None:
+    """An unknown show, or an unknown seat beside a known one."""
     made = await make_concert(services, seats=50)
     place = await buyer(services, made.concert_id)
     await services.rooms.enter(place)
@@ -175,8 +177,8 @@ async def test_not_found(services: Services, database: Database) -> None:
             await services.reservations.hold(place, show, seats, None)
 
 
-async def test_show_of_another_concert(services: Services, database: Database) -> None:
-    """A token serves its own concert only."""
+async def test_show_of_another_concert_is_refused(services: Services, database: Database) -> None:
+    """A token is valid for its own concert only."""
     made, other = await make_concert(services), await make_concert(services)
     place = await buyer(services, made.concert_id)
     await services.rooms.enter(place)
@@ -184,8 +186,8 @@ async def test_show_of_another_concert(services: Services, database: Database) -
         await services.reservations.hold(place, other.shows[0], [1], None)
 
 
-async def test_show_closed(services: Services, database: Database, owner: Owner) -> None:
-    """Once its sale has ended."""
+async def test_closed_show_is_refused(services: Services, database: Database, owner: Owner) -> None:
+    """After the end of its sale."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     await services.rooms.enter(place)
@@ -194,8 +196,8 @@ async def test_show_closed(services: Services, database: Database, owner: Owner)
         await services.reservations.hold(place, made.shows[0], [1], None)
 
 
-async def test_seat_taken(services: Services, database: Database) -> None:
-    """Held by another, by oneself, or sold: all of them are named."""
+async def test_taken_seats_are_named(services: Services, database: Database) -> None:
+    """Held by another user, by the same one, or sold: the error has all of them."""
     made = await make_concert(services, max_seats_per_user=10)
     seller = await buyer(services, made.concert_id, 50_000)
     sold = await hold(services, seller, made, [3])
@@ -210,7 +212,7 @@ async def test_seat_taken(services: Services, database: Database) -> None:
 
 
 async def test_all_or_nothing(services: Services, owner: Owner) -> None:
-    """One seat that can't be had: none is."""
+    """If one seat is taken, no seat is held."""
     made = await make_concert(services)
     one, two = [await buyer(services, made.concert_id) for _ in range(2)]
     first = await hold(services, one, made, [2])
@@ -220,15 +222,15 @@ async def test_all_or_nothing(services: Services, owner: Owner) -> None:
     assert await owner.fetchval("SELECT count(*) FROM reservation") == 1
 
 
-async def test_seat_limit(services: Services, database: Database) -> None:
-    """It counts what is held and owned, over all of the user's places and shows of the concert."""
+async def test_seat_limit_per_user(services: Services, database: Database) -> None:
+    """It counts held and owned seats, over all places of the user and shows of the concert."""
     made = await make_concert(services, shows=2, max_seats_per_user=4)
     place = await buyer(services, made.concert_id, 1_000_000)
     async with refused(database, SeatLimit, limit=4):
         await services.reservations.hold(place, made.shows[0], [1, 2, 3, 4, 5], None)
     owned = await hold(services, place, made, [1, 2])
     await services.payments.pay(place, owned.reservation_id, 100_000, None)
-    again = await come_back(services, place)
+    again = await join_again(services, place)
     await services.rooms.enter(again)
     async with refused(database, SeatLimit, limit=4):
         await services.reservations.hold(again, made.shows[1], [1, 2, 3], None)
@@ -243,8 +245,8 @@ async def test_seat_limit(services: Services, database: Database) -> None:
     assert held.state == "held"
 
 
-async def test_ended_holds_dont_count(services: Services, database: Database) -> None:
-    """The limit is of live holds, whether or not the end of the others was written down."""
+async def test_ended_holds_do_not_count(services: Services, database: Database) -> None:
+    """Only active holds count, whether or not the end of the others was recorded."""
     made = await make_concert(services, max_seats_per_user=2, hold_seconds=60)
     place = await buyer(services, made.concert_id)
     await hold(services, place, made, [1, 2])
@@ -252,7 +254,7 @@ async def test_ended_holds_dont_count(services: Services, database: Database) ->
     await hold(services, place, made, [3, 4])
 
 
-async def test_the_limit_is_of_one_concert(services: Services) -> None:
+async def test_seat_limit_is_per_concert(services: Services) -> None:
     """Seats of another concert don't count."""
     made, other = [await make_concert(services, max_seats_per_user=1) for _ in range(2)]
     place = await buyer(services, made.concert_id)
@@ -262,8 +264,8 @@ async def test_the_limit_is_of_one_concert(services: Services) -> None:
     await hold(services, there, other, [1])
 
 
-async def test_limit_within_one_batch(services: Services) -> None:
-    """Requests of one user at the same moment are counted one after the other."""
+async def test_seat_limit_within_one_batch(services: Services) -> None:
+    """Concurrent requests of one user are counted one after the other."""
     made = await make_concert(services, max_seats_per_user=4)
     place = await buyer(services, made.concert_id)
     answers = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Holding seats: many callers at the same moment."""
+"""Holding seats: many callers in one batch."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ from tests.integration.features.holding import taken
 
 
 async def test_one_seat_many_buyers(services: Services, owner: Owner) -> None:
-    """One wins, who came first; all the others are told which seat it was."""
+    """The first one gets it; the refusals of all others name that seat."""
     made = await make_concert(services)
     places = [await buyer(services, made.concert_id) for _ in range(20)]
     answers = await asyncio.gather(
@@ -33,8 +33,8 @@ async def test_one_seat_many_buyers(services: Services, owner: Owner) -> None:
 
 
 @pytest.mark.parametrize("links", [3, 10])
-async def test_a_chain_of_overlapping_holds(services: Services, owner: Owner, links: int) -> None:
-    """{1,2}, {2,3}, {3,4}, … at once: who meets a refused one isn't refused for that."""
+async def test_chain_of_overlapping_holds(services: Services, owner: Owner, links: int) -> None:
+    """{1,2}, {2,3}, {3,4}, … in one batch: an overlap with a refused request is no refusal."""
     made = await make_concert(services)
     places = [await buyer(services, made.concert_id) for _ in range(links)]
     answers = await asyncio.gather(
@@ -53,8 +53,8 @@ async def test_a_chain_of_overlapping_holds(services: Services, owner: Owner, li
     assert list(await taken(owner)) == list(range(1, seats + 1))
 
 
-async def test_nobody_is_refused_a_seat_that_stays_free(services: Services, owner: Owner) -> None:
-    """Any overlapping wishes at once: each refusal names seats that somebody has in the end."""
+async def test_refusals_name_seats_that_are_taken(services: Services, owner: Owner) -> None:
+    """Any overlapping requests in one batch: each refusal names seats that are held in the end."""
     made = await make_concert(services, seats=12, max_seats_per_user=12)
     places = [await buyer(services, made.concert_id) for _ in range(15)]
     chance = random.Random(2026)  # noqa: S311 - a test's

@@ -1,4 +1,4 @@
-"""The purchase: every refusal, which changes nothing."""
+"""Payments: every refusal, which changes nothing."""
 
 import asyncio
 from uuid import uuid4
@@ -33,8 +33,8 @@ from tests.integration.features.buying import PRICE, purchase
 from tests.integration.features.holding import hold
 
 
-async def test_key_reused(services: Services, database: Database) -> None:
-    """A key that has paid one thing pays no other, nor for another amount."""
+async def test_key_of_another_payment_is_refused(services: Services, database: Database) -> None:
+    """A used key pays no other reservation, nor another amount."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 2 * PRICE)
     reservation = await hold(services, place, made, [1])
@@ -50,8 +50,8 @@ async def test_key_reused(services: Services, database: Database) -> None:
             await services.payments.pay(again, reservation_id, amount, "key")
 
 
-async def test_forged(services: Services, database: Database) -> None:
-    """A token that names another place pays nothing."""
+async def test_forged_token_is_refused(services: Services, database: Database) -> None:
+    """A token of another place pays nothing."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
     reservation = await hold(services, place, made, [1])
@@ -62,8 +62,8 @@ async def test_forged(services: Services, database: Database) -> None:
             )
 
 
-async def test_token_finished(services: Services, database: Database) -> None:
-    """Whoever left or came too late pays nothing, nor does a token that has bought."""
+async def test_finished_token_is_refused(services: Services, database: Database) -> None:
+    """After leaving, after expiry, and after a payment."""
     made = await make_concert(services, session_seconds=60, hold_seconds=60)
     left = await buyer(services, made.concert_id, PRICE)
     gone = await hold(services, left, made, [1])
@@ -82,8 +82,8 @@ async def test_token_finished(services: Services, database: Database) -> None:
         await services.payments.pay(late, missed.reservation_id, PRICE, None)
 
 
-async def test_not_admitted(services: Services, database: Database) -> None:
-    """Who waits again has to wait, also for a reservation of before."""
+async def test_waiting_token_is_refused(services: Services, database: Database) -> None:
+    """A user who waits again has to wait, also for an earlier reservation."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
     reservation = await hold(services, place, made, [1])
@@ -93,8 +93,8 @@ async def test_not_admitted(services: Services, database: Database) -> None:
         await services.payments.pay(again, reservation.reservation_id, PRICE, None)
 
 
-async def test_not_found(services: Services, database: Database) -> None:
-    """Nothing, or somebody else's hold or purchase."""
+async def test_reservation_not_found(services: Services, database: Database) -> None:
+    """An unknown one, or another user's hold or purchase."""
     made = await make_concert(services)
     _, payment = await purchase(services, made, [2])
     other = await buyer(services, made.concert_id, PRICE)
@@ -105,8 +105,8 @@ async def test_not_found(services: Services, database: Database) -> None:
             await services.payments.pay(place, reservation_id, PRICE, None)
 
 
-async def test_not_allowed(services: Services, database: Database) -> None:
-    """One's own hold in another concert is paid with that one's token."""
+async def test_token_of_another_concert_is_refused(services: Services, database: Database) -> None:
+    """A user's hold in another concert is paid with the token of that concert."""
     made, other = [await make_concert(services) for _ in range(2)]
     place = await buyer(services, made.concert_id, PRICE)
     reservation = await hold(services, place, made, [1])
@@ -117,8 +117,8 @@ async def test_not_allowed(services: Services, database: Database) -> None:
         await services.payments.pay(there, reservation.reservation_id, PRICE, None)
 
 
-async def test_reservation_closed(services: Services, database: Database) -> None:
-    """Released, or paid with another amount: its state is told."""
+async def test_closed_reservation_is_refused(services: Services, database: Database) -> None:
+    """Released, or paid with another amount: the error has its state."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 2 * PRICE)
     released = await hold(services, place, made, [1])
@@ -135,8 +135,10 @@ async def test_reservation_closed(services: Services, database: Database) -> Non
 
 
 @pytest.mark.parametrize("written_down", [False, True])
-async def test_hold_expired(services: Services, database: Database, *, written_down: bool) -> None:
-    """By the clock, whether or not the end was written down."""
+async def test_expired_hold_cannot_be_paid(
+    services: Services, database: Database, *, written_down: bool
+) -> None:
+    """By the clock, whether or not the end was recorded."""
     made = await make_concert(services, hold_seconds=60)
     place = await buyer(services, made.concert_id, PRICE)
     reservation = await hold(services, place, made, [1])
@@ -147,10 +149,10 @@ async def test_hold_expired(services: Services, database: Database, *, written_d
         await services.payments.pay(place, reservation.reservation_id, PRICE, None)
 
 
-async def test_a_seat_that_is_somebody_elses(
+async def test_seat_of_another_hold_is_not_paid(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """The backstop: where a seat isn't this hold's any more, nothing is paid, in time or not."""
+    """Safeguard: if a seat isn't this hold's any more, the payment is refused."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 2 * PRICE)
     reservation = await hold(services, place, made, [1, 2])
@@ -160,8 +162,8 @@ async def test_a_seat_that_is_somebody_elses(
 
 
 @pytest.mark.parametrize("amount", [1, PRICE - 1, PRICE + 1, 1_000_000_000])
-async def test_amount_mismatch(services: Services, database: Database, amount: int) -> None:
-    """The hold stays, and what is right is told; then the right amount pays."""
+async def test_wrong_amount_is_refused(services: Services, database: Database, amount: int) -> None:
+    """The hold stays, and the error has the right amount, which then pays."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 2 * PRICE)
     reservation = await hold(services, place, made, [1])
@@ -172,8 +174,10 @@ async def test_amount_mismatch(services: Services, database: Database, amount: i
 
 
 @pytest.mark.parametrize("balance", [0, 1, PRICE - 1])
-async def test_insufficient_balance(services: Services, database: Database, balance: int) -> None:
-    """The hold stays, and what is missing is told; then one charges and pays with the same key."""
+async def test_insufficient_balance_is_refused(
+    services: Services, database: Database, balance: int
+) -> None:
+    """The hold stays, and the error has the missing amount; after a charge the key pays."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, balance)
     reservation = await hold(services, place, made, [1])
@@ -187,7 +191,7 @@ async def test_insufficient_balance(services: Services, database: Database, bala
     assert (how, payment.balance) == ("paid", 0)
 
 
-async def test_one_bad_payment_spoils_no_other(services: Services) -> None:
+async def test_refused_payment_does_not_affect_its_batch(services: Services) -> None:
     """Each call of a batch has its own answer."""
     made = await make_concert(services)
     rich, poor = [await buyer(services, made.concert_id, money) for money in (PRICE, 1)]

@@ -1,4 +1,4 @@
-"""The purchase: one effect and one answer, however often it is asked for."""
+"""Payments: one effect and one answer, however often they are sent."""
 
 import asyncio
 
@@ -24,8 +24,8 @@ from tests.integration.features.buying import PRICE, purchases
 from tests.integration.features.holding import hold
 
 
-async def test_paid(services: Services, owner: Owner) -> None:
-    """Money, seats, tickets and the token change hands at one moment."""
+async def test_hold_is_paid(services: Services, owner: Owner) -> None:
+    """Money, seats, tickets and the token change in one transaction."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 3 * PRICE)
     reservation = await hold(services, place, made, [8, 7])
@@ -66,7 +66,7 @@ async def test_paid(services: Services, owner: Owner) -> None:
 async def test_other_holds_are_released(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Of the same token, and of nobody else's; what had ended is called expired."""
+    """Of the same token only; an ended one is recorded as expired."""
     made = await make_concert(services, hold_seconds=60)
     place = await buyer(services, made.concert_id, PRICE)
     ended = await hold(services, place, made, [1])
@@ -87,8 +87,8 @@ async def test_other_holds_are_released(
     await hold(services, await buyer(services, made.concert_id), made, [1, 3])
 
 
-async def test_replayed(services: Services, database: Database) -> None:
-    """The same key again, with the token that the payment has finished: the first answer."""
+async def test_same_key_returns_the_same_payment(services: Services, database: Database) -> None:
+    """With the token that the payment has finished: the first answer."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
     reservation = await hold(services, place, made, [1])
@@ -101,8 +101,10 @@ async def test_replayed(services: Services, database: Database) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "another key"])
-async def test_existing(services: Services, database: Database, key: str | None) -> None:
-    """The same reservation and amount with no key or another one: the same payment."""
+async def test_existing_payment_is_returned(
+    services: Services, database: Database, key: str | None
+) -> None:
+    """The same reservation and amount without a key or with another one: the same payment."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 2 * PRICE)
     reservation = await hold(services, place, made, [1])
@@ -113,7 +115,7 @@ async def test_existing(services: Services, database: Database, key: str | None)
         "existing",
     )
     assert await digest(database) == before
-    # Also with the user's next token, though money has moved since.
+    # Also with the user's next token, though the balance has changed since.
     again = await join(services, made.concert_id, place.user_id)
     await admit_all(services, made.concert_id)
     await services.ledger.charge(again, 1, None)
@@ -124,8 +126,10 @@ async def test_existing(services: Services, database: Database, key: str | None)
 
 
 @pytest.mark.parametrize("key", [None, "key"])
-async def test_the_same_payment_at_once(services: Services, owner: Owner, key: str | None) -> None:
-    """Twenty times in one batch: one payment, twenty equal answers."""
+async def test_concurrent_payments_of_one_hold(
+    services: Services, owner: Owner, key: str | None
+) -> None:
+    """Twenty in one batch: one payment, twenty equal answers."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 20 * PRICE)
     reservation = await hold(services, place, made, [1])
@@ -139,8 +143,8 @@ async def test_the_same_payment_at_once(services: Services, owner: Owner, key: s
     assert await owner.fetchval("SELECT balance FROM wallet") == 19 * PRICE
 
 
-async def test_two_payments_of_one_balance(services: Services, owner: Owner) -> None:
-    """One user in two lines, with money for one: one is paid, the other says what is missing."""
+async def test_balance_for_one_of_two_payments(services: Services, owner: Owner) -> None:
+    """One user in two lines, with money for one: one is paid, the other has the missing amount."""
     made, other = [await make_concert(services) for _ in range(2)]
     place = await buyer(services, made.concert_id, PRICE)
     there = await join(services, other.concert_id, place.user_id)
@@ -160,8 +164,8 @@ async def test_two_payments_of_one_balance(services: Services, owner: Owner) -> 
     assert (await services.rooms.status(there)).state == "admitted"
 
 
-async def test_two_holds_of_one_token_at_once(services: Services, owner: Owner) -> None:
-    """A token buys once: the payment that comes second finds it finished."""
+async def test_two_holds_of_one_token(services: Services, owner: Owner) -> None:
+    """A token pays once: the second payment finds it finished."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, 2 * PRICE)
     holds = [await hold(services, place, made, [seat]) for seat in (1, 2)]
@@ -176,8 +180,8 @@ async def test_two_holds_of_one_token_at_once(services: Services, owner: Owner) 
     assert [row["state"] for row in states] == ["paid", "released"]
 
 
-async def test_many_buyers_at_once(services: Services, owner: Owner) -> None:
-    """Fifty buyers pay in one batch: fifty sales, all the money there."""
+async def test_many_buyers_in_one_batch(services: Services, owner: Owner) -> None:
+    """Fifty buyers pay in one batch: fifty sales, and the sum of the money is right."""
     made = await make_concert(services)
     paid = await purchases(services, made, 50)
     assert [payment.seats for payment in paid] == [[seat] for seat in range(1, 51)]

@@ -1,4 +1,4 @@
-"""Pruning: what is long over goes, all else stays as it was, and the audit knows."""
+"""Pruning: old data is deleted, all other data stays, and the audit passes."""
 
 from datetime import datetime
 from uuid import UUID
@@ -34,20 +34,20 @@ from tests.integration.trading import trade
 
 DAY = 86_400
 LONG = 100 * DAY
-# The room that trade() has drawn by lot.
+# The room that trade() has drawn.
 DRAWN = 3
-# What stays as it is, row by row.
+# The tables that stay unchanged, row by row.
 BOOKS = ("transfer", "wallet", "payment", "ticket", "seat", "stock", "sold_delta", "app_user")
 
 
 async def broken(database: Database) -> dict[str, list[str]]:
-    """The invariants that are violated, with examples."""
+    """Returns the violated invariants, with examples."""
     found = await audit.run(database.app_url)
     return {finding.invariant: finding.examples for finding in found if finding.violations}
 
 
 async def finished(owner: Owner) -> dict[int, list[bool]]:
-    """Whether the places that are kept are finished, by room and number."""
+    """Returns whether the kept places are finished, by room and number."""
     rows = await owner.fetch(
         """SELECT room_id - min(room_id) OVER () + 1, array_agg(state = 'finished' ORDER BY number)
         FROM (SELECT * FROM waiting_room LEFT JOIN place USING (room_id)) AS p GROUP BY room_id"""
@@ -56,12 +56,12 @@ async def finished(owner: Owner) -> dict[int, list[bool]]:
 
 
 def _first_run(over: list[bool]) -> int:
-    """How many of a line's first places are finished."""
+    """Returns how many of a line's first places are finished."""
     return [*over, False].index(False)
 
 
 async def end_all(services: Services, database: Database) -> None:
-    """Whoever waits is called, and stays away, until nobody is left; then a long time passes."""
+    """Admits every waiting user, and lets all places expire; then passes a long time."""
     lines = list(services.rooms.snapshot.lines.values())
     while any(line.waiting or line.active for line in lines):
         await pass_time(database, 4_000)
@@ -71,8 +71,8 @@ async def end_all(services: Services, database: Database) -> None:
     await pass_time(database, LONG)
 
 
-async def test_what_is_long_over_goes(database: Database, owner: Owner) -> None:
-    """The first finished places of each line; a drawn line not before it is over as a whole."""
+async def test_old_data_is_pruned(database: Database, owner: Owner) -> None:
+    """The first finished places of each line; a drawn line only after all of it has ended."""
     await trade(database)
     assert await prune(database.app_url, older_than_days=90) == Pruned(0, 0, 0)
     await pass_time(database, LONG)
@@ -85,7 +85,7 @@ async def test_what_is_long_over_goes(database: Database, owner: Owner) -> None:
     gone = await prune(
         database.app_url, older_than_days=90, progress=lambda *done: told.append(done)
     )
-    # Of the first line number 6 is still in, as far as anybody has written down.
+    # In the first line the end of number 6 is not recorded.
     places = sum(_first_run(over) for room, over in lines.items() if room != DRAWN)
     assert gone == found == Pruned(places, 3, 1)
     assert await finished(owner) == {**kept, DRAWN: lines[DRAWN]}
@@ -100,8 +100,8 @@ async def test_what_is_long_over_goes(database: Database, owner: Owner) -> None:
     assert await digest(database) == after
 
 
-async def test_in_the_end_only_the_books_are_left(database: Database, owner: Owner) -> None:
-    """Once all is over all places go, with their calls and their draw; then the line goes on."""
+async def test_only_the_books_are_kept_in_the_end(database: Database, owner: Owner) -> None:
+    """After the end all places go, with their admissions and draw; then the line continues."""
     await trade(database)
     books = {table: (await digest(database))[table] for table in BOOKS}
     async with services_on(database) as services:
@@ -129,10 +129,8 @@ async def test_in_the_end_only_the_books_are_left(database: Database, owner: Own
 
 
 @pytest.mark.parametrize("step", [1, 4])
-async def test_each_step_leaves_everything_in_order(
-    database: Database, owner: Owner, step: int
-) -> None:
-    """Whoever is interrupted leaves what the audit, and a process that starts, takes for right."""
+async def test_each_step_leaves_valid_data(database: Database, owner: Owner, step: int) -> None:
+    """After an interruption the audit passes, and a new process reads the line."""
     await trade(database)
     async with services_on(database) as services:
         await end_all(services, database)
@@ -159,17 +157,17 @@ async def test_each_step_leaves_everything_in_order(
 
 
 async def _is_seen_as_empty(services: Services, room_id: int) -> None:
-    """A process that knows the line, and one that sees it for the first time, see nobody in it."""
+    """Returns whether a process with the line, and a new one, find no waiting user in it."""
     await services.rooms.snapshot.refresh()
     fresh = Snapshot(services.pool)
     await fresh.refresh()
     assert [s.lines[room_id].waiting for s in (services.rooms.snapshot, fresh)] == [0, 0]
 
 
-async def test_who_waits_behind_leavers_sees_no_change(
+async def test_pruned_leaves_do_not_change_positions(
     services: Services, database: Database
 ) -> None:
-    """Leavers who were never called are dropped too: who stands behind them is as far as before."""
+    """Places that left while waiting are pruned too; those behind keep their count ahead."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
     places = [await join(services, made.concert_id) for _ in range(6)]
     assert await admit_all(services, made.concert_id) == 1
@@ -198,7 +196,7 @@ async def test_who_waits_behind_leavers_sees_no_change(
 async def _bought_long_ago(
     services: Services, database: Database
 ) -> tuple[Made, PlaceRef, Payment]:
-    """A purchase whose place is dropped, made with the keys ``hold`` and ``pay``."""
+    """Makes a purchase whose place is pruned, with the keys ``hold`` and ``pay``."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     await services.ledger.charge(place, 50_000, "charge")
@@ -209,8 +207,8 @@ async def _bought_long_ago(
     return made, place, payment
 
 
-async def test_replays_of_what_is_kept(services: Services, database: Database) -> None:
-    """Who asks again for a purchase whose place is gone gets the first answer."""
+async def test_replay_of_a_kept_payment(services: Services, database: Database) -> None:
+    """A repeated purchase whose place is pruned gets the first answer."""
     made, place, payment = await _bought_long_ago(services, database)
     (kept,) = (await services.payments.payments(place.user_id, limit=9, after=None)).payments
     for key, outcome in (("pay", "replayed"), ("another", "existing"), (None, "existing")):
@@ -224,25 +222,25 @@ async def test_replays_of_what_is_kept(services: Services, database: Database) -
     assert (await services.reservations.get(payment.reservation_id, place.user_id)).state == "paid"
 
 
-async def test_a_token_whose_place_is_gone(services: Services, database: Database) -> None:
-    """It has ended: how, nobody knows any more. A forgery of a place that is kept is still one."""
+async def test_token_of_a_pruned_place(services: Services, database: Database) -> None:
+    """It is finished without a reason. A forgery of a kept place is still a forgery."""
     made, place, _ = await _bought_long_ago(services, database)
     status = await services.rooms.status(place)
     assert (status.state, status.reason, status.number) == ("finished", "expired", 1)
     kept = await buyer(services, made.concert_id)
     with pytest.raises(CredentialInvalid):
         await services.rooms.status(forged(kept))
-    # The web tells it from a forgery by the line's watermark.
+    # The web layer distinguishes it from a forgery by the line's watermark.
     with pytest.raises(CredentialInvalid):
         await services.rooms.enter(place)
     assert await services.rooms.is_pruned(place)
     assert not await services.rooms.is_pruned(kept)
 
 
-async def test_a_line_that_has_not_opened_is_left_alone(
+async def test_unopened_line_is_not_pruned(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """It may still be turned into a draw, which needs all of its entrants."""
+    """It may still become a drawn line, which needs all of its entrants."""
     made = await make_concert(services)
     await services.reservations.leave(await join(services, made.concert_id))
     await pass_time(database, LONG)
@@ -255,8 +253,8 @@ async def test_a_line_that_has_not_opened_is_left_alone(
     assert await prune(database.app_url, older_than_days=90) == Pruned(1, 0, 0)
 
 
-async def test_the_entrants_of_a_draw_that_is_gone(services: Services, database: Database) -> None:
-    """The draw itself is shown for ever, its entrants only as long as they are kept."""
+async def test_entrants_of_a_pruned_draw(services: Services, database: Database) -> None:
+    """The draw itself is kept for ever, its entrants only as long as their places."""
     await trade(database)
     await services.rooms.snapshot.refresh()
     line = next(line for line in services.rooms.snapshot.lines.values() if line.positions)
@@ -286,10 +284,10 @@ async def test_the_entrants_of_a_draw_that_is_gone(services: Services, database:
         ("INSERT INTO drawn VALUES ({1}, 1, 1)", {"draw_follows_its_rule"}),
     ],
 )  # fmt: skip
-async def test_the_audit_sees_damage_beside_what_is_gone(
+async def test_audit_finds_damage_after_pruning(
     database: Database, owner: Owner, damage: str, breaks: set[str]
 ) -> None:
-    """What is kept is held to the same rules as before."""
+    """The kept data is checked by the same rules as before."""
     await trade(database)
     await pass_time(database, LONG)
     await prune(database.app_url, older_than_days=90)
@@ -301,8 +299,10 @@ async def test_the_audit_sees_damage_beside_what_is_gone(
     assert bool(breaks) == any(found.violations for found in findings)
 
 
-async def test_revoked_keys_go(services: Services, database: Database, owner: Owner) -> None:
-    """Once they were revoked so long ago; live ones stay, and a key that is gone opens nothing."""
+async def test_revoked_keys_are_pruned(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Some time after the revocation; live ones stay, and a pruned key is refused."""
     guests = [await services.users.add_guest() for _ in range(3)]
     kept = [
         await services.users.exchange_key(guest.user_id, guest.user_key, keep=False)
@@ -319,8 +319,10 @@ async def test_revoked_keys_go(services: Services, database: Database, owner: Ow
     assert await broken(database) == {}
 
 
-async def test_who_was_silent_trusts_no_key(services: Services, database: Database) -> None:
-    """A process that was stopped while a key was revoked, and the row dropped, forgets the key."""
+async def test_key_is_refused_after_a_missed_revocation(
+    services: Services, database: Database
+) -> None:
+    """A process that was stopped during revocation and pruning drops the key."""
     guest = await services.users.add_guest()
     async with services_on(database) as other:
         await other.users.read_revocations()
@@ -329,14 +331,14 @@ async def test_who_was_silent_trusts_no_key(services: Services, database: Databa
         await pass_time(database, 2 * 86_400)
         await prune(database.app_url, older_than_days=1)
         await other.users.read_revocations()
-        assert await is_known(other.users, guest.user_key)  # the control: it can't hear of it
+        assert await is_known(other.users, guest.user_key)  # the control: it can't read it
         other.users._asked_at -= 86_400
         await other.users.read_revocations()
         assert not await is_known(other.users, guest.user_key)
 
 
-async def test_a_database_that_is_away(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """It is told in one line."""
+async def test_pruning_without_a_database(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One line reports it."""
     nowhere = tmp_path_factory.mktemp("nowhere")
     with pytest.raises(SetupError, match="nothing answers"):
         await prune(

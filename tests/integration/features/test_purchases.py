@@ -1,4 +1,4 @@
-"""What was bought: payments, tickets, the stock that is left."""
+"""Purchases: payments, tickets, the remaining stock."""
 
 import asyncio
 from uuid import uuid4
@@ -50,8 +50,8 @@ async def test_payments_page_by_page(services: Services, database: Database) -> 
         await services.payments.payment(place.user_id, uuid4())
 
 
-async def test_tickets(services: Services, database: Database) -> None:
-    """One for each seat, with what it is for; nobody else sees them."""
+async def test_tickets_of_a_user(services: Services, database: Database) -> None:
+    """One for each seat, with its show; other users don't see them."""
     made = await make_concert(services, shows=2)
     place, payment = await purchase(services, made, [8, 7])
     tickets = await services.tickets.of_user(place.user_id, limit=10)
@@ -79,8 +79,8 @@ async def test_tickets(services: Services, database: Database) -> None:
         await services.tickets.ticket(place.user_id, uuid4())
 
 
-async def test_fold_stock(services: Services, owner: Owner) -> None:
-    """What was sold is counted at once, and the same once it is tidied."""
+async def test_folding_keeps_the_stock(services: Services, owner: Owner) -> None:
+    """A sale counts at once, and the same after it is folded in."""
     made = await make_concert(services, shows=2, seats=50)
     for seats in ([1, 2], [3]):
         await purchase(services, made, seats)
@@ -102,7 +102,7 @@ async def test_fold_stock(services: Services, owner: Owner) -> None:
     }
 
 
-async def test_folding_at_once(services: Services, owner: Owner) -> None:
+async def test_concurrent_folding_counts_once(services: Services, owner: Owner) -> None:
     """Two processes fold each sale once."""
     made = await make_concert(services)
     for seat in range(1, 6):
@@ -122,10 +122,10 @@ async def test_folding_at_once(services: Services, owner: Owner) -> None:
         "UPDATE seat SET reservation_id = NULL WHERE number = 1",
     ],
 )
-async def test_states_are_tied_to_their_times(
+async def test_states_have_their_times(
     services: Services, database: Database, owner: Owner, change: str
 ) -> None:
-    """The backstop: no statement leaves a half-finished purchase."""
+    """Safeguard: constraints reject a half-finished purchase."""
     made = await make_concert(services)
     await purchase(services, made, [1])
     before = await digest(database)
@@ -144,8 +144,8 @@ async def test_states_are_tied_to_their_times(
             balance, state, paid_at FROM payment""",
     ],
 )
-async def test_a_seat_is_owned_once(services: Services, owner: Owner, copy: str) -> None:
-    """The backstop: no second valid ticket for a seat, no second payment of a reservation."""
+async def test_seat_is_owned_once(services: Services, owner: Owner, copy: str) -> None:
+    """Safeguard: no second valid ticket for a seat, no second payment of a reservation."""
     made = await make_concert(services)
     await purchase(services, made, [1])
     with pytest.raises(asyncpg.UniqueViolationError):

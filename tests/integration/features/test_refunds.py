@@ -1,4 +1,4 @@
-"""Refunds: money, seats and tickets go back at one moment, once."""
+"""Refunds: money, seats and tickets are returned in one transaction, once."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,17 +19,17 @@ from frontrow.services import Services
 from testkit.database import Database
 from tests.buyers import Made, Owner, buyer, digest, make_concert, pass_time, refused
 from tests.integration.features.buying import PRICE, purchase
-from tests.integration.features.holding import come_back, hold, taken
+from tests.integration.features.holding import hold, join_again, taken
 
 
 async def refundable(services: Services, seconds: float = 3600) -> Made:
-    """A concert whose buyers may change their minds for a while."""
+    """A concert that allows refunds to its buyers for a while."""
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     return await make_concert(services, refundable_until=until)
 
 
-async def test_refunded(services: Services, owner: Owner) -> None:
-    """The money is back, the ledger says so, the seats are free and the tickets void."""
+async def test_payment_is_refunded(services: Services, owner: Owner) -> None:
+    """The money is back, with a transfer, the seats are available and the tickets void."""
     made = await make_concert(services)
     place, payment = await purchase(services, made, [7, 8])
     refunded, how = await services.refunds.refund(payment.payment_id, None, None)
@@ -68,12 +68,12 @@ async def test_refunded(services: Services, owner: Owner) -> None:
     assert (sales_now.seats.sold, sales_now.seats.available, sales_now.revenue) == (0, 50, 0)
 
 
-async def test_the_seats_are_sold_again(services: Services) -> None:
-    """Somebody else, or the same user once more, buys the very seats; the limit counts anew."""
+async def test_refunded_seats_are_sold_again(services: Services) -> None:
+    """Another user, or the same one, buys the same seats; the limit counts them again."""
     made = await make_concert(services, max_seats_per_user=2)
     place, payment = await purchase(services, made, [1, 2])
     await services.refunds.refund(payment.payment_id, None, None)
-    again = await come_back(services, place)
+    again = await join_again(services, place)
     reservation = await hold(services, again, made, [1, 2])
     second, how = await services.payments.pay(again, reservation.reservation_id, 2 * PRICE, None)
     assert (how, second.seats, second.balance) == ("paid", [1, 2], 0)
@@ -89,14 +89,14 @@ async def test_the_seats_are_sold_again(services: Services) -> None:
     assert [(t.number, t.state) for t in valid] == [(2, "valid")]
 
 
-async def test_asked_again(services: Services, database: Database) -> None:
-    """With the same key: replayed. With another, or as somebody else: the refund that stands."""
+async def test_repeated_refund(services: Services, database: Database) -> None:
+    """With the same key: replayed. With another, or as another user: the existing refund."""
     made = await refundable(services)
     place, payment = await purchase(services, made, [1])
     first, _ = await services.refunds.refund(payment.payment_id, place.user_id, "key")
     assert first.refund is not None
     assert first.refund.reason == "buyer"
-    await services.ledger.charge(await come_back(services, place), 1, None)
+    await services.ledger.charge(await join_again(services, place), 1, None)
     before = await digest(database)
     refunds = services.refunds
     assert await refunds.refund(payment.payment_id, place.user_id, "key") == (first, "replayed")
@@ -105,8 +105,8 @@ async def test_asked_again(services: Services, database: Database) -> None:
     assert await digest(database) == before
 
 
-async def test_a_key_refunds_one_payment(services: Services, database: Database) -> None:
-    """The key of one refund is refused for another payment; keys of two users don't meet."""
+async def test_key_refunds_one_payment(services: Services, database: Database) -> None:
+    """A key is refused for another payment; equal keys of two users are independent."""
     made = await refundable(services)
     bought = [await purchase(services, made, [seat]) for seat in (1, 2, 3)]
     (one, first), (_, second), (other, third) = bought
@@ -118,8 +118,8 @@ async def test_a_key_refunds_one_payment(services: Services, database: Database)
     assert (await services.refunds.refund(third.payment_id, other.user_id, "key"))[1] == "refunded"
 
 
-async def test_one_key_for_two_payments_at_once(services: Services, owner: Owner) -> None:
-    """In one batch: one is refunded, the other refused, and neighbours don't wait for it."""
+async def test_one_key_for_two_payments_in_one_batch(services: Services, owner: Owner) -> None:
+    """One is refunded, the other refused, and other items are not affected."""
     made = await make_concert(services)
     bought = [(await purchase(services, made, [seat]))[1] for seat in (1, 2, 3)]
     first, second, third = await asyncio.gather(
@@ -138,8 +138,10 @@ async def test_one_key_for_two_payments_at_once(services: Services, owner: Owner
 
 
 @pytest.mark.parametrize("key", [None, "key"])
-async def test_the_same_refund_at_once(services: Services, owner: Owner, key: str | None) -> None:
-    """Twenty times in one batch: one transfer, twenty equal answers."""
+async def test_concurrent_refunds_of_one_payment(
+    services: Services, owner: Owner, key: str | None
+) -> None:
+    """Twenty in one batch: one transfer, twenty equal answers."""
     made = await make_concert(services)
     _, payment = await purchase(services, made, [1])
     answers = await asyncio.gather(
@@ -151,11 +153,11 @@ async def test_the_same_refund_at_once(services: Services, owner: Owner, key: st
     assert await owner.fetchval("SELECT balance FROM wallet") == PRICE
 
 
-async def test_two_purchases_of_one_user_at_once(services: Services, owner: Owner) -> None:
-    """Both go back in one batch, one entry of the wallet after the other."""
+async def test_two_refunds_of_one_user_in_one_batch(services: Services, owner: Owner) -> None:
+    """Both are made, with one transfer of the wallet after the other."""
     made = await make_concert(services)
     place, first = await purchase(services, made, [1])
-    again = await come_back(services, place)
+    again = await join_again(services, place)
     await services.ledger.charge(again, 3 * PRICE, None)
     held = await hold(services, again, made, [2, 3])
     second, _ = await services.payments.pay(again, held.reservation_id, 2 * PRICE, None)
@@ -170,7 +172,7 @@ async def test_two_purchases_of_one_user_at_once(services: Services, owner: Owne
     assert (rows[-1]["balance"], rows[3]["balance"]) == (4 * PRICE, PRICE)
 
 
-async def test_a_batch_of_all_kinds(services: Services) -> None:
+async def test_batch_with_every_outcome(services: Services) -> None:
     """Each item of a batch has its own answer."""
     made, fixed = await refundable(services), await make_concert(services)
     place, payment = await purchase(services, made, [1])
@@ -187,8 +189,10 @@ async def test_a_batch_of_all_kinds(services: Services) -> None:
     assert kinds == [NotFound, NotFound, RefundClosed, "refunded", "existing"]
 
 
-async def test_only_where_the_concert_allows_it(services: Services, database: Database) -> None:
-    """Never, until a time, and no longer; the operator sets it, and may refund nevertheless."""
+async def test_refund_needs_permission_of_the_concert(
+    services: Services, database: Database
+) -> None:
+    """Never, or until a time; the operator sets it, and may refund regardless."""
     made = await make_concert(services)
     place, payment = await purchase(services, made, [1])
     concerts, refunds = services.concerts, services.refunds
@@ -213,10 +217,10 @@ async def test_only_where_the_concert_allows_it(services: Services, database: Da
     assert (await refunds.refund(payment.payment_id, None, None))[1] == "refunded"
 
 
-async def test_not_once_the_show_has_begun(
+async def test_no_refund_after_the_show_has_begun(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """However long the concert allows it."""
+    """Even if the concert allows it for longer."""
     made = await refundable(services)
     place, payment = await purchase(services, made, [1])
     await owner.execute("UPDATE show SET starts_at = now()")
@@ -226,10 +230,10 @@ async def test_not_once_the_show_has_begun(
     assert (await services.refunds.refund(payment.payment_id, place.user_id, None))[1] == "refunded"
 
 
-async def test_not_once_somebody_is_in(
+async def test_no_refund_after_a_check_in(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Of a purchase with a ticket that was let in nothing goes back, whoever asks."""
+    """A payment with a checked-in ticket is not refunded, whoever asks."""
     made = await refundable(services)
     place, payment = await purchase(services, made, [1, 2])
     await owner.execute(
@@ -242,8 +246,8 @@ async def test_not_once_somebody_is_in(
             await services.refunds.refund(payment.payment_id, user_id, None)
 
 
-async def test_paying_again_for_what_was_refunded(services: Services, database: Database) -> None:
-    """Buys nothing: a retry of that payment has its first answer, without the key as it stands."""
+async def test_paying_a_refunded_reservation_again(services: Services, database: Database) -> None:
+    """It is not paid again: a replay has its first answer, without the key the current state."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
     reservation = await hold(services, place, made, [1])
@@ -256,10 +260,8 @@ async def test_paying_again_for_what_was_refunded(services: Services, database: 
     assert await digest(database) == before
 
 
-async def test_a_payment_is_refunded_once_whatever_happens(
-    services: Services, owner: Owner
-) -> None:
-    """The backstop: a second transfer back is refused by the ledger itself."""
+async def test_payment_has_one_refund(services: Services, owner: Owner) -> None:
+    """Safeguard: the ledger itself rejects a second refund."""
     made = await make_concert(services)
     _, payment = await purchase(services, made, [1])
     await services.refunds.refund(payment.payment_id, None, None)

@@ -1,4 +1,4 @@
-"""Sessions of those who sign in elsewhere: they end by themselves, and each sign-in gives one."""
+"""Sessions of users who sign in at an issuer: they end, and each sign-in gives one."""
 
 import asyncio
 import secrets
@@ -17,17 +17,17 @@ WEEK = 604_800
 
 
 def a_sign_in() -> bytes:
-    """The digest of one that nobody has used."""
+    """Returns the digest of an unused sign-in."""
     return secrets.token_bytes(32)
 
 
 async def opened(users: Users, user_id: UUID, seconds: int = WEEK) -> str:
-    """The key of a new session."""
+    """Returns the key of a new session."""
     return (await users.open_session(user_id, a_sign_in(), seconds)).user_key
 
 
-async def test_a_session(services: Services, database: Database) -> None:
-    """Its account is made once; its key is taken on every process until its time is over."""
+async def test_session_is_accepted_until_its_end(services: Services, database: Database) -> None:
+    """Its account is created once; its key is accepted in every process until its end."""
     user_id = uuid4()
     keys = [await opened(services.users, user_id, 600) for _ in range(2)]
     assert all(key.startswith(SESSION_PREFIX) for key in keys)
@@ -41,8 +41,8 @@ async def test_a_session(services: Services, database: Database) -> None:
         assert not await is_known(later.users, keys[0])
 
 
-async def test_what_is_remembered_ends(services: Services, database: Database) -> None:
-    """A process that has verified a session's key forgets it at its end."""
+async def test_cached_session_ends(services: Services, database: Database) -> None:
+    """A process that has verified a session's key drops it at its end."""
     user_id, now = uuid4(), [0.0]
     known = RememberedKeys(10, now=lambda: now[0])
     services.users._known = known
@@ -52,15 +52,17 @@ async def test_what_is_remembered_ends(services: Services, database: Database) -
     assert len(known) == 2
     now[0] = 599
     await pass_time(database, 601)
-    assert await is_known(services.users, key)  # the control: remembered, the database isn't asked
+    assert await is_known(services.users, key)  # the control: it is cached
     now[0] = 601
     assert not await is_known(services.users, key)
     assert await is_known(services.users, guest.user_key)
     assert len(known) == 1
 
 
-async def test_a_sign_in_gives_one(services: Services, database: Database, owner: Owner) -> None:
-    """Of many at once, on two processes and for two users, one gets a session."""
+async def test_sign_in_gives_one_session(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Of many concurrent uses, in two processes and for two users, one gets a session."""
     sign_in, users = a_sign_in(), [uuid4(), uuid4()]
     async with services_on(database) as other:
         done = await asyncio.gather(
@@ -77,8 +79,8 @@ async def test_a_sign_in_gives_one(services: Services, database: Database, owner
     assert await owner.fetchval("SELECT count(*) FROM user_key") == 1
 
 
-async def test_a_batch_sent_again_is_answered_again(services: Services, owner: Owner) -> None:
-    """After a lost connection: the session stands, and no second one."""
+async def test_repeated_batch_gets_the_same_session(services: Services, owner: Owner) -> None:
+    """After a lost connection: the session exists, and no second one."""
     item = SessionItem(uuid4(), secrets.token_bytes(32), a_sign_in(), WEEK)
     another = SessionItem(item.user_id, secrets.token_bytes(32), item.sign_in, WEEK)
     for _ in range(2):
@@ -87,8 +89,8 @@ async def test_a_batch_sent_again_is_answered_again(services: Services, owner: O
     assert await owner.fetchval("SELECT count(*) FROM user_key") == 1
 
 
-async def test_the_oldest_make_room(services: Services, database: Database) -> None:
-    """Of too many the oldest end, on every process; other users', and keys without an end, stay."""
+async def test_oldest_sessions_are_ended(services: Services, database: Database) -> None:
+    """Above the limit the oldest end, in every process; other users' and user keys stay."""
     user_id = uuid4()
     others = await opened(services.users, uuid4())
     lasting = (await services.users.add_guest()).user_key
@@ -99,15 +101,15 @@ async def test_the_oldest_make_room(services: Services, database: Database) -> N
     async with services_on(database) as other:
         assert await is_known(other.users, keys[0])
         keys.append(await opened(services.users, user_id))
-        assert await is_known(other.users, keys[0])  # the control: it hasn't heard yet
+        assert await is_known(other.users, keys[0])  # the control: not read yet
         await other.users.read_revocations()
         assert not await is_known(other.users, keys[0])
         for key in (*keys[1:], others, lasting, reissued):
             assert await is_known(other.users, key)
 
 
-async def test_signing_out_ends_it(services: Services, database: Database) -> None:
-    """On the process that did it at once, on others within their next look; of a guest, nothing."""
+async def test_sign_out_ends_the_session(services: Services, database: Database) -> None:
+    """At once in that process, in others with their next read; a guest's key is unaffected."""
     user_id = uuid4()
     key, kept = [await opened(services.users, user_id) for _ in range(2)]
     guest = await services.users.add_guest()
@@ -123,10 +125,8 @@ async def test_signing_out_ends_it(services: Services, database: Database) -> No
             assert known == [False, True, True]
 
 
-async def test_no_key_outlives_the_session_it_came_of(
-    services: Services, database: Database
-) -> None:
-    """Exchanged, kept beside it or not: it ends when the session would; ended ones get none."""
+async def test_exchanged_key_ends_with_its_session(services: Services, database: Database) -> None:
+    """Exchanged or kept beside it, it has the session's end; ended ones can't be exchanged."""
     user_id = uuid4()
     key = await opened(services.users, user_id, 600)
     second = await services.users.exchange_key(user_id, key, keep=True)
@@ -141,8 +141,8 @@ async def test_no_key_outlives_the_session_it_came_of(
     assert await is_known(services.users, reissued.user_key)
 
 
-async def test_the_erased_get_none(services: Services, database: Database) -> None:
-    """Nor do their sessions go on."""
+async def test_erased_user_gets_no_session(services: Services, database: Database) -> None:
+    """The existing sessions of an erased user end, too."""
     user_id = uuid4()
     key = await opened(services.users, user_id)
     await services.erasures.erase(user_id)
@@ -151,8 +151,10 @@ async def test_the_erased_get_none(services: Services, database: Database) -> No
         await opened(services.users, user_id)
 
 
-async def test_ended_ones_are_dropped(services: Services, database: Database, owner: Owner) -> None:
-    """When the user signs in again, some time later; neither others' nor keys without an end."""
+async def test_ended_sessions_are_deleted(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """When the user signs in again, some time later; not others', nor keys without an end."""
     user_id, other = uuid4(), uuid4()
     await services.users.end_session(await opened(services.users, user_id, 600))
     await opened(services.users, user_id, 600)

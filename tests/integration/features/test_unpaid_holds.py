@@ -1,4 +1,4 @@
-"""Holds that are let go unpaid: a user may have so many of a concert in a time."""
+"""Holds that are released or expire unpaid: a user may have a limited number in a time."""
 
 import math
 from time import monotonic
@@ -10,12 +10,12 @@ from frontrow.reservations.best import Wish
 from frontrow.services import Services
 from testkit.database import Database
 from tests.buyers import Made, Owner, buyer, make_concert, pass_time, services_on
-from tests.integration.features.holding import come_back, hold
+from tests.integration.features.holding import hold, join_again
 
 FEW: dict[str, Any] = {"unpaid_holds": 3, "unpaid_holds_seconds": 100}
 
 
-async def let_go(
+async def hold_and_release(
     services: Services, place: PlaceRef, made: Made, times: int, *, seat: int = 1
 ) -> None:
     """Holds a seat and releases it."""
@@ -25,7 +25,7 @@ async def let_go(
 
 
 async def barred(services: Services, place: PlaceRef, made: Made) -> int:
-    """For how many seconds no hold can be made, however the seats are told."""
+    """Returns for how many seconds no hold can be made, for named and for best seats."""
     started = monotonic()
     seconds: list[int] = []
     for asking in (
@@ -42,19 +42,19 @@ async def barred(services: Services, place: PlaceRef, made: Made) -> int:
 
 
 def until_old(seconds: int, started: float) -> int:
-    """Returns what is left at least of some seconds, on a machine that may be slow."""
+    """Returns the least remainder of some seconds, allowing for a slow machine."""
     return math.floor(seconds - (monotonic() - started))
 
 
-async def test_as_many_as_may_be(database: Database) -> None:
-    """As many as the limit says are let go; then there is no hold until the first is old enough."""
+async def test_unpaid_holds_are_limited(database: Database) -> None:
+    """After the limit no hold can be made until the first of them is old enough."""
     async with services_on(database, **FEW) as services:
         made = await make_concert(services, shows=2)
         place = await buyer(services, made.concert_id)
         started = monotonic()
-        await let_go(services, place, made, 1)
+        await hold_and_release(services, place, made, 1)
         await pass_time(database, 30)
-        await let_go(services, place, made, 2)
+        await hold_and_release(services, place, made, 2)
         assert until_old(70, started) <= await barred(services, place, made) <= 70
         await pass_time(database, 40)
         assert until_old(30, started) <= await barred(services, place, made) <= 30
@@ -62,30 +62,30 @@ async def test_as_many_as_may_be(database: Database) -> None:
         await hold(services, place, made, [1])
 
 
-async def test_by_user_and_concert(database: Database) -> None:
-    """Others, and the same user elsewhere, are not concerned; another place of the user's is."""
+async def test_limit_is_per_user_and_concert(database: Database) -> None:
+    """Other users and concerts are unaffected; another place of the user is."""
     async with services_on(database, **FEW) as services:
         made, other = await make_concert(services), await make_concert(services)
         place = await buyer(services, made.concert_id)
-        await let_go(services, place, made, 3)
+        await hold_and_release(services, place, made, 3)
         await hold(services, await buyer(services, made.concert_id), made, [1])
-        elsewhere = await come_back(
+        elsewhere = await join_again(
             services,
             PlaceRef(place.user_id, other.concert_id, 0, 0, place.place_id, place.issued_at),
         )
         await hold(services, elsewhere, other, [1])
         await services.reservations.leave(place)
-        await barred(services, await come_back(services, place), made)
+        await barred(services, await join_again(services, place), made)
 
 
 async def test_expired_holds_count_at_once(database: Database, owner: Owner) -> None:
-    """Also those that nobody has written down yet; paid ones never do."""
+    """Also before their end is recorded; paid ones never count."""
     async with services_on(database, **FEW) as services:
         made = await make_concert(services, hold_seconds=5, max_seats_per_user=100)
         place = await buyer(services, made.concert_id, 50_000)
         paid = await hold(services, place, made, [50])
         await services.payments.pay(place, paid.reservation_id, 50_000, None)
-        place = await come_back(services, place)
+        place = await join_again(services, place)
         started = monotonic()
         for seat in (1, 2, 3):
             await hold(services, place, made, [seat])
@@ -96,8 +96,8 @@ async def test_expired_holds_count_at_once(database: Database, owner: Owner) -> 
         assert until_old(100, started) <= await barred(services, place, made) <= 100
 
 
-async def test_only_what_the_user_let_go_counts(database: Database) -> None:
-    """Holds that end with their show, or by a payment, are not let go by anybody."""
+async def test_holds_ended_by_others_do_not_count(database: Database) -> None:
+    """Holds that end with their show, or by a payment, don't count."""
     async with services_on(database, **FEW) as services:
         made = await make_concert(services, shows=2, max_seats_per_user=100)
         place = await buyer(services, made.concert_id, 50_000)
@@ -108,14 +108,14 @@ async def test_only_what_the_user_let_go_counts(database: Database) -> None:
         for seat in (2, 3, 4):
             await hold(services, place, made, [seat])
         await services.payments.pay(place, paid.reservation_id, 50_000, None)
-        place = await come_back(services, place)
+        place = await join_again(services, place)
         started = monotonic()
-        await let_go(services, place, made, 3, seat=5)
+        await hold_and_release(services, place, made, 3, seat=5)
         assert until_old(100, started) <= await barred(services, place, made) <= 100
 
 
-async def test_a_hold_that_ended_before_its_show_was_cancelled(database: Database) -> None:
-    """It counts: the user let it go by."""
+async def test_hold_that_expired_before_the_cancellation_counts(database: Database) -> None:
+    """It counts: the user let it expire."""
     async with services_on(database, **FEW) as services:
         made = await make_concert(services, shows=2, hold_seconds=5, max_seats_per_user=100)
         place = await buyer(services, made.concert_id)
@@ -126,13 +126,13 @@ async def test_a_hold_that_ended_before_its_show_was_cancelled(database: Databas
         await barred(services, place, made)
 
 
-async def test_a_key_still_finds_what_it_made(database: Database) -> None:
+async def test_replay_is_not_counted(database: Database) -> None:
     """A retry is no further hold."""
     async with services_on(database, **FEW) as services:
         made = await make_concert(services)
         place = await buyer(services, made.concert_id)
         first = await hold(services, place, made, [2], "key")
         await services.reservations.release(first.reservation_id, place.user_id, place)
-        await let_go(services, place, made, 2)
+        await hold_and_release(services, place, made, 2)
         await barred(services, place, made)
         assert await services.reservations.hold(place, made.shows[0], [2], "key") == (first, True)

@@ -1,4 +1,4 @@
-"""What runs beside the calls: each job by itself, and all of them as they run in a server."""
+"""The background jobs: each job alone, and all of them as in a server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -42,13 +42,13 @@ CALLED_WITHIN_SECONDS = 0.25
 
 
 def metric(name: str, made: Made | None = None) -> float:
-    """A metric of this process; of one concert if told."""
+    """Returns a metric of this process, optionally of one concert."""
     labels = {"concert": str(made.concert_id)} if made else {}
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 async def state_of(owner: Owner, place: PlaceRef) -> str:
-    """How a place stands in the database."""
+    """Returns the stored state of a place."""
     state: str = await owner.fetchval(
         "SELECT state FROM place WHERE room_id = $1 AND number = $2", place.room_id, place.number
     )
@@ -56,17 +56,17 @@ async def state_of(owner: Owner, place: PlaceRef) -> str:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
-    """Waits until something is so."""
+    """Waits for a condition."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - the condition is the database's
             await asyncio.sleep(0.005)
 
 
-# Each job by itself ------------------------------------------------------------------------------
+# Each job alone -----------------------------------------------------------------------------------
 
 
-async def test_admission(services: Services) -> None:
-    """One round calls whom each line lets in, and counts it."""
+async def test_admission_runs_once(services: Services) -> None:
+    """One run admits the users whom each line allows, and counts them."""
     small = await make_concert(services, policy=MaxActivePolicy(max_active=2))
     large = await make_concert(services)
     for made, people in ((small, 3), (large, 4)):
@@ -82,29 +82,29 @@ async def test_admission(services: Services) -> None:
     assert metric("frontrow_line_active", small) == 2
 
 
-async def test_admission_of_everybody_in_one_round(services: Services) -> None:
-    """Also where more wait than one call takes."""
+async def test_admission_of_many_users_in_one_run(services: Services) -> None:
+    """Also if more users wait than one call admits."""
     made = await make_concert(services)
     await asyncio.gather(*[services.rooms.join(uuid4(), made.concert_id) for _ in range(5_100)])
     assert await Admission(services).run_once(set()) == 5_100
 
 
-async def test_a_rung_line_is_looked_at(services: Services, database: Database) -> None:
-    """Though this process hasn't seen anybody wait in it; others only now and then."""
+async def test_woken_line_is_checked(services: Services, database: Database) -> None:
+    """Even if this process knows of no waiting users there; other lines only now and then."""
     made, silent = [await make_concert(services) for _ in range(2)]
     admission = Admission(services)
-    assert await admission.run_once(set()) == 0  # looks at all, the first time
+    assert await admission.run_once(set()) == 0  # checks all lines the first time
     async with services_on(database) as elsewhere:
         places = [await join(elsewhere, one.concert_id) for one in (made, silent)]
     assert await admission.run_once({places[0].room_id}) == 1
-    # The first call refreshed the view, so that the other line is seen too by now.
+    # The first call refreshed the snapshot, so that the other line is seen too.
     assert await admission.run_once(set()) == 1
 
 
-async def test_admission_finishes_the_overdue(
+async def test_admission_finishes_overdue_places(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Who didn't come makes room for the next; the counts are told."""
+    """An unclaimed place is replaced by the next one; the metrics have the counts."""
     made = await make_concert(services, policy=ONE, claim_seconds=60)
     late = await buyer(services, made.concert_id)
     await join(services, made.concert_id)
@@ -115,8 +115,10 @@ async def test_admission_finishes_the_overdue(
     assert REGISTRY.get_sample_value("frontrow_finished_total", expired) == 1
 
 
-async def test_a_line_is_closed(services: Services, database: Database, owner: Owner) -> None:
-    """Those who wait at its end are finished."""
+async def test_closed_line_ends_waiting_places(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """The places that wait at its close are finished."""
     made = await make_concert(
         services, policy=ONE, closes_at=datetime.now(UTC) + timedelta(seconds=60)
     )
@@ -128,8 +130,8 @@ async def test_a_line_is_closed(services: Services, database: Database, owner: O
     assert await state_of(owner, waiting) == "finished"
 
 
-async def test_expiry(services: Services, database: Database) -> None:
-    """One round writes down which holds have ended, and counts them."""
+async def test_expiry_records_ended_holds(services: Services, database: Database) -> None:
+    """One run records which holds have ended, and counts them."""
     made = await make_concert(services, hold_seconds=60)
     place = await buyer(services, made.concert_id)
     for seat in (1, 2):
@@ -142,8 +144,8 @@ async def test_expiry(services: Services, database: Database) -> None:
     assert metric("frontrow_holds_expired_total") - before == 2
 
 
-async def test_stock(services: Services) -> None:
-    """One round counts what is left and who waits."""
+async def test_stock_is_measured(services: Services) -> None:
+    """One run measures available seats and waiting users."""
     made = await make_concert(services, policy=ONE, seats=10)
     place = await buyer(services, made.concert_id)
     for _ in range(3):
@@ -156,8 +158,8 @@ async def test_stock(services: Services) -> None:
     assert metric("frontrow_line_waiting", made) == 3
 
 
-async def test_bell() -> None:
-    """It gives all rooms it was rung for, once; nothing when nobody rang."""
+async def test_signal_returns_the_woken_rooms() -> None:
+    """It returns each woken room once; none without a wake."""
     admission_signal = AdmissionSignal()
     assert await admission_signal.wait(0.001) == set()
     for room_id in (3, 5, 3):
@@ -170,11 +172,11 @@ async def test_bell() -> None:
     assert await waiting == {7}
 
 
-# All of them together ----------------------------------------------------------------------------
+# All jobs together --------------------------------------------------------------------------------
 
 
 async def pay(services: Services, _: Database, place: PlaceRef, made: Made) -> None:
-    """A slot comes free by a payment."""
+    """A slot becomes free by a payment."""
     await services.ledger.charge(place, 50_000, None)
     dates = (await services.catalogue.dates(made.concert_id)).dates
     show = await services.catalogue.show(made.concert_id, dates[0].date, None)
@@ -184,7 +186,7 @@ async def pay(services: Services, _: Database, place: PlaceRef, made: Made) -> N
 
 
 async def leave(services: Services, _: Database, place: PlaceRef, __: Made) -> None:
-    """A slot comes free because its owner leaves."""
+    """A slot becomes free because its owner leaves."""
     await services.reservations.leave(place)
 
 
@@ -195,7 +197,7 @@ async def end_session(services: Services, database: Database, place: PlaceRef, _
 
 
 async def end_claim(_: Services, database: Database, place: PlaceRef, __: Made) -> None:
-    """A slot becomes free a moment from now, because its user did not come."""
+    """A slot becomes free a moment from now, because its user did not claim."""
     await nearly_expire(database, place)
 
 
@@ -212,7 +214,7 @@ async def nearly_expire(database: Database, place: PlaceRef) -> None:
 
 
 @pytest.mark.parametrize("free_a_slot", [pay, leave, end_session, end_claim])
-async def test_the_next_one_is_called_at_once(
+async def test_free_slot_is_reused_at_once(
     services: Services,
     database: Database,
     owner: Owner,
@@ -247,12 +249,12 @@ async def test_the_next_one_is_called_at_once(
 
 
 async def is_admitted(owner: Owner, place: PlaceRef) -> bool:
-    """Whether a place has been called."""
+    """Returns whether a place is admitted."""
     return await state_of(owner, place) == "admitted"
 
 
-async def test_a_joiner_is_called_at_once(services: Services, owner: Owner) -> None:
-    """Where there is room, nobody waits for a tick."""
+async def test_joining_user_is_admitted_at_once(services: Services, owner: Owner) -> None:
+    """With a free slot, no user waits for the next run."""
     made = await make_concert(services)
     took = []
     async with running(services):
@@ -268,8 +270,8 @@ async def test_a_joiner_is_called_at_once(services: Services, owner: Owner) -> N
     assert 0 <= min(took) <= CALLED_WITHIN_SECONDS
 
 
-async def test_what_ended_is_tidied(services: Services, database: Database, owner: Owner) -> None:
-    """Ended holds are written down, what was sold is folded, and the view follows."""
+async def test_ended_data_is_tidied(services: Services, database: Database, owner: Owner) -> None:
+    """Ended holds are recorded, sales are folded in, and the snapshot follows."""
     made = await make_concert(services, seats=10, hold_seconds=60)
     place = await buyer(services, made.concert_id, 50_000)
     sold, _ = await services.reservations.hold(place, made.shows[0], [1], None)
@@ -292,8 +294,8 @@ async def test_what_ended_is_tidied(services: Services, database: Database, owne
         await until(tidied)
 
 
-async def test_it_stops(services: Services) -> None:
-    """When the block ends nothing of it runs any more."""
+async def test_upkeep_stops(services: Services) -> None:
+    """After the block no job runs any more."""
     before = asyncio.all_tasks()
     async with running(services):
         assert len(asyncio.all_tasks() - before) == 17
@@ -302,7 +304,7 @@ async def test_it_stops(services: Services) -> None:
 
 @asynccontextmanager
 async def database_away(engine: EmbeddedServer, database: Database) -> AsyncIterator[None]:
-    """The database takes no connections and loses those it has."""
+    """Makes the database refuse connections and close existing ones."""
     admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
     try:
         await admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
@@ -316,10 +318,10 @@ async def database_away(engine: EmbeddedServer, database: Database) -> AsyncIter
         await admin.close()
 
 
-async def test_it_survives_the_database_being_away(
+async def test_upkeep_survives_a_database_outage(
     engine: EmbeddedServer, template: Database
 ) -> None:
-    """A job's failures are logged once, until it works again; it does when the database is back."""
+    """A job's failures are logged once until it works again, which it does after the outage."""
     names = ("admission", "snapshot", "credentials", "counts", "fold", "expiry")
 
     def failures() -> list[float]:
@@ -361,14 +363,14 @@ async def test_it_survives_the_database_being_away(
 
                 await until(all_work)
         for job in names:
-            # More than once if a round found a connection that was still to be ended.
+            # More than once if a run found a connection that was about to be closed.
             rounds = len(events(job)) // 2
             assert events(job) == ["upkeep fails", "upkeep works again"] * rounds
         assert await admit_all(services, made.concert_id) == 0
 
 
-async def test_a_line_that_fails_stops_no_other(services: Services, owner: Owner) -> None:
-    """One line can't be looked at; those behind it are, and the failure is told."""
+async def test_failing_line_does_not_stop_others(services: Services, owner: Owner) -> None:
+    """The check of one line fails; the next ones are checked, and the failure is logged."""
     broken, well = await make_concert(services), await make_concert(services)
     lines = services.rooms.snapshot.by_concert
     await join(services, broken.concert_id)
@@ -386,10 +388,10 @@ async def test_a_line_that_fails_stops_no_other(services: Services, owner: Owner
     assert await is_admitted(owner, place)
 
 
-async def test_who_joins_is_looked_at_whatever_this_process_knows(
+async def test_join_wakes_the_line_despite_an_old_snapshot(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Others were called elsewhere: the line isn't empty because this view of it is old."""
+    """Users were admitted elsewhere: the line isn't full because this snapshot is old."""
     made = await make_concert(services)
     async with services_on(database) as elsewhere:
         await elsewhere.rooms.snapshot.refresh()
@@ -406,7 +408,7 @@ async def test_who_joins_is_looked_at_whatever_this_process_knows(
 async def test_calls_survive_lost_connections(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Batches whose connection is cut are sent again: what was answered is there once."""
+    """Batches whose connection is cut are sent again: each answered call is applied once."""
     made = await make_concert(services)
     places = [await buyer(services, made.concert_id) for _ in range(10)]
     cuts = 0
@@ -437,8 +439,8 @@ async def test_calls_survive_lost_connections(
     assert await owner.fetchval("SELECT issued FROM waiting_room") == 60
 
 
-async def test_lines_are_forecast(services: Services, owner: Owner) -> None:
-    """Who waits is told how long; once they are called, the statistics say how good that was."""
+async def test_lines_have_forecasts(services: Services, owner: Owner) -> None:
+    """Waiting users get a forecast; after their admission the statistics have its accuracy."""
     made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
     places = [await join(services, made.concert_id) for _ in range(12)]
 

@@ -1,4 +1,4 @@
-"""User keys: exchanged, revoked, reissued; what a process remembers doesn't outlive that."""
+"""User keys: exchanged, revoked, reissued; and the caches of processes follow."""
 
 import asyncio
 from uuid import uuid4
@@ -13,8 +13,8 @@ from tests.buyers import Owner, refused, services_on
 from tests.integration.features.keys import is_known
 
 
-async def test_a_key_is_exchanged(services: Services) -> None:
-    """The new key works, the one that was asked with doesn't, at once on this process."""
+async def test_key_is_exchanged(services: Services) -> None:
+    """The new key is accepted and the old one refused, at once in this process."""
     guest = await services.users.add_guest()
     issued = await services.users.exchange_key(guest.user_id, guest.user_key, keep=False)
     assert issued.user_id == guest.user_id
@@ -22,8 +22,8 @@ async def test_a_key_is_exchanged(services: Services) -> None:
     assert not await is_known(services.users, guest.user_key)
 
 
-async def test_a_key_may_be_kept(services: Services) -> None:
-    """Both keys work until the other is revoked with the new one."""
+async def test_old_key_can_be_kept(services: Services) -> None:
+    """Both keys are accepted until the other is revoked with the new one."""
     guest = await services.users.add_guest()
     issued = await services.users.exchange_key(guest.user_id, guest.user_key, keep=True)
     assert await is_known(services.users, guest.user_key)
@@ -32,8 +32,8 @@ async def test_a_key_may_be_kept(services: Services) -> None:
     assert not await is_known(services.users, guest.user_key)
 
 
-async def test_keys_of_a_user_are_bounded(services: Services, database: Database) -> None:
-    """No more than so many can be kept; a plain exchange goes on."""
+async def test_number_of_kept_keys_is_limited(services: Services, database: Database) -> None:
+    """Above the limit no further key is added; a plain exchange still works."""
     guest = await services.users.add_guest()
     for _ in range(MOST_KEYS - 1):
         await services.users.exchange_key(guest.user_id, guest.user_key, keep=True)
@@ -42,8 +42,8 @@ async def test_keys_of_a_user_are_bounded(services: Services, database: Database
     await services.users.exchange_key(guest.user_id, guest.user_key, keep=False)
 
 
-async def test_a_lost_key_is_reissued(services: Services, database: Database) -> None:
-    """All keys before it end, those of others don't; nobody gets none."""
+async def test_lost_key_is_reissued(services: Services, database: Database) -> None:
+    """All earlier keys of the user end, other users' don't; an unknown user gets none."""
     guest, other = [await services.users.add_guest() for _ in range(2)]
     kept = await services.users.exchange_key(guest.user_id, guest.user_key, keep=True)
     issued, _ = await services.users.reissue_key(guest.user_id, new_key())
@@ -56,7 +56,7 @@ async def test_a_lost_key_is_reissued(services: Services, database: Database) ->
 
 
 async def test_all_keys_are_revoked(services: Services, database: Database) -> None:
-    """Then none works, and the account is still there for a new one."""
+    """No key is accepted, and the account can still get a new one."""
     guest = await services.users.add_guest()
     await services.users.revoke_keys(guest.user_id)
     assert not await is_known(services.users, guest.user_key)
@@ -66,23 +66,21 @@ async def test_all_keys_are_revoked(services: Services, database: Database) -> N
         await services.users.revoke_keys(uuid4())
 
 
-async def test_a_revoked_key_can_do_nothing_with_keys(
-    services: Services, database: Database
-) -> None:
-    """Also not where a process hasn't heard of it yet: the database decides."""
+async def test_revoked_key_cannot_change_keys(services: Services, database: Database) -> None:
+    """Even if a process hasn't read the revocation yet: the database decides."""
     guest = await services.users.add_guest()
     async with services_on(database) as other:
         assert await is_known(other.users, guest.user_key)
         await services.users.exchange_key(guest.user_id, guest.user_key, keep=False)
-        assert await is_known(other.users, guest.user_key)  # the control: it hasn't heard yet
+        assert await is_known(other.users, guest.user_key)  # the control: not read yet
         async with refused(database, CredentialInvalid):
             await other.users.exchange_key(guest.user_id, guest.user_key, keep=True)
         async with refused(database, CredentialInvalid):
             await other.users.revoke_keys(guest.user_id, kept=guest.user_key)
 
 
-async def test_other_processes_hear_of_it(services: Services, database: Database) -> None:
-    """They forget the key at their next look, and only that one."""
+async def test_other_processes_read_the_revocation(services: Services, database: Database) -> None:
+    """They drop the key with their next read, and only that one."""
     guests = [await services.users.add_guest() for _ in range(3)]
     async with services_on(database) as other:
         for guest in guests:
@@ -96,10 +94,10 @@ async def test_other_processes_hear_of_it(services: Services, database: Database
         assert len(other.users._known) == 1
 
 
-async def test_a_look_up_under_way_is_not_remembered(
+async def test_concurrent_look_up_is_not_cached(
     services: Services, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that read the key before it was revoked, and answers after the process heard of that."""
+    """A look-up that read the key before its revocation and returns after it."""
     guest = await services.users.add_guest()
     async with services_on(database) as other:
         read, heard = asyncio.Event(), asyncio.Event()
@@ -122,8 +120,10 @@ async def test_a_look_up_under_way_is_not_remembered(
         assert not await is_known(other.users, guest.user_key)
 
 
-async def test_exchanged_once(services: Services, database: Database, owner: Owner) -> None:
-    """Of many that exchange the same key at once, over two processes, one gets a new one."""
+async def test_concurrent_exchanges_give_one_key(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Of many exchanges of one key, over two processes, one gets a new key."""
     guest = await services.users.add_guest()
     async with services_on(database) as other:
         done = await asyncio.gather(
@@ -141,8 +141,8 @@ async def test_exchanged_once(services: Services, database: Database, owner: Own
     assert await is_known(services.users, issued[0].user_key)
 
 
-async def test_a_key_that_was_given_is_given_again(services: Services, database: Database) -> None:
-    """It revokes nothing then, also where the user has let it go since; nobody else gets it."""
+async def test_chosen_key_is_returned_again(services: Services, database: Database) -> None:
+    """A repeat revokes nothing, also after the key was revoked; other users are refused."""
     guest, other = [await services.users.add_guest() for _ in range(2)]
     key = new_key()
     first = await services.users.reissue_key(guest.user_id, key)
@@ -157,8 +157,8 @@ async def test_a_key_that_was_given_is_given_again(services: Services, database:
         await services.users.reissue_key(other.user_id, key)
 
 
-async def test_one_key_for_two_users_at_once(services: Services) -> None:
-    """One gets it; the other keeps what it has."""
+async def test_two_users_choose_the_same_key(services: Services) -> None:
+    """One gets it; the other keeps the old one."""
     guests = [await services.users.add_guest() for _ in range(8)]
     key = new_key()
     found = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Money: charges, balances, and a ledger that only grows."""
+"""Money: charges, balances, and an append-only ledger."""
 
 import asyncio
 from uuid import UUID, uuid4
@@ -30,7 +30,7 @@ from tests.buyers import (
 )
 
 
-async def test_charge(services: Services, owner: Owner) -> None:
+async def test_wallet_is_charged(services: Services, owner: Owner) -> None:
     """The balance grows by one row of the ledger, from the house's cash to the user."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
@@ -53,7 +53,7 @@ async def test_charge(services: Services, owner: Owner) -> None:
     assert tuple(await owner.fetchrow("SELECT balance, entries FROM wallet")) == (70_001, 2)
 
 
-async def test_charging_claims(services: Services) -> None:
+async def test_charge_claims_the_place(services: Services) -> None:
     """It is an admitted call like any other."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
@@ -62,7 +62,7 @@ async def test_charging_claims(services: Services) -> None:
 
 
 async def test_largest_charge(services: Services) -> None:
-    """The contract's largest amount, many times, is still counted to the unit."""
+    """The contract's largest amount, many times, is summed exactly."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     for times in range(1, 6):
@@ -70,8 +70,8 @@ async def test_largest_charge(services: Services) -> None:
         assert charge.balance == times * 1_000_000_000
 
 
-async def test_replayed(services: Services, database: Database) -> None:
-    """The same key and amount: the first answer, with the balance of then; also later."""
+async def test_same_key_charges_once(services: Services, database: Database) -> None:
+    """The same key and amount: the first answer, with its balance; also later."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     first, _ = await services.ledger.charge(place, 500, "key")
@@ -85,8 +85,8 @@ async def test_replayed(services: Services, database: Database) -> None:
     assert after["transfer"] == before["transfer"]
 
 
-async def test_replayed_at_once(services: Services, owner: Owner) -> None:
-    """Ten times the same key in one batch charges once."""
+async def test_concurrent_charges_with_one_key(services: Services, owner: Owner) -> None:
+    """Ten in one batch charge once."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     answers = await asyncio.gather(*[services.ledger.charge(place, 500, "key") for _ in range(10)])
@@ -95,8 +95,8 @@ async def test_replayed_at_once(services: Services, owner: Owner) -> None:
     assert await owner.fetchval("SELECT sum(amount) FROM transfer") == 500
 
 
-async def test_key_reused(services: Services, database: Database) -> None:
-    """The same key for another amount."""
+async def test_key_of_another_charge_is_refused(services: Services, database: Database) -> None:
+    """The same key with another amount."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     await services.ledger.charge(place, 500, "key")
@@ -104,8 +104,8 @@ async def test_key_reused(services: Services, database: Database) -> None:
         await services.ledger.charge(place, 501, "key")
 
 
-async def test_many_charges_of_one_user_at_once(services: Services, owner: Owner) -> None:
-    """Each has a balance of its own, in order of arrival, and none is lost."""
+async def test_many_charges_of_one_user(services: Services, owner: Owner) -> None:
+    """Each has its own balance, in order of arrival, and none is lost."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     charges = await asyncio.gather(
@@ -115,10 +115,10 @@ async def test_many_charges_of_one_user_at_once(services: Services, owner: Owner
     assert await owner.fetchval("SELECT entries FROM wallet") == 20
 
 
-async def test_charges_of_many_users_over_processes(
+async def test_charges_over_two_processes(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """Two processes charge the same wallets at once: every unit is there."""
+    """Two processes charge the same wallets concurrently: the sums are exact."""
     made = await make_concert(services)
     places = [await join(services, made.concert_id) for _ in range(10)]
     await admit_all(services, made.concert_id)
@@ -136,8 +136,8 @@ async def test_charges_of_many_users_over_processes(
     assert [tuple(row) for row in balances] == [(1_000, 10)] * 10
 
 
-async def test_refused(services: Services, database: Database) -> None:
-    """Who waits, who is finished, and a forged place."""
+async def test_unsuitable_tokens_are_refused(services: Services, database: Database) -> None:
+    """A waiting, a finished and a forged place."""
     made = await make_concert(services, claim_seconds=60)
     waiting = await join(services, made.concert_id)
     async with refused(database, NotAdmitted):
@@ -154,8 +154,8 @@ async def test_refused(services: Services, database: Database) -> None:
         await services.ledger.charge(left, 1, None)
 
 
-async def test_balances_of_many(services: Services) -> None:
-    """Readers at the same moment share a query; who never charged has nothing."""
+async def test_balances_of_many_users(services: Services) -> None:
+    """Concurrent readers share a query; a user without a charge has zero."""
     made = await make_concert(services)
     places = [await buyer(services, made.concert_id, amount) for amount in (5, 6, 7)]
     users = [place.user_id for place in places] + [uuid4()]
@@ -164,8 +164,8 @@ async def test_balances_of_many(services: Services) -> None:
     assert [balance.user_id for balance in found] == users * 2
 
 
-async def test_transfers(services: Services) -> None:
-    """Newest first, page by page, each once; a payment stands among the charges."""
+async def test_transfers_page_by_page(services: Services) -> None:
+    """Newest first, each once; a payment is among the charges."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)
     charges = [(await services.ledger.charge(place, n * 10_000, None))[0] for n in range(1, 6)]
@@ -198,8 +198,8 @@ async def test_transfers(services: Services) -> None:
 
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "1.5", "²", "12345678901", str(UUID(int=7))])
-async def test_no_such_page(services: Services, database: Database, after: str) -> None:
-    """What no page has given."""
+async def test_invalid_page_is_refused(services: Services, database: Database, after: str) -> None:
+    """A cursor that no page has returned."""
     errors = [{"pointer": "after", "detail": "take it from the page before"}]
     async with refused(database, InvalidRequest, errors=errors):
         await services.ledger.transfers(uuid4(), limit=2, after=after)
@@ -214,8 +214,8 @@ async def test_no_such_page(services: Services, database: Database, after: str) 
         "TRUNCATE transfer",
     ],
 )
-async def test_the_ledger_only_grows(services: Services, database: Database, change: str) -> None:
-    """Neither the application nor the owner of the schema changes what was written."""
+async def test_ledger_is_append_only(services: Services, database: Database, change: str) -> None:
+    """Neither the application nor the owner of the schema can change its rows."""
     made = await make_concert(services)
     await buyer(services, made.concert_id, 500)
     before = await digest(database)
@@ -242,8 +242,8 @@ async def test_the_ledger_only_grows(services: Services, database: Database, cha
             gen_random_uuid(), created_at FROM transfer""",
     ],
 )
-async def test_what_no_row_may_say(services: Services, owner: Owner, change: str) -> None:
-    """The backstop: no balance below zero, no transfer of nothing, to oneself or the wrong way."""
+async def test_constraints_of_the_ledger(services: Services, owner: Owner, change: str) -> None:
+    """Safeguard: no negative balance, no empty, reversed or self transfer."""
     made = await make_concert(services)
     await buyer(services, made.concert_id, 500)
     with pytest.raises(asyncpg.CheckViolationError):
