@@ -1,5 +1,5 @@
--- The statements that give the role $1 what the application needs in schema public, and no more.
--- $2: tables it may only add rows to; tables named with a leading underscore it may only read.
+-- The statements that grant the role $1 the application's rights in schema public, and no more. It may only
+-- insert into the tables $2, and only read tables with a leading underscore.
 SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), $1::text)
 UNION ALL
 SELECT format('GRANT USAGE ON SCHEMA public TO %I', $1::text)

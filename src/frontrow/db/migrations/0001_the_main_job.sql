@@ -4,18 +4,18 @@
 -- migrate: apply
 
 -- The tables of the hot path (place, seat, reservation, transfer, payment, ticket) have no foreign
--- keys: each would cost a look-up and a row lock a row, and rows meet there only through the
--- functions that lock both sides. `frontrow audit` checks what a foreign key would.
+-- keys: each would cost a look-up and a row lock for each row, and only functions that lock both sides
+-- write them. `frontrow audit` checks what foreign keys would.
 
 -- Installation ------------------------------------------------------------------------------------
 
--- One row: what every process of this installation must agree on.
+-- One row: the settings on which all processes of this installation must agree.
 CREATE TABLE installation (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$')
 );
 
--- Secrets that sign what Frontrow hands out; shared by all processes.
+-- Secrets that sign tokens; shared by all processes.
 CREATE TABLE signing_key (
     key_id text PRIMARY KEY CHECK (key_id <> ''),
     purpose text NOT NULL CHECK (purpose IN ('token')),
@@ -62,8 +62,8 @@ CREATE TABLE show (
 );
 CREATE INDEX show_by_date ON show (concert_id, date);
 
--- A seat and who has it. It is free when nobody has it or the hold is past its time: nothing needs
--- to run for that. A sold seat is held for ever.
+-- A seat and its reservation. It is free without a reservation or after held_until: nothing has to run
+-- for that. A sold seat is held until 'infinity'.
 CREATE TABLE seat (
     show_id uuid NOT NULL,
     number int NOT NULL CHECK (number >= 1),
@@ -95,14 +95,14 @@ CREATE TABLE waiting_room (
     issued int NOT NULL DEFAULT 0,
     serving int NOT NULL DEFAULT 0,
     left_count int NOT NULL DEFAULT 0,
-    -- Up to when the allowance of a rate policy is used up (waiting_room_admit).
+    -- The time up to which a rate policy's allowance is used (waiting_room_admit).
     paced_until timestamptz,
     CHECK (serving BETWEEN 0 AND issued),
     CHECK (left_count BETWEEN 0 AND issued),
     CHECK (opens_at < closes_at)
 ) WITH (fillfactor = 50);
 
--- Which policy was in force from when on: what the audit needs to judge past admissions.
+-- The policies and the times from which they were in force: the audit checks past admissions by them.
 CREATE TABLE policy_change (
     room_id int NOT NULL REFERENCES waiting_room,
     policy_version int NOT NULL,
@@ -111,14 +111,14 @@ CREATE TABLE policy_change (
     PRIMARY KEY (room_id, policy_version)
 );
 
--- One row for each time that people were called: numbers first_number..last_number, `admitted` of
--- them (the others had left). A rate policy counts its window here.
+-- One row for each admission: numbers first_number..last_number, `admitted` of them (the others had
+-- left). A rate policy counts its window here.
 CREATE TABLE admission (
     room_id int NOT NULL REFERENCES waiting_room,
     first_number int NOT NULL,
     last_number int NOT NULL,
     admitted int NOT NULL,
-    -- How many were called and not finished right after this.
+    -- The number of admitted and unfinished places right after this.
     active int NOT NULL,
     policy_version int NOT NULL,
     admitted_at timestamptz NOT NULL,
@@ -128,8 +128,8 @@ CREATE TABLE admission (
 );
 CREATE INDEX admission_by_time ON admission (room_id, admitted_at);
 
--- A user's place in one line. No index on the id that the token carries: the token also tells the
--- room and the number.
+-- A user's place in one line. No index on the id in the token: the token also has the room and the
+-- number.
 CREATE TABLE place (
     place_id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -138,7 +138,7 @@ CREATE TABLE place (
     number int NOT NULL,
     state place_state NOT NULL DEFAULT 'waiting',
     reason finish_reason,
-    -- The how-manieth to leave this line while waiting.
+    -- Numbers the places that left this line while waiting.
     left_seq int,
     admitted_at timestamptz,
     claimed_at timestamptz,
@@ -165,7 +165,7 @@ CREATE UNIQUE INDEX place_left ON place (room_id, left_seq) WHERE left_seq IS NO
 
 CREATE TYPE reservation_state AS ENUM ('held', 'paid', 'released', 'expired', 'refunded');
 
--- `held` past held_until is expired, whether or not the sweeper has written it down.
+-- `held` past held_until is expired, whether or not the upkeep has written that.
 CREATE TABLE reservation (
     reservation_id uuid PRIMARY KEY,
     user_id uuid NOT NULL,
@@ -189,7 +189,7 @@ CREATE INDEX reservation_live ON reservation (held_until) WHERE state = 'held';
 
 -- Money -------------------------------------------------------------------------------------------
 
--- Where money comes from and goes to. A wallet's account is its user's id.
+-- The accounts that money comes from and goes to. A wallet's account is its user's id.
 CREATE TABLE house_account (
     account_id uuid PRIMARY KEY,
     name text NOT NULL UNIQUE CHECK (name IN ('cash', 'sales'))
@@ -201,18 +201,18 @@ INSERT INTO house_account VALUES
 CREATE TABLE wallet (
     user_id uuid PRIMARY KEY,
     balance bigint NOT NULL DEFAULT 0 CHECK (balance >= 0),
-    -- How many transfers this wallet has seen.
+    -- The number of transfers of this wallet.
     entries int NOT NULL DEFAULT 0 CHECK (entries >= 0)
 ) WITH (fillfactor = 70);
 
 CREATE TYPE transfer_kind AS ENUM ('charge', 'payment', 'refund');
 
 -- The ledger: each row moves one amount from one account to another, so it is balanced by
--- construction. Rows are only ever added.
+-- construction. Rows are only added.
 CREATE TABLE transfer (
-    -- Of a payment: the payment's own id, so that it can be debited once only.
+    -- For a payment the payment's id, so that it is debited only once.
     transfer_id uuid PRIMARY KEY,
-    -- The wallet concerned, and the how-manieth transfer of it this is.
+    -- The user of the wallet, and the number of this transfer there.
     user_id uuid NOT NULL,
     entry int NOT NULL CHECK (entry >= 1),
     kind transfer_kind NOT NULL,
@@ -221,7 +221,7 @@ CREATE TABLE transfer (
     amount bigint NOT NULL CHECK (amount > 0),
     -- The wallet's balance after it.
     balance bigint NOT NULL CHECK (balance >= 0),
-    -- What it was for: the payment.
+    -- The payment that it is for.
     reference uuid,
     created_at timestamptz NOT NULL,
     UNIQUE (user_id, entry),
@@ -231,7 +231,7 @@ CREATE TABLE transfer (
     CHECK (kind <> 'payment' OR reference = transfer_id)
 );
 
--- Beside the rights of the application's role: not even the owner changes the ledger by mistake.
+-- Beyond the rights of the application's role: the owner can't change the ledger by mistake either.
 CREATE FUNCTION transfer_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the ledger is append-only' USING ERRCODE = 'insufficient_privilege';
@@ -272,8 +272,8 @@ CREATE TABLE ticket (
 CREATE INDEX ticket_of_payment ON ticket (payment_id);
 CREATE UNIQUE INDEX ticket_valid ON ticket (show_id, number) WHERE void_at IS NULL;
 
--- What a show has sold: the row in stock plus what stands in sold_delta. A purchase adds a delta
--- and waits for nobody; the upkeep folds the deltas in.
+-- The sales of a show: its row in stock plus its rows in sold_delta. A purchase adds a delta without
+-- waiting for a lock; the upkeep folds the deltas in.
 CREATE TABLE stock (
     show_id uuid PRIMARY KEY REFERENCES show,
     sold int NOT NULL DEFAULT 0,

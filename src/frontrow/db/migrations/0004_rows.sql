@@ -13,8 +13,8 @@ CREATE TABLE show_section (
     first_number int NOT NULL CHECK (first_number >= 1),
     last_number int NOT NULL,
     seats_per_row int NOT NULL CHECK (seats_per_row >= 1),
-    -- Where the choice of the best seats begins to look, and since when (reservation_choose). Only to
-    -- save time: never that a seat can't be had.
+    -- Where the choice of best seats starts its search, and since when. A hint only: it never excludes a
+    -- free seat.
     searched_at timestamptz,
     hints int[],
     PRIMARY KEY (show_id, ordinal),
@@ -23,7 +23,7 @@ CREATE TABLE show_section (
     CHECK ((searched_at IS NULL) = (hints IS NULL))
 ) WITH (fillfactor = 50);
 
--- Of shows that stand already, neighbours of one name and price are a section, all in one row.
+-- In existing shows, adjacent seats with one name and price become a section of one row.
 INSERT INTO show_section (show_id, ordinal, name, price, first_number, last_number, seats_per_row)
 SELECT b.show_id, row_number() OVER (PARTITION BY b.show_id ORDER BY min(b.number)), b.section, b.price,
     min(b.number), max(b.number), count(*)
@@ -35,7 +35,7 @@ FROM (
 ) AS b
 GROUP BY b.show_id, b.section, b.price, b.block;
 
--- Its successor takes rows.
+-- Its successor has rows as parameters.
 DROP FUNCTION IF EXISTS concert_add_show(
     uuid, uuid, bigint, timestamptz, date, timestamptz, text[], bigint[], int[]
 );

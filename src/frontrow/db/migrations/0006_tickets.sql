@@ -17,11 +17,11 @@ ALTER TABLE signing_key
     ADD CHECK (signs_at >= created_at),
     ADD CHECK ((purpose = 'ticket') = (public_key IS NOT NULL));
 
--- A ticket is let in once, ever, and only while it is valid. It may become void after that: a show that
--- is cancelled is refunded to those who were in, too.
+-- A ticket is checked in only once, and only while it is valid. It may become void after that: a cancelled
+-- show is refunded to everybody.
 ALTER TABLE ticket
     ADD checked_in_at timestamptz,
-    -- The check-in's own id, by which asking again finds it.
+    -- The check-in's own id, by which a retry finds it.
     ADD check_in_id uuid,
     ADD gate text CHECK (length(gate) BETWEEN 1 AND 100),
     ADD void_reason text CHECK (void_reason IN ('refunded', 'show_cancelled'));
@@ -34,7 +34,7 @@ ALTER TABLE ticket
     ADD CONSTRAINT ticket_is_let_in_while_valid CHECK (checked_in_at <= void_at);
 CREATE UNIQUE INDEX ticket_check_in ON ticket (check_in_id) WHERE check_in_id IS NOT NULL;
 
--- Its successor gives the show too.
+-- Its successor returns the show too.
 DROP FUNCTION IF EXISTS payment_pay(
     int[], int[], uuid[], uuid[], uuid[], uuid[], uuid[], bigint[]
 );

@@ -3,14 +3,14 @@
 
 -- migrate: apply
 
--- What proves who a user is; a user may have several. No foreign key: accounts and keys are written
--- together, many at once.
+-- Proves who a user is; a user may have several. No foreign key: accounts and keys are written together,
+-- in batches.
 CREATE TABLE user_key (
     key_hash bytea PRIMARY KEY CHECK (octet_length(key_hash) = 32),
     user_id uuid NOT NULL,
     created_at timestamptz NOT NULL,
     revoked_at timestamptz,
-    -- With the how-manieth revocation of this installation it ended.
+    -- The number of the revocation that ended it, in this installation.
     revocation bigint,
     CHECK ((revoked_at IS NULL) = (revocation IS NULL))
 );
@@ -22,15 +22,15 @@ SELECT key_hash, user_id, created_at FROM app_user;
 DROP INDEX app_user_by_key;
 ALTER TABLE app_user DROP key_hash;
 
--- How many revocations there were. Counted under this row's lock, so that they are numbered in the
--- order in which they commit: who has read number n misses none before it.
+-- The number of revocations. Counted under this row's lock, so that they are numbered in the order of
+-- their commits: a process that has read number n misses no earlier one.
 ALTER TABLE installation ADD revocations bigint NOT NULL DEFAULT 0;
 
 -- migrate: rollback
 
 ALTER TABLE installation DROP revocations;
 ALTER TABLE app_user ADD key_hash bytea CHECK (octet_length(key_hash) = 32);
--- One key each; of a user without one, a hash that no key has.
+-- One key for each user; for a user without one, a hash that no key has.
 UPDATE app_user AS u SET key_hash = coalesce(
     (
         SELECT k.key_hash FROM user_key AS k

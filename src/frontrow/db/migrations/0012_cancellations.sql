@@ -4,18 +4,18 @@
 -- migrate: apply
 
 ALTER TABLE show
-    -- Since then nothing of it is sold or paid.
+    -- From this time nothing of it is sold or paid.
     ADD cancelled_at timestamptz,
     ADD CHECK (sales_end_at <= cancelled_at);
 
--- How far the refunds of a cancelled show are.
+-- The progress of a cancelled show's refunds.
 CREATE TABLE cancellation (
     show_id uuid PRIMARY KEY REFERENCES show,
     payments_total int NOT NULL,
     payments_refunded int NOT NULL DEFAULT 0,
     seats_freed int NOT NULL DEFAULT 0,
     amount_refunded bigint NOT NULL DEFAULT 0,
-    -- The seats up to this number are done with.
+    -- The seats up to this number are refunded.
     done_to int NOT NULL DEFAULT 0,
     started_at timestamptz NOT NULL,
     finished_at timestamptz,

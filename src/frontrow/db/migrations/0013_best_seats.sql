@@ -3,13 +3,13 @@
 
 -- migrate: apply
 
--- What is only noted doesn't belong into rows that others read.
+-- Hints don't belong in rows that other statements read.
 ALTER TABLE show_section DROP searched_at, DROP hints;
 CREATE INDEX show_section_by_name ON show_section (show_id, name);
 
--- Where the search for so many seats side by side begins in a section (reservation_choose): the rank of
--- seats before which there was no place that leaves no lone seat, and none at all. Only to save time, so
--- it may be lost in a crash; written under the lock of the section.
+-- Where the search for a number of adjacent seats starts in a section: the ranks before which there was no
+-- place without a lone seat, and none with one. A hint only, so it may be lost in a crash; written under
+-- the section's lock.
 CREATE UNLOGGED TABLE section_search (
     show_id uuid NOT NULL,
     ordinal int NOT NULL,
@@ -21,7 +21,7 @@ CREATE UNLOGGED TABLE section_search (
     PRIMARY KEY (show_id, ordinal, count)
 ) WITH (fillfactor = 50);
 
--- The holds that a user let go unpaid, the latest first.
+-- The unpaid holds of a user, the latest first.
 CREATE INDEX reservation_let_go ON reservation (user_id, concert_id, closed_at)
     WHERE state IN ('released', 'expired');
 

@@ -7,11 +7,11 @@ ALTER TABLE signing_key
     DROP CONSTRAINT signing_key_purpose_check,
     ADD CONSTRAINT signing_key_purpose_check CHECK (purpose IN ('token', 'ticket', 'challenge'));
 
--- A challenge that was solved and gave an account. Kept until some time after it would have ended by
--- itself: then nobody can use it anyway.
+-- A solved challenge that gave an account. Kept until some time after its expiry: then nobody can use it
+-- any more.
 CREATE TABLE used_challenge (
     nonce bytea PRIMARY KEY CHECK (octet_length(nonce) = 16),
-    -- The account that it gave.
+    -- The account of the challenge.
     user_id uuid NOT NULL,
     expires_at timestamptz NOT NULL
 );

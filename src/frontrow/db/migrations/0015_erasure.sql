@@ -3,14 +3,14 @@
 
 -- migrate: apply
 
--- A user who asked to be erased: no credential of theirs works any more. A table of its own, since every
--- join looks into it: it is small. No foreign key, as on the other tables that joins look into.
+-- An erased user, whose credentials are all refused. A table of its own, since every join reads it: it is
+-- small. No foreign key, as on the other tables that joins read.
 CREATE TABLE erasure (
     user_id uuid PRIMARY KEY,
     erased_at timestamptz NOT NULL,
-    -- When the places and holds that ended without a purchase had been made nobody's.
+    -- When the places and holds that ended without a purchase were unlinked from the user.
     unlinked_at timestamptz,
-    -- Numbered with the revocations of keys (installation), by which each process hears of it.
+    -- Numbered with the revocations of keys (installation), which every process reads.
     revocation bigint NOT NULL UNIQUE,
     CHECK (unlinked_at >= erased_at)
 );

@@ -1,4 +1,4 @@
--- Payments by concert, newest first: what the operator pages through
+-- Payments by concert, newest first: for the operator's pages
 -- depends: 0015_erasure
 
 -- migrate: apply

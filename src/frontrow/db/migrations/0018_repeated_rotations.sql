@@ -1,4 +1,4 @@
--- Which call added a signing key: the same one asked again adds no other
+-- The call that added a signing key: a retry adds no other key
 -- depends: 0017_sessions
 
 -- migrate: apply

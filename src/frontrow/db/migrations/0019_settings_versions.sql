@@ -1,4 +1,4 @@
--- A line's settings are replaced only in a version that the caller knows: one more parameter
+-- A line's settings are replaced only at the version that the caller knows: one more parameter
 -- depends: 0018_repeated_rotations
 
 -- migrate: apply
