@@ -1,4 +1,4 @@
-"""The examples of the API agree with each other: what a client adds up of them comes out right."""
+"""The examples of the API agree with each other: a client that adds them up gets equal sums."""
 
 import copy
 from collections.abc import Iterator
@@ -15,26 +15,26 @@ from frontrow.web.routes import document
 Json = dict[str, Any]
 
 
-def told(value: object, at: str) -> Iterator[tuple[str, Json]]:
-    """Each object in an example, with its place."""
+def objects_in(value: object, at: str) -> Iterator[tuple[str, Json]]:
+    """Yields each object in an example, with its path."""
     if isinstance(value, dict):
         yield at, value
         for name, part in value.items():
-            yield from told(part, f"{at}/{name}")
+            yield from objects_in(part, f"{at}/{name}")
     elif isinstance(value, list):
         for part in value:
-            yield from told(part, at)
+            yield from objects_in(part, at)
 
 
 def operations() -> Iterator[tuple[str, Json]]:
-    """Each operation, by its name."""
+    """Yields each operation by its id."""
     for methods in document()["paths"].values():
         for operation in methods.values():
             yield operation["operationId"], operation
 
 
 def every_example() -> Iterator[tuple[str, object]]:
-    """Each example of the document, of requests, answers and types."""
+    """Yields each example of the document: of requests, answers and types."""
     for name, operation in operations():
         bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
         for place, described in bodies.items():
@@ -47,16 +47,16 @@ def every_example() -> Iterator[tuple[str, object]]:
         yield name, example["value"]
 
 
-OBJECTS = [found for at, example in every_example() for found in told(example, at)]
+OBJECTS = [found for at, example in every_example() for found in objects_in(example, at)]
 
 
 def numbers(seats: list[Any]) -> list[int]:
-    """Seats' numbers, of seats told in full too."""
+    """Returns the numbers of seats, which may be objects."""
     return [seat["number"] if isinstance(seat, dict) else seat for seat in seats]
 
 
 def check_purchase(one: Json) -> None:
-    """A hold or a payment: its seats, its tickets, its amount, its refund."""
+    """Checks a hold or a payment: its seats, tickets, amount, refund."""
     if isinstance(one.get("seats"), list) and "amount" in one:
         assert one["amount"] == examples.PRICE * len(one["seats"])
         for seat in one["seats"]:
@@ -75,7 +75,7 @@ def check_purchase(one: Json) -> None:
 
 
 def check_account(one: Json) -> None:
-    """What a user has follows from the transfers, and from what was bought."""
+    """Checks that a user's data follow from the transfers and the purchases."""
     transfers = sorted(one.get("transfers", []), key=lambda each: str(each["created_at"]))
     balance = 0
     for transfer in transfers:
@@ -94,8 +94,8 @@ def check_account(one: Json) -> None:
         assert one["shortfall"] == one["amount"] - one["balance"]
 
 
-def check_house(one: Json) -> None:
-    """Seats, sales and the line add up."""
+def check_totals(one: Json) -> None:
+    """Checks that seats, sales and the line add up."""
     if {"total", "available", "held", "sold"} <= one.keys():
         assert one["total"] == one["available"] + one["held"] + one["sold"] == examples.SEATS_TOTAL
     if "revenue" in one:
@@ -115,27 +115,27 @@ def check_house(one: Json) -> None:
         assert one["seats_total"] == examples.SEATS_TOTAL >= one["seats_available"]
 
 
-def keep_all(one: Json) -> None:
-    """All laws at once."""
-    for law in LAWS:
-        law(one)
+def check_all(one: Json) -> None:
+    """Checks all rules."""
+    for rule in LAWS:
+        rule(one)
 
 
-LAWS = (check_purchase, check_account, check_house)
+LAWS = (check_purchase, check_account, check_totals)
 
 
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-def test_the_laws(law: Any) -> None:
-    """Each object of each example keeps them."""
+@pytest.mark.parametrize("rule", LAWS, ids=lambda rule: rule.__name__)
+def test_examples_keep_the_rules(rule: Any) -> None:
+    """Each object of each example keeps each rule."""
     for at, one in OBJECTS:
         try:
-            law(one)
+            rule(one)
         except (AssertionError, KeyError) as error:
             raise AssertionError(f"{at}: {one}") from error
 
 
-def test_what_breaks_a_law_is_noticed() -> None:
-    """The control: a seat, a ticket or a transfer less, another sum."""
+def test_broken_example_fails() -> None:
+    """The control: a missing seat, ticket or transfer, or another sum, fails."""
     whole = {at: one for at, one in OBJECTS if at in ("Me", "Transfers", "Payment", "Reservation")}
     for at, part in (
         ("Reservation", "seats"),
@@ -146,13 +146,13 @@ def test_what_breaks_a_law_is_noticed() -> None:
         damaged = copy.deepcopy(whole[at])
         damaged[part].pop()
         with pytest.raises((AssertionError, ValueError)):
-            keep_all(damaged)
+            check_all(damaged)
     with pytest.raises(AssertionError):
-        check_house({"total": 1550, "available": 1087, "held": 36, "sold": 428})
+        check_totals({"total": 1550, "available": 1087, "held": 36, "sold": 428})
 
 
-def test_one_thing_is_told_the_same_everywhere() -> None:
-    """One payment or reservation has one amount and one set of seats, one ticket one seat."""
+def test_object_is_the_same_in_every_example() -> None:
+    """A payment or reservation has one amount and one set of seats, a ticket one seat."""
     found: dict[tuple[str, str], set[str]] = {}
     for _, one in OBJECTS:
         for key, says in (
@@ -166,23 +166,23 @@ def test_one_thing_is_told_the_same_everywhere() -> None:
     assert all(len(different) == 1 for different in found.values()), found
 
 
-def test_every_code_is_the_tickets() -> None:
-    """Codes are genuine: signed with the key of the example, for their ticket and seat."""
+def test_ticket_codes_are_genuine() -> None:
+    """Codes are signed with the key of the example, for their ticket and seat."""
     (keys,) = document()["components"]["schemas"]["TicketKeys"]["examples"]
     known = read_keys(str(keys).replace("'", '"'))
     seen = set()
     for at, one in OBJECTS:
         code = one.get("code")
         if "ticket_id" in one and code is not None:
-            said = verify(code, known)
-            assert (str(said.ticket_id), said.number) == (one["ticket_id"], one["number"]), at
-            assert str(said.show_id) == examples.SHOW
+            ticket = verify(code, known)
+            assert (str(ticket.ticket_id), ticket.number) == (one["ticket_id"], one["number"]), at
+            assert str(ticket.show_id) == examples.SHOW
             seen.add(code)
     assert len(seen) == len(examples.SEATS)
 
 
-def test_answers_echo_their_requests() -> None:
-    """A field that stands in a request and in the first success has one value in both."""
+def test_answers_repeat_the_values_of_requests() -> None:
+    """A field in a request and its first success has the same value in both."""
     compared = 0
     for name, operation in operations():
         body = operation.get("requestBody")
@@ -194,7 +194,7 @@ def test_answers_echo_their_requests() -> None:
         for field in asked.keys() & got.keys():
             left, right = asked[field], got[field]
             if field == "shows":
-                continue  # what is asked for, and what it became
+                continue  # a requested value and its result
             if field == "seats":
                 left, right = numbers(left), numbers(right)
             elif field.endswith("_at"):

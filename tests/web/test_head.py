@@ -1,4 +1,4 @@
-"""HEAD: what GET would answer, without the body (RFC 9110, section 9.3.2)."""
+"""HEAD: the answer of GET without the body (RFC 9110, section 9.3.2)."""
 
 import asyncio
 
@@ -10,11 +10,11 @@ from testkit.desk import BASE, SOON, Desk, eventually
 from testkit.serving import OPERATOR_KEY
 
 OWN = {"date", "x-request-id"}
-"""What no two answers have in common."""
+"""Headers that differ in every answer."""
 
 
 def headers_of(response: httpx2.Response) -> dict[str, str]:
-    """The headers, but for those of this one answer."""
+    """Returns the headers that are the same for equal answers."""
     return {name: value for name, value in response.headers.items() if name not in OWN}
 
 
@@ -34,8 +34,8 @@ def headers_of(response: httpx2.Response) -> dict[str, str]:
         ("//concerts/nothing?plain=1", 404),
     ],
 )
-async def test_the_same_without_a_body(desk: Desk, path: str, status: int) -> None:
-    """Calls, pages and refusals: status and headers of GET, the length of its body included."""
+async def test_head_has_the_headers_of_get(desk: Desk, path: str, status: int) -> None:
+    """Calls, pages and refusals: status and headers of GET, including Content-Length."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     path = path.format(concert=concert.concert_id, date=concert.date)
@@ -49,8 +49,8 @@ async def test_the_same_without_a_body(desk: Desk, path: str, status: int) -> No
     assert (len(whole.content) > 0, head.content) == (True, b"")
 
 
-async def test_an_unchanged_poll(desk: Desk) -> None:
-    """A tag is told and known."""
+async def test_unchanged_poll_is_304(desk: Desk) -> None:
+    """The tag is returned, and accepted in If-None-Match."""
     fan = await desk.buyer(await desk.concert())
     tag = (await fan.by_token("HEAD", "/queue/tokens/me")).headers["etag"]
     known = await fan.by_token("HEAD", "/queue/tokens/me", headers={"If-None-Match": tag})
@@ -58,25 +58,25 @@ async def test_an_unchanged_poll(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("path", ["/queue/tokens/me/events", "/users/me/export", "order"])
-async def test_a_stream_is_not_begun(desk: Desk, path: str) -> None:
-    """What GET would stream is answered at once, as often as one likes; nothing goes on."""
+async def test_stream_is_not_opened(desk: Desk, path: str) -> None:
+    """A stream is answered immediately, any number of times, and nothing stays open."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     credential = fan.token if "queue" in path else fan.user_key
     if path == "order":
         path, credential = f"/admin/concerts/{concert.concert_id}/order", OPERATOR_KEY
 
-    async def asked() -> bool:
+    async def answered() -> bool:
         head = await desk.ask("HEAD", path, credential)
         assert head.content == b""
         return head.status_code == 200
 
     async with asyncio.timeout(SOON):
         for _ in range(2 * STREAMS_OF_A_PLACE):
-            await eventually(asked)  # the one before may be about to end
+            await eventually(answered)  # the previous one may be about to end
 
 
-async def test_what_has_no_get_has_no_head(desk: Desk) -> None:
-    """405, as for any other method."""
+async def test_head_without_get_is_refused(desk: Desk) -> None:
+    """405, as for any other unknown method."""
     refused = await desk.ask("HEAD", "/users")
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")

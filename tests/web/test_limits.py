@@ -1,4 +1,4 @@
-"""Rate limits: what is counted, to whom, and what a refusal is and does."""
+"""Rate limits: what counts, for which client, and what a refusal contains and does."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from testkit.database import Database
 from testkit.desk import OPEN, Desk, check_problem, open_desk
 from testkit.serving import OPERATOR_KEY
 
-# So slow that nothing comes back within a test.
+# So slow that no token returns within a test.
 SLOW = 0.001
 SLOW_WAIT = 1000
 ADDRESS_BURST = 12
@@ -34,31 +34,31 @@ TOLD = re.compile(r'"(\w+)";r=(\d+);t=(\d+)')
 _addresses = count(1)
 
 
-class Asked:
-    """An ask that has only what a limit looks at."""
+class LimitedRequest:
+    """A request with only what a limit reads."""
 
     rate_limit: ClassVar[tuple[bytes, bytes] | None] = None
 
 
-def a_limit(**sizes: Any) -> tuple[Limit, Any]:
-    """A limit whose clock stands, and that clock."""
+def limit_with_clock(**sizes: Any) -> tuple[Limit, Any]:
+    """Returns a limit with a stopped clock, and that clock."""
     limit = Limit("user", most_keys=100, **sizes)
     now = [SECOND]
     limit._buckets._clock = lambda: now[0]
     return limit, now
 
 
-def asked() -> Any:
-    """An ask for a limit alone."""
-    return Asked()
+def limited_request() -> Any:
+    """Returns a request for a limit alone."""
+    return LimitedRequest()
 
 
-@settings(deadline=None)  # the first refusal writes a line
+@settings(deadline=None)  # the first refusal writes a log line
 @given(st.floats(0.01, 1000), st.integers(1, 20), st.integers(0, 10**9))
-def test_retry_after_is_right(per_second: float, burst: int, pause_ns: int) -> None:
-    """Whole seconds, at least one: enough to be let in again, and a second less is too early."""
-    limit, now = a_limit(per_second=per_second, burst=burst)
-    ask = asked()
+def test_retry_after_is_exact(per_second: float, burst: int, pause_ns: int) -> None:
+    """Whole seconds, at least one: enough to be accepted, while a second less is too early."""
+    limit, now = limit_with_clock(per_second=per_second, burst=burst)
+    ask = limited_request()
     seconds = 0
     while not seconds:
         try:
@@ -76,12 +76,12 @@ def test_retry_after_is_right(per_second: float, burst: int, pause_ns: int) -> N
     limit.take(ask, 7)
 
 
-def test_what_is_told() -> None:
-    """The whole quota and its window; what is left, and until when there is no more than that."""
-    limit, now = a_limit(per_second=0.5, burst=3)
+def test_headers_report_quota_and_rest() -> None:
+    """The quota and its window, the rest, and the time until the rest is higher."""
+    limit, now = limit_with_clock(per_second=0.5, burst=3)
     for answer in (None, b'"user";r=1;t=2', b'"user";r=0;t=2'):
         for reported in (True, False):
-            ask = asked()
+            ask = limited_request()
             limit.take(ask, 7 + reported, reported=reported)
             policy = b'"user";q=3;w=6'
             assert ask.rate_limit == ((policy, answer) if reported and answer is not None else None)
@@ -92,19 +92,19 @@ def test_what_is_told() -> None:
     assert refused.value.retry_after_seconds == 2
 
 
-def test_one_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log tells of refusals once a minute, and then of how many; the metric counts each."""
-    limit, _ = a_limit(per_second=SLOW, burst=1)
+def test_refusals_are_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusals are logged once a minute with their number; the metric counts each."""
+    limit, _ = limit_with_clock(per_second=SLOW, burst=1)
     minute = [0.0]
     monkeypatch.setattr("frontrow.web.access.rate_limits.monotonic", lambda: minute[0])
     user = UUID(int=7)
-    limit.take(asked(), user.int)
+    limit.take(limited_request(), user.int)
     before = refusals("user")
     with capture_logs() as lines:
         for second in range(0, 120, 10):
             minute[0] = second
             with pytest.raises(RateLimited):
-                limit.take(asked(), user.int)
+                limit.take(limited_request(), user.int)
     assert [(line["by"], line["key"], line["refused"]) for line in lines] == [
         ("user", str(user), 1),
         ("user", str(user), 6),
@@ -121,8 +121,8 @@ def test_one_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
         "wrong_operator_keys_per_minute",
     ],
 )
-def test_each_can_be_off(off: str) -> None:
-    """0 is no limit at all, and the others stay."""
+def test_each_limit_can_be_disabled(off: str) -> None:
+    """0 disables one limit; the others stay."""
     chosen: dict[str, Any] = {off: 0}
     limits = Limits(Settings(**chosen))
     kinds = (limits._address, limits._user, limits._guest, limits._credential)
@@ -138,8 +138,8 @@ def test_each_can_be_off(off: str) -> None:
     ]
 
 
-def test_an_address_has_its_share_of_each_process() -> None:
-    """What is set is an address's on the machine; a user has it whole, with each process."""
+def test_address_limit_is_divided_among_processes() -> None:
+    """The limit of an address holds for the machine, the limit of a user for each process."""
     limits = Limits(Settings(workers=4))
     answer = {
         kind.by: kind._policy.decode()
@@ -159,7 +159,7 @@ def test_an_address_has_its_share_of_each_process() -> None:
 
 @pytest.fixture(scope="module")
 async def desk(module_database: Database) -> AsyncIterator[Desk]:
-    """A server with small limits, behind a proxy on this machine: whoever has that name it."""
+    """A server with small limits behind a proxy on this machine, which sets the address."""
     async with open_desk(
         module_database,
         trusted_proxies="127.0.0.1",
@@ -175,19 +175,19 @@ async def desk(module_database: Database) -> AsyncIterator[Desk]:
         yield made
 
 
-def somewhere() -> dict[str, str]:
-    """The header with which a proxy tells of a client at an address of its own."""
+def new_address() -> dict[str, str]:
+    """Returns the proxy's header for a client at a new address."""
     number = next(_addresses)
     return {"X-Forwarded-For": f"198.51.{number // 256}.{number % 256}"}
 
 
 def refusals(by: str) -> float:
-    """How many calls were refused, as the metric has it."""
+    """Returns the metric of refused calls."""
     return REGISTRY.get_sample_value("frontrow_rate_limited_total", {"by": by}) or 0
 
 
 def check_refused(response: httpx2.Response, by: str, quota: int) -> int:
-    """Fails unless this limit refused it and says so in every header. When to ask again."""
+    """Asserts that this limit refused the call in every header; returns the time to retry."""
     check_problem(response, 429, "rate_limited")
     found = TOLD.fullmatch(response.headers["ratelimit"])
     assert found is not None
@@ -199,7 +199,7 @@ def check_refused(response: httpx2.Response, by: str, quota: int) -> int:
 
 
 def left(response: httpx2.Response) -> int:
-    """How many more requests an answer says the user has: which it does below half."""
+    """Returns how many requests remain, which answers report below half of the quota."""
     if "ratelimit" not in response.headers:
         return USER_BURST
     found = TOLD.fullmatch(response.headers["ratelimit"])
@@ -209,10 +209,10 @@ def left(response: httpx2.Response) -> int:
     return int(found[2])
 
 
-async def test_one_address(desk: Desk) -> None:
-    """Whatever it asks for is counted, also what isn't there; nobody else is refused for it."""
+async def test_every_request_of_an_address_counts(desk: Desk) -> None:
+    """Every request counts, also for unknown paths; other addresses are not refused."""
     paths = ["//healthz", "/concerts", "//openapi.json", "/no/such/path", "/users/me", "/payments"]
-    here = somewhere()
+    here = new_address()
     before = refusals("address")
     for path in paths * 2:
         response = await desk.ask("GET", path, headers=here)
@@ -226,13 +226,13 @@ async def test_one_address(desk: Desk) -> None:
     check_refused(operator, "address", ADDRESS_BURST)
     check_refused(await desk.http.get("/", headers=here), "address", ADDRESS_BURST)
     assert refusals("address") - before == len(paths) + 3
-    assert (await desk.ask("GET", "//healthz", headers=somewhere())).status_code == 200
+    assert (await desk.ask("GET", "//healthz", headers=new_address())).status_code == 200
     for _ in range(ADDRESS_BURST * 2):
         assert (await desk.ask("GET", "//healthz")).status_code == 200
 
 
-async def test_neighbours_of_ipv6(desk: Desk) -> None:
-    """A /64 is one address."""
+async def test_ipv6_network_counts_as_one_address(desk: Desk) -> None:
+    """A /64 counts as one address."""
     for host in range(ADDRESS_BURST):
         headers = {"X-Forwarded-For": f"2001:db8:7:7::{host:x}"}
         assert (await desk.ask("GET", "//healthz", headers=headers)).status_code == 200
@@ -241,17 +241,17 @@ async def test_neighbours_of_ipv6(desk: Desk) -> None:
         assert (await desk.ask("GET", "//healthz", headers=headers)).status_code == status
 
 
-async def test_key_and_token_are_one_user(desk: Desk) -> None:
-    """They share what the user has, wherever the user is; a poll answered 304 counts too."""
+async def test_key_and_token_count_for_one_user(desk: Desk) -> None:
+    """They share the user's quota at any address; a poll answered 304 counts too."""
     concert = await desk.concert(waiting_room={"policy": OPEN})
     fan, other = await desk.fan(), await desk.fan()
     before = refusals("user")
-    join = {"json": {"concert_id": concert.concert_id}, "headers": somewhere()}
+    join = {"json": {"concert_id": concert.concert_id}, "headers": new_address()}
     joined = await fan.by_key("POST", "/queue/tokens", **join)
     fan.token = joined.json()["token"]
     response = [left(joined)]
     answers = [await fan.by_key("GET", "/users/me"), await fan.by_token("GET", "/queue/tokens/me")]
-    known = {**somewhere(), "If-None-Match": answers[-1].headers["etag"]}
+    known = {**new_address(), "If-None-Match": answers[-1].headers["etag"]}
     answers.append(await fan.by_token("GET", "/queue/tokens/me", headers={"If-None-Match": "*"}))
     assert answers[-1].status_code == 304
     answers.append(await fan.by_token("GET", "/concerts/x/dates"))  # refused for another reason
@@ -266,12 +266,12 @@ async def test_key_and_token_are_one_user(desk: Desk) -> None:
         check_refused(refused, "user", USER_BURST)
     assert refusals("user") - before == 3
     assert (await other.by_key("GET", "/users/me")).status_code == 200
-    # What needs no credential isn't counted to a user.
+    # Calls without a credential don't count for a user.
     assert (await desk.ask("GET", f"/concerts/{concert.concert_id}/queue")).status_code == 200
 
 
-async def test_a_refused_call_does_nothing(desk: Desk) -> None:
-    """Neither money nor a place, and its key may be used again."""
+async def test_refused_call_changes_nothing(desk: Desk) -> None:
+    """No money and no place; the same Idempotency-Key works afterwards."""
     concert = await desk.concert(waiting_room={"policy": OPEN})
     fan = await desk.waiting(concert)
     while left(await fan.by_token("GET", "/queue/tokens/me")):
@@ -283,15 +283,15 @@ async def test_a_refused_call_does_nothing(desk: Desk) -> None:
             "POST", charges, json={"amount": 1000}, headers={"Idempotency-Key": "once"}
         ),
         await fan.by_token("DELETE", "/queue/tokens/me"),
-        await fan.by_token("POST", charges, content=b"{"),  # not even read
+        await fan.by_token("POST", charges, content=b"{"),  # the body is not read
     ):
         check_refused(refused, "user", USER_BURST)
     assert await desk.digest() == before
 
 
-async def test_new_accounts(desk: Desk) -> None:
-    """An address makes so many a minute; it may go on with what it has."""
-    here = somewhere()
+async def test_new_accounts_are_limited(desk: Desk) -> None:
+    """An address is limited in new accounts per minute; its existing accounts continue."""
+    here = new_address()
     made = [await desk.ask("POST", "/users", json={}, headers=here) for _ in range(PER_MINUTE)]
     assert [answer.status_code for answer in made] == [201] * PER_MINUTE
     before = await desk.digest()
@@ -306,11 +306,11 @@ async def test_new_accounts(desk: Desk) -> None:
         assert (await desk.ask("POST", "/users", json={})).status_code == 201
 
 
-async def test_guessing_the_operators_key(desk: Desk) -> None:
-    """After so many wrong keys none from there is tried, not even the right one."""
-    here = somewhere()
+async def test_wrong_operator_keys_are_limited(desk: Desk) -> None:
+    """After a number of wrong keys every key from that address is refused, even the right one."""
+    here = new_address()
     audit = "/admin/audit"
-    for _ in range(PER_MINUTE):  # neither do right ones count, nor a browser's session that is over
+    for _ in range(PER_MINUTE):  # right keys and expired page sessions don't count
         assert (await desk.operate("GET", audit, headers=here)).status_code == 200
         stale = {**here, "Cookie": "frontrow_operator=1.a.b"}
         assert (await desk.ask("GET", audit, headers=stale)).status_code == 401
@@ -321,13 +321,13 @@ async def test_guessing_the_operators_key(desk: Desk) -> None:
     for key in ("guess", OPERATOR_KEY):
         refused = await desk.ask("GET", audit, key, headers=here)
         assert check_refused(refused, "credential", PER_MINUTE) <= 60 / PER_MINUTE
-    there = somewhere()
+    there = new_address()
     check_problem(await desk.ask("GET", audit, "guess", headers=there), 401, "credential_invalid")
-    assert (await desk.operate("GET", audit, headers=somewhere())).status_code == 200
+    assert (await desk.operate("GET", audit, headers=new_address())).status_code == 200
 
 
-async def test_the_connection_stays(desk: Desk) -> None:
-    """The body of a refused call is passed over: the next call on its connection is answered."""
+async def test_connection_stays_open_after_a_refusal(desk: Desk) -> None:
+    """The body of a refused call is skipped: the next call on the connection is answered."""
     port = int(str(desk.http.base_url).rpartition(":")[2].rstrip("/"))
     fan = await desk.fan()
     connection = Connection(port)
@@ -342,8 +342,8 @@ async def test_the_connection_stays(desk: Desk) -> None:
     await connection.close()
 
 
-async def test_a_stream_is_one_request(desk: Desk) -> None:
-    """Opening it counts. That it is open, and tells more, doesn't."""
+async def test_stream_counts_as_one_request(desk: Desk) -> None:
+    """Opening a stream counts; its duration and its events don't."""
     one = {"policy": {"kind": "max_active", "max_active": 1}}
     concert = await desk.concert(waiting_room=one)
     first, fan = await desk.waiting(concert), await desk.waiting(concert)
@@ -356,6 +356,6 @@ async def test_a_stream_is_one_request(desk: Desk) -> None:
         await first.by_token("DELETE", "/queue/tokens/me")
         while json.loads((await anext(events))[5:])["state"] != "admitted":
             pass
-        # Joined, opened, and this.
+        # Joining, opening, and this call.
         assert left(await fan.by_token("GET", "/queue/tokens/me")) == USER_BURST - 3
         await events.aclose()

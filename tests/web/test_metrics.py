@@ -1,4 +1,4 @@
-"""What /metrics tells of a line: the numbers of what happened, in one process and in two."""
+"""The metrics of a line over HTTP: correct values, from one process and from two."""
 
 import math
 import os
@@ -27,12 +27,12 @@ TASKS = {
     "places", "ticket_keys", "token_keys", "credentials", "refunds",
 }  # fmt: skip
 
-Told: TypeAlias = dict[str, float]
-"""Values by name, with the values of the labels behind it."""
+Samples: TypeAlias = dict[str, float]
+"""Values by metric name, followed by the values of its labels."""
 
 
-def read(text: str, concert_id: str | None = None) -> Told:
-    """What is told; of one concert, without its label, or of no concert at all."""
+def read(text: str, concert_id: str | None = None) -> Samples:
+    """Returns the samples of one concert, without its label, or those without a concert."""
     return {
         " ".join([one.name, *(v for k, v in sorted(one.labels.items()) if k != "concert")]): (
             one.value
@@ -43,54 +43,56 @@ def read(text: str, concert_id: str | None = None) -> Told:
     }
 
 
-async def told(desk: Desk, concert: Concert | None = None) -> Told:
-    """What the server tells now."""
+async def samples(desk: Desk, concert: Concert | None = None) -> Samples:
+    """Returns the samples that the server exports now."""
     text = (await desk.ask("GET", "//metrics")).text
     return read(text, None if concert is None else concert.concert_id)
 
 
-async def until_told(desk: Desk, concert: Concert | None, **wanted: float) -> None:
-    """Waits until so much is told; a name goes without its ``frontrow_``."""
-    found: Told = {}
+async def until_exported(desk: Desk, concert: Concert | None, **wanted: float) -> None:
+    """Waits until these values are exported; names are without ``frontrow_``."""
+    found: Samples = {}
 
-    async def is_told() -> bool:
+    async def is_exported() -> bool:
         found.clear()
-        found.update(await told(desk, concert))
+        found.update(await samples(desk, concert))
         return all(found.get(f"frontrow_{name}") == value for name, value in wanted.items())
 
     try:
-        await eventually(is_told)
+        await eventually(is_exported)
     except TimeoutError:
-        pytest.fail(f"{wanted} is wanted of {found}")
+        pytest.fail(f"{wanted} expected, {found} exported")
 
 
 @pytest.fixture
 async def quick_desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    """A server that counts the seats and the places at any moment."""
+    """A server that counts seats and places all the time."""
     monkeypatch.setattr(jobs, "_COUNT_PLACES_SECONDS", 0.05)
     monkeypatch.setattr(jobs, "_SCAN_REST", 0.0)
     async with open_desk(database, stock_seconds=0.05) as made:
         yield made
 
 
-async def test_a_line_from_the_first_join_to_a_payment(quick_desk: Desk) -> None:
-    """A join, a call, a claim, a leave, a hold, a payment, the next call: each number is right."""
+async def test_line_is_counted_from_join_to_payment(quick_desk: Desk) -> None:
+    """Join, admission, claim, leave, hold, payment, next admission: each number is right."""
     desk = quick_desk
     concert = await desk.concert(seats=10, waiting_room=ONE)
     first = await desk.buyer(concert, balance=100_000)
     leaver, following = [await desk.waiting(concert) for _ in range(2)]
-    await until_told(desk, concert, joined_total=3, admitted_total=1, line_waiting=2)
-    await until_told(desk, concert, line_active=1, line_claimed=1, line_cap=1, seats_available=10)
-    assert "frontrow_finished_total left" not in await told(desk, concert)
+    await until_exported(desk, concert, joined_total=3, admitted_total=1, line_waiting=2)
+    await until_exported(
+        desk, concert, line_active=1, line_claimed=1, line_cap=1, seats_available=10
+    )
+    assert "frontrow_finished_total left" not in await samples(desk, concert)
     assert (await leaver.by_token("DELETE", "/queue/tokens/me")).status_code == 204
-    await until_told(desk, concert, **{"finished_total left": 1, "line_waiting": 1})
+    await until_exported(desk, concert, **{"finished_total left": 1, "line_waiting": 1})
     reservation = await first.hold(concert, 3, 4)
-    await until_told(desk, concert, seats_held=2, seats_available=8)
+    await until_exported(desk, concert, seats_held=2, seats_available=8)
     await first.pay(reservation)
     await following.until("admitted")
-    await until_told(desk, concert, line_claimed=0)
+    await until_exported(desk, concert, line_claimed=0)
     await following.charge(1)
-    await until_told(
+    await until_exported(
         desk,
         concert,
         **{
@@ -109,18 +111,20 @@ async def test_a_line_from_the_first_join_to_a_payment(quick_desk: Desk) -> None
         },
     )
     assert (await following.by_token("DELETE", "/queue/tokens/me")).status_code == 204
-    await until_told(
+    await until_exported(
         desk, concert, **{"finished_total left": 2, "line_active": 0, "line_claimed": 0}
     )
-    states = {name: value for name, value in (await told(desk, concert)).items() if "state" in name}
+    states = {
+        name: value for name, value in (await samples(desk, concert)).items() if "state" in name
+    }
     assert states == {
         f"frontrow_line_state {state}": float(state == "open")
         for state in ("scheduled", "open", "paused", "sold_out", "closed")
     }
 
 
-async def test_a_replay_is_not_counted(quick_desk: Desk) -> None:
-    """Who joins or pays again gets the same answer, and nothing has happened."""
+async def test_replay_is_not_counted(quick_desk: Desk) -> None:
+    """Joining or paying again gets the same answer and counts nothing."""
     desk = quick_desk
     concert = await desk.concert()
     fan = await desk.buyer(concert, balance=50_000)
@@ -130,11 +134,11 @@ async def test_a_replay_is_not_counted(quick_desk: Desk) -> None:
     body = {name: reservation[name] for name in ("reservation_id", "amount")}
     assert (await fan.by_token("POST", "/payments", json=body)).status_code == 200
     counted = {"joined_total": 1, "admitted_total": 1, "finished_total paid": 1}
-    await until_told(desk, concert, **counted)
+    await until_exported(desk, concert, **counted)
 
 
-async def test_room_and_bounds(quick_desk: Desk) -> None:
-    """A pause, a rate, an adaptive cap; a forecast of the wait of the last in line."""
+async def test_state_and_bounds_are_exported(quick_desk: Desk) -> None:
+    """A pause, a rate, an adaptive cap; the forecast of the last in line."""
     desk = quick_desk
     concert = await desk.concert(waiting_room=ONE)
     await desk.buyer(concert)
@@ -144,26 +148,26 @@ async def test_room_and_bounds(quick_desk: Desk) -> None:
     name = "frontrow_line_eta_seconds "
 
     async def forecast() -> bool:
-        return (await told(desk, concert))[f"{name}p50"] > 0
+        return (await samples(desk, concert))[f"{name}p50"] > 0
 
     await eventually(forecast)
-    found = await told(desk, concert)
+    found = await samples(desk, concert)
     assert 1 < found[f"{name}p50"] <= found[f"{name}p90"]
     await desk.operate("POST", f"{path}/pause")
-    await until_told(desk, concert, **{"line_state paused": 1, "line_state open": 0})
-    assert math.isnan((await told(desk, concert))[f"{name}p50"])
+    await until_exported(desk, concert, **{"line_state paused": 1, "line_state open": 0})
+    assert math.isnan((await samples(desk, concert))[f"{name}p50"])
     await desk.operate("POST", f"{path}/resume")
-    await until_told(desk, concert, **{"line_state paused": 0, "line_state open": 1})
+    await until_exported(desk, concert, **{"line_state paused": 0, "line_state open": 1})
     rate = {"kind": "max_active_and_rate", "max_active": 1, "admit": 30, "every_seconds": 60}
     await desk.operate("PUT", path, json={"policy": rate})
-    await until_told(desk, concert, line_cap=1, line_rate=0.5)
+    await until_exported(desk, concert, line_cap=1, line_rate=0.5)
     adaptive = {"kind": "adaptive", "min_active": 1, "max_active": 1, "target_p95_ms": 1000}
     await desk.operate("PUT", path, json={"policy": adaptive})
-    await until_told(desk, concert, line_cap=1, line_rate=math.inf)
+    await until_exported(desk, concert, line_cap=1, line_rate=math.inf)
 
 
 async def test_forecasts_are_judged(quick_desk: Desk) -> None:
-    """What came of them: how many were judged, and the shares that the statistics give."""
+    """The number of judged forecasts, and the shares that the statistics report."""
     desk = quick_desk
     concert = await desk.concert(waiting_room=ONE)
     inside = await desk.buyer(concert)
@@ -174,16 +178,16 @@ async def test_forecasts_are_judged(quick_desk: Desk) -> None:
         return bool(await desk.owner.fetchval("SELECT count(*) FROM forecast"))
 
     await eventually(is_recorded)
-    assert (await told(desk, concert))["frontrow_forecasts_judged"] == 0
+    assert (await samples(desk, concert))["frontrow_forecasts_judged"] == 0
     assert (await inside.by_token("DELETE", "/queue/tokens/me")).status_code == 204
     await following.until("admitted")
 
     async def is_judged() -> bool:
-        return (await told(desk, concert))["frontrow_forecasts_judged"] > 0
+        return (await samples(desk, concert))["frontrow_forecasts_judged"] > 0
 
     await eventually(is_judged)
     forecast = (await desk.operate("GET", path)).json()["forecast"]
-    await until_told(
+    await until_exported(
         desk,
         concert,
         **{
@@ -194,57 +198,57 @@ async def test_forecasts_are_judged(quick_desk: Desk) -> None:
     )
 
 
-async def test_a_line_that_is_over_is_dropped(quick_desk: Desk) -> None:
-    """Told of while somebody is there; not when the seats are gone and everybody with them."""
+async def test_ended_line_is_not_exported(quick_desk: Desk) -> None:
+    """It is exported while it has places; not when the show is sold out and all have finished."""
     desk = quick_desk
     concert, other = await desk.concert(seats=1), await desk.concert()
     fan, late = await desk.buyer(concert, balance=50_000), await desk.buyer(concert)
-    await until_told(desk, concert, line_active=2)
+    await until_exported(desk, concert, line_active=2)
     await fan.pay(await fan.hold(concert, 1))
-    await until_told(desk, concert, **{"line_state sold_out": 1, "line_active": 1})
+    await until_exported(desk, concert, **{"line_state sold_out": 1, "line_active": 1})
     assert (await late.by_token("DELETE", "/queue/tokens/me")).status_code == 204
 
     async def is_dropped() -> bool:
-        return not await told(desk, concert)
+        return not await samples(desk, concert)
 
     await eventually(is_dropped)
-    await until_told(desk, other, **{"line_state open": 1, "line_active": 0})
+    await until_exported(desk, other, **{"line_state open": 1, "line_active": 0})
     assert REGISTRY.get_sample_value("frontrow_joined_total", {"concert": concert.concert_id}) == 2
 
 
-async def test_a_draw_is_counted(quick_desk: Desk) -> None:
-    """Once, when it is drawn; before it the line is scheduled."""
+async def test_draw_is_counted(quick_desk: Desk) -> None:
+    """Once, when it is drawn; before that the line is scheduled."""
     desk = quick_desk
-    before = (await told(desk))["frontrow_draws_total"]
+    before = (await samples(desk))["frontrow_draws_total"]
     opens_at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     room = {"policy": {"kind": "open"}, "order": "draw", "opens_at": opens_at}
     concert = await desk.concert(waiting_room=room)
     await desk.waiting(concert)
-    await until_told(desk, concert, **{"line_state open": 1, "admitted_total": 1})
-    assert (await told(desk))["frontrow_draws_total"] == before + 1
+    await until_exported(desk, concert, **{"line_state open": 1, "admitted_total": 1})
+    assert (await samples(desk))["frontrow_draws_total"] == before + 1
 
 
-async def test_upkeep_tells_its_time(quick_desk: Desk) -> None:
-    """Each task has done rounds; the lines were read just now."""
+async def test_upkeep_is_timed(quick_desk: Desk) -> None:
+    """Each task has run; the lines were read just now."""
     desk = quick_desk
     await desk.concert()
 
     async def all_ran() -> bool:
-        found = await told(desk)
+        found = await samples(desk)
         counts = {task: found.get(f"frontrow_upkeep_seconds_count {task}", 0) for task in TASKS}
         return min(counts.values()) > 1
 
     await eventually(all_ran)
-    found = await told(desk)
+    found = await samples(desk)
     names = [name.split()[1] for name in found if name.startswith("frontrow_upkeep_seconds_count")]
-    assert set(names) >= TASKS  # slower ones too, and those of other servers in this process
+    assert set(names) >= TASKS  # also slow ones, and those of other servers in this process
     seen = found["frontrow_snapshot_timestamp_seconds"]
-    # The slack is for a machine that is busy with other tests.
+    # The tolerance is for a machine that is busy with other tests.
     assert datetime.now(UTC).timestamp() - 5 < seen <= datetime.now(UTC).timestamp()
 
 
-async def test_the_time_to_the_call(database: Database) -> None:
-    """Counted once for each ring that calls somebody; not when nobody is called, or none rang."""
+async def test_admission_delay_is_counted(database: Database) -> None:
+    """Counted once for each signal that admits a place; not without an admission or a signal."""
 
     def counted() -> tuple[float, float]:
         name = "frontrow_admission_delay_seconds"
@@ -272,14 +276,14 @@ async def test_the_time_to_the_call(database: Database) -> None:
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[FrontrowServer]:
+def server() -> Iterator[FrontrowServer]:
     """A server with two workers."""
     with serving(workers=2) as running:
         yield running
 
 
 async def guests(connection: Connection, concert: dict[str, Any], count: int) -> list[str]:
-    """The tokens of so many new guests in a line."""
+    """Returns the tokens of new guests in a line."""
     tokens = []
     for _ in range(count):
         key = (await connection.ask("POST", "/users", body={})).json()["user_key"]
@@ -290,11 +294,11 @@ async def guests(connection: Connection, concert: dict[str, Any], count: int) ->
     return tokens
 
 
-async def test_two_workers_count_nothing_twice(house: FrontrowServer) -> None:
-    """Either tells what both did, and of a line what both see, once."""
-    concert = await house.concert(seats=20, **ONE)
+async def test_two_workers_are_combined(server: FrontrowServer) -> None:
+    """Either worker exports what both did, and what both see of a line once."""
+    concert = await server.concert(seats=20, **ONE)
     concert_id = concert["concert_id"]
-    async with connections_by_worker(house.port, 1) as sides:
+    async with connections_by_worker(server.port, 1) as sides:
         for (connection,) in sides:
             await guests(connection, concert, 3)
         wanted = {
@@ -309,19 +313,19 @@ async def test_two_workers_count_nothing_twice(house: FrontrowServer) -> None:
         }
         for (connection,) in sides:
 
-            async def is_told(connection: Connection = connection) -> bool:
+            async def is_exported(connection: Connection = connection) -> bool:
                 text = (await connection.ask("GET", "//metrics")).body.decode()
                 found = read(text, concert_id)
                 return {name: found.get(name) for name in wanted} == wanted
 
-            await eventually(is_told)
+            await eventually(is_exported)
 
 
-async def test_streams_of_a_killed_worker_are_forgotten(house: FrontrowServer) -> None:
-    """They aren't open any more; what it had counted stays."""
-    concert = await house.concert(**ONE)
+async def test_streams_of_a_killed_worker_do_not_count(server: FrontrowServer) -> None:
+    """Streams of a killed worker are not open; its counters stay."""
+    concert = await server.concert(**ONE)
     concert_id = concert["concert_id"]
-    connection = Connection(house.port)
+    connection = Connection(server.port)
     _, waiting = await guests(connection, concert, 2)
 
     async def now() -> tuple[float, float | None]:
@@ -329,7 +333,7 @@ async def test_streams_of_a_killed_worker_are_forgotten(house: FrontrowServer) -
         return read(text)["frontrow_streams"], read(text, concert_id).get("frontrow_joined_total")
 
     async with httpx2.AsyncClient(timeout=SOON) as http:
-        url = f"http://127.0.0.1:{house.port}{BASE}/queue/tokens/me/events"
+        url = f"http://127.0.0.1:{server.port}{BASE}/queue/tokens/me/events"
         headers = {"Authorization": f"Bearer {waiting}"}
         async with http.stream("GET", url, headers=headers) as response:
             assert response.status_code == 200
@@ -338,10 +342,10 @@ async def test_streams_of_a_killed_worker_are_forgotten(house: FrontrowServer) -
                 return await now() == (1, 2)
 
             await eventually(is_open)
-            dead = house.workers()
+            dead = server.workers()
             for pid in dead:
                 os.kill(pid, signal.SIGKILL)
-    until(lambda: house.ready() and not dead & house.workers())
+    until(lambda: server.ready() and not dead & server.workers())
     await connection.close()
 
     async def is_forgotten() -> bool:

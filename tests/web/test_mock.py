@@ -17,7 +17,7 @@ BASE = "/api/v1"
 
 @pytest.fixture(scope="module")
 async def mock() -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of a mock; each answer is held against the document."""
+    """A client of a mock; each answer is checked against the document."""
     conformance = Conformance(document())
 
     async def check(response: httpx2.Response) -> None:
@@ -37,7 +37,7 @@ async def mock() -> AsyncIterator[httpx2.AsyncClient]:
 
 
 def operations() -> Iterator[tuple[str, str, Json]]:
-    """Each operation: method, path with the examples of its parameters, and what is said of it."""
+    """Yields each operation: method, path with example parameters, description."""
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():
             given = {p["name"]: p["example"] for p in operation["parameters"] if p["in"] == "path"}
@@ -47,7 +47,7 @@ def operations() -> Iterator[tuple[str, str, Json]]:
 async def ask(
     mock: httpx2.AsyncClient, method: str, path: str, operation: Json, prefer: str | None = None
 ) -> httpx2.Response:
-    """The documented example of a request."""
+    """Returns the documented example of a request."""
     body = operation.get("requestBody")
     headers = {} if prefer is None else {"prefer": prefer}
     if body is None:
@@ -63,7 +63,7 @@ async def test_every_example_request_succeeds(mock: httpx2.AsyncClient) -> None:
         assert str(answer.status_code) == next(iter(operation["responses"])), (method, path)
 
 
-async def test_every_answer_on_demand(mock: httpx2.AsyncClient) -> None:
+async def test_every_documented_answer_can_be_requested(mock: httpx2.AsyncClient) -> None:
     """Each documented status by its code, each documented error by its name."""
     seen = 0
     for method, path, operation in operations():
@@ -79,8 +79,8 @@ async def test_every_answer_on_demand(mock: httpx2.AsyncClient) -> None:
     assert seen > 200
 
 
-async def test_what_is_not_documented(mock: httpx2.AsyncClient) -> None:
-    """An answer that a call doesn't have is refused, with those that it has."""
+async def test_undocumented_answer_is_refused(mock: httpx2.AsyncClient) -> None:
+    """An undocumented answer is refused with the list of documented ones."""
     for prefer, known in [
         ("code=418", "codes are: 200"),
         ("example=seat_taken", "examples are: invalid_request"),
@@ -92,8 +92,8 @@ async def test_what_is_not_documented(mock: httpx2.AsyncClient) -> None:
         assert known in answer.json()["detail"]
 
 
-async def test_the_pages_of_the_document(mock: httpx2.AsyncClient) -> None:
-    """They are the server's own, and refuse what that refuses."""
+async def test_mock_serves_the_documentation_pages(mock: httpx2.AsyncClient) -> None:
+    """They are the server's pages, with the same refusals."""
     body = (await mock.get("/openapi.json", headers={"prefer": "code=200"})).json()
     assert body == document()
     assert 'id="hold_expired"' in (await mock.get("/docs")).text
@@ -102,13 +102,13 @@ async def test_the_pages_of_the_document(mock: httpx2.AsyncClient) -> None:
     assert (await mock.get("/docs?all=true")).status_code == 422
 
 
-async def test_it_is_ready_as_the_server_is(mock: httpx2.AsyncClient) -> None:
-    """What waits for a server by its word waits for the mock too."""
+async def test_mock_is_ready(mock: httpx2.AsyncClient) -> None:
+    """A client that waits for /readyz works with the mock too."""
     assert (await mock.get("/readyz")).json() == {"status": "ready"}
 
 
-async def test_other_preferences_are_passed_over(mock: httpx2.AsyncClient) -> None:
-    """What Prefer says beside that changes nothing (RFC 7240, section 2)."""
+async def test_other_preferences_are_ignored(mock: httpx2.AsyncClient) -> None:
+    """Other preferences are ignored (RFC 7240, section 2)."""
     answer = await mock.get(f"{BASE}/concerts", headers={"prefer": "respond-async, wait=10"})
     assert answer.status_code == 200
 
@@ -122,14 +122,14 @@ async def test_other_preferences_are_passed_over(mock: httpx2.AsyncClient) -> No
     ],
 )
 async def test_requests_are_checked(mock: httpx2.AsyncClient, body: Json, pointer: str) -> None:
-    """A body that breaks the contract is refused as the server does."""
+    """A body that breaks the contract is refused as by the server."""
     answer = await mock.post(f"{BASE}/reservations", json=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-async def test_a_credential_is_asked_for(mock: httpx2.AsyncClient) -> None:
-    """Any will do, none won't; where the contract asks for none, none is needed."""
+async def test_credential_is_required(mock: httpx2.AsyncClient) -> None:
+    """Any credential is accepted, a missing one is refused; public calls need none."""
     del mock.headers["authorization"]
     try:
         assert (await mock.get(f"{BASE}/users/me")).json()["code"] == "credential_missing"
@@ -138,16 +138,16 @@ async def test_a_credential_is_asked_for(mock: httpx2.AsyncClient) -> None:
         mock.headers["authorization"] = "Bearer any"
 
 
-async def test_the_media_type_that_is_asked_for(mock: httpx2.AsyncClient) -> None:
-    """Where a call has several, Accept says which."""
+async def test_accept_selects_the_media_type(mock: httpx2.AsyncClient) -> None:
+    """If a call has several media types, Accept selects one."""
     path = f"{BASE}/admin/concerts/0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d/order"
     for accept in ("application/json", "text/csv"):
         answer = await mock.get(path, headers={"accept": accept})
         assert answer.headers["content-type"] == accept
 
 
-async def test_pages_of_any_origin(mock: httpx2.AsyncClient) -> None:
-    """A browser may call it from a page that is served elsewhere."""
+async def test_pages_of_any_origin_are_allowed(mock: httpx2.AsyncClient) -> None:
+    """A browser may call the mock from a page of another origin."""
     preflight = await mock.options(
         f"{BASE}/reservations", headers={"access-control-request-method": "POST"}
     )
@@ -157,7 +157,7 @@ async def test_pages_of_any_origin(mock: httpx2.AsyncClient) -> None:
         assert (await mock.get(path)).headers["access-control-allow-origin"] == "*"
 
 
-async def test_wrong_paths_and_methods(mock: httpx2.AsyncClient) -> None:
+async def test_unknown_paths_and_methods_are_refused(mock: httpx2.AsyncClient) -> None:
     """404 and 405, as from the server."""
     assert (await mock.get("/nothing")).json()["code"] == "not_found"
     assert (await mock.put(f"{BASE}/concerts")).json()["code"] == "method_not_allowed"

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its readable form: complete, valid, and the same as what is served."""
+"""The OpenAPI document and its readable page: complete, valid, and the same as served."""
 
 import json
 import re
@@ -23,14 +23,14 @@ Json = dict[str, Any]
 
 
 def operations() -> Iterator[tuple[str, str, Json]]:
-    """Each operation: method, path, and what is said of it."""
+    """Yields each operation: method, path, description."""
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation
 
 
 def contents() -> Iterator[tuple[str, Json]]:
-    """Each body of a request or an answer, with its place."""
+    """Yields each body of a request or an answer, with its name."""
     for method, path, operation in operations():
         bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
         for place, described in bodies.items():
@@ -39,7 +39,7 @@ def contents() -> Iterator[tuple[str, Json]]:
 
 
 def codes() -> dict[str, type[DomainError]]:
-    """Each refusal of ``errors.py``."""
+    """Returns each refusal of ``errors.py`` by its code."""
     found = [
         error
         for error in vars(errors).values()
@@ -48,21 +48,21 @@ def codes() -> dict[str, type[DomainError]]:
     return {error.code: error for error in found}
 
 
-def test_the_document_is_valid() -> None:
-    """It is OpenAPI 3.1, and plain JSON."""
+def test_document_is_valid() -> None:
+    """It is valid OpenAPI 3.1 in plain JSON."""
     OpenAPIV31SpecValidator(document()).validate()
     assert json.loads(json.dumps(document())) == document()
 
 
-def test_every_call_is_there() -> None:
-    """Each call of the table, and no other, under its name."""
+def test_every_call_is_documented() -> None:
+    """Each call of the table under its name, and no other."""
     assert {
         (method, path, operation["operationId"]) for method, path, operation in operations()
     } == {(call.method, base + call.path, call.name) for base, call in ALL_CALLS}
 
 
 def test_every_error_is_documented() -> None:
-    """Each code has a status, a schema of its own, an example and an anchor in /docs."""
+    """Each code has a status, its own schema, an example and an anchor in /docs."""
     page = docs_page()
     for code, error in codes().items():
         assert KINDS[error].status >= 400
@@ -77,14 +77,14 @@ def test_every_error_is_documented() -> None:
         assert page.ids.count(code) == 1
 
 
-def test_every_error_is_some_calls() -> None:
-    """No refusal stands there that no call is refused with."""
+def test_every_error_belongs_to_a_call() -> None:
+    """Every documented refusal belongs to some call."""
     assert {error for _, call in ALL_CALLS for error in refusals(call)} == set(codes().values())
 
 
 @pytest.mark.parametrize("call", [call for _, call in ALL_CALLS], ids=lambda call: call.name)
-def test_every_refusal_of_a_call_is_there(call: Call) -> None:
-    """Each refusal of a call stands under its status, with an example named by its code."""
+def test_every_refusal_of_a_call_is_documented(call: Call) -> None:
+    """Each refusal is under its status, with an example named by its code."""
     (operation,) = (o for _, _, o in operations() if o["operationId"] == call.name)
     response = {
         (int(status), code)
@@ -97,8 +97,8 @@ def test_every_refusal_of_a_call_is_there(call: Call) -> None:
     assert {(400, "malformed"), (422, "invalid_request")} <= response
 
 
-def test_what_a_call_is_implies_its_refusals() -> None:
-    """Credential, body, key and database each bring their refusals."""
+def test_properties_of_a_call_imply_its_refusals() -> None:
+    """Credential, body, key and database each have their refusals."""
     found = {call.name: {error.code for error in refusals(call)} for _, call in ALL_CALLS}
     body = {"too_large", "unsupported_media_type"}
     credential = {"credential_missing", "credential_invalid"}
@@ -119,8 +119,8 @@ def test_what_a_call_is_implies_its_refusals() -> None:
     )
 
 
-def test_every_example_fits_its_schema() -> None:
-    """Each body has an example, and each example has exactly what its schema says."""
+def test_every_example_matches_its_schema() -> None:
+    """Each body has an example, and each example has exactly the members of its schema."""
     strict = closed(document())
     for place, content in contents():
         if "examples" in content:
@@ -135,8 +135,8 @@ def test_every_example_fits_its_schema() -> None:
             validator(strict, content["schema"]).validate(example)
 
 
-def test_a_member_too_many_is_noticed() -> None:
-    """The control: what holds answers against the document sees more, less and wrong members."""
+def test_additional_member_is_found() -> None:
+    """The control: the comparison with the document finds additional, missing and wrong members."""
     (example,) = document()["components"]["schemas"]["Balance"]["examples"]
     strict = validator(closed(document()), {"$ref": "#/components/schemas/Balance"})
     assert strict.is_valid(example)
@@ -145,8 +145,8 @@ def test_a_member_too_many_is_noticed() -> None:
     assert not strict.is_valid({"balance": 1})
 
 
-def test_every_parameter_has_a_fitting_example() -> None:
-    """Each parameter says what it is, and shows one."""
+def test_every_parameter_has_a_valid_example() -> None:
+    """Each parameter has a description and an example."""
     for _, path, operation in operations():
         names = [(each["name"], each["in"]) for each in operation["parameters"]]
         assert len(set(names)) == len(names)
@@ -159,7 +159,7 @@ def test_every_parameter_has_a_fitting_example() -> None:
 
 
 def test_every_schema_explains_its_fields() -> None:
-    """Each schema and each of its fields says what it is; fields that are values show one."""
+    """Each schema and field has a description; fields with values have an example."""
     for name, schema in document()["components"]["schemas"].items():
         assert schema["description"], name
         validator(closed(document()), schema).validate(schema["examples"][0])
@@ -175,10 +175,10 @@ _VERSIONED = {
     "pause_waiting_room",
     "resume_waiting_room",
 }
-"""Calls that return the version of what ``If-Match`` protects."""
+"""Calls that return the version that ``If-Match`` protects."""
 
 
-def test_answers_tell_their_headers() -> None:
+def test_answers_have_their_headers() -> None:
     """X-Request-Id everywhere; WWW-Authenticate, Retry-After, ETag, RateLimit and others."""
     keyed = {call.name: str(call.answers[0].status) for _, call in ALL_CALLS if call.idempotent}
     for _, _, operation in operations():
@@ -206,7 +206,7 @@ def test_answers_tell_their_headers() -> None:
             )
 
 
-async def test_the_document_is_served(desk: Desk) -> None:
+async def test_document_is_served(desk: Desk) -> None:
     """GET /openapi.json is the document that `frontrow openapi` prints."""
     response = await desk.ask("GET", "//openapi.json")
     assert response.headers["content-type"] == "application/json"
@@ -214,7 +214,7 @@ async def test_the_document_is_served(desk: Desk) -> None:
 
 
 class Page(HTMLParser):
-    """What a page links to and is made of."""
+    """The links and elements of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -227,7 +227,7 @@ class Page(HTMLParser):
         assert self._open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notes an element."""
+        """Records an element."""
         self.tags.add(tag)
         if tag not in ("meta", "link", "br", "img", "input", "hr"):
             self._open.append(tag)
@@ -241,16 +241,16 @@ class Page(HTMLParser):
                 self.handlers.append(name)
 
     def handle_endtag(self, tag: str) -> None:
-        """Elements end in the order in which they began."""
+        """Asserts that elements end in the reverse order of their beginning."""
         assert self._open.pop() == tag
 
 
 def docs_page() -> Page:
-    """The readable document."""
+    """Returns the readable document."""
     return Page(routes._page().decode())
 
 
-async def test_page_needs_nothing_from_elsewhere(desk: Desk) -> None:
+async def test_page_loads_nothing_from_other_hosts(desk: Desk) -> None:
     """GET /docs: nothing inline, no foreign host, a policy for this server's files only."""
     response = await desk.ask("GET", "//docs")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -268,8 +268,8 @@ async def test_page_needs_nothing_from_elsewhere(desk: Desk) -> None:
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_files_of_the_page(desk: Desk) -> None:
-    """Each file that the page loads is there, in gzip if wanted, and 304 for its tag."""
+async def test_files_of_the_page_are_served(desk: Desk) -> None:
+    """Each file of the page is served, as gzip if accepted, and as 304 for its tag."""
     links = [link for link in docs_page().links if link.startswith("/docs/")]
     assert len(links) == 4
     for link in links:
@@ -286,8 +286,8 @@ async def test_files_of_the_page(desk: Desk) -> None:
         check_problem(await desk.http.get(missing), 404, "not_found")
 
 
-def test_page_has_all_its_places() -> None:
-    """Every link within the page leads somewhere, and every place is there once."""
+def test_links_of_the_page_have_targets() -> None:
+    """Every link within the page has a target, and every target exists once."""
     page = docs_page()
     assert len(set(page.ids)) == len(page.ids)
     assert {link.removeprefix("#") for link in page.links if link.startswith("#")} <= set(page.ids)

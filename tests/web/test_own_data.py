@@ -1,10 +1,10 @@
-"""Everything about a user over HTTP: handed out, and erased."""
+"""A user's data over HTTP: export and erasure."""
 
 from testkit.desk import Desk, check_problem
 
 
-async def test_export(desk: Desk) -> None:
-    """One document with all there is, for the user alone and for no cache."""
+async def test_export_has_all_data_of_a_user(desk: Desk) -> None:
+    """One document with all data, for the user alone and not cacheable."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 50_000)
     paid = await fan.pay(await fan.hold(concert, 7))
@@ -25,8 +25,8 @@ async def test_export(desk: Desk) -> None:
     check_problem(await fan.by_token("GET", "/users/me/export"), 401, "credential_invalid")
 
 
-async def test_erase(desk: Desk) -> None:
-    """Key and token end at once, held seats are free; what was bought lets its holder in."""
+async def test_erasure_ends_key_token_and_holds(desk: Desk) -> None:
+    """Key and token end at once, held seats are available; bought tickets still admit."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 50_000)
     ticket = (await fan.pay(await fan.hold(concert, 1)))["tickets"][0]
@@ -46,8 +46,8 @@ async def test_erase(desk: Desk) -> None:
     assert let_in.status_code == 200
 
 
-async def test_a_balance_is_in_the_way(desk: Desk) -> None:
-    """409 balance_remains, and nothing has happened."""
+async def test_remaining_balance_prevents_erasure(desk: Desk) -> None:
+    """409 balance_remains, and nothing has changed."""
     concert = await desk.concert()
     fan = await desk.buyer(concert, 1_000)
     refused = await fan.by_key("DELETE", "/users/me")
@@ -56,8 +56,8 @@ async def test_a_balance_is_in_the_way(desk: Desk) -> None:
     assert (await fan.by_key("GET", "/users/me")).json()["balance"] == 1_000
 
 
-async def test_a_token_whose_place_is_gone(desk: Desk) -> None:
-    """After pruning it has ended: the poll says so, every other call is 401 token_finished."""
+async def test_token_of_a_pruned_place_is_finished(desk: Desk) -> None:
+    """After pruning the token has ended: the poll says so, other calls are 401 token_finished."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     await fan.by_token("DELETE", "/queue/tokens/me")
@@ -81,6 +81,6 @@ async def test_a_token_whose_place_is_gone(desk: Desk) -> None:
 
 
 async def test_the_audit_finds_nothing(desk: Desk) -> None:
-    """After all of that every invariant holds."""
+    """After all these tests every invariant holds."""
     found = (await desk.operate("GET", "/admin/audit")).json()
     assert [f["invariant"] for f in found["findings"] if f["violations"]] == []

@@ -1,4 +1,4 @@
-"""The tag of the poll: whose status it names, and everything in it that may change."""
+"""The tag of the poll identifies the place and every value that may change."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from frontrow.waiting_room.model import Eta, Status
 from frontrow.web.api.line import etag
 from testkit.desk import Desk
 
-# What says who asks: a token, or a page's cookie and the concert it is for.
+# The headers that identify the user: a token, or a page's cookie with its concert.
 VARY = "authorization, cookie, frontrow-concert"
 PATH = "/queue/tokens/me"
 AT = datetime(2027, 3, 14, 10, tzinfo=UTC)
@@ -58,21 +58,21 @@ FINISHED = replace(STATUS, state="finished", ahead=0, eta_seconds=None, reason="
         (FINISHED, {"reason": "left"}),
     ],
 )
-def test_a_change_has_another_tag(before: Status, change: dict[str, Any]) -> None:
-    """Also expired to paid; the jitter alone is no change."""
+def test_change_has_another_tag(before: Status, change: dict[str, Any]) -> None:
+    """Also from expired to paid; jitter alone is not a change."""
     tag = etag(PLACE, 120, before)
     assert etag(PLACE, 120, replace(before, poll_after_ms=1_999)) == tag
     assert etag(PLACE, 120, replace(before, **change)) != tag
 
 
-def test_another_place_has_another_tag() -> None:
-    """However alike they stand; and so has another claim window, which bounds the next poll."""
+def test_other_place_has_another_tag() -> None:
+    """Two places with equal status, or two claim windows, which limit the next poll."""
     tags = {etag(place, seconds, STATUS) for place in (PLACE, uuid4()) for seconds in (2, 120)}
     assert len(tags) == 4
 
 
-async def test_two_who_wait_for_a_draw(desk: Desk) -> None:
-    """They stand alike, and neither is told that the other's status is the own one."""
+async def test_two_undrawn_places_have_different_tags(desk: Desk) -> None:
+    """Their statuses are equal, and neither gets 304 for the tag of the other."""
     opens_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     concert = await desk.concert(
         waiting_room={
@@ -99,8 +99,8 @@ async def test_two_who_wait_for_a_draw(desk: Desk) -> None:
         assert answer.headers["vary"] == VARY
 
 
-async def test_a_shorter_claim_window(desk: Desk) -> None:
-    """Who waits is told to ask more often: the status that told them otherwise isn't the same."""
+async def test_shorter_claim_window_changes_the_tag(desk: Desk) -> None:
+    """A shorter poll interval is sent: the earlier status with the longer one is not current."""
     room = {"policy": {"kind": "max_active", "max_active": 1}, "session_seconds": 86_400}
     concert = await desk.concert(waiting_room=room)
     await desk.buyer(concert)

@@ -1,4 +1,4 @@
-"""What isn't even a request."""
+"""Malformed HTTP."""
 
 import asyncio
 import json
@@ -22,8 +22,8 @@ from testkit.desk import Desk
     ],
     ids=["target", "method", "length", "two lengths", "TLS"],
 )
-async def test_what_is_no_http(desk: Desk, sent: bytes) -> None:
-    """It is a problem with a request id too, after which the connection ends."""
+async def test_malformed_http_is_refused(desk: Desk, sent: bytes) -> None:
+    """Answers a problem with a request id, then closes the connection."""
     reader, writer = await asyncio.open_connection(desk.http.base_url.host, desk.http.base_url.port)
     writer.write(sent)
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")

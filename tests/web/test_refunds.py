@@ -1,4 +1,4 @@
-"""Refunds and cancelled shows over HTTP: what is answered, and what is refused."""
+"""Refunds and cancelled shows over HTTP: answers and refusals."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,22 +10,22 @@ from testkit.desk import Concert, Desk, Fan, Json, check_problem, eventually, st
 
 
 async def bought(desk: Desk, *seats: int, **concert: Any) -> tuple[Concert, Fan, Json]:
-    """A fan who has spent all their money on seats of a new concert."""
+    """Returns a fan who has spent the whole balance on seats of a new concert."""
     made = await desk.concert(**concert)
     fan = await desk.buyer(made, 50_000 * len(seats))
     return made, fan, await fan.pay(await fan.hold(made, *seats))
 
 
-async def test_the_operator_refunds(desk: Desk) -> None:
-    """POST /admin/payments/{id}/refunds: 201, the payment refunded; 200 and the same again."""
+async def test_operator_refunds_a_payment(desk: Desk) -> None:
+    """POST /admin/payments/{id}/refunds: 201 and the refunded payment; then 200 and the same."""
     concert, fan, payment = await bought(desk, 7, 8)
     path = f"/admin/payments/{payment['payment_id']}/refunds"
     refunded = await desk.operate("POST", path)
     assert refunded.status_code == 201
-    told = refunded.json()
-    refund = told["refund"]
+    body = refunded.json()
+    refund = body["refund"]
     tickets = [{**ticket, "code": None} for ticket in payment["tickets"]]
-    assert told == {**payment, "state": "refunded", "tickets": tickets, "refund": refund}
+    assert body == {**payment, "state": "refunded", "tickets": tickets, "refund": refund}
     assert refund == {
         "refund_id": refund["refund_id"],
         "amount": 100_000,
@@ -34,10 +34,10 @@ async def test_the_operator_refunds(desk: Desk) -> None:
         "reason": "operator",
     }
     again = await desk.operate("POST", path)
-    assert (again.status_code, again.json()) == (200, told)
-    assert (await fan.by_key("GET", f"/payments/{payment['payment_id']}")).json() == told
+    assert (again.status_code, again.json()) == (200, body)
+    assert (await fan.by_key("GET", f"/payments/{payment['payment_id']}")).json() == body
     me = (await fan.by_key("GET", "/users/me")).json()
-    assert (me["balance"], me["payments"]) == (100_000, [told])
+    assert (me["balance"], me["payments"]) == (100_000, [body])
     assert [one["state"] for one in me["reservations"]] == ["refunded"]
     assert [(one["state"], one["void_reason"]) for one in me["tickets"]] == [
         ("void", "refunded")
@@ -55,8 +55,8 @@ async def test_the_operator_refunds(desk: Desk) -> None:
     assert (await other.pay(await other.hold(concert, 7, 8)))["seats"] == [7, 8]
 
 
-async def test_a_buyer_gives_back(desk: Desk) -> None:
-    """POST /payments/{id}/refunds, where the concert allows it; the key makes it safe to repeat."""
+async def test_buyer_refunds_a_payment(desk: Desk) -> None:
+    """POST /payments/{id}/refunds, if the concert allows it; the key makes repeating it safe."""
     _, fan, payment = await bought(desk, 1, refundable_until=starts_at(20))
     path = f"/payments/{payment['payment_id']}/refunds"
     headers = {"Idempotency-Key": "changed my mind"}
@@ -70,28 +70,28 @@ async def test_a_buyer_gives_back(desk: Desk) -> None:
     assert (await fan.by_key("POST", path)).status_code == 200
 
 
-async def test_a_concert_says_until_when(desk: Desk) -> None:
-    """refundable_until is set with the concert, changed by PATCH, shown to everybody."""
+async def test_concert_has_the_end_of_refunds(desk: Desk) -> None:
+    """refundable_until is set with the concert, changed by PATCH, and public."""
     until = starts_at(20)
     concert = await desk.concert(refundable_until=until)
 
-    async def told() -> str | None:
+    async def public_time() -> str | None:
         listed = (await desk.ask("GET", "/concerts")).json()["concerts"]
         (own,) = [one for one in listed if one["concert_id"] == concert.concert_id]
         found: str | None = own["refundable_until"]
         return found
 
-    assert await told() == until.replace("+00:00", "Z")
+    assert await public_time() == until.replace("+00:00", "Z")
     path = f"/admin/concerts/{concert.concert_id}"
     await desk.operate("PATCH", path, json={"title": "Another"})
-    assert await told() == until.replace("+00:00", "Z")
+    assert await public_time() == until.replace("+00:00", "Z")
     changed = await desk.operate("PATCH", path, json={"refundable_until": None})
     assert changed.json() == {"refundable_until": None}
-    assert await told() is None
+    assert await public_time() is None
 
 
-async def test_no_refund(still_desk: Desk) -> None:
-    """409 refund_closed where it isn't allowed; 404 for what is another's or nothing; 422."""
+async def test_refund_is_refused(still_desk: Desk) -> None:
+    """409 refund_closed if not allowed; 404 for another user's or an unknown payment; 422."""
     desk = still_desk
     _, fan, payment = await bought(desk, 1)
     over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
@@ -110,8 +110,8 @@ async def test_no_refund(still_desk: Desk) -> None:
     assert await desk.digest() == before
 
 
-async def test_a_key_for_two_payments(desk: Desk) -> None:
-    """422 for a key that has refunded something else."""
+async def test_key_of_another_refund_is_refused(desk: Desk) -> None:
+    """422 for a key that has refunded another payment."""
     payments = [(await bought(desk, 1))[2]["payment_id"] for _ in range(2)]
     headers = {"Idempotency-Key": "once"}
     await desk.operate("POST", f"/admin/payments/{payments[0]}/refunds", headers=headers)
@@ -125,8 +125,8 @@ async def test_a_key_for_two_payments(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "until", ["tomorrow", "2027-03-07", "2027-03-07T10:00:00", 5, "9999-01-01T00:00:00Z", ""]
 )
-async def test_a_time_that_is_none(desk: Desk, until: Any) -> None:
-    """refundable_until is an RFC 3339 time with an offset, in a year that can be told."""
+async def test_invalid_end_of_refunds_is_refused(desk: Desk, until: Any) -> None:
+    """refundable_until is an RFC 3339 time with an offset and a valid year."""
     concert = await desk.concert()
     show = {"starts_at": starts_at(), "price": 1}
     for method, path, body in (
@@ -144,8 +144,8 @@ async def test_a_time_that_is_none(desk: Desk, until: Any) -> None:
         assert [error["pointer"] for error in errors] == ["" if year else "/refundable_until"]
 
 
-async def test_a_show_is_cancelled(desk: Desk) -> None:
-    """POST and GET …/cancellation: 202 with the progress; the server refunds by itself."""
+async def test_cancelled_show_is_refunded(desk: Desk) -> None:
+    """POST and GET …/cancellation: 202 with the progress; upkeep refunds the payments."""
     concert, fan, payment = await bought(desk, 7, 8, shows=2)
     holder = await desk.buyer(concert, 50_000)
     held = await holder.hold(concert, 1)
@@ -153,8 +153,11 @@ async def test_a_show_is_cancelled(desk: Desk) -> None:
     check_problem(await desk.operate("GET", path), 404, "not_found")
     begun = await desk.operate("POST", path)
     assert begun.status_code == 202
-    told = begun.json()
-    assert (told["show_id"], told["payments_total"]) == (concert.shows[0]["show_id"], 1)
+    body = begun.json()
+    assert (body["show_id"], body["payments_total"]) == (
+        concert.shows[0]["show_id"],
+        1,
+    )
 
     seats = f"/concerts/{concert.concert_id}/dates/{concert.date}/seats"
     pay = {"reservation_id": held["reservation_id"], "amount": held["amount"]}
@@ -184,7 +187,7 @@ async def test_a_show_is_cancelled(desk: Desk) -> None:
         "payments_refunded": 1,
         "seats_freed": 2,
         "amount_refunded": 100_000,
-        "started_at": told["started_at"],
+        "started_at": body["started_at"],
         "finished_at": done["finished_at"],
     }
     again = await desk.operate("POST", path)
@@ -201,8 +204,8 @@ async def test_a_show_is_cancelled(desk: Desk) -> None:
     check_problem(reopened, 409, "show_closed")
 
 
-async def test_only_the_operator_cancels(desk: Desk) -> None:
-    """A user's key does nothing there, and an unknown show is 404."""
+async def test_only_the_operator_cancels_a_show(desk: Desk) -> None:
+    """A user's key is refused, and an unknown show is 404."""
     concert = await desk.concert()
     path = f"/admin/shows/{concert.shows[0]['show_id']}/cancellation"
     fan = await desk.fan()

@@ -1,4 +1,4 @@
-"""Schemathesis asks the running server what the document allows, and much that it doesn't."""
+"""Schemathesis sends the running server requests that the document allows, and others."""
 
 import copy
 from collections.abc import AsyncIterator
@@ -29,8 +29,8 @@ LASTING: dict[str, Any] = {
     "waiting_room": {"policy": OPEN, "session_seconds": 86_400},
 }
 
-# What a schema can't say is refused too: 1.0 where an integer is meant, a time zone that doesn't
-# exist, a key that was used for another request.
+# Some refusals can't be expressed in a schema: 1.0 for an integer, an unknown time zone, a key
+# that was used for another request.
 _checks = ChecksConfig(positive_data_acceptance=PositiveDataAcceptanceConfig(enabled=False))
 _config = SchemathesisConfig(
     seed=1,
@@ -43,13 +43,13 @@ _config = SchemathesisConfig(
         )
     ),
 )
-# A copy: real ids are written into its parts, and other tests read the document too.
+# A copy: real ids are written into it, and other tests read the document too.
 schema = schemathesis.openapi.from_dict(copy.deepcopy(document()), config=_config)
 
 
 @dataclass(frozen=True)
 class World:
-    """Something real for each parameter of a path, and a credential for each scheme."""
+    """A real object for each parameter of a path, and a credential for each scheme."""
 
     address: str
     ids: dict[str, str]
@@ -60,9 +60,9 @@ class World:
     finished: str
 
     def credential(self, case: Any) -> str | None:
-        """What a call is made with; who leaves the line, or for good, has a credential for that.
+        """Returns the credential of a call; leaving and erasure have credentials of their own.
 
-        The stream of a live place has no end, so it is asked for with a finished one.
+        The stream of a live place has no end, so it is requested with a finished one.
         """
         security = case.operation.definition.raw["security"]
         if not security:
@@ -78,7 +78,7 @@ class World:
         return self.credentials[names[-1]]
 
     def make_real(self, given: dict[str, Any], *, for_operator: bool) -> None:
-        """Puts real ids and dates in the place of invented ones."""
+        """Replaces invented ids and dates with real ones."""
         for name, value in given.items():
             if name in self.ids and is_value(name, value):
                 theirs = self.operators_ids if for_operator else {}
@@ -87,20 +87,20 @@ class World:
 
 @pytest.fixture(scope="module")
 async def desk(module_database: Database) -> AsyncIterator[Desk]:
-    """A server that takes any number of requests of one user: here one asks them all."""
+    """A server without a limit per user: here one user sends all requests."""
     async with open_desk(module_database, user_requests_per_second=0) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 async def world(desk: Desk) -> World:
-    """A sale in which one fan has one of each."""
+    """A sale in which one fan has one object of each kind."""
     concert, other = await desk.concert(**LASTING), await desk.concert(**LASTING)
     fan = await desk.buyer(concert, 1_000_000)
     payment = await fan.pay(await fan.hold(concert, 1))
     await fan.join(concert)
     await fan.until("admitted")
-    # A held one could be waited for.
+    # A call could wait for the end of an active hold.
     released = await fan.hold(concert, 2)
     await fan.by_key("DELETE", f"/reservations/{released['reservation_id']}")
     gone = await desk.buyer(concert)
@@ -136,7 +136,7 @@ async def world(desk: Desk) -> World:
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_documented(world: World, case: Any) -> None:
-    """No 5xx, and no status, content type, header or member outside the document."""
+    """No 5xx, and no undocumented status, content type, header or member."""
     for given in (case.path_parameters, case.body):
         if isinstance(given, dict):
             world.make_real(given, for_operator=case.path.startswith("/api/v1/admin/"))
@@ -146,7 +146,7 @@ def test_every_answer_is_documented(world: World, case: Any) -> None:
 
 
 def is_value(name: str, value: object) -> bool:
-    """Whether a generated parameter is one, so that a real one may take its place."""
+    """Whether a generated parameter is valid, so that a real one may replace it."""
     if name == "date":
         return isinstance(value, str) and len(value) == len("2027-03-14")
     try:
@@ -157,6 +157,6 @@ def is_value(name: str, value: object) -> bool:
 
 
 async def test_the_audit_finds_nothing(desk: Desk) -> None:
-    """Whatever was asked, every invariant holds."""
+    """After all requests every invariant holds."""
     found = (await desk.operate("GET", "/admin/audit")).json()
     assert [f["invariant"] for f in found["findings"] if f["violations"]] == []

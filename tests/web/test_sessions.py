@@ -1,4 +1,4 @@
-"""The pages' cookies: what they can do, what they can't, and that no answer shows their secrets."""
+"""The pages' cookies: what they allow, what they don't, and that no answer has their secrets."""
 
 import re
 import time
@@ -23,26 +23,26 @@ FOREIGN = "https://evil.example"
 
 @pytest.fixture
 async def visitor(desk: Desk) -> AsyncIterator[Visitor]:
-    """A browser at a page of the server."""
+    """A browser on a page of the server."""
     async with visiting(desk) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 async def concert(desk: Desk) -> Concert:
-    """A concert whose line lets everybody in."""
+    """A concert with an open line."""
     return await desk.concert()
 
 
 def attributes(response: httpx2.Response) -> list[str]:
-    """The cookies that an answer sets, without what is in them."""
+    """Returns the cookies that an answer sets, without their values."""
     return [
         re.sub("=[^;]*", "", cookie, count=1) for cookie in response.headers.get_list("set-cookie")
     ]
 
 
-async def test_a_guest_by_cookie(visitor: Visitor) -> None:
-    """POST /session makes a guest once; the key is in the cookie and nowhere else."""
+async def test_guest_is_created_once_by_cookie(visitor: Visitor) -> None:
+    """POST /session creates a guest once; the key is in the cookie and nowhere else."""
     made = await visitor.ask("POST", "/session", json={})
     assert made.status_code == 201
     assert set(made.json()) == {"user_id", "signed_in", "places", "operator"}
@@ -61,8 +61,8 @@ async def test_a_guest_by_cookie(visitor: Visitor) -> None:
     check_problem(refused, 401, "credential_missing")
 
 
-async def test_the_whole_path_by_cookie(visitor: Visitor, concert: Concert) -> None:
-    """Joining sets a cookie for the place, without which nothing else needs to know a token."""
+async def test_whole_path_works_by_cookie(visitor: Visitor, concert: Concert) -> None:
+    """Joining sets a cookie for the place; no other request needs a token."""
     user_id = (await visitor.sign_in())["user_id"]
     status = await visitor.join(concert)
     assert "token" not in status
@@ -81,14 +81,14 @@ async def test_the_whole_path_by_cookie(visitor: Visitor, concert: Concert) -> N
     charge = f"/users/{user_id}/balance/charges"
     await visitor.call(concert, "POST", charge, json={"amount": 50_000})
     order = {"reservation_id": held["reservation_id"], "amount": held["amount"]}
-    for expected in (201, 200):  # the finished token is kept, for who asks again
+    for expected in (201, 200):  # the finished token stays valid for repeated requests
         paid = await visitor.call(concert, "POST", "/payments", json=order)
         assert paid.status_code == expected
     assert (await visitor.ask("GET", "/session")).json()["places"] == [concert.concert_id]
 
 
-async def test_leaving_drops_the_place(visitor: Visitor, concert: Concert) -> None:
-    """Who leaves the line has no cookie of it any more; who signs out has none at all."""
+async def test_leaving_drops_the_cookie_of_the_place(visitor: Visitor, concert: Concert) -> None:
+    """Leaving the line drops its cookie; signing out drops all cookies."""
     await visitor.sign_in()
     await visitor.join(concert)
     await visitor.call(concert, "DELETE", "/queue/tokens/me")
@@ -104,8 +104,8 @@ async def test_leaving_drops_the_place(visitor: Visitor, concert: Concert) -> No
     }
 
 
-async def test_which_place(visitor: Visitor, desk: Desk, concert: Concert) -> None:
-    """The concert in the path or the header says whose place it is; else it is the user's call."""
+async def test_concert_selects_the_place(visitor: Visitor, desk: Desk, concert: Concert) -> None:
+    """The concert in the path or the header selects the place; without one the user calls."""
     other = await desk.concert()
     await visitor.sign_in()
     await visitor.join(concert)
@@ -115,7 +115,7 @@ async def test_which_place(visitor: Visitor, desk: Desk, concert: Concert) -> No
         assert shown.json()["concert_id"] == each.concert_id
         assert "frontrow-concert" in shown.headers["vary"]
     check_problem(await visitor.ask("GET", "/queue/tokens/me"), 401, "credential_missing")
-    # By key, reservations of every concert are shown; by a token, its own concert's.
+    # With the key, reservations of every concert are returned; with a token, its own concert's.
     status = {"state": "waiting"}
     while status["state"] != "admitted":
         status = (await visitor.call(concert, "GET", "/queue/tokens/me")).json()
@@ -126,8 +126,8 @@ async def test_which_place(visitor: Visitor, desk: Desk, concert: Concert) -> No
     check_problem(await visitor.call(other, "GET", path), 403, "not_allowed")
 
 
-async def test_authorization_goes_first(visitor: Visitor, desk: Desk) -> None:
-    """Where both are there, the header is taken: also a bad one."""
+async def test_authorization_has_priority_over_cookies(visitor: Visitor, desk: Desk) -> None:
+    """If both are sent the header is used, even if it is invalid."""
     await visitor.sign_in()
     fan = await desk.fan()
     shown = await visitor.ask("GET", "/users/me", fan.user_key)
@@ -149,10 +149,10 @@ async def test_authorization_goes_first(visitor: Visitor, desk: Desk) -> None:
 async def test_no_cookie_counts_from_elsewhere(
     visitor: Visitor, concert: Concert, headers: dict[str, str]
 ) -> None:
-    """A call that another site may have made is nobody's, and no session begins or ends with it."""
+    """A call that another site may have sent has no credential, and changes no session."""
     await visitor.sign_in()
-    asked: dict[str, Any] = {"json": {"concert_id": concert.concert_id}, "headers": headers}
-    check_problem(await visitor.ask("POST", "/queue/tokens", **asked), 401, "credential_missing")
+    request: dict[str, Any] = {"json": {"concert_id": concert.concert_id}, "headers": headers}
+    check_problem(await visitor.ask("POST", "/queue/tokens", **request), 401, "credential_missing")
     for method in ("POST", "DELETE"):
         body: dict[str, Any] = {"json": {}} if method == "POST" else {}
         refused = await visitor.ask(method, "/session", headers=headers, **body)
@@ -164,8 +164,8 @@ async def test_no_cookie_counts_from_elsewhere(
         assert (await visitor.ask("GET", "/session", headers=headers)).json()["user_id"] is None
 
 
-async def test_an_unsafe_call_needs_an_origin(desk: Desk, visitor: Visitor) -> None:
-    """Without Origin a POST by cookie is nobody's; the same call by header is fine."""
+async def test_unsafe_call_needs_an_origin(desk: Desk, visitor: Visitor) -> None:
+    """Without Origin a POST with a cookie has no credential; the same call with a header works."""
     await visitor.sign_in()
     concert = await desk.concert()
     answer = await visitor.http.post(
@@ -182,8 +182,8 @@ async def test_an_unsafe_call_needs_an_origin(desk: Desk, visitor: Visitor) -> N
     assert answer.json()["token"]
 
 
-async def test_under_https(visitor: Visitor, concert: Concert) -> None:
-    """The cookies are Secure and named __Host-; one without that name isn't looked at."""
+async def test_https_cookies_are_secure(visitor: Visitor, concert: Concert) -> None:
+    """The cookies are Secure and named __Host-; one without that name is ignored."""
     secure = visitor.origin.replace("http:", "https:")
     tls = {"Origin": secure, "X-Forwarded-Proto": "https"}
     made = await visitor.ask("POST", "/session", json={}, headers=tls)
@@ -193,19 +193,19 @@ async def test_under_https(visitor: Visitor, concert: Concert) -> None:
     key = made.headers.get_list("set-cookie")[-1].partition("=")[2].partition(";")[0]
     visitor.http.cookies.clear()
     for name, status in (("__Host-frontrow_user", 200), ("frontrow_user", 401)):
-        asked = {"X-Forwarded-Proto": "https", "Cookie": f"{name}={key}"}
-        assert (await visitor.ask("GET", "/users/me", headers=asked)).status_code == status
-    # The Origin alone tells it too, as a proxy may not.
-    asked = {"Origin": secure, "Cookie": f"frontrow_user={key}"}
-    joining: dict[str, Any] = {"json": {"concert_id": concert.concert_id}, "headers": asked}
+        request = {"X-Forwarded-Proto": "https", "Cookie": f"{name}={key}"}
+        assert (await visitor.ask("GET", "/users/me", headers=request)).status_code == status
+    # The Origin alone shows it too; a proxy may not report it.
+    request = {"Origin": secure, "Cookie": f"frontrow_user={key}"}
+    joining: dict[str, Any] = {"json": {"concert_id": concert.concert_id}, "headers": request}
     check_problem(await visitor.ask("POST", "/queue/tokens", **joining), 401, "credential_missing")
-    asked["Cookie"] = f"__Host-frontrow_user={key}"
+    request["Cookie"] = f"__Host-frontrow_user={key}"
     joined = await visitor.ask("POST", "/queue/tokens", **joining)
     assert "Secure" in joined.headers["set-cookie"]
 
 
-async def test_a_public_origin(database: Database) -> None:
-    """With FRONTROW_PUBLIC_ORIGIN only that one is ours, whatever Host says."""
+async def test_only_the_public_origin_is_accepted(database: Database) -> None:
+    """With FRONTROW_PUBLIC_ORIGIN only that origin is accepted, whatever Host says."""
     origin = "https://tickets.example.org"
     async with open_desk(database, public_origin=origin) as desk, visiting(desk) as visitor:
         check_problem(await visitor.ask("POST", "/session", json={}), 403, "not_allowed")
@@ -216,14 +216,14 @@ async def test_a_public_origin(database: Database) -> None:
 
 
 @pytest.mark.parametrize("origin", ["tickets.example.org", "https://a.example/", "ftp://a.example"])
-def test_a_public_origin_is_one(origin: str) -> None:
-    """Scheme and host, nothing behind them."""
+def test_invalid_public_origin_is_refused(origin: str) -> None:
+    """An origin is a scheme and a host, without a path."""
     with pytest.raises(ValidationError):
         Settings(public_origin=origin)
 
 
 async def test_places_are_few_enough_for_a_header(visitor: Visitor, desk: Desk) -> None:
-    """The oldest places are dropped; joining again gives the same place back."""
+    """The oldest places are dropped; joining again returns the same place."""
     concerts = [await desk.concert() for _ in range(MOST_PLACES + 1)]
     await visitor.sign_in()
     numbers = [(await visitor.join(concert))["number"] for concert in concerts]
@@ -233,8 +233,8 @@ async def test_places_are_few_enough_for_a_header(visitor: Visitor, desk: Desk) 
 
 
 @pytest.mark.parametrize("cookie", ["frontrow_user=", "frontrow_user=frk_no", "frontrow_user=é"])
-async def test_a_worthless_cookie(visitor: Visitor, cookie: str) -> None:
-    """It is nobody's, and signing in puts another in its place."""
+async def test_invalid_cookie_is_ignored(visitor: Visitor, cookie: str) -> None:
+    """An invalid cookie is no credential, and signing in replaces it."""
     headers = {b"Cookie": cookie.encode("latin-1")}
     answer = await visitor.ask("GET", "/users/me", headers=headers)
     assert answer.status_code == 401
@@ -242,8 +242,8 @@ async def test_a_worthless_cookie(visitor: Visitor, cookie: str) -> None:
     assert made.status_code == 201
 
 
-async def test_the_operator_by_cookie(visitor: Visitor, concert: Concert) -> None:
-    """The key opens a session; the session makes the operator's calls, and isn't the key."""
+async def test_operator_session_makes_operator_calls(visitor: Visitor, concert: Concert) -> None:
+    """The key opens a session, which makes the operator's calls and doesn't contain the key."""
     path = f"/admin/concerts/{concert.concert_id}/stats"
     check_problem(await visitor.ask("GET", path), 401, "credential_missing")
     refused = await visitor.ask("POST", "/admin/session", "not-the-operator-key")
@@ -255,14 +255,14 @@ async def test_the_operator_by_cookie(visitor: Visitor, concert: Concert) -> Non
     ]
     assert (await visitor.ask("GET", path)).status_code == 200
     assert (await visitor.ask("GET", "/session")).json()["operator"] is True
-    renewed = await visitor.ask("POST", "/admin/session")  # a copied one would live for ever
+    renewed = await visitor.ask("POST", "/admin/session")  # else a copied session would never end
     check_problem(renewed, 401, "credential_missing")
     assert attributes(renewed) == []
     again = await visitor.ask("POST", "/admin/session", OPERATOR_KEY)
     assert again.status_code == 201
     session = visitor.secrets()["frontrow_operator"]
     assert OPERATOR_KEY not in session
-    # As a header it is no credential, and as a fan's cookie neither.
+    # In a header it is not a credential, and in a fan's cookie neither.
     check_problem(await visitor.ask("GET", path, session), 401, "credential_invalid")
     check_problem(await visitor.ask("GET", "/users/me"), 401, "credential_missing")
     elsewhere = {"Origin": FOREIGN}
@@ -277,8 +277,8 @@ async def test_the_operator_by_cookie(visitor: Visitor, concert: Concert) -> Non
     check_problem(await visitor.ask("GET", path), 401, "credential_missing")
 
 
-async def test_a_forged_operator_session(visitor: Visitor, concert: Concert) -> None:
-    """Altered, of another key, over, or no session at all: none is taken."""
+async def test_forged_operator_session_is_refused(visitor: Visitor, concert: Concert) -> None:
+    """An altered, foreign, expired or malformed session is refused."""
     path = f"/admin/concerts/{concert.concert_id}/stats"
     genuine, expires = OperatorKey(OPERATOR_KEY).new_session()
     assert expires > time.time()
@@ -300,8 +300,8 @@ async def test_a_forged_operator_session(visitor: Visitor, concert: Concert) -> 
     assert answer.status_code == 200
 
 
-def test_an_operator_session_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After twelve hours it is no session any more."""
+def test_operator_session_ends_after_twelve_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session ends after twelve hours."""
     key = OperatorKey(OPERATOR_KEY)
     session, expires = key.new_session()
     monkeypatch.setattr(time, "time", lambda: expires - 1)

@@ -1,4 +1,4 @@
-"""The operator's calls about signing keys, and the tokens of those who wait meanwhile."""
+"""The operator's calls about signing keys, and tokens during a rotation."""
 
 import base64
 import json
@@ -7,12 +7,12 @@ from testkit.desk import Desk, check_problem, eventually
 
 
 def key_id_of(token: str) -> str:
-    """The key that a token says it was signed with."""
+    """Returns the id of the key that signed a token."""
     return str(json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))["kid"])
 
 
-async def test_tokens_live_through_a_rotation(desk: Desk) -> None:
-    """The new key signs after a while; old tokens work until their key is retired."""
+async def test_tokens_stay_valid_through_a_rotation(desk: Desk) -> None:
+    """The new key signs after a delay; old tokens are valid until their key is retired."""
     concert = await desk.concert()
     fan = await desk.waiting(concert)
     old, old_token = key_id_of(fan.token), fan.token
@@ -21,7 +21,7 @@ async def test_tokens_live_through_a_rotation(desk: Desk) -> None:
     assert response.status_code == 201
     new = response.json()
     assert (new["purpose"], new["state"], new["retired_at"]) == ("token", "coming", None)
-    # The lead of a rotation, at once.
+    # Ends the delay of a rotation now.
     await desk.owner.execute(
         "UPDATE signing_key SET created_at = created_at - interval '5 seconds',"
         " signs_at = signs_at - interval '5 seconds' WHERE key_id = $1",
@@ -42,7 +42,7 @@ async def test_tokens_live_through_a_rotation(desk: Desk) -> None:
 
 
 async def test_keys_are_listed_without_their_secrets(desk: Desk) -> None:
-    """GET /admin/keys: each key, what it signs and its state; nothing to sign with."""
+    """GET /admin/keys: each key, its purpose and its state, without its secret."""
     response = await desk.operate("GET", "/admin/keys")
     for key in response.json()["keys"]:
         assert set(key) == {"key_id", "purpose", "state", "signs_at", "retired_at"}
@@ -51,8 +51,8 @@ async def test_keys_are_listed_without_their_secrets(desk: Desk) -> None:
     assert all(row["secret"].hex() not in response.text for row in secrets)
 
 
-async def test_bad_rotations(desk: Desk) -> None:
-    """An unknown purpose, field or key; nobody but the operator."""
+async def test_invalid_rotation_is_refused(desk: Desk) -> None:
+    """An unknown purpose, field or key; another credential than the operator's."""
     before = await desk.digest()
     for body in ({"purpose": "operator"}, {"purpose": None}, {"secret": "x"}):
         response = await desk.operate("POST", "/admin/keys/rotations", json=body)

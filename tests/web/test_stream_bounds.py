@@ -1,4 +1,4 @@
-"""What bounds the streams: of one place, in silence, and in what a stream may miss."""
+"""The bounds of streams: streams per place, time without an event, missed changes."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ BURST = 30
 
 
 async def open_at_once(opened: contextlib.AsyncExitStack, fan: Fan) -> list[int]:
-    """Asks for many streams of one place in the same moment; what each was answered."""
+    """Requests many streams of one place at the same time; returns the statuses."""
     headers = {"Authorization": f"Bearer {fan.token}"}
     answers = await asyncio.gather(
         *[
@@ -45,8 +45,8 @@ async def open_at_once(opened: contextlib.AsyncExitStack, fan: Fan) -> list[int]
     return sorted(answer.status_code for answer in answers)
 
 
-async def test_a_place_has_a_few_streams(desk: Desk) -> None:
-    """One more is 503 with Retry-After, others get theirs; who closes one makes room."""
+async def test_streams_of_a_place_are_limited(desk: Desk) -> None:
+    """One more is 503 with Retry-After, other places get theirs; closing one makes room."""
     await streams_ended()
     _, (fan, other) = await in_line(desk, 2)
     async with contextlib.AsyncExitStack() as opened:
@@ -63,8 +63,8 @@ async def test_a_place_has_a_few_streams(desk: Desk) -> None:
     await streams_ended()
 
 
-async def test_a_burst_gets_no_more(desk: Desk) -> None:
-    """However many ask in the same moment."""
+async def test_burst_does_not_exceed_the_limit(desk: Desk) -> None:
+    """Simultaneous requests do not exceed the limit."""
     await streams_ended()
     _, (fan,) = await in_line(desk, 1)
     async with contextlib.AsyncExitStack() as opened:
@@ -74,8 +74,8 @@ async def test_a_burst_gets_no_more(desk: Desk) -> None:
     await streams_ended()
 
 
-async def test_a_burst_would_get_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: if a stream were counted when it begins, all of them would get in."""
+async def test_burst_exceeds_a_late_count(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: if a stream were counted when it begins, all of them would be accepted."""
     await streams_ended()
     _, (fan,) = await in_line(desk, 1)
     add = StatusStreams._add
@@ -94,8 +94,10 @@ async def test_a_burst_would_get_more(desk: Desk, monkeypatch: pytest.MonkeyPatc
     await streams_ended()
 
 
-async def test_a_stream_that_never_begins(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is counted until its request ends, and no longer: as often as one likes."""
+async def test_stream_that_never_begins_counts_until_its_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts until its request ends, any number of times."""
     await streams_ended()
     _, (fan,) = await in_line(desk, 1)
 
@@ -108,8 +110,8 @@ async def test_a_stream_that_never_begins(desk: Desk, monkeypatch: pytest.Monkey
         await streams_ended()
 
 
-async def test_another_policy_is_told(still_desk: Desk) -> None:
-    """A lower cap calls nobody, but makes the wait longer: told in time, not with a heartbeat."""
+async def test_changed_policy_causes_an_event(still_desk: Desk) -> None:
+    """A lower cap admits no one but lengthens the wait: an event in time, before a heartbeat."""
     room = {**ONE_BY_ONE, "policy": {"kind": "max_active", "max_active": 2}}
     _, (second, leaver, fan) = await in_line(still_desk, 3, **room)
     await second.until("admitted")
@@ -121,7 +123,7 @@ async def test_another_policy_is_told(still_desk: Desk) -> None:
     async with following(fan) as stream:
         await stream.status()
         await leave(leaver)
-        first = await stream.until(ahead=0)  # so it has looked at the line since it was opened
+        first = await stream.until(ahead=0)  # so it has read the line since it was opened
         path = f"/admin/concerts/{first['concert_id']}/waiting-room"
         assert (await still_desk.operate("PUT", path, json=ONE_BY_ONE)).status_code == 200
         changed = now()
@@ -132,8 +134,10 @@ async def test_another_policy_is_told(still_desk: Desk) -> None:
     assert (last.status["state"], last.status["ahead"]) == ("waiting", 0)
 
 
-async def test_no_silence_without_a_database(engine: EmbeddedServer, database: Database) -> None:
-    """Who is in is told what was known last in time, though a read waits for long."""
+async def test_heartbeat_continues_without_a_database(
+    engine: EmbeddedServer, database: Database
+) -> None:
+    """Admitted users get the last known status in time, although a read waits for long."""
     async with open_desk(database, deadline_seconds=10, **QUICK) as desk:
         inside, _ = await in_line(desk, 1)
         async with following(inside) as stream:
@@ -151,8 +155,8 @@ async def test_no_silence_without_a_database(engine: EmbeddedServer, database: D
 
 
 @pytest.mark.parametrize(("seconds", "is_possible"), [(14.5, True), (14.6, False), (0, False)])
-def test_the_heartbeat_comes_in_time(seconds: float, is_possible: bool) -> None:
-    """Clients count on 15 seconds: no setting makes a stream silent for longer."""
+def test_heartbeat_setting_is_bounded(seconds: float, is_possible: bool) -> None:
+    """Clients rely on 15 seconds: every setting with a longer pause is refused."""
     url = SecretStr("postgresql://localhost/any")
     if is_possible:
         chosen = Settings(database_url=url, stream_heartbeat_seconds=seconds)

@@ -1,4 +1,4 @@
-"""Tickets over HTTP: how they are shown, and how they are let in."""
+"""Tickets over HTTP: their forms, and their check-in."""
 
 import base64
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ GATE = "/admin/tickets/check-ins"
 
 @dataclass
 class Bought:
-    """A ticket and who has it."""
+    """A ticket and its owner."""
 
     concert: Concert
     fan: Fan
@@ -27,17 +27,17 @@ class Bought:
 
     @property
     def path(self) -> str:
-        """Where it is shown."""
+        """Returns the path of the ticket."""
         return f"/tickets/{self.ticket['ticket_id']}"
 
     @property
     def code(self) -> str:
-        """What the gate scans."""
+        """Returns the code that a gate scans."""
         return str(self.ticket["code"])
 
 
 async def buy(desk: Desk, **concert: Any) -> Bought:
-    """Somebody buys seat 7."""
+    """Buys seat 7 as a new fan."""
     made = await desk.concert(**concert)
     fan = await desk.buyer(made, 50_000)
     payment = await fan.pay(await fan.hold(made, 7))
@@ -53,8 +53,8 @@ async def void(desk: Desk, bought: Bought) -> None:
     )
 
 
-async def test_a_ticket_is_let_in_once(desk: Desk) -> None:
-    """POST /admin/tickets/check-ins: 200, then 409 with when and where; the owner sees it used."""
+async def test_ticket_is_checked_in_once(desk: Desk) -> None:
+    """POST /admin/tickets/check-ins: 200, then 409 with time and gate; the owner sees it used."""
     bought = await buy(desk)
     show = bought.concert.shows[0]
     scan = {"code": bought.code, "gate": "North 2", "show_id": show["show_id"]}
@@ -86,7 +86,7 @@ async def test_a_ticket_is_let_in_once(desk: Desk) -> None:
     assert (ticket["state"], ticket["checked_in_at"]) == ("used", done["checked_in_at"])
 
 
-async def test_a_check_in_is_replayed(desk: Desk) -> None:
+async def test_check_in_is_replayed(desk: Desk) -> None:
     """Same Idempotency-Key, same scan: the same 200, marked; another scan: 422."""
     bought = await buy(desk)
     scan, key = {"code": bought.code}, {"Idempotency-Key": bought.code}
@@ -99,8 +99,8 @@ async def test_a_check_in_is_replayed(desk: Desk) -> None:
     check_problem(other, 422, "idempotency_key_reused")
 
 
-async def test_tickets_that_may_not_in(desk: Desk) -> None:
-    """Another show's or concert's, a void one, a forged or altered one; each says so."""
+async def test_invalid_ticket_is_refused(desk: Desk) -> None:
+    """Another show's or concert's, a void, forged or altered ticket: each has its refusal."""
     bought, other = await buy(desk), await buy(desk)
     mine = {
         "show_id": bought.concert.shows[0]["show_id"],
@@ -134,15 +134,15 @@ async def test_tickets_that_may_not_in(desk: Desk) -> None:
         ({"code": "A", "door": "2"}, "/door"),
     ],
 )
-async def test_a_scan_that_is_none(desk: Desk, body: Json, pointer: str) -> None:
-    """Missing, of the wrong type, too long, unknown: 422, and it says where."""
+async def test_malformed_scan_is_refused(desk: Desk, body: Json, pointer: str) -> None:
+    """Missing, of the wrong type, too long, unknown: 422 with the field."""
     response = await desk.operate("POST", GATE, json=body)
     assert response.status_code == 422
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
 
 
-async def test_a_ticket_in_every_form(desk: Desk) -> None:
-    """Its code as an image, on a page that loads nothing, and the show for a calendar."""
+async def test_ticket_has_every_form(desk: Desk) -> None:
+    """Its code as an image, a page that loads nothing, and a calendar entry."""
     bought = await buy(desk, title="The <Test>", venue="The Hall")
     qr, printed, calendar = [await bought.fan.by_key("GET", bought.path + f) for f in FORMS[1:]]
     assert qr.headers["content-type"] == "image/svg+xml"
@@ -163,8 +163,8 @@ async def test_a_ticket_in_every_form(desk: Desk) -> None:
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_a_ticket_says_where_its_seat_is(desk: Desk) -> None:
-    """Section, row and seat within the row; so does the check-in."""
+async def test_ticket_has_section_row_and_seat(desk: Desk) -> None:
+    """Section, row and seat in the row, also in the answer to a check-in."""
     sections = [
         {"name": "Stalls", "price": 50_000, "rows": 2, "seats_per_row": 3},
         {"name": "Balcony", "price": 50_000, "rows": 3, "seats_per_row": 4},
@@ -182,8 +182,8 @@ async def test_a_ticket_says_where_its_seat_is(desk: Desk) -> None:
     assert places == [["Stalls", 1, 1], ["Stalls", 2, 3], ["Balcony", 1, 1], ["Balcony", 3, 4]]
 
 
-async def test_a_void_ticket_has_no_code(desk: Desk) -> None:
-    """No image and no page any more: 409 with the reason; its entry in a calendar is cancelled."""
+async def test_void_ticket_has_no_code(desk: Desk) -> None:
+    """Image and page are 409 with the reason; the calendar entry is cancelled."""
     bought = await buy(desk)
     await void(desk, bought)
     shown = (await bought.fan.by_key("GET", bought.path)).json()
@@ -195,8 +195,8 @@ async def test_a_void_ticket_has_no_code(desk: Desk) -> None:
     assert "STATUS:CANCELLED" in calendar.text
 
 
-async def test_a_ticket_in_both_languages(desk: Desk) -> None:
-    """As the browser asks, but for what was chosen on a page; each is kept by itself."""
+async def test_ticket_is_in_the_language_of_the_browser(desk: Desk) -> None:
+    """The browser's language, unless one was chosen on a page; each is cached separately."""
     bought = await buy(desk)
     korean = {"Accept-Language": "ko-KR,ko;q=0.9,en;q=0.8"}
     chosen = {**korean, "Cookie": "frontrow_language=en"}
@@ -212,8 +212,8 @@ async def test_a_ticket_in_both_languages(desk: Desk) -> None:
             assert shown.headers["vary"] == "authorization, cookie, accept-language"
 
 
-async def test_a_ticket_is_its_owners(desk: Desk) -> None:
-    """Nobody else sees it in any form, nor without a key or with a token."""
+async def test_ticket_of_another_user_is_not_found(desk: Desk) -> None:
+    """Another user, no key, or a token gets none of its forms."""
     bought, other = await buy(desk), await desk.fan()
     for form in FORMS:
         path = bought.path + form
@@ -223,8 +223,8 @@ async def test_a_ticket_is_its_owners(desk: Desk) -> None:
         check_problem(await bought.fan.by_token("GET", path), 401, "credential_invalid")
 
 
-async def test_the_keys_verify_a_code(desk: Desk) -> None:
-    """GET /tickets/keys: what a gate needs to tell a genuine code without the server."""
+async def test_published_keys_verify_a_code(desk: Desk) -> None:
+    """GET /tickets/keys: what a gate needs to verify a code without the server."""
     bought = await buy(desk)
     response = await desk.ask("GET", "/tickets/keys")
     assert response.headers["cache-control"] == "public, max-age=5"
@@ -238,8 +238,8 @@ async def test_the_keys_verify_a_code(desk: Desk) -> None:
         assert encoded not in response.text
 
 
-async def test_only_the_operator_lets_in(desk: Desk) -> None:
-    """A user's key or token is refused, and the ticket stays as it is."""
+async def test_only_the_operator_checks_in(desk: Desk) -> None:
+    """A user's key or token is refused, and the ticket is unchanged."""
     bought = await buy(desk)
     for credential in (bought.fan.user_key, bought.fan.token):
         refused = await desk.ask("POST", GATE, credential, json={"code": bought.code})

@@ -1,4 +1,4 @@
-"""A server in trouble: too many callers, a slow database, no database. It says so and recovers."""
+"""A server under stress: too many callers, a slow database, no database. It recovers."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ ONE = {"amount": 1}
 
 @asynccontextmanager
 async def users_locked(desk: Desk) -> AsyncIterator[None]:
-    """Nobody can make an account meanwhile."""
+    """Blocks the creation of accounts during the block."""
     locker = await asyncpg.connect(desk.database.owner_url)
     try:
         async with locker.transaction():
@@ -29,7 +29,7 @@ async def users_locked(desk: Desk) -> AsyncIterator[None]:
 
 
 async def add_user(desk: Desk) -> httpx2.Response:
-    """Makes an account."""
+    """Creates an account."""
     return await desk.ask("POST", "/users", json={})
 
 
@@ -43,8 +43,8 @@ async def until_waiting(desk: Desk) -> None:
     )
 
 
-async def test_too_many_callers(database: Database) -> None:
-    """One more than may wait is 503 overloaded at once, and isn't run; the others get through."""
+async def test_call_above_the_queue_limit_is_overloaded(database: Database) -> None:
+    """One call above the queue's limit is 503 overloaded at once and not run; others succeed."""
     async with open_desk(database, queue_items=1) as desk:
         async with users_locked(desk):
             running = asyncio.create_task(add_user(desk))
@@ -61,8 +61,8 @@ async def test_too_many_callers(database: Database) -> None:
         assert {row["user_id"] for row in ids} == {UUID(r.json()["user_id"]) for r in made}
 
 
-async def test_too_long_a_wait(database: Database) -> None:
-    """Past its deadline, what waits is overloaded and never run; what runs is unavailable."""
+async def test_call_past_its_deadline_is_refused(database: Database) -> None:
+    """Past its deadline a queued call is overloaded and not run; a running one is unavailable."""
     async with open_desk(database, deadline_seconds=DEADLINE_SECONDS) as desk:
         async with users_locked(desk):
             running = asyncio.create_task(add_user(desk))
@@ -70,13 +70,13 @@ async def test_too_long_a_wait(database: Database) -> None:
             check_problem(await add_user(desk), 503, "overloaded")
             check_problem(await running, 503, "unavailable")
         assert (await add_user(desk)).status_code == 201
-        # The one whose answer was lost has run, the one that was refused has not.
+        # The call whose answer was lost has run, the refused one has not.
         assert await desk.owner.fetchval("SELECT count(*) FROM app_user") == 2
 
 
 @contextlib.contextmanager
 def unreachable(engine: EmbeddedServer) -> Iterator[None]:
-    """Nobody can connect to PostgreSQL meanwhile."""
+    """Refuses connections to PostgreSQL during the block."""
     (socket,) = (path for path in engine._socket.iterdir() if not path.name.endswith(".lock"))
     aside = socket.with_name("aside")
     socket.rename(aside)
@@ -86,8 +86,10 @@ def unreachable(engine: EmbeddedServer) -> Iterator[None]:
         aside.rename(socket)
 
 
-async def test_no_database(engine: EmbeddedServer, database: Database) -> None:
-    """Without a database calls are 503 unavailable; waiting, health and the documents go on."""
+async def test_server_without_a_database_recovers(
+    engine: EmbeddedServer, database: Database
+) -> None:
+    """Without a database calls are 503 unavailable; polls, health and documents continue."""
     room = {"policy": {"kind": "max_active", "max_active": 1}}
     async with open_desk(database, deadline_seconds=DEADLINE_SECONDS) as desk:
         concert = await desk.concert(waiting_room=room)

@@ -1,7 +1,7 @@
-"""Two users: whatever one of them has isn't there for the other, by any call and any credential.
+"""Two users: no call with any credential of one user gives access to an object of the other.
 
-The calls are those of the OpenAPI document. What another user is told of an object that exists is,
-to the byte, what is told of one that doesn't.
+The calls are those of the OpenAPI document. The answer about an existing object of another user is,
+to the byte, the answer about an object that doesn't exist.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -18,11 +18,11 @@ from testkit.desk import Concert, Desk, Fan, Json, open_desk, starts_at
 from testkit.issuer import AUDIENCE, running_issuer
 
 PRIVATE = {"user_id", "reservation_id", "payment_id", "ticket_id", "after", "code", "any_id"}
-"""Names of parameters that stand for what one user has."""
+"""Parameters that name an object of one user."""
 PUBLIC = {"concert_id", "show_id"}
-"""Those that stand for what everybody is shown."""
+"""Parameters that name a public object."""
 HOUSE = {"key_id"}
-"""Those that stand for what only the operator has; other credentials never get to them."""
+"""Parameters that name an object of the operator; other credentials never reach it."""
 
 OF_USERS = {
     "balance": {"user_id"},
@@ -48,17 +48,17 @@ OF_THE_OPERATOR = {
     "concert_payments": {"after"},
     "look_up": {"any_id"},
 }
-ANYWAY = {"payments"}
-"""Calls that answer all the same, with what the asking user has; as the contract says."""
+SUCCEEDS_ANYWAY = {"payments"}
+"""Calls that succeed with the caller's own objects, as the contract says."""
 
 STREAM = "queue_events"
-"""It has no end, and its events are what the poll answers."""
+"""It has no end, and its events have the poll's contents."""
 
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
 LASTING: dict[str, Any] = {"hold_seconds": 3600, "refundable_until": starts_at(20)}
 JITTERED = {"poll_after_ms"}
 OWN = {"x-request-id", "date", "retry-after"}
-"""Headers that differ from one answer to the next of the same kind."""
+"""Headers that differ between answers of the same kind."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ class Operation:
 
     @property
     def schemes(self) -> set[str]:
-        """The kinds of credentials that it takes."""
+        """Returns the kinds of credentials that it accepts."""
         return {scheme for each in self.described["security"] for scheme in each}
 
     @property
     def objects(self) -> set[str]:
-        """The parameters, of the path, the query or the body, that name an object."""
+        """Returns the parameters, of the path, the query or the body, that name an object."""
         found = {
             each["name"]
             for each in self.described["parameters"]
@@ -95,7 +95,7 @@ class Operation:
         return found
 
     def refuses(self, code: str) -> bool:
-        """Whether it is documented to refuse with this code."""
+        """Whether this refusal is documented."""
         return any(
             code in content.get("examples", {})
             for answer in self.described["responses"].values()
@@ -104,7 +104,7 @@ class Operation:
 
 
 def fields(schema: Json) -> Iterator[tuple[str, Json]]:
-    """Every field of a body, those of its parts included."""
+    """Yields every field of a body, including nested ones."""
     if "$ref" in schema:
         schema = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     parts = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
@@ -116,7 +116,7 @@ def fields(schema: Json) -> Iterator[tuple[str, Json]]:
 
 
 def names_an_object(name: str, schema: Json) -> bool:
-    """Whether a parameter's value is something's id, or a secret that stands for it."""
+    """Whether a parameter is an id, or a secret that identifies an object."""
     formats = {part.get("format") for part in (schema, *schema.get("anyOf", ()))}
     return "uuid" in formats or name.endswith("_id") or name == "code"
 
@@ -131,22 +131,22 @@ OPERATIONS = {
 
 @dataclass(frozen=True)
 class Credential:
-    """One way in which the other user can ask."""
+    """A credential of the other user."""
 
     schemes: set[str]
     headers: dict[str, str]
     state: str = "admitted"
-    """Of the place, if it has a queue token."""
+    """State of the place, for a queue token."""
 
     def answers(self, operation: Operation) -> set[tuple[int, str]]:
-        """What it may get from a call that names an object of somebody else.
+        """Returns the allowed answers to a call that names an object of another user.
 
-        Whether the place or the object is looked at first is the call's business.
+        A call may check the place or the object first.
         """
         if not self.schemes & operation.schemes:
             missing = "Authorization" not in self.headers
             return {(401, f"credential_{'missing' if missing else 'invalid'}")}
-        if operation.name in ANYWAY:
+        if operation.name in SUCCEEDS_ANYWAY:
             return {(200, "")}
         found = {(404, "not_found")}
         if self.state == "finished" and operation.refuses("token_finished"):
@@ -158,20 +158,20 @@ class Credential:
 
 @dataclass
 class World:
-    """A sale in which both users have one of everything."""
+    """A sale in which both users have one object of each kind."""
 
     desk: Desk
     concert: Concert
     owner: Fan
     has: dict[str, str]
-    """What the owner has, by the name of the parameter that stands for it."""
+    """The owner's objects by the names of their parameters."""
     secrets: set[str]
-    """What nobody else may ever be told."""
+    """Values that no other user may read."""
     amount: int
     spare_id: str
-    """Another reservation of the owner's, to be released."""
+    """Another reservation of the owner, which can be released."""
     own: dict[str, str] = field(default_factory=dict)
-    """What the other user has."""
+    """The objects of the other user."""
     credentials: dict[str, Credential] = field(default_factory=dict)
 
     async def ask(
@@ -182,9 +182,9 @@ class World:
         *,
         key: str = "the-owners",
     ) -> httpx2.Response:
-        """Makes a call with these objects; where it takes more, with what is right for them.
+        """Makes a call with these objects, and otherwise with valid values.
 
-        Its Idempotency-Key is by default the one that the owner used for all of theirs.
+        Its Idempotency-Key is by default the owner's.
         """
         named = {
             "concert_id": self.concert.concert_id,
@@ -214,13 +214,13 @@ class World:
 
 
 def bearer(credential: str) -> dict[str, str]:
-    """The header that brings a credential along."""
+    """Returns the header with a credential."""
     return {"Authorization": f"Bearer {credential}"}
 
 
 @pytest.fixture(scope="module")
 async def world(module_database: Database) -> AsyncIterator[World]:
-    """The sale, on a server that also takes ID tokens and tidies nothing."""
+    """The sale, on a server without upkeep that also accepts ID tokens."""
     with running_issuer() as issuer:
         async with open_desk(
             module_database,
@@ -232,16 +232,16 @@ async def world(module_database: Database) -> AsyncIterator[World]:
             expiry_tick_seconds=3600,
         ) as desk:
             concert = await desk.concert(**LASTING)
-            # The other one bought before the owner did, and asks for what came before that.
+            # The other user bought before the owner did, and pages back from there.
             fan = await desk.buyer(concert, 500_000)
             payment = await fan.pay(await fan.hold(concert, 11))
-            made = await owned(desk, concert)
-            await give_the_rest(made, fan, payment, issuer.token("other").decode())
+            made = await create_owner(desk, concert)
+            await add_objects_and_credentials(made, fan, payment, issuer.token("other").decode())
             yield made
 
 
-async def owned(desk: Desk, concert: Concert) -> World:
-    """The owner: a purchase, two holds, money left, a place in the line."""
+async def create_owner(desk: Desk, concert: Concert) -> World:
+    """Creates the owner: a purchase, two holds, a balance, a place in the line."""
     fan = await desk.buyer(concert, 500_000)
     key = {"headers": {"Idempotency-Key": "the-owners"}}
     payment = await fan.pay(await fan.hold(concert, 1, 2, **key), **key)
@@ -268,8 +268,8 @@ async def owned(desk: Desk, concert: Concert) -> World:
     return World(desk, concert, fan, has, secrets, held["amount"], spare["reservation_id"])
 
 
-async def give_the_rest(world: World, fan: Fan, payment: Json, id_token: str) -> None:
-    """Who has bought gets all else that the owner has, and every credential that there is."""
+async def add_objects_and_credentials(world: World, fan: Fan, payment: Json, id_token: str) -> None:
+    """Gives the buyer every other kind of object, and every kind of credential."""
     desk, concert, finished = world.desk, world.concert, fan.token
     await fan.join(concert)
     await fan.until("admitted")
@@ -281,9 +281,9 @@ async def give_the_rest(world: World, fan: Fan, payment: Json, id_token: str) ->
     waiting = fan.token
     await fan.join(elsewhere)
     await fan.until("admitted")
-    # The first call of an admitted place claims it; from then on nothing is written.
+    # The first call of an admitted place claims it; later calls write nothing.
     await fan.by_token("GET", f"/users/{fan.user_id}/balance")
-    # So does the first call of an ID token.
+    # So does the first call with an ID token.
     assert (await desk.ask("GET", "/users/me", id_token)).status_code == 200
     world.own = {
         "user_id": fan.user_id,
@@ -317,14 +317,14 @@ async def give_the_rest(world: World, fan: Fan, payment: Json, id_token: str) ->
     }
 
 
-def test_every_object_is_known() -> None:
-    """Each parameter that names an object is one user's, everybody's, or the house's."""
+def test_every_parameter_of_an_object_is_classified() -> None:
+    """Each parameter that names an object belongs to one user, is public, or the operator's."""
     named = {name: objects for name, one in OPERATIONS.items() if (objects := one.objects)}
     assert set().union(*named.values()) <= PRIVATE | PUBLIC | HOUSE
 
 
-def test_every_call_is_asked() -> None:
-    """A new call that names what a user has is added here on purpose, or this fails."""
+def test_every_call_with_an_object_is_listed() -> None:
+    """A new call that names an object of a user must be added to the list."""
     private = {
         name: objects for name, one in OPERATIONS.items() if (objects := one.objects & PRIVATE)
     }
@@ -334,20 +334,20 @@ def test_every_call_is_asked() -> None:
     )
 
 
-def told(response: httpx2.Response) -> tuple[int, Any, dict[str, str]]:
-    """All that an answer tells, without what no two answers share."""
+def comparable(response: httpx2.Response) -> tuple[int, Any, dict[str, str]]:
+    """Returns what equal answers have in common."""
     body: Any = response.content
     if response.headers.get("content-type", "").endswith("json"):
         body = response.json()
         body = {name: value for name, value in body.items() if name not in JITTERED}
     headers = {name: value for name, value in response.headers.items() if name not in OWN}
-    headers.pop("content-length", None)  # of what is jittered
+    headers.pop("content-length", None)  # the length of jittered values
     return response.status_code, body, headers
 
 
 @pytest.mark.parametrize("name", [*OF_USERS, *OF_THE_OPERATOR])
-async def test_another_user_learns_nothing(world: World, name: str) -> None:
-    """With any credential: the answer for an id that nothing has, to the byte; nothing changes."""
+async def test_object_of_another_user_is_like_an_unknown_one(world: World, name: str) -> None:
+    """Any credential gets the answer about an unknown id, to the byte; nothing changes."""
     operation = OPERATIONS[name]
     before = await world.desk.digest()
     for kind, credential in world.credentials.items():
@@ -359,12 +359,12 @@ async def test_another_user_learns_nothing(world: World, name: str) -> None:
             nobodys = await world.ask(operation, {parameter: str(uuid4())}, credential.headers)
             code = theirs.json().get("code", "")
             assert (theirs.status_code, code) in wanted, (kind, theirs.text)
-            assert told(theirs) == told(nobodys), kind
+            assert comparable(theirs) == comparable(nobodys), kind
     assert await world.desk.digest() == before
 
 
-async def test_no_answer_tells_of_another_user(world: World) -> None:
-    """Whatever else may be read by the other user: nothing of the owner's is in it."""
+async def test_no_answer_contains_values_of_another_user(world: World) -> None:
+    """No other answer to the other user contains a value of the owner."""
     answered = set()
     for operation in OPERATIONS.values():
         if operation.method != "GET" or operation.name == STREAM:
@@ -375,15 +375,15 @@ async def test_no_answer_tells_of_another_user(world: World) -> None:
                 answered.add(operation.name)
             for secret in world.secrets:
                 assert secret not in response.text, (operation.name, secret)
-    # The control: each that a user may make was answered, by one credential or another.
+    # The control: each call that a user may make succeeded with some credential.
     reads = {name: one for name, one in OPERATIONS.items() if one.method == "GET"}
     assert answered >= {
         name for name, one in reads.items() if one.schemes - {"operatorKey"} and name != STREAM
     }
 
 
-async def test_the_owner_can(world: World) -> None:
-    """The control, and so the last test: what was refused is there, and the requests were right."""
+async def test_owner_can_make_every_call(world: World) -> None:
+    """The control, and therefore the last test: the objects exist and the requests are valid."""
     for name, parameters in OF_USERS.items():
         operation = OPERATIONS[name]
         named = {parameter: world.has[parameter] for parameter in parameters}

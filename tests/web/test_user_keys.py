@@ -7,8 +7,8 @@ import pytest
 from testkit.desk import Desk, check_problem, eventually
 
 
-async def test_a_user_exchanges_the_key(desk: Desk) -> None:
-    """POST /users/me/keys: 201 with a key that works; the old one doesn't any more."""
+async def test_user_exchanges_the_key(desk: Desk) -> None:
+    """POST /users/me/keys: 201 with a valid key; the old one is invalid."""
     fan = await desk.fan()
     response = await fan.by_key("POST", "/users/me/keys", json={})
     assert response.status_code == 201
@@ -18,8 +18,8 @@ async def test_a_user_exchanges_the_key(desk: Desk) -> None:
     check_problem(await fan.by_key("GET", "/users/me"), 401, "credential_invalid")
 
 
-async def test_a_user_revokes_the_others(desk: Desk) -> None:
-    """DELETE /users/me/keys: 204; what was kept beside ends, the key that asks goes on."""
+async def test_user_revokes_the_other_keys(desk: Desk) -> None:
+    """DELETE /users/me/keys: 204; the other keys are invalid, the key of the call stays valid."""
     fan = await desk.fan()
     kept = (await fan.by_key("POST", "/users/me/keys", json={"keep": True})).json()["user_key"]
     assert (await fan.by_key("DELETE", "/users/me/keys")).status_code == 204
@@ -27,8 +27,8 @@ async def test_a_user_revokes_the_others(desk: Desk) -> None:
     check_problem(await desk.ask("GET", "/users/me", kept), 401, "credential_invalid")
 
 
-async def test_as_many_keys_as_there_may_be(desk: Desk) -> None:
-    """One more is 409 key_limit."""
+async def test_keys_of_a_user_are_limited(desk: Desk) -> None:
+    """One key above the limit is 409 key_limit."""
     fan = await desk.fan()
     for _ in range(9):
         await fan.by_key("POST", "/users/me/keys", json={"keep": True})
@@ -38,8 +38,8 @@ async def test_as_many_keys_as_there_may_be(desk: Desk) -> None:
     assert await desk.digest() == before
 
 
-async def test_the_operator_reissues_a_key(desk: Desk) -> None:
-    """POST and DELETE /admin/users/{user_id}/keys; nobody's are 404."""
+async def test_operator_reissues_a_key(desk: Desk) -> None:
+    """POST and DELETE /admin/users/{user_id}/keys; 404 for an unknown user."""
     fan = await desk.fan()
     keys = f"/admin/users/{fan.user_id}/keys"
     issued = await desk.operate("POST", keys)
@@ -54,8 +54,8 @@ async def test_the_operator_reissues_a_key(desk: Desk) -> None:
         check_problem(unknown, 404, "not_found")
 
 
-async def test_a_lost_answer_is_given_again(desk: Desk) -> None:
-    """The same Idempotency-Key gives the same user key, and revokes none."""
+async def test_exchange_is_replayed(desk: Desk) -> None:
+    """The same Idempotency-Key returns the same user key and revokes no other."""
     fan, other = await desk.fan(), await desk.fan()
     headers = {"Idempotency-Key": f"lost-{fan.user_id}"}
     first, again = [
@@ -72,8 +72,8 @@ async def test_a_lost_answer_is_given_again(desk: Desk) -> None:
     assert (await other.by_key("GET", "/users/me")).status_code == 200
 
 
-async def test_a_revocation_elsewhere_is_heard_of(desk: Desk) -> None:
-    """A key that another process revoked is refused soon, though it was remembered here."""
+async def test_revocation_by_another_process_is_applied(desk: Desk) -> None:
+    """A key that another process revoked is soon refused, although it was cached here."""
     fan = await desk.fan()
     assert (await fan.by_key("GET", "/users/me")).status_code == 200
     await desk.owner.execute("SELECT FROM user_key_revoke($1, NULL)", fan.user_id)
@@ -85,8 +85,8 @@ async def test_a_revocation_elsewhere_is_heard_of(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("body", [{"keep": 1}, {"keep": None}, {"all": True}, []])
-async def test_bad_bodies(desk: Desk, body: object) -> None:
-    """What isn't in the contract is 422, and the key goes on."""
+async def test_malformed_body_is_refused(desk: Desk, body: object) -> None:
+    """A malformed body is 422, and the key stays valid."""
     fan = await desk.fan()
     response = await fan.by_key("POST", "/users/me/keys", json=body)
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")

@@ -1,4 +1,4 @@
-"""How a waiting room may not be set up, over HTTP: each fault has its field, nothing changes."""
+"""Invalid settings of a waiting room over HTTP: each error names its field, nothing changes."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -18,22 +18,22 @@ KEEP: Json = {
 
 
 def at(seconds: float) -> str:
-    """A time from now on."""
+    """Returns a time from now."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 def room(concert: Concert) -> str:
-    """Where its waiting room is set up."""
+    """Returns the path of the concert's waiting room."""
     return f"/admin/concerts/{concert.concert_id}/waiting-room"
 
 
 def pointers(response: httpx2.Response) -> list[str]:
-    """The fields that are named."""
+    """Returns the fields that the errors name."""
     return [error["pointer"] for error in response.json()["errors"]]
 
 
 async def refused(desk: Desk, concert: Concert, body: Json, *where: str) -> None:
-    """The body is refused for these fields, with words; GET and the database say what they did."""
+    """Asserts that a body is refused for these fields; GET and the database are unchanged."""
     before = (await desk.operate("GET", room(concert))).json()
     stood = await _stored(desk)
     response = await desk.operate("PUT", room(concert), json=body)
@@ -45,7 +45,7 @@ async def refused(desk: Desk, concert: Concert, body: Json, *where: str) -> None
 
 
 async def _stored(desk: Desk) -> list[Any]:
-    """All lines, with the history of their policies and their draws."""
+    """Returns all lines with the history of their policies and their draws."""
     return [
         await desk.owner.fetch(f"SELECT * FROM {table} ORDER BY room_id")  # noqa: S608 - from here
         for table in ("waiting_room", "policy_change", "draw")
@@ -54,7 +54,7 @@ async def _stored(desk: Desk) -> list[Any]:
 
 @pytest.fixture(scope="module")
 async def concert(desk: Desk) -> Concert:
-    """A concert whose line has settings of its own."""
+    """A concert with its own settings of the line."""
     return await desk.concert(waiting_room={**KEEP, "opens_at": at(3_600), "closes_at": at(7_200)})
 
 
@@ -88,14 +88,16 @@ ADAPTIVE = {"kind": "adaptive", "min_active": 2, "max_active": 9, "target_p95_ms
         ("open", ""),
     ],
 )
-async def test_policies(desk: Desk, concert: Concert, policy: Any, where: str) -> None:
-    """Zero, less, too much, of another type, a floor above the ceiling, unknown: by its name."""
+async def test_invalid_policy_is_refused(
+    desk: Desk, concert: Concert, policy: Any, where: str
+) -> None:
+    """Zero, negative, too large, of another type, minimum above maximum, unknown: by field."""
     await refused(desk, concert, {**KEEP, "policy": policy}, f"/policy{where}")
 
 
 @pytest.mark.parametrize("missing", ["min_active", "max_active", "target_p95_ms"])
-async def test_half_a_policy(desk: Desk, concert: Concert, missing: str) -> None:
-    """What a policy needs can't be left out: the field that is missing is told in words."""
+async def test_incomplete_policy_is_refused(desk: Desk, concert: Concert, missing: str) -> None:
+    """The missing field of a policy is named, with a message."""
     policy = {name: value for name, value in ADAPTIVE.items() if name != missing}
     response = await desk.operate("PUT", room(concert), json={"policy": policy})
     check_problem(response, 422, "invalid_request", errors=response.json()["errors"])
@@ -119,8 +121,10 @@ async def test_half_a_policy(desk: Desk, concert: Concert, missing: str) -> None
         ({"max_active": 5}, "/max_active"),
     ],
 )
-async def test_other_fields(desk: Desk, concert: Concert, change: Json, where: str) -> None:
-    """Out of bounds, of another type, without a time zone, unknown: by its name."""
+async def test_invalid_field_is_refused(
+    desk: Desk, concert: Concert, change: Json, where: str
+) -> None:
+    """Out of bounds, of another type, without a time zone, unknown: by field."""
     await refused(desk, concert, {**KEEP, **change}, where)
 
 
@@ -138,7 +142,7 @@ async def test_other_fields(desk: Desk, concert: Concert, change: Json, where: s
 async def test_times_that_are_over_or_cross(
     desk: Desk, concert: Concert, opens: float | None, closes: float | None, where: str
 ) -> None:
-    """A line can't open or close in the past, nor close before it opens, nor at that moment."""
+    """A line can't open or close in the past, nor close before it opens or at that moment."""
     now = datetime.now(UTC)
     times = {
         name: (now + timedelta(seconds=seconds)).isoformat()
@@ -148,8 +152,8 @@ async def test_times_that_are_over_or_cross(
     await refused(desk, concert, {**KEEP, **times}, where)
 
 
-async def test_crossing_times_in_two_time_zones(desk: Desk, concert: Concert) -> None:
-    """They are compared as moments, not as they are written."""
+async def test_times_are_compared_across_time_zones(desk: Desk, concert: Concert) -> None:
+    """Times are compared as moments, not as texts."""
     times = {"opens_at": "2099-05-01T10:00:00Z", "closes_at": "2099-05-01T18:59:59+09:00"}
     await refused(desk, concert, {**KEEP, **times}, "/closes_at")
     times["closes_at"] = "2099-05-01T09:00:01-01:00"
@@ -158,8 +162,8 @@ async def test_crossing_times_in_two_time_zones(desk: Desk, concert: Concert) ->
     assert done.json()["closes_at"] == "2099-05-01T10:00:01Z"
 
 
-async def test_times_that_have_passed_since_may_stay(desk: Desk) -> None:
-    """An opening that the line has had already is no fault when something else is changed."""
+async def test_past_opening_may_stay(desk: Desk) -> None:
+    """An opening that has passed is not an error when another setting is changed."""
     opens_at = at(0.3)
     sale = await desk.concert(waiting_room={**KEEP, "opens_at": opens_at})
     await (await desk.waiting(sale)).until("admitted")
@@ -172,15 +176,15 @@ async def test_times_that_have_passed_since_may_stay(desk: Desk) -> None:
 # A draw ------------------------------------------------------------------------------------------
 
 
-async def test_a_draw_needs_an_opening(desk: Desk, concert: Concert) -> None:
-    """There is no time at which it could be drawn."""
+async def test_draw_needs_an_opening(desk: Desk, concert: Concert) -> None:
+    """Without an opening there is no time of the draw."""
     await refused(desk, concert, {**KEEP, "order": "draw"}, "/opens_at")
     unscheduled = await desk.concert()
     await refused(desk, unscheduled, {**KEEP, "order": "draw"}, "/opens_at")
 
 
-async def test_no_draw_once_the_line_is_open(desk: Desk) -> None:
-    """Who is in an open line keeps the place, whatever opening is asked for."""
+async def test_open_line_cannot_be_drawn(desk: Desk) -> None:
+    """Users in an open line keep their places, whatever opening is requested."""
     sale = await desk.concert(waiting_room={"policy": {"kind": "max_active", "max_active": 1}})
     await desk.buyer(sale)
     waiting = await desk.waiting(sale)
@@ -189,8 +193,8 @@ async def test_no_draw_once_the_line_is_open(desk: Desk) -> None:
     assert (await waiting.status())["position"] == 2
 
 
-async def test_a_draw_before_the_opening(desk: Desk) -> None:
-    """While nobody can be called it may be set up and called off; who joined stays."""
+async def test_draw_can_be_changed_before_the_opening(desk: Desk) -> None:
+    """Before the first admission a draw can be added and removed; users who joined stay."""
     opens_at = at(3_600)
     sale = await desk.concert(waiting_room={**KEEP, "opens_at": opens_at})
     fan = await desk.waiting(sale)
@@ -199,12 +203,12 @@ async def test_a_draw_before_the_opening(desk: Desk) -> None:
         put = await desk.operate("PUT", room(sale), json={**draw, "order": order})
         assert (put.status_code, put.json()["order"]) == (200, order)
         assert (await fan.status())["position"] == position
-    # Its time can't be taken away as long as it is to be drawn.
+    # The opening can't be removed as long as the line is to be drawn.
     await refused(desk, sale, {**KEEP, "order": "draw"}, "/opens_at")
 
 
-async def test_the_policy_is_said(desk: Desk, concert: Concert) -> None:
-    """Setting a line up anew takes its policy; a concert put on sale has one without saying it."""
+async def test_policy_is_required(desk: Desk, concert: Concert) -> None:
+    """Setting a line requires its policy; a new concert has a default one."""
     without = {name: value for name, value in KEEP.items() if name != "policy"}
     for body in ({}, without):
         await refused(desk, concert, body, "")
@@ -213,8 +217,8 @@ async def test_the_policy_is_said(desk: Desk, concert: Concert) -> None:
     assert answer["policy"] == {"kind": "max_active", "max_active": 100}
 
 
-async def test_a_concert_is_not_made_with_a_bad_line(desk: Desk) -> None:
-    """The same faults when a concert is put on sale: named below ``/waiting_room``."""
+async def test_concert_with_an_invalid_line_is_refused(desk: Desk) -> None:
+    """The same errors for a new concert, below ``/waiting_room``."""
     before = await desk.owner.fetchval("SELECT count(*) FROM concert")
     for fault, where in (
         ({"opens_at": at(-1)}, "/opens_at"),
@@ -243,7 +247,7 @@ CALLS = [("GET", ""), ("PUT", ""), ("POST", "/pause"), ("POST", "/resume")]
 
 @pytest.fixture(scope="module")
 async def fan(desk: Desk) -> Fan:
-    """A guest who is in."""
+    """An admitted guest."""
     return await desk.buyer(await desk.concert())
 
 
@@ -251,7 +255,7 @@ async def fan(desk: Desk) -> Fan:
 async def test_only_the_operator_may(
     desk: Desk, concert: Concert, fan: Fan, method: str, path: str
 ) -> None:
-    """No credential, a wrong one, a user's key or token: 401, and nothing is changed."""
+    """No credential, an invalid one, a user's key or token: 401, and nothing is changed."""
     stood = await _stored(desk)
     body = {"json": {"policy": OPEN}} if method == "PUT" else {}
     for credential, code in (
@@ -266,15 +270,15 @@ async def test_only_the_operator_may(
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-async def test_no_such_concert(desk: Desk, method: str, path: str) -> None:
-    """404, for the operator alone."""
+async def test_unknown_concert_is_not_found(desk: Desk, method: str, path: str) -> None:
+    """404 for the operator only."""
     nowhere = Concert("00000000-0000-4000-8000-000000000000", [])
     body = {"json": {"policy": OPEN}} if method == "PUT" else {}
     check_problem(await desk.operate(method, room(nowhere) + path, **body), 404, "not_found")
 
 
-async def test_two_operators_at_once(desk: Desk) -> None:
-    """Of settings that are sent together one stands, whole; GET agrees with the database."""
+async def test_simultaneous_settings_are_stored_whole(desk: Desk) -> None:
+    """Of two simultaneous settings one is stored, complete; GET agrees with the database."""
     sale = await desk.concert()
     bodies = [
         {**KEEP, "session_seconds": n, "claim_seconds": n, "policy": {**BOTH, "admit": n}}
@@ -296,8 +300,8 @@ async def test_two_operators_at_once(desk: Desk) -> None:
 # Versions ----------------------------------------------------------------------------------------
 
 
-async def test_an_outdated_version_is_not_replaced(desk: Desk) -> None:
-    """412 with the present tag, and nothing is changed; with that tag the change is made."""
+async def test_outdated_version_is_not_replaced(desk: Desk) -> None:
+    """412 with the current tag, and nothing is changed; with that tag the change succeeds."""
     sale = await desk.concert(waiting_room=KEEP)
     first = (await desk.operate("GET", room(sale))).headers["etag"]
     body = {**KEEP, "claim_seconds": 61}
@@ -317,8 +321,8 @@ async def test_an_outdated_version_is_not_replaced(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("header", [None, "*", "{etag}", "W/{etag}", '"999", {etag}'])
-async def test_a_version_that_matches(desk: Desk, header: str | None) -> None:
-    """Without the header, with any version, or with the present one among others: replaced."""
+async def test_matching_version_is_replaced(desk: Desk, header: str | None) -> None:
+    """Without the header, with any version, or with the current one in a list: replaced."""
     sale = await desk.concert(waiting_room=KEEP)
     etag = (await desk.operate("GET", room(sale))).headers["etag"]
     headers = {} if header is None else {"If-Match": header.format(etag=etag)}
@@ -327,7 +331,7 @@ async def test_a_version_that_matches(desk: Desk, header: str | None) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "1", '"999"', '"x"', '"1', "nonsense, *"])
-async def test_a_version_that_does_not_match(desk: Desk, header: str) -> None:
+async def test_other_version_is_not_replaced(desk: Desk, header: str) -> None:
     """Unknown or malformed tags match nothing."""
     sale = await desk.concert(waiting_room=KEEP)
     etag = (await desk.operate("GET", room(sale))).headers["etag"]
@@ -336,7 +340,7 @@ async def test_a_version_that_does_not_match(desk: Desk, header: str) -> None:
 
 
 async def test_pausing_keeps_the_version(desk: Desk) -> None:
-    """Pausing and resuming change nothing of what GET returns, and so not its tag."""
+    """Pausing and resuming change nothing that GET returns, and therefore not the tag."""
     sale = await desk.concert(waiting_room=KEEP)
     shown = await desk.operate("GET", room(sale))
     for call in ("pause", "resume"):
