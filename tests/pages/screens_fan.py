@@ -1,7 +1,7 @@
-"""Takes the pictures of a fan's pages that stand in the documents: make screenshots.
+"""Takes the pictures of a fan's pages for the documents: ``make screenshots``.
 
-They show a sale that is under way, which is driven here; no test, so pytest finds it only where it
-is named.
+They show a simulated sale. This module is not a test, so pytest runs it only when it is
+named.
 """
 
 from pathlib import Path
@@ -41,11 +41,11 @@ async def test_pictures(browser: Browser, desk: Desk) -> None:
     address = str(desk.http.base_url)
     async with window(browser, address, viewport=WINDOW, device_scale_factor=1.5) as here:
         await here.open()
-        await take(here, "list")
+        await take_picture(here, "list")
     day = {"viewport": PHONE, "device_scale_factor": 2}
     async with window(browser, address, **day) as here:
         fan = await visit(here, concert)
-        await take(here, "concert-phone")
+        await take_picture(here, "concert-phone")
         crowd = [await desk.waiting(concert) for _ in range(AHEAD)]
         await waits(fan)
         for one in (*inside, *crowd):
@@ -56,19 +56,19 @@ async def test_pictures(browser: Browser, desk: Desk) -> None:
         fan = await visit(here, concert, "ko")
         await fan.join()
         await chooses(fan, 5)
-        await take(here, "seats-phone-dark")
+        await take_picture(here, "seats-phone-dark")
     async with window(browser, address, viewport=WINDOW, device_scale_factor=1.5) as here:
         fan = await visit(here, concert)
         await fan.join()
         await chooses(fan, 6)
         await here.context.pages[0].evaluate("scrollTo(0, 260)")
-        await take(here, "seats")
+        await take_picture(here, "seats")
 
 
 async def sell(concert: Concert, fans: list[Fan]) -> None:
     """Sells and holds some seats of the first show."""
     free = list(range(1, 341))
-    Random(11).shuffle(free)  # noqa: S311 - no secret
+    Random(11).shuffle(free)  # noqa: S311 - not a secret
     free.sort(key=lambda number: number // 40)
     for index, fan in enumerate(fans):
         seats = [free.pop(0) for _ in range(4)]
@@ -79,16 +79,16 @@ async def sell(concert: Concert, fans: list[Fan]) -> None:
 
 
 async def waits(fan: Visit) -> None:
-    """In the line, then called."""
+    """Waits in the line until admission."""
     await fan.join()
     await fan.sees("wait.heading")
     await expect(fan.page.locator(".ahead")).to_be_visible()
-    await take(fan.window, "waiting-phone")
+    await take_picture(fan.window, "waiting-phone")
     await fan.survives_reload("wait.heading")
 
 
 async def chooses(fan: Visit, row: int) -> None:
-    """Two seats side by side of the first show."""
+    """Selects two adjacent seats of the first show."""
     await fan.sees("dates.heading")
     await fan.page.locator("button.show").first.click()
     await fan.sees("seats.heading")
@@ -106,25 +106,25 @@ async def chooses(fan: Visit, row: int) -> None:
 
 
 async def buys(fan: Visit) -> None:
-    """From the call to the tickets."""
+    """From admission to the tickets."""
     await fan.sees("turn.title")
-    await take(fan.window, "turn-phone")
+    await take_picture(fan.window, "turn-phone")
     await fan.button("turn.enter").click()
     await fan.sees("dates.heading")
-    await take(fan.window, "dates-phone")
+    await take_picture(fan.window, "dates-phone")
     await chooses(fan, 3)
     await fan.button("seats.hold").click()
     await fan.sees("pay.heading")
     await expect(fan.page.locator("button.add")).to_be_visible()
-    await take(fan.window, "pay-phone")
+    await take_picture(fan.window, "pay-phone")
     await fan.pay()
     await expect(fan.page.locator(".ticket").first).to_be_visible()
-    await take(fan.window, "tickets-phone")
+    await take_picture(fan.window, "tickets-phone")
 
 
-async def take(here: Window, name: str) -> None:
-    """A picture of the tab."""
+async def take_picture(here: Window, name: str) -> None:
+    """Takes a picture of the tab."""
     page = here.context.pages[-1]
     await page.wait_for_load_state("networkidle" if name == "list" else "load")
-    await page.wait_for_timeout(300)  # of what is drawn in the frame after
+    await page.wait_for_timeout(300)  # for what is drawn in the next frame
     await page.screenshot(path=SCREENS / f"fan-{name}.png")

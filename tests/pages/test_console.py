@@ -1,4 +1,4 @@
-"""The operator's console in a real browser: it drives a whole sale, and each screen is well."""
+"""The operator's console in a real browser: a whole sale, with checks of each screen."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,22 +13,22 @@ from tests.pages.operators import Shift, begin
 TITLE = "Winter Songs"
 
 
-async def test_a_whole_sale(browser: Browser, desk: Desk) -> None:
-    """From the key to a cancelled show: what the console does is done, what happens it shows."""
+async def test_whole_sale_is_run_from_the_console(browser: Browser, desk: Desk) -> None:
+    """From signing in to a cancelled show: actions take effect and events are shown."""
     async with window(browser, str(desk.http.base_url), viewport=DESKTOP) as here:
         shift = Shift(await here.open("/console"), here)
         await signs_in(shift)
         concert = await creates(shift, desk)
         fans = await runs_the_line(shift, desk, concert)
         payments = await watches_the_sale(shift, concert, fans)
-        await gives_back(shift, desk, concert, payments[0])
-        await lets_in(shift, payments)
-        await audits(shift)
+        await refunds(shift, desk, concert, payments[0])
+        await checks_in(shift, payments)
+        await runs_the_audit(shift)
         await cancels(shift, desk, concert)
 
 
-async def test_signed_out(browser: Browser, desk: Desk) -> None:
-    """Who isn't signed in is asked for the key, and no call is refused for it."""
+async def test_signed_out_operator_is_asked_for_the_key(browser: Browser, desk: Desk) -> None:
+    """An operator who is not signed in is asked for the key, without a refused call."""
     async with window(browser, str(desk.http.base_url)) as here:
         refused: list[str] = []
         here.context.on("response", lambda r: refused.append(r.url) if r.status >= 400 else None)
@@ -38,7 +38,7 @@ async def test_signed_out(browser: Browser, desk: Desk) -> None:
 
 
 async def signs_in(shift: Shift) -> None:
-    """With a wrong key first; what is refused is said where it was typed."""
+    """Signs in, first with a wrong key: the error is at the field."""
     await shift.sees(shift.says("signin.heading"))
     await shift.is_well()
     await shift.sign_in("not-the-key")
@@ -49,7 +49,7 @@ async def signs_in(shift: Shift) -> None:
 
 
 async def creates(shift: Shift, desk: Desk) -> Concert:
-    """A concert in two sections; a fault that only the server finds stands at its field."""
+    """Creates a concert with two sections; an error that only the server finds is at its field."""
     await shift.page.get_by_role("link", name=shift.says("concerts.new")).click()
     await shift.field("new.title").fill(TITLE)
     await shift.field("house.price").fill("50000")
@@ -75,7 +75,7 @@ async def creates(shift: Shift, desk: Desk) -> Concert:
 
 
 async def runs_the_line(shift: Shift, desk: Desk, concert: Concert) -> list[Fan]:
-    """Sees who waits, pauses and resumes, and lets the others in by another policy."""
+    """Reads the waiting users, pauses and resumes, and admits the others by another policy."""
     fans = [await desk.buyer(concert, 100_000)]
     fans += [await desk.waiting(concert) for _ in range(2)]
     await expect(shift.figure("fact.waiting")).to_have_text("2")
@@ -108,7 +108,7 @@ async def runs_the_line(shift: Shift, desk: Desk, concert: Concert) -> list[Fan]
 
 
 async def watches_the_sale(shift: Shift, concert: Concert, fans: list[Fan]) -> list[Json]:
-    """The map shows a hold and a payment as they happen; a seat says what it is."""
+    """The map shows a hold and a payment as they happen; a seat shows its state."""
     await shift.page.get_by_role("link", name=shift.says("tab.seats")).click()
     await expect(shift.figure("free")).to_have_text("206")
     held = [await fan.hold(concert, number) for number, fan in enumerate(fans, 1)]
@@ -123,8 +123,8 @@ async def watches_the_sale(shift: Shift, concert: Concert, fans: list[Fan]) -> l
     return payments
 
 
-async def gives_back(shift: Shift, desk: Desk, concert: Concert, payment: Json) -> None:
-    """A refund among the sales; the hold that is left is about to end."""
+async def refunds(shift: Shift, desk: Desk, concert: Concert, payment: Json) -> None:
+    """Refunds a payment; the remaining hold is about to end."""
     await shift.page.get_by_role("link", name=shift.says("tab.sales")).click()
     await expect(shift.figure("revenue")).to_have_text("₩100,000")
     await expect(shift.page.locator("tbody").nth(1).locator("tr")).to_have_count(1)
@@ -142,8 +142,8 @@ async def gives_back(shift: Shift, desk: Desk, concert: Concert, payment: Json) 
     await shift.is_well()
 
 
-async def lets_in(shift: Shift, payments: list[Json]) -> None:
-    """By typing: once; then already in, void, forged. Each is said in large letters."""
+async def checks_in(shift: Shift, payments: list[Json]) -> None:
+    """Types codes: checked in, then already used, void, forged, each with a large message."""
     await shift.go("/gate")
     refunded, good = (payment["tickets"][0]["code"] for payment in payments)
     await shift.field("gate.concert").select_option(TITLE)
@@ -164,8 +164,8 @@ async def lets_in(shift: Shift, payments: list[Json]) -> None:
     await shift.is_well()
 
 
-async def audits(shift: Shift) -> None:
-    """Everything holds, and how much was looked at."""
+async def runs_the_audit(shift: Shift) -> None:
+    """Every invariant holds, with the number of checked rows."""
     await shift.page.get_by_role("link", name=shift.says("nav.audit")).click()
     await shift.button("audit.run").click()
     await expect(shift.page.locator(".answer.good")).to_be_visible()
@@ -174,7 +174,7 @@ async def audits(shift: Shift) -> None:
 
 
 async def cancels(shift: Shift, desk: Desk, concert: Concert) -> None:
-    """Only by typing the title; then it is told how far the refunds are."""
+    """Cancels after typing the title; the page shows the progress of the refunds."""
     await shift.go(f"/concerts/{concert.concert_id}/seats")
     await shift.button("cancel_show").click()
     await expect(shift.button("cancel_show")).to_be_disabled()
@@ -183,19 +183,19 @@ async def cancels(shift: Shift, desk: Desk, concert: Concert) -> None:
     await expect(shift.button("cancel_show")).to_be_disabled()
     await shift.page.locator("#typed").fill(TITLE)
     await shift.button("cancel_show").click()
-    told = shift.says("cancelled.so_far", some=1, all=1, seats=1, amount="₩50,000")
-    await expect(shift.page.get_by_role("status").filter(has_text=told)).to_be_visible()
+    message = shift.says("cancelled.so_far", some=1, all=1, seats=1, amount="₩50,000")
+    await expect(shift.page.get_by_role("status").filter(has_text=message)).to_be_visible()
     await expect(shift.figure("free")).to_have_text("206")
 
-    async def is_given_back() -> bool:
+    async def is_available() -> bool:
         path = f"/admin/concerts/{concert.concert_id}/stats"
         return bool((await desk.operate("GET", path)).json()["revenue"] == 0)
 
-    await eventually(is_given_back)
+    await eventually(is_available)
 
 
-async def test_every_screen_on_a_phone(browser: Browser, desk: Desk) -> None:
-    """In Korean, by night, 360 pixels wide: nothing scrolls sideways, nothing is inaccessible."""
+async def test_every_screen_fits_a_phone(browser: Browser, desk: Desk) -> None:
+    """In Korean, in dark mode, 360 pixels wide: no sideways scrolling, no accessibility fault."""
     concert = await desk.concert(title=TITLE, venue="블루스퀘어")
     buyer = await desk.buyer(concert, 50_000)
     payment = await buyer.pay(await buyer.hold(concert, 1))
@@ -220,8 +220,8 @@ async def test_every_screen_on_a_phone(browser: Browser, desk: Desk) -> None:
             await shift.is_well()
 
 
-async def test_who_is_not_signed_in(browser: Browser, desk: Desk) -> None:
-    """Each page asks for the key first and then goes on; signing out ends it, in each tab."""
+async def test_signing_out_ends_every_tab(browser: Browser, desk: Desk) -> None:
+    """Each page asks for the key and then continues; signing out ends it in every tab."""
     concert = await desk.concert(title="Signed")
     path = f"/concerts/{concert.concert_id}"
     async with window(browser, str(desk.http.base_url)) as here:
@@ -231,15 +231,17 @@ async def test_who_is_not_signed_in(browser: Browser, desk: Desk) -> None:
         await other.sees(other.says("nav.gate"))
         await other.button("sign_out").click()
         await other.sees(other.says("signin.heading"))
-        # The tab that looks again and again finds out by itself.
+        # The tab that polls finds out without a reload.
         await shift.sees(shift.says("signin.heading"))
         await shift.sign_in()
         await shift.sees("Signed")
         assert "frontrow_operator" not in await shift.page.evaluate("document.cookie")
 
 
-async def test_the_times_of_a_line(browser: Browser, desk: Desk) -> None:
-    """By the venue's clocks; what was left alone stays to the second; what can't be is said."""
+async def test_times_of_a_line_are_edited_in_the_venues_time_zone(
+    browser: Browser, desk: Desk
+) -> None:
+    """In the venue's time zone; an unchanged time keeps its seconds; an invalid one is reported."""
     opens = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3, seconds=7)
     room = {
         "policy": {"kind": "rate", "admit": 5, "every_seconds": 9},
@@ -281,8 +283,8 @@ async def test_the_times_of_a_line(browser: Browser, desk: Desk) -> None:
         assert datetime.fromisoformat(stands["closes_at"]) == closes
 
 
-async def test_a_change_of_another_operator_is_kept(browser: Browser, desk: Desk) -> None:
-    """The policy form names what the other changed, keeps its input, and then changes only that."""
+async def test_change_of_another_operator_is_kept(browser: Browser, desk: Desk) -> None:
+    """The policy form names the other change, keeps its input, and then changes only that."""
     policy = {"kind": "rate", "admit": 5, "every_seconds": 9}
     concert = await desk.concert(title="Shared", timezone="Asia/Seoul")
     path = f"/admin/concerts/{concert.concert_id}/waiting-room"
@@ -314,8 +316,8 @@ async def test_a_change_of_another_operator_is_kept(browser: Browser, desk: Desk
         assert (await desk.operate("GET", path)).json() == {**stored, "policy": changed}
 
 
-async def test_a_lost_answer_is_no_conflict(browser: Browser, desk: Desk) -> None:
-    """Times whose change was made, but not confirmed, are sent again: they are not a conflict."""
+async def test_lost_answer_is_not_a_conflict(browser: Browser, desk: Desk) -> None:
+    """A change that was stored but not confirmed is sent again without a conflict."""
     concert = await desk.concert(title="Lost answer", timezone="Asia/Seoul")
     path = f"/admin/concerts/{concert.concert_id}/waiting-room"
     async with window(browser, str(desk.http.base_url)) as here:
@@ -349,11 +351,11 @@ CAMERA = """() => {
     setInterval(() => pen.fillRect(0, 0, 10, 10), 50);
     navigator.mediaDevices.getUserMedia = async () => view.captureStream(20);
 }"""
-"""A browser that reads codes, and a camera: what this one has neither of."""
+"""A barcode detector and a camera, which this browser lacks."""
 
 
-async def test_the_camera(browser: Browser, desk: Desk) -> None:
-    """A code before it is checked once, however long it stays there; closing it ends the stream."""
+async def test_camera_checks_a_code_once(browser: Browser, desk: Desk) -> None:
+    """A code in view is checked once, for any time; closing the camera ends its stream."""
     concert = await desk.concert(title="On camera")
     buyer = await desk.buyer(concert, 50_000)
     payment = await buyer.pay(await buyer.hold(concert, 1))
@@ -367,8 +369,8 @@ async def test_the_camera(browser: Browser, desk: Desk) -> None:
         await shift.is_well()
         await shift.page.evaluate("(code) => (window.shown = code)", payment["tickets"][0]["code"])
         await expect(shift.page.locator(".verdict")).to_contain_text(shift.says("gate.let_in"))
-        looks = "new Promise((done) => setTimeout(done, 600))"  # it looks four times meanwhile
-        await shift.page.evaluate(looks)
+        readings = "new Promise((done) => setTimeout(done, 600))"  # four readings of the camera
+        await shift.page.evaluate(readings)
         await expect(shift.page.locator(".verdict")).to_contain_text(shift.says("gate.let_in"))
         assert sum(url.endswith("/check-ins") and "/tickets/" in url for url in asked) == 1
         await shift.button("camera.stop").click()
@@ -378,7 +380,7 @@ async def test_the_camera(browser: Browser, desk: Desk) -> None:
         )
 
 
-async def test_the_order_is_saved(browser: Browser, desk: Desk) -> None:
+async def test_line_export_is_saved(browser: Browser, desk: Desk) -> None:
     """As CSV and as JSON, under the name of the concert's line."""
     concert = await desk.concert(title="In order")
     await desk.buyer(concert)
@@ -392,10 +394,10 @@ async def test_the_order_is_saved(browser: Browser, desk: Desk) -> None:
             assert (await saved.path()).read_text().startswith(start)
 
 
-async def test_a_concert_that_is_not_there(browser: Browser, desk: Desk) -> None:
-    """It says so, in a sentence."""
+async def test_unknown_concert_is_reported(browser: Browser, desk: Desk) -> None:
+    """The page shows a message."""
     async with window(browser, str(desk.http.base_url)) as here:
         shift = await begin(here, "/concerts/0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d/seats")
         await shift.sees(shift.says("failed"))
-        told = shift.page.get_by_text(shift.says("refusal.not_found"))
-        await expect(told).to_be_visible()
+        message = shift.page.get_by_text(shift.says("refusal.not_found"))
+        await expect(message).to_be_visible()

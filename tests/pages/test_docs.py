@@ -6,7 +6,7 @@ from testkit.desk import Desk
 from tests.pages.browser import PHONE, expect, window
 
 
-async def test_a_call_is_tried_out(browser: Browser, desk: Desk) -> None:
+async def test_call_is_sent_from_the_reader(browser: Browser, desk: Desk) -> None:
     """The reader shows the calls under the strict policy, and sends one to this server."""
     concert = await desk.concert(title="Tried out")
     async with window(browser, str(desk.http.base_url)) as here:
@@ -19,7 +19,7 @@ async def test_a_call_is_tried_out(browser: Browser, desk: Desk) -> None:
         await expect(call.locator(".live-responses-table")).to_contain_text(concert.concert_id)
 
 
-async def test_the_type_of_a_problem_leads_to_its_explanation(browser: Browser, desk: Desk) -> None:
+async def test_type_of_a_problem_leads_to_its_explanation(browser: Browser, desk: Desk) -> None:
     """With scripts, once the reader has been drawn above it; and without scripts."""
     for scripts in (True, False):
         options = {"java_script_enabled": scripts, "viewport": PHONE}

@@ -1,4 +1,4 @@
-"""What a page does about a fault of its own: it never waits for good."""
+"""An error in a page's own script: the page never waits for ever."""
 
 from playwright.async_api import Browser
 
@@ -7,8 +7,8 @@ from tests.pages.browser import expect, window
 from tests.pages.fans import enter
 
 
-async def test_a_fault_of_the_page(browser: Browser, desk: Desk) -> None:
-    """Whatever goes wrong in a script, the page says so and can be tried again."""
+async def test_script_error_is_shown(browser: Browser, desk: Desk) -> None:
+    """After any error in a script the page shows a message and a way to try again."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
         here.expected = ("Invalid time zone",)

@@ -1,4 +1,4 @@
-"""Waiting in a real browser: without a network, asleep, in two tabs, and without scripts."""
+"""The line in a real browser: offline, asleep, in two tabs, and without scripts."""
 
 import asyncio
 import re
@@ -15,23 +15,23 @@ from testkit.desk import OPEN, SOON, Concert, Desk, Fan, open_desk
 from tests.pages.browser import DESKTOP, PHONE, expect, window
 from tests.pages.fans import visit
 
-FAR = 8  # ahead, where a stream is held for 5
+FAR = 8  # users ahead, in a test where streams are opened from 5 ahead
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
 
 
 async def line(desk: Desk, **room: Any) -> tuple[Concert, Fan]:
-    """A concert whose line lets in one, and who that is."""
+    """Creates a concert with a cap of one; returns it with the admitted fan."""
     concert = await desk.concert(title="The Line", waiting_room={**ONE_BY_ONE, **room})
     return concert, await desk.buyer(concert)
 
 
-async def make_way(inside: Fan) -> None:
-    """The one who is in leaves."""
+async def free_the_slot(inside: Fan) -> None:
+    """Leaves as the admitted fan, which frees the slot."""
     assert (await inside.by_token("DELETE", "/queue/tokens/me")).status_code == 204
 
 
-async def test_the_network_is_cut_and_comes_back(browser: Browser, desk: Desk) -> None:
-    """The page says that it is out of touch; back in touch it has what happened meanwhile."""
+async def test_page_recovers_after_being_offline(browser: Browser, desk: Desk) -> None:
+    """Offline the page shows a message; online again it shows what happened meanwhile."""
     concert, inside = await line(desk)
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
         here.expected = ("ERR_INTERNET_DISCONNECTED", "ERR_NETWORK")
@@ -42,13 +42,13 @@ async def test_the_network_is_cut_and_comes_back(browser: Browser, desk: Desk) -
         await here.context.set_offline(True)
         await expect(lost).to_be_visible()
         await fan.is_well()
-        await make_way(inside)
+        await free_the_slot(inside)
         await here.context.set_offline(False)
         await fan.sees("turn.title")
 
 
-async def test_called_in_while_the_tab_sleeps(browser: Browser, desk: Desk) -> None:
-    """Nothing runs in a frozen tab; when it wakes it says at once that the turn has come."""
+async def test_frozen_tab_shows_the_admission_when_it_resumes(browser: Browser, desk: Desk) -> None:
+    """Scripts are stopped in a frozen tab; when it resumes it shows the admission at once."""
     concert, inside = await line(desk)
     async with window(browser, str(desk.http.base_url)) as here:
         here.expected = ("ERR_NETWORK_IO_SUSPENDED", "ERR_")
@@ -56,27 +56,27 @@ async def test_called_in_while_the_tab_sleeps(browser: Browser, desk: Desk) -> N
         await fan.wait()
         session = await here.context.new_cdp_session(fan.page)
         await session.send("Page.setWebLifecycleState", {"state": "frozen"})
-        await make_way(inside)
+        await free_the_slot(inside)
         await session.send("Page.setWebLifecycleState", {"state": "active"})
         await fan.sees("turn.title")
         await fan.button("turn.enter").click()
         await fan.sees("seats.heading")
 
 
-async def test_the_turn_passed(browser: Browser, desk: Desk) -> None:
-    """Who didn't come in time is told so, and can join again."""
+async def test_expired_claim_window_is_shown(browser: Browser, desk: Desk) -> None:
+    """A fan whose claim window has passed gets a message, and can join again."""
     concert, inside = await line(desk, claim_seconds=1)
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await visit(here, concert)
         await fan.wait()
-        await make_way(inside)
+        await free_the_slot(inside)
         await fan.sees("finished.expired")
         await fan.is_well()
         await expect(fan.button("join_again")).to_be_visible()
 
 
-async def test_a_second_tab_has_the_same_place(browser: Browser, desk: Desk) -> None:
-    """Both tell the same number; who leaves in one has left in both."""
+async def test_second_tab_has_the_same_place(browser: Browser, desk: Desk) -> None:
+    """Both show the same number; leaving in one tab leaves in both."""
     concert, _ = await line(desk)
     await desk.waiting(concert)
     async with window(browser, str(desk.http.base_url)) as here:
@@ -102,8 +102,8 @@ async def test_a_second_tab_has_the_same_place(browser: Browser, desk: Desk) -> 
             await tab.sees("finished.left")
 
 
-async def test_before_a_draw(browser: Browser, desk: Desk) -> None:
-    """Nobody has a place yet: the page says when the draw is, and then what came of it."""
+async def test_draw_is_announced_and_its_result_shown(browser: Browser, desk: Desk) -> None:
+    """Before the draw the page shows its time, and then its result."""
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     room = {"policy": OPEN, "order": "draw", "opens_at": later}
     concert = await desk.concert(waiting_room=room)
@@ -115,7 +115,7 @@ async def test_before_a_draw(browser: Browser, desk: Desk) -> None:
             fan.says("wait.entry", number=1)
         )
         await fan.is_well()
-        # Who comes back later is asked to come in; who has just pressed the button isn't.
+        # A fan who returns later is asked to enter; a fan who has just pressed the button isn't.
         await fan.survives_reload("wait.heading")
         await fan.follows()
         room["opens_at"] = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
@@ -124,8 +124,8 @@ async def test_before_a_draw(browser: Browser, desk: Desk) -> None:
         await fan.sees("turn.title")
 
 
-async def test_a_waiting_tab_costs_little(browser: Browser, desk: Desk) -> None:
-    """Near the front it has one stream and asks for nothing else."""
+async def test_waiting_tab_has_one_stream(browser: Browser, desk: Desk) -> None:
+    """Near the front a tab has one stream and sends no other request."""
     concert, _ = await line(desk)
     async with window(browser, str(desk.http.base_url), hurried=False) as here:
         asked: list[str] = []
@@ -140,8 +140,8 @@ async def test_a_waiting_tab_costs_little(browser: Browser, desk: Desk) -> None:
         assert asked == []
 
 
-async def test_the_alert_is_on_request(browser: Browser, desk: Desk) -> None:
-    """Only who asks for it is called by a notification; nobody is asked for permission before."""
+async def test_notification_is_opt_in(browser: Browser, desk: Desk) -> None:
+    """A notification is shown only to fans who asked for it; no permission is requested before."""
     concert, inside = await line(desk)
     options: dict[str, Any] = {"permissions": ["notifications"]}
     async with window(browser, str(desk.http.base_url), **options) as here:
@@ -155,13 +155,13 @@ async def test_the_alert_is_on_request(browser: Browser, desk: Desk) -> None:
         await expect(alert).to_have_attribute("aria-pressed", "false")
         await alert.click()
         await expect(alert).to_have_attribute("aria-pressed", "true")
-        await make_way(inside)
+        await free_the_slot(inside)
         await fan.sees("turn.title")
         assert await fan.page.evaluate("shown") == [fan.says("turn.title")]
 
 
-async def test_without_scripts(browser: Browser, desk: Desk) -> None:
-    """The page tells the place, refreshes itself, says when the turn has come; one can leave."""
+async def test_line_works_without_scripts(browser: Browser, desk: Desk) -> None:
+    """The page shows the place, refreshes itself, shows the admission, and can leave the line."""
     concert, inside = await line(desk)
     address = str(desk.http.base_url)
     async with window(
@@ -172,15 +172,15 @@ async def test_without_scripts(browser: Browser, desk: Desk) -> None:
         await expect(page.get_by_role("heading", level=1)).to_have_text("대기 중입니다")
         await expect(page.get_by_text("바로 다음 차례입니다.")).to_be_visible()
         assert await page.locator("meta[http-equiv=refresh]").get_attribute("content") == "10"
-        await make_way(inside)
+        await free_the_slot(inside)
         while await page.get_by_role("heading", level=1).text_content() != "입장할 차례입니다":
             await page.reload()
         await page.get_by_role("button", name="대기열 나가기").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("The Line")
 
 
-async def test_pressed_before_the_script_is_there(browser: Browser, desk: Desk) -> None:
-    """The script comes after the page is painted; a press meanwhile waits for it, and counts."""
+async def test_press_before_the_script_is_loaded_counts(browser: Browser, desk: Desk) -> None:
+    """The script loads after the page is painted; an earlier press waits for it and counts."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
         asked, may_come = asyncio.Event(), asyncio.Event()
@@ -199,8 +199,8 @@ async def test_pressed_before_the_script_is_there(browser: Browser, desk: Desk) 
         await fan.sees("seats.heading")
 
 
-async def test_the_script_does_not_come(browser: Browser, desk: Desk) -> None:
-    """The page says how things are as it was rendered, and is loaded again until a script comes."""
+async def test_page_works_while_the_script_is_missing(browser: Browser, desk: Desk) -> None:
+    """The page shows the rendered state, and reloads until a script is available."""
     concert, inside = await line(desk)
     async with window(browser, str(desk.http.base_url)) as here:
         here.expected = ("ERR_FAILED", "Failed to fetch dynamically imported module")
@@ -210,15 +210,15 @@ async def test_the_script_does_not_come(browser: Browser, desk: Desk) -> None:
         await fan.page.reload()
         await fan.sees("wait.heading")
         await expect(fan.button("wait.alert")).to_be_hidden()
-        await make_way(inside)
+        await free_the_slot(inside)
         await fan.sees("turn.title")
         await expect(fan.page.locator("[data-value=left]")).to_be_hidden()
         await here.context.unroute("**/fan/**/*.js")
         await expect(fan.page.locator("[data-value=left]")).to_have_text(re.compile(r"\d+:\d\d"))
 
 
-async def test_an_account_for_work(browser: Browser, database: Database) -> None:
-    """Where the server asks for proof of work before it makes an account, the page does it."""
+async def test_page_solves_the_proof_of_work(browser: Browser, database: Database) -> None:
+    """If accounts need a proof of work, the page solves it."""
     async with open_desk(database, guest_challenge=200) as desk:
         concert = await desk.concert()
         async with window(browser, str(desk.http.base_url)) as here:
@@ -227,21 +227,23 @@ async def test_an_account_for_work(browser: Browser, database: Database) -> None
             await fan.sees("seats.heading")
 
 
-async def test_work_without_scripts(browser: Browser, database: Database) -> None:
-    """Where joining takes work and nothing can do it, there is a sentence instead of the button."""
+async def test_proof_of_work_without_scripts_is_explained(
+    browser: Browser, database: Database
+) -> None:
+    """If joining needs a proof of work and scripts are off, a sentence replaces the button."""
     async with open_desk(database, guest_challenge=200) as desk:
         concert = await desk.concert()
         options = {"java_script_enabled": False, "viewport": PHONE}
         async with window(browser, str(desk.http.base_url), **options) as here:
             fan = await visit(here, concert)
-            said = fan.page.locator("noscript .hint")  # what finds texts finds none of these
-            await expect(said).to_have_text(fan.says("landing.needs_script"))
-            await expect(said).to_be_visible()
+            hint = fan.page.locator("noscript .hint")  # text locators don't find it
+            await expect(hint).to_have_text(fan.says("landing.needs_script"))
+            await expect(hint).to_be_visible()
             await expect(fan.button("join")).to_have_count(0)
 
 
-async def test_far_back(browser: Browser, desk: Desk) -> None:
-    """From far back a tab asks for the line's document only, no oftener than every 2 s."""
+async def test_tab_far_back_polls_the_line_document(browser: Browser, desk: Desk) -> None:
+    """Far back a tab requests only the line's document, at most every 2 s."""
     concert, inside = await line(desk)
     second, *_ = [await desk.waiting(concert) for _ in range(FAR)]
     source = Files().sources["fan/line/follow.js"].decode()
@@ -258,16 +260,16 @@ async def test_far_back(browser: Browser, desk: Desk) -> None:
         await fan.wait()
         await expect(fan.page.locator(".ahead")).to_have_text(str(FAR))
         fan.page.on("request", lambda request: asked.append((request.url, monotonic())))
-        await make_way(inside)
+        await free_the_slot(inside)
         await expect(fan.page.locator(".ahead")).to_have_text(str(FAR - 1))
-        await make_way(second)
+        await free_the_slot(second)
         await expect(fan.page.locator(".ahead")).to_have_text(str(FAR - 2))
         assert {url.rpartition("/")[2] for url, _ in asked} == {"queue"}
         assert all(b - a >= 1.9 for (_, a), (_, b) in pairwise(asked))
 
 
-async def test_every_state_of_a_line(browser: Browser, desk: Desk) -> None:
-    """Before the line: what is going on, and whether one can join."""
+async def test_landing_page_shows_the_state_of_the_line(browser: Browser, desk: Desk) -> None:
+    """On the landing page: the state of the line, and whether joining is possible."""
     address = str(desk.http.base_url)
     paused = await desk.concert(title="Paused")
     await desk.operate("POST", f"/admin/concerts/{paused.concert_id}/waiting-room/pause")

@@ -1,4 +1,4 @@
-"""What is over: a fan is told so, wherever on the way, and is offered nothing that can't be had."""
+"""Ended shows and sales: every page shows it and offers nothing that can't be bought."""
 
 import re
 
@@ -19,8 +19,8 @@ async def cancel(desk: Desk, concert: Concert, show: int = 0) -> None:
     assert (await desk.operate("POST", path)).status_code in (200, 201, 202)
 
 
-async def test_a_date_that_is_over_is_not_offered(browser: Browser, desk: Desk) -> None:
-    """Of several shows those that are sold are offered, with the year; the only one at once."""
+async def test_ended_date_is_not_offered(browser: Browser, desk: Desk) -> None:
+    """Of several shows those on sale are offered, with the year; a single one immediately."""
     several = await desk.concert(shows=[ENDED, MARCH, MAY])
     one = await desk.concert(shows=[ENDED, MARCH])
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
@@ -35,8 +35,8 @@ async def test_a_date_that_is_over_is_not_offered(browser: Browser, desk: Desk) 
         await expect(fan.button("seats.other_date")).to_have_count(0)
 
 
-async def test_nothing_is_sold_any_more(browser: Browser, desk: Desk) -> None:
-    """No line is offered; who came in before is told the same in place of dates and seats."""
+async def test_ended_sale_is_shown(browser: Browser, desk: Desk) -> None:
+    """The line is not offered; an admitted fan gets the message instead of dates and seats."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
         fan = await enter(here, concert)
@@ -54,8 +54,8 @@ async def test_nothing_is_sold_any_more(browser: Browser, desk: Desk) -> None:
         await expect(fan.button("join")).to_have_count(0)
 
 
-async def test_over_while_waiting(browser: Browser, desk: Desk) -> None:
-    """Who waits hears it without doing anything; should it be sold again, the place is there."""
+async def test_sale_that_ends_while_waiting_is_shown(browser: Browser, desk: Desk) -> None:
+    """A waiting fan's page shows it without a reload; if the sale resumes, the place is kept."""
     room = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
     concert = await desk.concert(waiting_room=room)
     await desk.buyer(concert)
@@ -70,8 +70,8 @@ async def test_over_while_waiting(browser: Browser, desk: Desk) -> None:
         await fan.sees("wait.heading")
 
 
-async def test_over_while_choosing(browser: Browser, desk: Desk) -> None:
-    """The map gives way to the dates that are left; to the news, where there are none."""
+async def test_show_that_ends_while_choosing_is_shown(browser: Browser, desk: Desk) -> None:
+    """The remaining dates replace the map; a message if none remain."""
     concert = await desk.concert(shows=[MARCH, MAY])
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await visit(here, concert)

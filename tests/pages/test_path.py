@@ -20,10 +20,10 @@ ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds"
     ],
     ids=["english-desktop-light", "korean-phone-dark"],
 )
-async def test_the_whole_path(
+async def test_whole_path_works(
     browser: Browser, desk: Desk, language: str, options: dict[str, object]
 ) -> None:
-    """From the list to the ticket; each screen is well and survives a reload."""
+    """From the list to the ticket; each screen passes its checks and survives a reload."""
     concert = await desk.concert(
         title="An evening", venue="The Hall", shows=2, waiting_room=ONE_BY_ONE
     )
@@ -31,7 +31,7 @@ async def test_the_whole_path(
     address = str(desk.http.base_url)
     async with window(browser, address, **options) as here:
         fan = Visit(await here.open(), here, concert, language)
-        await goes_to_the_concert(fan)
+        await opens_the_concert(fan)
         await waits(fan, first)
         await chooses(fan)
         await buys(fan)
@@ -41,8 +41,8 @@ async def test_the_whole_path(
         await fan.is_well()
 
 
-async def goes_to_the_concert(fan: Visit) -> None:
-    """From the list of concerts to one of them."""
+async def opens_the_concert(fan: Visit) -> None:
+    """Opens a concert from the list of concerts."""
     await fan.sees("concerts")
     await fan.is_well()
     link = fan.page.locator(f"a[href='/concerts/{fan.concert.concert_id}']")
@@ -53,7 +53,7 @@ async def goes_to_the_concert(fan: Visit) -> None:
 
 
 async def waits(fan: Visit, inside: Fan) -> None:
-    """Joins the line, waits until the one who is in has left, and comes in."""
+    """Joins the line, waits until the admitted fan has left, and enters."""
     await fan.join()
     await fan.sees("wait.heading")
     await expect(fan.page.locator(".ahead-label")).to_have_text(fan.says("wait.next_up"))
@@ -68,7 +68,7 @@ async def waits(fan: Visit, inside: Fan) -> None:
 
 
 async def chooses(fan: Visit) -> None:
-    """A date and a seat."""
+    """Selects a date and a seat."""
     await fan.sees("dates.heading")
     await fan.is_well()
     await fan.survives_reload("dates.heading")
@@ -83,7 +83,7 @@ async def chooses(fan: Visit) -> None:
 
 
 async def buys(fan: Visit) -> None:
-    """Adds money, pays, and has a ticket."""
+    """Adds money, pays, and gets a ticket."""
     await fan.sees("pay.heading")
     await expect(fan.page.locator(".left")).to_have_text(re.compile(r"^4:\d\d$"))
     await fan.is_well()
@@ -98,8 +98,8 @@ async def buys(fan: Visit) -> None:
     await fan.survives_reload("paid.heading")
 
 
-async def test_the_ticket_is_printed_and_in_the_calendar(browser: Browser, desk: Desk) -> None:
-    """The page to print needs no script; the calendar file is one; both by the cookie alone."""
+async def test_ticket_can_be_printed_and_added_to_a_calendar(browser: Browser, desk: Desk) -> None:
+    """The printable page needs no script; the calendar file is valid; both need only the cookie."""
     concert = await desk.concert(title="To print")
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await enter(here, concert)
@@ -115,7 +115,7 @@ async def test_the_ticket_is_printed_and_in_the_calendar(browser: Browser, desk:
         assert (await (await download.value).path()).read_text().startswith("BEGIN:VCALENDAR")
 
 
-async def test_pressed_twice(browser: Browser, desk: Desk) -> None:
+async def test_double_press_counts_once(browser: Browser, desk: Desk) -> None:
     """Adding money and paying, each pressed twice at once, happen once."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
@@ -131,8 +131,8 @@ async def test_pressed_twice(browser: Browser, desk: Desk) -> None:
         assert [payment["amount"] for payment in me["payments"]] == [100_000]
 
 
-async def test_no_secret_is_in_reach(browser: Browser, desk: Desk) -> None:
-    """No script can read the key or the token; no URL has them."""
+async def test_scripts_cannot_read_secrets(browser: Browser, desk: Desk) -> None:
+    """No script can read the key or the token; no URL contains them."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await enter(here, concert)
@@ -147,8 +147,8 @@ async def test_no_secret_is_in_reach(browser: Browser, desk: Desk) -> None:
         assert not any(secret in readable for secret in secrets)
 
 
-async def test_giving_back(browser: Browser, desk: Desk) -> None:
-    """Where the concert allows it the buyer gives a purchase back, after a question."""
+async def test_buyer_refunds_a_purchase(browser: Browser, desk: Desk) -> None:
+    """If the concert allows it, the buyer refunds a purchase after confirming."""
     concert = await desk.concert(refundable_until="2126-01-01T00:00:00Z")
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await enter(here, concert)
@@ -171,8 +171,8 @@ async def test_giving_back(browser: Browser, desk: Desk) -> None:
         await fan.is_well()
 
 
-async def test_signing_out(browser: Browser, desk: Desk) -> None:
-    """After a question nothing of the fan is left in the browser."""
+async def test_signing_out_removes_the_fans_data(browser: Browser, desk: Desk) -> None:
+    """After confirming, no data of the fan is left in the browser."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await enter(here, concert)
@@ -187,8 +187,8 @@ async def test_signing_out(browser: Browser, desk: Desk) -> None:
         assert await here.context.cookies() == []
 
 
-async def test_the_language_switch(browser: Browser, desk: Desk) -> None:
-    """It is remembered, and leads back to where one was."""
+async def test_language_choice_is_stored(browser: Browser, desk: Desk) -> None:
+    """The choice is stored, and returns to the same page."""
     async with window(browser, str(desk.http.base_url), locale="ko-KR") as here:
         page = await here.open("/tickets")
         await expect(page.get_by_role("heading", level=1)).to_have_text("내 티켓")

@@ -1,4 +1,4 @@
-"""Choosing seats in a real browser: against others, against time, and without a mouse."""
+"""Choosing seats in a real browser: races, expiry, keyboard, large maps."""
 
 import pytest
 from playwright.async_api import Browser
@@ -10,18 +10,18 @@ from tests.pages.fans import enter, has_paid, visit
 
 @pytest.fixture(scope="module")
 async def concert(desk: Desk) -> Concert:
-    """A concert that lets everybody in."""
+    """A concert with an open line."""
     return await desk.concert(title="The Rush")
 
 
 async def test_two_fans_race_for_one_seat(browser: Browser, desk: Desk) -> None:
-    """One gets it; the other is told, keeps the place, sees the new map and gets another seat."""
+    """One gets it; the other gets a message, keeps the place, and can choose on the new map."""
     concert, address = await desk.concert(), str(desk.http.base_url)
     async with window(browser, address) as one, window(browser, address, viewport=PHONE) as two:
         first, second = await enter(one, concert), await enter(two, concert)
         for fan in (first, second):
             await fan.choose(5)
-        # So that nobody hears of the other's seat before pressing the button.
+        # So that neither page shows the other's seat before the button is pressed.
         await second.page.route("**/seats?*", lambda route: route.abort())
         await first.button("seats.hold").click()
         await first.sees("pay.heading")
@@ -45,8 +45,10 @@ async def test_two_fans_race_for_one_seat(browser: Browser, desk: Desk) -> None:
         two.expected = ("ERR_FAILED",)
 
 
-async def test_taken_while_looking(browser: Browser, desk: Desk, concert: Concert) -> None:
-    """A chosen seat that somebody else gets is shown as taken at once, and no longer chosen."""
+async def test_seat_taken_by_another_fan_is_deselected(
+    browser: Browser, desk: Desk, concert: Concert
+) -> None:
+    """A selected seat that another fan holds is shown as taken at once, and is deselected."""
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await enter(here, concert)
         await fan.choose(10, 11)
@@ -58,8 +60,8 @@ async def test_taken_while_looking(browser: Browser, desk: Desk, concert: Concer
         )
 
 
-async def test_a_hold_runs_out(browser: Browser, desk: Desk) -> None:
-    """The page says so by itself and shows the seats again."""
+async def test_expired_hold_is_shown(browser: Browser, desk: Desk) -> None:
+    """The page shows the expiry without a reload, and then the seats."""
     concert = await desk.concert(hold_seconds=2)
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await enter(here, concert)
@@ -73,8 +75,8 @@ async def test_a_hold_runs_out(browser: Browser, desk: Desk) -> None:
         )
 
 
-async def test_giving_a_hold_back(browser: Browser, desk: Desk, concert: Concert) -> None:
-    """The seats are free again and others can be chosen."""
+async def test_released_seats_are_available(browser: Browser, desk: Desk, concert: Concert) -> None:
+    """The seats are available again and others can be selected."""
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await enter(here, concert)
         await fan.choose(20)
@@ -83,8 +85,10 @@ async def test_giving_a_hold_back(browser: Browser, desk: Desk, concert: Concert
         await fan.sees("seats.heading")
 
 
-async def test_too_many_seats(browser: Browser, desk: Desk, concert: Concert) -> None:
-    """The sentence names the limit."""
+async def test_seats_above_the_limit_are_refused(
+    browser: Browser, desk: Desk, concert: Concert
+) -> None:
+    """The message names the limit."""
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await enter(here, concert)
         await fan.choose(30, 31, 32, 33, 34)
@@ -93,8 +97,8 @@ async def test_too_many_seats(browser: Browser, desk: Desk, concert: Concert) ->
         await fan.sees("seats.heading")
 
 
-async def test_best_seats_together(browser: Browser, desk: Desk) -> None:
-    """Two seats side by side by one press; where there are none, a sentence with what there is."""
+async def test_best_seats_are_adjacent(browser: Browser, desk: Desk) -> None:
+    """Two adjacent seats with one press; if there are none, a message with what is available."""
     hall = [{"name": "Stalls", "price": 90_000, "rows": 2, "seats_per_row": 3}]
     show = {"starts_at": "2126-03-14T10:00:00Z", "sections": hall}
     concert = await desk.concert(shows=[show], max_seats_per_user=6)
@@ -110,8 +114,8 @@ async def test_best_seats_together(browser: Browser, desk: Desk) -> None:
         await expect(fan.page.locator("ul.lines > li")).to_have_count(2)
 
 
-async def test_no_more_than_one_may_have(browser: Browser, desk: Desk) -> None:
-    """How many is bounded by what the concert allows, less what the fan has."""
+async def test_number_of_seats_is_limited(browser: Browser, desk: Desk) -> None:
+    """The number of seats is limited by the concert, minus the fan's seats."""
     concert = await desk.concert(max_seats_per_user=2)
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
         fan = await enter(here, concert)
@@ -132,8 +136,8 @@ async def test_no_more_than_one_may_have(browser: Browser, desk: Desk) -> None:
         await fan.is_well()
 
 
-async def test_one_row_is_one_row(browser: Browser, desk: Desk) -> None:
-    """Neighbours are side by side, the middle in view; a longer row says how it goes on."""
+async def test_row_is_shown_as_one_line(browser: Browser, desk: Desk) -> None:
+    """A row is one line with its middle in view; a longer row can be scrolled."""
     concert = await desk.concert(seats=50)
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
         fan = await enter(here, concert)
@@ -165,8 +169,8 @@ async def test_one_row_is_one_row(browser: Browser, desk: Desk) -> None:
         await expect(fan.page.get_by_text(fan.says("map.sideways"))).to_be_hidden()
 
 
-async def test_by_keyboard_and_by_list(browser: Browser, desk: Desk) -> None:
-    """Arrows go from seat to seat and row to row, each is said aloud; the list has the same."""
+async def test_seats_can_be_chosen_by_keyboard_and_list(browser: Browser, desk: Desk) -> None:
+    """Arrow keys move between seats and rows, with announcements; the list has the same seats."""
     hall = [
         {"name": "Stalls", "price": 90_000, "rows": 2, "seats_per_row": 3},
         {"name": "Circle", "price": 60_000, "rows": 2, "seats_per_row": 5},
@@ -174,9 +178,9 @@ async def test_by_keyboard_and_by_list(browser: Browser, desk: Desk) -> None:
     concert = await desk.concert(shows=[{"starts_at": "2126-03-14T10:00:00Z", "sections": hall}])
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await enter(here, concert)
-        chart, said = fan.page.get_by_role("application"), fan.page.locator("#announcer")
+        chart, announcer = fan.page.get_by_role("application"), fan.page.locator("#announcer")
         await chart.focus()
-        for key, words in (
+        for key, text in (
             ("ArrowDown", "Stalls, row 2, seat 1, ₩90,000, free"),
             ("ArrowRight", "Stalls, row 2, seat 2, ₩90,000, free"),
             ("ArrowDown", "Circle, row 1, seat 3, ₩60,000, free"),
@@ -186,7 +190,7 @@ async def test_by_keyboard_and_by_list(browser: Browser, desk: Desk) -> None:
             ("Enter", "Stalls, row 1, seat 2, ₩90,000, chosen"),
         ):
             await chart.press(key)
-            await expect(said).to_have_text(words)
+            await expect(announcer).to_have_text(text)
         await fan.page.get_by_text(fan.says("list.heading")).click()
         await fan.page.get_by_label(fan.says("list.section")).select_option("Circle")
         await fan.page.get_by_label(fan.says("list.row"), exact=True).select_option("2")
@@ -199,8 +203,8 @@ async def test_by_keyboard_and_by_list(browser: Browser, desk: Desk) -> None:
         await fan.sees("pay.heading")
 
 
-async def test_an_arena(browser: Browser, desk: Desk) -> None:
-    """20,000 seats: only what is in view is drawn, and the last one is in reach."""
+async def test_arena_draws_only_visible_seats(browser: Browser, desk: Desk) -> None:
+    """20,000 seats: only the visible ones are drawn, and the last one can be reached."""
     hall = [
         {"name": f"Block {n}", "price": 50_000 + n, "rows": 20, "seats_per_row": 50}
         for n in range(1, 21)

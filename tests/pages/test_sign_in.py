@@ -1,4 +1,4 @@
-"""Signing in at an issuer in a real browser, which is of another site: the cookies are Strict."""
+"""Signing in at an issuer on another site in a real browser: the cookies are Strict."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -17,14 +17,14 @@ from tests.pages.fans import visit
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
-    """One by another name than the server's: to the browser it is another site."""
+    """An issuer with another host name than the server: another site for the browser."""
     with running_issuer("localhost") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 async def desk(engine: EmbeddedServer, template: Database, issuer: Issuer) -> AsyncIterator[Desk]:
-    """A server where everybody signs in."""
+    """A server without guest accounts."""
     async with (
         fresh_database(engine, template) as database,
         open_desk(database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE) as made,
@@ -33,19 +33,19 @@ async def desk(engine: EmbeddedServer, template: Database, issuer: Issuer) -> As
 
 
 async def answer(page: Page, issuer: Issuer, name: str) -> None:
-    """Says at the issuer who one is."""
+    """Signs in at the issuer under a name."""
     await expect(page).to_have_title("Issuer")
     assert page.url.startswith(f"{issuer.address}/")
     await page.get_by_role("link", name=name).click()
 
 
 def expect_the_issuer(here: Window, issuer: Issuer) -> None:
-    """Its pages are of another host, and have no picture for the tab."""
+    """Expects the issuer's pages, which are on another host and have no icon."""
     here.expected = (issuer.address,)
 
 
-async def test_signing_in_and_out(browser: Browser, desk: Desk, issuer: Issuer) -> None:
-    """From the line to the issuer and back, refused first; then the tickets; then out."""
+async def test_fan_signs_in_and_out(browser: Browser, desk: Desk, issuer: Issuer) -> None:
+    """From the line to the issuer and back, first refused; then the tickets; then signing out."""
     concert = await desk.concert(title="The Line")
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
         expect_the_issuer(here, issuer)
@@ -60,7 +60,7 @@ async def test_signing_in_and_out(browser: Browser, desk: Desk, issuer: Issuer) 
         await page.get_by_role("link", name="Sign in", exact=True).click()
         await answer(page, issuer, "A fan")
         await page.wait_for_url(f"**/concerts/{concert.concert_id}")
-        # The page that one comes back to has the session already, however one came.
+        # The page after the return has the session, whatever the order of redirects.
         await expect(fan.button("account.sign_out")).to_be_visible()
         me = await page.evaluate("fetch('/api/v1/users/me').then((answer) => answer.json())")
         assert me["user_id"] == str(user_id_of(issuer.address, "fan"))
@@ -73,8 +73,10 @@ async def test_signing_in_and_out(browser: Browser, desk: Desk, issuer: Issuer) 
         assert await here.context.cookies() == []
 
 
-async def test_a_session_that_ends(browser: Browser, desk: Desk, issuer: Issuer) -> None:
-    """Who is in when it does signs in again, and is where the seats are chosen."""
+async def test_expired_session_asks_to_sign_in_again(
+    browser: Browser, desk: Desk, issuer: Issuer
+) -> None:
+    """A fan whose session expires signs in again, and returns to the choice of seats."""
     concert = await desk.concert(title="The Line")
     async with window(browser, str(desk.http.base_url)) as here:
         expect_the_issuer(here, issuer)
@@ -89,8 +91,8 @@ async def test_a_session_that_ends(browser: Browser, desk: Desk, issuer: Issuer)
         await fan.sees("seats.heading")
 
 
-async def test_without_scripts(browser: Browser, desk: Desk, issuer: Issuer) -> None:
-    """Links, redirects and forms do it too, in Korean."""
+async def test_sign_in_works_without_scripts(browser: Browser, desk: Desk, issuer: Issuer) -> None:
+    """Links, redirects and forms work without scripts, in Korean."""
     concert = await desk.concert(title="The Line")
     async with window(
         browser, str(desk.http.base_url), java_script_enabled=False, locale="ko-KR"

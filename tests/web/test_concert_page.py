@@ -27,13 +27,15 @@ ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}}
 
 @pytest.fixture
 async def visitor(desk: Desk) -> AsyncIterator[Visitor]:
-    """A browser at a page of the server."""
+    """A browser on a page of the server."""
     async with visiting(desk) as made:
         yield made
 
 
-async def look(visitor: Visitor, concert: Concert | str, language: str = "en") -> httpx2.Response:
-    """The page as it is now."""
+async def open_page(
+    visitor: Visitor, concert: Concert | str, language: str = "en"
+) -> httpx2.Response:
+    """Opens the page."""
     concert_id = concert if isinstance(concert, str) else concert.concert_id
     response = await visitor.http.get(
         f"/concerts/{concert_id}", headers={"Accept-Language": language}
@@ -56,42 +58,42 @@ async def send(visitor: Visitor, concert: Concert, do: str, **headers: str) -> N
 
 
 def values(response: httpx2.Response) -> dict[str, str]:
-    """The values that the page shows, by name: what its script will update."""
+    """Returns the values on the page by name, which its script will update."""
     shown = response.text.partition("<script")[0]
     return dict(re.findall(r'data-value="(\w+)">(.+?)</', shown))
 
 
 def heading(response: httpx2.Response) -> str:
-    """What the page says first."""
+    """Returns the heading."""
     return str(re.findall("<h1.*?>(.*?)</h1>", response.text)[0])
 
 
-async def test_joining_waiting_and_leaving(desk: Desk, visitor: Visitor) -> None:
-    """The forms join and leave; the page tells the place, and refreshes itself meanwhile."""
+async def test_forms_join_and_leave(desk: Desk, visitor: Visitor) -> None:
+    """The forms join and leave; the page shows the place, and refreshes itself meanwhile."""
     concert = await desk.concert(title="Them & <b>us</b>", waiting_room=ONE_BY_ONE)
     inside = await desk.buyer(concert)
-    before = await look(visitor, concert)
+    before = await open_page(visitor, concert)
     assert "First come, first served. Your place is kept" in before.text
     assert heading(before) == "Them &amp; &lt;b&gt;us&lt;/b&gt;"
     assert 'http-equiv="refresh"' not in before.text
     await send(visitor, concert, "join")
-    waiting = await look(visitor, concert)
+    waiting = await open_page(visitor, concert)
     assert heading(waiting) == "You are in line"
     assert "You are next." in waiting.text
     assert values(waiting)["number"] == "2"
     assert '<meta http-equiv="refresh" content="10">' in waiting.text
-    assert "바로 다음 차례입니다." in (await look(visitor, concert, "ko")).text
+    assert "바로 다음 차례입니다." in (await open_page(visitor, concert, "ko")).text
     await inside.by_token("DELETE", "/queue/tokens/me")
-    while heading(turn := await look(visitor, concert)) != "It is your turn":
+    while heading(turn := await open_page(visitor, concert)) != "It is your turn":
         pass
     assert 'http-equiv="refresh"' in turn.text
     await send(visitor, concert, "leave")
     assert list(visitor.secrets()) == ["frontrow_user"]
-    assert heading(await look(visitor, concert)) == heading(before)
+    assert heading(await open_page(visitor, concert)) == heading(before)
 
 
-async def test_the_same_place_as_on_the_other_page(desk: Desk, visitor: Visitor) -> None:
-    """Both know it by the same cookies; a finished place is told with its reason."""
+async def test_place_joined_over_the_api_is_shown(desk: Desk, visitor: Visitor) -> None:
+    """The form keeps a place that was joined over the API; a finished one has its reason."""
     concert = await desk.concert()
     await visitor.sign_in()
     number = (await visitor.join(concert))["number"]
@@ -99,13 +101,18 @@ async def test_the_same_place_as_on_the_other_page(desk: Desk, visitor: Visitor)
     assert (await visitor.call(concert, "GET", "/queue/tokens/me")).json()["number"] == number
     token = visitor.secrets()[f"frontrow_place_{concert.concert_id.replace('-', '')}"]
     await desk.ask("DELETE", "/queue/tokens/me", token)
-    assert heading(await look(visitor, concert)) == "You left the line"
+    assert heading(await open_page(visitor, concert)) == "You left the line"
 
 
 @pytest.mark.parametrize("how", ["ended", "cancelled"])
-async def test_nothing_is_sold_any_more(desk: Desk, visitor: Visitor, how: str) -> None:
-    """The page says so, offers no line and takes nobody in; who waits is told, and may leave."""
-    said = {"ended": "The sale of this concert is over.", "cancelled": "This concert is cancelled."}
+async def test_ended_sale_is_shown_and_refuses_joins(
+    desk: Desk, visitor: Visitor, how: str
+) -> None:
+    """The page shows it and offers no line; a waiting user sees it too, and can leave."""
+    messages = {
+        "ended": "The sale of this concert is over.",
+        "cancelled": "This concert is cancelled.",
+    }
     concert = await desk.concert(waiting_room=ONE_BY_ONE)
     await desk.buyer(concert)
     await send(visitor, concert, "join")
@@ -115,30 +122,30 @@ async def test_nothing_is_sold_any_more(desk: Desk, visitor: Visitor, how: str) 
     else:
         await desk.operate("POST", f"{show}/cancellation")
 
-    async def is_told() -> bool:
-        return heading(await look(visitor, concert)) == said[how]
+    async def is_shown() -> bool:
+        return heading(await open_page(visitor, concert)) == messages[how]
 
-    await eventually(is_told)
-    assert 'value="leave"' in (await look(visitor, concert)).text
+    await eventually(is_shown)
+    assert 'value="leave"' in (await open_page(visitor, concert)).text
     await send(visitor, concert, "leave")
-    landing = (await look(visitor, concert)).text.partition("<script")[0]
-    assert said[how] in landing
+    landing = (await open_page(visitor, concert)).text.partition("<script")[0]
+    assert messages[how] in landing
     assert "<form" not in landing
     assert "Every seat is taken" not in landing
     await send(visitor, concert, "join")
     assert list(visitor.secrets()) == ["frontrow_user"]
 
 
-async def test_before_a_draw(desk: Desk, visitor: Visitor) -> None:
-    """Nobody has a place yet; the time is the venue's."""
+async def test_page_before_a_draw_shows_its_time(desk: Desk, visitor: Visitor) -> None:
+    """Before the draw there is no position; the time is the venue's."""
     opens = datetime.now(UTC).replace(hour=10, minute=0, microsecond=0) + timedelta(days=2)
     room = {"policy": OPEN, "order": "draw", "opens_at": opens.isoformat()}
     concert = await desk.concert(waiting_room=room)
-    landing = (await look(visitor, concert)).text.partition("<script")[0]
+    landing = (await open_page(visitor, concert)).text.partition("<script")[0]
     assert "put in order by a draw" in landing
     assert "First come, first served. Your place" not in landing
     await send(visitor, concert, "join")
-    response = await look(visitor, concert)
+    response = await open_page(visitor, concert)
     shown = response.text
     assert values(response)["number"] == "entry 1"
     assert f"Sales open {opens:%a, %B}\N{NO-BREAK SPACE}{opens.day}, 19:00." in shown
@@ -147,10 +154,10 @@ async def test_before_a_draw(desk: Desk, visitor: Visitor) -> None:
 @pytest.mark.parametrize(
     "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
 )
-async def test_a_form_of_another_site(
+async def test_form_of_another_site_is_ignored(
     desk: Desk, visitor: Visitor, headers: dict[str, str]
 ) -> None:
-    """It neither joins nor leaves."""
+    """A form of another site neither joins nor leaves."""
     concert = await desk.concert()
     await send(visitor, concert, "join", **headers)
     assert visitor.secrets() == {}
@@ -160,23 +167,25 @@ async def test_a_form_of_another_site(
 
 
 @pytest.mark.parametrize("do", ["", "pay", "j" * 2000])
-async def test_a_form_that_is_none_of_ours(desk: Desk, visitor: Visitor, do: str) -> None:
-    """It does nothing."""
+async def test_unknown_form_is_ignored(desk: Desk, visitor: Visitor, do: str) -> None:
+    """An unknown form does nothing."""
     concert = await desk.concert()
     await send(visitor, concert, do)
     assert visitor.secrets() == {}
 
 
-async def test_no_concert(visitor: Visitor) -> None:
-    """404, in words."""
+async def test_unknown_concert_is_not_found(visitor: Visitor) -> None:
+    """404 with a message."""
     for unknown in ("0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d", "x", "%00", "%ff"):
-        response = await look(visitor, unknown)
+        response = await open_page(visitor, unknown)
         assert response.status_code == 404
         assert "There is nothing here any more." in response.text
 
 
-async def test_no_database(engine: EmbeddedServer, database: Database) -> None:
-    """The page says so and goes on refreshing, so that the place is back when the database is."""
+async def test_page_recovers_after_a_lost_database(
+    engine: EmbeddedServer, database: Database
+) -> None:
+    """The page shows it and refreshes itself, so that the place is shown after recovery."""
     async with (
         open_desk(database, deadline_seconds=DEADLINE_SECONDS) as desk,
         visiting(desk) as visitor,
@@ -189,7 +198,7 @@ async def test_no_database(engine: EmbeddedServer, database: Database) -> None:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            away = await look(visitor, concert)
+            away = await open_page(visitor, concert)
             assert away.status_code == 503
             assert "nothing is done twice" in away.text
             assert 'http-equiv="refresh"' in away.text
@@ -199,29 +208,29 @@ async def test_no_database(engine: EmbeddedServer, database: Database) -> None:
             await send(visitor, concert, "leave")
 
         async def is_back() -> bool:
-            return heading(await look(visitor, concert)) == "You are in line"
+            return heading(await open_page(visitor, concert)) == "You are in line"
 
         await eventually(is_back)
 
 
-async def test_guests_may_need_more_than_a_form(database: Database) -> None:
-    """Where proof of work is asked for, a form makes no account; the page stays as it is."""
+async def test_form_creates_no_account_without_a_proof_of_work(database: Database) -> None:
+    """If a proof of work is required, a form creates no account; the page is unchanged."""
     settings: dict[str, Any] = {"guest_challenge": 10}
     async with open_desk(database, **settings) as desk, visiting(desk) as visitor:
         concert = await desk.concert()
         await send(visitor, concert, "join")
         assert visitor.secrets() == {}
-        assert heading(await look(visitor, concert)) == "The Test"
+        assert heading(await open_page(visitor, concert)) == "The Test"
 
 
-async def test_where_joining_takes_work(module_database: Database) -> None:
-    """Who has no account is told that it takes a script; who has one joins by the form."""
+async def test_proof_of_work_needs_scripts(module_database: Database) -> None:
+    """A user without an account is asked to turn on scripts; one with an account joins by form."""
     async with open_desk(module_database, guest_challenge=20) as desk, visiting(desk) as visitor:
         concert = await desk.concert()
-        told = r'<noscript><p class="hint warn">(.*?)</p></noscript>\s.*\s<form .*class="scripted"'
-        shown = await look(visitor, concert)
-        assert re.findall(told, shown.text)[0].startswith("Joining needs JavaScript here")
-        korean = await look(visitor, concert, "ko")
-        assert "JavaScript가 필요합니다" in re.findall(told, korean.text)[0]
+        hint = r'<noscript><p class="hint warn">(.*?)</p></noscript>\s.*\s<form .*class="scripted"'
+        shown = await open_page(visitor, concert)
+        assert re.findall(hint, shown.text)[0].startswith("Joining needs JavaScript here")
+        korean = await open_page(visitor, concert, "ko")
+        assert "JavaScript가 필요합니다" in re.findall(hint, korean.text)[0]
         await send(visitor, concert, "join")
         assert list(visitor.secrets()) == []

@@ -1,4 +1,4 @@
-"""The pages as files: their headers, languages, caching, texts and weight."""
+"""The pages as files: headers, languages, caching, texts and size."""
 
 import gzip
 import json
@@ -17,8 +17,8 @@ from frontrow.web.pages.routes import PAGES
 from frontrow.web.routes import document
 from testkit.desk import Desk, check_problem, eventually
 
-HEAVIEST = 100_000
-"""Bytes of a page with all that it loads, before compression."""
+LARGEST = 100_000
+"""Bytes of a page with everything that it loads, before compression."""
 
 _SHOW = {"starts_at": "2126-03-14T10:00:00Z", "price": 50_000, "seats": 10}
 
@@ -28,12 +28,12 @@ CATALOGS = sorted(path for path in files.sources if path.startswith("catalogs/en
 
 
 def text(path: str) -> str:
-    """A file of the pages."""
+    """Returns the text of a file of the pages."""
     return files.sources[path].decode()
 
 
 def loaded(html: str) -> dict[str, int]:
-    """What a page loads, and its sizes: what its HTML names, and what that imports."""
+    """Returns the sizes of the files that a page loads: those its HTML names, and their imports."""
     sizes = {"html": len(html.encode())}
     named = re.findall(rf"/site/{files.version}/([^\"]+)", html)
     found = [path for joined in named for path in joined.split("+")]
@@ -52,7 +52,7 @@ def loaded(html: str) -> dict[str, int]:
 
 
 async def open_page(desk: Desk, path: str, language: str = "en") -> str:
-    """The HTML of a page; of a concert that is there, where it is one's."""
+    """Returns the HTML of a page; for a concert's page, of a new concert."""
     concert = (await desk.concert()).concert_id if "{concert_id}" in path else ""
     url = path.replace("{concert_id}", concert)
     response = await desk.http.get(url, headers={"Accept-Language": language})
@@ -61,8 +61,8 @@ async def open_page(desk: Desk, path: str, language: str = "en") -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_page_is_protected(desk: Desk, path: str) -> None:
-    """Nothing in line, nothing from elsewhere, no frame around it; HSTS only over TLS."""
+async def test_page_has_security_headers(desk: Desk, path: str) -> None:
+    """Nothing inline, nothing from another host, no frame around it; HSTS only with TLS."""
     url = path.replace("{concert_id}", (await desk.concert()).concert_id)
     response = await desk.http.get(url)
     assert response.status_code == 200
@@ -89,17 +89,17 @@ async def test_a_page_is_protected(desk: Desk, path: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_a_page_is_light(desk: Desk, path: str, language: str) -> None:
-    """All that a page loads is at most 100 KB before compression."""
+async def test_page_is_small(desk: Desk, path: str, language: str) -> None:
+    """Everything that a page loads is at most 100 KB before compression."""
     sizes = loaded(await open_page(desk, path, language))
     assert "styles/base.css" in sizes
-    assert path == "/" or "shared/api.js" in sizes  # the reckoning follows imports
-    assert sum(sizes.values()) <= HEAVIEST, sizes
+    assert path == "/" or "shared/api.js" in sizes  # imports are included
+    assert sum(sizes.values()) <= LARGEST, sizes
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_page_is_plain(desk: Desk, path: str) -> None:
-    """No inline script, style or handler, and every slot is filled."""
+async def test_page_has_nothing_inline(desk: Desk, path: str) -> None:
+    """No inline script, style or handler, and every placeholder is filled."""
     html = await open_page(desk, path)
     assert re.findall(r"<script(?! type=\"(?:module\" src=|application/json\"))", html) == []
     assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", html) == []
@@ -108,14 +108,14 @@ async def test_a_page_is_plain(desk: Desk, path: str) -> None:
 
 
 def test_no_file_names_another_host() -> None:
-    """The only addresses are names of XML's, and where the library of the charts is from."""
+    """The only URLs are XML namespaces and the home of the chart library."""
     for path, content in files.sources.items():
         named = set(re.findall(rb"https?://[^\"'\s)]+", content))
         assert named <= {b"http://www.w3.org/2000/svg", b"https://github.com/leeoniya/uPlot"}, path
 
 
 def test_no_script_parses_html() -> None:
-    """Text stays text: nothing is parsed as HTML or as a script."""
+    """No text is parsed as HTML or as a script."""
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function"
     for path in files.sources:
         if path.endswith(".js") and "/vendor/" not in path:
@@ -124,8 +124,8 @@ def test_no_script_parses_html() -> None:
 
 
 @pytest.mark.parametrize("path", CATALOGS)
-def test_both_languages_say_the_same(path: str) -> None:
-    """Each text is in both catalogs with the same values in it, save for the forms of plurals."""
+def test_both_languages_have_the_same_texts(path: str) -> None:
+    """Each text is in both catalogs with the same values, except for plural forms."""
     english: dict[str, str] = json.loads(text(path))
     korean: dict[str, str] = json.loads(text(path.replace("/en/", "/ko/")))
     assert set(korean) == {key for key in english if not key.endswith(".one")}
@@ -137,19 +137,19 @@ def test_both_languages_say_the_same(path: str) -> None:
 
 
 def test_korean_puts_no_particle_after_a_value() -> None:
-    """Which one is right hangs on the last sound of the value: 5만 원이, 12달러가."""
+    """The particle depends on the last sound of the value: 5만 원이, 12달러가."""
     particle = re.compile(r"\{\w+\}[”\"]?(이|가|을|를|은|는|와|과|로|으로)(?![가-힣])")
     for path in CATALOGS:
         korean: dict[str, str] = json.loads(text(path.replace("/en/", "/ko/")))
-        assert [key for key, said in korean.items() if particle.search(said)] == [], path
+        assert [key for key, sentence in korean.items() if particle.search(sentence)] == [], path
 
 
 @pytest.mark.parametrize(
     ("script", "parts"),
     [(concert_page.SCRIPT, concert_page.CATALOGS), *((p.script, p.catalogs) for p in PAGES)],
 )
-def test_every_text_of_a_script_is_there(script: str, parts: tuple[str, ...]) -> None:
-    """Each key that a script names is in the catalogs of the page that loads it."""
+def test_every_text_of_a_script_exists(script: str, parts: tuple[str, ...]) -> None:
+    """Each key that a script names is in the catalogs of its page."""
     texts = catalog("en", *parts)
     for path in loaded(f'"{files.url(script)}"'):
         if path.endswith(".js"):
@@ -158,8 +158,8 @@ def test_every_text_of_a_script_is_there(script: str, parts: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_refusal_has_a_sentence(language: str) -> None:
-    """For each code of the document; and it needs no more than what the answer has."""
+def test_every_refusal_has_a_message(language: str) -> None:
+    """Each code of the document has one, with no value that the answer lacks."""
     examples: dict[str, Any] = document()["components"]["examples"]
     texts = catalog(language, "common")
     for code, example in examples.items():
@@ -168,8 +168,8 @@ def test_every_refusal_has_a_sentence(language: str) -> None:
     assert texts["refusal.out_of_touch"]
 
 
-async def test_faults_have_sentences(desk: Desk) -> None:
-    """What the server finds wrong in a line, in its own words, is in the console's catalogs."""
+async def test_faults_of_a_room_have_messages(desk: Desk) -> None:
+    """The console's catalogs have each message of the server about a waiting room."""
     concert = await desk.concert()
     path = f"/admin/concerts/{concert.concert_id}/waiting-room"
     await desk.waiting(concert)
@@ -195,23 +195,23 @@ async def test_faults_have_sentences(desk: Desk) -> None:
     assert set(found) == known
 
 
-async def test_the_list(desk: Desk) -> None:
-    """What is on sale, in plain HTML: escaped, in both languages, 304 as long as it stays."""
+async def test_list_shows_the_concerts_on_sale(desk: Desk) -> None:
+    """The concerts on sale, in plain HTML: escaped, in both languages, 304 while unchanged."""
     await desk.concert(title="<b>Loud</b> & clear", artist="Us", venue="The Hall", shows=2)
     shown = await desk.http.get("/")
     assert "&lt;b&gt;Loud&lt;/b&gt; &amp; clear" in shown.text
     assert "<script" not in shown.text
     for words in ("from ₩50,000", "On sale", "The Hall"):
         assert words in shown.text
-    assert len(shown.content) + len(text("styles/base.css") + text("styles/fan.css")) <= HEAVIEST
+    assert len(shown.content) + len(text("styles/base.css") + text("styles/fan.css")) <= LARGEST
     korean = await desk.http.get("/", headers={"Accept-Language": "ko"})
     assert "₩50,000부터" in korean.text
     tag = {"If-None-Match": shown.headers["etag"]}
     assert (await desk.http.get("/", headers=tag)).status_code == 304
 
 
-async def test_the_list_ends_with_what_is_over(desk: Desk) -> None:
-    """A concert whose shows are over comes after all others, says so, and tells its year."""
+async def test_list_ends_with_ended_concerts(desk: Desk) -> None:
+    """A concert whose shows have ended is after all others, marked, and with its year."""
     past = [{"starts_at": "2020-03-01T10:00:00Z", "price": 50_000}]
     over = await desk.concert(title="Long ago", shows=past)
     closed = await desk.concert(title="Closed line")
@@ -237,7 +237,7 @@ async def test_the_list_ends_with_what_is_over(desk: Desk) -> None:
     assert after[: after.index(over.concert_id)].rpartition("<li>")[2].count(badge) == 1
 
 
-def test_money() -> None:
+def test_money_is_formatted_by_language() -> None:
     """With the currency's digits, and its sign or code as the language writes it."""
     english, korean = (Texts(language) for language in LANGUAGES)
     assert english.money(50_000, "KRW") == korean.money(50_000, "KRW") == "₩50,000"
@@ -247,26 +247,26 @@ def test_money() -> None:
     assert english.money(1_234_567, "JPY") == "¥1,234,567"
 
 
-def test_days() -> None:
-    """In the language's order, with years unless both days are in this one."""
+def test_days_are_formatted_by_language() -> None:
+    """In the language's order, with years unless both days are in the current year."""
     english, korean = (Texts(language, "list") for language in LANGUAGES)
     first, last = date(2027, 3, 14), date(2027, 4, 2)
 
-    def told(texts: Texts, last: date, this_year: int) -> str:
+    def period(texts: Texts, last: date, this_year: int) -> str:
         return texts.days(first, last, this_year).replace("\N{NO-BREAK SPACE}", " ")
 
-    assert told(english, first, 2027) == "Sun, March 14"
-    assert told(english, last, 2027) == "Sun, March 14 – Fri, April 2"
-    assert told(korean, last, 2027) == "3월 14일 (일) ~ 4월 2일 (금)"
-    assert told(english, first, 2026) == "Sun, March 14, 2027"
-    assert told(korean, first, 2028) == "2027년 3월 14일 (일)"
-    # A year is told for both days or for none.
+    assert period(english, first, 2027) == "Sun, March 14"
+    assert period(english, last, 2027) == "Sun, March 14 – Fri, April 2"
+    assert period(korean, last, 2027) == "3월 14일 (일) ~ 4월 2일 (금)"
+    assert period(english, first, 2026) == "Sun, March 14, 2027"
+    assert period(korean, first, 2028) == "2027년 3월 14일 (일)"
+    # A year is written for both days or for neither.
     end = date(2028, 1, 1)
-    assert told(english, end, 2027) == "Sun, March 14, 2027 – Sat, January 1, 2028"
+    assert period(english, end, 2027) == "Sun, March 14, 2027 – Sat, January 1, 2028"
 
 
-def test_plurals() -> None:
-    """By the language's rules; numbers are grouped as it groups them."""
+def test_plurals_follow_the_language() -> None:
+    """By the language's rules; numbers are grouped by them too."""
     english, korean = (Texts(language, "common") for language in LANGUAGES)
     assert english("time.minutes", count=1) == "1 minute"
     assert english("time.minutes", count=1_000) == "1,000 minutes"
@@ -274,8 +274,8 @@ def test_plurals() -> None:
     assert korean("time.minutes", count=1) == "1분"
 
 
-async def test_styles_come_as_one_file(desk: Desk) -> None:
-    """What a page names with a plus between is all of it, in that order."""
+async def test_styles_are_combined_in_one_file(desk: Desk) -> None:
+    """A path with a plus contains the files in that order."""
     (link,) = re.findall(r'rel="stylesheet" href="([^"]+)"', await open_page(desk, "/tickets"))
     parts = ("base", "fan", "shop")
     expected = b"\n".join(files.sources[f"styles/{part}.css"] for part in parts)
@@ -286,8 +286,8 @@ async def test_styles_come_as_one_file(desk: Desk) -> None:
     check_problem(await desk.http.get(link.replace("fan", "no")), 404, "not_found")
 
 
-async def test_files_are_kept_for_good(desk: Desk) -> None:
-    """By version; packed where the browser takes that; 304 for who has it; nothing above."""
+async def test_files_are_cached_by_version(desk: Desk) -> None:
+    """By version; compressed if accepted; 304 for a known tag; no file outside the folder."""
     url = files.url("shared/api.js")
     plain = await desk.http.get(url, headers={"Accept-Encoding": "identity, gzip;q=0"})
     assert "content-encoding" not in plain.headers
@@ -304,8 +304,8 @@ async def test_files_are_kept_for_good(desk: Desk) -> None:
     assert packed.headers["etag"] != plain.headers["etag"]
     for first in (plain, packed):
         encoding = "gzip" if first is packed else "identity"
-        asked = {"If-None-Match": first.headers["etag"], "Accept-Encoding": encoding}
-        again = await desk.http.get(url, headers=asked)
+        requested = {"If-None-Match": first.headers["etag"], "Accept-Encoding": encoding}
+        again = await desk.http.get(url, headers=requested)
         assert (again.status_code, again.content) == (304, b"")
     old = await desk.http.get(url.replace(files.version, "0123456789ab"))
     assert old.headers["cache-control"] == "public, no-cache"
@@ -334,10 +334,10 @@ async def test_files_are_kept_for_good(desk: Desk) -> None:
         ("ko", "frontrow_language=\xe9", "ko"),
     ],
 )
-async def test_the_language(
+async def test_language_follows_cookie_then_browser(
     desk: Desk, accepted: str | None, cookie: str | None, language: str
 ) -> None:
-    """The chosen one, else the one that the browser likes best, else English."""
+    """The chosen language, else the browser's preferred one, else English."""
     headers = {b"accept-language": accepted, b"cookie": cookie}
     sent = {name: value.encode("latin-1") for name, value in headers.items() if value}
     response = await desk.http.get("/", headers=sent)
@@ -346,7 +346,7 @@ async def test_the_language(
 
 
 @pytest.mark.parametrize(
-    ("asked", "location"),
+    ("requested", "location"),
     [
         ("/?lang=ko", "/"),
         ("/tickets?lang=ko", "/tickets"),
@@ -357,9 +357,9 @@ async def test_the_language(
         ("/?lang=%e9&%ff=%00", None),
     ],
 )
-async def test_choosing_a_language(desk: Desk, asked: str, location: str | None) -> None:
-    """?lang= keeps the choice in a cookie and leads back to where one was, on this server."""
-    url = str(desk.http.base_url).rstrip("/") + asked
+async def test_chosen_language_is_stored(desk: Desk, requested: str, location: str | None) -> None:
+    """?lang= stores the choice in a cookie and returns to the same page of this server."""
+    url = str(desk.http.base_url).rstrip("/") + requested
     response = await desk.http.get(url)
     if location is None:
         assert response.status_code in (200, 404)
