@@ -131,7 +131,7 @@ async def test_ended_sale_is_shown_and_refuses_joins(
     landing = (await open_page(visitor, concert)).text.partition("<script")[0]
     assert messages[how] in landing
     assert "<form" not in landing
-    assert "Every seat is taken" not in landing
+    assert "All seats are sold" not in landing
     await send(visitor, concert, "join")
     assert list(visitor.secrets()) == ["frontrow_user"]
 

@@ -1,4 +1,4 @@
-"""What a page says of who is signed in, and where it leads to sign in and out."""
+"""Whether a browser is signed in, and the paths for signing in and out."""
 
 import enum
 import re
@@ -12,21 +12,21 @@ from frontrow.web.calls import Ask
 SIGN_IN = "/sign-in"
 SIGN_OUT = "/sign-out"
 
-# A path and a query of this server's. A second slash, or a backslash, would begin another host.
+# A path and query of this server. A second slash, or a backslash, would start another host.
 _LOCAL = re.compile(r"/(?![/\\])[\w/.~%?&=+:,@-]*", re.ASCII)
 
 
 class Standing(enum.Enum):
-    """What a browser's cookies say of it, unverified: enough for a link in a header."""
+    """What a browser's cookies say, unverified: enough for a link in a header."""
 
     UNASKED = "unasked"
-    """A guest, or nobody signs in here."""
+    """A guest, or this server has no issuer."""
     OUT = "out"
     IN = "in"
 
 
 def standing(ask: Ask) -> Standing:
-    """Whether a browser is signed in, as far as its cookies tell."""
+    """Returns whether a browser is signed in, according to its cookies."""
     if ask.services.sign_in is None:
         return Standing.UNASKED
     key = cookies.user_key(ask)
@@ -36,19 +36,19 @@ def standing(ask: Ask) -> Standing:
 
 
 def sign_in_path(back: str) -> str:
-    """Where one signs in who is to come back to this path."""
+    """Returns the address for signing in and returning to this path."""
     return f"{SIGN_IN}?to={quote(back)}"
 
 
 def local_path(text: str) -> str | None:
-    """A path to lead a browser to, with its query; ``None`` where it may be another server's."""
+    """Returns a path and query to redirect to; ``None`` if it could be another server's."""
     if len(text) > LONGEST_BACK or not _LOCAL.fullmatch(text):
         return None
     return text
 
 
 def path_of(address: str) -> str | None:
-    """The path that an address of this server has, as ``local_path`` takes it."""
+    """Returns the path and query of an address of this server; ``None`` as in ``local_path``."""
     try:
         found = urlsplit(address)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The files of the pages: read once, named by what they hold, kept by browsers for good.
+"""The files of the pages: read once, and cached by browsers without expiry.
 
-All of them stand below ``/site/<version>/``. The version is a digest of every file, so modules that
-import each other by relative paths need no build step, and nothing in a cache is ever out of date.
+They are below ``/site/<version>/``. The version is a digest of all files, so modules that import
+each other by relative paths need no build step, and no cached file is ever outdated.
 """
 
 import gzip
@@ -33,7 +33,7 @@ _IMPORT = re.compile(r"""^(?:import|export)\b(?:[^;"]*?from)?\s+"(\.[^"]+)";""",
 
 
 class Body(msgspec.Struct, frozen=True):
-    """Something that is served, plain and packed, under the tag that names its content."""
+    """A response body, plain and in gzip, with the entity tag of its content."""
 
     media_type: bytes
     plain: bytes
@@ -42,15 +42,15 @@ class Body(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, plain: bytes, media_type: bytes) -> "Body":
-        """Packs it, and names it by its digest."""
+        """Compresses a body, and takes its tag from its digest."""
         digest = hashlib.sha256(plain).hexdigest()[:16]
         packed = gzip.compress(plain, mtime=0) if len(plain) >= _WORTH_PACKING else b""
         return cls(media_type, plain, packed, f'"{digest}"'.encode())
 
     def answer(self, request: Request, cache_control: bytes) -> Response:
-        """200 in the form that the caller takes, or 304 to one who has it."""
+        """Returns 200 in the encoding that the client accepts, or 304 if it has this version."""
         packed = self.packed and takes_gzip(request)
-        # Two forms of one content are two versions (RFC 9110, 8.8.1).
+        # Two encodings of one content have different tags (RFC 9110, 8.8.1).
         etag = self.etag[:-1] + b'-gz"' if packed else self.etag
         if knows(request, etag):
             response = Response(304)
@@ -82,7 +82,7 @@ class Files:
         }
 
     def url(self, path: str) -> str:
-        """Where a file is; ``a.css+b.css`` is both as one."""
+        """Returns the address of a file; ``a.css+b.css`` is both in one."""
         if path not in self._bodies:
             whole = b"\n".join(self.sources[part] for part in path.split("+"))
             self._bodies[path] = Body.of(whole, _MEDIA_TYPES[path.rpartition(".")[2]])
@@ -100,10 +100,10 @@ class Files:
         return [self.url(module) for module in found]
 
     def answer(self, request: Request, version: str, path: str) -> Response | None:
-        """A file; ``None`` where there is none.
+        """Returns a file; ``None`` if there is none.
 
-        While a new release replaces an old one, a page may ask for a version that isn't here: it
-        gets this one, and nobody keeps it.
+        While a new release replaces an old one, a page may request another version: it gets this
+        one, which is not cached.
         """
         body = self._bodies.get(path)
         if body is None:

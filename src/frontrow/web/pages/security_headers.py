@@ -1,4 +1,4 @@
-"""The headers of every page: what it may load and use, and who may put it into a frame."""
+"""The headers of every page: what it may load and use, and that it may not be framed."""
 
 from blacksheep import Request, Response
 
@@ -11,12 +11,12 @@ SCRIPTED = (
     "connect-src 'self'; media-src 'self' blob:; manifest-src 'self'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-"""What a page may load: this server's own files. Nothing is written in line."""
+"""What a page may load: only this server's files, nothing inline."""
 PLAIN = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
-"""The same for a page without scripts."""
+"""The policy of a page without scripts."""
 
 _DENIED = (
     "accelerometer",
@@ -42,7 +42,7 @@ def protect(request: Request, response: Response, *, policy: str, features: str 
     for name, value in (
         (b"content-security-policy", policy.encode()),
         (b"permissions-policy", permissions.encode()),
-        # Not no-referrer: then forms would be sent without their origin.
+        # With no-referrer, forms would be sent without their origin.
         (b"referrer-policy", b"same-origin"),
         (b"cross-origin-opener-policy", b"same-origin"),
         (b"x-content-type-options", b"nosniff"),

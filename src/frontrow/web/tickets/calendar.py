@@ -1,4 +1,4 @@
-"""A ticket as an entry of a calendar (RFC 5545). The code isn't in it: calendars are shared."""
+"""A ticket as a calendar entry (RFC 5545), without its code: calendars are shared."""
 
 from importlib.metadata import version
 
@@ -9,9 +9,9 @@ from frontrow.web.tickets.wording import place, texts_of
 
 
 def calendar(ticket: Ticket, language: str) -> bytes:
-    """The show as an event at an instant, since nobody said when it ends.
+    """Returns the show as an event without a duration: its end is unknown.
 
-    The same ticket is always the same entry: imported again, it replaces the one before. A void
+    A ticket has always the same entry: importing it again replaces the previous one. A void
     ticket cancels it.
     """
     void = ticket.void_at is not None

@@ -1,4 +1,4 @@
-"""A ticket to look at: its QR code, and a page to print that needs nothing from anywhere else."""
+"""A ticket as a QR code, and as a page to print that loads nothing else."""
 
 import base64
 import hashlib
@@ -16,8 +16,8 @@ from frontrow.web.tickets.wording import texts_of
 
 _TEMPLATE = ENVIRONMENT.get_template("tickets/print_page.html")
 _STYLE = files("frontrow.web.tickets").joinpath("print_page.css").read_text("utf-8")
-# One of the eight patterns that a reader knows. The encoder tries all of them for the least regular
-# drawing, which takes four times as long; most of a code is random already.
+# One of the eight masks. By default the encoder tries all of them for the least regular drawing,
+# which takes four times as long; most of a code is random already.
 _MASK = 3
 _REMEMBERED_DRAWINGS = 1_000
 
@@ -30,7 +30,7 @@ POLICY = (
 
 @lru_cache(maxsize=_REMEMBERED_DRAWINGS)
 def qr_svg(code: str, title: str) -> bytes:
-    """The QR code (ISO/IEC 18004) of a ticket's code as an SVG image, as large as its frame.
+    """Returns the QR code (ISO/IEC 18004) of a ticket's code as an SVG image that fills its frame.
 
     A seventh of it may be unreadable (error correction M).
     """

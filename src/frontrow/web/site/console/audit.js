@@ -1,4 +1,4 @@
-// Whether the books are right: each invariant, checked on the live database.
+// The audit: each invariant, checked on the live database.
 
 import { button, h } from "../shared/dom.js";
 import { t } from "../shared/i18n.js";

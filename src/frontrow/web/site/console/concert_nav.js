@@ -1,4 +1,4 @@
-// What the pages of one concert share: which it is, its name, and the way between them.
+// What the pages of one concert share: its id, its heading, and the links between them.
 
 import { insist, Refused } from "../shared/api.js";
 import { h } from "../shared/dom.js";
@@ -17,7 +17,7 @@ export async function thisConcert() {
   return found;
 }
 
-/** The heading of a concert's page, with the zone of its times and the ways to the others. */
+/** The heading of a concert's page, with the time zone and the links to its other pages. */
 export function concertHeading(concert) {
   return [
     h("div", {},

@@ -1,10 +1,10 @@
-// Asks before what changes a sale; what can't be taken back has to be typed.
+// Confirms a change of a sale; what can't be undone has to be typed.
 
 import { h } from "../shared/dom.js";
 import { t } from "../shared/i18n.js";
 
 /**
- * Whether the operator wants it. `typed`: words that have to be typed first. `kind`: the class of
+ * Whether the operator confirms. `typed`: text that has to be typed first. `kind`: the class of
  * the button that does it.
  */
 export function sure({ title, text, action, typed = null, kind = "danger" }) {

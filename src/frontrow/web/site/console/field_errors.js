@@ -1,10 +1,10 @@
-// What the server found wrong in a form, at the fields that it named.
+// Shows the errors of a form at the fields that the server named.
 
 import { h } from "../shared/dom.js";
 import { has, t } from "../shared/i18n.js";
 import { sentence } from "../shared/refusals.js";
 
-/** Takes away what was shown. */
+/** Removes the errors. */
 export function clearFaults(form) {
   for (const shown of form.querySelectorAll(".wrong")) shown.remove();
   for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
@@ -37,7 +37,7 @@ export function showFaults(form, error) {
   first?.focus();
 }
 
-/** What the server always says in the same words is in the catalog; the rest is shown as it says it. */
+/** Details with a fixed wording are in the catalog; others are shown as the server wrote them. */
 function words(detail) {
   return has(`fault: ${detail}`) ? t(`fault: ${detail}`) : t("fault", { detail });
 }

@@ -1,4 +1,4 @@
-// Figures in the words of the page's language.
+// Numbers as the page's language writes them.
 
 import { language } from "../shared/i18n.js";
 
@@ -8,5 +8,5 @@ const percents = new Intl.NumberFormat(language, { style: "percent", maximumFrac
 /** A count. */
 export const number = (value) => numbers.format(value);
 
-/** A share of 1; nothing where there is none yet. */
+/** A share between 0 and 1, or a dash if there is none yet. */
 export const percent = (share) => (share === null ? "–" : percents.format(share));

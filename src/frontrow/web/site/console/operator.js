@@ -25,7 +25,7 @@ export function operate(method, path, options) {
   return insist(method, /** @type {`/admin${Path}`} */ (`/admin${path}`), options);
 }
 
-/** Starts a page; who isn't signed in does that first, in its place. */
+/** Starts a page, after signing in if needed. */
 export async function run(start) {
   const signIn = () => showSignIn(() => run(start));
   try {
@@ -39,7 +39,7 @@ export async function run(start) {
   }
 }
 
-/** Whether an error means that nobody is signed in any more. */
+/** Whether an error means that the session has ended. */
 export function isSignedOut(error) {
   return error.code === "credential_missing" || error.code === "credential_invalid";
 }

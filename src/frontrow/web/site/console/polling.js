@@ -1,11 +1,11 @@
-// Looks again and again while somebody looks at the page, and says so when nobody answers.
+// Refreshes a visible page at intervals, and reports when the server doesn't answer.
 
 import { pause } from "../shared/api.js";
 import { clearNotice, notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
 import { isSignedOut } from "./operator.js";
 
-/** Does something every so many seconds until the view is over. */
+/** Runs an action every `seconds` until the view is replaced. */
 export async function poll(seconds, look, signal) {
   let isLost = false;
   for (;;) {

@@ -2,7 +2,7 @@
 
 const shown = document.querySelector("[data-account]");
 
-/** Where one signs in, and comes back from to this page; null for guests, and where nobody does. */
+/** The address for signing in and returning to this page; null for guests and without an issuer. */
 export function signInLink() {
   return shown && `/sign-in?to=${encodeURIComponent(location.pathname + location.search)}`;
 }

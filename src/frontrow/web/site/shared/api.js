@@ -21,7 +21,7 @@ export class Refused extends Error {
   }
 }
 
-/** Nobody answered: there is no network, or no server. */
+/** No response: the network or the server is unavailable. */
 export class OutOfTouch extends Error {
   constructor() {
     super("out of touch");

@@ -1,11 +1,11 @@
-// Brings the script of a page that can be used without it once the page has been painted: what is
-// fetched and run earlier only delays the paint.
+// Loads a page's script after the first paint: loading it earlier would delay the paint, and the page
+// can be used without it.
 
 const LATEST_MS = 500; // a tab that nobody looks at paints nothing
 const AGAIN_MS = 5000;
 
 const { script, imports } = JSON.parse(document.getElementById("boot").textContent);
-let sent = null; // a form, by one who was faster than the script
+let sent = null; // a form that was submitted before the script was loaded
 
 addEventListener("submit", keep);
 await new Promise((resolve) => {
@@ -25,7 +25,7 @@ try {
   sent?.target.requestSubmit(sent.submitter); // the script takes it, or else the server
 }
 
-/** The network went away in between: as it is, the page would never tell anything new. */
+/** Reloads the page when the script could not be loaded: without it the page is never updated. */
 async function again() {
   if (!navigator.onLine) await new Promise((resolve) => addEventListener("online", resolve, { once: true }));
   setTimeout(() => location.reload(), AGAIN_MS);

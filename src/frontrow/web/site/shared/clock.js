@@ -1,4 +1,4 @@
-// The server's clock, as well as its answers tell it: this device's own may be wrong by hours.
+// The server's time, estimated from its responses: this device's clock may be wrong by hours.
 
 let earliest = -Infinity;
 let latest = Infinity;

@@ -1,4 +1,4 @@
-// Builds the document from plain calls. Text is always text: nothing is ever parsed as HTML.
+// Builds the document from plain calls. Texts are never parsed as HTML.
 
 /**
  * An element. Properties beginning with "on" are listeners, "class" and names with a hyphen are
@@ -27,7 +27,7 @@ function fill(element, properties, children) {
 }
 
 /**
- * Sets a text only when it differs, so that nothing is announced or drawn anew for nothing.
+ * Sets a text only if it differs, so that an unchanged one is neither announced nor drawn again.
  *
  * @param {Element} element
  * @param {string} text

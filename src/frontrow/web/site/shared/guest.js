@@ -1,4 +1,4 @@
-// Who one is: a guest account whose key only the browser's cookie knows.
+// The browser's user: a guest account whose key is in a cookie that scripts can't read.
 
 import { call, insist } from "./api.js";
 
@@ -21,7 +21,7 @@ export async function beSomebody() {
   return (await insist("POST", "/session", { body: { altcha: await solve(challenge) } })).body;
 }
 
-/** Makes this browser forget who it was. */
+/** Removes the user from this browser. */
 export async function signOut() {
   await call("DELETE", "/session");
 }

@@ -21,7 +21,7 @@ export function notify(text, kind = "info") {
   timer = setTimeout(clearNotice, STAYS_MS);
 }
 
-/** Takes the message away. */
+/** Removes the message. */
 export function clearNotice() {
   clearTimeout(timer);
   region?.replaceChildren();

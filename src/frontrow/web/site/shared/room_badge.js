@@ -1,4 +1,4 @@
-// How a line stands, in a word.
+// The state of a line as a badge.
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";

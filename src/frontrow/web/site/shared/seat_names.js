@@ -10,7 +10,7 @@ export function seatName({ section, row, seat }) {
   return section ? t("seat.in_section", { section, place }) : place;
 }
 
-/** Keeps the names of a hold's seats, which a reservation doesn't tell, for a reload. */
+/** Stores the names of a hold's seats for a reload: a reservation doesn't contain them. */
 export function keepNames(reservation, nameOf) {
   const names = Object.fromEntries(reservation.seats.map(({ number }) => [number, nameOf(number)]));
   sessionStorage.setItem(KEPT, JSON.stringify({ id: reservation.reservation_id, names }));

@@ -1,4 +1,4 @@
-// A new concert: what is sold, how the line works, and a look at the seats before anything is sold.
+// Creates a concert: its shows, its sections with a preview, the rules of the sale and the line.
 
 import { insist } from "../../shared/api.js";
 import { busy, button, h } from "../../shared/dom.js";

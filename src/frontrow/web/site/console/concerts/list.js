@@ -1,4 +1,4 @@
-// All concerts, with how each line stands.
+// All concerts, with the state of each line.
 
 import { insist } from "../../shared/api.js";
 import { h } from "../../shared/dom.js";
@@ -45,7 +45,7 @@ class Row {
       this.badge, this.facts, this.sold);
   }
 
-  /** How it stands, by the document that everybody may read: it costs the server nothing. */
+  /** Shows the line's state from its public document, which costs the server nothing. */
   async look() {
     const { body } = await insist("GET", `/concerts/${this.concert.concert_id}/queue`);
     this.badge.replaceChildren(roomBadge(body.state));

@@ -8,7 +8,7 @@ import { number } from "../format.js";
 
 const LARGEST_SHOW = 100_000;
 
-/** Sections: name, price, rows of so many seats. `currency`: gives the present one. */
+/** Sections: name, price, rows, seats per row. `currency`: returns the present one. */
 export class HouseForm {
   constructor(currency, signal) {
     this.currency = currency;

@@ -10,7 +10,7 @@ const STYLE = new URL("../../vendor/uplot/uPlot.min.css", import.meta.url).href;
 const HEIGHT = 220;
 let loading;
 
-/** A chart of some fields of the minutes; in words too, for those who don't see it. */
+/** A chart of some fields of the minutes; also as a table and a text, for screen readers. */
 export class Chart {
   constructor(title, names, signal) {
     this.names = names;

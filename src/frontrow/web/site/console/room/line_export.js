@@ -1,4 +1,4 @@
-// The order of a line, to keep: as it was served, for whoever wants to check it.
+// Exports a line in serving order, for an audit.
 
 import { Refused, send } from "../../shared/api.js";
 import { button, h } from "../../shared/dom.js";

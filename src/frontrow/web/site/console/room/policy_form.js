@@ -13,7 +13,7 @@ const FIELDS = {
 const STARTS = { max_active: 100, admit: 50, every_seconds: 10, min_active: 20, target_p95_ms: 200 };
 const MOST = { max_active: 1_000_000, admit: 1_000_000, min_active: 1_000_000, every_seconds: 3_600, target_p95_ms: 60_000 };
 
-/** Fields to choose a policy with. `pointer`: where the policy stands in the request. */
+/** Fields to choose a policy with. `pointer`: the policy's place in the request. */
 export class PolicyForm {
   constructor(policy, pointer = "/policy") {
     this.stored = policy;

@@ -1,4 +1,4 @@
-// A concert's live room: who waits, who is in, how fast; the last hour; and what can be done about it.
+// The live view of a line: waiting and admitted users, the rate, the last hour; and its controls.
 
 import { insist } from "../../shared/api.js";
 import { h } from "../../shared/dom.js";

@@ -1,4 +1,4 @@
-// Cancels a show: what is at stake, a word to type, and how far the refunds are.
+// Cancels a show: its consequences, a title to type as a confirmation, and the progress of the refunds.
 
 import { button, h } from "../../shared/dom.js";
 import { money, t } from "../../shared/i18n.js";
@@ -23,7 +23,7 @@ export class Cancelling {
     this.element = h("section", { class: "card stack" });
   }
 
-  /** Shows how it stands. */
+  /** Shows the present state. */
   async look() {
     if (this.shown.cancelled_at) {
       const { body } = await operate("GET", this.path);
@@ -32,7 +32,7 @@ export class Cancelling {
     this.draw();
   }
 
-  /** Looks again as long as refunds are being made. */
+  /** Refreshes the progress until all refunds are done. */
   async follow() {
     if (this.progress?.state === "cancelling") await this.look();
   }

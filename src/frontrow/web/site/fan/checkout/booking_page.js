@@ -1,5 +1,5 @@
-// The page of those who are in: dates, then seats, then a hold and its payment. A hold that is already
-// there comes first, whatever the address says: so a reload, or another tab, goes on where it was.
+// The page of an admitted user: dates, then seats, then a hold and its payment. An active hold comes
+// first, whatever the address says, so a reload or another tab continues where the user was.
 
 import "../../shared/uncaught.js";
 import { signInLink } from "../../shared/account.js";
@@ -17,10 +17,10 @@ import { leaveLine } from "../line/leave.js";
 import { everySecond } from "../../shared/ticking.js";
 
 const id = location.pathname.split("/")[2];
-const line = `/concerts/${id}`; // where the place is shown, whatever has become of it
+const line = `/concerts/${id}`; // the page that shows the place in every state
 const following = new AbortController();
 
-let latest; // what the server said last of the place
+let latest; // the last status of the place
 
 handleActions({ leave });
 
@@ -75,7 +75,7 @@ class Shop {
     this.ask = ask;
   }
 
-  /** Goes where the server's state and the address lead; `closed`: from a show that is no longer sold. */
+  /** Shows what the server's state and the address ask for. `closed`: after a show that is no longer sold. */
   async open({ closed = false } = {}) {
     try {
       const { body: me } = await insist("GET", "/users/me");
@@ -177,7 +177,7 @@ class Shop {
     });
   }
 
-  /** What is refused here: where the place is over, its status tells the rest. */
+  /** Handles a refusal. If the place has ended, its status has the reason. */
   refused(error) {
     const isOut = error.code === "credential_missing" || error.code === "credential_invalid";
     const signIn = isOut && signInLink();
@@ -194,7 +194,7 @@ class Shop {
       button(t("try_again"), () => this.open(), { class: "primary" }));
   }
 
-  /** The time that is left, and the way out. */
+  /** The remaining time, and a button to leave. */
   sessionLine() {
     this.left = h("strong", { class: "figures" });
     return h(

@@ -88,7 +88,7 @@ class Checkout {
     if (seconds > HURRY_SECONDS - 1 && seconds <= HURRY_SECONDS) announce(t("pay.hurry"), { now: true });
   }
 
-  /** Waits for the server to say that the hold has ended, in whatever way. */
+  /** Waits until the server reports that the hold has ended. */
   async watch() {
     const path = /** @type {const} */ (`/reservations/${this.reservation.reservation_id}?wait_seconds=${LOOK_SECONDS}`);
     while (!this.signal.aborted) {
@@ -136,7 +136,7 @@ class Checkout {
     show(this.pay, !shortfall);
   }
 
-  /** Adds what is missing. From the same balance for the same hold it is the same charge. */
+  /** Charges the missing amount. The same balance and hold give the same charge. */
   async charge() {
     const { reservation, balance } = this;
     const amount = reservation.amount - balance;

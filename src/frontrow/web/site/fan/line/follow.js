@@ -1,5 +1,5 @@
 // Follows a place in a line: from far back by the document that is the same for all, near the front
-// by the stream; and says when it is out of touch. What counts is always the server's word.
+// by the stream; and says when it is out of touch. The server's status decides.
 
 import { OutOfTouch, Refused, call, pause, send } from "../../shared/api.js";
 
@@ -13,9 +13,9 @@ const NO_STREAM_MS = 60_000;
 /**
  * Follows until the place is finished or the signal is aborted.
  *
- * onStatus: told each status; `estimated` ones are reckoned from the document. onTouch: told whether
- * the server answers. onLost: told that this browser has no such place any more.
- * Gives a function that asks at once.
+ * onStatus: called with each status; `estimated` ones are computed from the document. onTouch: called
+ * with whether the server answers. onLost: called when this browser no longer has the place.
+ * Returns a function that requests the status at once.
  */
 export function follow(concert, { onStatus, onTouch, onLost, signal }) {
   const nap = wakeable(signal);
@@ -23,7 +23,7 @@ export function follow(concert, { onStatus, onTouch, onLost, signal }) {
   return nap.wake;
 }
 
-/** The time between two looks at the document. */
+/** The time between two requests of the document. */
 function untilNext() {
   return DOCUMENT_MS * (1 + Math.random() / 4);
 }
@@ -62,7 +62,7 @@ class Following {
     }
   }
 
-  /** Asks in the way that suits; gives the time until the next step. */
+  /** Makes the request that suits the state. Returns the time until the next step, in milliseconds. */
   async step() {
     const { status } = this;
     const age = Date.now() - this.askedAt;

@@ -1,4 +1,4 @@
-// Leaving a line, after a question.
+// Leaves a line after a confirmation.
 
 import { insist } from "../../shared/api.js";
 import { t } from "../../shared/i18n.js";
@@ -6,7 +6,7 @@ import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
 import { confirmed } from "../../shared/confirm.js";
 
-/** Asks, and gives the place up. Whether it is given up. */
+/** Leaves the line after a confirmation. Returns whether it was left. */
 export async function leaveLine(concert) {
   if (!(await confirmed(t("leave.sure"), t("leave")))) return false;
   try {

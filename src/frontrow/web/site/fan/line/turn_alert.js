@@ -1,4 +1,4 @@
-// Calls the fan when the turn comes: a sound and a notification, for those who asked for it.
+// Notifies the fan when the turn comes, on request: with a sound and a notification.
 
 import { t } from "../../shared/i18n.js";
 
@@ -26,7 +26,7 @@ export function dontWant() {
   sessionStorage.removeItem(WANTED);
 }
 
-/** Calls. Where the browser refuses one way, the other may do. */
+/** Notifies the fan, with whatever the browser allows. */
 export function callFan(title) {
   if (!isWanted()) return;
   play([[660, 0], [880, 0.25], [1100, 0.5]]);

@@ -83,7 +83,7 @@ class Seats {
     this.watch();
   }
 
-  /** Asks for what has changed as long as somebody looks. */
+  /** Requests changes while the page is visible. */
   async watch() {
     while (!this.signal.aborted) {
       await pause(LOOK_MS * (0.9 + Math.random() / 5), this.signal);

@@ -47,7 +47,7 @@ export class SeatList {
     this.refresh();
   }
 
-  /** Shows what is free and what is chosen now. */
+  /** Shows the present state of the seats. */
   refresh() {
     for (const { number, element } of this.buttons) {
       element.setAttribute("aria-label", this.words(number));

@@ -45,7 +45,7 @@ export class SeatMap {
     signal.addEventListener("abort", () => watcher.disconnect(), { once: true });
   }
 
-  /** Lays the map out anew: it has other seats, or another width. */
+  /** Lays the map out again, after a change of its seats or its width. */
   resize() {
     if (!this.model.sections.length || !this.element.clientWidth) return;
     const isFirst = !this.layout;
@@ -199,7 +199,7 @@ export class SeatMap {
     this.later();
   }
 
-  /** Who comes by the keyboard sees where the cursor is. */
+  /** Keyboard users see where the cursor is. */
   focused() {
     if (this.layout && this.element.matches(":focus-visible")) this.reveal(this.cursor);
     this.later();
