@@ -1,4 +1,4 @@
-"""What buyers may do, and what they must be told: two processes' services beside a naive model."""
+"""The events of buyers, applied to the services of two processes and to a naive model."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ from frontrow.reservations.model import Reservation
 from frontrow.retention.pruning import prune
 from frontrow.waiting_room.policy import MaxActiveAndRatePolicy, MaxActivePolicy, OpenPolicy, Policy
 from frontrow.waiting_room.settings import LineOrder
-from tests.integration.buyer_looks import check_books, check_concert, check_show, check_user
 from tests.integration.buyer_seats import LONG_SECONDS, PRICE, SEAT_LIMIT, SEATS, TURN_SECONDS
 from tests.integration.buyer_stage import CHOICES, PLAY_SECONDS, RARELY, BuyerStage, pick
+from tests.integration.buyer_views import check_books, check_concert, check_show, check_user
 from tests.integration.buyer_world import Hold, Place, Sale, Show, Ticket, User
 from tests.integration.steps import only_if
 
@@ -29,13 +29,13 @@ WISHES = st.builds(
 
 
 class BuyerMachine(BuyerStage):
-    """Buyers of two concerts, as the services of two processes keep them and as a model does."""
+    """Buyers of two concerts, in the services of two processes and in a model."""
 
     @initialize(
         policy=POLICIES, order=st.sampled_from(["arrival", "draw"]), people=st.integers(1, 5)
     )
     def set_up(self, policy: Policy, order: LineOrder, people: int) -> None:
-        """Two concerts are put on sale; some join the line of one; of those called, one buys."""
+        """Puts two concerts on sale; users join one line; one of the admitted buys."""
         self.open_lines(policy, order, people)
         self.buy(choice=0, at=0, count=2)
 
@@ -50,13 +50,13 @@ class BuyerMachine(BuyerStage):
     )
     @only_if(lambda self: self.model.places)
     def hold(self, choice: int, at: int, seats: set[int], beyond: bool, key: str | None) -> None:
-        """Somebody wants seats by their numbers."""
+        """A user asks for seats by their numbers."""
         place = self.pick_place(choice)
         show = self.pick_show(at, place)
         self.do(self.ask_hold, place, show, sorted(seats | ({SEATS + 1} if beyond else set())), key)
 
     def ask_hold(self, place: Place, show: Show, wanted: list[int], key: str | None) -> None:
-        """Seats are asked for by their numbers."""
+        """Asks for seats by their numbers."""
         expected = self.model.hold(place, show, wanted, key)
         made = self.ask(expected, lambda s: s.reservations.hold(place.ref, show.show, wanted, key))
         self._held(place, show, wanted, (key, wanted), made)
@@ -64,12 +64,12 @@ class BuyerMachine(BuyerStage):
     @rule(choice=CHOICES, at=CHOICES, wish=WISHES, key=KEYS)
     @only_if(lambda self: self.model.places)
     def hold_best(self, choice: int, at: int, wish: Wish, key: str | None) -> None:
-        """Somebody wants the best seats."""
+        """A user asks for the best seats."""
         place = self.pick_place(choice)
         self.do(self.ask_best, place, self.pick_show(at, place), wish, key)
 
     def ask_best(self, place: Place, show: Show, wish: Wish, key: str | None) -> Hold | None:
-        """The best seats are asked for. Returns the hold, if there is one."""
+        """Asks for the best seats. Returns the hold, if there is one."""
         expected, seats = self.model.hold_best(place, show, wish, key)
         made = self.ask(expected, lambda s: s.best_seats.hold(place.ref, show.show, wish, key))
         return self._held(place, show, seats, (key, wish), made)
@@ -82,7 +82,7 @@ class BuyerMachine(BuyerStage):
         asked: tuple[str | None, object],
         answer: tuple[Reservation, bool] | None,
     ) -> Hold | None:
-        """The model's hold, new or made before with its key; none where it was refused."""
+        """Returns the model's hold, new or replayed with its key; ``None`` after a refusal."""
         key, wanted = asked
         self.somebody = place.user
         if answer is None:
@@ -102,13 +102,13 @@ class BuyerMachine(BuyerStage):
     @rule(choice=CHOICES, whose=CHOICES, other=RARELY, with_token=st.booleans())
     @only_if(lambda self: self.model.holds)
     def release(self, choice: int, whose: int, other: bool, with_token: bool) -> None:
-        """A hold is let go, with a token or a key; now and then by somebody else."""
+        """A hold is released, with a token or a key; now and then by another user."""
         hold = self.pick_hold(choice)
         place = self.pick_place(whose) if other else hold.place
         self.do(self.ask_release, hold, place.user, place if with_token else None)
 
     def ask_release(self, hold: Hold, user: User, token: Place | None) -> None:
-        """A hold is let go by a user, with a token or without."""
+        """Releases a hold as a user, with a token or without."""
         self.somebody = user
         self.ask(
             self.model.release(hold, user, token),
@@ -119,8 +119,8 @@ class BuyerMachine(BuyerStage):
 
     @rule(choice=CHOICES)
     @only_if(lambda self: self.model.places)
-    def see_seats(self, choice: int) -> None:
-        """Somebody looks at the seats of a show."""
+    def read_seats(self, choice: int) -> None:
+        """A user reads the seats of a show."""
         place = self.pick_place(choice)
         show = pick(place.concert.shows, choice)
         seen = self.ask(self.model.enter(place), lambda s: s.seat_maps.read(place.ref, show.show))
@@ -132,11 +132,11 @@ class BuyerMachine(BuyerStage):
     @rule(choice=CHOICES, seats=st.integers(1, 5), key=KEYS)
     @only_if(lambda self: self.model.places)
     def charge(self, choice: int, seats: int, key: str | None) -> None:
-        """Somebody puts the price of so many seats into the wallet."""
+        """A user charges the wallet with the price of some seats."""
         self.do(self.ask_charge, self.pick_place(choice), seats * PRICE, key)
 
     def ask_charge(self, place: Place, amount: int, key: str | None) -> None:
-        """Money is put into a wallet."""
+        """Charges a wallet."""
         self.somebody = place.user
         expected = self.model.charge(place, amount, key)
         answer = self.ask(expected, lambda s: s.ledger.charge(place.ref, amount, key))
@@ -144,8 +144,8 @@ class BuyerMachine(BuyerStage):
             assert answer[0].balance == place.user.balance
 
     @rule(choice=CHOICES, other=RARELY, seats=st.integers(1, 5))
-    def come_in(self, choice: int, other: bool, seats: int) -> None:
-        """Somebody joins, and brings money as soon as there is room."""
+    def join_and_charge(self, choice: int, other: bool, seats: int) -> None:
+        """A user joins, and charges as soon as the place is admitted."""
         place = self.join_line(choice, self.model.concerts[other])
         self.admit()
         if place is not None and self.model.objection(place) is None:
@@ -160,13 +160,13 @@ class BuyerMachine(BuyerStage):
     )
     @only_if(lambda self: self.model.holds)
     def pay(self, choice: int, payer: int, other: bool, less: int, key: str | None) -> None:
-        """A reservation is to be paid; now and then by another place, or not the right amount."""
+        """A reservation is paid; now and then by another place, or with the wrong amount."""
         hold = self.pick_hold(choice)
         place = self.pick_place(payer) if other else hold.place
         self.do(self.ask_pay, place, hold, hold.amount - less, key)
 
     def ask_pay(self, place: Place, hold: Hold, amount: int, key: str | None) -> None:
-        """A reservation is paid."""
+        """Pays a reservation."""
         self.somebody = place.user
         expected = self.model.pay(place, hold, amount, key)
         answer = self.ask(
@@ -188,7 +188,7 @@ class BuyerMachine(BuyerStage):
     @rule(choice=CHOICES, at=CHOICES, count=st.integers(1, SEAT_LIMIT))
     @only_if(lambda self: self.model.acting())
     def buy(self, choice: int, at: int, count: int) -> None:
-        """Somebody who was called holds the best seats and pays them."""
+        """An admitted user holds the best seats and pays them."""
         place = pick(self.model.acting(), choice)
         hold = self.ask_best(place, pick(place.concert.shows, at), Wish(count), None)
         if hold is not None:
@@ -198,14 +198,14 @@ class BuyerMachine(BuyerStage):
     @rule(choice=CHOICES, by=st.sampled_from(["operator", "buyer", "buyer", "anybody"]), key=KEYS)
     @only_if(lambda self: self.model.sales)
     def refund(self, choice: int, by: str, key: str | None) -> None:
-        """A purchase is given back: by the operator, its buyer, or somebody who tries."""
+        """A payment is refunded: by the operator, its buyer, or another user."""
         sale = pick(self.model.sales, choice)
         anybody = pick(self.model.users, choice)
         buyer = {"operator": None, "buyer": sale.user, "anybody": anybody}[by]
         self.do(self.ask_refund, sale, buyer, key)
 
     def ask_refund(self, sale: Sale, buyer: User | None, key: str | None) -> None:
-        """A purchase is given back, by the operator where no buyer asks."""
+        """Refunds a payment, by the operator if no buyer asks."""
         self.somebody = sale.user
         expected = self.model.refund(sale, buyer, key)
         answer = self.ask(
@@ -219,13 +219,13 @@ class BuyerMachine(BuyerStage):
 
     @rule(choice=st.integers(0, 5))
     @only_if(lambda self: self.asked)
-    def ask_again(self, choice: int) -> None:
-        """Somebody who got no answer asks the same again, of the other process or of this one."""
+    def repeat_call(self, choice: int) -> None:
+        """A call without an answer is repeated, in the other process or in the same one."""
         pick(self.asked[-6:], choice)()
 
     # More often than most other events, as in a server.
-    come_in_again, buy_again, hold_again, pay_again = come_in, buy, hold, pay
-    ask_again_and_again = ask_again
+    join_and_charge_again, buy_again, hold_again, pay_again = join_and_charge, buy, hold, pay
+    repeat_call_again = repeat_call
 
     # Events: shows, gates, time -----------------------------------------------------------------
 
@@ -240,7 +240,7 @@ class BuyerMachine(BuyerStage):
     def ask_check_in(
         self, ticket: Ticket, gate: str | None, show: Show | None, key: str | None
     ) -> None:
-        """A ticket is scanned at a gate, which may be for one show only."""
+        """Scans a ticket at a gate, which may be for one show only."""
         self.somebody = ticket.sale.user
         scan = Scan(ticket.code, gate, show.show.show_id if show else None)
         answer = self.ask(
@@ -252,7 +252,7 @@ class BuyerMachine(BuyerStage):
     @rule(choice=CHOICES, at=st.integers(0, 138))
     @only_if(lambda self: self.model.tickets)
     def forge(self, choice: int, at: int) -> None:
-        """A code is scanned in which one character is another."""
+        """A code with one changed character is scanned."""
         code = pick(self.model.tickets, choice).code
         other = "A" if code[at] != "A" else "B"
         forged = Scan(code[:at] + other + code[at + 1 :])
@@ -261,7 +261,7 @@ class BuyerMachine(BuyerStage):
     @rule(choice=CHOICES, ends=st.sampled_from(["its sale", "it", "it"]), really=RARELY)
     @only_if(lambda self: self.model.sales)
     def end(self, choice: int, ends: str, really: bool) -> None:
-        """A show is cancelled, or its sale ends before its time: what is held may still be paid."""
+        """A show is cancelled, or its sale ends early: its holds may still be paid."""
         show = pick([sale.hold.show for sale in self.model.sales], choice)
         if not really:
             return
@@ -275,40 +275,40 @@ class BuyerMachine(BuyerStage):
     @rule(choice=CHOICES)
     @only_if(lambda self: any(show.cancelled for show in self.model.shows))
     def step(self, choice: int) -> None:
-        """Some more buyers of a cancelled show are refunded."""
+        """A step of the refunds of a cancelled show."""
         show = pick([show for show in self.model.shows if show.cancelled], choice)
         self.ask(self.model.step(show), lambda s: s.cancellations.step(show.show.show_id))
 
     @rule()
     def pass_time(self) -> None:
         """Time passes."""
-        self.let_pass(TURN_SECONDS)
+        self.advance_clock(TURN_SECONDS)
 
     @rule()
-    def keep_up(self) -> None:
-        """The upkeep of some process writes down which holds have ended, and counts the stock."""
+    def run_upkeep(self) -> None:
+        """The upkeep of some process records ended holds, and folds sales into the stock."""
         assert self.run(self.process().reservations.expire()) == self.model.expire()
         self.run(self.process().payments.fold_stock())
 
     @rule(really=RARELY)
     @only_if(lambda self: self.model.clock < LONG_SECONDS)
     def prune(self, really: bool) -> None:
-        """Much later, what was over for long is dropped."""
+        """Much later, old data is pruned."""
         if really:
-            self.let_pass(LONG_SECONDS)
+            self.advance_clock(LONG_SECONDS)
             dropped = self.run(prune(self.database.app_url, older_than_days=1))
             assert tuple(dropped) == self.model.prune()
 
     # Laws ---------------------------------------------------------------------------------------
 
     @invariant()
-    def somebody_sees_what_is(self) -> None:
-        """Whoever did something last sees all of it in the other process."""
+    def other_process_agrees(self) -> None:
+        """The last acting user reads the same in the other process."""
         if self.somebody is not None:
             self.run(check_user(self.other_process(), self.model, self.somebody))
 
     def teardown(self) -> None:
-        """At the end everybody sees what the model says, and no invariant is broken."""
+        """At the end every view agrees with the model, and no invariant is broken."""
         self.run(self._end())
 
     async def _end(self) -> None:

@@ -1,23 +1,23 @@
-"""A naive model of buyers: lists of people, holds and sales, asked one by one.
+"""A naive model of buyers: lists of users, holds and sales, asked one by one.
 
-Each question is answered as the product has to answer it, by a code and its fields; ``done`` is a
-success. What a success makes is told to the model afterwards, with its id.
+Each call is answered as the product must answer it, by a code and its fields; ``done`` is a
+success. The results of a success are added to the model afterwards, with their ids.
 """
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from tests.integration.buyer_seats import DONE, SeatModel, Told, refuse
+from tests.integration.buyer_seats import DONE, Reply, SeatModel, refuse
 from tests.integration.buyer_world import Concert, Hold, Place, Sale, Show, Ticket, User
 
 REFUNDABLE_SECONDS = 2_700
-"""How long buyers may give purchases back: it ends within the fifth turn of the clock."""
+"""How long buyers may refund their payments: it ends within the fifth turn of the clock."""
 STEP_TICKETS = 2
 """Tickets that one step of a cancellation refunds."""
 
 
 class BuyerModel(SeatModel):
-    """Everybody, and all that they have."""
+    """All users, and their data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,13 +25,13 @@ class BuyerModel(SeatModel):
 
     @property
     def tickets(self) -> list[Ticket]:
-        """All tickets."""
+        """Returns all tickets."""
         return [ticket for sale in self.sales for ticket in sale.tickets]
 
     # Money --------------------------------------------------------------------------------------
 
-    def charge(self, place: Place, amount: int, key: str | None) -> Told:
-        """Money comes in."""
+    def charge(self, place: Place, amount: int, key: str | None) -> Reply:
+        """Answers a charge."""
         self.claim(place)
         before = self.asked_before(place.user, "charge", key, amount)
         if objection := before or self.objection(place):
@@ -40,8 +40,8 @@ class BuyerModel(SeatModel):
         self.remember(place.user, "charge", key, amount)
         return DONE
 
-    def pay(self, place: Place, hold: Hold, amount: int, key: str | None) -> Told:
-        """A reservation is to be paid."""
+    def pay(self, place: Place, hold: Hold, amount: int, key: str | None) -> Reply:
+        """Answers a payment."""
         self.claim(place)
         if before := self.asked_before(place.user, "payment", key, (hold, amount)):
             return before
@@ -58,8 +58,8 @@ class BuyerModel(SeatModel):
             )
         return DONE
 
-    def _unpayable(self, place: Place, hold: Hold) -> Told | None:
-        """Why nothing is to be paid, if so."""
+    def _unpayable(self, place: Place, hold: Hold) -> Reply | None:
+        """Returns the refusal of a payment, if it is refused."""
         if hold.place.user is not place.user or hold.pruned:
             return refuse("not_found")
         if hold.show.concert is not place.concert:
@@ -73,7 +73,7 @@ class BuyerModel(SeatModel):
     def add_sale(
         self, payment_id: UUID, hold: Hold, tickets: Sequence[tuple[UUID, int, str]]
     ) -> Sale:
-        """A reservation is paid: its place is over, and the place's other holds are let go."""
+        """Adds a sale: it finishes the place and releases the place's other holds."""
         place = hold.place
         place.user.post("payment", hold.amount, payment_id)
         hold.sale = sale = Sale(payment_id, hold, place.user, place.user.balance)
@@ -81,11 +81,11 @@ class BuyerModel(SeatModel):
         sale.tickets = [Ticket(*ticket, sale) for ticket in tickets]
         self.sales.append(sale)
         place.finish("paid")
-        self.let_go_of(place)
+        self.release_holds_of(place)
         return sale
 
-    def refund(self, sale: Sale, buyer: User | None, key: str | None) -> Told:
-        """A purchase is given back, for a buyer or (``None``) by the operator."""
+    def refund(self, sale: Sale, buyer: User | None, key: str | None) -> Reply:
+        """Answers a refund, for a buyer or (``None``) for the operator."""
         show = sale.hold.show
         if buyer is not None and buyer is not sale.user:
             return refuse("not_found")
@@ -103,7 +103,7 @@ class BuyerModel(SeatModel):
         return DONE
 
     def give_back(self, sale: Sale, reason: str) -> None:
-        """The money goes back, the seats are free, the tickets void."""
+        """Refunds a sale: returns the money, frees the seats, voids the tickets."""
         show = sale.hold.show
         if show.cancelled:
             reason = "show_cancelled"
@@ -114,28 +114,28 @@ class BuyerModel(SeatModel):
         for ticket in sale.tickets:
             ticket.void = "show_cancelled" if show.cancelled else "refunded"
 
-    def end_sale(self, show: Show) -> Told:
-        """The sale of a show ends; what is held may still be paid."""
+    def end_sale(self, show: Show) -> Reply:
+        """Ends the sale of a show; its holds may still be paid."""
         if show.cancelled:
             return refuse("show_closed")
         show.closed = True
         return DONE
 
-    def cancel(self, show: Show) -> Told:
-        """A show is cancelled: its holds are let go, its purchases are due."""
+    def cancel(self, show: Show) -> Reply:
+        """Cancels a show: releases its holds and marks its payments for refund."""
         if not show.cancelled:
             show.cancelled = True
             for hold in self.holds:
                 if hold.show is show:
-                    hold.let_go(self.clock)
+                    hold.end_early(self.clock)
             show.payments_total = sum(
                 sale.hold.show is show and sale.refund is None for sale in self.sales
             )
             show.settled = show.payments_total == 0
         return DONE
 
-    def step(self, show: Show) -> Told:
-        """The purchases of the next tickets of a cancelled show are given back."""
+    def step(self, show: Show) -> Reply:
+        """Refunds the payments of the next tickets of a cancelled show."""
         if show.settled:
             return refuse("finished")
         due = sorted(
@@ -150,7 +150,7 @@ class BuyerModel(SeatModel):
         return refuse("finished" if show.settled else "running")
 
     def revenue(self, concert: Concert) -> int:
-        """What a concert has sold, without what was given back."""
+        """Returns the revenue of a concert, without refunds."""
         return sum(
             sale.amount
             for sale in self.sales
@@ -161,8 +161,8 @@ class BuyerModel(SeatModel):
 
     def check_in(
         self, ticket: Ticket, gate: str | None, gate_show: Show | None, key: str | None
-    ) -> Told:
-        """A ticket is scanned at a gate, which may be that of one show only."""
+    ) -> Reply:
+        """Answers a scan at a gate, which may be that of one show only."""
         show = ticket.sale.hold.show
         if before := self.asked_before(None, "check_in", key, (ticket, gate)):
             return before
@@ -172,66 +172,66 @@ class BuyerModel(SeatModel):
             )
         if ticket.void:
             return refuse("ticket_void", reason=ticket.void)
-        if ticket.let_in:
+        if ticket.check_in_number:
             return refuse("already_checked_in", gate=ticket.gate)
         self.check_ins += 1
-        ticket.let_in, ticket.gate = self.check_ins, gate
+        ticket.check_in_number, ticket.gate = self.check_ins, gate
         self.remember(None, "check_in", key, (ticket, gate))
         return DONE
 
 
 class KeepsEndedHolds(BuyerModel):
-    """A wrong model: a hold keeps its seats until it is written down that it has ended."""
+    """A wrong model: a hold keeps its seats until its end is recorded."""
 
     def holder(self, show: Show, number: int) -> Hold | None:
-        """Who has a seat, by what is written down."""
+        """Returns the holder of a seat by the recorded states."""
         for hold in self.holds:
             if hold.show is show and number in hold.seats and hold.state in ("held", "paid"):
                 return hold
         return None
 
 
-class ForgetsKeys(BuyerModel):
-    """A wrong model: a request with a key is as good as a new one."""
+class IgnoresKeys(BuyerModel):
+    """A wrong model: a repeated key counts as a new call."""
 
     def remember(self, *_: object, **__: object) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 class KeepsOtherHolds(BuyerModel):
-    """A wrong model: who pays one reservation goes on holding another."""
+    """A wrong model: a payment does not release the place's other holds."""
 
-    def let_go_of(self, place: Place) -> None:
-        """Only who leaves lets go."""
+    def release_holds_of(self, place: Place) -> None:
+        """Releases only the holds of a place that leaves."""
         if place.reason == "left":
-            super().let_go_of(place)
+            super().release_holds_of(place)
 
 
-class LetsVoidIn(BuyerModel):
-    """A wrong model: the ticket of a purchase that was given back is a ticket."""
+class AcceptsVoidTickets(BuyerModel):
+    """A wrong model: a refund does not void the tickets."""
 
     def give_back(self, sale: Sale, reason: str) -> None:
-        """Only the money goes back, and the seats."""
+        """Returns only the money and the seats."""
         super().give_back(sale, reason)
         for ticket in sale.tickets:
             ticket.void = None
 
 
-class RefundsForEver(BuyerModel):
-    """A wrong model: a buyer may give back at any time."""
+class RefundsWithoutLimit(BuyerModel):
+    """A wrong model: refunds have no time limit."""
 
-    def refund(self, sale: Sale, buyer: User | None, key: str | None) -> Told:
-        """As the operator may, if it is the buyer's."""
+    def refund(self, sale: Sale, buyer: User | None, key: str | None) -> Reply:
+        """Answers as for the operator, if it is the buyer's payment."""
         if buyer not in (None, sale.user):
             return super().refund(sale, buyer, key)
         return super().refund(sale, None, key)
 
 
-class StepsOverNobody(BuyerModel):
-    """A wrong model: one step of a cancellation refunds everybody."""
+class RefundsInOneStep(BuyerModel):
+    """A wrong model: one step of a cancellation refunds every buyer."""
 
-    def step(self, show: Show) -> Told:
-        """All steps at once."""
+    def step(self, show: Show) -> Reply:
+        """Takes all steps at once."""
         while super().step(show)[0] == "running":
             pass
         return refuse("finished")

@@ -1,6 +1,6 @@
-"""The half of the naive model of buyers that is about lines and seats: see ``buyer_model.py``.
+"""The part of the naive model of buyers for lines and seats: see ``buyer_model.py``.
 
-Nothing of the product is in it, and no seat: who has one is asked of the holds.
+It uses nothing of the product, and stores no seats: their holders are derived from the holds.
 """
 
 from collections.abc import Sequence
@@ -11,33 +11,33 @@ from frontrow.reservations.best import Wish
 from tests.integration.buyer_world import Concert, Hold, Place, Sale, Show, User
 from tests.integration.choice_model import House, Section
 
-# Real time passes too while a run goes on. So the model's time passes in tens of minutes, and all
-# that ends by itself ends a hundred seconds or more from a turn of its clock.
+# Real time passes during a run too. So the model's time passes in tens of minutes, and every time
+# limit is a hundred seconds or more from a turn of its clock.
 TURN_SECONDS = 600
 # Ends within the first turn of the clock, the second, the third.
 OPENS_SECONDS = 300
 HOLD_SECONDS = 700
 CLAIM_SECONDS = 900
 SESSION_SECONDS = 1_500
-# Pruned is what was over a day before.
+# Data that ended more than a day before is pruned.
 LONG_SECONDS = 288 * TURN_SECONDS
 UNPAID_HOLDS = 2
 UNPAID_SECONDS = 1_500
 SEATS = 6
 SEAT_LIMIT = 3
 PRICE = 1_000
-Told = tuple[str, dict[str, object]]
-"""What a question is answered with: a code and its fields."""
-DONE: Told = ("done", {})
+Reply = tuple[str, dict[str, object]]
+"""The answer to a call: a code and its fields."""
+DONE: Reply = ("done", {})
 
 
-def refuse(code: str, **fields: object) -> Told:
-    """A refusal."""
+def refuse(code: str, **fields: object) -> Reply:
+    """Returns a refusal."""
     return code, fields
 
 
 class SeatModel:
-    """Everybody, and the seats that they have."""
+    """All users, and their seats."""
 
     def __init__(self) -> None:
         self.clock = 0.0
@@ -46,38 +46,38 @@ class SeatModel:
         self.holds: list[Hold] = []
         self.sales: list[Sale] = []
         self.keys: dict[tuple[User | None, str, str], tuple[object, Hold | None]] = {}
-        """By whose (``None``: the operator's), of what and which key: the request."""
+        """The request by user (``None``: the operator), kind and key."""
 
-    # What it knows ------------------------------------------------------------------------------
+    # State --------------------------------------------------------------------------------------
 
     @property
     def places(self) -> list[Place]:
-        """All places."""
+        """Returns all places."""
         return [place for concert in self.concerts for place in concert.places]
 
     @property
     def shows(self) -> list[Show]:
-        """All shows."""
+        """Returns all shows."""
         return [show for concert in self.concerts for show in concert.shows]
 
     def holder(self, show: Show, number: int) -> Hold | None:
-        """Who has a seat."""
+        """Returns the holder of a seat."""
         for hold in self.holds:
             if hold.show is show and number in hold.seats and hold.has_seats_at(self.clock):
                 return hold
         return None
 
     def taken(self, show: Show) -> list[int]:
-        """The seats that somebody has."""
+        """Returns the taken seats."""
         return [number for number in range(1, SEATS + 1) if self.holder(show, number)]
 
     def states(self, show: Show) -> str:
-        """The seats as a map shows them: available, held, sold."""
+        """Returns the states of seats in a map: available, held, sold."""
         holders = [self.holder(show, number) for number in range(1, SEATS + 1)]
         return "".join("a" if h is None else "s" if h.state == "paid" else "h" for h in holders)
 
-    def objection(self, place: Place) -> Told | None:
-        """Why a place may not act, if it may not."""
+    def objection(self, place: Place) -> Reply | None:
+        """Returns the refusal of a place that may not act."""
         if place.is_pruned():
             return refuse("credential_invalid")
         if place.state == "waiting":
@@ -89,11 +89,11 @@ class SeatModel:
         return None
 
     def acting(self) -> list[Place]:
-        """The places that may act."""
+        """Returns the places that may act."""
         return [place for place in self.places if self.objection(place) is None]
 
     def of_user(self, user: User, concert: Concert) -> list[Hold]:
-        """A user's holds of one concert that are still known."""
+        """Returns a user's holds of one concert that are not pruned."""
         return [
             hold
             for hold in self.holds
@@ -102,8 +102,8 @@ class SeatModel:
 
     def asked_before(
         self, owner: User | None, operation: str, key: str | None, request: object
-    ) -> Told | None:
-        """What a key says to a request: the same again, or another one; if it was used."""
+    ) -> Reply | None:
+        """Returns the answer to a used key: a replay, or a refusal for another request."""
         if key is None or (owner, operation, key) not in self.keys:
             return None
         before, hold = self.keys[owner, operation, key]
@@ -112,7 +112,7 @@ class SeatModel:
         return refuse("replayed" if before == request else "idempotency_key_reused")
 
     def made_with(self, user: User, key: str | None) -> Hold:
-        """The hold that a user made with a key."""
+        """Returns the hold that a user made with a key."""
         hold = self.keys[user, "reservation", str(key)][1]
         assert hold is not None
         return hold
@@ -125,14 +125,14 @@ class SeatModel:
         request: object,
         hold: Hold | None = None,
     ) -> None:
-        """What a key stood for, as long as the ``hold`` that was made with it is known."""
+        """Stores the request of a key, until the ``hold`` that it made is pruned."""
         if key is not None:
             self.keys[owner, operation, key] = (request, hold)
 
     # The line -----------------------------------------------------------------------------------
 
-    def join(self, user: User, concert: Concert) -> tuple[Told, Place | None]:
-        """The live place of a user; none if a new one is due: the dead one is finished."""
+    def join(self, user: User, concert: Concert) -> tuple[Reply, Place | None]:
+        """Returns a user's live place; ``None`` if a new one is due: the ended one is finished."""
         if user.erased:
             return refuse("credential_invalid"), None
         for place in concert.places:
@@ -142,51 +142,51 @@ class SeatModel:
                 place.finish("expired")
         return DONE, None
 
-    def end_what_is_over(self, concert: Concert) -> None:
-        """Who was called too long ago is finished."""
+    def finish_ended(self, concert: Concert) -> None:
+        """Finishes admitted places whose time has ended."""
         for place in concert.places:
             if place.state == "admitted" and place.ends <= self.clock:
                 place.finish("expired")
 
-    def may_come(self, concert: Concert) -> list[Place]:
-        """Who is to be called now, or by a rate at most."""
+    def admissible(self, concert: Concert) -> list[Place]:
+        """Returns the places to admit now, or at most by a rate."""
         active = sum(place.state == "admitted" for place in concert.places)
         waiting = concert.waiting()
         return waiting[: int(min(max(concert.cap - active, 0), len(waiting)))]
 
     def call(self, places: Sequence[Place]) -> None:
-        """These are called."""
+        """Admits these places."""
         for place in places:
             place.state, place.called, place.ends = "admitted", True, self.clock + CLAIM_SECONDS
 
     def claim(self, place: Place) -> None:
-        """A call of a called one: with the first, the session begins."""
+        """Claims an admitted place: the first call starts the session."""
         if not place.claimed and self.objection(place) is None:
             place.claimed = True
             place.ends = place.session_ends = self.clock + SESSION_SECONDS
 
-    def enter(self, place: Place) -> Told:
-        """A call that only asks whether the place may act."""
+    def enter(self, place: Place) -> Reply:
+        """Answers a call that only checks whether the place may act."""
         self.claim(place)
         return self.objection(place) or DONE
 
-    def leave(self, place: Place) -> Told:
-        """A place is given up, with its holds."""
+    def leave(self, place: Place) -> Reply:
+        """Ends a place, with its holds."""
         objection = self.objection(place)
         if objection is not None and objection[0] != "not_admitted":
             return objection
         place.finish("left")
-        self.let_go_of(place)
+        self.release_holds_of(place)
         return DONE
 
-    def let_go_of(self, place: Place) -> None:
-        """All holds of a place are let go."""
+    def release_holds_of(self, place: Place) -> None:
+        """Releases all holds of a place."""
         for hold in self.holds:
             if hold.place is place:
-                hold.let_go(self.clock)
+                hold.end_early(self.clock)
 
-    def erase(self, user: User) -> Told:
-        """A user is erased: leaves all lines; nobody joins as this user again."""
+    def erase(self, user: User) -> Reply:
+        """Erases a user: leaves all lines; later joins with the user's key are refused."""
         if not user.erased:
             if user.balance > 0:
                 return refuse("balance_remains", balance=user.balance)
@@ -197,7 +197,7 @@ class SeatModel:
         return DONE
 
     def prune(self) -> tuple[int, int, int]:
-        """All that is over is dropped: how many places, unpaid holds and keys."""
+        """Prunes ended data; returns the counts of places, unpaid holds and keys."""
         places = holds = 0
         for concert in self.concerts:
             last = concert.pruned_to
@@ -217,8 +217,8 @@ class SeatModel:
 
     # Seats --------------------------------------------------------------------------------------
 
-    def hold(self, place: Place, show: Show, seats: Sequence[int], key: str | None) -> Told:
-        """Named seats are asked for."""
+    def hold(self, place: Place, show: Show, seats: Sequence[int], key: str | None) -> Reply:
+        """Answers a request for named seats."""
         self.claim(place)
         missing = any(number > SEATS for number in seats)
         if objection := self._no_hold(place, show, (show, list(seats)), key, missing=missing):
@@ -230,8 +230,8 @@ class SeatModel:
 
     def hold_best(
         self, place: Place, show: Show, wish: Wish, key: str | None
-    ) -> tuple[Told, list[int]]:
-        """The best seats are asked for; which they are."""
+    ) -> tuple[Reply, list[int]]:
+        """Answers a request for the best seats, with the seats."""
         self.claim(place)
         missing = wish.section is not None
         objection = self._no_hold(place, show, (show, wish), key, missing=missing)
@@ -247,7 +247,7 @@ class SeatModel:
 
     def _no_hold(
         self, place: Place, show: Show, request: object, key: str | None, *, missing: bool
-    ) -> Told | None:
+    ) -> Reply | None:
         before = self.asked_before(place.user, "reservation", key, request)
         if objection := before or self.objection(place):
             return objection
@@ -262,13 +262,13 @@ class SeatModel:
             return refuse("rate_limited", retry_after_seconds=barred_until - self.clock)
         return None
 
-    def _over_limit(self, place: Place, count: int) -> Told | None:
+    def _over_limit(self, place: Place, count: int) -> Reply | None:
         mine = self.of_user(place.user, place.concert)
         has = sum(len(hold.seats) for hold in mine if hold.has_seats_at(self.clock))
         return refuse("seat_limit", limit=SEAT_LIMIT) if has + count > SEAT_LIMIT else None
 
     def _barred_until(self, place: Place) -> float:
-        """Until when a user who let too many holds go may make none."""
+        """Returns until when a user with too many unpaid holds can't hold."""
         since = self.clock - UNPAID_SECONDS
         mine = self.of_user(place.user, place.concert)
         unwritten = [h for h in mine if h.state == "held" and since < h.ends <= self.clock]
@@ -283,15 +283,15 @@ class SeatModel:
     def add_hold(
         self, reservation_id: UUID, place: Place, show: Show, seats: Sequence[int]
     ) -> Hold:
-        """Seats are held: the session lasts as long as they are, one hold beyond it at most."""
+        """Adds a hold: the session lasts as long as it does, but by at most one hold longer."""
         ends = min(self.clock, place.session_ends) + HOLD_SECONDS
         hold = Hold(reservation_id, place, show, list(seats), len(seats) * PRICE, ends)
         self.holds.append(hold)
         place.ends = max(place.ends, ends)
         return hold
 
-    def release(self, hold: Hold, user: User, place: Place | None) -> Told:
-        """A hold is let go by its owner, with a token or without."""
+    def release(self, hold: Hold, user: User, place: Place | None) -> Reply:
+        """Releases a hold for its owner, with a token or without."""
         if place is not None:
             objection = self.objection(place)
             if objection is not None and objection[0] != "not_admitted":
@@ -302,11 +302,11 @@ class SeatModel:
             return refuse("not_allowed")
         if hold.sale is not None:
             return refuse("reservation_closed", state=hold.state)
-        hold.let_go(self.clock)
+        hold.end_early(self.clock)
         return DONE
 
     def expire(self) -> int:
-        """It is written down which holds have ended: how many."""
+        """Records which holds have ended; returns their count."""
         over = [h for h in self.holds if h.state == "held" and h.ends <= self.clock]
         over = [hold for hold in over if not hold.pruned]
         for hold in over:

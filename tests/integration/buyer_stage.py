@@ -1,4 +1,4 @@
-"""The stage for buyers, with its lines: two processes' services beside a naive model."""
+"""The basis of the machine for buyers, with its lines: services of two processes and a model."""
 
 import asyncio
 from collections import Counter
@@ -30,7 +30,7 @@ from tests.integration.buyer_seats import (
     TURN_SECONDS,
     UNPAID_HOLDS,
     UNPAID_SECONDS,
-    Told,
+    Reply,
 )
 from tests.integration.buyer_world import Concert, Hold, Place, Show, User
 from tests.integration.databases import empty
@@ -39,29 +39,29 @@ from tests.integration.steps import only_if
 CHOICES = st.integers(0, 99)
 RARELY = st.sampled_from([False] * 5 + [True])
 MOSTLY = 8
-"""How much more often than any other one that lives is picked."""
+"""How much more often live ones are picked than others."""
 Answer = TypeVar("Answer")
 Thing = TypeVar("Thing")
 
-# Within this of each other the model's times and the database's agree.
+# The tolerance between the model's times and the database's.
 PLAY_SECONDS = 100
 
 
 class Seen(NamedTuple):
-    """How often each answer was given, and how many rows each invariant of the audit looked at."""
+    """How often each answer was given, and how many rows each invariant of the audit checked."""
 
     told: Counter[str]
     looked: Counter[str]
 
 
 class BuyerStage(RuleBasedStateMachine):
-    """Buyers of two concerts, as the services of two processes keep them and as a model does.
+    """Buyers of two concerts, in the services of two processes and in a model.
 
     Args:
         run: waits for a coroutine.
-        database: an empty one, or with what is left of the run before.
+        database: an empty one, or with the data of the previous run.
         model: an empty one.
-        seen: what has happened so far, over all runs.
+        seen: the counts so far, over all runs.
     """
 
     def __init__(
@@ -79,25 +79,25 @@ class BuyerStage(RuleBasedStateMachine):
         self.stack = AsyncExitStack()
         self.turn = 0
         self.somebody: User | None = None
-        """Whoever did something last."""
+        """The last acting user."""
         self.asked: list[Callable[[], object]] = []
-        """The questions so far."""
+        """The calls so far."""
         self.processes: list[Services] = []
         self.owner: Owner
 
-    # Asking -------------------------------------------------------------------------------------
+    # Calls --------------------------------------------------------------------------------------
 
     def process(self) -> Services:
-        """The services of the process whose turn it is: never twice the same one."""
+        """Returns the services of the next process: the two take turns."""
         self.turn += 1
         return self.processes[self.turn % 2]
 
     def other_process(self) -> Services:
-        """The services of the one that has just been asked nothing."""
+        """Returns the services of the process that did not get the last call."""
         return self.processes[(self.turn + 1) % 2]
 
-    def ask(self, expected: Told, call: Callable[[Services], Awaitable[Any]]) -> Any:
-        """Asks one process, which must answer as the model does. Returns what a success gives."""
+    def ask(self, expected: Reply, call: Callable[[Services], Awaitable[Any]]) -> Any:
+        """Calls one process, which must answer as the model does. Returns a success's result."""
         (code, fields), answer = self.run(_answer(call(self.process())))
         expected_code, expected_fields = expected
         retry = "retry_after_seconds"
@@ -109,37 +109,37 @@ class BuyerStage(RuleBasedStateMachine):
         return answer
 
     def do(self, question: Callable[..., Answer], *arguments: object) -> Answer:
-        """Asks a question, which may be asked again."""
+        """Makes a call, which may be repeated."""
         self.asked.append(partial(question, *arguments))
         return question(*arguments)
 
     def pick_place(self, choice: int) -> Place:
-        """Some place, most often one that may act."""
+        """Picks a place, usually one that may act."""
         return pick([*self.model.acting() * MOSTLY, *self.model.places], choice)
 
     def pick_show(self, choice: int, place: Place) -> Show:
-        """Some show, most often of the place's concert."""
+        """Picks a show, usually of the place's concert."""
         return pick([*place.concert.shows * MOSTLY, *self.model.shows], choice)
 
     def pick_hold(self, choice: int) -> Hold:
-        """Some reservation, most often one that lives."""
+        """Picks a reservation, usually an active one."""
         live = [h for h in self.model.holds if h.state_at(self.model.clock) == "held"]
         return pick([*live * MOSTLY, *self.model.holds], choice)
 
-    def let_pass(self, seconds: float) -> None:
-        """So much time passes."""
+    def advance_clock(self, seconds: float) -> None:
+        """Passes some seconds."""
         self.run(pass_time(self.database, seconds))
         self.model.clock += seconds
 
     # Events: the line ---------------------------------------------------------------------------
 
     def open_lines(self, policy: Policy, order: LineOrder, people: int) -> None:
-        """Two concerts are put on sale; some join the line of one, and are called."""
+        """Puts two concerts on sale; users join one line, and are admitted."""
         self.run(self._set_up(policy, order))
         for _ in range(people):
             self.come(choice=len(self.model.users), other=False)
         if order == "draw":
-            self.let_pass(TURN_SECONDS)
+            self.advance_clock(TURN_SECONDS)
             self.run(self._draw(self.model.concerts[0]))
         self.admit()
 
@@ -195,11 +195,11 @@ class BuyerStage(RuleBasedStateMachine):
 
     @rule(choice=CHOICES, other=RARELY)
     def come(self, choice: int, other: bool) -> None:
-        """Somebody new joins a line, or somebody known: for the place that lives, or a new one."""
+        """A new or known user joins a line: for the live place, or a new one."""
         self.join_line(choice, self.model.concerts[other])
 
     def join_line(self, choice: int, concert: Concert) -> Place | None:
-        """Somebody joins a line. Returns the place; none where nobody may."""
+        """Joins a line. Returns the place; ``None`` after a refusal."""
         known = choice % (len(self.model.users) + 1)
         if known == len(self.model.users):
             guest = self.run(self.process().users.add_guest())
@@ -217,10 +217,10 @@ class BuyerStage(RuleBasedStateMachine):
 
     @rule()
     def admit(self) -> None:
-        """In both lines, whoever is over is finished and whoever may come in is called."""
+        """In both lines, ended places are finished and the next ones are admitted."""
         for concert in self.model.concerts:
-            self.model.end_what_is_over(concert)
-            at_most = self.model.may_come(concert)
+            self.model.finish_ended(concert)
+            at_most = self.model.admissible(concert)
             called = self.run(self._admit(concert))
             assert called == at_most[: len(called)]
             assert not concert.exact or len(called) == len(at_most)
@@ -231,7 +231,7 @@ class BuyerStage(RuleBasedStateMachine):
         await rooms.snapshot.refresh()
         line = rooms.snapshot.by_concert[concert.concert_id]
         quiet = 0
-        # Where the last of those drawn have left, one look only steps over them.
+        # If the last drawn places have left, a run only passes over them.
         while quiet < 2:
             quiet = 0 if (await rooms.admit(line)).admitted else quiet + 1
         await rooms.snapshot.refresh()
@@ -242,7 +242,7 @@ class BuyerStage(RuleBasedStateMachine):
     @rule(choice=CHOICES)
     @only_if(lambda self: self.model.places)
     def leave(self, choice: int) -> None:
-        """Somebody gives a place up, waiting or called."""
+        """A user leaves, waiting or admitted."""
         there = [place for place in self.model.places if place.state != "finished"]
         place = pick([*there * MOSTLY, *self.model.places], choice)
         self.somebody = place.user
@@ -250,7 +250,7 @@ class BuyerStage(RuleBasedStateMachine):
 
     @rule(choice=CHOICES, really=st.booleans())
     def erase(self, choice: int, really: bool) -> None:
-        """Somebody wants to be forgotten; most often somebody who has money left."""
+        """A user asks for erasure; usually one with a balance."""
         users = [u for u in self.model.users if (really or u.balance) and not u.erased]
         if users:
             user = self.somebody = pick(users, choice)
@@ -258,16 +258,16 @@ class BuyerStage(RuleBasedStateMachine):
 
 
 def pick(those: Sequence[Thing], choice: int) -> Thing:
-    """One of those."""
+    """Picks one of the items."""
     return those[choice % len(those)]
 
 
 async def _answer(call: Awaitable[Any]) -> tuple[tuple[str, dict[str, Any]], Any]:
-    """What a call was answered: a code and its fields, and what a success gave."""
+    """Returns the answer to a call: a code and its fields, and the result of a success."""
     try:
         answer = await call
     except DomainError as error:
-        # When a ticket was let in is a time, and those pass.
+        # The time of a check-in can't be compared, since it changes.
         fields = {name: value for name, value in error.fields.items() if name != "checked_in_at"}
         if isinstance(error, RateLimited):
             fields["retry_after_seconds"] = error.retry_after_seconds

@@ -1,7 +1,7 @@
-"""What the model of buyers is made of: people, their places, holds, purchases and tickets.
+"""The objects of the model of buyers: users, places, holds, purchases and tickets.
 
-Times are in the model's seconds, money in the currency's minor unit. Objects are told apart by who
-they are, not by what is in them.
+Times are in the model's seconds, money in the currency's minor unit. Objects are compared by
+identity.
 """
 
 from dataclasses import dataclass, field
@@ -14,33 +14,33 @@ from frontrow.ids import PlaceRef
 
 @dataclass(eq=False)
 class User:
-    """A guest. ``transfers``: kind, amount, balance after it, and the payment it was about."""
+    """A guest. ``transfers``: kind, amount, balance after it, and its payment."""
 
     user_id: UUID
     erased: bool = False
     has_key: bool = True
-    """Whether the key is kept, which works no more once the guest is erased."""
+    """Whether the key is stored, which is refused once the guest is erased."""
     transfers: list[tuple[str, int, int, UUID | None]] = field(default_factory=list)
 
     @property
     def balance(self) -> int:
-        """What is in the wallet."""
+        """Returns the balance of the wallet."""
         return self.transfers[-1][2] if self.transfers else 0
 
     def post(self, kind: str, amount: int, reference: UUID | None) -> None:
-        """Money comes in, or goes out for a payment."""
+        """Adds a transfer: a charge, or a payment."""
         after = self.balance + (-amount if kind == "payment" else amount)
         self.transfers.append((kind, amount, after, reference))
 
 
 @dataclass(eq=False)
 class Concert:
-    """A concert with its line. ``drawn``: the numbers in the order that was drawn."""
+    """A concert with its line. ``drawn``: the numbers in the drawn order."""
 
     concert_id: UUID
     cap: float
     exact: bool
-    """Whether all who may come in are called at once; a rate calls some of them."""
+    """Whether all admissible places are admitted at once; a rate admits some of them."""
     refundable_until: float
     shows: list["Show"] = field(default_factory=list)
     places: list["Place"] = field(default_factory=list)
@@ -48,19 +48,19 @@ class Concert:
     pruned_to: int = 0
 
     def waiting(self) -> list["Place"]:
-        """Those who wait, in serving order."""
+        """Returns the waiting places, in serving order."""
         later = range(len(self.drawn) + 1, len(self.places) + 1)
         order = [self.places[number - 1] for number in [*self.drawn, *later]]
         return [place for place in order if place.state == "waiting"]
 
     def kept(self) -> list["Place"]:
-        """The places that haven't been dropped."""
+        """Returns the places that are not pruned."""
         return self.places[self.pruned_to :]
 
 
 @dataclass(eq=False)
 class Show:
-    """A show, and how far its cancellation is."""
+    """A show, and the progress of its cancellation."""
 
     show: SoldShow
     concert: Concert
@@ -68,7 +68,7 @@ class Show:
     """Whether its sale has ended."""
     cancelled: bool = False
     settled: bool = False
-    """Whether everybody has been refunded."""
+    """Whether every buyer is refunded."""
     done_to: int = 0
     """The seat up to which refunds are made."""
     payments_total: int = 0
@@ -77,7 +77,7 @@ class Show:
 
 @dataclass(eq=False)
 class Place:
-    """A place in a line. ``ends``: when a called one is over; ``session_ends``: without holds."""
+    """A place in a line. ``ends``: the end of an admitted one; ``session_ends``: without holds."""
 
     ref: PlaceRef
     user: User
@@ -90,17 +90,17 @@ class Place:
     ends: float = inf
 
     def finish(self, reason: str) -> None:
-        """It is over."""
+        """Finishes the place."""
         self.state, self.reason = "finished", reason
 
     def is_pruned(self) -> bool:
-        """Whether it has been dropped."""
+        """Returns whether it is pruned."""
         return self.ref.number <= self.concert.pruned_to
 
 
 @dataclass(eq=False)
 class Hold:
-    """A reservation, as it is written down: a hold past its time may still say ``held``."""
+    """A reservation as recorded: a hold past its time may still be ``held``."""
 
     reservation_id: UUID
     place: Place
@@ -114,15 +114,15 @@ class Hold:
     pruned: bool = False
 
     def state_at(self, clock: float) -> str:
-        """What its owner sees."""
+        """Returns the state that its owner reads."""
         return "expired" if self.state == "held" and self.ends <= clock else self.state
 
     def has_seats_at(self, clock: float) -> bool:
-        """Whether its seats are nobody else's to have."""
+        """Returns whether it takes its seats."""
         return self.state == "paid" or self.state_at(clock) == "held"
 
-    def let_go(self, clock: float) -> None:
-        """Its owner, or somebody else, gives it up; if it isn't over."""
+    def end_early(self, clock: float) -> None:
+        """Ends it before its payment; if it is active it is released, otherwise expired."""
         if self.state == "held":
             self.state = "released" if self.ends > clock else "expired"
             self.closed_at = clock
@@ -141,28 +141,28 @@ class Sale:
 
     @property
     def amount(self) -> int:
-        """What was paid."""
+        """Returns the paid amount."""
         return self.hold.amount
 
     def first_gate(self) -> tuple[str | None] | None:
-        """Where the first of its tickets was let in; ``None``: none was."""
-        used = [ticket for ticket in self.tickets if ticket.let_in]
-        return (min(used, key=lambda ticket: ticket.let_in).gate,) if used else None
+        """Returns the gate of its first check-in; ``None`` without one."""
+        used = [ticket for ticket in self.tickets if ticket.check_in_number]
+        return (min(used, key=lambda ticket: ticket.check_in_number).gate,) if used else None
 
 
 @dataclass(eq=False)
 class Ticket:
-    """A ticket. ``let_in``: how many were, up to this one; 0: it was not."""
+    """A ticket. ``check_in_number``: the number of its check-in; 0 without one."""
 
     ticket_id: UUID
     number: int
     code: str
     sale: Sale
-    let_in: int = 0
+    check_in_number: int = 0
     gate: str | None = None
     void: str | None = None
 
     @property
     def state(self) -> str:
-        """What its owner sees."""
-        return "void" if self.void else "used" if self.let_in else "valid"
+        """Returns the state that its owner reads."""
+        return "void" if self.void else "used" if self.check_in_number else "valid"

@@ -1,16 +1,17 @@
--- Damage that the audit must name. Each block is run as the owner on what trading.py left, then undone;
--- its first line says which invariants it breaks, exactly, and what it does.
+-- Damage that the audit must find. Each block runs as the owner on the data of trading.py and is then
+-- rolled back; its first line has exactly the invariants that it breaks, and its description.
 --
--- Room 1 is capped: 1 paid, 2 left, 3 left while waiting, 4 and 5 expired, 6 holds a seat, 7 was called,
--- 8 is 4 again, 9 waits. Room 2 is paced: 1 and 2 paid, 3 waits. Room 3 was drawn: 3 left before that,
--- three of the other eleven were called, 13 came later. In room 4 a purchase was refunded, and one of its
--- seats sold again. In room 5 1 paid and 2 held seats, then the show was cancelled.
+-- Room 1 is capped: 1 paid, 2 left, 3 left while waiting, 4 and 5 expired, 6 holds a seat, 7 was
+-- admitted, 8 is the user of 4, 9 waits. Room 2 has a rate: 1 and 2 paid, 3 waits. Room 3 was drawn:
+-- 3 left before the draw, three of the other eleven were admitted, 13 joined later. In room 4 a
+-- payment was refunded, and one of its seats sold again. In room 5 1 paid and 2 held seats, then the
+-- show was cancelled.
 
--- seat_has_one_holder: seats taken for nobody
+-- seat_has_one_holder: seats taken by a missing reservation
 UPDATE seat SET reservation_id = gen_random_uuid(), held_until = now() + interval '1 hour'
 WHERE number = 50;
 
--- seat_has_one_holder: a live hold without its seat
+-- seat_has_one_holder: an active hold without its seat
 UPDATE seat SET reservation_id = NULL, held_until = NULL
 WHERE held_until > now() AND held_until < 'infinity';
 
@@ -28,7 +29,7 @@ UPDATE seat SET held_until = now() + interval '1 hour',
     reservation_id = (SELECT reservation_id FROM reservation WHERE state = 'expired')
 WHERE number = 5 AND held_until IS NULL;
 
--- seat_has_one_holder: two live holds of one seat
+-- seat_has_one_holder: two active holds of one seat
 INSERT INTO reservation
 SELECT (jsonb_populate_record(r, jsonb_build_object('reservation_id', gen_random_uuid()))).*
 FROM reservation AS r WHERE state = 'held';
@@ -51,10 +52,10 @@ WHERE state = 'released' AND place_number = 2;
 UPDATE place SET state = 'finished', reason = 'left', finished_at = now()
 WHERE room_id = 1 AND number = 6;
 
--- hold_closes_in_time: paid when it had ended
+-- hold_closes_in_time: paid after its end
 UPDATE reservation SET held_until = closed_at WHERE state = 'paid';
 
--- hold_closes_in_time: released when it had ended
+-- hold_closes_in_time: released after its end
 UPDATE reservation SET closed_at = held_until WHERE state = 'released';
 
 -- hold_closes_in_time: expired too early
@@ -91,7 +92,7 @@ UPDATE reservation SET seats = '{2,1}' WHERE seats = '{1,2}';
 -- sale_has_one_debit: another balance
 UPDATE payment SET balance = balance + 1;
 
--- sale_has_one_debit: debited for nothing
+-- sale_has_one_debit: a debit without a payment
 INSERT INTO transfer
 SELECT r, w.user_id, w.entries + 1, 'payment', w.user_id, a.account_id, 9, w.balance - 9, r, now()
 FROM place AS p JOIN wallet AS w USING (user_id), house_account AS a, gen_random_uuid() AS r
@@ -99,7 +100,7 @@ WHERE p.room_id = 1 AND p.number = 5 AND a.name = 'sales';
 UPDATE wallet AS w SET balance = balance - 9, entries = entries + 1
 FROM place AS p WHERE p.user_id = w.user_id AND p.room_id = 1 AND p.number = 5;
 
--- refund_gives_back_once: a refund of nothing
+-- refund_gives_back_once: a refund without a payment
 INSERT INTO transfer
 SELECT gen_random_uuid(), w.user_id, w.entries + 1, 'refund', a.account_id, w.user_id, 9,
     w.balance + 9, gen_random_uuid(), now()
@@ -141,13 +142,13 @@ UPDATE ticket SET void_at = NULL, void_reason = NULL WHERE void_reason = 'refund
 -- sale_gives_its_tickets: void for another reason
 UPDATE ticket SET void_reason = 'show_cancelled' WHERE void_reason = 'refunded';
 
--- refund_gives_back_once: another amount than was paid
+-- refund_gives_back_once: a refund of another amount
 ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
 UPDATE wallet SET balance = balance - 1
 WHERE user_id IN (SELECT user_id FROM transfer WHERE kind = 'refund');
 UPDATE transfer SET amount = amount - 1, balance = balance - 1 WHERE kind = 'refund';
 
--- refund_gives_back_once: money back twice
+-- refund_gives_back_once: refunded twice
 DROP INDEX transfer_refund;
 INSERT INTO transfer
 SELECT gen_random_uuid(), user_id, entry + 1, kind, debit_account, credit_account, amount,
@@ -156,41 +157,41 @@ FROM transfer WHERE kind = 'refund';
 UPDATE wallet AS w SET balance = t.balance, entries = t.entry
 FROM transfer AS t WHERE t.user_id = w.user_id AND t.kind = 'refund' AND t.entry > w.entries;
 
--- refund_gives_back_once, balance_is_its_transfers, money_is_kept: no money back
+-- refund_gives_back_once, balance_is_its_transfers, money_is_kept: a refund without money
 ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
 DELETE FROM transfer WHERE kind = 'refund';
 
--- refund_frees_its_seats: a seat that is still taken for who gave it back
+-- refund_frees_its_seats: a seat that is still taken after its refund
 UPDATE seat AS s SET reservation_id = r.reservation_id, held_until = r.held_until - interval '1 day'
 FROM reservation AS r WHERE r.state = 'refunded' AND s.show_id = r.show_id AND s.number = 2;
 
--- ticket_fits_its_sale, seat_has_one_holder: the seat of a ticket that another one has
+-- ticket_fits_its_sale, seat_has_one_holder: the seat of a ticket that another user holds
 UPDATE seat SET reservation_id = gen_random_uuid() WHERE number = 2 AND held_until = 'infinity';
 
--- ticket_fits_its_sale: let in before it was paid
+-- ticket_fits_its_sale: checked in before it was paid
 UPDATE ticket SET checked_in_at = checked_in_at - interval '1 day';
 
--- ticket_fits_its_sale, sale_gives_its_tickets: let in when it was void
+-- ticket_fits_its_sale, sale_gives_its_tickets: checked in when it was void
 ALTER TABLE ticket DROP CONSTRAINT ticket_is_let_in_while_valid;
 UPDATE ticket SET void_at = checked_in_at - interval '1 microsecond', void_reason = 'refunded'
 WHERE checked_in_at IS NOT NULL;
 
--- ticket_fits_its_sale: let in together
+-- ticket_fits_its_sale: two check-ins with one number
 DROP INDEX ticket_check_in;
 UPDATE ticket SET check_in_id = '00000000-0000-0000-0000-000000000000'
 WHERE check_in_id IS NOT NULL;
 
--- ticket_fits_its_sale: let in at no time
+-- ticket_fits_its_sale: a check-in without a time
 ALTER TABLE ticket DROP CONSTRAINT ticket_check_in_has_its_time;
 UPDATE ticket SET checked_in_at = NULL WHERE number = 2;
 
--- cancelled_show_is_settled: cancelled, and nobody knows
+-- cancelled_show_is_settled: a cancellation without a record
 DELETE FROM cancellation;
 
 -- cancelled_show_is_settled: refunds of another amount
 UPDATE cancellation SET amount_refunded = amount_refunded + 1;
 
--- cancelled_show_is_settled: refunds that were not made
+-- cancelled_show_is_settled: counted refunds that were not made
 UPDATE cancellation SET payments_total = payments_total + 1, finished_at = NULL;
 
 -- cancelled_show_is_settled: sold after it was cancelled
@@ -199,19 +200,19 @@ UPDATE show SET cancelled_at = cancelled_at - interval '1 day',
 WHERE cancelled_at IS NOT NULL;
 UPDATE cancellation SET started_at = started_at - interval '1 day';
 
--- cancelled_show_is_settled, seat_has_one_holder: held though it is cancelled
+-- cancelled_show_is_settled, seat_has_one_holder: held although it is cancelled
 UPDATE reservation SET state = 'held', closed_at = NULL
 WHERE show_id IN (SELECT show_id FROM cancellation) AND state = 'released';
 
 -- cancelled_show_is_settled, sale_gives_its_tickets, ticket_fits_its_sale: valid tickets of a cancelled show
 UPDATE ticket SET void_at = NULL, void_reason = NULL WHERE void_reason = 'show_cancelled';
 
--- balance_is_its_transfers: money moved without a transfer
+-- balance_is_its_transfers: money moved between wallets without a transfer
 UPDATE wallet SET balance = balance
     + CASE WHEN user_id = (SELECT user_id FROM place WHERE room_id = 1 AND number = 1) THEN 1 ELSE -1 END
 WHERE user_id IN (SELECT user_id FROM place WHERE room_id = 1 AND number IN (1, 5));
 
--- balance_is_its_transfers: entries that nobody made
+-- balance_is_its_transfers: entries without a transfer
 UPDATE wallet SET entries = entries + 1;
 
 -- balance_is_its_transfers: a gap in a wallet's entries
@@ -232,21 +233,21 @@ ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
 UPDATE transfer SET debit_account = (SELECT account_id FROM house_account WHERE name = 'sales')
 WHERE kind = 'charge';
 
--- money_is_kept: money paid to an account that isn't there
+-- money_is_kept: a payment to an unknown account
 ALTER TABLE transfer DISABLE TRIGGER transfer_append_only;
 UPDATE transfer SET credit_account = gen_random_uuid() WHERE kind = 'payment';
 
 -- numbers_are_gapless: the last number is lost
 DELETE FROM place WHERE room_id = 1 AND number = 9;
 
--- numbers_are_gapless: a number issued to nobody
+-- numbers_are_gapless: an issued number without a place
 UPDATE waiting_room SET issued = issued + 1;
 
 -- numbers_are_gapless: a number left out
 UPDATE place SET number = 10 WHERE room_id = 1 AND number = 9;
 UPDATE waiting_room SET issued = 10 WHERE room_id = 1;
 
--- numbers_follow_joining: a smaller number for who came later
+-- numbers_follow_joining: a smaller number for a later join
 UPDATE place SET joined_at = joined_at - interval '1 day' WHERE room_id = 1 AND number = 9;
 
 -- user_has_one_live_place: two live places
@@ -254,52 +255,52 @@ DROP INDEX place_live;
 UPDATE place SET user_id = (SELECT user_id FROM place WHERE room_id = 1 AND number = 8)
 WHERE room_id = 1 AND number = 9;
 
--- user_has_one_live_place: two places that lived at one time
+-- user_has_one_live_place: two places that were live at one time
 UPDATE place SET user_id = (SELECT user_id FROM place WHERE room_id = 1 AND number = 1)
 WHERE room_id = 1 AND number = 3;
 
 -- admission_follows_order: passed over, and left only later
 UPDATE place SET finished_at = now() WHERE left_seq IS NOT NULL;
 
--- admission_follows_order, admission_is_logged_once: served without being called
+-- admission_follows_order, admission_is_logged_once: served without an admission
 UPDATE waiting_room SET serving = issued, called = issued - left_passed WHERE room_id < 3;
 
--- admission_follows_order, admission_is_logged_once: called out of turn
+-- admission_follows_order, admission_is_logged_once: admitted out of order
 UPDATE waiting_room SET serving = serving - 1, called = called - 1 WHERE room_id < 3;
 
--- admission_is_logged_once: fewer than were called
+-- admission_is_logged_once: fewer than were admitted
 UPDATE admission SET admitted = 1 WHERE room_id = 1 AND first_position = 1;
 
 -- admission_is_logged_once: up to another number
 UPDATE admission SET last_position = 3 WHERE room_id = 1 AND first_position = 1;
 
--- admission_is_logged_once: not at all
+-- admission_is_logged_once: a missing record
 DELETE FROM admission WHERE room_id = 1 AND first_position = 8;
 
--- policy_in_force: a policy that nobody set
+-- policy_in_force: a policy that was never set
 UPDATE waiting_room SET policy = '{"kind": "open"}' WHERE room_id = 1;
 
--- policy_in_force: changed before it was made
+-- policy_in_force: changed before it was set
 UPDATE policy_change SET changed_at = changed_at + interval '1 day'
 WHERE room_id = 1 AND policy_version = 1;
 
--- policy_in_force, cap_is_kept: called under a later policy
+-- policy_in_force, cap_is_kept: admitted under a later policy
 UPDATE admission SET policy_version = 2 WHERE room_id = 1 AND first_position = 1;
 
--- policy_in_force: called under no policy
+-- policy_in_force: admitted without a policy
 UPDATE admission SET policy_version = 7 WHERE room_id = 1 AND first_position = 1;
 
 -- cap_is_kept: more counted than the cap
 UPDATE policy_change SET policy = jsonb_set(policy, '{max_active}', '1')
 WHERE room_id = 1 AND policy_version = 1;
 
--- cap_is_kept: a slot given away before it was free
+-- cap_is_kept: a slot reused before it was free
 UPDATE place SET finished_at = finished_at + interval '1 minute' WHERE room_id = 1 AND number = 2;
 
 -- cap_is_kept: fewer counted than there were
 UPDATE admission SET active = active - 1 WHERE room_id = 1;
 
--- rate_is_kept: two called where one was allowed
+-- rate_is_kept: two admitted where one was allowed
 UPDATE policy_change SET policy = jsonb_set(policy, '{admit}', '1') WHERE room_id = 2;
 UPDATE waiting_room SET policy = jsonb_set(policy, '{admit}', '1') WHERE room_id = 2;
 
@@ -309,7 +310,7 @@ UPDATE waiting_room SET left_count = left_count + 1;
 -- leavers_are_counted: a number left out
 UPDATE place SET left_seq = 2 WHERE left_seq = 1;
 
--- leavers_are_counted, admission_is_logged_once: nobody
+-- leavers_are_counted, admission_is_logged_once: no leave is counted
 UPDATE place SET left_seq = NULL;
 UPDATE waiting_room SET left_count = 0, left_passed = 0, called = serving;
 
@@ -319,13 +320,13 @@ UPDATE draw SET seed = repeat('0', 64), commitment = encode(sha256(repeat('0', 6
 -- draw_follows_its_rule: a digest of others
 UPDATE draw SET digest = repeat('0', 64);
 
--- draw_follows_its_rule: a draw that is said not to be over
+-- draw_follows_its_rule: a finished draw recorded as unfinished
 UPDATE draw SET digest = NULL, drawn_at = NULL;
 
 -- draw_follows_its_rule: a draw in a line that had none
 UPDATE waiting_room SET line_order = 'arrival';
 
--- draw_follows_its_rule: a place drawn for nobody
+-- draw_follows_its_rule: a drawn position in a line without a draw
 INSERT INTO drawn VALUES (2, 1, 1);
 
 -- stock_counts_sales: a seat too many
@@ -355,7 +356,7 @@ INSERT INTO user_key SELECT sha256('x'), user_id, now() FROM erasure;
 -- erased_user_is_gone: a place of an erased user
 UPDATE place SET user_id = (SELECT user_id FROM erasure) WHERE room_id = 1 AND number = 9;
 
--- references_exist: an erasure of nobody
+-- references_exist: an erasure of a missing user
 UPDATE erasure SET user_id = gen_random_uuid();
 
 -- seats_fit_their_sections: one that ends too early
@@ -364,48 +365,48 @@ UPDATE show_section SET last_number = last_number - 1, seats_per_row = 1;
 -- seats_fit_their_sections: another name
 UPDATE show_section SET name = 'Balcony';
 
--- seats_fit_their_sections: a show without any
+-- seats_fit_their_sections: a show without sections
 DELETE FROM show_section;
 
--- references_exist: a place in no room
+-- references_exist: a place in a missing room
 INSERT INTO place (place_id, user_id, joined_at, room_id, number)
 SELECT gen_random_uuid(), user_id, now(), 99, 1 FROM wallet LIMIT 1;
 
--- references_exist: a place of nobody
+-- references_exist: a place of a missing user
 UPDATE place SET user_id = gen_random_uuid() WHERE room_id = 1 AND number = 9;
 
--- references_exist: a key of nobody
+-- references_exist: a key of a missing user
 UPDATE user_key SET user_id = gen_random_uuid()
 WHERE key_hash = (SELECT min(key_hash) FROM user_key);
 
--- references_exist: a wallet of nobody
+-- references_exist: a wallet of a missing user
 INSERT INTO wallet VALUES (gen_random_uuid());
 
--- references_exist, seats_fit_their_sections: a seat of no show
+-- references_exist, seats_fit_their_sections: a seat of a missing show
 INSERT INTO seat VALUES (gen_random_uuid(), 1, 1);
 
--- references_exist: a hold of no place
+-- references_exist: a hold of a missing place
 INSERT INTO reservation
 SELECT (jsonb_populate_record(r, jsonb_build_object(
     'reservation_id', gen_random_uuid(), 'place_number', 999
 ))).*
 FROM reservation AS r WHERE state = 'expired';
 
--- references_exist: a ticket of no payment
+-- references_exist: a ticket of a missing payment
 INSERT INTO ticket (ticket_id, payment_id, user_id, show_id, number, void_at, void_reason)
 SELECT gen_random_uuid(), gen_random_uuid(), user_id, show_id, number, now(), 'refunded' FROM ticket;
 
--- references_exist: a sale of no show
+-- references_exist: a sale of a missing show
 INSERT INTO sold_delta (show_id, seats, amount) VALUES (gen_random_uuid(), 1, 1);
 
--- references_exist, sale_gives_its_tickets: a ticket of no seat
+-- references_exist, sale_gives_its_tickets: a ticket of a missing seat
 INSERT INTO ticket (ticket_id, payment_id, user_id, show_id, number, void_at, void_reason)
 SELECT gen_random_uuid(), payment_id, user_id, show_id, 77, now(), 'refunded' FROM ticket;
 
--- references_exist, amount_is_the_price: a hold in no show
+-- references_exist, amount_is_the_price: a hold in a missing show
 UPDATE reservation SET show_id = gen_random_uuid() WHERE state = 'released';
 
--- balance_is_its_transfers, money_is_kept: money out of nothing
+-- balance_is_its_transfers, money_is_kept: a higher balance without a transfer
 UPDATE wallet SET balance = balance + 1;
 
 -- sale_closes_its_reservation, sale_has_one_debit, sale_finishes_one_place, refund_gives_back_once, cancelled_show_is_settled, stock_counts_sales, references_exist: no payments

@@ -1,7 +1,8 @@
--- A large installation, made at once: one line of 50,000 places, 50 shows of 1,000 seats, 19,500
--- reservations. User n has number n, and seat n of all seats: 1..10000 have paid for it, 10001..17000
--- have held it too long (the last 100 are not swept), 17001..19500 hold it and have the money; up to
--- 20000 they are in without a hold, of whom the last 100 have not come yet. The rest wait.
+-- A large installation, inserted in a few statements: one line of 50,000 places, 50 shows of 1,000
+-- seats, 19,500 reservations. User n has number n, and seat n of all seats: 1..10000 have paid for
+-- it, the holds of 10001..17000 have expired (the last 100 are not swept), 17001..19500 hold it and
+-- have the money; up to 20000 they are admitted without a hold, of whom the last 100 have not
+-- claimed yet. The rest wait.
 
 CREATE FUNCTION pg_temp.id(kind text, n int) RETURNS uuid LANGUAGE sql IMMUTABLE
 RETURN md5(kind || n)::uuid;
@@ -29,7 +30,7 @@ FROM generate_series(1, 50000) AS n;
 INSERT INTO user_key
 SELECT sha256(('old' || n)::bytea), pg_temp.id('user', n), now() - interval '2 days', now(), n
 FROM generate_series(1, 1000) AS n;
--- And some are signed in.
+-- Some have a session.
 INSERT INTO user_key
 SELECT sha256(('session' || n)::bytea), pg_temp.id('user', n), now() - interval '1 day', NULL, NULL,
     now() + interval '1 day', sha256(('sign in' || n)::bytea)
@@ -101,7 +102,7 @@ FROM generate_series(1, 10000) AS n JOIN payment AS y ON y.payment_id = pg_temp.
 INSERT INTO signing_key (key_id, purpose, secret, public_key, signs_at)
 VALUES ('21fe31df', 'ticket', sha256('secret'), sha256('public'), clock_timestamp());
 
--- Each show has a thousand changes in the log, by transactions long ago.
+-- Each show has a thousand changes in the log, by old transactions.
 INSERT INTO seat_change_log VALUES (true, '0a1b2c3d');
 INSERT INTO seat_change
 SELECT pg_temp.id('show', s), n::text::xid8, ARRAY[n], now()

@@ -1,4 +1,4 @@
-"""What may happen to a line, and what must be so after it: the services beside a naive model."""
+"""The events of a line and its invariants: the services compared with a naive model."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -51,11 +51,11 @@ CHOICES = st.integers(0, 99)
 
 
 class LineMachine(RuleBasedStateMachine):
-    """One line, as the services keep it and as a model does.
+    """One line, in the services and in a model.
 
     Args:
         run: waits for a coroutine.
-        database: an empty one, or with what is left of the run before.
+        database: an empty one, or with the data of the previous run.
         model: an empty one.
     """
 
@@ -79,11 +79,11 @@ class LineMachine(RuleBasedStateMachine):
 
     @property
     def line(self) -> Line:
-        """The line as this process sees it."""
+        """Returns the line in this process's snapshot."""
         return self.services.rooms.snapshot.by_concert[self.made.concert_id]
 
     def pick(self, choice: int, *states: str) -> Person:
-        """Somebody in one of these states, and in time."""
+        """Picks a place in one of these states whose time has not ended."""
         there = self.model.in_time(*states)
         return there[choice % len(there)]
 
@@ -93,7 +93,7 @@ class LineMachine(RuleBasedStateMachine):
         policy=POLICIES, order=st.sampled_from(["arrival", "draw"]), people=st.integers(0, 8)
     )
     def set_up(self, policy: Policy, order: LineOrder, people: int) -> None:
-        """A concert is put on sale, and some join at once."""
+        """Puts a concert on sale; some users join at once."""
         if order == "draw":
             self.model.opens, self.model.drawn = OPENS_AFTER_SECONDS, None
         self.model.set_policy(policy)
@@ -122,7 +122,7 @@ class LineMachine(RuleBasedStateMachine):
 
     @rule(people=st.integers(1, 8))
     def join(self, people: int) -> None:
-        """New people join at once; a closed line takes nobody."""
+        """New users join at once; a closed line refuses them."""
         if self.model.is_closed():
             with pytest.raises(RoomClosed):
                 self.run(join(self.services, self.made.concert_id))
@@ -133,11 +133,11 @@ class LineMachine(RuleBasedStateMachine):
     @rule(choice=CHOICES)
     @only_if(lambda self: self.model.people and not self.model.is_closed())
     def come_back(self, choice: int) -> None:
-        """Somebody asks again: for the place that lives, or after it for a new one."""
+        """A user joins again: for the live place, or for a new one after it."""
         last = self.model.latest_of(self.model.people[choice % len(self.model.people)])
         place = self.run(join(self.services, self.made.concert_id, last.place.user_id))
         if last in self.model.in_time("waiting", "admitted"):
-            # The stored times have been aged since; the same place it is all the same.
+            # The stored times have been aged since; it is still the same place.
             assert replace(place, issued_at=last.place.issued_at) == last.place
             return
         if last.state == "admitted":
@@ -147,7 +147,7 @@ class LineMachine(RuleBasedStateMachine):
     @rule(choices=st.lists(CHOICES, min_size=1, max_size=4))
     @only_if(lambda self: self.model.in_time("waiting", "admitted"))
     def leave(self, choices: Sequence[int]) -> None:
-        """Some leave at once, waiting or called."""
+        """Some leave at once, waiting or admitted."""
         people = list({self.pick(choice, "waiting", "admitted") for choice in choices})
         self.run(_all(self.services.reservations.leave(person.place) for person in people))
         self.model.leave(people)
@@ -155,7 +155,7 @@ class LineMachine(RuleBasedStateMachine):
     @rule(choice=CHOICES)
     @only_if(lambda self: self.model.in_time("admitted"))
     def claim(self, choice: int) -> None:
-        """A called one comes."""
+        """An admitted user claims."""
         person = self.pick(choice, "admitted")
         self.run(self.services.rooms.enter(person.place))
         self.model.claim(person)
@@ -163,7 +163,7 @@ class LineMachine(RuleBasedStateMachine):
     @rule(choice=CHOICES)
     @only_if(lambda self: self.model.in_time("admitted") and self.sold < SEATS - 1)
     def pay(self, choice: int) -> None:
-        """A called one buys a seat."""
+        """An admitted user buys a seat."""
         person = self.pick(choice, "admitted")
         self.sold += 1
         self.run(self._pay(person.place, self.sold))
@@ -182,7 +182,7 @@ class LineMachine(RuleBasedStateMachine):
 
     @rule(step=st.sampled_from([1, 3, 1_000]))
     def prune(self, step: int) -> None:
-        """Much later, places that were over for long are dropped, so many at a time."""
+        """Much later, old places are pruned, a number at a time."""
         self.pass_time(seconds=3 * TURN_SECONDS)
         self.model.pruned_to = self.model.prunable_to()
         self.run(self._prune(step))
@@ -199,13 +199,13 @@ class LineMachine(RuleBasedStateMachine):
 
     @rule(policy=POLICIES)
     def change_policy(self, policy: Policy) -> None:
-        """The operator chooses another policy."""
+        """The operator sets another policy."""
         self.run(self._configure(policy=policy))
         self.model.set_policy(policy)
 
     @rule(closing=st.booleans())
     def close_or_reopen(self, closing: bool) -> None:
-        """The operator sets the end of the line, or takes it back, also after it."""
+        """The operator sets the end of the line, or removes it, also after it."""
         end = datetime.now(UTC) + timedelta(seconds=CLOSES_AFTER_SECONDS)
         self.run(self._configure(closes_at=end if closing else None))
         self.model.closes = self.model.clock + CLOSES_AFTER_SECONDS if closing else float("inf")
@@ -217,26 +217,26 @@ class LineMachine(RuleBasedStateMachine):
 
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
-        """The operator pauses the line, or lets it go on."""
+        """The operator pauses the line, or resumes it."""
         self.run(self.services.rooms.pause(self.made.concert_id, paused=paused))
         self.model.paused = paused
 
     @rule(milliseconds=st.sampled_from([None, 1, TARGET_MS * 2]))
     @only_if(lambda self: isinstance(self.model.policy, AdaptivePolicy))
     def measure(self, milliseconds: int | None) -> None:
-        """The server answers nine holds so fast, or none; the cap takes a step."""
+        """The server answers nine holds with this latency, or none; the cap takes a step."""
         calls = [0] * (len(BOUNDS_MS) + 1)
         if milliseconds is not None:
             calls[sum(bound < milliseconds for bound in BOUNDS_MS)] = 9
         self.run(self.services.rooms.adapt(calls, 0))
         self.model.step(milliseconds)
 
-    def _keep_up(self) -> None:
-        """A line whose time has come is drawn; whoever may come in is called."""
+    def _run_upkeep(self) -> None:
+        """A line is drawn at its time; the next places are admitted."""
         if self.model.drawn is None and self.model.opens <= self.model.clock:
             self.run(self._draw())
-        self.model.end_what_is_over()
-        surely, at_most = self.model.may_come()
+        self.model.finish_ended()
+        surely, at_most = self.model.admissible()
         called = self.run(self._admit())
         assert len(surely) <= len(called) <= len(at_most)
         assert called == at_most[: len(called)]
@@ -244,12 +244,12 @@ class LineMachine(RuleBasedStateMachine):
         self.run(self._check_admissions(len(called)))
 
     # Far more often than any other event, as in a server.
-    upkeep = rule()(_keep_up)
-    upkeep_again = rule()(_keep_up)
-    upkeep_once_more = rule()(_keep_up)
+    upkeep = rule()(_run_upkeep)
+    upkeep_again = rule()(_run_upkeep)
+    upkeep_once_more = rule()(_run_upkeep)
 
     async def _draw(self) -> None:
-        """Those who came before opening, in any order."""
+        """Returns the numbers that joined before opening, in any order."""
         await self.services.rooms.snapshot.refresh()
         assert self.line.draw_due
         assert await self.services.rooms.draw(self.line)
@@ -262,11 +262,11 @@ class LineMachine(RuleBasedStateMachine):
         assert sorted(self.model.drawn) == list(range(1, before_opening + 1))
 
     async def _admit(self) -> list[int]:
-        """The numbers that were called, in serving order."""
+        """Returns the admitted numbers, in serving order."""
         await self.services.rooms.snapshot.refresh()
         await self.services.rooms.close(self.line)
         quiet = 0
-        # Where the last of those drawn have left, one look only steps over them.
+        # If the last drawn places have left, a run only passes over them.
         while quiet < 2:
             done = await self.services.rooms.admit(self.line)
             quiet = 0 if done.admitted else quiet + 1
@@ -279,7 +279,7 @@ class LineMachine(RuleBasedStateMachine):
     # Laws ---------------------------------------------------------------------------------------
 
     async def _check_admissions(self, called: int) -> None:
-        """What was written down of them: their number, no more than the cap, and than the rate."""
+        """Compares their records: the count, not above the cap, nor above the rate."""
         rows = await self.owner.fetch("SELECT * FROM admission ORDER BY first_position")
         new = [row for row in rows if row["first_position"] > self.called_to]
         self.called_to = max([self.called_to, *(row["last_position"] for row in new)])
@@ -294,13 +294,13 @@ class LineMachine(RuleBasedStateMachine):
                 assert sum(inside) <= rate
 
     @invariant()
-    def is_as_the_model_says(self) -> None:
-        """The places, the line and this process's view of it."""
+    def agrees_with_the_model(self) -> None:
+        """Places, line and this process's snapshot agree with the model."""
         self.run(self._check())
 
     @rule()
-    def look_elsewhere(self) -> None:
-        """Another process looks at the line, which has changed much since it last did."""
+    def other_process_agrees(self) -> None:
+        """Another process refreshes its snapshot after many changes, and agrees."""
         self.run(self.elsewhere.refresh())
         self._check_line(self.elsewhere.by_concert[self.made.concert_id])
 
@@ -315,8 +315,8 @@ class LineMachine(RuleBasedStateMachine):
             for number in model.kept()
         ]
         room = await self.owner.fetchrow("SELECT * FROM waiting_room")
-        # Where the last of those drawn have left, the line may have stepped over them.
-        least = max(model.serving(), model.gone_past())
+        # If the last drawn places have left, the line may have passed over them.
+        least = max(model.serving(), model.last_passed())
         assert room["serving"] in {least, max(least, len(model.drawn or []))}
         passed = set(model.left) & set(model.order()[: room["serving"]])
         names = ("issued", "called", "left_count", "left_passed", "adaptive_cap", "pruned_to")
@@ -332,7 +332,7 @@ class LineMachine(RuleBasedStateMachine):
         self._check_line(self.line)
 
     def _check_line(self, line: Line) -> None:
-        """What a process says of everybody: who waits, at which position, behind how many."""
+        """Compares every waiting place of a snapshot: its position, and how many are ahead."""
         model = self.model
         waiting = [] if model.is_closed() else model.waiting()
         order = model.order()
@@ -348,7 +348,7 @@ class LineMachine(RuleBasedStateMachine):
         assert called == sorted(set(order[: line.serving]) & set(numbers))
 
     def teardown(self) -> None:
-        """At the end everybody is told what the model says, and no invariant is broken."""
+        """At the end every place agrees with the model, and no invariant is broken."""
         self.run(self._end())
 
     async def _end(self) -> None:

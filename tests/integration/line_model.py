@@ -1,8 +1,8 @@
-"""A naive model of a line: a list of people, asked one by one. Nothing of the product is in it.
+"""A naive model of a line: a list of places, asked one by one. It uses nothing of the product.
 
-Where the database keeps counters, the model counts. Real time passes too while a run goes on, so
-all that ends by time takes five minutes or more, and the model's time passes in tens of minutes:
-nothing ends by the seconds that a run takes.
+Where the database stores counters, the model counts. Real time passes during a run too, so every
+time limit is five minutes or more, and the model's time passes in tens of minutes: no limit depends
+on the seconds that a run takes.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ KEPT_SECONDS = 1_300
 TARGET_MS = 100
 
 _CAPS = st.integers(1, 5)
-# People and seconds. At most 200 ms are made up for: one, one, ten people.
+# Users and seconds. At most 200 ms are made up for: one, one, ten users.
 _RATES = st.sampled_from([(1, 1_200), (6, 1_200), (50, 1)])
 POLICIES: st.SearchStrategy[Policy] = st.one_of(
     st.builds(OpenPolicy),
@@ -48,7 +48,7 @@ POLICIES: st.SearchStrategy[Policy] = st.one_of(
 
 @dataclass(eq=False)
 class Person:
-    """Somebody's place. ``ends`` is in the model's time."""
+    """A user's place. ``ends`` is in the model's time."""
 
     place: PlaceRef
     state: str = "waiting"
@@ -59,12 +59,12 @@ class Person:
     finished_at: float = inf
 
     def finish(self, reason: str, at: float) -> None:
-        """The place is over."""
+        """Finishes the place."""
         self.state, self.reason, self.finished_at = "finished", reason, at
 
 
 class LineModel:
-    """A line and its people, by number."""
+    """A line and its places, by number."""
 
     def __init__(self) -> None:
         self.clock = 0.0
@@ -73,63 +73,63 @@ class LineModel:
         self.paused = False
         self.people: list[Person] = []
         self.left: list[int] = []
-        """Who left while waiting: the numbers, in order of leaving."""
+        """The numbers that left while waiting, in order of leaving."""
         self.drawn: list[int] | None = []
-        """The numbers in the order that was drawn; ``None`` until then."""
+        """The numbers in the drawn order; ``None`` before the draw."""
         self.policy: Policy = OpenPolicy()
         self.adaptive_cap: int | None = None
         self.called_at = -inf
         self.pruned_to = 0
 
-    # What it says -------------------------------------------------------------------------------
+    # State --------------------------------------------------------------------------------------
 
     def order(self) -> list[int]:
-        """All numbers in serving order: those who were drawn, then the others by number."""
+        """Returns all numbers in serving order: the drawn ones, then the others by number."""
         drawn = self.drawn or []
         return [*drawn, *range(len(drawn) + 1, len(self.people) + 1)]
 
     def waiting(self) -> list[int]:
-        """The numbers that wait, in serving order."""
+        """Returns the waiting numbers, in serving order."""
         return [number for number in self.order() if self.person(number).state == "waiting"]
 
     def person(self, number: int) -> Person:
-        """Who has a number."""
+        """Returns the place with a number."""
         return self.people[number - 1]
 
     def kept(self) -> range:
-        """The numbers of the places that are kept."""
+        """Returns the numbers of the places that are not pruned."""
         return range(self.pruned_to + 1, len(self.people) + 1)
 
-    def gone_past(self) -> int:
-        """The last place in serving order that the line has gone past without calling anybody."""
+    def last_passed(self) -> int:
+        """Returns the last place in serving order that was passed over without an admission."""
         return max(self.pruned_to, len(self.drawn or [])) if self.pruned_to else 0
 
     def active(self) -> int:
-        """How many were called and are not finished."""
+        """Returns how many are admitted and not finished."""
         return sum(person.state == "admitted" for person in self.people)
 
     def ahead(self, number: int) -> int:
-        """How many wait before one who waits; before a draw, all others may."""
+        """Returns how many wait before a waiting place; before a draw, all others may."""
         waiting = self.waiting()
         return waiting.index(number) if self.drawn is not None else len(waiting) - 1
 
     def serving(self) -> int:
-        """The last place in serving order that was called; 0 if none was."""
+        """Returns the last admitted place in serving order; 0 without one."""
         called = [at for at, number in enumerate(self.order(), 1) if self.person(number).called]
         return max(called, default=0)
 
     def cap(self) -> float:
-        """Most people who may be in."""
+        """Returns the highest number of active places."""
         if self.adaptive_cap is not None:
             return self.adaptive_cap
         return getattr(self.policy, "max_active", inf)
 
     def is_closed(self) -> bool:
-        """Whether the line takes nobody any more."""
+        """Returns whether the line refuses joins."""
         return self.clock >= self.closes
 
     def state(self) -> str:
-        """What the room is called; it is never sold out here."""
+        """Returns the state of the room; it is never sold out here."""
         if self.is_closed():
             return "closed"
         if self.paused:
@@ -137,7 +137,7 @@ class LineModel:
         return "open" if self.drawn is not None and self.opens <= self.clock else "scheduled"
 
     def in_time(self, *states: str) -> list[Person]:
-        """Everybody in one of these states whose time isn't over."""
+        """Returns the places in one of these states whose time has not ended."""
         return [
             person
             for person in self.people
@@ -145,13 +145,13 @@ class LineModel:
         ]
 
     def is_overdue(self, person: Person) -> bool:
-        """Whether a called one's time is over, though nobody has written that down."""
+        """Returns whether the time of an admitted place has ended, though it is not recorded."""
         return person.state == "admitted" and person.ends <= self.clock
 
-    # What happens -------------------------------------------------------------------------------
+    # Events -------------------------------------------------------------------------------------
 
     def set_policy(self, policy: Policy) -> None:
-        """Another policy; an adaptive one goes on with the cap there was, if it had one."""
+        """Sets another policy; an adaptive one keeps the current cap, if there is one."""
         self.policy = policy
         if isinstance(policy, AdaptivePolicy):
             before = self.adaptive_cap or 0
@@ -160,23 +160,23 @@ class LineModel:
             self.adaptive_cap = None
 
     def latest_of(self, person: Person) -> Person:
-        """The latest place of the same user."""
+        """Returns the latest place of the same user."""
         user_id = person.place.user_id
         return next(p for p in reversed(self.people) if p.place.user_id == user_id)
 
     def leave(self, people: list[Person]) -> None:
-        """These leave at once: those of them who wait, by number."""
+        """These places leave at once; the waiting ones are recorded by number."""
         self.left += sorted(p.place.number for p in people if p.state == "waiting")
         for person in people:
             person.finish("left", self.clock)
 
     def claim(self, person: Person) -> None:
-        """A called one comes: the session begins, with the first time."""
+        """Claims an admitted place: the first call starts the session."""
         if not person.claimed:
             person.claimed, person.ends = True, self.clock + SESSION_SECONDS
 
     def step(self, milliseconds: int | None) -> None:
-        """The cap of an adaptive policy follows what was measured; ``None``: nothing was."""
+        """Moves the cap of an adaptive policy by what was measured; ``None``: nothing."""
         policy = self.policy
         if not isinstance(policy, AdaptivePolicy) or self.adaptive_cap is None or self.paused:
             return
@@ -186,8 +186,8 @@ class LineModel:
         elif self.active() >= self.adaptive_cap:
             self.adaptive_cap = min(most, self.adaptive_cap + max(1, (most - least) // 50))
 
-    def end_what_is_over(self) -> None:
-        """Who waits in a closed line is finished, and so is who was called too long ago."""
+    def finish_ended(self) -> None:
+        """Finishes waiting places of a closed line, and admitted ones whose time has ended."""
         if self.is_closed():
             ended = sorted(self.waiting())
             self.left += ended
@@ -198,7 +198,7 @@ class LineModel:
                 person.finish("expired", self.clock)
 
     def prunable_to(self) -> int:
-        """Up to which number all places were over for long; a drawn line goes as a whole."""
+        """Returns up to which number all places may be pruned; a drawn line goes as a whole."""
         if self.drawn is None or self.opens > self.clock:
             return self.pruned_to
         long_over = self.clock - KEPT_SECONDS
@@ -206,8 +206,8 @@ class LineModel:
         last = min(kept, default=len(self.people) + 1) - 1
         return self.pruned_to if last < len(self.drawn) else last
 
-    def may_come(self) -> tuple[list[int], list[int]]:
-        """Who is to be called now: those surely, and those at most. A rate leaves some play."""
+    def admissible(self) -> tuple[list[int], list[int]]:
+        """Returns the places to admit now: certainly, and at most. A rate leaves a margin."""
         waiting = self.waiting()
         free = max(0, self.cap() - self.active()) if self.state() == "open" else 0
         most = waiting[: int(min(free, len(waiting)))]
@@ -218,7 +218,7 @@ class LineModel:
         return most[:1] if rested else [], most
 
     def call(self, numbers: list[int]) -> None:
-        """These are called."""
+        """Admits these places."""
         if numbers:
             self.called_at = self.clock
         for person in map(self.person, numbers):
@@ -227,18 +227,18 @@ class LineModel:
 
 
 class CountsLeavers(LineModel):
-    """A wrong model: who left is still counted ahead."""
+    """A wrong model: places that have left still count as ahead."""
 
     def ahead(self, number: int) -> int:
-        """All who stand between the last one called and this one."""
+        """Returns all between the last admitted place and this one."""
         return self.order().index(number) - self.serving()
 
 
-class ForgetsTheUnclaimed(LineModel):
-    """A wrong model: who was called and has not come takes no slot."""
+class IgnoresUnclaimed(LineModel):
+    """A wrong model: admitted places that haven't claimed take no slot."""
 
     def active(self) -> int:
-        """Only those who have come."""
+        """Returns only the claimed places."""
         return sum(person.state == "admitted" and person.claimed for person in self.people)
 
 
@@ -246,13 +246,13 @@ class ServesByNumber(LineModel):
     """A wrong model: a draw changes nothing."""
 
     def order(self) -> list[int]:
-        """By number, always."""
+        """Returns the order of the numbers."""
         return list(range(1, len(self.people) + 1))
 
 
-class KeepsEverything(LineModel):
-    """A wrong model: nothing is ever dropped."""
+class PrunesNothing(LineModel):
+    """A wrong model: no place is ever pruned."""
 
     def prunable_to(self) -> int:
-        """As far as it ever was."""
+        """Returns the previous limit."""
         return self.pruned_to

@@ -1,4 +1,4 @@
-"""Buyers against a naive model of them: any sequence of events, in two processes by turns."""
+"""Buyers compared with a naive model: any sequence of events, in two processes in turn."""
 
 import asyncio
 import os
@@ -18,18 +18,18 @@ from tests.integration.buyer_machine import BuyerMachine
 from tests.integration.buyer_model import (
     REFUNDABLE_SECONDS,
     STEP_TICKETS,
+    AcceptsVoidTickets,
     BuyerModel,
-    ForgetsKeys,
+    IgnoresKeys,
     KeepsEndedHolds,
     KeepsOtherHolds,
-    LetsVoidIn,
-    RefundsForEver,
-    StepsOverNobody,
+    RefundsInOneStep,
+    RefundsWithoutLimit,
 )
 from tests.integration.buyer_seats import PRICE, SEAT_LIMIT, SEATS, TURN_SECONDS
 from tests.integration.buyer_stage import Seen
 
-# What buyers can be told, by code; the last two are of a step of a cancellation.
+# The codes of all answers to buyers; the last two are of a step of a cancellation.
 ANSWERS = {
     *("done", "replayed", "existing", "idempotency_key_reused", "not_found", "not_allowed"),
     *("credential_invalid", "token_finished", "not_admitted", "rate_limited", "balance_remains"),
@@ -37,7 +37,7 @@ ANSWERS = {
     *("reservation_closed", "amount_mismatch", "insufficient_balance", "refund_closed"),
     *("already_checked_in", "wrong_show", "ticket_void", "running", "finished"),
 }
-# `make buyers` asks for many more, and for other ones each time.
+# `make buyers` runs many more examples, and different ones each time.
 MORE = int(os.environ.get("FRONTROW_TEST_BUYER_RUNS", "0"))
 RUNS = settings(
     max_examples=MORE or 10,
@@ -51,26 +51,26 @@ RUNS = settings(
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancellation takes several steps even where little is sold."""
+    """Makes a cancellation take several steps even with few sales."""
     monkeypatch.setattr(cancellations, "_STEP_TICKETS", STEP_TICKETS)
 
 
-# A sequence that goes wrong is made as short as it can be, which takes its time.
+# A failing sequence is shrunk as far as possible, which takes time.
 @pytest.mark.timeout(600 + 10 * MORE)
 def test_any_sequence_of_events(runner: asyncio.Runner, database: Database) -> None:
-    """Whatever buyers do, in whatever order, they are told and shown what the model says."""
+    """After any sequence of events, answers and views agree with the model."""
     seen = Seen(Counter(), Counter())
 
     def machine() -> BuyerMachine:
         return BuyerMachine(runner.run, database, BuyerModel(), seen)
 
     run_state_machine_as_test(machine, settings=RUNS)  # type: ignore[arg-type]
-    # Few runs may miss what happens rarely; the next test doesn't.
+    # A few runs may miss rare answers; the next test doesn't.
     assert not MORE or all(seen.looked[invariant] for invariant in INVARIANTS)
 
 
-def test_every_answer(runner: asyncio.Runner, database: Database) -> None:
-    """In one sequence buyers are told all they can be, and every invariant looks at something."""
+def test_one_sequence_with_every_answer(runner: asyncio.Runner, database: Database) -> None:
+    """One sequence causes every answer to buyers, and every invariant checks some rows."""
     seen = Seen(Counter(), Counter())
     machine = BuyerMachine(runner.run, database, BuyerModel(), seen)
     try:
@@ -84,11 +84,11 @@ def test_every_answer(runner: asyncio.Runner, database: Database) -> None:
 
 
 def hold_and_pay(machine: BuyerMachine) -> None:
-    """One has bought two seats, two are called, one waits, one leaves. Nearly all goes wrong."""
+    """One user has bought two seats, two are admitted, one waits, one leaves; most calls fail."""
     concert, other = machine.model.concerts
     show = concert.shows[0]
     gone, two, three, four, five = concert.places
-    machine.leave(choice=3)  # of the four who are still there
+    machine.leave(choice=3)  # of the four remaining users
     assert five.reason == "left"
     for place in (gone, four):
         machine.ask_best(place, show, Wish(1), None)
@@ -123,7 +123,7 @@ def hold_and_pay(machine: BuyerMachine) -> None:
 
 
 def cancel_and_prune(machine: BuyerMachine) -> None:
-    """The first two purchases are of a show that is cancelled; a third one is given back late."""
+    """The first two purchases are of a cancelled show; a third one is refunded late."""
     concert, _ = machine.model.concerts
     show, other_show = concert.shows
     four = concert.places[3]
@@ -153,49 +153,49 @@ def cancel_and_prune(machine: BuyerMachine) -> None:
 
 
 def a_hold_ends(machine: BuyerMachine) -> None:
-    """The first show's seats are held until their time is over; then somebody else wants them."""
+    """The first show's seats are held until the hold ends; then another user asks for them."""
     holds(machine, 1)
     machine.pass_time()
     machine.pass_time()
-    machine.come_in(choice=2, other=False, seats=1)
+    machine.join_and_charge(choice=2, other=False, seats=1)
     machine.hold(choice=0, at=0, seats={3, 4}, beyond=False, key=None)
 
 
-def a_charge_is_asked_again(machine: BuyerMachine) -> None:
-    """One charge is asked for twice, with one key."""
-    machine.come_in(choice=1, other=False, seats=1)
+def charge_is_repeated(machine: BuyerMachine) -> None:
+    """One charge is requested twice, with one key."""
+    machine.join_and_charge(choice=1, other=False, seats=1)
     machine.charge(choice=0, seats=1, key="a")
-    machine.ask_again(choice=len(machine.asked[-6:]) - 1)
+    machine.repeat_call(choice=len(machine.asked[-6:]) - 1)
 
 
 def one_of_two_holds_is_paid(machine: BuyerMachine) -> None:
-    """Who holds a seat pays another one."""
+    """A user with two holds pays one of them."""
     holds(machine, 1)
     machine.buy(choice=0, at=0, count=1)
 
 
-def a_void_ticket_is_scanned(machine: BuyerMachine) -> None:
-    """What was bought at first is given back; then somebody wants to get in."""
+def void_ticket_is_scanned(machine: BuyerMachine) -> None:
+    """The first purchase is refunded; then its ticket is scanned."""
     machine.refund(choice=0, by="operator", key=None)
     machine.check_in(choice=0, gate=None, elsewhere=False, key=None)
 
 
-def a_buyer_is_late(machine: BuyerMachine) -> None:
-    """What was bought at first is given back after the time for it."""
+def refund_comes_late(machine: BuyerMachine) -> None:
+    """The first purchase is refunded after the time limit."""
     for _ in range(REFUNDABLE_SECONDS // TURN_SECONDS + 1):
         machine.pass_time()
     machine.refund(choice=0, by="buyer", key=None)
 
 
-def a_show_is_cancelled(machine: BuyerMachine) -> None:
-    """The show of which two seats were bought at first is cancelled."""
+def show_is_cancelled(machine: BuyerMachine) -> None:
+    """The show of the first purchase is cancelled."""
     machine.end(choice=0, ends="it", really=True)
     machine.step(choice=0)
 
 
 def holds(machine: BuyerMachine, count: int) -> None:
-    """Somebody comes and holds so many seats."""
-    machine.come_in(choice=1, other=False, seats=1)
+    """A new user joins and holds some seats."""
+    machine.join_and_charge(choice=1, other=False, seats=1)
     machine.hold_best(choice=0, at=0, wish=Wish(count), key=None)
 
 
@@ -203,27 +203,27 @@ def holds(machine: BuyerMachine, count: int) -> None:
     ("happens", "wrong"),
     [
         (a_hold_ends, KeepsEndedHolds),
-        (a_charge_is_asked_again, ForgetsKeys),
+        (charge_is_repeated, IgnoresKeys),
         (one_of_two_holds_is_paid, KeepsOtherHolds),
-        (a_void_ticket_is_scanned, LetsVoidIn),
-        (a_buyer_is_late, RefundsForEver),
-        (a_show_is_cancelled, StepsOverNobody),
+        (void_ticket_is_scanned, AcceptsVoidTickets),
+        (refund_comes_late, RefundsWithoutLimit),
+        (show_is_cancelled, RefundsInOneStep),
     ],
 )
-def test_a_wrong_model_is_found_out(
+def test_control_wrong_model_is_found(
     runner: asyncio.Runner,
     database: Database,
     happens: Callable[[BuyerMachine], None],
     wrong: type[BuyerModel],
 ) -> None:
-    """Control: where the right model agrees, one that is wrong in a single point doesn't."""
+    """Control: the right model agrees, and a model with one wrong rule doesn't."""
 
     def play(model: BuyerModel) -> None:
         machine = BuyerMachine(runner.run, database, model, Seen(Counter(), Counter()))
         try:
             machine.set_up(policy=OpenPolicy(), order="arrival", people=1)
             happens(machine)
-            machine.somebody_sees_what_is()
+            machine.other_process_agrees()
         finally:
             machine.teardown()
 
@@ -240,10 +240,10 @@ def test_a_wrong_model_is_found_out(
         "DELETE FROM sold_delta",
     ],
 )
-def test_a_damaged_database_is_found_out(
+def test_control_damaged_database_is_found(
     runner: asyncio.Runner, database: Database, damage: str
 ) -> None:
-    """Control: what somebody else has changed is seen at the end at the latest."""
+    """Control: a foreign change of the database is found at the latest at the end."""
     machine = BuyerMachine(runner.run, database, BuyerModel(), Seen(Counter(), Counter()))
     machine.set_up(policy=OpenPolicy(), order="arrival", people=1)
     runner.run(machine.owner.execute(damage))

@@ -1,4 +1,4 @@
-"""A line against a naive model of it: any sequence of events, under every policy and order."""
+"""A line compared with a naive model: any sequence of events, under every policy and order."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from tests.integration.line_machine import LineMachine
 from tests.integration.line_model import (
     OPENS_AFTER_SECONDS,
     CountsLeavers,
-    ForgetsTheUnclaimed,
-    KeepsEverything,
+    IgnoresUnclaimed,
     LineModel,
+    PrunesNothing,
     ServesByNumber,
 )
 
@@ -28,7 +28,7 @@ RUNS = settings(
 
 
 def test_any_sequence_of_events(runner: asyncio.Runner, database: Database) -> None:
-    """Whatever happens in a line, in whatever order, it says and does what the model does."""
+    """After any sequence of events, the line agrees with the model."""
 
     def machine() -> LineMachine:
         return LineMachine(runner.run, database, LineModel())
@@ -36,14 +36,14 @@ def test_any_sequence_of_events(runner: asyncio.Runner, database: Database) -> N
     run_state_machine_as_test(machine, settings=RUNS)  # type: ignore[arg-type]
 
 
-def somebody_leaves(machine: LineMachine) -> None:
-    """The first of three who wait goes."""
+def first_leaves(machine: LineMachine) -> None:
+    """The first of three waiting users leaves."""
     machine.set_up(policy=MaxActivePolicy(1), order="arrival", people=3)
     machine.leave(choices=[0])
 
 
-def somebody_does_not_come(machine: LineMachine) -> None:
-    """The one slot is taken by somebody who was called and stays away; others wait."""
+def admitted_user_stays_away(machine: LineMachine) -> None:
+    """An admitted user takes the one slot and doesn't claim; others wait."""
     machine.set_up(policy=MaxActivePolicy(1), order="arrival", people=3)
     machine.upkeep()
     machine.upkeep()
@@ -56,8 +56,8 @@ def eight_are_drawn(machine: LineMachine) -> None:
     machine.upkeep()
 
 
-def two_are_dropped(machine: LineMachine) -> None:
-    """The first two of three have left long ago; the third waits."""
+def two_are_pruned(machine: LineMachine) -> None:
+    """The first two of three left long ago; the third waits."""
     machine.set_up(policy=MaxActivePolicy(1), order="arrival", people=3)
     machine.leave(choices=[0, 1])
     machine.prune(step=1)
@@ -66,25 +66,25 @@ def two_are_dropped(machine: LineMachine) -> None:
 @pytest.mark.parametrize(
     ("happens", "wrong"),
     [
-        (somebody_leaves, CountsLeavers),
-        (somebody_does_not_come, ForgetsTheUnclaimed),
+        (first_leaves, CountsLeavers),
+        (admitted_user_stays_away, IgnoresUnclaimed),
         (eight_are_drawn, ServesByNumber),
-        (two_are_dropped, KeepsEverything),
+        (two_are_pruned, PrunesNothing),
     ],
 )
-def test_a_wrong_model_is_found_out(
+def test_control_wrong_model_is_found(
     runner: asyncio.Runner,
     database: Database,
     happens: Callable[[LineMachine], None],
     wrong: type[LineModel],
 ) -> None:
-    """Control: where the right model agrees, one that is wrong in a single point doesn't."""
+    """Control: the right model agrees, and a model with one wrong rule doesn't."""
 
     def run(model: LineModel) -> None:
         machine = LineMachine(runner.run, database, model)
         try:
             happens(machine)
-            machine.is_as_the_model_says()
+            machine.agrees_with_the_model()
         finally:
             runner.run(machine.stack.aclose())
 

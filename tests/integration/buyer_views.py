@@ -1,4 +1,4 @@
-"""What buyers and operators are shown, beside what the model says of it."""
+"""Compares what users and operators read with the model."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ MANY = 100
 
 
 async def check_user(services: Services, model: BuyerModel, user: User) -> None:
-    """A user's balance, reservations, payments and tickets."""
+    """Compares a user's balance, reservations, payments and tickets."""
     mine = [hold for hold in model.holds if hold.place.user is user]
     balance, payments, tickets, reservations = await asyncio.gather(
         services.ledger.balance(user.user_id),
@@ -55,7 +55,7 @@ async def check_user(services: Services, model: BuyerModel, user: User) -> None:
 
 
 def _as_seen(hold: Hold, clock: float) -> tuple[object, ...] | None:
-    """A reservation as its owner sees it; ``None``: it is no longer kept."""
+    """Returns a reservation as its owner reads it; ``None`` if it is pruned."""
     if hold.pruned:
         return None
     paid = hold.sale and hold.sale.payment_id
@@ -72,14 +72,14 @@ async def _reservation(services: Services, hold: Hold) -> tuple[object, ...] | N
 
 
 async def check_books(services: Services, user: User) -> None:
-    """A user's transfers, one by one."""
+    """Compares a user's transfers, one by one."""
     page = await services.ledger.transfers(user.user_id, limit=MANY, after=None)
     told = [(t.kind, t.amount, t.balance, t.reference) for t in reversed(page.transfers)]
     assert told == user.transfers
 
 
 async def check_concert(services: Services, model: BuyerModel, concert: Concert) -> None:
-    """What the operator is told of a concert: its sales, and the people of its line."""
+    """Compares the operator's view of a concert: its sales, and the places of its line."""
     sales = await services.payments.sales(concert.concert_id)
     playing = [show for show in concert.shows if not show.cancelled]
     states = "".join(model.states(show) for show in playing)
@@ -105,7 +105,7 @@ async def check_concert(services: Services, model: BuyerModel, concert: Concert)
 
 
 async def check_show(services: Services, owner: Owner, model: BuyerModel, show: Show) -> None:
-    """Who has which seat of a show, and how far its cancellation is."""
+    """Compares the seats of a show with their holders, and the progress of its cancellation."""
     rows = await owner.fetch(
         """SELECT number, reservation_id FROM seat
         WHERE show_id = $1 AND held_until > clock_timestamp() ORDER BY number""",
