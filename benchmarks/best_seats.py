@@ -24,16 +24,17 @@ import asyncpg
 import msgspec
 import uvloop
 
-from benchmarks.crowd import PRICE, Hall, let_in, open_hall
+from benchmarks.crowd import PRICE, Hall, HoldFields, hold_fields, let_in, open_hall
 from benchmarks.timing import Figure, drive, machine
 from frontrow.concerts.model import NewSection, NewShow
 from frontrow.db.cluster import APP
 from frontrow.db.migrate import migrate
 from frontrow.db.pool import SERVER_SETTINGS
-from frontrow.db.queries import load
 from frontrow.db.server import EmbeddedServer
-from frontrow.ids import PlaceRef, place_arrays
-from frontrow.reservations.best import Wish
+from frontrow.ids import PlaceRef
+from frontrow.reservations.model import Wish
+from frontrow.reservations.queries import BestHoldItem, BestHoldRow, HoldItem, HoldRow
+from frontrow.reservations.queries import queries as holding
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 
@@ -42,8 +43,6 @@ BATCH = 128
 ROUNDS = 20
 SEATS = 50_000
 ROW = 50
-
-_holding = load("frontrow.reservations")
 
 
 class House(NamedTuple):
@@ -102,7 +101,7 @@ async def two_each(
     hall, places = await _filled(services, show, house, buyers)
 
     async def best(place: PlaceRef) -> None:
-        await services.best_seats.hold(place, hall.shows[0], Wish(2, house.section), None)
+        await services.reservations.hold(place, hall.shows[0], Wish(2, house.section), None)
 
     chosen = await drive(f"{house.name}: best", places, best, callers=callers)
     ratio = round(chosen.per_second / by_name.per_second, 2)
@@ -163,20 +162,24 @@ async def batches(services: Services, url: str, house: House, rounds: int) -> Ba
     # Best seats are taken from the front or the middle: they never meet the named ones.
     firsts = iter(sorted(await _free_pairs(services, hall, house))[-BATCH * (rounds + 1) :])
     asking = iter(places)
+    show_id = hall.shows[0].show_id
+    start = 1
     spent = {"named": 0.0, "best": 0.0}
     connection = await asyncpg.connect(url, server_settings=SERVER_SETTINGS)
     cpu = partial(_cpu_seconds, connection.get_server_pid())
     for turn in range(rounds + 1):
         for kind in spent:
-            some = list(islice(asking, BATCH))
+            some = [hold_fields(p, show_id, uuid4()) for p in islice(asking, BATCH)]
             named = None
             if kind == "named":
                 named = [first + at for first in islice(firsts, BATCH) for at in (0, 1)]
             before = cpu()
-            rows = await _hold_all(connection, hall, house, some, named)
+            rows = await _hold_all(connection, house, some, named, start)
+            if named is None:
+                start = rows[0].seats[0]
             if turn > 0:
                 spent[kind] += cpu() - before
-            if {row["outcome"] for row in rows} != {"held"}:
+            if {row.outcome for row in rows} != {"held"}:
                 raise RuntimeError(f"{house.name}, {kind}: not all are held")
     await connection.close()
     each = 1e6 / (BATCH * rounds)
@@ -185,29 +188,19 @@ async def batches(services: Services, url: str, house: House, rounds: int) -> Ba
 
 async def _hold_all(
     connection: asyncpg.Connection,
-    hall: Hall,
     house: House,
-    places: Sequence[PlaceRef],
+    holds: Sequence[HoldFields],
     named: Sequence[int] | None,
-) -> list[asyncpg.Record]:
-    """Holds one batch: two named seats for each place, or the best two."""
-    common: dict[str, Any] = {
-        **place_arrays(places),
-        "user_ids": [place.user_id for place in places],
-        "concert_ids": [hall.concert_id] * BATCH,
-        "reservation_ids": [uuid4() for _ in places],
-        "request_hashes": [0] * BATCH,
-        "show_ids": [hall.shows[0].show_id] * BATCH,
-        "unpaid_holds": 20,
-        "unpaid_holds_seconds": 600,
-    }
-    if named is None:
-        best = {"sections": [house.section] * BATCH, "counts": [2] * BATCH}
-        held = await _holding.hold_best(connection, **common, **best, together=[True] * BATCH)
-    else:
-        ends = {"firsts": range(1, 2 * BATCH, 2), "lasts": range(2, 2 * BATCH + 1, 2)}
-        held = await _holding.hold(connection, **common, **ends, seats=named)
-    return list(held)
+    search_from: int,
+) -> Sequence[HoldRow | BestHoldRow]:
+    """One batch: two of the named seats for each place, or the best two."""
+    unpaid = {"unpaid_holds": 20, "unpaid_seconds": 600}
+    if named is not None:
+        items = [HoldItem(*hold, 2) for hold in holds]
+        return await holding.hold(connection, items, seats=named, **unpaid)
+    wishes = [BestHoldItem(*hold, 2, house.section, together=True) for hold in holds]
+    starts = [search_from] * len(holds)
+    return await holding.hold_best(connection, wishes, search_from=starts, **unpaid)
 
 
 def _cpu_seconds(pid: int) -> float:

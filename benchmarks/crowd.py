@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
 from frontrow.concerts.model import NewConcert, NewShow, Show
@@ -27,6 +27,15 @@ class Hall(NamedTuple):
     concert_id: UUID
     line: Line
     shows: Sequence[Show]
+
+
+HoldFields: TypeAlias = tuple[int, int, UUID, UUID, UUID, UUID, int, UUID]
+
+
+def hold_fields(place: PlaceRef, show_id: UUID, reservation_id: UUID) -> HoldFields:
+    """The fields that holds of named and of best seats begin with."""
+    at = place.room_id, place.number, place.place_id
+    return *at, place.user_id, place.concert_id, reservation_id, 0, show_id
 
 
 async def put_on_sale(services: Services, *, shows: int, seats: int) -> Hall:

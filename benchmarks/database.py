@@ -22,18 +22,19 @@ import asyncpg
 import msgspec
 import uvloop
 
-from benchmarks.crowd import PRICE, Hall, let_in, put_on_sale, queue_up
+from benchmarks.crowd import PRICE, Hall, hold_fields, let_in, put_on_sale, queue_up
 from benchmarks.timing import Figure, drive, machine
 from frontrow.concerts.model import Show
 from frontrow.db.cluster import APP
 from frontrow.db.migrate import migrate
 from frontrow.db.pool import open_pool
-from frontrow.db.queries import load
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SeatTaken
-from frontrow.ids import PlaceRef, place_arrays
+from frontrow.ids import PlaceRef
 from frontrow.payments.queries import PayItem
 from frontrow.payments.queries import queries as payments
+from frontrow.reservations.queries import HoldItem, LeaveItem
+from frontrow.reservations.queries import queries as reservations
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 from frontrow.waiting_room.queries import JoinItem, PlaceItem
@@ -47,8 +48,6 @@ JOIN_FLOOR = 0.8
 
 POOL = 16
 """Connections for the requests that each have a transaction of their own."""
-
-_holding = load("frontrow.reservations")
 
 
 class Size(NamedTuple):
@@ -129,21 +128,14 @@ async def _one_round(
 async def _hold_alone(pool: asyncpg.Pool, want: Want) -> UUID:
     """Calls the same database function with one item."""
     reservation_id = uuid4()
-    (row,) = await _holding.hold(
+    (row,) = await reservations.hold(
         pool,
-        **place_arrays([want.place]),
-        user_ids=[want.place.user_id],
-        concert_ids=[want.place.concert_id],
-        reservation_ids=[reservation_id],
-        request_hashes=[0],
-        show_ids=[want.show.show_id],
-        firsts=[1],
-        lasts=[1],
+        [HoldItem(*hold_fields(want.place, want.show.show_id, reservation_id), 1)],
         seats=[want.seat],
         unpaid_holds=20,
-        unpaid_holds_seconds=600,
+        unpaid_seconds=600,
     )
-    _expect(row["outcome"], "held")
+    _expect(row.outcome, "held")
     return reservation_id
 
 
@@ -271,9 +263,11 @@ async def line_length(services: Services, size: Size) -> tuple[list[int], list[P
         if row.place_id is not None
     ]  # fmt: skip
     polls = [await poll(services, few, size, left=0), await poll(services, many, size, left=0)]
-    leave = load("frontrow.reservations").leave
     for begin in range(0, len(many) // 2, 1_000):
-        await leave(services.pool, **place_arrays(many[begin : begin + 1_000]))
+        some = many[begin : begin + 1_000]
+        await reservations.leave(
+            services.pool, [LeaveItem(p.room_id, p.number, p.place_id) for p in some]
+        )
     stayed = many[len(many) // 2 :]
     polls.append(await poll(services, stayed, size, left=len(many) - len(stayed)))
     return rates, polls

@@ -33,9 +33,10 @@ from benchmarks.process import memory_of_a_process, polls, told
 from frontrow.concerts.model import NewConcert, NewShow
 from frontrow.db.cluster import APP, OWNER
 from frontrow.db.migrate import migrate
-from frontrow.db.queries import load
 from frontrow.db.server import EmbeddedServer
-from frontrow.ids import PlaceRef, place_arrays
+from frontrow.ids import PlaceRef
+from frontrow.reservations.queries import LeaveItem
+from frontrow.reservations.queries import queries as reservations
 from frontrow.services import Services, open_services
 from frontrow.settings import Settings
 from frontrow.waiting_room.policy import MaxActivePolicy
@@ -54,8 +55,6 @@ ROUNDS = 9
 FEW = 1_000
 BATCH = 1_000
 VACUUM_SECONDS = 60.0
-
-_leave = load("frontrow.reservations").leave
 
 
 class Scale(NamedTuple):
@@ -143,8 +142,10 @@ async def leave(services: Services, places: Iterable[PlaceRef]) -> None:
     """All of these places leave."""
     rest = iter(places)
     while some := list(islice(rest, BATCH)):
-        rows = await _leave(services.pool, **place_arrays(some))
-        if any(row["outcome"] != "left" for row in rows):
+        rows = await reservations.leave(
+            services.pool, [LeaveItem(p.room_id, p.number, p.place_id) for p in some]
+        )
+        if any(row.outcome != "left" for row in rows):
             raise RuntimeError("leaving was refused")
 
 

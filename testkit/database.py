@@ -45,6 +45,6 @@ async def digest_by(owner: asyncpg.Connection) -> dict[str, str | None]:
         f"""SELECT '{table}' AS name, md5(string_agg(t::text, '|' ORDER BY t::text)) AS content
         FROM {table} AS t{" WHERE entries > 0" if table == "wallet" else ""}"""  # noqa: S608 - names from the catalogue
         for (table,) in tables
-        if table not in {"line_pace", "forecast", "room_load", "seat_change", "section_search"}
+        if table not in {"line_pace", "forecast", "room_load", "seat_change"}
     )
     return {row["name"]: row["content"] for row in await owner.fetch(query)}

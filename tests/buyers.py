@@ -38,7 +38,6 @@ _TIMES = {
     ),
     "show": ("sales_end_at", "cancelled_at"),
     "cancellation": ("started_at", "finished_at"),
-    "section_search": ("searched_at",),
     "reservation": ("created_at", "held_until", "closed_at"),
     "seat": ("held_until",),
     "seat_change": ("changed_at",),

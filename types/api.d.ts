@@ -3,6 +3,8 @@
 type Query = "" | `?${string}`;
 
 declare namespace Api {
+  type ActiveHold = { reservation_id: string; user_id: string; show_id: string; seats: Array<number>; amount: number; created_at: string; held_until: string };
+  type ActiveHolds = { holds: Array<Api.ActiveHold> };
   type AdaptivePolicy = { kind: "adaptive"; min_active: number; max_active: number; target_p95_ms: number };
   type AlreadyCheckedInProblem = { type: string; title: string; status: 409; detail: string; code: "already_checked_in"; checked_in_at: string; gate: (string) | (null) };
   type AmountMismatchProblem = { type: string; title: string; status: 422; detail: string; code: "amount_mismatch"; expected: number };
@@ -55,8 +57,6 @@ declare namespace Api {
   type LineExport = { places: Array<Api.ServedPlace> };
   type LineHistory = { as_of: string; minutes: Array<Api.Minute> };
   type ListedConcert = { concert_id: string; title: string; artist: (string) | (null); venue: (string) | (null); timezone: string; currency: string; max_seats_per_user: number; first_date: (string) | (null); last_date: (string) | (null); price_from: (number) | (null); refundable_until: (string) | (null); sale: "cancelled" | "ended" | "open"; state: "closed" | "open" | "paused" | "scheduled" | "sold_out" };
-  type LiveHold = { reservation_id: string; user_id: string; show_id: string; seats: Array<number>; amount: number; created_at: string; held_until: string };
-  type LiveHolds = { holds: Array<Api.LiveHold> };
   type MalformedProblem = { type: string; title: string; status: 400; detail: string; code: "malformed" };
   type MaxActiveAndRatePolicy = { kind: "max_active_and_rate"; max_active: number; admit: number; every_seconds: number };
   type MaxActivePolicy = { kind: "max_active"; max_active: number };
@@ -139,7 +139,7 @@ type Answer<Method extends string, Path extends string> = `${Method} ${Path}` ex
   Call extends `GET /concerts/${string}/queue/draw/entries${Query}` ? Api.Entries :
   Call extends `GET /queue/tokens/me/events${Query}` ? undefined :
   Call extends `GET /admin/concerts/${string}/history${Query}` ? Api.LineHistory :
-  Call extends `GET /admin/concerts/${string}/holds${Query}` ? Api.LiveHolds :
+  Call extends `GET /admin/concerts/${string}/holds${Query}` ? Api.ActiveHolds :
   Call extends `GET /admin/concerts/${string}/order${Query}` ? Api.LineExport :
   Call extends `GET /admin/concerts/${string}/payments${Query}` ? Api.SoldPayments :
   Call extends `GET /admin/concerts/${string}/shows${Query}` ? Api.ConcertShows :

@@ -22,8 +22,7 @@ from frontrow.payments.refunds import Refunds
 from frontrow.payments.service import Payments
 from frontrow.payments.ticket_signing import load_ticket_signer
 from frontrow.payments.tickets import Tickets
-from frontrow.reservations.best import BestSeats
-from frontrow.reservations.outcomes import UnpaidHolds
+from frontrow.reservations.model import UnpaidHolds
 from frontrow.reservations.place_access import PlaceAccess
 from frontrow.reservations.service import Reservations
 from frontrow.retention.erasure import Erasures
@@ -66,7 +65,6 @@ class Services:
     seat_maps: SeatMaps
     concerts: Concerts
     reservations: Reservations
-    best_seats: BestSeats
     ledger: Ledger
     payments: Payments
     tickets: Tickets
@@ -167,7 +165,6 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
             stopping=stopping,
             note=latencies.observe,
         ),
-        best_seats=BestSeats(pool, lanes, currency=currency, unpaid=unpaid, note=latencies.observe),
         ledger=Ledger(pool, lanes, currency=currency),
         payments=payments,
         refunds=Refunds(pool, lanes, to_payment=payments.to_payment),

@@ -8,8 +8,7 @@ from hypothesis.stateful import initialize, invariant, rule
 
 from frontrow.audit import audit
 from frontrow.payments.check_in import Scan
-from frontrow.reservations.best import Wish
-from frontrow.reservations.model import Reservation
+from frontrow.reservations.model import Reservation, Wish
 from frontrow.retention.pruning import prune
 from frontrow.waiting_room.policy import MaxActiveAndRatePolicy, MaxActivePolicy, OpenPolicy, Policy
 from frontrow.waiting_room.settings import LineOrder
@@ -71,7 +70,7 @@ class BuyerMachine(BuyerStage):
     def ask_best(self, place: Place, show: Show, wish: Wish, key: str | None) -> Hold | None:
         """Asks for the best seats. Returns the hold, if there is one."""
         expected, seats = self.model.hold_best(place, show, wish, key)
-        made = self.ask(expected, lambda s: s.best_seats.hold(place.ref, show.show, wish, key))
+        made = self.ask(expected, lambda s: s.reservations.hold(place.ref, show.show, wish, key))
         return self._held(place, show, seats, (key, wish), made)
 
     def _held(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import inf
 from uuid import UUID
 
-from frontrow.reservations.best import Wish
+from frontrow.reservations.model import Wish
 from tests.integration.buyer_world import Concert, Hold, Place, Sale, Show, User
 from tests.integration.choice_model import House, Section
 

@@ -1,7 +1,13 @@
-"""A model of the choice of the best seats: tries every possible run."""
+"""A model of the choice of the best seats: tries every place.
+
+The rule is in docs/design/adr/0012-best-seats.md.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+LONGEST_ROW = 100
+"""A longer row is filled from its lowest number."""
 
 
 class Section(NamedTuple):
@@ -24,7 +30,7 @@ class Row(NamedTuple):
 
 
 class House:
-    """Sections in order, numbered row by row, and the taken seats."""
+    """Sections in order, numbered row by row, and which seats are free."""
 
     def __init__(self, sections: Sequence[Section], taken: Iterable[int]) -> None:
         self.rows: list[list[Row]] = []
@@ -67,7 +73,7 @@ class House:
         places = [
             (self._leaves_lone(row, start, count), order, abs(2 * start + count - middle), start)
             for order, row in enumerate(self.area(section))
-            for middle in [2 * row.first + row.width]
+            for middle in [2 * row.first + (row.width if row.width <= LONGEST_ROW else 1)]
             for start in range(row.first, row.first + row.width - count + 1)
             if all(number in self.free for number in range(start, start + count))
         ]

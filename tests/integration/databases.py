@@ -15,7 +15,7 @@ from tests.buyers import Owner
 _EMPTY = """
 TRUNCATE ticket, payment, reservation, seat, seat_change, stock, sold_delta, transfer, wallet,
     forecast, line_pace, room_load, drawn, draw, admission, policy_change, place, waiting_room,
-    cancellation, section_search, show_section, show, concert, app_user, erasure, user_key CASCADE
+    cancellation, show_section, show, concert, app_user, erasure, user_key CASCADE
 """
 
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from frontrow.audit import INVARIANTS
 from frontrow.payments import cancellations
-from frontrow.reservations.best import Wish
+from frontrow.reservations.model import Wish
 from frontrow.waiting_room.policy import MaxActiveAndRatePolicy, OpenPolicy
 from testkit.database import Database
 from tests.integration.buyer_machine import BuyerMachine

@@ -27,8 +27,8 @@ SOURCES = """
 RETURNED = re.compile(r"(?:THEN|ELSE|:=|SELECT(?: \w+,)?)\s+'(\w+)'")
 # A call whose outcomes are not read.
 DROPPED = re.compile(r"PERFORM (?:FROM )?\w+\(")
-# An outcome of a function below which its caller compares with, to answer something else.
-REPLACED = re.compile(r"<> '(\w+)'")
+# Outcomes of a function below which its caller compares with, to answer something else.
+REPLACED = re.compile(r"(?:<>|NOT IN|standing IN) \(?('\w+'(?:, '\w+')*)")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,8 @@ def outcomes_of(name: str, sources: dict[str, str]) -> set[str]:
     text = DROPPED.sub("", sources[name])
     called = {other for other in sources if other != name and re.search(rf"\b{other}\(", text)}
     below = set().union(*(outcomes_of(other, sources) for other in called))
-    return set(RETURNED.findall(text)) | (below - set(REPLACED.findall(text)))
+    replaced = set(re.findall(r"\w+", " ".join(REPLACED.findall(text))))
+    return set(RETURNED.findall(text)) | (below - replaced)
 
 
 @pytest.mark.parametrize("query", DECIDING, ids=lambda query: query.name)

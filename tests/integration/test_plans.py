@@ -22,13 +22,20 @@ from frontrow.concerts.queries import queries as concerts
 from frontrow.concerts.seat_queries import ReadingPlace
 from frontrow.concerts.seat_queries import queries as seat_maps
 from frontrow.db.pool import SERVER_SETTINGS
-from frontrow.db.queries import load
 from frontrow.db.server import EmbeddedServer
 from frontrow.payments.queries import PayItem, RefundItem
 from frontrow.payments.queries import queries as payments
 from frontrow.payments.sales_queries import queries as sales
 from frontrow.payments.ticket_queries import CheckInItem
 from frontrow.payments.ticket_queries import queries as tickets
+from frontrow.reservations.queries import (
+    BestHoldItem,
+    HoldItem,
+    LeaveItem,
+    ReleaseItem,
+    ReservationItem,
+)
+from frontrow.reservations.queries import queries as reservations
 from frontrow.retention.erase_queries import queries as erasing
 from frontrow.retention.prune_queries import queries as pruning
 from frontrow.users.queries import SessionItem, SolvedGuestItem
@@ -44,7 +51,6 @@ from tests.integration.databases import fresh_database
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 Call: TypeAlias = Callable[[Connection, int], Awaitable[Any]]
 
-reservations = load("frontrow.reservations")
 
 ROOM = 1
 SOON = datetime.now(UTC) + timedelta(minutes=1)
@@ -55,7 +61,7 @@ BATCH = 500
 ROWS_AN_ITEM = 8
 # Enough calls that a prepared statement and those inside functions use one generic plan.
 CALLS_UNTIL_CACHED = 8
-UNPAID = {"unpaid_holds": 20, "unpaid_holds_seconds": 600}
+UNPAID = {"unpaid_holds": 20, "unpaid_seconds": 600}
 GROWN = Path(__file__).with_name("grown.sql").read_text()
 TABLES = [
     "admission",
@@ -123,38 +129,39 @@ def entering(first: int, items: int) -> list[EnterItem]:
     return [EnterItem(ROOM, first + i, place) for i, place in enumerate(ids("place", first, items))]
 
 
+def a_hold(number: int) -> tuple[int, int, UUID, UUID, UUID, UUID, int, UUID, int]:
+    """The fields of a hold of one seat by the place with this number."""
+    place, user = an_id("place", number), an_id("user", number)
+    concert, show = an_id("concert", 1), an_id("show", 30)
+    return ROOM, number, place, user, concert, uuid4(), 1, show, 1
+
+
 async def hold(connection: Connection, first: int, items: int) -> Any:
-    """Each place holds an available seat."""
-    return await reservations.hold(
-        connection,
-        **places(first, items),
-        user_ids=ids("user", first, items),
-        concert_ids=[an_id("concert", 1)] * items,
-        reservation_ids=new_ids(items),
-        request_hashes=[1] * items,
-        show_ids=[an_id("show", 30)] * items,
-        firsts=list(range(1, items + 1)),
-        lasts=list(range(1, items + 1)),
-        seats=list(range(1, items + 1)),
-        **UNPAID,
-    )
+    """Places hold a free seat each."""
+    holds = [HoldItem(*a_hold(number)) for number in range(first, first + items)]
+    return await reservations.hold(connection, holds, seats=range(1, items + 1), **UNPAID)
 
 
 async def hold_best(connection: Connection, items: int) -> Any:
-    """Each place holds the best seat of a show, behind sold rows."""
-    return await reservations.hold_best(
-        connection,
-        **places(19_501, items),
-        user_ids=ids("user", 19_501, items),
-        concert_ids=[an_id("concert", 1)] * items,
-        reservation_ids=new_ids(items),
-        request_hashes=[1] * items,
-        show_ids=[an_id("show", 30)] * items,
-        sections=[None] * items,
-        counts=[1] * items,
-        together=[True] * items,
-        **UNPAID,
-    )
+    """Places hold the best seat of a show each, behind rows that are sold."""
+    holds = [
+        BestHoldItem(*a_hold(number), None, together=True)
+        for number in range(19_501, 19_501 + items)
+    ]
+    return await reservations.hold_best(connection, holds, search_from=[1] * items, **UNPAID)
+
+
+def leaves(first: int, items: int) -> list[LeaveItem]:
+    """Leaves of the places from number ``first`` on."""
+    return [LeaveItem(ROOM, n, an_id("place", n)) for n in range(first, first + items)]
+
+
+def releases(items: int) -> list[ReleaseItem]:
+    """Releases of as many holds."""
+    return [
+        ReleaseItem(an_id("reservation", n), an_id("user", n), ROOM, n, an_id("place", n))
+        for n in range(17_001, 17_001 + items)
+    ]
 
 
 async def charge(connection: Connection, first: int, items: int) -> Any:
@@ -285,8 +292,8 @@ FUNCTIONS = {
     ),
     "enter": Hot(lambda c, n: rooms.enter(c, entering(19_501, n)), "admitted"),
     "enter, first": Hot(lambda c, n: rooms.enter(c, entering(19_901, n)), "admitted", most=100),
-    "leave, waiting": Hot(lambda c, n: reservations.leave(c, **places(30_001, n)), "left"),
-    "leave, holding": Hot(lambda c, n: reservations.leave(c, **places(17_001, n)), "left"),
+    "leave, waiting": Hot(lambda c, n: reservations.leave(c, leaves(30_001, n)), "left"),
+    "leave, holding": Hot(lambda c, n: reservations.leave(c, leaves(17_001, n)), "left"),
     # The admitted places are read twice: for those that have ended, and to count them.
     "admit, cap": Hot(
         lambda c, _: admit(c, cap=3_100, rate=None, rate_seconds=None), "done", 2 * 3_000 + 3 * 100
@@ -298,15 +305,7 @@ FUNCTIONS = {
     "hold, first": Hot(lambda c, n: hold(c, 19_901, n), "held", most=100),
     # Beside what a hold reads: a part of a row, and as much again for seats taken by others.
     "hold, best": Hot(hold_best, "held", ROWS_AN_ITEM * BATCH, most=400),
-    "release": Hot(
-        lambda c, n: reservations.release(
-            c,
-            reservation_ids=ids("reservation", 17_001, n),
-            user_ids=ids("user", 17_001, n),
-            **places(17_001, n),
-        ),
-        "released",
-    ),
+    "release": Hot(lambda c, n: reservations.release(c, releases(n)), "released"),
     "expire": Hot(lambda c, n: reservations.expire(c, limit=n), ITEMS, most=100),
     "charge": Hot(lambda c, n: charge(c, 19_501, n), "charged"),
     "charge, first": Hot(lambda c, n: charge(c, 19_901, n), "charged", most=100),
@@ -369,9 +368,7 @@ QUERIES = {
     ),
     "reservations": Hot(
         lambda c, n: reservations.reservations(
-            c,
-            reservation_ids=ids("reservation", 17_001, n),
-            user_ids=ids("user", 17_001, n),
+            c, [ReservationItem(one.reservation_id, one.user_id) for one in releases(n)]
         ),
         ITEMS,
     ),
@@ -398,9 +395,7 @@ QUERIES = {
         lambda c, _: sales.payments_of_id(c, any_id=an_id("user", 1), limit=100), 1
     ),
     "live holds of a concert": Hot(
-        lambda c, _: reservations.live_holds_of_concert(
-            c, concert_id=an_id("concert", 1), limit=50
-        ),
+        lambda c, _: reservations.active_holds(c, concert_id=an_id("concert", 1), limit=50),
         SOMETHING,
         2_600,
     ),

@@ -17,11 +17,9 @@ from frontrow.db.queries import BOUND, Query, bind, row_of
 from testkit.database import Database
 
 # Features whose queries aren't typed yet.
-UNTYPED = {"reservations"}
 MODULES = [
     "frontrow." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
     for path in sorted(PACKAGE.rglob("*queries.sql"))
-    if path.relative_to(PACKAGE).parts[0] not in UNTYPED
 ]
 SCALARS = {
     bool: {"bool"},

@@ -2,15 +2,18 @@
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from frontrow.concerts.model import NewConcert, NewSection, NewShow
 from frontrow.errors import SeatsUnavailable, SeatTaken
-from frontrow.reservations.best import Wish
+from frontrow.reservations.model import Wish
 from frontrow.services import Services
 from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
-from tests.buyers import OPEN, Made
+from tests.buyers import OPEN, Made, services_on
 from tests.races.crowds import answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 
@@ -32,15 +35,20 @@ async def hall(services: Services, *, rows: int, seats_per_row: int) -> Made:
     return Made(created.concert_id, run.shows)
 
 
-async def test_concurrent_pairs_are_disjoint(pair: Pair) -> None:
-    """200 callers over two processes ask for two seats: disjoint pairs, front first, no gap."""
-    made = await hall(pair[0], rows=50, seats_per_row=10)
-    places = await crowd(pair[0], made.concert_id, CALLERS)
+@pytest.mark.parametrize("processes", [2, 8])
+async def test_each_caller_gets_another_pair(database: Database, processes: int) -> None:
+    """200 callers of several processes get 200 pairs, front rows first, without a gap."""
+    async with AsyncExitStack() as opened:
+        services = [
+            await opened.enter_async_context(services_on(database)) for _ in range(processes)
+        ]
+        made = await hall(services[0], rows=50, seats_per_row=10)
+        places = await crowd(services[0], made.concert_id, CALLERS)
 
-    found = await answers(
-        pair[turn % 2].best_seats.hold(place, made.shows[0], Wish(2), None)
-        for turn, place in enumerate(places)
-    )
+        found = await answers(
+            services[turn % processes].reservations.hold(place, made.shows[0], Wish(2), None)
+            for turn, place in enumerate(places)
+        )
 
     pairs = [[seat.number for seat in held.seats] for held, _ in granted(found)]
     assert len(pairs) == CALLERS
@@ -55,7 +63,7 @@ async def test_lone_seats_only_where_the_count_forces_them(pair: Pair, database:
     places = await crowd(pair[0], made.concert_id, 70)
 
     found = await answers(
-        pair[turn % 2].best_seats.hold(place, made.shows[0], Wish(3), None)
+        pair[turn % 2].reservations.hold(place, made.shows[0], Wish(3), None)
         for turn, place in enumerate(places)
     )
 
@@ -73,7 +81,7 @@ async def test_best_seats_against_named_seats(pair: Pair, database: Database) ->
     made = await hall(pair[0], rows=20, seats_per_row=20)
     places = await crowd(pair[0], made.concert_id, CALLERS)
     asked = [
-        pair[turn % 2].best_seats.hold(place, made.shows[0], Wish(2), None)
+        pair[turn % 2].reservations.hold(place, made.shows[0], Wish(2), None)
         if turn % 4 < 2
         else pair[turn % 2].reservations.hold(
             place,
@@ -110,7 +118,7 @@ async def test_chosen_seat_taken_meanwhile_is_replaced(pair: Pair, database: Dat
                 made.shows[0].show_id,
             )
             choosing = asyncio.create_task(
-                pair[0].best_seats.hold(place, made.shows[0], Wish(1), None)
+                pair[0].reservations.hold(place, made.shows[0], Wish(1), None)
             )
             await those.until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
             assert not choosing.done()

@@ -2,35 +2,31 @@
 
 from typing import Any
 
-from frontrow.db.queries import load
-from frontrow.ids import new_id, place_arrays
+from frontrow.ids import new_id
+from frontrow.reservations.queries import HoldItem, queries
 from testkit.database import Database
 from tests.buyers import Made, buyer, make_concert
 from tests.integration.features.seat_map_reader import Watcher
 from tests.races.conftest import Pair
 from tests.races.rivals import fetch, rivals
 
-_holding = load("frontrow.reservations")
-
 
 async def _hold(connection: Any, pair: Pair, made: Made, seat: int) -> None:
     """Inserts a hold of a new guest, on a separate connection."""
     place = await buyer(pair[0], made.concert_id)
-    (row,) = await _holding.hold(
+    (row,) = await queries.hold(
         connection,
-        **place_arrays([place]),
-        user_ids=[place.user_id],
-        concert_ids=[made.concert_id],
-        reservation_ids=[new_id()],
-        request_hashes=[1],
-        show_ids=[made.shows[0].show_id],
-        firsts=[1],
-        lasts=[1],
+        [
+            HoldItem(
+                place.room_id, place.number, place.place_id, place.user_id, made.concert_id,
+                new_id(), 1, made.shows[0].show_id, 1,
+            )
+        ],
         seats=[seat],
         unpaid_holds=20,
-        unpaid_holds_seconds=600,
-    )
-    assert row["outcome"] == "held"
+        unpaid_seconds=600,
+    )  # fmt: skip
+    assert row.outcome == "held"
 
 
 async def test_older_transaction_that_commits_later_is_seen(pair: Pair, database: Database) -> None:

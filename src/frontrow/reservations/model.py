@@ -1,13 +1,28 @@
-"""A reservation, as its owner sees it."""
+"""A reservation as its owner sees it, and how the best seats are asked for."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 ReservationState: TypeAlias = Literal["held", "paid", "released", "expired", "refunded"]
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A number of the best seats in a section (``None``: anywhere), only side by side or not."""
+
+    count: int
+    section: str | None = None
+    together: bool = True
+
+
+class UnpaidHolds(NamedTuple):
+    """How many holds of a concert a user may leave unpaid within a number of seconds."""
+
+    holds: int
+    seconds: int
 
 
 class ReservedSeat(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +47,18 @@ class Reservation(msgspec.Struct, frozen=True):
     state: Annotated[
         ReservationState, Meta(description="held → paid, released or expired; paid → refunded.")
     ]
-    held_until: Annotated[datetime, Meta(description="When an unpaid hold ends by itself.")]
+    held_until: Annotated[datetime, Meta(description="When an unpaid hold ends.")]
     created_at: datetime
     payment_id: UUID | None
+
+
+class ActiveHold(msgspec.Struct, frozen=True):
+    """A hold that has not ended."""
+
+    reservation_id: UUID
+    user_id: UUID
+    show_id: UUID
+    seats: Annotated[list[int], Meta(description="Its seats, by number.")]
+    amount: Annotated[int, Meta(description="What they cost, in the currency's minor unit.")]
+    created_at: datetime
+    held_until: Annotated[datetime, Meta(description="When it ends unless it is paid.")]

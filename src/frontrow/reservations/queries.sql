@@ -1,63 +1,63 @@
 -- name: hold
 -- Holds seats: see the function.
-SELECT outcome, reason, taken, seat_limit, retry_after_seconds, amount, prices, sections, created_at,
-    held_until
+SELECT outcome, reason, taken, seat_limit, retry_after_seconds, seats, amount, prices, sections,
+    created_at, held_until
 FROM reservation_hold(
-    :room_ids, :numbers, :place_ids, :user_ids, :concert_ids, :reservation_ids, :request_hashes,
-    :show_ids, :firsts, :lasts, :seats, :unpaid_holds, :unpaid_holds_seconds, false
+    :room_id, :number, :place_id, :user_id, :concert_id, :reservation_id, :request_hash, :show_id,
+    :count, NULL, :seats, NULL, :unpaid_holds, :unpaid_seconds
 )
 ORDER BY item;
 
 -- name: hold_best
 -- Holds the best free seats: see the function.
-SELECT outcome, reason, seat_limit, retry_after_seconds, available, together, seats, amount, prices,
+SELECT outcome, reason, available, together, seat_limit, retry_after_seconds, seats, amount, prices,
     sections, created_at, held_until
 FROM reservation_hold_best(
-    :room_ids, :numbers, :place_ids, :user_ids, :concert_ids, :reservation_ids, :request_hashes,
-    :show_ids, :sections, :counts, :together, :unpaid_holds, :unpaid_holds_seconds
+    :room_id, :number, :place_id, :user_id, :concert_id, :reservation_id, :request_hash, :show_id,
+    :count, :section, :together, :search_from, :unpaid_holds, :unpaid_seconds
 )
 ORDER BY item;
 
 -- name: release
 -- Releases holds: see the function.
 SELECT outcome, reason, state::text
-FROM reservation_release(:reservation_ids, :user_ids, :room_ids, :numbers, :place_ids)
+FROM reservation_release(:reservation_id, :user_id, :room_id, :number, :place_id)
 ORDER BY item;
 
 -- name: leave
--- Ends places because their owners leave, and lets their holds go: see the function.
-SELECT outcome, reason FROM reservation_leave(:room_ids, :numbers, :place_ids) ORDER BY item;
+-- Ends places because their users leave, and releases their holds: see the function.
+SELECT outcome, reason FROM reservation_leave(:room_id, :number, :place_id) ORDER BY item;
 
 -- name: expire$
--- Writes down that holds have ended: see the function.
+-- Marks holds that have ended as expired: see the function.
 SELECT reservation_expire(:limit);
 
 -- name: reservations
--- Reservations by id and owner, in the order asked for; NULLs where there is none. A hold past its
--- time is expired, whether or not that is written down.
-SELECT r.reservation_id, r.concert_id, r.show_id, s.date, s.starts_at, r.seats, t.prices, t.sections,
-    r.amount, r.held_until, r.created_at, y.payment_id,
+-- Reservations by id and owner; item is the place in the arrays. A hold that has ended is expired, whether
+-- or not it is marked.
+SELECT k.item::int AS item, r.reservation_id, r.concert_id, r.show_id, s.date, s.starts_at, r.seats,
+    t.sections, t.prices, r.amount,
     CASE WHEN r.state = 'held' AND r.held_until <= clock_timestamp() THEN 'expired'
-        ELSE r.state::text END AS state
-FROM unnest(:reservation_ids::uuid[], :user_ids::uuid[])
+        ELSE r.state::text END AS state,
+    r.held_until, r.created_at, y.payment_id
+FROM unnest(:reservation_id::uuid[], :user_id::uuid[])
     WITH ORDINALITY AS k (reservation_id, user_id, item)
-LEFT JOIN LATERAL (
+CROSS JOIN LATERAL (
     SELECT * FROM reservation AS r
     WHERE r.reservation_id = k.reservation_id AND r.user_id = k.user_id
-) AS r ON true
-LEFT JOIN LATERAL (SELECT date, starts_at FROM show AS s WHERE s.show_id = r.show_id) AS s ON true
+) AS r
+CROSS JOIN LATERAL (SELECT date, starts_at FROM show AS s WHERE s.show_id = r.show_id) AS s
 LEFT JOIN LATERAL (
     SELECT payment_id FROM payment AS y WHERE y.reservation_id = r.reservation_id
 ) AS y ON true
-LEFT JOIN LATERAL (
+CROSS JOIN LATERAL (
     SELECT array_agg(t.price ORDER BY t.number) AS prices,
         array_agg(t.section ORDER BY t.number) AS sections
     FROM seat AS t WHERE t.show_id = r.show_id AND t.number = ANY (r.seats)
-) AS t ON true
-ORDER BY k.item;
+) AS t;
 
 -- name: reservations_of_user
--- The newest reservations of a user: held, paid or refunded.
+-- The ids of a user's newest reservations that are held, paid or refunded.
 SELECT r.reservation_id FROM (
     SELECT reservation_id, created_at FROM reservation
     WHERE user_id = :user_id AND state IN ('held', 'paid')
@@ -70,9 +70,9 @@ SELECT r.reservation_id FROM (
 ) AS r
 ORDER BY r.created_at DESC LIMIT :limit;
 
--- name: live_holds_of_concert
--- The holds of a concert that run, the next to end first. Goes through the live holds of all concerts
--- in that order until there are enough: of no other index would less be read.
+-- name: active_holds
+-- The active holds of a concert, the next to end first. Reads the active holds of all concerts in that
+-- order until there are enough: no other index would read fewer.
 SELECT reservation_id, user_id, show_id, seats, amount, created_at, held_until
 FROM (
     SELECT * FROM reservation

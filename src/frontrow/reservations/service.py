@@ -1,4 +1,4 @@
-"""Holds seats, releases them, follows them."""
+"""Holds seats, releases them, and reads reservations."""
 
 import asyncio
 import contextlib
@@ -10,36 +10,40 @@ from uuid import UUID
 import asyncpg
 
 from frontrow.concerts.model import Show
-from frontrow.db.queries import load
-from frontrow.errors import NotFound, outcome_error
-from frontrow.group_commit import AGAIN, Again, Lanes
-from frontrow.ids import PlaceRef, place_arrays, request_hash, write_id
+from frontrow.db.outcomes import check
+from frontrow.errors import NotFound
+from frontrow.group_commit import Again, Lanes, with_again
+from frontrow.ids import PlaceRef, request_hash, write_id
 from frontrow.metrics import count_finished
-from frontrow.reservations.model import Reservation, ReservedSeat
-from frontrow.reservations.outcomes import OPERATION, UnpaidHolds, made, refusal
+from frontrow.reservations.model import Reservation, ReservedSeat, UnpaidHolds, Wish
+from frontrow.reservations.queries import (
+    BestHoldItem,
+    BestHoldRow,
+    HoldItem,
+    HoldRow,
+    LeaveItem,
+    LeaveRow,
+    ReleaseItem,
+    ReleaseRow,
+    ReservationItem,
+    queries,
+)
+from frontrow.reservations.search_starts import SearchStarts
 
-_queries = load("frontrow.reservations")
-
+_OPERATION = "reservation"
 _EXPIRE_BATCH = 1_000
 _WATCH_SECONDS = 0.25
 
 
-class _Hold(NamedTuple):
-    place: PlaceRef
-    reservation_id: UUID
-    request_hash: int
-    show_id: UUID
+class _NamedHold(NamedTuple):
+    """A hold and the numbers of its seats."""
+
+    item: HoldItem
     seats: Sequence[int]
 
 
-class _Release(NamedTuple):
-    reservation_id: UUID
-    user_id: UUID
-    place: PlaceRef | None
-
-
 class _Leave:
-    """A leave on its way. One that was sent before may be what ended the place."""
+    """A leave; ``sent``: it was sent to the database before, so it may have ended the place."""
 
     __slots__ = ("place", "sent")
 
@@ -52,10 +56,13 @@ class Reservations:
     """Where seats are held.
 
     Args:
-        unpaid: how many holds a user may let go.
-        wake: told the room where a slot has come free.
-        stopping: set when the server drains; those who wait are answered at once.
-        note: told how long each hold took, in seconds.
+        pool: connections to the database.
+        lanes: opens a lane for each kind of call.
+        currency: the installation's currency.
+        unpaid: how many holds a user may leave unpaid.
+        wake: called with a room where a slot is free.
+        stopping: set when the server drains; waiting reads are answered at once.
+        note: called with the seconds that each hold took.
     """
 
     def __init__(
@@ -75,47 +82,68 @@ class Reservations:
         self._wake = wake
         self._note = note
         self._stopping = stopping or asyncio.Event()
+        self._search_starts = SearchStarts()
         self._holding = lanes.open("hold", self._hold)
+        self._holding_best = lanes.open("hold_best", self._hold_best)
         self._releasing = lanes.open("release", self._release)
         self._leaving = lanes.open("leave", self._leave)
         self._reading = lanes.open("reservation_read", self._read)
 
     async def hold(
-        self, place: PlaceRef, show: Show, seats: Sequence[int], idempotency_key: str | None
+        self, place: PlaceRef, show: Show, wanted: Sequence[int] | Wish, idempotency_key: str | None
     ) -> tuple[Reservation, bool]:
-        """Holds seats of one show for an admitted user, all or nothing.
+        """Holds seats of one show for an admitted user, all or none.
 
         Args:
-            place: whose.
-            show: of which show.
-            seats: their numbers, each once.
-            idempotency_key: makes asking again safe.
+            place: the user's place.
+            show: the show.
+            wanted: the numbers of the seats, or a wish for the best.
+            idempotency_key: makes a repeated request safe: it returns the seats of the first.
 
         Returns:
-            The reservation as it was made, and whether it had been made before with this key.
+            The reservation as it was created, and whether an earlier request with this key did so.
 
         Raises:
-            SeatTaken, SeatLimit, ShowClosed, NotFound, NotAllowed: the seats can't be had.
-            RateLimited: the user let too many holds go.
+            SeatTaken, SeatsUnavailable, SeatLimit, ShowClosed, NotFound, NotAllowed: the seats
+                can't be held.
+            RateLimited: the user left too many holds unpaid.
             NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.
-            IdempotencyKeyReused: the key made another reservation.
+            IdempotencyKeyReused: the key belongs to another hold.
         """
-        wanted = sorted(set(seats))
-        ask = _Hold(
-            place,
-            write_id(place.user_id, OPERATION, idempotency_key),
-            request_hash((show.show_id, wanted)),
-            show.show_id,
-            wanted,
-        )
+        if not isinstance(wanted, Wish):
+            wanted = sorted(set(wanted))
+        reservation_id = write_id(place.user_id, _OPERATION, idempotency_key)
+        hold = (
+            place.room_id, place.number, place.place_id, place.user_id, place.concert_id,
+            reservation_id, request_hash((show.show_id, wanted)), show.show_id,
+        )  # fmt: skip
         started = perf_counter()
+        row: HoldRow | BestHoldRow
         try:
-            row = await self._holding.submit(ask)
+            if isinstance(wanted, Wish):
+                row = await self._holding_best.submit(
+                    BestHoldItem(*hold, wanted.count, wanted.section, wanted.together)
+                )
+            else:
+                row = await self._holding.submit(_NamedHold(HoldItem(*hold, len(wanted)), wanted))
         finally:
             self._note(perf_counter() - started)
-        if row["outcome"] not in ("held", "replayed"):
-            raise refusal(row)
-        return made(ask.reservation_id, show, wanted, row, currency=self._currency)
+        check(row)
+        reservation = Reservation(
+            reservation_id,
+            show.concert_id,
+            show.show_id,
+            show.date,
+            show.starts_at,
+            _seats(row.seats, row.sections, row.prices),
+            row.amount,
+            self._currency,
+            "held",
+            row.held_until,
+            row.created_at,
+            payment_id=None,
+        )
+        return reservation, row.outcome == "replayed"
 
     async def release(self, reservation_id: UUID, user_id: UUID, place: PlaceRef | None) -> None:
         """Releases a user's hold; its seats are free at once. Doing it twice is fine.
@@ -131,44 +159,41 @@ class Reservations:
             NotAllowed: the token is another concert's.
             TokenFinished, CredentialInvalid: the token doesn't live.
         """
-        row = await self._releasing.submit(_Release(reservation_id, user_id, place))
-        if row["outcome"] != "released":
-            raise refusal(row)
+        at = (None, None, None) if place is None else (place.room_id, place.number, place.place_id)
+        check(await self._releasing.submit(ReleaseItem(reservation_id, user_id, *at)))
 
     async def leave(self, place: PlaceRef) -> None:
-        """Takes a place out of the line and lets its holds go.
+        """Ends a place and releases its holds.
 
         Raises:
-            TokenFinished, CredentialInvalid: the token doesn't live.
+            TokenFinished, CredentialInvalid: the token has ended or is invalid.
         """
-        outcome, reason = await self._leaving.submit(_Leave(place))
-        if outcome != "left":
-            raise outcome_error(outcome, reason)
+        check(await self._leaving.submit(_Leave(place)))
         self._wake(place.room_id)
 
     async def get(self, reservation_id: UUID, user_id: UUID) -> Reservation:
-        """A user's reservation.
+        """Returns a user's reservation.
 
         Raises:
-            NotFound: the user has none with this id.
+            NotFound: the user has no reservation with this id.
         """
-        reservation = await self._reading.submit((reservation_id, user_id))
+        reservation = await self._reading.submit(ReservationItem(reservation_id, user_id))
         if reservation is None:
             raise NotFound
         return reservation
 
     async def made_with(self, user_id: UUID, idempotency_key: str | None) -> Reservation | None:
-        """The reservation that a user made with this key, if any."""
+        """Returns the reservation that a user made with this key, if any."""
         if idempotency_key is None:
             return None
-        reservation_id = write_id(user_id, OPERATION, idempotency_key)
-        return await self._reading.submit((reservation_id, user_id))
+        reservation_id = write_id(user_id, _OPERATION, idempotency_key)
+        return await self._reading.submit(ReservationItem(reservation_id, user_id))
 
     async def wait(self, reservation_id: UUID, user_id: UUID, seconds: float) -> Reservation:
-        """A user's reservation, once it is no longer held, or after ``seconds``.
+        """Returns a user's reservation, once it is no longer held or after ``seconds``.
 
         Raises:
-            NotFound: the user has none with this id.
+            NotFound: the user has no reservation with this id.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
@@ -181,91 +206,78 @@ class Reservations:
                 await asyncio.wait_for(self._stopping.wait(), min(left, _WATCH_SECONDS))
 
     async def of_user(self, user_id: UUID, limit: int) -> list[Reservation]:
-        """The newest of a user's reservations that are held, paid or refunded."""
-        rows = await _queries.reservations_of_user(self._pool, user_id=user_id, limit=limit)
-        found = await self._read([(row["reservation_id"], user_id) for row in rows])
+        """Returns the newest of a user's reservations that are held, paid or refunded."""
+        ids = await queries.reservations_of_user(self._pool, user_id=user_id, limit=limit)
+        found = await self._read([ReservationItem(one, user_id) for one in ids])
         return [reservation for reservation in found if reservation is not None]
 
     async def expire(self) -> int:
-        """Writes down which holds have ended, a batch of them. Safe in every process."""
-        ended: int = await _queries.expire(self._pool, limit=_EXPIRE_BATCH)
-        return ended
+        """Marks a batch of ended holds as expired. Returns how many; safe in every process."""
+        return await queries.expire(self._pool, limit=_EXPIRE_BATCH)
 
-    async def _hold(self, asks: Sequence[_Hold]) -> list[asyncpg.Record | Again]:
-        firsts: list[int] = []
-        lasts: list[int] = []
-        seats: list[int] = []
-        for ask in asks:
-            firsts.append(len(seats) + 1)
-            seats.extend(ask.seats)
-            lasts.append(len(seats))
-        rows = await _queries.hold(
+    async def _hold(self, holds: Sequence[_NamedHold]) -> list[HoldRow | Again]:
+        rows = await queries.hold(
             self._pool,
-            **place_arrays([ask.place for ask in asks]),
-            user_ids=[ask.place.user_id for ask in asks],
-            concert_ids=[ask.place.concert_id for ask in asks],
-            reservation_ids=[ask.reservation_id for ask in asks],
-            request_hashes=[ask.request_hash for ask in asks],
-            show_ids=[ask.show_id for ask in asks],
-            firsts=firsts,
-            lasts=lasts,
-            seats=seats,
+            [hold.item for hold in holds],
+            seats=[number for hold in holds for number in hold.seats],
             unpaid_holds=self._unpaid.holds,
-            unpaid_holds_seconds=self._unpaid.seconds,
+            unpaid_seconds=self._unpaid.seconds,
         )
-        return [AGAIN if row["outcome"] == "again" else row for row in rows]
+        return with_again(rows)
 
-    async def _release(self, asks: Sequence[_Release]) -> list[asyncpg.Record]:
-        places = [ask.place for ask in asks]
-        rows: list[asyncpg.Record] = await _queries.release(
+    async def _hold_best(self, items: Sequence[BestHoldItem]) -> list[BestHoldRow | Again]:
+        rows = await queries.hold_best(
             self._pool,
-            reservation_ids=[ask.reservation_id for ask in asks],
-            user_ids=[ask.user_id for ask in asks],
-            room_ids=[place and place.room_id for place in places],
-            numbers=[place and place.number for place in places],
-            place_ids=[place and place.place_id for place in places],
+            items,
+            search_from=[self._search_starts.get(item) for item in items],
+            unpaid_holds=self._unpaid.holds,
+            unpaid_seconds=self._unpaid.seconds,
         )
-        return rows
+        self._search_starts.note(items, rows)
+        return with_again(rows)
 
-    async def _leave(self, asks: "Sequence[_Leave]") -> list[tuple[str, str | None]]:
-        sent_before = [ask.sent for ask in asks]
-        for ask in asks:
-            ask.sent = True
-        rows = await _queries.leave(self._pool, **place_arrays([ask.place for ask in asks]))
-        outcomes = [
-            ("left", None) if again and row["reason"] == "left" else (row["outcome"], row["reason"])
+    async def _release(self, items: Sequence[ReleaseItem]) -> list[ReleaseRow]:
+        return await queries.release(self._pool, items)
+
+    async def _leave(self, leaves: Sequence[_Leave]) -> list[LeaveRow]:
+        sent_before = [leave.sent for leave in leaves]
+        for leave in leaves:
+            leave.sent = True
+        places = [leave.place for leave in leaves]
+        rows = await queries.leave(
+            self._pool, [LeaveItem(p.room_id, p.number, p.place_id) for p in places]
+        )
+        rows = [
+            LeaveRow("left", None) if again and row.reason == "left" else row
             for again, row in zip(sent_before, rows, strict=True)
         ]
-        left = zip(asks, outcomes, strict=True)
-        count_finished((ask.place.concert_id for ask, (how, _) in left if how == "left"), "left")
-        return outcomes
+        left = zip(places, rows, strict=True)
+        count_finished((place.concert_id for place, row in left if row.outcome == "left"), "left")
+        return rows
 
-    async def _read(self, wanted: Sequence[tuple[UUID, UUID]]) -> list[Reservation | None]:
-        distinct = list(dict.fromkeys(wanted))
-        reservation_ids, user_ids = zip(*distinct, strict=True) if distinct else ((), ())
-        rows = await _queries.reservations(
-            self._pool, reservation_ids=reservation_ids, user_ids=user_ids
-        )
-        found = dict(zip(distinct, (self._reservation(row) for row in rows), strict=True))
-        return [found[key] for key in wanted]
+    async def _read(self, items: Sequence[ReservationItem]) -> list[Reservation | None]:
+        distinct = list(dict.fromkeys(items))
+        found = {
+            distinct[row.item - 1]: Reservation(
+                row.reservation_id,
+                row.concert_id,
+                row.show_id,
+                row.date,
+                row.starts_at,
+                _seats(row.seats, row.sections, row.prices),
+                row.amount,
+                self._currency,
+                row.state,
+                row.held_until,
+                row.created_at,
+                row.payment_id,
+            )
+            for row in await queries.reservations(self._pool, distinct)
+        }
+        return [found.get(item) for item in items]
 
-    def _reservation(self, row: asyncpg.Record) -> Reservation | None:
-        if row["reservation_id"] is None:
-            return None
-        return Reservation(
-            reservation_id=row["reservation_id"],
-            concert_id=row["concert_id"],
-            show_id=row["show_id"],
-            date=row["date"],
-            starts_at=row["starts_at"],
-            seats=[
-                ReservedSeat(*s)
-                for s in zip(row["seats"], row["sections"], row["prices"], strict=True)
-            ],
-            amount=row["amount"],
-            currency=self._currency,
-            state=row["state"],
-            held_until=row["held_until"],
-            created_at=row["created_at"],
-            payment_id=row["payment_id"],
-        )
+
+def _seats(
+    numbers: Sequence[int], sections: Sequence[str | None], prices: Sequence[int]
+) -> list[ReservedSeat]:
+    return [ReservedSeat(*seat) for seat in zip(numbers, sections, prices, strict=True)]

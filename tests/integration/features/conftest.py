@@ -24,8 +24,8 @@ DELETE FROM seat; DELETE FROM place; DELETE FROM stock; DELETE FROM sold_delta; 
 DELETE FROM payment; DELETE FROM transfer; DELETE FROM wallet; DELETE FROM reservation;
 DELETE FROM admission; DELETE FROM policy_change; DELETE FROM drawn; DELETE FROM draw;
 DELETE FROM room_load; DELETE FROM line_pace; DELETE FROM forecast; DELETE FROM waiting_room;
-DELETE FROM section_search; DELETE FROM show_section; DELETE FROM cancellation; DELETE FROM show;
-DELETE FROM concert; DELETE FROM app_user; DELETE FROM erasure; DELETE FROM user_key;
+DELETE FROM show_section; DELETE FROM cancellation; DELETE FROM show; DELETE FROM concert;
+DELETE FROM app_user; DELETE FROM erasure; DELETE FROM user_key;
 DELETE FROM used_challenge; DELETE FROM signing_key; DELETE FROM installation;
 ALTER TABLE transfer ENABLE TRIGGER transfer_append_only;
 """

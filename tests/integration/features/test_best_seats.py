@@ -19,8 +19,7 @@ from frontrow.errors import (
     TokenFinished,
 )
 from frontrow.ids import PlaceRef
-from frontrow.reservations.best import Wish
-from frontrow.reservations.model import Reservation, ReservedSeat
+from frontrow.reservations.model import Reservation, ReservedSeat, Wish
 from frontrow.services import Services
 from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
@@ -58,7 +57,7 @@ async def best(
     services: Services, place: PlaceRef, made: Made, count: int, **wish: Any
 ) -> Reservation:
     """Makes a new hold of the best seats."""
-    reservation, replayed = await services.best_seats.hold(
+    reservation, replayed = await services.reservations.hold(
         place, made.shows[0], Wish(count, **wish), None
     )
     assert not replayed
@@ -174,7 +173,7 @@ async def test_refusals_are_those_of_named_seats(services: Services, database: D
     ]
     for kind, fields, who, what, wish in asked:
         async with refused(database, kind, **fields):
-            await services.best_seats.hold(who, what.shows[0], wish, None)
+            await services.reservations.hold(who, what.shows[0], wish, None)
     plain = await buyer(services, other.concert_id, 1)
     async with refused(database, SeatLimit, limit=4):
         await best(services, plain, other, 5)
@@ -199,17 +198,17 @@ async def test_same_key_returns_the_same_seats(services: Services, database: Dat
     made = await house(services)
     place = await buyer(services, made.concert_id, 180)
     show = made.shows[0]
-    first, _ = await services.best_seats.hold(place, show, Wish(2), "key")
+    first, _ = await services.reservations.hold(place, show, Wish(2), "key")
     before = await digest(database)
-    assert await services.best_seats.hold(place, show, Wish(2), "key") == (first, True)
+    assert await services.reservations.hold(place, show, Wish(2), "key") == (first, True)
     assert await digest(database) == before
     for wish in (Wish(1), Wish(2, "Stalls"), Wish(2, together=False)):
         async with refused(database, IdempotencyKeyReused):
-            await services.best_seats.hold(place, show, wish, "key")
+            await services.reservations.hold(place, show, wish, "key")
     async with refused(database, IdempotencyKeyReused):
         await services.reservations.hold(place, show, [3, 4], "key")
     await services.payments.pay(place, first.reservation_id, 180, None)
-    assert await services.best_seats.hold(place, show, Wish(2), "key") == (first, True)
+    assert await services.reservations.hold(place, show, Wish(2), "key") == (first, True)
 
 
 async def test_concurrent_requests_with_one_key_hold_once(services: Services, owner: Owner) -> None:
@@ -217,7 +216,7 @@ async def test_concurrent_requests_with_one_key_hold_once(services: Services, ow
     made = await house(services)
     place = await buyer(services, made.concert_id)
     answers = await asyncio.gather(
-        *[services.best_seats.hold(place, made.shows[0], Wish(2), "key") for _ in range(10)]
+        *[services.reservations.hold(place, made.shows[0], Wish(2), "key") for _ in range(10)]
     )
     assert [answer for answer, _ in answers] == [answers[0][0]] * 10
     assert await owner.fetchval("SELECT count(*) FROM reservation") == 1
@@ -229,7 +228,7 @@ async def test_batch_is_served_in_order(services: Services, owner: Owner, count:
     made = await house(services, NewSection("Box", 9, rows=5, seats_per_row=6))
     places = [await buyer(services, made.concert_id) for _ in range(30 // count + 5)]
     answers = await asyncio.gather(
-        *[services.best_seats.hold(place, made.shows[0], Wish(count), None) for place in places],
+        *[services.reservations.hold(place, made.shows[0], Wish(count), None) for place in places],
         return_exceptions=True,
     )
     won = [answer for answer in answers if isinstance(answer, tuple)]

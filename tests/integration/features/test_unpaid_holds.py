@@ -6,7 +6,7 @@ from typing import Any
 
 from frontrow.errors import RateLimited
 from frontrow.ids import PlaceRef
-from frontrow.reservations.best import Wish
+from frontrow.reservations.model import Wish
 from frontrow.services import Services
 from testkit.database import Database
 from tests.buyers import Made, Owner, buyer, make_concert, pass_time, services_on
@@ -30,7 +30,7 @@ async def barred(services: Services, place: PlaceRef, made: Made) -> int:
     seconds: list[int] = []
     for asking in (
         services.reservations.hold(place, made.shows[0], [1], None),
-        services.best_seats.hold(place, made.shows[0], Wish(1), None),
+        services.reservations.hold(place, made.shows[0], Wish(1), None),
     ):
         try:
             await asking

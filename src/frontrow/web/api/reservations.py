@@ -20,8 +20,7 @@ from frontrow.errors import (
     ShowClosed,
     TokenFinished,
 )
-from frontrow.reservations.best import Wish
-from frontrow.reservations.model import Reservation
+from frontrow.reservations.model import Reservation, Wish
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
 from frontrow.web.openapi.examples import DATE, SEATS
@@ -96,11 +95,8 @@ async def hold(ask: Ask) -> Response:
     """Holds seats."""
     wanted, services, place, key = ask.body, ask.services, ask.queue_token, ask.idempotency_key
     show = await services.place_access.show_to_hold(place, wanted.date, wanted.show_id, key)
-    if wanted.seats is not None:
-        reservation, replayed = await services.reservations.hold(place, show, wanted.seats, key)
-    else:
-        wish = Wish(wanted.count, wanted.section, wanted.together is not False)
-        reservation, replayed = await services.best_seats.hold(place, show, wish, key)
+    seats = wanted.seats or Wish(wanted.count, wanted.section, wanted.together is not False)
+    reservation, replayed = await services.reservations.hold(place, show, seats, key)
     return created(reservation, replayed=replayed)
 
 

@@ -153,7 +153,7 @@ EXAMPLES: Mapping[str, Any] = {
     "Transfers.transfers": [_PAYMENT_TRANSFER, _CHARGE_TRANSFER],
     "Reservation": _HELD,
     "NewReservation": {"date": DATE, "seats": SEATS},
-    "LiveHold.seats": SEATS,
+    "ActiveHold.seats": SEATS,
     "Payment": _PAID,
     "Refund": {**_REFUND, "reason": "operator"},
     "Me.balance": LEFT,

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from frontrow.errors import NotFound
 from frontrow.payments import sales
-from frontrow.reservations.live import LiveHolds, live_holds
+from frontrow.reservations.active_holds import ActiveHolds, active_holds
 from frontrow.waiting_room.reports.history import LONGEST_MINUTES, LineHistory, line_history
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import ok
@@ -63,7 +63,7 @@ async def look_up(ask: Ask) -> Response:
 async def holds(ask: Ask) -> Response:
     """Returns the holds that end next."""
     query = ask.query or HoldsQuery()
-    return ok(await live_holds(ask.services.pool, await _concert(ask), limit=query.limit))
+    return ok(await active_holds(ask.services.pool, await _concert(ask), limit=query.limit))
 
 
 async def history(ask: Ask) -> Response:
@@ -111,7 +111,7 @@ CALLS = (
         name="concert_holds",
         summary="List the holds that end next",
         query=HoldsQuery,
-        answers=(Answer(200, "The holds.", LiveHolds),),
+        answers=(Answer(200, "The holds.", ActiveHolds),),
         handler=holds,
         **_OF_CONCERT,
     ),
