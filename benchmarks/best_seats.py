@@ -91,8 +91,8 @@ async def two_each(
     pairs = await _free_pairs(services, named_hall, house)
     firsts = random.sample(pairs, buyers)
 
-    async def named(want: tuple[PlaceRef, int]) -> None:
-        place, first = want
+    async def named(request: tuple[PlaceRef, int]) -> None:
+        place, first = request
         await services.reservations.hold(place, named_hall.shows[0], [first, first + 1], None)
 
     by_name = await drive(

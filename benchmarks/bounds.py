@@ -39,7 +39,7 @@ def spread(what: str, seconds: Sequence[float], *, at_most_ms: float | None = No
     ]
 
 
-def tell(title: str, found: Sequence[Found], path: Path, **more: object) -> int:
+def report(title: str, found: Sequence[Found], path: Path, **more: object) -> int:
     """Prints the table and writes the file; returns 1 if a bound is exceeded, otherwise 0.
 
     Args:

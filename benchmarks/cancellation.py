@@ -51,8 +51,8 @@ async def sell(services: Services, seats: int) -> UUID:
     show = hall.shows[0]
     places = await let_in(services, hall, seats)
 
-    async def buy(want: tuple[int, PlaceRef]) -> None:
-        seat, place = want
+    async def buy(sale: tuple[int, PlaceRef]) -> None:
+        seat, place = sale
         held, _ = await services.reservations.hold(place, show, [seat], None)
         await services.payments.pay(place, held.reservation_id, PRICE, None)
 

@@ -66,7 +66,7 @@ FULL = Size((256, 1_000), 3, 40_000, 8_000, 1_000_000, 20_000, 100_000)
 QUICK = Size((256,), 1, 2_000, 500, 20_000, 2_000, 5_000)
 
 
-class Want(NamedTuple):
+class SeatRequest(NamedTuple):
     """A user and the seat that is free for this user."""
 
     place: PlaceRef
@@ -100,23 +100,25 @@ async def _one_round(
     places = await let_in(services, hall, people)
     all_seats = [(show, number) for show in hall.shows for number in range(1, seats + 1)]
     random.shuffle(all_seats)
-    wants = [Want(place, *seat) for place, seat in zip(places, all_seats, strict=False)]
+    requests = [SeatRequest(place, *seat) for place, seat in zip(places, all_seats, strict=False)]
     held: dict[UUID, UUID] = {}
 
-    async def hold(want: Want) -> None:
-        reservation, _ = await services.reservations.hold(want.place, want.show, [want.seat], None)
-        held[want.place.place_id] = reservation.reservation_id
+    async def hold(request: SeatRequest) -> None:
+        reservation, _ = await services.reservations.hold(
+            request.place, request.show, [request.seat], None
+        )
+        held[request.place.place_id] = reservation.reservation_id
 
-    async def pay(want: Want) -> None:
-        await services.payments.pay(want.place, held[want.place.place_id], PRICE, None)
+    async def pay(request: SeatRequest) -> None:
+        await services.payments.pay(request.place, held[request.place.place_id], PRICE, None)
 
-    async def hold_alone(want: Want) -> None:
-        held[want.place.place_id] = await _hold_alone(pool, want)
+    async def hold_alone(request: SeatRequest) -> None:
+        held[request.place.place_id] = await _hold_alone(pool, request)
 
-    async def pay_alone(want: Want) -> None:
-        await _pay_alone(pool, want.place, held[want.place.place_id])
+    async def pay_alone(request: SeatRequest) -> None:
+        await _pay_alone(pool, request.place, held[request.place.place_id])
 
-    alone, together = wants[: size.single], wants[size.single :]
+    alone, together = requests[: size.single], requests[size.single :]
     return [
         await drive("hold, one transaction each", alone, hold_alone, callers=callers),
         await drive("pay, one transaction each", alone, pay_alone, callers=callers),
@@ -125,13 +127,13 @@ async def _one_round(
     ]
 
 
-async def _hold_alone(pool: asyncpg.Pool, want: Want) -> UUID:
+async def _hold_alone(pool: asyncpg.Pool, request: SeatRequest) -> UUID:
     """Calls the same database function with one item."""
     reservation_id = uuid4()
     (row,) = await reservations.hold(
         pool,
-        [HoldItem(*hold_fields(want.place, want.show.show_id, reservation_id), 1)],
-        seats=[want.seat],
+        [HoldItem(*hold_fields(request.place, request.show.show_id, reservation_id), 1)],
+        seats=[request.seat],
         unpaid_holds=20,
         unpaid_seconds=600,
     )
@@ -161,7 +163,7 @@ async def rush(services: Services, size: Size) -> Figure:
     places = await let_in(services, hall, size.rush)
     winners = 0
 
-    async def want(place: PlaceRef) -> None:
+    async def request(place: PlaceRef) -> None:
         nonlocal winners
         try:
             await services.reservations.hold(place, hall.shows[0], [random.randint(1, 50)], None)  # noqa: S311 - any seat
@@ -170,7 +172,7 @@ async def rush(services: Services, size: Size) -> Figure:
         winners += 1
 
     figure = await drive(
-        f"{size.rush:,} requests for 50 seats", places, want, callers=size.callers[-1]
+        f"{size.rush:,} requests for 50 seats", places, request, callers=size.callers[-1]
     )
     _expect(f"{winners} winners", "50 winners")
     return figure

@@ -269,7 +269,7 @@ class Line:
                 self.pace[hazard] < before[hazard] for hazard in ("finish_hazard", "leave_hazard")
             )
 
-    def told(self) -> tuple[int, int, int] | None:
+    def expected(self) -> tuple[int, int, int] | None:
         """Returns the forecast for a waiting user: position, p50, p90."""
         if self.pace is None:
             raise RuntimeError
@@ -295,7 +295,7 @@ async def simulate(
             break
         await line.look(second)
         if line.waiting > 0:
-            made += [(second, *told) for _ in range(PICKS) if (told := line.told())]
+            made += [(second, *expected) for _ in range(PICKS) if (expected := line.expected())]
     return [
         Judged(p50, p90, line.called_at[position] - second)
         for second, position, p50, p90 in made

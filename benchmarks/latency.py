@@ -27,7 +27,7 @@ import psutil
 from msgspec.structs import replace
 
 from benchmarks import house
-from benchmarks.bounds import Found, spread, tell
+from benchmarks.bounds import Found, report, spread
 from benchmarks.http import API, serving
 from benchmarks.load import Request
 from benchmarks.streams import free_port
@@ -57,12 +57,12 @@ class Join(NamedTuple):
 class Client:
     """One client: joins with a key, polls, takes the next key."""
 
-    def __init__(self, port: int, keys: Iterator[str], body: bytes, told: "Told") -> None:
+    def __init__(self, port: int, keys: Iterator[str], body: bytes, results: "Results") -> None:
         self.connection = socket.create_connection(("127.0.0.1", port))
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._keys = keys
         self._body = body
-        self._told = told
+        self._results = results
         self._token = ""
         self._polls_left = 0
         self._sent = 0.0
@@ -95,17 +95,17 @@ class Client:
             raise RuntimeError(f"a call was refused: {self._answer.decode()}")
         if self._polls_left:
             self._polls_left -= 1
-            self._told.polls.append(now - self._sent)
+            self._results.polls.append(now - self._sent)
         else:
             token = _TOKEN.search(content)
             if token is None:
                 raise RuntimeError("a join gave no token")
             self._token, self._polls_left = token[1].decode(), POLLS
-            self._told.joins.append(Join(self._sent, now, int(number[1])))
+            self._results.joins.append(Join(self._sent, now, int(number[1])))
         return True
 
 
-class Told:
+class Results:
     """The results of all clients."""
 
     def __init__(self) -> None:
@@ -113,13 +113,13 @@ class Told:
         self.polls: list[float] = []
 
 
-def run(port: int, keys: Sequence[str], concert_id: str, pause_seconds: float = 0) -> Told:
+def run(port: int, keys: Sequence[str], concert_id: str, pause_seconds: float = 0) -> Results:
     """Runs all clients until every user has joined and polled, with a pause before each request."""
-    told, waiting = Told(), iter(keys)
+    results, waiting = Results(), iter(keys)
     body = b'{"concert_id":"%b"}' % concert_id.encode()
     poll, clients = select.epoll(), {}
     for _ in range(CLIENTS):
-        client = Client(port, waiting, body, told)
+        client = Client(port, waiting, body, results)
         clients[client.connection.fileno()] = client
         poll.register(client.connection, select.EPOLLIN)
     begun = time.perf_counter()
@@ -144,7 +144,7 @@ def run(port: int, keys: Sequence[str], concert_id: str, pause_seconds: float = 
             if clients[file].take():
                 resting.append((time.perf_counter() + pause_seconds, clients[file]))
     poll.close()
-    return told
+    return results
 
 
 def inversions(joins: Sequence[Join]) -> int:
@@ -186,20 +186,20 @@ def _measured(
 ) -> list[Found]:
     ours = psutil.Process()
     used, started = [_cpu(server), _cpu(ours)], time.perf_counter()
-    told = run(port, keys, concert_id, pause_seconds)
+    results = run(port, keys, concert_id, pause_seconds)
     seconds = time.perf_counter() - started
     used = [_cpu(server) - used[0], _cpu(ours) - used[1]]
-    numbers = {join.number for join in told.joins}
-    answers = len(told.joins) + len(told.polls)
+    numbers = {join.number for join in results.joins}
+    answers = len(results.joins) + len(results.polls)
     return [
-        *spread("join", [join.answered - join.sent for join in told.joins], at_most_ms=BOUND_MS),
-        *spread("status", told.polls, at_most_ms=BOUND_MS),
+        *spread("join", [join.answered - join.sent for join in results.joins], at_most_ms=BOUND_MS),
+        *spread("status", results.polls, at_most_ms=BOUND_MS),
         Found("answers a second", round(answers / seconds), "/s"),
         Found("CPU of the server", round(used[0] / answers * 1e6), "µs an answer"),
         Found("CPU of the clients", round(used[1] / answers * 1e6), "µs an answer"),
-        Found("joins", len(told.joins), ""),
-        Found("numbers against the order of asking", inversions(told.joins), "", 0),
-        Found("numbers given twice", len(told.joins) - len(numbers), "", 0),
+        Found("joins", len(results.joins), ""),
+        Found("numbers against the order of asking", inversions(results.joins), "", 0),
+        Found("numbers given twice", len(results.joins) - len(numbers), "", 0),
     ]
 
 
@@ -217,7 +217,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="frontrow-bench-") as folder:
         Path(folder).chmod(0o711)  # as root the database runs under another account
         found = measure(Path(folder) / "data", asked.users)
-    return tell(f"{asked.users:,} users, {CLIENTS} at a time", found, asked.output)
+    return report(f"{asked.users:,} users, {CLIENTS} at a time", found, asked.output)
 
 
 if __name__ == "__main__":

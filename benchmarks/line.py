@@ -26,10 +26,10 @@ from typing import NamedTuple
 import asyncpg
 import uvloop
 
-from benchmarks.bounds import Found, spread, tell
+from benchmarks.bounds import Found, report, spread
 from benchmarks.crowd import Hall, queue_up
 from benchmarks.database import FULL, joins
-from benchmarks.process import memory_of_a_process, polls, told
+from benchmarks.process import memory_figures, memory_of_a_process, polls
 from frontrow.concerts.model import NewConcert, NewShow
 from frontrow.db.cluster import APP, OWNER
 from frontrow.db.migrate import migrate
@@ -253,7 +253,7 @@ async def arrival(server: EmbeddedServer, scale: Scale, *, quick: bool) -> list[
         first = await timed(lambda: Snapshot(services.pool).refresh())
         found.append(Found("  a process's first snapshot then", round(first * 1e3, 1), "ms"))
         memory = memory_of_a_process(server.app_url)
-        found += told(f"{scale.places:,} wait or have left ({scale.tenth:,})", memory)
+        found += memory_figures(f"{scale.places:,} wait or have left ({scale.tenth:,})", memory)
 
         seconds = await timed(lambda: serve(services, hall, scale.tenth))
         found.append(Found(f"{scale.tenth:,} are served", round(scale.tenth / seconds), "/s"))
@@ -318,7 +318,7 @@ async def drawn(server: EmbeddedServer, scale: Scale) -> list[Found]:
         some = random.sample(range(1, scale.places + 1), scale.tenth)
         await leave(services, await places_of(services, hall, some))
         memory = memory_of_a_process(url)
-        found += told(f"drawn line of {scale.places:,} ({scale.tenth:,} left)", memory)
+        found += memory_figures(f"drawn line of {scale.places:,} ({scale.tenth:,} left)", memory)
         await fill_up(services, hall)
         found += await _ticks(services, hall, "tick of the drawn line")
     await owner.close()
@@ -347,7 +347,7 @@ def main() -> int:
             found = uvloop.run(measure(server, scale, quick=asked.quick))
     finally:
         shutil.rmtree(folder)
-    return tell(f"A line of {asked.places:,}", found, asked.output)
+    return report(f"A line of {asked.places:,}", found, asked.output)
 
 
 if __name__ == "__main__":

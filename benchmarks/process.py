@@ -89,8 +89,8 @@ async def _poll(app: FrontrowApplication, token: str) -> None:
 def memory_of_a_process(url: str) -> Memory:
     """Returns the memory for the lines of a database in a process that has just started."""
     command = [sys.executable, "-m", "benchmarks.process", url]
-    said = subprocess.run(command, capture_output=True, check=True, timeout=300).stdout
-    return msgspec.json.decode(said, type=Memory)
+    output = subprocess.run(command, capture_output=True, check=True, timeout=300).stdout
+    return msgspec.json.decode(output, type=Memory)
 
 
 async def read_the_lines(url: str) -> Memory:
@@ -119,7 +119,7 @@ def _highest() -> int:
     return int(kilobytes) * 1024
 
 
-def told(what: str, memory: Memory) -> list[Found]:
+def memory_figures(what: str, memory: Memory) -> list[Found]:
     """Returns a process's memory as figures."""
     return [
         Found(f"memory of a process, {what}", memory.added, "MB", MEMORY_MB),

@@ -19,7 +19,7 @@ from uuid import uuid4
 from pydantic import SecretStr
 
 from benchmarks import house
-from benchmarks.bounds import Found, spread, tell
+from benchmarks.bounds import Found, report, spread
 from frontrow.audit import run
 from frontrow.db.cluster import APP
 from frontrow.db.migrate import migrate
@@ -134,7 +134,7 @@ async def main(places: int) -> int:
             await _check(server.app_url)
     finally:
         shutil.rmtree(folder)
-    return tell(f"A line of {places:,} that has ended", found, RESULTS, places=places)
+    return report(f"A line of {places:,} that has ended", found, RESULTS, places=places)
 
 
 async def _check(url: str) -> None:

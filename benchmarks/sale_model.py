@@ -113,7 +113,7 @@ def crowd(sale: Sale, seed: int) -> list[Person]:
     the opening, the last fifth after it.
     """
     chance = random.Random(seed)  # noqa: S311 - a simulation
-    everybody = []
+    people_by_time = []
     for number in range(sale.people):
         script = number < sale.scripts
         if script:
@@ -126,7 +126,7 @@ def crowd(sale: Sale, seed: int) -> list[Person]:
             joined = chance.expovariate(1 / 300)
         spread = 0.2 if script else sale.work_sigma
         median = sale.script_work_seconds if script else sale.work_seconds
-        everybody.append(
+        people_by_time.append(
             Person(
                 joined=joined,
                 wanted=4 if script else chance.choices((1, 2, 3, 4), (25, 50, 10, 15))[0],
@@ -135,7 +135,7 @@ def crowd(sale: Sale, seed: int) -> list[Person]:
                 work=median * chance.lognormvariate(0, spread),
             )
         )
-    return sorted(everybody)
+    return sorted(people_by_time)
 
 
 def serving_order(people: list[Person], *, drawn: bool, seed: int) -> list[int]:

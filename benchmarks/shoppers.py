@@ -102,7 +102,7 @@ class Shopper:
             if kind == "impatient":
                 await self.poll()
                 await self.leave()
-            elif not await self.called():
+            elif not await self.wait_until_admitted():
                 await self.leave()
             elif kind == "idler":
                 await self.by_token("GET", f"/concerts/{self.visit.room.concert_id}/dates")
@@ -136,7 +136,7 @@ class Shopper:
         self.visit.ended = status["reason"]
         return str(status["state"])
 
-    async def called(self) -> bool:
+    async def wait_until_admitted(self) -> bool:
         """Waits for the admission; returns False at the end of the run, or if it was missed."""
         while (state := await self.poll()) == "waiting":
             if self.crowd.going_home:
@@ -204,10 +204,10 @@ class Shopper:
             expected=(401, *(expected or (201 if body else 200,))),
         )  # fmt: skip
         if answer.status == 401:
-            told = answer.json()
-            if told["code"] != "token_finished":
-                self.crowd.broken.append(f"{method} {path}: {told}")
-            self.visit.ended = told.get("reason")
+            problem = answer.json()
+            if problem["code"] != "token_finished":
+                self.crowd.broken.append(f"{method} {path}: {problem}")
+            self.visit.ended = problem.get("reason")
             raise Finished
         return answer
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from benchmarks.bounds import Found, spread, tell
+from benchmarks.bounds import Found, report, spread
 from frontrow.db.server import running_urls
 from testkit.connection import Connection, Json
 from testkit.server import FrontrowServer, serving
@@ -53,7 +53,7 @@ class Fan:
             raise RuntimeError(f"{method} {path}: {answer}")
         return answer.json() if answer.body else {}
 
-    async def called(self) -> None:
+    async def wait_until_admitted(self) -> None:
         """Waits for the admission."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (await self.ask("GET", "/queue/tokens/me"))["state"] != "admitted":  # noqa: ASYNC110 - it polls
@@ -139,7 +139,7 @@ async def one_line(house: FrontrowServer, way: Way, people: int) -> str:
     await house.operate("POST", f"{path}/waiting-room/resume")
     for fan in fans:
         if way.act is not Fan.stay_away:
-            await fan.called()
+            await fan.wait_until_admitted()
             await way.act(fan)
     await connection.close()
     return str(concert["concert_id"])
@@ -196,7 +196,7 @@ def main() -> int:
     asked = parser.parse_args()
     with serving(workers=2) as house:
         found = asyncio.run(measure(house, asked.times))
-    return tell("From a free slot to the next owner's call", found, asked.output)
+    return report("From a free slot to the next owner's call", found, asked.output)
 
 
 if __name__ == "__main__":

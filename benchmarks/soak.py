@@ -27,7 +27,7 @@ from urllib.request import Request, urlopen
 import asyncpg
 import msgspec
 
-from benchmarks.bounds import Found, tell
+from benchmarks.bounds import Found, report
 from benchmarks.fairness import inversions
 from benchmarks.shoppers import Crowd, Room, check
 from frontrow.db.cluster import APP
@@ -253,7 +253,7 @@ async def act(stage: Stage, seconds: float) -> None:
         await trouble(stage, seconds)
 
 
-async def judge(stage: Stage) -> Endured:
+async def check_result(stage: Stage) -> Endured:
     """Checks the result, after the last shopper has finished."""
     await check(stage.crowd)
     port = stage.servers[0].port
@@ -278,8 +278,8 @@ async def judge(stage: Stage) -> Endured:
         for what in ("holds", "payments")
         if happened[what] != happened[f"{what} acknowledged"]
     ]
-    said = "" if audit.returncode == 0 else audit.stdout + audit.stderr
-    return Endured(happened, said, over, distance, broken, [])
+    findings = "" if audit.returncode == 0 else audit.stdout + audit.stderr
+    return Endured(happened, findings, over, distance, broken, [])
 
 
 @contextmanager
@@ -306,7 +306,7 @@ def soak(seconds: float, *, seed: int, settings: Mapping[str, str] | None = None
     with scratch() as folder:
         with staged(folder, seed, settings or {}) as stage:
             asyncio.run(act(stage, seconds))
-            endured = asyncio.run(judge(stage))
+            endured = asyncio.run(check_result(stage))
             codes = [server.end() for server in stage.servers]
         left = [f"process {pid}" for pid in stage.processes if alive(pid)]
         left += [f"exit code {code}" for code in codes if code]
@@ -335,7 +335,7 @@ def main() -> int:
         Found("answers that became untrue", len(endured.broken), "", 0),
         Found("left behind", len(endured.left_behind), "", 0),
     ]
-    return tell(f"A soak of {asked.seconds:g} s", found, asked.output, endured=endured)
+    return report(f"A soak of {asked.seconds:g} s", found, asked.output, endured=endured)
 
 
 if __name__ == "__main__":

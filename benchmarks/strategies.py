@@ -80,8 +80,8 @@ def table(results: dict[str, Measures]) -> list[str]:
 
 def mean_of(sales: Sequence[Measures]) -> Measures:
     """Returns each figure's mean; None if one of them is None."""
-    told = [asdict(one) for one in sales]
-    figures = {name: [one[name] for one in told] for name in told[0]}
+    rows = [asdict(one) for one in sales]
+    figures = {name: [one[name] for one in rows] for name in rows[0]}
     return msgspec.convert(
         {
             name: None if None in each else round(statistics.fmean(each), 4)

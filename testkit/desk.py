@@ -125,15 +125,15 @@ class Desk:
 
 def check_problem(response: httpx2.Response, status: int, code: str, **members: Any) -> None:
     """Fails unless the answer is exactly this problem (RFC 9457), with these further members."""
-    told = response.json()
-    assert (response.status_code, told.get("code")) == (status, code), response.text
+    problem = response.json()
+    assert (response.status_code, problem.get("code")) == (status, code), response.text
     assert response.headers["content-type"] == "application/problem+json"
-    plain = {name: told.pop(name) for name in ("type", "title", "status", "detail", "code")}
+    plain = {name: problem.pop(name) for name in ("type", "title", "status", "detail", "code")}
     assert plain["status"] == status
     assert plain["type"] == f"/docs#{code}"
     assert plain["title"]
     assert plain["detail"]
-    assert told == members
+    assert problem == members
 
 
 async def eventually(condition: Callable[[], Awaitable[object]]) -> None:

@@ -152,8 +152,8 @@ def running_issuer(host: str = "127.0.0.1") -> Iterator[Issuer]:
             issuer.answering.wait(20)
             sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = {name: values[0] for name, values in parse_qs(sent).items()}
-            status, told = issuer.exchange(form, self.headers["Authorization"])
-            self._answer(status, issuer.documents.get(TOKEN) or json.dumps(told).encode())
+            status, document = issuer.exchange(form, self.headers["Authorization"])
+            self._answer(status, issuer.documents.get(TOKEN) or json.dumps(document).encode())
 
         def _answer(self, status: int, body: bytes) -> None:
             if issuer.away:

@@ -216,8 +216,8 @@ def alive(pid: int) -> bool:
 
 def children(pid: int) -> set[int]:
     """Returns the processes that a process has started."""
-    everybody = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
-    return {one for one in everybody if _status(one)[1] == str(pid)}
+    pids = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return {one for one in pids if _status(one)[1] == str(pid)}
 
 
 def command_line(pid: int) -> str:

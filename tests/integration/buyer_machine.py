@@ -83,7 +83,7 @@ class BuyerMachine(BuyerStage):
     ) -> Hold | None:
         """Returns the model's hold, new or replayed with its key; ``None`` after a refusal."""
         key, wanted = asked
-        self.somebody = place.user
+        self.last_user = place.user
         if answer is None:
             return None
         made, replayed = answer
@@ -108,7 +108,7 @@ class BuyerMachine(BuyerStage):
 
     def ask_release(self, hold: Hold, user: User, token: Place | None) -> None:
         """Releases a hold as a user, with a token or without."""
-        self.somebody = user
+        self.last_user = user
         self.ask(
             self.model.release(hold, user, token),
             lambda s: s.reservations.release(
@@ -136,7 +136,7 @@ class BuyerMachine(BuyerStage):
 
     def ask_charge(self, place: Place, amount: int, key: str | None) -> None:
         """Charges a wallet."""
-        self.somebody = place.user
+        self.last_user = place.user
         expected = self.model.charge(place, amount, key)
         answer = self.ask(expected, lambda s: s.ledger.charge(place.ref, amount, key))
         if expected[0] == "done":
@@ -166,7 +166,7 @@ class BuyerMachine(BuyerStage):
 
     def ask_pay(self, place: Place, hold: Hold, amount: int, key: str | None) -> None:
         """Pays a reservation."""
-        self.somebody = place.user
+        self.last_user = place.user
         expected = self.model.pay(place, hold, amount, key)
         answer = self.ask(
             expected, lambda s: s.payments.pay(place.ref, hold.reservation_id, amount, key)
@@ -205,7 +205,7 @@ class BuyerMachine(BuyerStage):
 
     def ask_refund(self, sale: Sale, buyer: User | None, key: str | None) -> None:
         """Refunds a payment, by the operator if no buyer asks."""
-        self.somebody = sale.user
+        self.last_user = sale.user
         expected = self.model.refund(sale, buyer, key)
         answer = self.ask(
             expected,
@@ -240,7 +240,7 @@ class BuyerMachine(BuyerStage):
         self, ticket: Ticket, gate: str | None, show: Show | None, key: str | None
     ) -> None:
         """Scans a ticket at a gate, which may be for one show only."""
-        self.somebody = ticket.sale.user
+        self.last_user = ticket.sale.user
         scan = Scan(ticket.code, gate, show.show.show_id if show else None)
         answer = self.ask(
             self.model.check_in(ticket, gate, show, key), lambda s: s.check_ins.check_in(scan, key)
@@ -303,8 +303,8 @@ class BuyerMachine(BuyerStage):
     @invariant()
     def other_process_agrees(self) -> None:
         """The last acting user reads the same in the other process."""
-        if self.somebody is not None:
-            self.run(check_user(self.other_process(), self.model, self.somebody))
+        if self.last_user is not None:
+            self.run(check_user(self.other_process(), self.model, self.last_user))
 
     def teardown(self) -> None:
         """At the end every view agrees with the model, and no invariant is broken."""
@@ -329,4 +329,4 @@ class BuyerMachine(BuyerStage):
         findings = await audit(self.owner)
         assert [found for found in findings if found.violations] == []
         for found in findings:
-            self.seen.looked[found.invariant] += found.checked
+            self.seen.checked_rows[found.invariant] += found.checked

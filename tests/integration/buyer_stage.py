@@ -50,8 +50,8 @@ PLAY_SECONDS = 100
 class Seen(NamedTuple):
     """How often each answer was given, and how many rows each invariant of the audit checked."""
 
-    told: Counter[str]
-    looked: Counter[str]
+    answers: Counter[str]
+    checked_rows: Counter[str]
 
 
 class BuyerStage(RuleBasedStateMachine):
@@ -78,7 +78,7 @@ class BuyerStage(RuleBasedStateMachine):
         self.seen = seen
         self.stack = AsyncExitStack()
         self.turn = 0
-        self.somebody: User | None = None
+        self.last_user: User | None = None
         """The last acting user."""
         self.asked: list[Callable[[], object]] = []
         """The calls so far."""
@@ -105,7 +105,7 @@ class BuyerStage(RuleBasedStateMachine):
             assert abs(fields.pop(retry) - expected_fields.get(retry, 0)) < PLAY_SECONDS
             expected_fields = {k: v for k, v in expected_fields.items() if k != retry}
         assert (code, fields) == (expected_code, expected_fields)
-        self.seen.told[code] += 1
+        self.seen.answers[code] += 1
         return answer
 
     def do(self, question: Callable[..., Answer], *arguments: object) -> Answer:
@@ -204,9 +204,9 @@ class BuyerStage(RuleBasedStateMachine):
         if known == len(self.model.users):
             guest = self.run(self.process().users.add_guest())
             self.model.users.append(User(guest.user_id))
-        user = self.somebody = self.model.users[known]
-        told, place = self.model.join(user, concert)
-        ref = self.ask(told, lambda s: join(s, concert.concert_id, user.user_id))
+        user = self.last_user = self.model.users[known]
+        answers, place = self.model.join(user, concert)
+        ref = self.ask(answers, lambda s: join(s, concert.concert_id, user.user_id))
         if place is not None:
             assert ref.place_id == place.ref.place_id
         elif ref is not None:
@@ -236,8 +236,8 @@ class BuyerStage(RuleBasedStateMachine):
             quiet = 0 if (await rooms.admit(line)).admitted else quiet + 1
         await rooms.snapshot.refresh()
         waited = concert.waiting()
-        stands = await asyncio.gather(*(rooms.status(place.ref) for place in waited))
-        return [p for p, status in zip(waited, stands, strict=True) if status.state == "admitted"]
+        statuses = await asyncio.gather(*(rooms.status(place.ref) for place in waited))
+        return [p for p, status in zip(waited, statuses, strict=True) if status.state == "admitted"]
 
     @rule(choice=CHOICES)
     @only_if(lambda self: self.model.places)
@@ -245,7 +245,7 @@ class BuyerStage(RuleBasedStateMachine):
         """A user leaves, waiting or admitted."""
         there = [place for place in self.model.places if place.state != "finished"]
         place = pick([*there * MOSTLY, *self.model.places], choice)
-        self.somebody = place.user
+        self.last_user = place.user
         self.ask(self.model.leave(place), lambda s: s.reservations.leave(place.ref))
 
     @rule(choice=CHOICES, really=st.booleans())
@@ -253,7 +253,7 @@ class BuyerStage(RuleBasedStateMachine):
         """A user asks for erasure; usually one with a balance."""
         users = [u for u in self.model.users if (really or u.balance) and not u.erased]
         if users:
-            user = self.somebody = pick(users, choice)
+            user = self.last_user = pick(users, choice)
             self.ask(self.model.erase(user), lambda s: s.erasures.erase(user.user_id))
 
 

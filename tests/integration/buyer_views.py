@@ -22,7 +22,7 @@ async def check_user(services: Services, model: BuyerModel, user: User) -> None:
         asyncio.gather(*(_reservation(services, hold) for hold in mine)),
     )
     assert balance.balance == user.balance
-    assert reservations == [_as_seen(hold, model.clock) for hold in mine]
+    assert reservations == [_as_read(hold, model.clock) for hold in mine]
     sales = [sale for sale in reversed(model.sales) if sale.user is user]
     assert [
         (
@@ -54,7 +54,7 @@ async def check_user(services: Services, model: BuyerModel, user: User) -> None:
     }
 
 
-def _as_seen(hold: Hold, clock: float) -> tuple[object, ...] | None:
+def _as_read(hold: Hold, clock: float) -> tuple[object, ...] | None:
     """Returns a reservation as its owner reads it; ``None`` if it is pruned."""
     if hold.pruned:
         return None

@@ -132,7 +132,7 @@ class LineMachine(RuleBasedStateMachine):
 
     @rule(choice=CHOICES)
     @only_if(lambda self: self.model.people and not self.model.is_closed())
-    def come_back(self, choice: int) -> None:
+    def join_again(self, choice: int) -> None:
         """A user joins again: for the live place, or for a new one after it."""
         last = self.model.latest_of(self.model.people[choice % len(self.model.people)])
         place = self.run(join(self.services, self.made.concert_id, last.place.user_id))
@@ -212,8 +212,8 @@ class LineMachine(RuleBasedStateMachine):
 
     async def _configure(self, **changes: object) -> None:
         rooms = self.services.rooms
-        stands = await rooms.settings(self.made.concert_id)
-        await rooms.configure(self.made.concert_id, replace(stands, **changes))
+        settings = await rooms.settings(self.made.concert_id)
+        await rooms.configure(self.made.concert_id, replace(settings, **changes))
 
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
@@ -355,8 +355,8 @@ class LineMachine(RuleBasedStateMachine):
         model = self.model
         async with self.stack:
             people = model.people
-            told = await _all(self.services.rooms.status(person.place) for person in people)
-            for status, person in zip(told, people, strict=True):
+            statuses = await _all(self.services.rooms.status(person.place) for person in people)
+            for status, person in zip(statuses, people, strict=True):
                 over = model.is_overdue(person) or person.place.number <= model.pruned_to
                 expected = ("finished", "expired") if over else (person.state, person.reason)
                 assert (status.state, status.reason) == expected

@@ -15,7 +15,7 @@ from frontrow.errors import SetupError
 from testkit.database import Database
 from tests.buyers import services_on
 from tests.integration.databases import fresh_database
-from tests.integration.trading import throng, trade
+from tests.integration.trading import trade, trade_concurrently
 
 
 class Damage(NamedTuple):
@@ -76,7 +76,7 @@ async def test_empty_database_has_no_violation(database: Database) -> None:
 async def test_running_server_has_no_violation(database: Database) -> None:
     """The data is as consistent amid many transactions as after them."""
     async with services_on(database) as services:
-        selling = asyncio.create_task(throng(services, buyers=160))
+        selling = asyncio.create_task(trade_concurrently(services, buyers=160))
         audits = 0
         while not selling.done():
             assert {found.violations for found in await run(database.app_url)} == {0}

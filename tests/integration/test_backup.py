@@ -95,7 +95,7 @@ def test_target_is_checked_first(tmp_path: Path) -> None:
 )
 def test_password_goes_through_the_environment(url: str, bare: str, password: str | None) -> None:
     """No argument contains it."""
-    told, secret = backup._without_password(url)
-    assert told == bare
+    shown, secret = backup._without_password(url)
+    assert shown == bare
     assert secret.get("PGPASSWORD") == password
     assert re.fullmatch("(PGPASSWORD)?", "".join(secret))

@@ -66,7 +66,7 @@ def test_any_sequence_of_events(runner: asyncio.Runner, database: Database) -> N
 
     run_state_machine_as_test(machine, settings=RUNS)  # type: ignore[arg-type]
     # A few runs may miss rare answers; the next test doesn't.
-    assert not MORE or all(seen.looked[invariant] for invariant in INVARIANTS)
+    assert not MORE or all(seen.checked_rows[invariant] for invariant in INVARIANTS)
 
 
 def test_one_sequence_with_every_answer(runner: asyncio.Runner, database: Database) -> None:
@@ -79,8 +79,8 @@ def test_one_sequence_with_every_answer(runner: asyncio.Runner, database: Databa
         cancel_and_prune(machine)
     finally:
         machine.teardown()
-    assert set(seen.told) == ANSWERS
-    assert [invariant for invariant in INVARIANTS if not seen.looked[invariant]] == []
+    assert set(seen.answers) == ANSWERS
+    assert [invariant for invariant in INVARIANTS if not seen.checked_rows[invariant]] == []
 
 
 def hold_and_pay(machine: BuyerMachine) -> None:

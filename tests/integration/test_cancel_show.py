@@ -26,24 +26,24 @@ async def sold_out(database: Database, seats: int) -> Made:
         return made
 
 
-async def run(database: Database, show_id: UUID, *options: str, says: str = "") -> Result:
+async def run(database: Database, show_id: UUID, *options: str, answer: str = "") -> Result:
     """Runs the command in a thread of this process."""
     arguments = ["cancel-show", str(show_id), f"--database-url={database.app_url}", *options]
-    return await asyncio.to_thread(CliRunner().invoke, cli.main, arguments, input=says)
+    return await asyncio.to_thread(CliRunner().invoke, cli.main, arguments, input=answer)
 
 
 async def test_cancellation_asks_first(database: Database) -> None:
     """The question names the show and the amount; without a yes nothing is changed."""
     made = await sold_out(database, 3)
     show_id = made.shows[0].show_id
-    refused = await run(database, show_id, says="n\n")
+    refused = await run(database, show_id, answer="n\n")
     assert refused.exit_code == 1
     assert "The Test, " in refused.output
     assert ": 3 seats sold for 150,000\nCancel it and refund everybody?" in refused.output
     async with services_on(database) as services:
         assert await services.cancellations.running() == []
         assert (await services.cancellations.at_stake(show_id)).cancelled_at is None
-    agreed = await run(database, show_id, says="y\n")
+    agreed = await run(database, show_id, answer="y\n")
     assert agreed.exit_code == 0
     assert agreed.output.endswith(
         "cancelled: 3 of 3 payments refunded, 150,000 in total; 3 seats\n"

@@ -15,7 +15,7 @@ from tests.integration.choice_model import House, Section
 from tests.integration.databases import fresh_database
 
 
-class Wish(NamedTuple):
+class SeatRequest(NamedTuple):
     """A request: a count, a section (``None``: any), and whether the seats must be adjacent."""
 
     seats: int
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
     together: int | None
 
 
-class Booth:
+class ShowOnSale:
     """One show whose seats are marked as sold when they are chosen."""
 
     def __init__(self, connection: Any, sections: Sequence[Section], house: House) -> None:
@@ -71,25 +71,25 @@ class Booth:
             sorted(self.house.free),
         )
 
-    async def choose(self, wishes: Sequence[Wish]) -> list[Answer]:
+    async def choose(self, requests: Sequence[SeatRequest]) -> list[Answer]:
         """Chooses seats for one batch and sells them."""
         # Another search may turn seats in front of a start into the better ones.
-        searches = {(wish.section, wish.seats) for wish in wishes}
+        searches = {(request.section, request.seats) for request in requests}
         starts = self.starts if len(searches) == 1 else {}
         async with self.connection.transaction():
             row = await self.connection.fetchrow(
                 "SELECT * FROM reservation_choose($1, $2, $3, $4, $5, $6, clock_timestamp())",
-                list(range(1, len(wishes) + 1)),
-                [self.show_id] * len(wishes),
-                [None if wish.section is None else str(wish.section) for wish in wishes],
-                [wish.seats for wish in wishes],
-                [wish.together for wish in wishes],
-                [starts.get((wish.section, wish.seats), 1) for wish in wishes],
+                list(range(1, len(requests) + 1)),
+                [self.show_id] * len(requests),
+                [None if request.section is None else str(request.section) for request in requests],
+                [request.seats for request in requests],
+                [request.together for request in requests],
+                [starts.get((request.section, request.seats), 1) for request in requests],
             )
             answers = [
-                Answer([] if last is None else row["seats"][last - wish.seats : last], *left)
-                for wish, last, *left in zip(
-                    wishes, row["lasts"], row["available"], row["together"], strict=True
+                Answer([] if last is None else row["seats"][last - request.seats : last], *left)
+                for request, last, *left in zip(
+                    requests, row["lasts"], row["available"], row["together"], strict=True
                 )
             ]
             first = next((answer.seats[0] for answer in answers if answer.seats), None)
@@ -142,12 +142,12 @@ def houses(draw: st.DrawFn) -> tuple[list[Section], set[int]]:
     return sections, {number for number in range(1, seats + 1) if random.random() < share}
 
 
-def wishes(sections: int) -> st.SearchStrategy[list[list[Wish]]]:
+def requests(sections: int) -> st.SearchStrategy[list[list[SeatRequest]]]:
     """Generates batches of requests."""
     count = st.one_of(st.just(2), st.integers(1, 5), st.integers(1, 100))
     section = st.one_of(st.none(), st.integers(0, sections - 1))
-    wish = st.builds(Wish, count, section, st.booleans())
-    return st.lists(st.lists(wish, min_size=1, max_size=12), min_size=1, max_size=6)
+    request = st.builds(SeatRequest, count, section, st.booleans())
+    return st.lists(st.lists(request, min_size=1, max_size=12), min_size=1, max_size=6)
 
 
 @settings(
@@ -159,59 +159,59 @@ def wishes(sections: int) -> st.SearchStrategy[list[list[Wish]]]:
 async def test_chosen_seats_are_those_of_the_model(connection: Any, data: st.DataObject) -> None:
     """Each choice has exactly the model's seats, and a refusal has the remaining count."""
     sections, taken = data.draw(houses())
-    booth = Booth(connection, sections, House(sections, taken))
-    await booth.open()
-    for batch in data.draw(wishes(len(sections))):
+    show = ShowOnSale(connection, sections, House(sections, taken))
+    await show.open()
+    for batch in data.draw(requests(len(sections))):
         if data.draw(st.booleans()):
-            given_back = sorted(set(range(1, booth.house.seats + 1)) - booth.house.free)[::3]
-            await booth.mark(given_back, taken=False)
-            booth.house.free |= set(given_back)
-            booth.starts.clear()
-        await _answer_all(booth, batch)
+            given_back = sorted(set(range(1, show.house.seats + 1)) - show.house.free)[::3]
+            await show.mark(given_back, taken=False)
+            show.house.free |= set(given_back)
+            show.starts.clear()
+        await _answer_all(show, batch)
 
 
-async def _answer_all(booth: Booth, batch: Sequence[Wish]) -> None:
+async def _answer_all(show: ShowOnSale, batch: Sequence[SeatRequest]) -> None:
     """Chooses until every request is answered; requests to repeat go first, as in the lane."""
     waiting = list(batch)
     for _ in range(ROUNDS):
-        answers = await booth.choose(waiting)
+        answers = await show.choose(waiting)
         asked = [*zip(waiting, answers, strict=True)]
         first = {(w.section, w.seats): at for at, w in reversed([*enumerate(waiting)])}
         # Wishes for the same number of seats in the same section are served together.
-        for wish, answer in sorted(asked, key=lambda one: first[one[0].section, one[0].seats]):
-            _check(booth.house, wish, answer)
-        waiting = [wish for wish, answer in asked if answer == ([], None, None)]
+        for request, answer in sorted(asked, key=lambda one: first[one[0].section, one[0].seats]):
+            _check(show.house, request, answer)
+        waiting = [request for request, answer in asked if answer == ([], None, None)]
         if not waiting:
             return
     raise AssertionError(waiting)
 
 
-def _check(house: House, wish: Wish, answer: Answer) -> None:
+def _check(house: House, request: SeatRequest, answer: Answer) -> None:
     if answer.seats:
-        best = house.choose(wish.section, wish.seats, together=wish.together)
+        best = house.choose(request.section, request.seats, together=request.together)
         assert answer.seats == sorted(best or [])
     elif answer.available is not None:
-        assert house.choose(wish.section, wish.seats, together=wish.together) is None
-        assert answer.available == house.available(wish.section)
-        assert answer.together == house.longest_run(wish.section)
+        assert house.choose(request.section, request.seats, together=request.together) is None
+        assert answer.available == house.available(request.section)
+        assert answer.together == house.longest_run(request.section)
 
 
 async def test_a_search_begins_where_the_last_one_ended(connection: Any) -> None:
     """Sold rows in front aren't read again; the control begins at the front and reads them."""
-    booth = Booth(connection, [Section(200, 10)], House([Section(200, 10)], set()))
-    pair = Wish(2, None, together=True)
+    show = ShowOnSale(connection, [Section(200, 10)], House([Section(200, 10)], set()))
+    pair = SeatRequest(2, None, together=True)
     async with connection.transaction():
-        await booth.open()
-        assert booth.house.seats == 2_000
+        await show.open()
+        assert show.house.seats == 2_000
         for _ in range(4):
-            await _answer_all(booth, [pair] * 100)
-        assert booth.starts == {(None, 2): 605}
+            await _answer_all(show, [pair] * 100)
+        assert show.starts == {(None, 2): 605}
         reads = []
         for _ in range(2):
             before = await connection.fetchval(SEATS_READ)
-            await _answer_all(booth, [pair])
+            await _answer_all(show, [pair])
             reads.append(await connection.fetchval(SEATS_READ) - before)
-            booth.starts.clear()
+            show.starts.clear()
     # From the last batch's first seat on: its own seats, and the free ones that are read at most.
     assert reads[0] <= 200 + (2 * 2 + 100) + 10
     assert reads[1] >= 800

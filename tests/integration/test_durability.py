@@ -33,9 +33,9 @@ def test_settings_are_reported_with_their_risk(
     settings: dict[str, object], says: str, risky: bool
 ) -> None:
     """Each risk is named, and only a risk is logged as a warning."""
-    told = judge(**{**SAFE, **settings})  # type: ignore[arg-type]
-    assert says in told.says
-    assert told.risky is risky
+    finding = judge(**{**SAFE, **settings})  # type: ignore[arg-type]
+    assert says in finding.says
+    assert finding.risky is risky
 
 
 async def test_missing_fsync_is_reported(database: Database) -> None:

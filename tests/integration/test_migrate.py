@@ -359,8 +359,8 @@ async def test_starting_server_is_awaited() -> None:
 def test_password_is_never_shown() -> None:
     """Not even if the server repeats it."""
     url = "postgresql://u:se%40cret@h/db?password=other"
-    for said in ("se%40cret", "se@cret", "other"):
-        error = connect_error(OSError(0, f"bad {said}"), url)
+    for secret in ("se%40cret", "se@cret", "other"):
+        error = connect_error(OSError(0, f"bad {secret}"), url)
         assert str(error) == "the database at h/db can't be reached: bad …"
     assert place(url) == "h/db"
     assert place("postgresql://u:p@h1:1,h2:2/db") == "h1:1,h2:2/db"

@@ -21,8 +21,8 @@ def test_it_serves_until_a_signal() -> None:
     ) as process:
         assert process.stdout is not None
         try:
-            told = next(line for line in process.stdout if "Mock" in line)
-            address = re.search(r"http://\S+", told)
+            line_with_address = next(line for line in process.stdout if "Mock" in line)
+            address = re.search(r"http://\S+", line_with_address)
             assert address is not None
             concerts = httpx2.get(f"{address[0]}/concerts", timeout=60).json()["concerts"]
         finally:

@@ -184,16 +184,16 @@ def test_signal_drains_and_stops_everything(
     """A call in progress is answered, then all processes end silently with exit code 0."""
     with served(folder, port, log, workers=workers) as command:
         until(lambda: len(command.pids()) == workers)
-        everybody = {*command.pids(), postgres(command)}
+        all_pids = {*command.pids(), postgres(command)}
         with command.begun("/slow") as answer:
             if number == signal.SIGTERM:
                 command.process.send_signal(number)
             else:
                 # As a terminal does: to every process of the group.
                 os.killpg(command.process.pid, number)
-            assert json.load(answer)["pid"] in everybody
+            assert json.load(answer)["pid"] in all_pids
         assert command.process.wait(PATIENCE_SECONDS) == 0
-    assert not any(map(alive, everybody))
+    assert not any(map(alive, all_pids))
     assert "Traceback" not in log.read_text()
 
 

@@ -37,37 +37,39 @@ async def test_export_and_erase(database: Database, tmp_path: Path) -> None:
         made = await make_concert(services)
         place = await buyer(services, made.concert_id, 50_000)
         await hold(services, place, made, [1])
-    who = str(place.user_id)
-    (written,) = await lines(database, "users", "export", who)
-    assert json.loads(written)["user_id"] == who
+    user_id = str(place.user_id)
+    (written,) = await lines(database, "users", "export", user_id)
+    assert json.loads(written)["user_id"] == user_id
 
     file = tmp_path / "export.json"
-    assert await lines(database, "users", "export", who, "--output", str(file)) == []
+    assert await lines(database, "users", "export", user_id, "--output", str(file)) == []
     assert json.loads(file.read_text()) == json.loads(written)
     assert file.stat().st_mode & 0o777 == 0o600
-    again = await run(database, "users", "export", who, "--output", str(file))
+    again = await run(database, "users", "export", user_id, "--output", str(file))
     assert (again.exit_code, again.stderr) == (2, f"frontrow: {file}: file exists\n")
 
-    assert (await run(database, "users", "erase", who, answer="n\n")).exit_code == 1
-    refused = await run(database, "users", "erase", who, "--yes")
+    assert (await run(database, "users", "erase", user_id, answer="n\n")).exit_code == 1
+    refused = await run(database, "users", "erase", user_id, "--yes")
     assert (refused.exit_code, refused.stderr) == (
         2,
-        f"frontrow: {who} has a balance of 50,000 KRW: have it paid out, or add --force\n",
+        f"frontrow: {user_id} has a balance of 50,000 KRW: have it paid out, or add --force\n",
     )
-    assert (await lines(database, "users", "export", who))[0] == written
-    assert await lines(database, "users", "erase", who, "--yes", "--force") == [f"erased {who}"]
-    assert await lines(database, "users", "erase", who, "--yes") == [f"erased {who}"]
-    left = json.loads((await lines(database, "users", "export", who))[0])
+    assert (await lines(database, "users", "export", user_id))[0] == written
+    assert await lines(database, "users", "erase", user_id, "--yes", "--force") == [
+        f"erased {user_id}"
+    ]
+    assert await lines(database, "users", "erase", user_id, "--yes") == [f"erased {user_id}"]
+    left = json.loads((await lines(database, "users", "export", user_id))[0])
     assert (left["balance"], left["places"], left["reservations"]) == (50_000, [], [])
     assert left["erased_at"] is not None
 
 
 async def test_missing_user_is_reported_in_one_line(database: Database, tmp_path: Path) -> None:
     """One line on stderr, and no file."""
-    who, file = str(uuid4()), tmp_path / "export.json"
-    for arguments in (("export", who, "--output", str(file)), ("erase", who, "--yes")):
+    user_id, file = str(uuid4()), tmp_path / "export.json"
+    for arguments in (("export", user_id, "--output", str(file)), ("erase", user_id, "--yes")):
         result = await run(database, "users", *arguments)
-        assert (result.exit_code, result.stderr) == (2, f"frontrow: there is no user {who}\n")
+        assert (result.exit_code, result.stderr) == (2, f"frontrow: there is no user {user_id}\n")
     assert not file.exists()
     assert (await run(database, "users", "erase", "somebody")).exit_code == 2
 

@@ -26,7 +26,7 @@ async def trade(database: Database) -> None:
         await _trade_cancelled(services)
 
 
-async def throng(services: Services, buyers: int) -> None:
+async def trade_concurrently(services: Services, buyers: int) -> None:
     """Many concurrent users of one capped line: half buy, the others leave or release."""
     made = await make_concert(
         services, policy=MaxActivePolicy(max_active=8), seats=buyers, hold_seconds=1
@@ -36,7 +36,7 @@ async def throng(services: Services, buyers: int) -> None:
     await asyncio.gather(*people)
 
 
-async def _called(services: Services, made: Made) -> PlaceRef:
+async def _wait_until_admitted(services: Services, made: Made) -> PlaceRef:
     place = await join(services, made.concert_id)
     while (await services.rooms.status(place)).state == "waiting":
         await admit_all(services, made.concert_id)
@@ -44,14 +44,14 @@ async def _called(services: Services, made: Made) -> PlaceRef:
 
 
 async def _buy(services: Services, made: Made, seat: int) -> None:
-    place = await _called(services, made)
+    place = await _wait_until_admitted(services, made)
     await services.ledger.charge(place, 50_000, None)
     held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
     await services.payments.pay(place, held.reservation_id, 50_000, None)
 
 
 async def _release(services: Services, made: Made, seat: int) -> None:
-    place = await _called(services, made)
+    place = await _wait_until_admitted(services, made)
     held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
     await services.reservations.release(held.reservation_id, place.user_id, place)
     await services.reservations.leave(place)
@@ -62,7 +62,7 @@ async def _leave(services: Services, made: Made, seat: int) -> None:
     if seat % 8 == 0:
         await services.reservations.leave(await join(services, made.concert_id))
         return
-    place = await _called(services, made)
+    place = await _wait_until_admitted(services, made)
     await services.reservations.hold(place, made.shows[0], [seat], None)
     await services.reservations.leave(place)
 
@@ -135,7 +135,7 @@ async def _trade_refunded(services: Services) -> None:
     """A user buys two seats and refunds them; another buys one of them; both stay."""
     made = await make_concert(services)
     for seats in ([1, 2], [1]):
-        place = await _called(services, made)
+        place = await _wait_until_admitted(services, made)
         await services.ledger.charge(place, 50_000 * len(seats), None)
         held, _ = await services.reservations.hold(place, made.shows[0], seats, None)
         payment, _ = await services.payments.pay(place, held.reservation_id, held.amount, None)
@@ -147,7 +147,7 @@ async def _trade_cancelled(services: Services) -> None:
     """A show is cancelled while a user has a ticket and another one a hold."""
     made = await make_concert(services)
     await _buy(services, made, 1)
-    holder = await _called(services, made)
+    holder = await _wait_until_admitted(services, made)
     await services.reservations.hold(holder, made.shows[0], [2, 3], None)
     await services.cancellations.cancel(made.shows[0].show_id)
     assert await services.cancellations.step(made.shows[0].show_id) == "finished"

@@ -83,21 +83,21 @@ async def test_batches_in_opposite_orders_never_deadlock(database: Database) -> 
 
 async def test_control_updates_in_opposite_orders_deadlock(database: Database) -> None:
     """Control: transactions that update rows in request order deadlock; the counter shows it."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE purse (number int PRIMARY KEY, balance int)")
-        await those.one.execute("INSERT INTO purse VALUES (1, 0), (2, 0)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE purse (number int PRIMARY KEY, balance int)")
+        await sides.one.execute("INSERT INTO purse VALUES (1, 0), (2, 0)")
         # PostgreSQL checks for a deadlock once per wait, so the session that closes the circle must
         # find it.
-        await those.one.execute("SET deadlock_timeout = '10ms'")
-        await those.other.execute("SET deadlock_timeout = '5min'")
+        await sides.one.execute("SET deadlock_timeout = '10ms'")
+        await sides.other.execute("SET deadlock_timeout = '5min'")
         charge = "UPDATE purse SET balance = balance + 1 WHERE number = $1"
-        await those.other.execute("BEGIN")
-        await those.other.execute(charge, 2)
-        await those.one.execute("BEGIN")
-        await those.one.execute(charge, 1)
+        await sides.other.execute("BEGIN")
+        await sides.other.execute(charge, 2)
+        await sides.one.execute("BEGIN")
+        await sides.one.execute(charge, 1)
         with pytest.raises(asyncpg.DeadlockDetectedError):
-            async with those.other_waits(charge, 1):
-                await those.one.execute(charge, 2)
+            async with sides.other_waits(charge, 1):
+                await sides.one.execute(charge, 2)
     assert await deadlocks(database) == 1
 
 
@@ -185,14 +185,14 @@ async def _through(call: Callable[[], Awaitable[object]]) -> None:
 
 async def test_control_resending_without_an_id_applies_twice(database: Database) -> None:
     """Control: a write without an id, resent because its answer was lost, is applied twice."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE entry (amount int)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE entry (amount int)")
         charge = "BEGIN; INSERT INTO entry VALUES (40); COMMIT; SELECT pg_sleep(60)"
-        first = asyncio.create_task(those.other.execute(charge))
-        pid = those.other.get_server_pid()
-        await those.until("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1", pid)
-        assert await those.one.fetchval("SELECT pg_terminate_backend($1)", pid)
+        first = asyncio.create_task(sides.other.execute(charge))
+        pid = sides.other.get_server_pid()
+        await sides.until("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1", pid)
+        assert await sides.one.fetchval("SELECT pg_terminate_backend($1)", pid)
         with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError)):
             await first
-        await those.one.execute("INSERT INTO entry VALUES (40)")
-        assert await those.one.fetchval("SELECT sum(amount) FROM entry") == 80
+        await sides.one.execute("INSERT INTO entry VALUES (40)")
+        assert await sides.one.fetchval("SELECT sum(amount) FROM entry") == 80

@@ -20,7 +20,7 @@ from tests.races.rivals import fetch, rivals
 Pair = tuple[Services, Services]
 
 CALLERS = 200
-LOOK = "SELECT min(number) FROM chair WHERE holder IS NULL"
+READ_FREE = "SELECT min(number) FROM chair WHERE holder IS NULL"
 TAKE = "UPDATE chair SET holder = $1 WHERE number = $2 RETURNING number"
 
 
@@ -110,9 +110,9 @@ async def test_chosen_seat_taken_meanwhile_is_replaced(pair: Pair, database: Dat
     """A caller whose chosen seat is taken meanwhile gets the next seat, not a refusal."""
     made = await hall(pair[0], rows=1, seats_per_row=5)
     place, _ = await crowd(pair[0], made.concert_id, 2)
-    async with rivals(database) as those:
-        async with those.one.transaction():
-            await those.one.execute(
+    async with rivals(database) as sides:
+        async with sides.one.transaction():
+            await sides.one.execute(
                 """UPDATE seat SET reservation_id = gen_random_uuid(), held_until = 'infinity'
                 WHERE show_id = $1 AND number = 3""",
                 made.shows[0].show_id,
@@ -120,24 +120,24 @@ async def test_chosen_seat_taken_meanwhile_is_replaced(pair: Pair, database: Dat
             choosing = asyncio.create_task(
                 pair[0].reservations.hold(place, made.shows[0], Wish(1), None)
             )
-            await those.until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+            await sides.until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
             assert not choosing.done()
         held, _ = await choosing
         assert [seat.number for seat in held.seats] == [2]
         # The rival has no reservation, which the audit would report.
-        await those.one.execute(
+        await sides.one.execute(
             "UPDATE seat SET reservation_id = NULL, held_until = NULL WHERE number = 3"
         )
 
 
 async def test_control_choosing_without_a_lock_gives_one_seat_twice(database: Database) -> None:
     """Control: callers that read the first free seat and then take it take the same seat."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE chair (number int PRIMARY KEY, holder text)")
-        await those.one.execute("INSERT INTO chair VALUES (1), (2)")
-        choices = [await those.one.fetchval(LOOK), await those.other.fetchval(LOOK)]
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE chair (number int PRIMARY KEY, holder text)")
+        await sides.one.execute("INSERT INTO chair VALUES (1), (2)")
+        choices = [await sides.one.fetchval(READ_FREE), await sides.other.fetchval(READ_FREE)]
         given = [
-            await those.one.fetchval(TAKE, "one", choices[0]),
-            await those.other.fetchval(TAKE, "other", choices[1]),
+            await sides.one.fetchval(TAKE, "one", choices[0]),
+            await sides.other.fetchval(TAKE, "other", choices[1]),
         ]
         assert given == [1, 1]

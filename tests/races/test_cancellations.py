@@ -77,15 +77,15 @@ async def test_cancelled_show_refunds_every_concurrent_payment(
 
 async def test_control_closing_without_a_lock_sells_after_the_refunds(database: Database) -> None:
     """Control: a sale that read the show before it was closed commits after all refunds."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE night (open bool); CREATE TABLE sale (seat int)")
-        await those.one.execute("INSERT INTO night VALUES (true)")
-        async with those.other.transaction():
-            assert await those.other.fetchval("SELECT open FROM night")
-            await those.one.execute("UPDATE night SET open = false")
-            assert await those.one.fetchval("SELECT count(*) FROM sale") == 0  # no buyer to refund
-            await those.other.execute("INSERT INTO sale VALUES (7)")
-        sold = await those.one.fetchval("SELECT count(*) FROM sale, night WHERE NOT open")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE night (open bool); CREATE TABLE sale (seat int)")
+        await sides.one.execute("INSERT INTO night VALUES (true)")
+        async with sides.other.transaction():
+            assert await sides.other.fetchval("SELECT open FROM night")
+            await sides.one.execute("UPDATE night SET open = false")
+            assert await sides.one.fetchval("SELECT count(*) FROM sale") == 0  # no buyer to refund
+            await sides.other.execute("INSERT INTO sale VALUES (7)")
+        sold = await sides.one.fetchval("SELECT count(*) FROM sale, night WHERE NOT open")
         assert sold == 1
 
 
@@ -138,14 +138,14 @@ async def finish_soon(pair: Pair, show_id: UUID) -> None:
 
 async def test_control_refunding_without_a_lock_refunds_twice(database: Database) -> None:
     """Control: two processes that read the next rows without a lock refund the same row twice."""
-    async with rivals(database) as those:
-        await those.one.execute(
+    async with rivals(database) as sides:
+        await sides.one.execute(
             "CREATE TABLE due (seat int, done bool); CREATE TABLE book (seat int)"
         )
-        await those.one.execute("INSERT INTO due VALUES (7, false)")
+        await sides.one.execute("INSERT INTO due VALUES (7, false)")
         take = "SELECT seat FROM due WHERE NOT done LIMIT 1"
-        for_both = [await those.one.fetchval(take), await those.other.fetchval(take)]
-        for one, seat in zip((those.one, those.other), for_both, strict=True):
+        for_both = [await sides.one.fetchval(take), await sides.other.fetchval(take)]
+        for one, seat in zip((sides.one, sides.other), for_both, strict=True):
             await one.execute("INSERT INTO book VALUES ($1)", seat)
             await one.execute("UPDATE due SET done = true WHERE seat = $1", seat)
-        assert await those.one.fetchval("SELECT count(*) FROM book WHERE seat = 7") == 2
+        assert await sides.one.fetchval("SELECT count(*) FROM book WHERE seat = 7") == 2

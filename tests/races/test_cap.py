@@ -38,7 +38,7 @@ class Visitor:
     def _any(self) -> Services:
         return random.choice(self._pair)  # noqa: S311 - any process
 
-    async def _called(self) -> None:
+    async def _wait_until_admitted(self) -> None:
         # A client can only poll.
         while (await self._any().rooms.status(self._place)).state == "waiting":  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -49,29 +49,29 @@ class Visitor:
 
     async def stay_away(self) -> None:
         """Is admitted and never claims: the claim window ends."""
-        await self._called()
+        await self._wait_until_admitted()
 
     async def claim_and_leave(self) -> None:
         """Claims the place and leaves."""
-        await self._called()
+        await self._wait_until_admitted()
         await self._any().rooms.enter(self._place)
         await self._any().reservations.leave(self._place)
 
     async def buy(self) -> None:
         """Charges, holds and pays without delay."""
-        await self._called()
+        await self._wait_until_admitted()
         await self._any().ledger.charge(self._place, PRICE, None)
         held, _ = await self._any().reservations.hold(self._place, self._show, [self._seat], None)
         await self._any().payments.pay(self._place, held.reservation_id, PRICE, None)
 
     async def hold_and_forget(self) -> None:
         """Holds and then does nothing: the hold extends the session, then both end."""
-        await self._called()
+        await self._wait_until_admitted()
         await self._any().reservations.hold(self._place, self._show, [self._seat], None)
 
     async def hold_at_the_last_moment(self) -> None:
         """Asks for seats until the session ends: a hold just extends it or is too late."""
-        await self._called()
+        await self._wait_until_admitted()
         await self._any().rooms.enter(self._place)
         while True:
             held, _ = await self._any().reservations.hold(
@@ -120,14 +120,14 @@ async def test_cap_holds_for_every_kind_of_visitor(pair: Pair, database: Databas
             return type(end).__name__
         return "done"
 
-    async def everybody() -> list[str]:
+    async def all_visits() -> list[str]:
         ends = await asyncio.gather(*(visit(seat) for seat in range(1, PEOPLE + 1)))
         await _until_empty(database)
         done.set()
         return ends
 
     async with running(pair[0]), running(pair[1]), asyncio.timeout(LONGEST_SECONDS):
-        most_active, ends = await asyncio.gather(_most_active(database, done), everybody())
+        most_active, ends = await asyncio.gather(_most_active(database, done), all_visits())
 
     assert "done" in ends
     assert "TokenFinished" in ends  # some were too late
@@ -192,8 +192,8 @@ async def _most_active(database: Database, done: asyncio.Event) -> int:
 
 
 async def _until_empty(database: Database) -> None:
-    async with rivals(database) as those:
-        await those.until("SELECT count(*) = 0 FROM place WHERE state <> 'finished'")
+    async with rivals(database) as sides:
+        await sides.until("SELECT count(*) = 0 FROM place WHERE state <> 'finished'")
 
 
 async def _most_counted(database: Database) -> int:
@@ -215,17 +215,17 @@ async def _most_by_the_times(database: Database) -> int:
 
 async def test_control_counting_in_one_statement_exceeds_the_cap(database: Database) -> None:
     """Control: admitting with a count in one statement, without a lock, admits twice as many."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE spot (number int PRIMARY KEY, called boolean)")
-        await those.one.execute("INSERT INTO spot SELECT n, false FROM generate_series(1, 10) AS n")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE spot (number int PRIMARY KEY, called boolean)")
+        await sides.one.execute("INSERT INTO spot SELECT n, false FROM generate_series(1, 10) AS n")
         call = """UPDATE spot SET called = true WHERE number IN (
                       SELECT number FROM spot WHERE NOT called ORDER BY number
                       LIMIT 2 - (SELECT count(*) FROM spot WHERE called)
                       FOR UPDATE SKIP LOCKED)"""
-        async with those.one.transaction():
-            await those.one.execute(call)
-            await those.other.execute(call)
-        assert await those.one.fetchval("SELECT count(*) FROM spot WHERE called") == 4
+        async with sides.one.transaction():
+            await sides.one.execute(call)
+            await sides.other.execute(call)
+        assert await sides.one.fetchval("SELECT count(*) FROM spot WHERE called") == 4
 
 
 async def test_rate_holds_with_two_processes_admitting(pair: Pair, database: Database) -> None:
@@ -236,8 +236,8 @@ async def test_rate_holds_with_two_processes_admitting(pair: Pair, database: Dat
 
     async with running(pair[0]), running(pair[1]), asyncio.timeout(LONGEST_SECONDS):
         await asyncio.gather(*(join(pair[turn % 2], made.concert_id) for turn in range(100)))
-        async with rivals(database) as those:
-            await those.until(called)
+        async with rivals(database) as sides:
+            await sides.until(called)
 
     rows = await fetch(database, "SELECT admitted_at FROM place ORDER BY number")
     times = [row["admitted_at"] for row in rows]

@@ -91,15 +91,15 @@ async def test_one_key_for_two_tickets_accepts_one(pair: Pair) -> None:
 
 async def test_control_reading_before_checking_in_accepts_twice(database: Database) -> None:
     """Control: reading that a ticket is unused and then accepting it accepts it twice."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE stub (used_at timestamptz)")
-        await those.one.execute("INSERT INTO stub VALUES (NULL)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE stub (used_at timestamptz)")
+        await sides.one.execute("INSERT INTO stub VALUES (NULL)")
         look = "SELECT used_at IS NULL FROM stub"
         let_in = "UPDATE stub SET used_at = clock_timestamp() RETURNING true"
-        async with those.one.transaction():
-            assert await those.one.fetchval(look)
-            assert await those.other.fetchval(look)
-            assert await those.one.fetchval(let_in)
-            async with those.other_waits(let_in) as letting_in:
-                await those.one.execute("COMMIT; BEGIN")
+        async with sides.one.transaction():
+            assert await sides.one.fetchval(look)
+            assert await sides.other.fetchval(look)
+            assert await sides.one.fetchval(let_in)
+            async with sides.other_waits(let_in) as letting_in:
+                await sides.one.execute("COMMIT; BEGIN")
                 assert await letting_in

@@ -101,16 +101,16 @@ async def test_second_process_does_not_wait_for_a_draw(pair: Pair, database: Dat
     made, places = await opened_line(pair, database, 9)
     room = places[0].room_id
     line = pair[0].rooms.snapshot.by_concert[made.concert_id]
-    async with rivals(database) as those:
-        assert await those.one.fetchval(CLOSE, room) is True
-        holding = those.one.transaction()
+    async with rivals(database) as sides:
+        assert await sides.one.fetchval(CLOSE, room) is True
+        holding = sides.one.transaction()
         await holding.start()
-        await those.one.execute("SELECT FROM draw WHERE room_id = $1 FOR NO KEY UPDATE", room)
+        await sides.one.execute("SELECT FROM draw WHERE room_id = $1 FOR NO KEY UPDATE", room)
         assert await pair[0].rooms.draw(line) is False
         assert (await pair[0].draws.draw(made.concert_id)).drawn_at is None
         # Joins don't wait for a draw either.
         assert (await join(pair[1], made.concert_id)).number == 10
-        assert await those.one.fetchval(DRAW, room) == 9
+        assert await sides.one.fetchval(DRAW, room) == 9
         await holding.commit()
     assert await pair[0].rooms.draw(line) is False
     await check_order(pair, database, made, places)
@@ -120,11 +120,11 @@ async def test_failed_draw_is_repeated_by_the_other_process(pair: Pair, database
     """The work of the first process is rolled back; the other one draws the same entrants."""
     made, places = await opened_line(pair, database, 9)
     room = places[0].room_id
-    async with rivals(database) as those:
-        assert await those.one.fetchval(CLOSE, room) is True
-        dying = those.one.transaction()
+    async with rivals(database) as sides:
+        assert await sides.one.fetchval(CLOSE, room) is True
+        dying = sides.one.transaction()
         await dying.start()
-        assert await those.one.fetchval(DRAW, room) == 9
+        assert await sides.one.fetchval(DRAW, room) == 9
         await dying.rollback()
     assert await pair[1].rooms.draw(pair[1].rooms.snapshot.by_concert[made.concert_id])
     await check_order(pair, database, made, places)
@@ -132,18 +132,18 @@ async def test_failed_draw_is_repeated_by_the_other_process(pair: Pair, database
 
 async def test_control_reading_first_draws_twice(database: Database) -> None:
     """Control: reading in two processes that no draw exists draws two positions per entrant."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE lot (number int, position int, drawn_by text)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE lot (number int, position int, drawn_by text)")
         look = "SELECT count(*) FROM lot"
         draw = """INSERT INTO lot SELECT n, row_number() OVER (ORDER BY md5($1 || n)), $1
                   FROM generate_series(1, 9) AS n"""
-        async with those.one.transaction(), those.other.transaction():
-            assert await those.one.fetchval(look) == 0
-            assert await those.other.fetchval(look) == 0
-            await those.one.execute(draw, "one")
-            await those.other.execute(draw, "other")
-        assert await those.one.fetchval(look) == 18
-        differing = await those.one.fetchval(
+        async with sides.one.transaction(), sides.other.transaction():
+            assert await sides.one.fetchval(look) == 0
+            assert await sides.other.fetchval(look) == 0
+            await sides.one.execute(draw, "one")
+            await sides.other.execute(draw, "other")
+        assert await sides.one.fetchval(look) == 18
+        differing = await sides.one.fetchval(
             """SELECT count(*) FROM lot AS a JOIN lot AS b USING (number)
             WHERE a.drawn_by < b.drawn_by AND a.position <> b.position"""
         )
@@ -155,23 +155,23 @@ async def guest(services: Services) -> UUID:
     return (await services.users.add_guest()).user_id
 
 
-async def opening_soon(those: Rivals, room: int) -> None:
+async def opening_soon(sides: Rivals, room: int) -> None:
     """Sets the line to open in one second."""
-    await those.one.execute(
+    await sides.one.execute(
         "UPDATE waiting_room SET opens_at = clock_timestamp() + '1 second' WHERE room_id = $1", room
     )
 
 
-async def opened(those: Rivals, room: int) -> None:
+async def opened(sides: Rivals, room: int) -> None:
     """Waits until the opening time of the line."""
-    await those.until(
+    await sides.until(
         "SELECT opens_at <= clock_timestamp() FROM waiting_room WHERE room_id = $1", room
     )
 
 
-async def in_time(those: Rivals, room: int) -> list[int]:
+async def in_time(sides: Rivals, room: int) -> list[int]:
     """Returns the numbers that were issued before the opening."""
-    rows = await those.one.fetch(
+    rows = await sides.one.fetch(
         """SELECT p.number FROM place AS p JOIN waiting_room AS r USING (room_id)
         WHERE room_id = $1 AND p.joined_at < r.opens_at ORDER BY 1""",
         room,
@@ -184,16 +184,16 @@ async def test_join_in_flight_at_opening_is_drawn(pair: Pair, database: Database
     made = await drawn_line(pair[0])
     places = await crowd_in(pair, made, 4)
     room, user, place = places[0].room_id, await guest(pair[0]), uuid4()
-    async with rivals(database) as those:
-        await opening_soon(those, room)
-        joining = those.one.transaction()
+    async with rivals(database) as sides:
+        await opening_soon(sides, room)
+        joining = sides.one.transaction()
         await joining.start()
-        assert await those.one.fetchval(JOIN, room, user, place) == 5
-        await opened(those, room)
-        async with those.other_waits(CLOSE, room) as closing:
+        assert await sides.one.fetchval(JOIN, room, user, place) == 5
+        await opened(sides, room)
+        async with sides.other_waits(CLOSE, room) as closing:
             await joining.commit()
         assert closing.result() is True
-        assert await in_time(those, room) == [1, 2, 3, 4, 5]
+        assert await in_time(sides, room) == [1, 2, 3, 4, 5]
     late = await join(pair[1], made.concert_id)
     assert late.number == 6
     await pair[0].rooms.snapshot.refresh()
@@ -207,29 +207,29 @@ async def test_join_that_waits_for_the_closing_is_not_drawn(pair: Pair, database
     """It gets its time and number after the closing, and a position behind the draw."""
     made, places = await opened_line(pair, database, 4)
     room, user = places[0].room_id, await guest(pair[0])
-    async with rivals(database) as those:
-        closing = those.one.transaction()
+    async with rivals(database) as sides:
+        closing = sides.one.transaction()
         await closing.start()
-        assert await those.one.fetchval(CLOSE, room) is True
-        async with those.other_waits(JOIN, room, user, uuid4()) as joining:
+        assert await sides.one.fetchval(CLOSE, room) is True
+        async with sides.other_waits(JOIN, room, user, uuid4()) as joining:
             await closing.commit()
         assert joining.result() == 5
-        assert await in_time(those, room) == [1, 2, 3, 4]
+        assert await in_time(sides, room) == [1, 2, 3, 4]
     assert await pair[1].rooms.draw(pair[1].rooms.snapshot.by_concert[made.concert_id])
     await check_order(pair, database, made, places)
 
 
 async def test_control_closing_without_the_lock_omits_an_entrant(database: Database) -> None:
     """Control: counting the entrants while one of them commits draws without that entrant."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE spot (number int, joined_at timestamptz)")
-        await those.one.execute("BEGIN")
-        await those.one.execute("INSERT INTO spot VALUES (1, clock_timestamp())")
-        opens_at = await those.other.fetchval("SELECT clock_timestamp()")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE spot (number int, joined_at timestamptz)")
+        await sides.one.execute("BEGIN")
+        await sides.one.execute("INSERT INTO spot VALUES (1, clock_timestamp())")
+        opens_at = await sides.other.fetchval("SELECT clock_timestamp()")
         before = "SELECT count(*) FROM spot WHERE joined_at < $1"
-        assert await those.other.fetchval(before, opens_at) == 0  # as many are drawn
-        await those.one.execute("COMMIT")
-        assert await those.other.fetchval(before, opens_at) == 1
+        assert await sides.other.fetchval(before, opens_at) == 0  # as many are drawn
+        await sides.one.execute("COMMIT")
+        assert await sides.other.fetchval(before, opens_at) == 1
 
 
 async def test_joins_and_leaves_during_the_opening(pair: Pair, database: Database) -> None:

@@ -88,23 +88,23 @@ async def test_erasure_waits_for_an_uncommitted_join(pair: Pair, database: Datab
     made = await make_concert(pair[0])
     guest = await pair[0].users.add_guest()
     room_id = pair[0].rooms.snapshot.by_concert[made.concert_id].room_id
-    async with rivals(database) as those:
-        async with those.one.transaction():
+    async with rivals(database) as sides:
+        async with sides.one.transaction():
             joined = "SELECT outcome FROM waiting_room_join($1, ARRAY[$2::uuid], ARRAY[$2::uuid])"
-            assert await those.one.fetchval(joined, room_id, guest.user_id) == "new"
+            assert await sides.one.fetchval(joined, room_id, guest.user_id) == "new"
             erased = "SELECT outcome FROM retention_erase($1, false)"
-            assert await those.other.fetchval(erased, guest.user_id) == "erased"
+            assert await sides.other.fetchval(erased, guest.user_id) == "erased"
             # Control: the place is not visible yet.
             live = "SELECT count(*) FROM place WHERE state <> 'finished'"
-            assert await those.other.fetchval(live) == 0
+            assert await sides.other.fetchval(live) == 0
             assert await pair[1].erasures.unlink() == 1
             sweep = "SELECT retention_sweep($1, $2)"
-            async with those.other_waits(sweep, room_id, guest.user_id) as sweeping:
-                await those.one.execute("COMMIT; BEGIN")
+            async with sides.other_waits(sweep, room_id, guest.user_id) as sweeping:
+                await sides.one.execute("COMMIT; BEGIN")
                 assert await sweeping
-        assert await those.other.fetchval(live) == 0
+        assert await sides.other.fetchval(live) == 0
         # Its place is also anonymised, although the user's other rows were processed before it
         # committed.
         assert await pair[1].erasures.unlink() == 1
         theirs = "SELECT count(*) FROM place WHERE user_id = $1"
-        assert await those.other.fetchval(theirs, guest.user_id) == 0
+        assert await sides.other.fetchval(theirs, guest.user_id) == 0

@@ -123,17 +123,17 @@ async def test_payment_at_the_end_of_the_hold(pair: Pair, database: Database) ->
 
 async def test_control_checking_the_hold_first_sells_a_lost_seat(database: Database) -> None:
     """Control: reading that the hold is in time, and then buying, buys another user's seat."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE chair (holder text, sold_to text, until timestamptz)")
-        await those.one.execute(
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE chair (holder text, sold_to text, until timestamptz)")
+        await sides.one.execute(
             "INSERT INTO chair VALUES ('other', NULL, clock_timestamp() + interval '200 ms')"
         )
         in_time = "SELECT until > clock_timestamp() FROM chair"
-        assert await those.other.fetchval(in_time)
-        await those.until("SELECT until <= clock_timestamp() FROM chair")
-        async with those.one.transaction():
-            await those.one.execute("UPDATE chair SET holder = 'one', until = until + '5 min'")
+        assert await sides.other.fetchval(in_time)
+        await sides.until("SELECT until <= clock_timestamp() FROM chair")
+        async with sides.one.transaction():
+            await sides.one.execute("UPDATE chair SET holder = 'one', until = until + '5 min'")
             buy = "UPDATE chair SET sold_to = 'other' RETURNING holder"
-            async with those.other_waits(buy) as buying:
-                await those.one.execute("COMMIT; BEGIN")
+            async with sides.other_waits(buy) as buying:
+                await sides.one.execute("COMMIT; BEGIN")
                 assert await buying == "one"

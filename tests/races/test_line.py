@@ -36,16 +36,16 @@ async def test_concurrent_joins_of_one_user_give_one_place(pair: Pair, database:
 
 async def test_control_reading_for_a_place_first_gives_two(database: Database) -> None:
     """Control: reading that a user has no place, and then inserting one, inserts two."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE spot (person text)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE spot (person text)")
         look = "SELECT count(*) FROM spot WHERE person = 'ann'"
         make = "INSERT INTO spot VALUES ('ann')"
-        async with those.one.transaction():
-            assert await those.one.fetchval(look) == 0
-            await those.one.execute(make)
-            assert await those.other.fetchval(look) == 0
-            await those.other.execute(make)
-        assert await those.one.fetchval(look) == 2
+        async with sides.one.transaction():
+            assert await sides.one.fetchval(look) == 0
+            await sides.one.execute(make)
+            assert await sides.other.fetchval(look) == 0
+            await sides.other.execute(make)
+        assert await sides.one.fetchval(look) == 2
 
 
 class Joined(NamedTuple):
@@ -98,22 +98,22 @@ async def test_numbers_follow_the_order_of_joining(pair: Pair, database: Databas
 
 async def test_control_sequence_leaves_gaps_and_commits_out_of_order(database: Database) -> None:
     """Control: numbers of a sequence appear out of order, have gaps, don't follow the requests."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE SEQUENCE ticker; CREATE TABLE spot (number int)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE SEQUENCE ticker; CREATE TABLE spot (number int)")
         take = "INSERT INTO spot VALUES (nextval('ticker')) RETURNING number"
         seen = "SELECT array_agg(number ORDER BY number) FROM spot"
 
-        await those.one.execute("BEGIN")
-        assert await those.one.fetchval(take) == 1
-        assert await those.other.fetchval(take) == 2
-        assert await those.other.fetchval(seen) == [2]  # first in line, until 1 appears before it
-        await those.one.execute("ROLLBACK")
-        assert await those.other.fetchval(seen) == [2]  # or never appears
+        await sides.one.execute("BEGIN")
+        assert await sides.one.fetchval(take) == 1
+        assert await sides.other.fetchval(take) == 2
+        assert await sides.other.fetchval(seen) == [2]  # first in line, until 1 appears before it
+        await sides.one.execute("ROLLBACK")
+        assert await sides.other.fetchval(seen) == [2]  # or never appears
 
         # With the usual cache of a sequence, each session takes several numbers at once.
-        await those.one.execute("TRUNCATE spot; ALTER SEQUENCE ticker CACHE 10 RESTART")
+        await sides.one.execute("TRUNCATE spot; ALTER SEQUENCE ticker CACHE 10 RESTART")
         joins = []
-        for connection in (those.one, those.other, those.one):
+        for connection in (sides.one, sides.other, sides.one):
             sent = time.perf_counter()
             number = await connection.fetchval(take)
             joins.append(Joined(number, sent, time.perf_counter()))

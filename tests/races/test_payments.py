@@ -99,19 +99,19 @@ async def test_four_payments_of_one_hold_sell_once(pair: Pair, database: Databas
 
 async def test_control_reading_before_paying_debits_twice(database: Database) -> None:
     """Control: reading that a reservation is unpaid, and then paying, pays twice."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE purse (balance int); CREATE TABLE bill (what text)")
-        await those.one.execute("INSERT INTO purse VALUES (100)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE purse (balance int); CREATE TABLE bill (what text)")
+        await sides.one.execute("INSERT INTO purse VALUES (100)")
         ask = "SELECT count(*) FROM bill"
         debit = "UPDATE purse SET balance = balance - 40 RETURNING balance"
-        async with those.one.transaction():
-            assert await those.one.fetchval(ask) == 0
-            assert await those.one.fetchval(debit) == 60
-            assert await those.other.fetchval(ask) == 0
-            async with those.other_waits(debit) as debiting:
-                await those.one.execute("INSERT INTO bill VALUES ('seat 7'); COMMIT; BEGIN")
+        async with sides.one.transaction():
+            assert await sides.one.fetchval(ask) == 0
+            assert await sides.one.fetchval(debit) == 60
+            assert await sides.other.fetchval(ask) == 0
+            async with sides.other_waits(debit) as debiting:
+                await sides.one.execute("INSERT INTO bill VALUES ('seat 7'); COMMIT; BEGIN")
                 assert await debiting == 20
-            await those.other.execute("INSERT INTO bill VALUES ('seat 7')")
+            await sides.other.execute("INSERT INTO bill VALUES ('seat 7')")
 
 
 async def test_balance_for_one_payment_pays_one_of_two(pair: Pair, database: Database) -> None:
@@ -154,17 +154,17 @@ async def test_balance_for_one_payment_pays_one_of_two(pair: Pair, database: Dat
 
 async def test_control_reading_the_balance_first_overdraws(database: Database) -> None:
     """Control: reading the balance, and then debiting it, debits more than the wallet has."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE purse (balance int)")
-        await those.one.execute("INSERT INTO purse VALUES (50)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE purse (balance int)")
+        await sides.one.execute("INSERT INTO purse VALUES (50)")
         enough = "SELECT balance >= 40 FROM purse"
         debit = "UPDATE purse SET balance = balance - 40 RETURNING balance"
-        async with those.one.transaction():
-            assert await those.one.fetchval(enough)
-            assert await those.other.fetchval(enough)
-            assert await those.one.fetchval(debit) == 10
-            async with those.other_waits(debit) as debiting:
-                await those.one.execute("COMMIT; BEGIN")
+        async with sides.one.transaction():
+            assert await sides.one.fetchval(enough)
+            assert await sides.other.fetchval(enough)
+            assert await sides.one.fetchval(debit) == 10
+            async with sides.other_waits(debit) as debiting:
+                await sides.one.execute("COMMIT; BEGIN")
                 assert await debiting == -30
 
 
@@ -224,14 +224,14 @@ async def test_hold_paid_and_released_ends_in_one_state(pair: Pair, database: Da
 
 async def test_control_reading_before_releasing_frees_a_sold_seat(database: Database) -> None:
     """Control: reading that a hold is releasable, and then freeing its seat, frees a sold one."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE chair (holder text, sold boolean)")
-        await those.one.execute("INSERT INTO chair VALUES ('one', false)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE chair (holder text, sold boolean)")
+        await sides.one.execute("INSERT INTO chair VALUES ('one', false)")
         look = "SELECT NOT sold FROM chair WHERE holder = 'one'"
         free = "UPDATE chair SET holder = NULL RETURNING sold"
-        async with those.one.transaction():
-            await those.one.execute("UPDATE chair SET sold = true")
-            assert await those.other.fetchval(look)
-            async with those.other_waits(free) as freeing:
-                await those.one.execute("COMMIT; BEGIN")
+        async with sides.one.transaction():
+            await sides.one.execute("UPDATE chair SET sold = true")
+            assert await sides.other.fetchval(look)
+            async with sides.other_waits(free) as freeing:
+                await sides.one.execute("COMMIT; BEGIN")
                 assert await freeing

@@ -38,14 +38,14 @@ def cap_of(cap: int) -> RoomSettings:
     return RoomSettings(policy=MaxActivePolicy(max_active=cap))
 
 
-async def in_this_order(those: Rivals, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
+async def in_this_order(sides: Rivals, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
     """Runs calls that queue in this order for the row of the waiting room, then unlocks it."""
-    async with those.one.transaction():
-        await those.one.execute("SELECT FROM waiting_room FOR NO KEY UPDATE")
+    async with sides.one.transaction():
+        await sides.one.execute("SELECT FROM waiting_room FOR NO KEY UPDATE")
         tasks = []
         for waiting, call in enumerate(calls, 1):
             tasks.append(asyncio.create_task(call))
-            await those.until(
+            await sides.until(
                 """SELECT count(*) = $1 FROM pg_stat_activity
                 WHERE datname = current_database() AND wait_event_type = 'Lock'""",
                 waiting,
@@ -83,8 +83,8 @@ async def test_lower_cap_against_an_admission(
     lower = pair[0].rooms.configure(made.concert_id, cap_of(LOW))
     admit = pair[1].rooms.admit(line)
 
-    async with rivals(database) as those:
-        await in_this_order(those, *((lower, admit) if lowered_first else (admit, lower)))
+    async with rivals(database) as sides:
+        await in_this_order(sides, *((lower, admit) if lowered_first else (admit, lower)))
 
     if lowered_first:  # the admission came too late: it did nothing, and has read the new cap
         assert line.policy == MaxActivePolicy(max_active=LOW)
@@ -97,14 +97,14 @@ async def test_lower_cap_against_an_admission(
 
 async def test_control_reading_the_cap_first_exceeds_it(database: Database) -> None:
     """Control: reading the cap, and then admitting, admits ten when the cap is already three."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE rule (cap int); INSERT INTO rule VALUES (10)")
-        await those.one.execute("CREATE TABLE spot (number int, cap int)")
-        cap = await those.one.fetchval("SELECT cap FROM rule")
-        await those.other.execute("UPDATE rule SET cap = 3")
-        await those.one.execute("INSERT INTO spot SELECT n, 10 FROM generate_series(1, $1) n", cap)
-        assert await those.one.fetchval("SELECT count(*) FROM spot") == 10
-        assert await those.one.fetchval("SELECT cap FROM rule") == 3
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE rule (cap int); INSERT INTO rule VALUES (10)")
+        await sides.one.execute("CREATE TABLE spot (number int, cap int)")
+        cap = await sides.one.fetchval("SELECT cap FROM rule")
+        await sides.other.execute("UPDATE rule SET cap = 3")
+        await sides.one.execute("INSERT INTO spot SELECT n, 10 FROM generate_series(1, $1) n", cap)
+        assert await sides.one.fetchval("SELECT count(*) FROM spot") == 10
+        assert await sides.one.fetchval("SELECT cap FROM rule") == 3
 
 
 async def test_cap_changes_during_admission_are_respected(pair: Pair, database: Database) -> None:
@@ -125,17 +125,17 @@ async def test_cap_changes_during_admission_are_respected(pair: Pair, database: 
             for turn, (number,) in enumerate(rows):
                 await pair[turn % 2].reservations.leave(places[number - 1])
 
-    async def change(those: Rivals) -> None:
+    async def change(sides: Rivals) -> None:
         for turn in range(16):
             cap = (LOW, HIGH)[turn % 2]
             await pair[turn // 2 % 2].rooms.configure(made.concert_id, cap_of(cap))
-            await those.until(
+            await sides.until(
                 "SELECT exists(SELECT FROM admission WHERE policy_version = $1)", turn + 2
             )
         done.set()
 
-    async with rivals(database) as those, asyncio.timeout(LONGEST_SECONDS):
-        await asyncio.gather(admit(pair[0]), admit(pair[1]), leave(), change(those))
+    async with rivals(database) as sides, asyncio.timeout(LONGEST_SECONDS):
+        await asyncio.gather(admit(pair[0]), admit(pair[1]), leave(), change(sides))
 
     caps = await check_history(database)
     assert set(caps) == {LOW, HIGH}
@@ -158,8 +158,8 @@ async def test_pause_against_an_admission(
     pause = pair[0].rooms.pause(made.concert_id, paused=True)
     admit = pair[1].rooms.admit(line)
 
-    async with rivals(database) as those:
-        await in_this_order(those, *((pause, admit) if paused_first else (admit, pause)))
+    async with rivals(database) as sides:
+        await in_this_order(sides, *((pause, admit) if paused_first else (admit, pause)))
 
     rows = await fetch(database, "SELECT count(*) FROM place WHERE state = 'admitted'")
     assert rows[0][0] == (0 if paused_first else HIGH)
@@ -168,14 +168,14 @@ async def test_pause_against_an_admission(
 
 async def test_control_reading_the_pause_first_admits_during_it(database: Database) -> None:
     """Control: reading that there is no pause, and then admitting, admits during a pause."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE rule (paused_at timestamptz)")
-        await those.one.execute("INSERT INTO rule VALUES (NULL)")
-        await those.one.execute("CREATE TABLE spot (called_at timestamptz)")
-        assert await those.one.fetchval("SELECT paused_at FROM rule") is None
-        await those.other.execute("UPDATE rule SET paused_at = clock_timestamp()")
-        await those.one.execute("INSERT INTO spot VALUES (clock_timestamp())")
-        assert await those.one.fetchval("SELECT called_at > paused_at FROM spot, rule")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE rule (paused_at timestamptz)")
+        await sides.one.execute("INSERT INTO rule VALUES (NULL)")
+        await sides.one.execute("CREATE TABLE spot (called_at timestamptz)")
+        assert await sides.one.fetchval("SELECT paused_at FROM rule") is None
+        await sides.other.execute("UPDATE rule SET paused_at = clock_timestamp()")
+        await sides.one.execute("INSERT INTO spot VALUES (clock_timestamp())")
+        assert await sides.one.fetchval("SELECT called_at > paused_at FROM spot, rule")
 
 
 async def test_no_admission_during_a_pause(pair: Pair, database: Database) -> None:
@@ -185,21 +185,21 @@ async def test_no_admission_during_a_pause(pair: Pair, database: Database) -> No
     pauses: list[tuple[datetime, datetime]] = []
 
     async with (
-        rivals(database) as those,
+        rivals(database) as sides,
         running(pair[0]),
         running(pair[1]),
         asyncio.timeout(LONGEST_SECONDS),
     ):
         for turn in range(10):
-            called = await those.one.fetchval("SELECT called FROM waiting_room")
-            await those.until("SELECT called > $1 FROM waiting_room", called)
+            called = await sides.one.fetchval("SELECT called FROM waiting_room")
+            await sides.until("SELECT called > $1 FROM waiting_room", called)
             await pair[turn % 2].rooms.pause(made.concert_id, paused=True)
-            begin = await those.one.fetchval("SELECT clock_timestamp()")
+            begin = await sides.one.fetchval("SELECT clock_timestamp()")
             # Longer than the interval at which the upkeep reads the line.
-            await those.until(
+            await sides.until(
                 "SELECT clock_timestamp() - $1::timestamptz > interval '120 ms'", begin
             )
-            pauses.append((begin, await those.one.fetchval("SELECT clock_timestamp()")))
+            pauses.append((begin, await sides.one.fetchval("SELECT clock_timestamp()")))
             await pair[1 - turn % 2].rooms.pause(made.concert_id, paused=False)
 
     rows = await fetch(database, "SELECT admitted_at FROM admission ORDER BY 1")
@@ -252,23 +252,23 @@ async def test_last_settings_are_stored_whole(pair: Pair, database: Database) ->
     policies = [msgspec.json.decode(row["policy"], type=Policy) for row in rows[1:]]
     assert {getattr(policy, "admit", 0) for policy in policies} == set(range(1, 61))
     for services in pair:
-        stands = await services.rooms.settings(made.concert_id)
-        assert stands == numbered(getattr(policies[-1], "admit", 0))
+        stored = await services.rooms.settings(made.concert_id)
+        assert stored == numbered(getattr(policies[-1], "admit", 0))
         await services.rooms.snapshot.refresh()
         line = services.rooms.snapshot.by_concert[made.concert_id]
-        assert (line.policy, line.claim_seconds) == (stands.policy, stands.claim_seconds)
+        assert (line.policy, line.claim_seconds) == (stored.policy, stored.claim_seconds)
 
 
 async def test_control_writing_part_by_part_mixes_settings(database: Database) -> None:
     """Control: two settings that are written part by part end as a mixture."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE rule (cap int, seconds int)")
-        await those.one.execute("INSERT INTO rule VALUES (0, 0)")
-        await those.one.execute("UPDATE rule SET cap = 1")
-        await those.other.execute("UPDATE rule SET cap = 2")
-        await those.other.execute("UPDATE rule SET seconds = 2")
-        await those.one.execute("UPDATE rule SET seconds = 1")
-        assert tuple(await those.one.fetchrow("SELECT * FROM rule")) == (2, 1)
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE rule (cap int, seconds int)")
+        await sides.one.execute("INSERT INTO rule VALUES (0, 0)")
+        await sides.one.execute("UPDATE rule SET cap = 1")
+        await sides.other.execute("UPDATE rule SET cap = 2")
+        await sides.other.execute("UPDATE rule SET seconds = 2")
+        await sides.one.execute("UPDATE rule SET seconds = 1")
+        assert tuple(await sides.one.fetchrow("SELECT * FROM rule")) == (2, 1)
 
 
 async def test_first_of_two_changes_to_one_version_is_applied(
@@ -282,8 +282,8 @@ async def test_first_of_two_changes_to_one_version_is_applied(
         for number, services in enumerate(pair, 1)
     ]
 
-    async with rivals(database) as those:
-        outcomes = await in_this_order(those, *map(_refusal, changes))
+    async with rivals(database) as sides:
+        outcomes = await in_this_order(sides, *map(_refusal, changes))
 
     assert outcomes == [None, {"etag": f'"{version + 1}"'}]
     stored = await pair[0].rooms.stored_settings(made.concert_id)
@@ -292,14 +292,14 @@ async def test_first_of_two_changes_to_one_version_is_applied(
 
 async def test_control_reading_the_version_first_loses_a_change(database: Database) -> None:
     """Control: two processes read one version, unchanged, and write: the first change is lost."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE rule (cap int, version int)")
-        await those.one.execute("INSERT INTO rule VALUES (0, 1)")
-        for connection in (those.one, those.other):
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE rule (cap int, version int)")
+        await sides.one.execute("INSERT INTO rule VALUES (0, 1)")
+        for connection in (sides.one, sides.other):
             assert await connection.fetchval("SELECT version FROM rule") == 1
-        await those.one.execute("UPDATE rule SET cap = 1, version = 2")
-        await those.other.execute("UPDATE rule SET cap = 2, version = 2")
-        assert tuple(await those.one.fetchrow("SELECT * FROM rule")) == (2, 2)
+        await sides.one.execute("UPDATE rule SET cap = 1, version = 2")
+        await sides.other.execute("UPDATE rule SET cap = 2, version = 2")
+        assert tuple(await sides.one.fetchrow("SELECT * FROM rule")) == (2, 2)
 
 
 async def _refusal(change: Coroutine[Any, Any, None]) -> Any:

@@ -62,15 +62,15 @@ async def test_pruning_keeps_numbers_and_counts_right(pair: Pair, database: Data
 
 async def test_control_counting_without_the_lock_loses_a_leave(database: Database) -> None:
     """Control: reading a line's counts and then writing them overwrites concurrent changes."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE line (serving int, left_passed int)")
-        await those.one.execute("INSERT INTO line VALUES (0, 0)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE line (serving int, left_passed int)")
+        await sides.one.execute("INSERT INTO line VALUES (0, 0)")
         read = "SELECT left_passed FROM line"
         write = "UPDATE line SET left_passed = $1 RETURNING left_passed"
-        async with those.one.transaction():
-            mine = await those.one.fetchval(read)
-            theirs = await those.other.fetchval(read)
-            await those.one.fetchval(write, mine + 1)
-            async with those.other_waits(write, theirs + 1) as writing:
-                await those.one.execute("COMMIT; BEGIN")
+        async with sides.one.transaction():
+            mine = await sides.one.fetchval(read)
+            theirs = await sides.other.fetchval(read)
+            await sides.one.fetchval(write, mine + 1)
+            async with sides.other_waits(write, theirs + 1) as writing:
+                await sides.one.execute("COMMIT; BEGIN")
                 assert await writing == 1  # two were counted

@@ -43,17 +43,17 @@ async def test_concurrent_refunds_of_one_payment_refund_once(
 
 async def test_control_reading_before_refunding_refunds_twice(database: Database) -> None:
     """Control: reading that a payment isn't refunded, and then refunding it, refunds it twice."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE purse (balance int); CREATE TABLE sale (back bool)")
-        await those.one.execute("INSERT INTO purse VALUES (0); INSERT INTO sale VALUES (false)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE purse (balance int); CREATE TABLE sale (back bool)")
+        await sides.one.execute("INSERT INTO purse VALUES (0); INSERT INTO sale VALUES (false)")
         ask = "SELECT NOT back FROM sale"
         credit = "UPDATE purse SET balance = balance + 40 RETURNING balance"
-        async with those.one.transaction():
-            assert await those.one.fetchval(ask)
-            assert await those.one.fetchval(credit) == 40
-            assert await those.other.fetchval(ask)
-            async with those.other_waits(credit) as crediting:
-                await those.one.execute("UPDATE sale SET back = true; COMMIT; BEGIN")
+        async with sides.one.transaction():
+            assert await sides.one.fetchval(ask)
+            assert await sides.one.fetchval(credit) == 40
+            assert await sides.other.fetchval(ask)
+            async with sides.other_waits(credit) as crediting:
+                await sides.one.execute("UPDATE sale SET back = true; COMMIT; BEGIN")
                 assert await crediting == 80
 
 
@@ -124,14 +124,14 @@ async def test_refund_against_the_gate(pair: Pair, database: Database) -> None:
 
 async def test_control_reading_first_checks_in_and_refunds(database: Database) -> None:
     """Control: reading that a ticket is unused, and then refunding it, refunds a used one."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE pass (used bool, void bool)")
-        await those.one.execute("INSERT INTO pass VALUES (false, false)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE pass (used bool, void bool)")
+        await sides.one.execute("INSERT INTO pass VALUES (false, false)")
         look = "SELECT NOT used FROM pass"
         refund = "UPDATE pass SET void = true RETURNING used"
-        async with those.one.transaction():
-            await those.one.execute("UPDATE pass SET used = true")
-            assert await those.other.fetchval(look)
-            async with those.other_waits(refund) as refunding:
-                await those.one.execute("COMMIT; BEGIN")
+        async with sides.one.transaction():
+            await sides.one.execute("UPDATE pass SET used = true")
+            assert await sides.other.fetchval(look)
+            async with sides.other_waits(refund) as refunding:
+                await sides.one.execute("COMMIT; BEGIN")
                 assert await refunding

@@ -49,22 +49,22 @@ async def test_no_hold_after_the_end_of_sale_was_answered(pair: Pair, database: 
 
 async def test_control_plain_update_does_not_wait_for_buyers(database: Database) -> None:
     """Control: a plain update of the end commits while a hold that read the old one runs."""
-    async with rivals(database) as those:
-        await those.one.execute(
+    async with rivals(database) as sides:
+        await sides.one.execute(
             "CREATE TABLE sale (id int PRIMARY KEY, ends timestamptz);"
             "CREATE TABLE chair (taken bool)"
         )
-        await those.one.execute("INSERT INTO sale VALUES (1, 'infinity')")
-        async with those.one.transaction():
-            await those.one.fetchval("SELECT 1 FROM sale WHERE id = 1 FOR KEY SHARE")
-            assert await those.one.fetchval("SELECT ends > clock_timestamp() FROM sale")
-            await those.other.execute("UPDATE sale SET ends = clock_timestamp() WHERE id = 1")
-            assert not await those.other.fetchval("SELECT ends > clock_timestamp() FROM sale")
-            await those.one.execute("INSERT INTO chair VALUES (true)")
-        assert await those.other.fetchval("SELECT count(*) FROM chair") == 1
+        await sides.one.execute("INSERT INTO sale VALUES (1, 'infinity')")
+        async with sides.one.transaction():
+            await sides.one.fetchval("SELECT 1 FROM sale WHERE id = 1 FOR KEY SHARE")
+            assert await sides.one.fetchval("SELECT ends > clock_timestamp() FROM sale")
+            await sides.other.execute("UPDATE sale SET ends = clock_timestamp() WHERE id = 1")
+            assert not await sides.other.fetchval("SELECT ends > clock_timestamp() FROM sale")
+            await sides.one.execute("INSERT INTO chair VALUES (true)")
+        assert await sides.other.fetchval("SELECT count(*) FROM chair") == 1
         # With the row locked FOR UPDATE first, it waits.
-        async with those.one.transaction():
-            await those.one.fetchval("SELECT 1 FROM sale WHERE id = 1 FOR KEY SHARE")
+        async with sides.one.transaction():
+            await sides.one.fetchval("SELECT 1 FROM sale WHERE id = 1 FOR KEY SHARE")
             locking = "SELECT 1 FROM sale WHERE id = 1 FOR UPDATE"
-            async with those.other_waits(locking):
-                await those.one.execute("COMMIT; BEGIN")
+            async with sides.other_waits(locking):
+                await sides.one.execute("COMMIT; BEGIN")

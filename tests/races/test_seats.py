@@ -41,20 +41,20 @@ async def test_each_seat_is_held_once(pair: Pair, database: Database, seats: int
 
 async def test_control_reading_before_taking_sells_twice(database: Database) -> None:
     """Control: reading a free seat and then taking it takes a seat that another user has."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE chair (number int PRIMARY KEY, holder text)")
-        await those.one.execute("INSERT INTO chair VALUES (1)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE chair (number int PRIMARY KEY, holder text)")
+        await sides.one.execute("INSERT INTO chair VALUES (1)")
         look, take = (
             "SELECT holder IS NULL FROM chair WHERE number = 1",
             "UPDATE chair SET holder = $1 WHERE number = 1 RETURNING holder",
         )
         winners = []
-        async with those.one.transaction():
-            assert await those.one.fetchval(look)
-            assert await those.other.fetchval(look)
-            winners.append(await those.one.fetchval(take, "one"))
-            async with those.other_waits(take, "other") as taking:
-                await those.one.execute("COMMIT; BEGIN")
+        async with sides.one.transaction():
+            assert await sides.one.fetchval(look)
+            assert await sides.other.fetchval(look)
+            winners.append(await sides.one.fetchval(take, "one"))
+            async with sides.other_waits(take, "other") as taking:
+                await sides.one.execute("COMMIT; BEGIN")
                 winners.append(await taking)
         assert winners == ["one", "other"]
 
@@ -122,20 +122,20 @@ async def _nobody_lost_a_free_seat(
 
 async def test_control_taking_seats_one_by_one_refuses_both(database: Database) -> None:
     """Control: a user who takes seats one by one loses to another who then releases them."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE chair (number int PRIMARY KEY, holder text)")
-        await those.one.execute("INSERT INTO chair VALUES (1), (2)")
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE chair (number int PRIMARY KEY, holder text)")
+        await sides.one.execute("INSERT INTO chair VALUES (1), (2)")
         take = """UPDATE chair SET holder = $1 WHERE number = $2 AND holder IS NULL
                   RETURNING number"""
-        assert await those.one.fetchval(take, "one", 1) == 1
-        assert await those.other.fetchval(take, "other", 2) == 2
+        assert await sides.one.fetchval(take, "one", 1) == 1
+        assert await sides.other.fetchval(take, "other", 2) == 2
         refusals = [
-            await those.one.fetchval(take, "one", 2),
-            await those.other.fetchval(take, "other", 1),
+            await sides.one.fetchval(take, "one", 2),
+            await sides.other.fetchval(take, "other", 1),
         ]
         await asyncio.gather(
-            those.one.execute("UPDATE chair SET holder = NULL WHERE holder = 'one'"),
-            those.other.execute("UPDATE chair SET holder = NULL WHERE holder = 'other'"),
+            sides.one.execute("UPDATE chair SET holder = NULL WHERE holder = 'one'"),
+            sides.other.execute("UPDATE chair SET holder = NULL WHERE holder = 'other'"),
         )
         assert refusals == [None, None]
-        assert await those.one.fetchval("SELECT count(*) FROM chair WHERE holder IS NULL") == 2
+        assert await sides.one.fetchval("SELECT count(*) FROM chair WHERE holder IS NULL") == 2

@@ -25,7 +25,7 @@ async def test_sign_in_returned_twice_gives_one_session(database: Database) -> N
 
 async def test_control_reading_first_accepts_twice(database: Database) -> None:
     """Control: without the unique index, a read does not see the uncommitted use."""
-    look_and_open = """
+    read_and_open = """
         INSERT INTO opened (key_hash, sign_in)
         SELECT $1::bytea, $2::bytea WHERE NOT EXISTS (SELECT FROM opened WHERE sign_in = $2)
     """
@@ -33,7 +33,7 @@ async def test_control_reading_first_accepts_twice(database: Database) -> None:
         await rival.one.execute("CREATE TABLE opened (key_hash bytea PRIMARY KEY, sign_in bytea)")
         transaction = rival.one.transaction()
         await transaction.start()
-        await rival.one.execute(look_and_open, b"1", SIGN_IN)
-        await rival.other.execute(look_and_open, b"2", SIGN_IN)
+        await rival.one.execute(read_and_open, b"1", SIGN_IN)
+        await rival.other.execute(read_and_open, b"2", SIGN_IN)
         await transaction.commit()
         assert await fetch(database, "SELECT count(*) FROM opened") == [(2,)]

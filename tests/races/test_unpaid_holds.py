@@ -39,10 +39,10 @@ async def test_unpaid_holds_stop_at_the_limit(database: Database) -> None:
 
 async def test_control_counting_without_a_lock_exceeds_the_limit(database: Database) -> None:
     """Control: two transactions that count before either has inserted both stay under the limit."""
-    async with rivals(database) as those:
-        await those.one.execute("CREATE TABLE let_go (number int GENERATED ALWAYS AS IDENTITY)")
-        counted = [await those.one.fetchval(COUNT), await those.other.fetchval(COUNT)]
-        for rival, before in zip((those.one, those.other), counted, strict=True):
+    async with rivals(database) as sides:
+        await sides.one.execute("CREATE TABLE let_go (number int GENERATED ALWAYS AS IDENTITY)")
+        counted = [await sides.one.fetchval(COUNT), await sides.other.fetchval(COUNT)]
+        for rival, before in zip((sides.one, sides.other), counted, strict=True):
             if before < 1:
                 await rival.execute(ADD)
-        assert await those.one.fetchval(COUNT) == 2
+        assert await sides.one.fetchval(COUNT) == 2

@@ -54,20 +54,20 @@ async def house(services: Services, *sections: NewSection) -> Made:
 
 
 async def best(
-    services: Services, place: PlaceRef, made: Made, count: int, **wish: Any
+    services: Services, place: PlaceRef, made: Made, count: int, **request: Any
 ) -> Reservation:
     """Makes a new hold of the best seats."""
     reservation, replayed = await services.reservations.hold(
-        place, made.shows[0], Wish(count, **wish), None
+        place, made.shows[0], Wish(count, **request), None
     )
     assert not replayed
     return reservation
 
 
-async def numbers(services: Services, made: Made, count: int, **wish: Any) -> list[int]:
+async def numbers(services: Services, made: Made, count: int, **request: Any) -> list[int]:
     """Returns the numbers of the best seats, held by a new guest."""
     place = await buyer(services, made.concert_id)
-    return [seat.number for seat in (await best(services, place, made, count, **wish)).seats]
+    return [seat.number for seat in (await best(services, place, made, count, **request)).seats]
 
 
 async def test_best_seats_are_held(services: Services, owner: Owner) -> None:
@@ -171,9 +171,9 @@ async def test_refusals_are_those_of_named_seats(services: Services, database: D
         (NotAllowed, {}, place, other, Wish(1)),
         (NotAdmitted, {}, waiting, made, Wish(1)),
     ]
-    for kind, fields, who, what, wish in asked:
+    for kind, fields, holder, what, request in asked:
         async with refused(database, kind, **fields):
-            await services.reservations.hold(who, what.shows[0], wish, None)
+            await services.reservations.hold(holder, what.shows[0], request, None)
     plain = await buyer(services, other.concert_id, 1)
     async with refused(database, SeatLimit, limit=4):
         await best(services, plain, other, 5)
@@ -202,9 +202,9 @@ async def test_same_key_returns_the_same_seats(services: Services, database: Dat
     before = await digest(database)
     assert await services.reservations.hold(place, show, Wish(2), "key") == (first, True)
     assert await digest(database) == before
-    for wish in (Wish(1), Wish(2, "Stalls"), Wish(2, together=False)):
+    for request in (Wish(1), Wish(2, "Stalls"), Wish(2, together=False)):
         async with refused(database, IdempotencyKeyReused):
-            await services.reservations.hold(place, show, wish, "key")
+            await services.reservations.hold(place, show, request, "key")
     async with refused(database, IdempotencyKeyReused):
         await services.reservations.hold(place, show, [3, 4], "key")
     await services.payments.pay(place, first.reservation_id, 180, None)

@@ -157,13 +157,13 @@ async def test_foreign_hold_cannot_be_released(services: Services, database: Dat
     made = await make_concert(services)
     place, other = [await buyer(services, made.concert_id) for _ in range(2)]
     reservation = await hold(services, place, made, [1])
-    for reservation_id, who, token in (
+    for reservation_id, user, token in (
         (reservation.reservation_id, other.user_id, None),
         (reservation.reservation_id, other.user_id, other),
         (uuid4(), place.user_id, place),
     ):
         async with refused(database, NotFound):
-            await services.reservations.release(reservation_id, who, token)
+            await services.reservations.release(reservation_id, user, token)
 
 
 async def test_release_with_an_unsuitable_token(services: Services, database: Database) -> None:

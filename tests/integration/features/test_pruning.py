@@ -81,9 +81,9 @@ async def test_old_data_is_pruned(database: Database, owner: Owner) -> None:
     assert await prune(database.app_url, older_than_days=101) == Pruned(0, 0, 0)
     found = await prune(database.app_url, older_than_days=90, dry_run=True)
     assert await digest(database) == before
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     gone = await prune(
-        database.app_url, older_than_days=90, progress=lambda *done: told.append(done)
+        database.app_url, older_than_days=90, progress=lambda *done: progress.append(done)
     )
     # In the first line the end of number 6 is not recorded.
     places = sum(_first_run(over) for room, over in lines.items() if room != DRAWN)
@@ -94,7 +94,7 @@ async def test_old_data_is_pruned(database: Database, owner: Owner) -> None:
     assert {table for table in before if before[table] != after[table]} == {
         "admission", "place", "reservation", "user_key", "waiting_room",
     }  # fmt: skip
-    assert (told[0], told[-1]) == ((0, sum(found)), (sum(found), sum(found)))
+    assert (progress[0], progress[-1]) == ((0, sum(found)), (sum(found), sum(found)))
     assert await broken(database) == {}
     assert await prune(database.app_url, older_than_days=90) == Pruned(0, 0, 0)
     assert await digest(database) == after

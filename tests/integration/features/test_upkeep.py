@@ -444,7 +444,7 @@ async def test_lines_have_forecasts(services: Services, owner: Owner) -> None:
     made = await make_concert(services, policy=MaxActivePolicy(max_active=1))
     places = [await join(services, made.concert_id) for _ in range(12)]
 
-    async def told() -> bool:
+    async def has_forecast() -> bool:
         status = await services.rooms.status(places[-1])
         recorded = await owner.fetchval("SELECT count(*) FROM forecast WHERE position < 10")
         return status.eta_seconds is not None and recorded > 0
@@ -454,7 +454,7 @@ async def test_lines_have_forecasts(services: Services, owner: Owner) -> None:
         return statistics.forecast.judged > 0
 
     async with running(services):
-        await until(told)
+        await until(has_forecast)
         for place in places[:10]:
             await until(partial(is_admitted, owner, place))
             await services.reservations.leave(place)

@@ -110,12 +110,12 @@ async def test_concurrent_look_up_is_not_cached(
             return found
 
         monkeypatch.setattr(other.users._finding, "_run", slowly)
-        looking = asyncio.create_task(other.users.user_of(guest.user_key))
+        look_up = asyncio.create_task(other.users.user_of(guest.user_key))
         await read.wait()
         await services.users.revoke_keys(guest.user_id)
         await other.users.read_revocations()
         heard.set()
-        assert await looking == guest.user_id  # it began before the key was revoked
+        assert await look_up == guest.user_id  # it began before the key was revoked
         assert len(other.users._known) == 0
         assert not await is_known(other.users, guest.user_key)
 
