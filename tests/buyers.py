@@ -60,7 +60,7 @@ _TIMES = {
 
 
 @dataclass(frozen=True)
-class Made:
+class ConcertOnSale:
     """A concert on sale, with its shows in order of time."""
 
     concert_id: UUID
@@ -90,7 +90,7 @@ async def make_concert(
     closes_at: datetime | None = None,
     order: LineOrder = "arrival",
     refundable_until: datetime | None = None,
-) -> Made:
+) -> ConcertOnSale:
     """Puts a concert on sale: one show a day from 30 days from now, all seats at one price."""
     first = (datetime.now(UTC) + timedelta(days=30)).replace(hour=10, minute=0)
     new = NewConcert(
@@ -114,7 +114,7 @@ async def make_concert(
     created, _ = await services.concerts.create(new, room, None)
     await services.rooms.snapshot.refresh()
     run = await services.catalogue.shows(created.concert_id, fresh=True)
-    return Made(created.concert_id, run.shows)
+    return ConcertOnSale(created.concert_id, run.shows)
 
 
 async def join(services: Services, concert_id: UUID, user_id: UUID | None = None) -> PlaceRef:

@@ -17,7 +17,7 @@ from frontrow.services import Services
 from frontrow.waiting_room.policy import OpenPolicy, Policy
 from frontrow.waiting_room.settings import LineOrder
 from testkit.database import Database
-from tests.buyers import Made, Owner, join, make_concert, pass_time, services_on
+from tests.buyers import ConcertOnSale, Owner, join, make_concert, pass_time, services_on
 from tests.integration.buyer_model import REFUNDABLE_SECONDS, BuyerModel
 from tests.integration.buyer_seats import (
     CLAIM_SECONDS,
@@ -175,7 +175,7 @@ class BuyerStage(RuleBasedStateMachine):
             )
             self._add_concert(made, policy if with_line else OpenPolicy(), refundable=with_line)
 
-    def _add_concert(self, made: Made, policy: Policy, *, refundable: bool) -> None:
+    def _add_concert(self, made: ConcertOnSale, policy: Policy, *, refundable: bool) -> None:
         concert = Concert(
             made.concert_id,
             cap=getattr(policy, "max_active", float("inf")),

@@ -28,7 +28,7 @@ from frontrow.waiting_room.policy import AdaptivePolicy, Policy
 from frontrow.waiting_room.settings import LineOrder
 from frontrow.waiting_room.snapshot import Line, Snapshot
 from testkit.database import Database
-from tests.buyers import Made, Owner, join, make_concert, pass_time, services_on
+from tests.buyers import ConcertOnSale, Owner, join, make_concert, pass_time, services_on
 from tests.integration.databases import empty
 from tests.integration.line_model import (
     CLAIM_SECONDS,
@@ -75,7 +75,7 @@ class LineMachine(RuleBasedStateMachine):
         self.services: Services
         self.elsewhere: Snapshot
         self.owner: Owner
-        self.made: Made
+        self.made: ConcertOnSale
 
     @property
     def line(self) -> Line:

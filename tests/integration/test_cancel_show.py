@@ -9,13 +9,13 @@ from click.testing import CliRunner, Result
 from frontrow.cli import main as cli
 from frontrow.payments import cancellations
 from testkit.database import Database
-from tests.buyers import Made, make_concert, services_on
+from tests.buyers import ConcertOnSale, make_concert, services_on
 from tests.races.crowds import crowd
 
 PRICE = 50_000
 
 
-async def sold_out(database: Database, seats: int) -> Made:
+async def sold_out(database: Database, seats: int) -> ConcertOnSale:
     """Creates a show with a buyer for each seat."""
     async with services_on(database) as services:
         made = await make_concert(services, seats=seats, price=PRICE)

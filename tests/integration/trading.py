@@ -9,7 +9,7 @@ from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy, RatePolicy
 from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
-from tests.buyers import Made, admit_all, join, make_concert, pass_time, services_on
+from tests.buyers import ConcertOnSale, admit_all, join, make_concert, pass_time, services_on
 
 
 async def trade(database: Database) -> None:
@@ -36,28 +36,28 @@ async def trade_concurrently(services: Services, buyers: int) -> None:
     await asyncio.gather(*people)
 
 
-async def _wait_until_admitted(services: Services, made: Made) -> PlaceRef:
+async def _wait_until_admitted(services: Services, made: ConcertOnSale) -> PlaceRef:
     place = await join(services, made.concert_id)
     while (await services.rooms.status(place)).state == "waiting":
         await admit_all(services, made.concert_id)
     return place
 
 
-async def _buy(services: Services, made: Made, seat: int) -> None:
+async def _buy(services: Services, made: ConcertOnSale, seat: int) -> None:
     place = await _wait_until_admitted(services, made)
     await services.ledger.charge(place, 50_000, None)
     held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
     await services.payments.pay(place, held.reservation_id, 50_000, None)
 
 
-async def _release(services: Services, made: Made, seat: int) -> None:
+async def _release(services: Services, made: ConcertOnSale, seat: int) -> None:
     place = await _wait_until_admitted(services, made)
     held, _ = await services.reservations.hold(place, made.shows[0], [seat], None)
     await services.reservations.release(held.reservation_id, place.user_id, place)
     await services.reservations.leave(place)
 
 
-async def _leave(services: Services, made: Made, seat: int) -> None:
+async def _leave(services: Services, made: ConcertOnSale, seat: int) -> None:
     """Every second of these leaves at once, the others with a seat held."""
     if seat % 8 == 0:
         await services.reservations.leave(await join(services, made.concert_id))

@@ -13,7 +13,7 @@ from frontrow.reservations.model import Wish
 from frontrow.services import Services
 from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
-from tests.buyers import OPEN, Made, services_on
+from tests.buyers import OPEN, ConcertOnSale, services_on
 from tests.races.crowds import answers, crowd, granted, refused
 from tests.races.rivals import fetch, rivals
 
@@ -24,7 +24,7 @@ READ_FREE = "SELECT min(number) FROM chair WHERE holder IS NULL"
 TAKE = "UPDATE chair SET holder = $1 WHERE number = $2 RETURNING number"
 
 
-async def hall(services: Services, *, rows: int, seats_per_row: int) -> Made:
+async def hall(services: Services, *, rows: int, seats_per_row: int) -> ConcertOnSale:
     """Creates a concert with one show whose seats are in rows."""
     section = NewSection("Floor", 90, rows=rows, seats_per_row=seats_per_row)
     show = NewShow(starts_at=datetime.now(UTC) + timedelta(days=30), sections=[section])
@@ -32,7 +32,7 @@ async def hall(services: Services, *, rows: int, seats_per_row: int) -> Made:
     created, _ = await services.concerts.create(new, RoomSettings(policy=OPEN), None)
     await services.rooms.snapshot.refresh()
     run = await services.catalogue.shows(created.concert_id, fresh=True)
-    return Made(created.concert_id, run.shows)
+    return ConcertOnSale(created.concert_id, run.shows)
 
 
 @pytest.mark.parametrize("processes", [2, 8])

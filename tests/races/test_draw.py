@@ -11,7 +11,7 @@ from frontrow.upkeep.jobs import running
 from frontrow.waiting_room.policy import MaxActivePolicy
 from testkit.database import Database
 from tests import draws
-from tests.buyers import Made, join, make_concert, pass_time
+from tests.buyers import ConcertOnSale, join, make_concert, pass_time
 from tests.races.rivals import Rivals, fetch, rivals
 
 Pair = tuple[Services, Services]
@@ -23,7 +23,7 @@ CLOSE = "SELECT waiting_room_close_entries($1)"
 DRAW = "SELECT waiting_room_draw($1)"
 
 
-async def drawn_line(services: Services, seconds: float = LONG_SECONDS) -> Made:
+async def drawn_line(services: Services, seconds: float = LONG_SECONDS) -> ConcertOnSale:
     """Creates a concert whose line is drawn soon, with few admissions afterwards."""
     return await make_concert(
         services,
@@ -33,7 +33,7 @@ async def drawn_line(services: Services, seconds: float = LONG_SECONDS) -> Made:
     )
 
 
-async def crowd_in(pair: Pair, made: Made, people: int) -> list[PlaceRef]:
+async def crowd_in(pair: Pair, made: ConcertOnSale, people: int) -> list[PlaceRef]:
     """Joins ``count`` users through both processes; returns their places by number."""
     places = await asyncio.gather(
         *(join(pair[turn % 2], made.concert_id) for turn in range(people))
@@ -42,7 +42,7 @@ async def crowd_in(pair: Pair, made: Made, people: int) -> list[PlaceRef]:
 
 
 async def check_order(
-    pair: Pair, database: Database, made: Made, entrants: list[PlaceRef]
+    pair: Pair, database: Database, made: ConcertOnSale, entrants: list[PlaceRef]
 ) -> list[int]:
     """Fails unless both processes have the serving order of the rule; returns the positions."""
     draw = await pair[0].draws.draw(made.concert_id)
@@ -71,7 +71,7 @@ async def test_two_processes_draw_a_line_once(pair: Pair, database: Database) ->
     for services in pair:
         await services.rooms.snapshot.refresh()
 
-    async def draw(made: Made, services: Services) -> bool:
+    async def draw(made: ConcertOnSale, services: Services) -> bool:
         line = services.rooms.snapshot.by_concert[made.concert_id]
         assert line.draw_due
         return await services.rooms.draw(line)
@@ -86,7 +86,9 @@ async def test_two_processes_draw_a_line_once(pair: Pair, database: Database) ->
         await check_order(pair, database, made, entrants)
 
 
-async def opened_line(pair: Pair, database: Database, people: int) -> tuple[Made, list[PlaceRef]]:
+async def opened_line(
+    pair: Pair, database: Database, people: int
+) -> tuple[ConcertOnSale, list[PlaceRef]]:
     """Creates a line whose opening time has come, known to both processes and not drawn yet."""
     made = await drawn_line(pair[0])
     places = await crowd_in(pair, made, people)
@@ -282,7 +284,11 @@ async def test_joins_and_leaves_during_the_opening(pair: Pair, database: Databas
 
 
 async def check_waiting(
-    pair: Pair, made: Made, positions: list[int], places: dict[int, PlaceRef], left: set[int]
+    pair: Pair,
+    made: ConcertOnSale,
+    positions: list[int],
+    places: dict[int, PlaceRef],
+    left: set[int],
 ) -> None:
     """Fails unless each process reports the same positions to the waiting users, in order."""
     for services in pair:

@@ -6,7 +6,7 @@ import random
 from frontrow.errors import CredentialInvalid, TokenFinished
 from frontrow.services import Services
 from testkit.database import Database
-from tests.buyers import Made, admit_all, join, make_concert
+from tests.buyers import ConcertOnSale, admit_all, join, make_concert
 from tests.races.rivals import fetch, rivals
 
 Pair = tuple[Services, Services]
@@ -16,7 +16,7 @@ PEOPLE = 200
 AT_ONCE = 8
 
 
-async def _visit(services: Services, made: Made, seat: int) -> None:
+async def _visit(services: Services, made: ConcertOnSale, seat: int) -> None:
     """Joins, then leaves, buys, or waits until the session ends."""
     place = await join(services, made.concert_id)
     fate = random.choice(["leave", "buy", "leave called"])  # noqa: S311 - any fate

@@ -5,13 +5,13 @@ from typing import Any
 from frontrow.ids import new_id
 from frontrow.reservations.queries import HoldItem, queries
 from testkit.database import Database
-from tests.buyers import Made, buyer, make_concert
+from tests.buyers import ConcertOnSale, buyer, make_concert
 from tests.integration.features.seat_map_reader import Watcher
 from tests.races.conftest import Pair
 from tests.races.rivals import fetch, rivals
 
 
-async def _hold(connection: Any, pair: Pair, made: Made, seat: int) -> None:
+async def _hold(connection: Any, pair: Pair, made: ConcertOnSale, seat: int) -> None:
     """Inserts a hold of a new guest, on a separate connection."""
     place = await buyer(pair[0], made.concert_id)
     (row,) = await queries.hold(

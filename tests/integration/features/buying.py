@@ -7,7 +7,7 @@ from frontrow.ids import PlaceRef
 from frontrow.payments.model import Payment
 from frontrow.services import Services
 from tests.buyers import (
-    Made,
+    ConcertOnSale,
     admit_all,
     buyer,
     join,
@@ -18,7 +18,7 @@ PRICE = 50_000
 
 
 async def purchase(
-    services: Services, made: Made, seats: Sequence[int]
+    services: Services, made: ConcertOnSale, seats: Sequence[int]
 ) -> tuple[PlaceRef, Payment]:
     """Lets a new guest buy seats."""
     place = await buyer(services, made.concert_id, PRICE * len(seats))
@@ -29,7 +29,7 @@ async def purchase(
     return place, payment
 
 
-async def purchases(services: Services, made: Made, buyers: int) -> list[Payment]:
+async def purchases(services: Services, made: ConcertOnSale, buyers: int) -> list[Payment]:
     """Lets ``count`` guests buy a seat each of the first show, concurrently."""
     places = await asyncio.gather(*[join(services, made.concert_id) for _ in range(buyers)])
     await admit_all(services, made.concert_id)

@@ -12,7 +12,7 @@ from frontrow.waiting_room.model import Draw
 from frontrow.waiting_room.policy import Policy
 from testkit.database import Database
 from tests import draws
-from tests.buyers import OPEN, Made, join, make_concert, pass_time
+from tests.buyers import OPEN, ConcertOnSale, join, make_concert, pass_time
 
 TO_OPENING_SECONDS = 3600
 
@@ -22,12 +22,12 @@ def soon() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=TO_OPENING_SECONDS)
 
 
-async def drawn_line(services: Services, policy: Policy = OPEN) -> Made:
+async def drawn_line(services: Services, policy: Policy = OPEN) -> ConcertOnSale:
     """Creates a concert whose line has a draw."""
     return await make_concert(services, policy=policy, opens_at=soon(), order="draw")
 
 
-async def joined(services: Services, made: Made, people: int) -> list[PlaceRef]:
+async def joined(services: Services, made: ConcertOnSale, people: int) -> list[PlaceRef]:
     """Joins ``count`` users; returns their places by number."""
     return [await join(services, made.concert_id) for _ in range(people)]
 
@@ -40,7 +40,7 @@ async def open_and_draw(services: Services, database: Database) -> None:
 
 
 async def order_by_rule(
-    services: Services, made: Made, entrants: Sequence[PlaceRef]
+    services: Services, made: ConcertOnSale, entrants: Sequence[PlaceRef]
 ) -> tuple[Draw, list[int]]:
     """Returns the public draw, and the numbers in the order of the rule."""
     draw = await services.draws.draw(made.concert_id)

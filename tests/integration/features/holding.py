@@ -6,7 +6,7 @@ from frontrow.ids import PlaceRef
 from frontrow.reservations.model import Reservation
 from frontrow.services import Services
 from tests.buyers import (
-    Made,
+    ConcertOnSale,
     Owner,
     admit_all,
     join,
@@ -14,7 +14,11 @@ from tests.buyers import (
 
 
 async def hold(
-    services: Services, place: PlaceRef, made: Made, seats: Sequence[int], key: str | None = None
+    services: Services,
+    place: PlaceRef,
+    made: ConcertOnSale,
+    seats: Sequence[int],
+    key: str | None = None,
 ) -> Reservation:
     """Makes a new hold of the first show's seats."""
     reservation, replayed = await services.reservations.hold(place, made.shows[0], seats, key)

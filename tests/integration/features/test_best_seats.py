@@ -25,7 +25,7 @@ from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
 from tests.buyers import (
     OPEN,
-    Made,
+    ConcertOnSale,
     Owner,
     buyer,
     digest,
@@ -40,7 +40,7 @@ STALLS = NewSection("Stalls", 90, rows=2, seats_per_row=6)
 CIRCLE = NewSection("Circle", 40, rows=2, seats_per_row=4)
 
 
-async def house(services: Services, *sections: NewSection) -> Made:
+async def house(services: Services, *sections: NewSection) -> ConcertOnSale:
     """A concert with one show of these sections: stalls 1–6, 7–12; circle 13–16, 17–20."""
     show = NewShow(
         starts_at=datetime.now(UTC) + timedelta(days=30),
@@ -50,11 +50,11 @@ async def house(services: Services, *sections: NewSection) -> Made:
     created, _ = await services.concerts.create(new, RoomSettings(policy=OPEN), None)
     await services.rooms.snapshot.refresh()
     run = await services.catalogue.shows(created.concert_id, fresh=True)
-    return Made(created.concert_id, run.shows)
+    return ConcertOnSale(created.concert_id, run.shows)
 
 
 async def best(
-    services: Services, place: PlaceRef, made: Made, count: int, **request: Any
+    services: Services, place: PlaceRef, made: ConcertOnSale, count: int, **request: Any
 ) -> Reservation:
     """Makes a new hold of the best seats."""
     reservation, replayed = await services.reservations.hold(
@@ -64,7 +64,7 @@ async def best(
     return reservation
 
 
-async def numbers(services: Services, made: Made, count: int, **request: Any) -> list[int]:
+async def numbers(services: Services, made: ConcertOnSale, count: int, **request: Any) -> list[int]:
     """Returns the numbers of the best seats, held by a new guest."""
     place = await buyer(services, made.concert_id)
     return [seat.number for seat in (await best(services, place, made, count, **request)).seats]
@@ -166,7 +166,7 @@ async def test_refusals_are_those_of_named_seats(services: Services, database: D
     other = await make_concert(services)
     place = await buyer(services, made.concert_id, 1)
     waiting = await join(services, made.concert_id)
-    asked: list[tuple[type[DomainError], dict[str, Any], PlaceRef, Made, Wish]] = [
+    asked: list[tuple[type[DomainError], dict[str, Any], PlaceRef, ConcertOnSale, Wish]] = [
         (NotFound, {}, place, made, Wish(1, "Balcony")),
         (NotAllowed, {}, place, other, Wish(1)),
         (NotAdmitted, {}, waiting, made, Wish(1)),

@@ -12,12 +12,12 @@ from frontrow.payments.model import Cancellation
 from frontrow.services import Services
 from frontrow.upkeep.refunds import refund_cancelled
 from testkit.database import Database
-from tests.buyers import Made, Owner, buyer, digest, make_concert, refused
+from tests.buyers import ConcertOnSale, Owner, buyer, digest, make_concert, refused
 from tests.integration.features.buying import PRICE, purchase, purchases
 from tests.integration.features.holding import hold, join_again, taken
 
 
-def first(made: Made) -> UUID:
+def first(made: ConcertOnSale) -> UUID:
     """Returns the first show of a concert."""
     return made.shows[0].show_id
 

@@ -21,7 +21,7 @@ from frontrow.services import Services
 from frontrow.users.service import new_key
 from testkit.database import Database
 from tests.buyers import (
-    Made,
+    ConcertOnSale,
     Owner,
     admit_all,
     buyer,
@@ -62,7 +62,7 @@ async def broken(database: Database) -> list[str]:
     return [found.invariant for found in await audit.run(database.app_url) if found.violations]
 
 
-async def lived(services: Services) -> tuple[Made, PlaceRef, PlaceRef]:
+async def lived(services: Services) -> tuple[ConcertOnSale, PlaceRef, PlaceRef]:
     """A user who bought, joined again and left, joined again and holds; and waits elsewhere."""
     made, other = await make_concert(services), await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)

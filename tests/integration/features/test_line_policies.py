@@ -25,7 +25,7 @@ from frontrow.waiting_room.policy import (
 )
 from frontrow.waiting_room.settings import RoomSettings
 from testkit.database import Database
-from tests.buyers import Made, Owner, admit_all, join, make_concert, pass_time, services_on
+from tests.buyers import ConcertOnSale, Owner, admit_all, join, make_concert, pass_time, services_on
 from tests.integration.features.stored_places import admitted_numbers
 
 LONGEST_SECONDS = 60
@@ -44,7 +44,7 @@ def both(services: Services, other: Services) -> tuple[Services, Services]:
     return services, other
 
 
-async def queue_up(services: Services, made: Made, people: int) -> list[PlaceRef]:
+async def queue_up(services: Services, made: ConcertOnSale, people: int) -> list[PlaceRef]:
     """Joins ``count`` users; returns their places in order of their numbers."""
     places = await asyncio.gather(*(join(services, made.concert_id) for _ in range(people)))
     return sorted(places, key=lambda place: place.number)
@@ -62,7 +62,7 @@ class History:
         self.rows = rows
 
     @classmethod
-    async def of(cls, owner: Owner, made: Made) -> "History":
+    async def of(cls, owner: Owner, made: ConcertOnSale) -> "History":
         """Returns that of a concert's line."""
         rows = await owner.fetch(
             """SELECT admitted_at, admitted, active FROM admission JOIN waiting_room USING (room_id)

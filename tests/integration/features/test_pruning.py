@@ -17,7 +17,7 @@ from frontrow.waiting_room.policy import MaxActivePolicy
 from frontrow.waiting_room.snapshot import Snapshot
 from testkit.database import Database
 from tests.buyers import (
-    Made,
+    ConcertOnSale,
     Owner,
     admit_all,
     buyer,
@@ -195,7 +195,7 @@ async def test_pruned_leaves_do_not_change_positions(
 
 async def _bought_long_ago(
     services: Services, database: Database
-) -> tuple[Made, PlaceRef, Payment]:
+) -> tuple[ConcertOnSale, PlaceRef, Payment]:
     """Makes a purchase whose place is pruned, with the keys ``hold`` and ``pay``."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id)

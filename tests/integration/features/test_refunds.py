@@ -17,12 +17,12 @@ from frontrow.errors import (
 )
 from frontrow.services import Services
 from testkit.database import Database
-from tests.buyers import Made, Owner, buyer, digest, make_concert, pass_time, refused
+from tests.buyers import ConcertOnSale, Owner, buyer, digest, make_concert, pass_time, refused
 from tests.integration.features.buying import PRICE, purchase
 from tests.integration.features.holding import hold, join_again, taken
 
 
-async def refundable(services: Services, seconds: float = 3600) -> Made:
+async def refundable(services: Services, seconds: float = 3600) -> ConcertOnSale:
     """A concert that allows refunds to its buyers for a while."""
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     return await make_concert(services, refundable_until=until)

@@ -14,7 +14,7 @@ from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy
 from testkit.database import Database
-from tests.buyers import Made, Owner, buyer, join, make_concert, pass_time, services_on
+from tests.buyers import ConcertOnSale, Owner, buyer, join, make_concert, pass_time, services_on
 from tests.integration.features.buying import PRICE, purchase
 from tests.integration.features.holding import hold
 from tests.integration.features.seat_map_reader import Watcher, look, states
@@ -408,7 +408,7 @@ async def test_followed_seats_equal_the_stored_ones(
 
 
 async def _shop(
-    random: Random, processes: tuple[Services, Services], made: Made, place: PlaceRef
+    random: Random, processes: tuple[Services, Services], made: ConcertOnSale, place: PlaceRef
 ) -> None:
     """Holds some seats; then keeps, releases or pays them, leaves, or is refunded. Or gets none."""
     process = random.choice(processes)

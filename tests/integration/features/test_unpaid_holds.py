@@ -9,14 +9,14 @@ from frontrow.ids import PlaceRef
 from frontrow.reservations.model import Wish
 from frontrow.services import Services
 from testkit.database import Database
-from tests.buyers import Made, Owner, buyer, make_concert, pass_time, services_on
+from tests.buyers import ConcertOnSale, Owner, buyer, make_concert, pass_time, services_on
 from tests.integration.features.holding import hold, join_again
 
 FEW: dict[str, Any] = {"unpaid_holds": 3, "unpaid_holds_seconds": 100}
 
 
 async def hold_and_release(
-    services: Services, place: PlaceRef, made: Made, times: int, *, seat: int = 1
+    services: Services, place: PlaceRef, made: ConcertOnSale, times: int, *, seat: int = 1
 ) -> None:
     """Holds a seat and releases it."""
     for _ in range(times):
@@ -24,7 +24,7 @@ async def hold_and_release(
         await services.reservations.release(held.reservation_id, place.user_id, place)
 
 
-async def barred(services: Services, place: PlaceRef, made: Made) -> int:
+async def barred(services: Services, place: PlaceRef, made: ConcertOnSale) -> int:
     """Returns for how many seconds no hold can be made, for named and for best seats."""
     started = monotonic()
     seconds: list[int] = []

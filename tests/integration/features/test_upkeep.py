@@ -26,7 +26,7 @@ from frontrow.waiting_room.admission_signal import AdmissionSignal
 from frontrow.waiting_room.policy import MaxActivePolicy
 from testkit.database import Database
 from tests.buyers import (
-    Made,
+    ConcertOnSale,
     Owner,
     admit_all,
     buyer,
@@ -41,7 +41,7 @@ ONE = MaxActivePolicy(max_active=1)
 CALLED_WITHIN_SECONDS = 0.25
 
 
-def metric(name: str, made: Made | None = None) -> float:
+def metric(name: str, made: ConcertOnSale | None = None) -> float:
     """Returns a metric of this process, optionally of one concert."""
     labels = {"concert": str(made.concert_id)} if made else {}
     return REGISTRY.get_sample_value(name, labels) or 0.0
@@ -175,7 +175,7 @@ async def test_signal_returns_the_woken_rooms() -> None:
 # All jobs together --------------------------------------------------------------------------------
 
 
-async def pay(services: Services, _: Database, place: PlaceRef, made: Made) -> None:
+async def pay(services: Services, _: Database, place: PlaceRef, made: ConcertOnSale) -> None:
     """A slot becomes free by a payment."""
     await services.ledger.charge(place, 50_000, None)
     dates = (await services.catalogue.dates(made.concert_id)).dates
@@ -185,18 +185,20 @@ async def pay(services: Services, _: Database, place: PlaceRef, made: Made) -> N
     await services.payments.pay(place, held.reservation_id, 50_000, None)
 
 
-async def leave(services: Services, _: Database, place: PlaceRef, __: Made) -> None:
+async def leave(services: Services, _: Database, place: PlaceRef, __: ConcertOnSale) -> None:
     """A slot becomes free because its owner leaves."""
     await services.reservations.leave(place)
 
 
-async def end_session(services: Services, database: Database, place: PlaceRef, _: Made) -> None:
+async def end_session(
+    services: Services, database: Database, place: PlaceRef, _: ConcertOnSale
+) -> None:
     """A slot becomes free a moment from now, at the end of a session."""
     await services.rooms.enter(place)
     await nearly_expire(database, place)
 
 
-async def end_claim(_: Services, database: Database, place: PlaceRef, __: Made) -> None:
+async def end_claim(_: Services, database: Database, place: PlaceRef, __: ConcertOnSale) -> None:
     """A slot becomes free a moment from now, because its user did not claim."""
     await nearly_expire(database, place)
 
@@ -218,7 +220,7 @@ async def test_free_slot_is_reused_at_once(
     services: Services,
     database: Database,
     owner: Owner,
-    free_a_slot: Callable[[Services, Database, PlaceRef, Made], Awaitable[None]],
+    free_a_slot: Callable[[Services, Database, PlaceRef, ConcertOnSale], Awaitable[None]],
 ) -> None:
     """Within 250 ms of the slot becoming free, by the database's clock, however it became free.
 
