@@ -96,7 +96,7 @@ async def test_entries_are_cached_by_page_for_their_max_age(recorder: Recorder) 
     assert asked == {**dict.fromkeys(pages, 1), line_path(SOME): 2}
 
 
-async def test_the_first_copy_is_fetched_once(recorder: Recorder) -> None:
+async def test_first_copy_is_fetched_once(recorder: Recorder) -> None:
     """The first copy is fetched once, however slow the origin is and however many clients wait."""
     recorder.may_answer.clear()
     herd = [Connection(recorder.port) for _ in range(50)]

@@ -30,7 +30,7 @@ async def _has_requests(server: FrontrowServer) -> bool:
     return await counted(server.port, "join_queue") > 0
 
 
-async def test_no_request_fails_and_none_is_done_twice() -> None:
+async def test_rolling_restart_fails_no_request() -> None:
     """Every call is answered without a 5xx, and every acknowledged write exists once."""
     program("nginx")
     with scratch() as folder, EmbeddedServer(folder / "database") as database:

@@ -157,7 +157,9 @@ async def test_workers_share_the_connections(server: FrontrowServer) -> None:
 
 
 @pytest.mark.parametrize("seats", [1, 50])
-async def test_many_users_for_few_seats(server: FrontrowServer, sides: Sides, seats: int) -> None:
+async def test_contested_seats_are_held_once(
+    server: FrontrowServer, sides: Sides, seats: int
+) -> None:
     """300 users request 1 or 50 seats at once: each seat is held once, the others are refused."""
     concert = await server.concert(seats=50)
     crowd = await users(sides, USERS)
@@ -215,7 +217,7 @@ async def test_numbers_follow_joining(server: FrontrowServer, sides: Sides) -> N
     assert ordered > USERS
 
 
-async def test_one_payment_sent_twenty_times(server: FrontrowServer, sides: Sides) -> None:
+async def test_payment_sent_twenty_times_is_made_once(server: FrontrowServer, sides: Sides) -> None:
     """With one key, other keys and no key, over both workers: one sale, and always its answer."""
     concert = await server.concert()
     (user,) = await users_on(sides[0][0], 1)

@@ -97,13 +97,13 @@ class Window:
 async def window(browser: Browser, address: str, **options: Any) -> AsyncIterator[Window]:
     """Opens a window for a server and checks it when it is closed.
 
-    Its pages poll ten times as often as usual, unless ``hurried`` is ``False``.
+    Its pages poll ten times as often as usual, unless ``fast_polling`` is ``False``.
     """
-    hurried = options.pop("hurried", True)
+    fast_polling = options.pop("fast_polling", True)
     options.setdefault("locale", "en-GB")
     options.setdefault("viewport", DESKTOP)
     context = await browser.new_context(**options)
-    if hurried:
+    if fast_polling:
         await context.add_init_script(_FAST_POLLING)
     opened = Window(context, address.rstrip("/"))
     try:

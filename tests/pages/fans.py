@@ -21,20 +21,20 @@ class Visit:
     concert: Concert
     language: str = "en"
 
-    def says(self, key: str, **values: object) -> str:
+    def text(self, key: str, **values: object) -> str:
         """Returns a text of the pages."""
         return Texts(self.language, *PARTS)(key, **values)
 
     def button(self, key: str, **values: object) -> Locator:
         """Returns the button with a text."""
-        return self.page.get_by_role("button", name=self.says(key, **values), exact=True)
+        return self.page.get_by_role("button", name=self.text(key, **values), exact=True)
 
-    async def sees(self, key: str, **values: object) -> None:
+    async def expect_heading(self, key: str, **values: object) -> None:
         """Waits until the heading has this text."""
         heading = self.page.get_by_role("heading", level=1)
-        await expect(heading).to_have_text(self.says(key, **values))
+        await expect(heading).to_have_text(self.text(key, **values))
 
-    async def hears(self, words: str) -> None:
+    async def expect_notice(self, words: str) -> None:
         """Waits until a notice has this text."""
         await expect(self.page.locator("#notices")).to_contain_text(words)
 
@@ -42,14 +42,14 @@ class Visit:
         """Presses the button to join."""
         await self.button("join").click()
 
-    async def wait(self) -> None:
+    async def join_and_return(self) -> None:
         """Joins and reloads: the page then treats the fan as returning, not as joining."""
         await self.join()
-        await self.sees("wait.heading")
+        await self.expect_heading("wait.heading")
         await self.survives_reload("wait.heading")
-        await self.follows()
+        await self.wait_for_script()
 
-    async def follows(self) -> None:
+    async def wait_for_script(self) -> None:
         """Waits until the script updates what the server has rendered."""
         await expect(self.button("wait.alert")).to_be_visible()
 
@@ -86,7 +86,7 @@ class Visit:
         await self.page.locator("button.pay").click()
         await self.page.wait_for_url("**/tickets?paid=*")
 
-    async def is_well(self) -> None:
+    async def passes_checks(self) -> None:
         """Asserts that nothing scrolls sideways and axe-core finds no serious fault."""
         fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         assert await self.page.evaluate(fits)
@@ -95,25 +95,25 @@ class Visit:
     async def survives_reload(self, key: str, **values: object) -> None:
         """Reloads the page and waits for the same heading."""
         await self.page.reload()
-        await self.sees(key, **values)
+        await self.expect_heading(key, **values)
 
 
-async def visit(window: Window, concert: Concert, language: str = "en") -> Visit:
+async def open_concert(window: Window, concert: Concert, language: str = "en") -> Visit:
     """Opens a concert's page as a fan."""
     page = await window.open(f"/concerts/{concert.concert_id}")
     return Visit(page, window, concert, language)
 
 
-async def enter(window: Window, concert: Concert) -> Visit:
+async def open_seats(window: Window, concert: Concert) -> Visit:
     """Joins a concert with one show and an open line; returns when the seats are shown."""
-    there = await visit(window, concert)
+    there = await open_concert(window, concert)
     await there.join()
-    await there.sees("seats.heading")
+    await there.expect_heading("seats.heading")
     await expect(there.page.locator(".section").first).to_be_visible()
     return there
 
 
-async def has_paid(desk: Desk, concert: Concert, seats: int) -> None:
+async def until_sold(desk: Desk, concert: Concert, seats: int) -> None:
     """Waits until this number of seats is sold."""
 
     async def sold() -> bool:

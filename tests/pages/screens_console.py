@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 from testkit.desk import Concert, Desk, Fan, Json, starts_at
 from tests.buyers import pass_time
 from tests.pages.browser import DESKTOP, PHONE, Window, expect, window
-from tests.pages.operators import Shift, begin
+from tests.pages.operators import Operator, open_console
 
 SCREENS = Path(__file__).parents[2] / "docs" / "guides" / "screens"
 MINUTES = 50
@@ -75,48 +75,48 @@ async def buy(fan: Fan, concert: Concert, free: list[int]) -> Json:
 
 async def take_desktop_pictures(here: Window, concert: Concert, payments: list[Json]) -> None:
     """Every screen."""
-    shift = Shift(await here.open("/console"), here)
-    await shift.sees(shift.says("signin.heading"))
-    await shift.sign_in()
-    await take_picture(shift, "concerts", "", ".facts dd")
+    operator = Operator(await here.open("/console"), here)
+    await operator.expect_heading(operator.text("signin.heading"))
+    await operator.sign_in()
+    await take_picture(operator, "concerts", "", ".facts dd")
     base = f"/concerts/{concert.concert_id}"
-    await take_picture(shift, "room", base, ".chart canvas", whole=True)
-    await take_picture(shift, "seats", f"{base}/seats", ".map", whole=True)
-    await take_picture(shift, "sales", f"{base}/sales", ".payment")
-    await shift.go("/new")
-    await shift.field("new.title").fill("Summer Songs")
-    await shift.field("house.price").fill("90000")
-    await shift.page.evaluate("document.activeElement.blur()")
-    await take_picture(shift, "new", None, ".map", whole=True)
-    await shift.go("/audit")
-    await shift.button("audit.run").click()
-    await take_picture(shift, "audit", None, ".answer.good")
-    await shift.go("/gate")
-    await check_in(shift, payments[0])
-    await take_picture(shift, "gate", None, ".answer.good")
+    await take_picture(operator, "room", base, ".chart canvas", whole=True)
+    await take_picture(operator, "seats", f"{base}/seats", ".map", whole=True)
+    await take_picture(operator, "sales", f"{base}/sales", ".payment")
+    await operator.go("/new")
+    await operator.field("new.title").fill("Summer Songs")
+    await operator.field("house.price").fill("90000")
+    await operator.page.evaluate("document.activeElement.blur()")
+    await take_picture(operator, "new", None, ".map", whole=True)
+    await operator.go("/audit")
+    await operator.button("audit.run").click()
+    await take_picture(operator, "audit", None, ".answer.good")
+    await operator.go("/gate")
+    await check_in(operator, payments[0])
+    await take_picture(operator, "gate", None, ".answer.good")
 
 
 async def take_phone_pictures(here: Window, concert: Concert, payments: list[Json]) -> None:
     """The live room, and the gate with a ticket that is already checked in."""
-    shift = await begin(here, language="ko")
-    await take_picture(shift, "room-phone", f"/concerts/{concert.concert_id}", ".chart canvas")
-    await shift.go("/gate")
-    await check_in(shift, payments[0])
-    await take_picture(shift, "gate-phone", None, ".answer.bad")
+    operator = await open_console(here, language="ko")
+    await take_picture(operator, "room-phone", f"/concerts/{concert.concert_id}", ".chart canvas")
+    await operator.go("/gate")
+    await check_in(operator, payments[0])
+    await take_picture(operator, "gate-phone", None, ".answer.bad")
 
 
-async def check_in(shift: Shift, payment: Json) -> None:
+async def check_in(operator: Operator, payment: Json) -> None:
     """Types a code and presses Enter."""
-    await shift.field("gate.code").fill(payment["tickets"][0]["code"])
-    await shift.page.keyboard.press("Enter")
+    await operator.field("gate.code").fill(payment["tickets"][0]["code"])
+    await operator.page.keyboard.press("Enter")
 
 
 async def take_picture(
-    shift: Shift, name: str, path: str | None, sign: str, *, whole: bool = False
+    operator: Operator, name: str, path: str | None, sign: str, *, whole: bool = False
 ) -> None:
     """Takes a picture of a page when a sign of its completion is visible."""
     if path is not None:
-        await shift.go(path)
-    await expect(shift.page.locator(sign).first).to_be_visible()
-    await shift.page.wait_for_timeout(300)  # for what is drawn in the next frame
-    await shift.page.screenshot(path=SCREENS / f"console-{name}.png", full_page=whole)
+        await operator.go(path)
+    await expect(operator.page.locator(sign).first).to_be_visible()
+    await operator.page.wait_for_timeout(300)  # for what is drawn in the next frame
+    await operator.page.screenshot(path=SCREENS / f"console-{name}.png", full_page=whole)

@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 
 from testkit.desk import OPEN, Concert, Desk, Fan, starts_at
 from tests.pages.browser import PHONE, Window, expect, window
-from tests.pages.fans import Visit, visit
+from tests.pages.fans import Visit, open_concert
 
 SCREENS = Path(__file__).parents[2] / "docs" / "guides" / "screens"
 WINDOW = {"width": 1100, "height": 760}
@@ -44,7 +44,7 @@ async def test_pictures(browser: Browser, desk: Desk) -> None:
         await take_picture(here, "list")
     day = {"viewport": PHONE, "device_scale_factor": 2}
     async with window(browser, address, **day) as here:
-        fan = await visit(here, concert)
+        fan = await open_concert(here, concert)
         await take_picture(here, "concert-phone")
         crowd = [await desk.waiting(concert) for _ in range(AHEAD)]
         await waits(fan)
@@ -53,12 +53,12 @@ async def test_pictures(browser: Browser, desk: Desk) -> None:
         await buys(fan)
     night = {"viewport": PHONE, "device_scale_factor": 2, "color_scheme": "dark"}
     async with window(browser, address, locale="ko-KR", **night) as here:
-        fan = await visit(here, concert, "ko")
+        fan = await open_concert(here, concert, "ko")
         await fan.join()
         await chooses(fan, 5)
         await take_picture(here, "seats-phone-dark")
     async with window(browser, address, viewport=WINDOW, device_scale_factor=1.5) as here:
-        fan = await visit(here, concert)
+        fan = await open_concert(here, concert)
         await fan.join()
         await chooses(fan, 6)
         await here.context.pages[0].evaluate("scrollTo(0, 260)")
@@ -81,7 +81,7 @@ async def sell(concert: Concert, fans: list[Fan]) -> None:
 async def waits(fan: Visit) -> None:
     """Waits in the line until admission."""
     await fan.join()
-    await fan.sees("wait.heading")
+    await fan.expect_heading("wait.heading")
     await expect(fan.page.locator(".ahead")).to_be_visible()
     await take_picture(fan.window, "waiting-phone")
     await fan.survives_reload("wait.heading")
@@ -89,9 +89,9 @@ async def waits(fan: Visit) -> None:
 
 async def chooses(fan: Visit, row: int) -> None:
     """Selects two adjacent seats of the first show."""
-    await fan.sees("dates.heading")
+    await fan.expect_heading("dates.heading")
     await fan.page.locator("button.show").first.click()
-    await fan.sees("seats.heading")
+    await fan.expect_heading("seats.heading")
     await expect(fan.page.locator(".section").first).to_be_visible()
     chart = fan.page.get_by_role("application")
     await chart.focus()
@@ -107,14 +107,14 @@ async def chooses(fan: Visit, row: int) -> None:
 
 async def buys(fan: Visit) -> None:
     """From admission to the tickets."""
-    await fan.sees("turn.title")
+    await fan.expect_heading("turn.title")
     await take_picture(fan.window, "turn-phone")
     await fan.button("turn.enter").click()
-    await fan.sees("dates.heading")
+    await fan.expect_heading("dates.heading")
     await take_picture(fan.window, "dates-phone")
     await chooses(fan, 3)
     await fan.button("seats.hold").click()
-    await fan.sees("pay.heading")
+    await fan.expect_heading("pay.heading")
     await expect(fan.page.locator("button.add")).to_be_visible()
     await take_picture(fan.window, "pay-phone")
     await fan.pay()

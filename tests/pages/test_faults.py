@@ -4,7 +4,7 @@ from playwright.async_api import Browser
 
 from testkit.desk import Desk
 from tests.pages.browser import expect, window
-from tests.pages.fans import enter
+from tests.pages.fans import open_seats
 
 
 async def test_script_error_is_shown(browser: Browser, desk: Desk) -> None:
@@ -12,13 +12,13 @@ async def test_script_error_is_shown(browser: Browser, desk: Desk) -> None:
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
         here.expected = ("Invalid time zone",)
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         change = "UPDATE concert SET timezone = $1 WHERE concert_id = $2"
         await desk.owner.execute(change, "localtime", concert.concert_id)
         await fan.page.reload()
-        await fan.sees("failed")
-        await expect(fan.page.get_by_role("alert")).to_have_text(fan.says("refusal.malformed"))
-        await fan.is_well()
+        await fan.expect_heading("failed")
+        await expect(fan.page.get_by_role("alert")).to_have_text(fan.text("refusal.malformed"))
+        await fan.passes_checks()
         await desk.owner.execute(change, "Asia/Seoul", concert.concert_id)
         await fan.button("try_again").click()
-        await fan.sees("seats.heading")
+        await fan.expect_heading("seats.heading")

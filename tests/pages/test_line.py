@@ -13,7 +13,7 @@ from frontrow.web.pages.assets import Files
 from testkit.database import Database
 from testkit.desk import OPEN, SOON, Concert, Desk, Fan, open_desk
 from tests.pages.browser import DESKTOP, PHONE, expect, window
-from tests.pages.fans import visit
+from tests.pages.fans import open_concert
 
 FAR = 8  # users ahead, in a test where streams are opened from 5 ahead
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
@@ -35,16 +35,16 @@ async def test_page_recovers_after_being_offline(browser: Browser, desk: Desk) -
     concert, inside = await line(desk)
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
         here.expected = ("ERR_INTERNET_DISCONNECTED", "ERR_NETWORK")
-        fan = await visit(here, concert)
-        await fan.wait()
+        fan = await open_concert(here, concert)
+        await fan.join_and_return()
         lost = fan.page.locator(".hint.bad")
         await expect(lost).to_be_hidden()
         await here.context.set_offline(True)
         await expect(lost).to_be_visible()
-        await fan.is_well()
+        await fan.passes_checks()
         await free_the_slot(inside)
         await here.context.set_offline(False)
-        await fan.sees("turn.title")
+        await fan.expect_heading("turn.title")
 
 
 async def test_frozen_tab_shows_the_admission_when_it_resumes(browser: Browser, desk: Desk) -> None:
@@ -52,26 +52,26 @@ async def test_frozen_tab_shows_the_admission_when_it_resumes(browser: Browser, 
     concert, inside = await line(desk)
     async with window(browser, str(desk.http.base_url)) as here:
         here.expected = ("ERR_NETWORK_IO_SUSPENDED", "ERR_")
-        fan = await visit(here, concert)
-        await fan.wait()
+        fan = await open_concert(here, concert)
+        await fan.join_and_return()
         session = await here.context.new_cdp_session(fan.page)
         await session.send("Page.setWebLifecycleState", {"state": "frozen"})
         await free_the_slot(inside)
         await session.send("Page.setWebLifecycleState", {"state": "active"})
-        await fan.sees("turn.title")
+        await fan.expect_heading("turn.title")
         await fan.button("turn.enter").click()
-        await fan.sees("seats.heading")
+        await fan.expect_heading("seats.heading")
 
 
 async def test_expired_claim_window_is_shown(browser: Browser, desk: Desk) -> None:
     """A fan whose claim window has passed gets a message, and can join again."""
     concert, inside = await line(desk, claim_seconds=1)
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await visit(here, concert)
-        await fan.wait()
+        fan = await open_concert(here, concert)
+        await fan.join_and_return()
         await free_the_slot(inside)
-        await fan.sees("finished.expired")
-        await fan.is_well()
+        await fan.expect_heading("finished.expired")
+        await fan.passes_checks()
         await expect(fan.button("join_again")).to_be_visible()
 
 
@@ -80,26 +80,26 @@ async def test_second_tab_has_the_same_place(browser: Browser, desk: Desk) -> No
     concert, _ = await line(desk)
     await desk.waiting(concert)
     async with window(browser, str(desk.http.base_url)) as here:
-        before = await visit(here, concert)
-        first = await visit(here, concert)
+        before = await open_concert(here, concert)
+        first = await open_concert(here, concert)
         await first.join()
-        await first.sees("wait.heading")
+        await first.expect_heading("wait.heading")
         await before.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        await before.sees("wait.heading")
+        await before.expect_heading("wait.heading")
         await before.page.close()
-        second = await visit(here, concert)
+        second = await open_concert(here, concert)
         for tab in (first, second):
-            await tab.sees("wait.heading")
+            await tab.expect_heading("wait.heading")
             await expect(tab.page.locator(".facts dd").first).to_have_text("3")
             await expect(tab.page.locator(".ahead")).to_have_text("1")
         await second.button("leave").click()
         await (
             second.page.get_by_role("dialog")
-            .get_by_role("button", name=second.says("leave"))
+            .get_by_role("button", name=second.text("leave"))
             .click()
         )
         for tab in (second, first):
-            await tab.sees("finished.left")
+            await tab.expect_heading("finished.left")
 
 
 async def test_draw_is_announced_and_its_result_shown(browser: Browser, desk: Desk) -> None:
@@ -108,28 +108,28 @@ async def test_draw_is_announced_and_its_result_shown(browser: Browser, desk: De
     room = {"policy": OPEN, "order": "draw", "opens_at": later}
     concert = await desk.concert(waiting_room=room)
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await visit(here, concert)
+        fan = await open_concert(here, concert)
         await fan.join()
-        await expect(fan.page.locator(".ahead-label")).to_have_text(fan.says("wait.before_draw"))
+        await expect(fan.page.locator(".ahead-label")).to_have_text(fan.text("wait.before_draw"))
         await expect(fan.page.locator(".facts dd").first).to_have_text(
-            fan.says("wait.entry", number=1)
+            fan.text("wait.entry", number=1)
         )
-        await fan.is_well()
+        await fan.passes_checks()
         # A fan who returns later is asked to enter; a fan who has just pressed the button isn't.
         await fan.survives_reload("wait.heading")
-        await fan.follows()
+        await fan.wait_for_script()
         room["opens_at"] = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
         path = f"/admin/concerts/{concert.concert_id}/waiting-room"
         assert (await desk.operate("PUT", path, json=room)).status_code == 200
-        await fan.sees("turn.title")
+        await fan.expect_heading("turn.title")
 
 
 async def test_waiting_tab_has_one_stream(browser: Browser, desk: Desk) -> None:
     """Near the front a tab has one stream and sends no other request."""
     concert, _ = await line(desk)
-    async with window(browser, str(desk.http.base_url), hurried=False) as here:
+    async with window(browser, str(desk.http.base_url), fast_polling=False) as here:
         asked: list[str] = []
-        fan = await visit(here, concert)
+        fan = await open_concert(here, concert)
         fan.page.on("request", lambda request: asked.append(request.url))
         await fan.join()
         async with asyncio.timeout(SOON):
@@ -149,15 +149,15 @@ async def test_notification_is_opt_in(browser: Browser, desk: Desk) -> None:
             "window.shown = []; window.Notification = class extends EventTarget {"
             "static permission = 'granted'; constructor(title) { super(); shown.push(title); } }"
         )
-        fan = await visit(here, concert)
-        await fan.wait()
+        fan = await open_concert(here, concert)
+        await fan.join_and_return()
         alert = fan.button("wait.alert")
         await expect(alert).to_have_attribute("aria-pressed", "false")
         await alert.click()
         await expect(alert).to_have_attribute("aria-pressed", "true")
         await free_the_slot(inside)
-        await fan.sees("turn.title")
-        assert await fan.page.evaluate("shown") == [fan.says("turn.title")]
+        await fan.expect_heading("turn.title")
+        assert await fan.page.evaluate("shown") == [fan.text("turn.title")]
 
 
 async def test_line_works_without_scripts(browser: Browser, desk: Desk) -> None:
@@ -191,12 +191,12 @@ async def test_press_before_the_script_is_loaded_counts(browser: Browser, desk: 
             await route.continue_()
 
         await here.context.route("**/fan/line/concert_page.js", late)
-        fan = await visit(here, concert)
+        fan = await open_concert(here, concert)
         await asked.wait()
         await fan.join()
         await expect(fan.button("join")).to_be_visible()
         may_come.set()
-        await fan.sees("seats.heading")
+        await fan.expect_heading("seats.heading")
 
 
 async def test_page_works_while_the_script_is_missing(browser: Browser, desk: Desk) -> None:
@@ -204,14 +204,14 @@ async def test_page_works_while_the_script_is_missing(browser: Browser, desk: De
     concert, inside = await line(desk)
     async with window(browser, str(desk.http.base_url)) as here:
         here.expected = ("ERR_FAILED", "Failed to fetch dynamically imported module")
-        fan = await visit(here, concert)
-        await fan.wait()
+        fan = await open_concert(here, concert)
+        await fan.join_and_return()
         await here.context.route("**/fan/**/*.js", lambda route: route.abort())
         await fan.page.reload()
-        await fan.sees("wait.heading")
+        await fan.expect_heading("wait.heading")
         await expect(fan.button("wait.alert")).to_be_hidden()
         await free_the_slot(inside)
-        await fan.sees("turn.title")
+        await fan.expect_heading("turn.title")
         await expect(fan.page.locator("[data-value=left]")).to_be_hidden()
         await here.context.unroute("**/fan/**/*.js")
         await expect(fan.page.locator("[data-value=left]")).to_have_text(re.compile(r"\d+:\d\d"))
@@ -222,9 +222,9 @@ async def test_page_solves_the_proof_of_work(browser: Browser, database: Databas
     async with open_desk(database, guest_challenge=200) as desk:
         concert = await desk.concert()
         async with window(browser, str(desk.http.base_url)) as here:
-            fan = await visit(here, concert)
+            fan = await open_concert(here, concert)
             await fan.join()
-            await fan.sees("seats.heading")
+            await fan.expect_heading("seats.heading")
 
 
 async def test_proof_of_work_without_scripts_is_explained(
@@ -235,9 +235,9 @@ async def test_proof_of_work_without_scripts_is_explained(
         concert = await desk.concert()
         options = {"java_script_enabled": False, "viewport": PHONE}
         async with window(browser, str(desk.http.base_url), **options) as here:
-            fan = await visit(here, concert)
+            fan = await open_concert(here, concert)
             hint = fan.page.locator("noscript .hint")  # text locators don't find it
-            await expect(hint).to_have_text(fan.says("landing.needs_script"))
+            await expect(hint).to_have_text(fan.text("landing.needs_script"))
             await expect(hint).to_be_visible()
             await expect(fan.button("join")).to_have_count(0)
 
@@ -249,15 +249,15 @@ async def test_tab_far_back_polls_the_line_document(browser: Browser, desk: Desk
     source = Files().sources["fan/line/follow.js"].decode()
     near = source.replace("const NEAR = 200;", f"const NEAR = {FAR - 3};")
     assert near != source
-    async with window(browser, str(desk.http.base_url), hurried=False) as here:
+    async with window(browser, str(desk.http.base_url), fast_polling=False) as here:
 
         async def answer(route: Route) -> None:
             await route.fulfill(body=near, content_type="text/javascript")
 
         await here.context.route("**/fan/line/follow.js", answer)
         asked: list[tuple[str, float]] = []
-        fan = await visit(here, concert)
-        await fan.wait()
+        fan = await open_concert(here, concert)
+        await fan.join_and_return()
         await expect(fan.page.locator(".ahead")).to_have_text(str(FAR))
         fan.page.on("request", lambda request: asked.append((request.url, monotonic())))
         await free_the_slot(inside)
@@ -283,10 +283,10 @@ async def test_landing_page_shows_the_state_of_the_line(browser: Browser, desk: 
             (scheduled, "scheduled", 1),
             (closed, "closed", 0),
         ):
-            fan = await visit(here, concert)
+            fan = await open_concert(here, concert)
             badge = fan.page.locator(".badge")
-            while await badge.text_content() != fan.says(f"room.{key}"):
+            while await badge.text_content() != fan.text(f"room.{key}"):
                 await fan.page.reload()
             await expect(fan.button("join")).to_have_count(can_join)
-            await fan.is_well()
+            await fan.passes_checks()
             await fan.page.close()

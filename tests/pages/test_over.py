@@ -6,7 +6,7 @@ from playwright.async_api import Browser
 
 from testkit.desk import Concert, Desk
 from tests.pages.browser import PHONE, expect, window
-from tests.pages.fans import enter, visit
+from tests.pages.fans import open_concert, open_seats
 
 ENDED = {"starts_at": "2020-03-01T10:00:00Z", "price": 50_000}
 MARCH = {"starts_at": "2126-03-01T10:00:00Z", "price": 50_000}
@@ -24,13 +24,13 @@ async def test_ended_date_is_not_offered(browser: Browser, desk: Desk) -> None:
     several = await desk.concert(shows=[ENDED, MARCH, MAY])
     one = await desk.concert(shows=[ENDED, MARCH])
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
-        fan = await visit(here, several)
+        fan = await open_concert(here, several)
         await fan.join()
-        await fan.sees("dates.heading")
+        await fan.expect_heading("dates.heading")
         await expect(fan.page.locator(".dates h2")).to_have_text(
             [re.compile("March 1, 2126"), re.compile("May 1, 2126")]
         )
-        fan = await enter(here, one)
+        fan = await open_seats(here, one)
         await expect(fan.page.locator(".when")).to_contain_text("March 1, 2126")
         await expect(fan.button("seats.other_date")).to_have_count(0)
 
@@ -39,18 +39,18 @@ async def test_ended_sale_is_shown(browser: Browser, desk: Desk) -> None:
     """The line is not offered; an admitted fan gets the message instead of dates and seats."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         await cancel(desk, concert)
         await fan.page.reload()
-        await fan.sees("over.cancelled")
-        await fan.is_well()
+        await fan.expect_heading("over.cancelled")
+        await fan.passes_checks()
         await fan.button("leave").click()
-        await fan.page.get_by_role("dialog").get_by_role("button", name=fan.says("leave")).click()
-        await fan.sees("finished.left")
-        await expect(fan.page.get_by_role("main")).to_contain_text(fan.says("over.cancelled"))
+        await fan.page.get_by_role("dialog").get_by_role("button", name=fan.text("leave")).click()
+        await fan.expect_heading("finished.left")
+        await expect(fan.page.get_by_role("main")).to_contain_text(fan.text("over.cancelled"))
         await expect(fan.button("join_again")).to_have_count(0)
-        fan = await visit(here, concert)
-        await expect(fan.page.get_by_role("main")).to_contain_text(fan.says("over.cancelled"))
+        fan = await open_concert(here, concert)
+        await expect(fan.page.get_by_role("main")).to_contain_text(fan.text("over.cancelled"))
         await expect(fan.button("join")).to_have_count(0)
 
 
@@ -61,29 +61,29 @@ async def test_sale_that_ends_while_waiting_is_shown(browser: Browser, desk: Des
     await desk.buyer(concert)
     show = f"/admin/shows/{concert.shows[0]['show_id']}"
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await visit(here, concert)
-        await fan.wait()
+        fan = await open_concert(here, concert)
+        await fan.join_and_return()
         await desk.operate("PATCH", show, json={"sales_end_at": "2020-03-01T10:00:00Z"})
-        await fan.sees("over.ended")
-        await fan.is_well()
+        await fan.expect_heading("over.ended")
+        await fan.passes_checks()
         await desk.operate("PATCH", show, json={"sales_end_at": None})
-        await fan.sees("wait.heading")
+        await fan.expect_heading("wait.heading")
 
 
 async def test_show_that_ends_while_choosing_is_shown(browser: Browser, desk: Desk) -> None:
     """The remaining dates replace the map; a message if none remain."""
     concert = await desk.concert(shows=[MARCH, MAY])
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await visit(here, concert)
+        fan = await open_concert(here, concert)
         await fan.join()
         await fan.page.locator("button.show").first.click()
-        await fan.sees("seats.heading")
+        await fan.expect_heading("seats.heading")
         await expect(fan.page.locator(".section")).to_be_visible()
         await cancel(desk, concert)
-        await fan.sees("dates.heading")
-        await fan.hears(fan.says("refusal.show_closed"))
+        await fan.expect_heading("dates.heading")
+        await fan.expect_notice(fan.text("refusal.show_closed"))
         await expect(fan.page.locator("button.show")).to_have_count(1)
         await fan.page.locator("button.show").click()
-        await fan.sees("seats.heading")
+        await fan.expect_heading("seats.heading")
         await cancel(desk, concert, show=1)
-        await fan.sees("over.cancelled")
+        await fan.expect_heading("over.cancelled")

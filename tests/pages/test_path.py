@@ -7,7 +7,7 @@ from playwright.async_api import Browser
 
 from testkit.desk import Desk, Fan
 from tests.pages.browser import DESKTOP, PHONE, expect, window
-from tests.pages.fans import Visit, enter, has_paid
+from tests.pages.fans import Visit, open_seats, until_sold
 
 ONE_BY_ONE = {"policy": {"kind": "max_active", "max_active": 1}, "claim_seconds": 600}
 
@@ -35,66 +35,66 @@ async def test_whole_path_works(
         await waits(fan, first)
         await chooses(fan)
         await buys(fan)
-        await has_paid(desk, concert, 1)
+        await until_sold(desk, concert, 1)
         await fan.page.goto(f"{here.address}/concerts/{concert.concert_id}")
-        await fan.sees("finished.paid")
-        await fan.is_well()
+        await fan.expect_heading("finished.paid")
+        await fan.passes_checks()
 
 
 async def opens_the_concert(fan: Visit) -> None:
     """Opens a concert from the list of concerts."""
-    await fan.sees("concerts")
-    await fan.is_well()
+    await fan.expect_heading("concerts")
+    await fan.passes_checks()
     link = fan.page.locator(f"a[href='/concerts/{fan.concert.concert_id}']")
     await expect(link).to_have_text("An evening")
     await link.click()
     await expect(fan.page.get_by_role("heading", level=1)).to_have_text("An evening")
-    await fan.is_well()
+    await fan.passes_checks()
 
 
 async def waits(fan: Visit, inside: Fan) -> None:
     """Joins the line, waits until the admitted fan has left, and enters."""
     await fan.join()
-    await fan.sees("wait.heading")
-    await expect(fan.page.locator(".ahead-label")).to_have_text(fan.says("wait.next_up"))
+    await fan.expect_heading("wait.heading")
+    await expect(fan.page.locator(".ahead-label")).to_have_text(fan.text("wait.next_up"))
     await expect(fan.page).to_have_title(re.compile("0.*An evening"))
-    await fan.is_well()
+    await fan.passes_checks()
     await fan.survives_reload("wait.heading")
     await inside.by_token("DELETE", "/queue/tokens/me")
-    await fan.sees("turn.title")
-    await fan.is_well()
+    await fan.expect_heading("turn.title")
+    await fan.passes_checks()
     await fan.survives_reload("turn.title")
     await fan.button("turn.enter").click()
 
 
 async def chooses(fan: Visit) -> None:
     """Selects a date and a seat."""
-    await fan.sees("dates.heading")
-    await fan.is_well()
+    await fan.expect_heading("dates.heading")
+    await fan.passes_checks()
     await fan.survives_reload("dates.heading")
     await fan.page.locator("button.show").first.click()
-    await fan.sees("seats.heading")
+    await fan.expect_heading("seats.heading")
     await fan.survives_reload("seats.heading")
     await expect(fan.page.locator(".section")).to_contain_text("₩50,000")
     await fan.tap(8)
     await expect(fan.page.locator(".bar .chosen")).to_contain_text("₩50,000")
-    await fan.is_well()
+    await fan.passes_checks()
     await fan.button("seats.hold").click()
 
 
 async def buys(fan: Visit) -> None:
     """Adds money, pays, and gets a ticket."""
-    await fan.sees("pay.heading")
+    await fan.expect_heading("pay.heading")
     await expect(fan.page.locator(".left")).to_have_text(re.compile(r"^4:\d\d$"))
-    await fan.is_well()
+    await fan.passes_checks()
     await fan.survives_reload("pay.heading")
     await fan.button("pay.add", amount="₩50,000").click()
     await fan.button("pay.pay", amount="₩50,000").click()
-    await fan.sees("paid.heading")
+    await fan.expect_heading("paid.heading")
     await expect(fan.page.locator(".ticket h3")).to_contain_text("8")
     code = fan.page.locator("img.qr")
     assert await code.evaluate("(image) => image.decode().then(() => image.naturalWidth > 0)")
-    await fan.is_well()
+    await fan.passes_checks()
     await fan.survives_reload("paid.heading")
 
 
@@ -102,16 +102,16 @@ async def test_ticket_can_be_printed_and_added_to_a_calendar(browser: Browser, d
     """The printable page needs no script; the calendar file is valid; both need only the cookie."""
     concert = await desk.concert(title="To print")
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         await fan.choose(2)
         await fan.button("seats.hold").click()
-        await fan.sees("pay.heading")
+        await fan.expect_heading("pay.heading")
         await fan.pay()
         async with fan.page.expect_popup() as opened:
-            await fan.page.get_by_role("link", name=fan.says("tickets.print")).click()
+            await fan.page.get_by_role("link", name=fan.text("tickets.print")).click()
         await expect((await opened.value).get_by_text("To print").first).to_be_visible()
         async with fan.page.expect_download() as download:
-            await fan.page.get_by_role("link", name=fan.says("tickets.calendar")).click()
+            await fan.page.get_by_role("link", name=fan.text("tickets.calendar")).click()
         assert (await (await download.value).path()).read_text().startswith("BEGIN:VCALENDAR")
 
 
@@ -119,12 +119,12 @@ async def test_double_press_counts_once(browser: Browser, desk: Desk) -> None:
     """Adding money and paying, each pressed twice at once, happen once."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         await fan.choose(1, 2)
         await fan.button("seats.hold").click()
         await fan.page.locator("button.add").dblclick()
         await fan.page.locator("button.pay").dblclick()
-        await fan.sees("paid.heading")
+        await fan.expect_heading("paid.heading")
         await expect(fan.page.locator(".ticket")).to_have_count(2)
         await expect(fan.page.locator(".panel strong")).to_have_text("₩0")
         me = await fan.page.evaluate("fetch('/api/v1/users/me').then((a) => a.json())")
@@ -135,7 +135,7 @@ async def test_scripts_cannot_read_secrets(browser: Browser, desk: Desk) -> None
     """No script can read the key or the token; no URL contains them."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         cookies = {cookie["name"]: cookie for cookie in await here.context.cookies()}
         assert all(c["httpOnly"] and c["sameSite"] == "Strict" for c in cookies.values())
         secrets = [cookie["value"] for cookie in cookies.values()]
@@ -151,7 +151,7 @@ async def test_buyer_refunds_a_purchase(browser: Browser, desk: Desk) -> None:
     """If the concert allows it, the buyer refunds a purchase after confirming."""
     concert = await desk.concert(refundable_until="2126-01-01T00:00:00Z")
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         await fan.choose(1)
         await fan.button("seats.hold").click()
         await fan.pay()
@@ -161,29 +161,29 @@ async def test_buyer_refunds_a_purchase(browser: Browser, desk: Desk) -> None:
         await fan.button("refund.ask").click()
         await (
             fan.page.get_by_role("dialog")
-            .get_by_role("button", name=fan.says("refund.ask"))
+            .get_by_role("button", name=fan.text("refund.ask"))
             .click()
         )
-        await fan.hears("₩50,000")
+        await fan.expect_notice("₩50,000")
         await expect(fan.page.locator(".ticket.void")).to_contain_text(
-            fan.says("tickets.void.refunded")
+            fan.text("tickets.void.refunded")
         )
-        await fan.is_well()
+        await fan.passes_checks()
 
 
 async def test_signing_out_removes_the_fans_data(browser: Browser, desk: Desk) -> None:
     """After confirming, no data of the fan is left in the browser."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         await fan.page.goto(f"{here.address}/tickets")
         await fan.button("tickets.forget").click()
         await (
             fan.page.get_by_role("dialog")
-            .get_by_role("button", name=fan.says("tickets.forget"))
+            .get_by_role("button", name=fan.text("tickets.forget"))
             .click()
         )
-        await fan.sees("concerts")
+        await fan.expect_heading("concerts")
         assert await here.context.cookies() == []
 
 

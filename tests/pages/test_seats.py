@@ -5,7 +5,7 @@ from playwright.async_api import Browser
 
 from testkit.desk import Concert, Desk
 from tests.pages.browser import PHONE, expect, window
-from tests.pages.fans import enter, has_paid, visit
+from tests.pages.fans import open_concert, open_seats, until_sold
 
 
 @pytest.fixture(scope="module")
@@ -18,30 +18,30 @@ async def test_two_fans_race_for_one_seat(browser: Browser, desk: Desk) -> None:
     """One gets it; the other gets a message, keeps the place, and can choose on the new map."""
     concert, address = await desk.concert(), str(desk.http.base_url)
     async with window(browser, address) as one, window(browser, address, viewport=PHONE) as two:
-        first, second = await enter(one, concert), await enter(two, concert)
+        first, second = await open_seats(one, concert), await open_seats(two, concert)
         for fan in (first, second):
             await fan.choose(5)
         # So that neither page shows the other's seat before the button is pressed.
         await second.page.route("**/seats?*", lambda route: route.abort())
         await first.button("seats.hold").click()
-        await first.sees("pay.heading")
+        await first.expect_heading("pay.heading")
         await second.button("seats.hold").click()
-        await second.hears(second.says("refusal.seat_taken"))
+        await second.expect_notice(second.text("refusal.seat_taken"))
         await second.page.unroute("**/seats?*")
         await expect(second.page.locator(".section")).to_contain_text(
-            second.says("section.left", count=49)
+            second.text("section.left", count=49)
         )
-        await second.sees("seats.heading")
+        await second.expect_heading("seats.heading")
         await expect(second.page.locator(".bar .chosen")).to_have_text(
-            second.says("seats.none_chosen")
+            second.text("seats.none_chosen")
         )
         await second.tap(5)
-        await second.hears(second.says("seats.is_held", seat="seat 5"))
+        await second.expect_notice(second.text("seats.is_held", seat="seat 5"))
         await second.tap(6)
         await second.button("seats.hold").click()
         for fan in (first, second):
             await fan.pay()
-        await has_paid(desk, concert, 2)
+        await until_sold(desk, concert, 2)
         two.expected = ("ERR_FAILED",)
 
 
@@ -50,13 +50,13 @@ async def test_seat_taken_by_another_fan_is_deselected(
 ) -> None:
     """A selected seat that another fan holds is shown as taken at once, and is deselected."""
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         await fan.choose(10, 11)
         other = await desk.buyer(concert)
         await other.hold(concert, 11)
-        await fan.hears(fan.says("seats.lost", count=1, seats="seat 11"))
+        await fan.expect_notice(fan.text("seats.lost", count=1, seats="seat 11"))
         await expect(fan.page.locator(".bar .chosen")).to_contain_text(
-            fan.says("seats.chosen", count=1)
+            fan.text("seats.chosen", count=1)
         )
 
 
@@ -64,25 +64,25 @@ async def test_expired_hold_is_shown(browser: Browser, desk: Desk) -> None:
     """The page shows the expiry without a reload, and then the seats."""
     concert = await desk.concert(hold_seconds=2)
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         await fan.choose(1)
         await fan.button("seats.hold").click()
-        await fan.sees("pay.heading")
-        await fan.hears(fan.says("refusal.hold_expired"))
-        await fan.sees("seats.heading")
+        await fan.expect_heading("pay.heading")
+        await fan.expect_notice(fan.text("refusal.hold_expired"))
+        await fan.expect_heading("seats.heading")
         await expect(fan.page.locator(".section")).to_contain_text(
-            fan.says("section.left", count=50)
+            fan.text("section.left", count=50)
         )
 
 
 async def test_released_seats_are_available(browser: Browser, desk: Desk, concert: Concert) -> None:
     """The seats are available again and others can be selected."""
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         await fan.choose(20)
         await fan.button("seats.hold").click()
         await fan.button("pay.release").click()
-        await fan.sees("seats.heading")
+        await fan.expect_heading("seats.heading")
 
 
 async def test_seats_above_the_limit_are_refused(
@@ -90,11 +90,11 @@ async def test_seats_above_the_limit_are_refused(
 ) -> None:
     """The message names the limit."""
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         await fan.choose(30, 31, 32, 33, 34)
         await fan.button("seats.hold").click()
-        await fan.hears(fan.says("refusal.seat_limit", limit=4))
-        await fan.sees("seats.heading")
+        await fan.expect_notice(fan.text("refusal.seat_limit", limit=4))
+        await fan.expect_heading("seats.heading")
 
 
 async def test_best_seats_are_adjacent(browser: Browser, desk: Desk) -> None:
@@ -103,14 +103,14 @@ async def test_best_seats_are_adjacent(browser: Browser, desk: Desk) -> None:
     show = {"starts_at": "2126-03-14T10:00:00Z", "sections": hall}
     concert = await desk.concert(shows=[show], max_seats_per_user=6)
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
-        fan = await enter(here, concert)
-        await fan.page.get_by_label(fan.says("best.count")).select_option("5")
+        fan = await open_seats(here, concert)
+        await fan.page.get_by_label(fan.text("best.count")).select_option("5")
         await fan.button("best.take").click()
-        await fan.hears(fan.says("refusal.seats_unavailable", available=6, together=3))
-        await fan.page.get_by_label(fan.says("best.count")).select_option("2")
-        await fan.page.get_by_label(fan.says("best.where")).select_option("Stalls")
+        await fan.expect_notice(fan.text("refusal.seats_unavailable", available=6, together=3))
+        await fan.page.get_by_label(fan.text("best.count")).select_option("2")
+        await fan.page.get_by_label(fan.text("best.where")).select_option("Stalls")
         await fan.button("best.take").click()
-        await fan.sees("pay.heading")
+        await fan.expect_heading("pay.heading")
         await expect(fan.page.locator("ul.lines > li")).to_have_count(2)
 
 
@@ -118,55 +118,55 @@ async def test_number_of_seats_is_limited(browser: Browser, desk: Desk) -> None:
     """The number of seats is limited by the concert, minus the fan's seats."""
     concert = await desk.concert(max_seats_per_user=2)
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         for offered in (["1", "2"], ["1"]):
-            options = fan.page.get_by_label(fan.says("best.count")).locator("option")
+            options = fan.page.get_by_label(fan.text("best.count")).locator("option")
             await expect(options).to_have_text(offered)
-            await fan.page.get_by_label(fan.says("best.count")).select_option("1")
+            await fan.page.get_by_label(fan.text("best.count")).select_option("1")
             await fan.button("best.take").click()
-            await fan.sees("pay.heading")
+            await fan.expect_heading("pay.heading")
             await fan.pay()
-            fan = await visit(here, concert)
+            fan = await open_concert(here, concert)
             await fan.button("join_again").click()
-            await fan.sees("seats.heading")
+            await fan.expect_heading("seats.heading")
         await expect(fan.page.get_by_role("main")).to_contain_text(
-            fan.says("seats.no_more", count=2)
+            fan.text("seats.no_more", count=2)
         )
         await expect(fan.button("best.take")).to_have_count(0)
-        await fan.is_well()
+        await fan.passes_checks()
 
 
 async def test_row_is_shown_as_one_line(browser: Browser, desk: Desk) -> None:
     """A row is one line with its middle in view; a longer row can be scrolled."""
     concert = await desk.concert(seats=50)
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         chart = fan.page.get_by_role("application")
         middle = await chart.evaluate(
             "(map) => [map.scrollLeft, (map.scrollWidth - map.clientWidth) / 2]"
         )
         assert middle[0] > 0
         assert abs(middle[0] - middle[1]) <= 1
-        await expect(fan.page.get_by_text(fan.says("map.sideways"))).to_be_visible()
-        await expect(fan.page.get_by_text(fan.says("map.broken"))).to_be_hidden()
+        await expect(fan.page.get_by_text(fan.text("map.sideways"))).to_be_visible()
+        await expect(fan.page.get_by_text(fan.text("map.broken"))).to_be_hidden()
         box = await chart.bounding_box()
         assert box is not None
         # The best two, 25 and 26, are on either side of the middle: no need to scroll.
         for aside in (-13, 13):
             x, y = box["width"] / 2 + aside, 44 + 40 + 13
             await chart.click(position={"x": x, "y": y})
-        await fan.page.get_by_text(fan.says("list.heading")).click()
+        await fan.page.get_by_text(fan.text("list.heading")).click()
         for number in (25, 26):
             pressed = fan.page.get_by_role("button", name=f"seat {number}, ₩50,000, chosen")
             await expect(pressed).to_be_visible()
         await fan.tap(20)
         await fan.tap(21)
         await expect(fan.page.locator(".bar .chosen")).to_contain_text("₩200,000")
-        await fan.is_well()
+        await fan.passes_checks()
         endless = await desk.concert(seats=150)
-        fan = await enter(here, endless)
-        await expect(fan.page.get_by_text(fan.says("map.broken"))).to_be_visible()
-        await expect(fan.page.get_by_text(fan.says("map.sideways"))).to_be_hidden()
+        fan = await open_seats(here, endless)
+        await expect(fan.page.get_by_text(fan.text("map.broken"))).to_be_visible()
+        await expect(fan.page.get_by_text(fan.text("map.sideways"))).to_be_hidden()
 
 
 async def test_seats_can_be_chosen_by_keyboard_and_list(browser: Browser, desk: Desk) -> None:
@@ -177,7 +177,7 @@ async def test_seats_can_be_chosen_by_keyboard_and_list(browser: Browser, desk: 
     ]
     concert = await desk.concert(shows=[{"starts_at": "2126-03-14T10:00:00Z", "sections": hall}])
     async with window(browser, str(desk.http.base_url)) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         chart, announcer = fan.page.get_by_role("application"), fan.page.locator("#announcer")
         await chart.focus()
         for key, text in (
@@ -191,16 +191,16 @@ async def test_seats_can_be_chosen_by_keyboard_and_list(browser: Browser, desk: 
         ):
             await chart.press(key)
             await expect(announcer).to_have_text(text)
-        await fan.page.get_by_text(fan.says("list.heading")).click()
-        await fan.page.get_by_label(fan.says("list.section")).select_option("Circle")
-        await fan.page.get_by_label(fan.says("list.row"), exact=True).select_option("2")
+        await fan.page.get_by_text(fan.text("list.heading")).click()
+        await fan.page.get_by_label(fan.text("list.section")).select_option("Circle")
+        await fan.page.get_by_label(fan.text("list.row"), exact=True).select_option("2")
         seat = fan.page.get_by_role("button", name="Circle, row 2, seat 1, ₩60,000, free")
         await seat.focus()
         await seat.press("Enter")
         await expect(fan.page.locator(".bar .chosen")).to_contain_text("₩150,000")
-        await fan.is_well()
+        await fan.passes_checks()
         await fan.button("seats.hold").press("Enter")
-        await fan.sees("pay.heading")
+        await fan.expect_heading("pay.heading")
 
 
 async def test_arena_draws_only_visible_seats(browser: Browser, desk: Desk) -> None:
@@ -211,7 +211,7 @@ async def test_arena_draws_only_visible_seats(browser: Browser, desk: Desk) -> N
     ]
     concert = await desk.concert(shows=[{"starts_at": "2126-03-14T10:00:00Z", "sections": hall}])
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
-        fan = await enter(here, concert)
+        fan = await open_seats(here, concert)
         canvas = await fan.page.locator("canvas").bounding_box()
         assert canvas is not None
         assert canvas["width"] <= PHONE["width"]

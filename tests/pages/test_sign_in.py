@@ -12,7 +12,7 @@ from testkit.desk import Desk, open_desk
 from testkit.issuer import AUDIENCE, Issuer, running_issuer
 from tests.conftest import fresh_database
 from tests.pages.browser import PHONE, Window, accessible, window
-from tests.pages.fans import visit
+from tests.pages.fans import open_concert
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ async def answer(page: Page, issuer: Issuer, name: str) -> None:
     await page.get_by_role("link", name=name).click()
 
 
-def expect_the_issuer(here: Window, issuer: Issuer) -> None:
+def expect_issuer(here: Window, issuer: Issuer) -> None:
     """Expects the issuer's pages, which are on another host and have no icon."""
     here.expected = (issuer.address,)
 
@@ -48,12 +48,12 @@ async def test_fan_signs_in_and_out(browser: Browser, desk: Desk, issuer: Issuer
     """From the line to the issuer and back, first refused; then the tickets; then signing out."""
     concert = await desk.concert(title="The Line")
     async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
-        expect_the_issuer(here, issuer)
-        fan = await visit(here, concert)
+        expect_issuer(here, issuer)
+        fan = await open_concert(here, concert)
         page = fan.page
         await expect(fan.button("join")).to_have_count(0)
-        await fan.is_well()
-        await page.get_by_role("link", name=fan.says("landing.sign_in")).click()
+        await fan.passes_checks()
+        await page.get_by_role("link", name=fan.text("landing.sign_in")).click()
         await answer(page, issuer, "Nobody")
         await expect(page.get_by_role("alert")).to_contain_text("cancelled or refused")
         await accessible(page)
@@ -64,9 +64,9 @@ async def test_fan_signs_in_and_out(browser: Browser, desk: Desk, issuer: Issuer
         await expect(fan.button("account.sign_out")).to_be_visible()
         me = await page.evaluate("fetch('/api/v1/users/me').then((answer) => answer.json())")
         assert me["user_id"] == str(user_id_of(issuer.address, "fan"))
-        await fan.is_well()
+        await fan.passes_checks()
         await fan.join()
-        await fan.sees("seats.heading")
+        await fan.expect_heading("seats.heading")
         await page.goto(f"{here.address}/tickets")
         await fan.button("account.sign_out").click()
         await expect(page.get_by_role("link", name="Sign in", exact=True)).to_be_visible()
@@ -79,16 +79,16 @@ async def test_expired_session_asks_to_sign_in_again(
     """A fan whose session expires signs in again, and returns to the choice of seats."""
     concert = await desk.concert(title="The Line")
     async with window(browser, str(desk.http.base_url)) as here:
-        expect_the_issuer(here, issuer)
-        fan = await visit(here, concert)
-        await fan.page.get_by_role("link", name=fan.says("landing.sign_in")).click()
+        expect_issuer(here, issuer)
+        fan = await open_concert(here, concert)
+        await fan.page.get_by_role("link", name=fan.text("landing.sign_in")).click()
         await answer(fan.page, issuer, "A fan")
         await fan.join()
-        await fan.sees("seats.heading")
+        await fan.expect_heading("seats.heading")
         await here.context.clear_cookies(name="frontrow_user")
         await fan.page.reload()
         await answer(fan.page, issuer, "A fan")
-        await fan.sees("seats.heading")
+        await fan.expect_heading("seats.heading")
 
 
 async def test_sign_in_works_without_scripts(browser: Browser, desk: Desk, issuer: Issuer) -> None:
@@ -97,7 +97,7 @@ async def test_sign_in_works_without_scripts(browser: Browser, desk: Desk, issue
     async with window(
         browser, str(desk.http.base_url), java_script_enabled=False, locale="ko-KR"
     ) as here:
-        expect_the_issuer(here, issuer)
+        expect_issuer(here, issuer)
         page = await here.open(f"/concerts/{concert.concert_id}")
         await page.get_by_role("link", name="로그인하고 대기열 참여하기").click()
         await answer(page, issuer, "A fan")

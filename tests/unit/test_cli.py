@@ -37,7 +37,7 @@ def run(*arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(cli.main, arguments, env=environment)
 
 
-def test_version() -> None:
+def test_version_is_that_of_the_package() -> None:
     """The version is that of the package."""
     assert run("--version").output == "frontrow 0.1.0\n"
 
@@ -151,7 +151,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **members: object) -> N
 
 
 @pytest.mark.parametrize(("violations", "exit_code"), [(0, 0), (2, 1)])
-def test_audit_reports(monkeypatch: pytest.MonkeyPatch, violations: int, exit_code: int) -> None:
+def test_audit_reports_each_invariant(
+    monkeypatch: pytest.MonkeyPatch, violations: int, exit_code: int
+) -> None:
     """Every invariant is a row with its counts; a violation exits with 1."""
 
     async def audited(url: str) -> Sequence[Finding]:
@@ -195,7 +197,7 @@ CONCERT = "6a1b2c3d-0000-4000-8000-000000000001"
         (["--dry-run"], 90, "would delete what ended more than 90 days ago"),
     ],
 )
-def test_prune_reports(
+def test_prune_reports_what_it_deletes(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], days: int, says: str
 ) -> None:
     """Prints what is (or would be) deleted; the age defaults to the retention."""
@@ -230,7 +232,7 @@ def test_prune_keeps_everything() -> None:
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "36501", "many", "1.5"])
-def test_prune_refuses_an_age(days: str) -> None:
+def test_prune_refuses_an_age_below_one_day(days: str) -> None:
     """The minimum is one day."""
     assert run("prune", "--older-than-days", days).exit_code == cli.USAGE
     assert run("prune", FRONTROW_RETENTION_DAYS="-1").exit_code == cli.USAGE
@@ -261,7 +263,7 @@ class DrawReport:
         (DrawReport(drawn=False, failed=1), 1),
     ],
 )
-def test_verify_draw_says_what_came_of_it(
+def test_verify_draw_reports_the_result(
     monkeypatch: pytest.MonkeyPatch, report: DrawReport, exit_code: int
 ) -> None:
     """The report goes to standard output; a failed check exits with 1, a draw to come with 4."""
@@ -301,7 +303,7 @@ def test_verify_draw_says_what_came_of_it(
         ([DRAW, "--token", "e30.e30.e30"], "Invalid value for --token: it is no queue token"),
     ],
 )
-def test_verify_draw_is_used_wrongly(
+def test_verify_draw_with_wrong_arguments_is_a_usage_error(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
 ) -> None:
     """Prints the usage, exits with 2 and fetches nothing."""
@@ -331,7 +333,7 @@ def test_verify_draw_of_a_server_that_is_down() -> None:
         (["0001_a", "0002_b"], "applied 0001_a\napplied 0002_b\n"),
     ],
 )
-def test_migrate_says_what_it_did(
+def test_migrate_reports_the_applied_migrations(
     monkeypatch: pytest.MonkeyPatch, applied: list[str], said: str
 ) -> None:
     """Prints the names of the applied migrations, or that there were none."""
@@ -357,7 +359,7 @@ def test_errors_have_their_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.exit_code, result.output) == (130, "")
 
 
-def test_options_go_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """An option overrides its variable, a variable overrides the default."""
     seen: list[Settings] = []
     monkeypatch.setattr(launch, "serve", lambda settings, **_: seen.append(settings))
@@ -386,7 +388,7 @@ def test_banner_keeps_addresses_whole(
         ("tickets.example", "http://tickets.example:8000"),
     ],
 )
-def test_addresses_can_be_opened(host: str, base: str) -> None:
+def test_addresses_of_the_banner_can_be_opened(host: str, base: str) -> None:
     """The banner has an address that a browser can open, and a new key once."""
     access = launch.Access("", "", "here")
     durability = Durability("all of it", risky=False)

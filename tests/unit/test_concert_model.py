@@ -162,7 +162,7 @@ def test_size_of_an_added_show_is_checked() -> None:
         ({"rows": 100_000, "seats_per_row": 1}, (100_000, 1)),
     ],
 )
-def test_size_of_a_section(size: dict[str, int], block: tuple[int, int]) -> None:
+def test_size_of_a_section_is_seats_or_rows(size: dict[str, int], block: tuple[int, int]) -> None:
     """Seats in one row or in rows; consistent counts are accepted. The same request as before."""
     body = {"name": "R", "price": 5, **size}
     section: NewSection = read(body, NewSection)

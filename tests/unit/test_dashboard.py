@@ -197,6 +197,6 @@ def test_every_metric_is_documented() -> None:
                 assert name.endswith(ends)
 
 
-def test_the_document_names_no_other_metric() -> None:
+def test_document_names_no_other_metric() -> None:
     """In its prose too."""
     assert set(NAME.findall(DOCUMENT)) == set(families())

@@ -65,7 +65,7 @@ KINDS = [
 ]
 
 
-def test_every_refusal_has_a_code_of_its_own() -> None:
+def test_every_refusal_has_its_own_code() -> None:
     """No two classes share a code, and the contract has each code."""
     codes = [kind.code for kind in KINDS]
     assert len(codes) == len(set(codes))

@@ -20,14 +20,14 @@ def counted(*seconds: float) -> dict[int, int]:
     return {bucket: calls for bucket, calls in enumerate(load.take()) if calls}
 
 
-def test_the_buckets_are_fine_enough() -> None:
+def test_buckets_are_fine_enough() -> None:
     """From 0.5 ms to more than 30 s; a bound is at most 25 % above the previous one."""
     assert BOUNDS_MS[0] == 0.5
     assert BOUNDS_MS[-1] > 30_000
     assert all(upper == 1.25 * lower for lower, upper in pairwise(BOUNDS_MS))
 
 
-def test_empty_histogram() -> None:
+def test_empty_histogram_has_zero_counts() -> None:
     """Without calls every bucket is empty; the last one has no upper bound."""
     assert LatencyHistogram().take() == [0] * (LAST + 1)
 

@@ -33,7 +33,7 @@ def test_program_of_the_system_is_found() -> None:
     assert Path(program("sh")).name == "sh"
 
 
-def test_no_test_is_skipped_in_another_way() -> None:
+def test_tests_are_skipped_only_through_missing() -> None:
     """Except a test that needs root, since an ordinary account can't act as another one."""
     found = {
         str(path.relative_to(TESTS)): len(SKIPS.findall(path.read_text()))

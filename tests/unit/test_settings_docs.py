@@ -50,6 +50,6 @@ def test_no_other_variable_is_named() -> None:
     assert named == {variable(field) for field in Settings.model_fields} | command_only
 
 
-def test_the_index_links_to_it() -> None:
+def test_index_links_to_the_document() -> None:
     """docs/README.md."""
     assert "](reference/settings.md)" in (ROOT / "docs/README.md").read_text()

@@ -188,7 +188,9 @@ def test_update_applies_every_column() -> None:
         ({"closed", "paused", "scheduled"}, (0, 50), "closed"),
     ],
 )
-def test_state_of_a_line(marks: set[str], seats: tuple[int, int], state: str) -> None:
+def test_state_of_a_line_has_priorities(
+    marks: set[str], seats: tuple[int, int], state: str
+) -> None:
     """Closed has priority over paused, then scheduled, then sold out."""
     line = line_of(0)
     for mark in marks:

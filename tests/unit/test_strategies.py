@@ -51,7 +51,7 @@ def sold(policy: Policy, *, drawn: bool = False, seed: int = 1) -> Outcome:
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: type(policy).__name__)
-def test_law_of_a_sale(policy: Policy) -> None:
+def test_simulated_sale_keeps_its_laws(policy: Policy) -> None:
     """Admitted in order and never before joining; no bound exceeded; no seat sold twice."""
     outcome = sold(policy)
     assert list(outcome.called) == list(range(len(outcome.called)))
@@ -81,7 +81,7 @@ def test_full_cap_is_used() -> None:
     assert {second.active for second in waiting} == {40}
 
 
-def test_the_adaptive_cap_follows_the_server() -> None:
+def test_adaptive_cap_follows_the_server() -> None:
     """The cap grows while the server is fast, falls in its slow minute, and stays in its range."""
     caps = [second.cap or 0 for second in sold(POLICIES[-1]).seconds]
     begins, ends = (int(at) for at in SMALL.trouble)
@@ -126,7 +126,7 @@ def test_gini_is_half_the_mean_difference(values: Sequence[float]) -> None:
     assert gini(values) == pytest.approx(sum(differences) / len(differences) / 2 / mean, abs=1e-9)
 
 
-def test_quantile_of_answers() -> None:
+def test_quantile_of_answers_is_exact() -> None:
     """Known for one exponential; between those of its parts for a mixture."""
     assert answer_quantile([(3, 100)], 0.95) == pytest.approx(100 * math.log(20))
     assert 10 < answer_quantile([(1, 10), (1, 100)], 0.95) / math.log(20) < 100

@@ -43,7 +43,7 @@ def test_documented_code_is_reproduced() -> None:
 
 @settings(deadline=None)
 @given(codes)
-def test_what_is_signed_is_read_back(code_values: TicketCode) -> None:
+def test_signed_values_are_read_back(code_values: TicketCode) -> None:
     """A code gives the signed values; all codes have the same length."""
     code = signed(code_values)
     assert len(code) == CODE_LENGTH

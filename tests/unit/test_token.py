@@ -57,7 +57,7 @@ def token_of(
     return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}".encode()
 
 
-def test_what_is_signed_is_read_back(signer: TokenSigner) -> None:
+def test_signed_values_are_read_back(signer: TokenSigner) -> None:
     """A token gives the place that was signed."""
     assert signer.verify(signer.sign(PLACE).encode()) == PLACE
 

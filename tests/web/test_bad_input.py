@@ -232,7 +232,7 @@ async def test_missing_field_is_refused(desk: Desk, sale: Sale, call: Call) -> N
         ("Application/JSON", 422),
     ],
 )
-async def test_the_content_type(
+async def test_other_content_type_is_refused(
     desk: Desk, sale: Sale, content_type: str | None, status: int
 ) -> None:
     """A body with another content type is 415; parameters and case don't matter."""
@@ -339,7 +339,7 @@ async def test_malformed_id_is_refused(desk: Desk, sale: Sale, value: Any) -> No
         ("/users/me2/balance/transfers", "", "user_id"),
     ],
 )
-async def test_a_wrong_parameter(
+async def test_invalid_parameter_is_refused(
     desk: Desk, sale: Sale, path: str, query: str, pointer: str
 ) -> None:
     """An invalid parameter of the path or the query is 422."""
@@ -374,7 +374,7 @@ async def test_malformed_query_is_refused(desk: Desk, sale: Sale, query: str) ->
         ("/concerts/{concert_id}/dates/2027-01-01T00:00:00Z/seats", "date"),
     ],
 )
-async def test_a_wrong_parameter_of_an_admitted_call(
+async def test_invalid_parameter_of_an_admitted_call_is_refused(
     desk: Desk, sale: Sale, path: str, pointer: str
 ) -> None:
     """Invalid concerts, dates and flags are 422."""
@@ -408,7 +408,7 @@ async def test_a_wrong_parameter_of_an_admitted_call(
         ({"show_id": 7}, "/show_id"),
     ],
 )
-async def test_seats_and_dates_that_are_none(
+async def test_invalid_seats_and_dates_are_refused(
     desk: Desk, sale: Sale, change: Json, pointer: str
 ) -> None:
     """Seat numbers below 1, no seats, duplicates, other types, malformed dates: 422."""
@@ -565,7 +565,7 @@ async def test_credential_of_another_kind_is_refused(desk: Desk, sale: Sale, cal
         ([("Authorization", "Bearer frk_é".encode())], "credential_invalid"),
     ],
 )
-async def test_an_authorization_that_is_none(
+async def test_malformed_authorization_is_refused(
     desk: Desk, headers: list[tuple[str, Any]], code: str
 ) -> None:
     """Another scheme or an empty one counts as missing; other characters are an invalid key."""
@@ -999,7 +999,7 @@ async def test_unknown_method_is_refused(desk: Desk, method: str, path: str, all
     assert response.headers["allow"] == allow
 
 
-async def test_the_audit_finds_nothing(desk: Desk) -> None:
+async def test_audit_finds_no_violation(desk: Desk) -> None:
     """After all these tests every invariant holds."""
     found = (await desk.operate("GET", "/admin/audit")).json()
     assert [f["invariant"] for f in found["findings"] if f["violations"]] == []

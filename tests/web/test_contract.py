@@ -490,7 +490,7 @@ async def test_seats_are_held(desk: Desk) -> None:
     assert (await fan.by_token("GET", path)).json() == held
 
 
-async def test_hold_by_show_id(desk: Desk) -> None:
+async def test_show_id_selects_the_show(desk: Desk) -> None:
     """POST /reservations takes a show_id instead of the date, or both."""
     concert = await desk.concert(shows=2)
     fan = await desk.buyer(concert)
@@ -1015,7 +1015,7 @@ async def test_every_documented_success_was_tested(desk: Desk) -> None:
     }
 
 
-async def test_the_audit_finds_nothing(desk: Desk) -> None:
+async def test_audit_finds_no_violation(desk: Desk) -> None:
     """GET /admin/audit: each invariant with its count; all hold after these tests."""
     found = (await desk.operate("GET", "/admin/audit")).json()
     assert [f["invariant"] for f in found["findings"] if f["violations"]] == []

@@ -80,7 +80,7 @@ async def test_token_of_a_pruned_place_is_finished(desk: Desk) -> None:
     assert (await fan.join(concert))["number"] == 2
 
 
-async def test_the_audit_finds_nothing(desk: Desk) -> None:
+async def test_audit_finds_no_violation(desk: Desk) -> None:
     """After all these tests every invariant holds."""
     found = (await desk.operate("GET", "/admin/audit")).json()
     assert [f["invariant"] for f in found["findings"] if f["violations"]] == []

@@ -156,7 +156,7 @@ def is_value(name: str, value: object) -> bool:
     return True
 
 
-async def test_the_audit_finds_nothing(desk: Desk) -> None:
+async def test_audit_finds_no_violation(desk: Desk) -> None:
     """After all requests every invariant holds."""
     found = (await desk.operate("GET", "/admin/audit")).json()
     assert [f["invariant"] for f in found["findings"] if f["violations"]] == []

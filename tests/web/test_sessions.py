@@ -146,7 +146,7 @@ async def test_authorization_has_priority_over_cookies(visitor: Visitor, desk: D
     ],
     ids=lambda headers: "-".join(headers.values()) or "empty",
 )
-async def test_no_cookie_counts_from_elsewhere(
+async def test_cookies_of_another_site_are_ignored(
     visitor: Visitor, concert: Concert, headers: dict[str, str]
 ) -> None:
     """A call that another site may have sent has no credential, and changes no session."""

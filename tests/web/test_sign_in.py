@@ -60,7 +60,9 @@ async def test_guest_accounts_are_refused(desk: Desk) -> None:
     assert await desk.owner.fetchval(users) == before
 
 
-async def test_guests_and_issuer_together(module_database: Database, issuer: Issuer) -> None:
+async def test_guests_and_issuer_are_both_accepted(
+    module_database: Database, issuer: Issuer
+) -> None:
     """FRONTROW_GUESTS=true: both credentials are accepted."""
     async with open_desk(
         module_database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE, guests=True
@@ -107,7 +109,7 @@ async def test_id_token_is_no_other_credential(desk: Desk, issuer: Issuer) -> No
         check_problem(response, 401, "credential_invalid")
 
 
-async def test_long_id_token(desk: Desk, issuer: Issuer) -> None:
+async def test_id_token_of_8_kib_is_accepted(desk: Desk, issuer: Issuer) -> None:
     """Accepted up to 8 KiB."""
     long, longer = (issuer.token("buyer", more="x" * size).decode() for size in (4_000, 7_000))
     assert (await desk.ask("GET", "/users/me", long)).status_code == 200
@@ -115,7 +117,7 @@ async def test_long_id_token(desk: Desk, issuer: Issuer) -> None:
     check_problem(await desk.ask("GET", "/users/me", longer), 401, "credential_invalid")
 
 
-async def test_unavailable_issuer(module_database: Database, issuer: Issuer) -> None:
+async def test_unavailable_issuer_gives_503(module_database: Database, issuer: Issuer) -> None:
     """The server starts without it; a token that can't be verified gives 503."""
     issuer.away = True
     try:

@@ -155,7 +155,7 @@ async def test_sign_in_opens_a_session(desk: Desk, visitor: Visitor, issuer: Iss
     assert (row["expires_at"] - row["created_at"]).total_seconds() == 604_800
 
 
-async def test_over_https(visitor: Visitor) -> None:
+async def test_https_sign_in_uses_secure_cookies(visitor: Visitor) -> None:
     """Behind a proxy that ends TLS: an https redirect URI, __Host- cookies that are Secure."""
     response = await get(visitor, "/sign-in", **{"X-Forwarded-Proto": "https"})
     asked = dict(parse_qsl(urlsplit(response.headers["location"]).query))
@@ -313,7 +313,7 @@ async def test_id_token_of_an_unknown_key_is_refused(visitor: Visitor, issuer: I
         (b'{"id_token": "' + b"x" * 300_000 + b'"}', 503, "can&#39;t answer just now"),
     ],
 )
-async def test_invalid_token_response(
+async def test_invalid_token_response_is_an_error_page(
     visitor: Visitor, issuer: Issuer, answer: bytes, status: int, said: str
 ) -> None:
     """Each gives an error page: 503 where the issuer seems to be broken, else 400."""
@@ -321,7 +321,7 @@ async def test_invalid_token_response(
     await check_refused(visitor, await sign_in(visitor, issuer), status, said)
 
 
-async def test_refused_code(visitor: Visitor, issuer: Issuer) -> None:
+async def test_refused_code_is_logged(visitor: Visitor, issuer: Issuer) -> None:
     """The log has the issuer's error, and neither code nor verifier."""
     parts = dict(parse_qsl(urlsplit(issuer.grant(await start(visitor))).query))
     wrong = urlencode(parts | {"code": "made-up"})
@@ -341,7 +341,7 @@ async def test_refused_code(visitor: Visitor, issuer: Issuer) -> None:
     ("error", "status", "said"),
     [("access_denied", 403, "cancelled or refused"), ("server_error", 400, "didn&#39;t fit")],
 )
-async def test_issuer_refuses(
+async def test_refusal_of_the_issuer_is_an_error_page(
     visitor: Visitor, issuer: Issuer, error: str, status: int, said: str
 ) -> None:
     """The page says whether it was cancelled or failed, and keeps the path to return to."""
@@ -373,7 +373,7 @@ async def test_slow_issuer_times_out(
     await check_refused(visitor, response, 503, "can&#39;t answer just now")
 
 
-async def test_unavailable_issuer(
+async def test_unavailable_issuer_is_an_error_page(
     module_database: Database, visitor: Visitor, issuer: Issuer
 ) -> None:
     """At the exchange of a code, and at the start, where all callers share one fetch."""
@@ -393,7 +393,9 @@ async def test_unavailable_issuer(
         assert issuer.asked.count(DISCOVERY) == asked
 
 
-async def test_configured_endpoints_and_secret(module_database: Database, issuer: Issuer) -> None:
+async def test_configured_endpoints_need_no_discovery(
+    module_database: Database, issuer: Issuer
+) -> None:
     """No discovery document is needed to sign in."""
     issuer.secret = "p/q r"
     async with (
@@ -417,7 +419,7 @@ async def test_configured_endpoints_and_secret(module_database: Database, issuer
     assert DISCOVERY not in issuer.asked
 
 
-async def test_secret_in_the_form(module_database: Database, issuer: Issuer) -> None:
+async def test_secret_is_sent_in_the_form(module_database: Database, issuer: Issuer) -> None:
     """Where the issuer supports only client_secret_post."""
     issuer.secret, issuer.auth_methods = "hidden", ["client_secret_post"]
     async with (

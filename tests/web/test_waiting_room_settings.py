@@ -139,7 +139,7 @@ async def test_invalid_field_is_refused(
         (3_600, -3_600, "/closes_at"),
     ],
 )
-async def test_times_that_are_over_or_cross(
+async def test_past_or_contradictory_times_are_refused(
     desk: Desk, concert: Concert, opens: float | None, closes: float | None, where: str
 ) -> None:
     """A line can't open or close in the past, nor close before it opens or at that moment."""
@@ -252,7 +252,7 @@ async def fan(desk: Desk) -> Fan:
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-async def test_only_the_operator_may(
+async def test_only_the_operator_configures_a_line(
     desk: Desk, concert: Concert, fan: Fan, method: str, path: str
 ) -> None:
     """No credential, an invalid one, a user's key or token: 401, and nothing is changed."""
@@ -286,9 +286,9 @@ async def test_simultaneous_settings_are_stored_whole(desk: Desk) -> None:
     ]
     answers = await asyncio.gather(*(desk.operate("PUT", room(sale), json=body) for body in bodies))
     assert {answer.status_code for answer in answers} == {200}
-    stands = (await desk.operate("GET", room(sale))).json()
+    stored = (await desk.operate("GET", room(sale))).json()
     whole = [{**body, "opens_at": None, "closes_at": None} for body in bodies]
-    assert stands in whole
+    assert stored in whole
     history = await desk.owner.fetchval(
         """SELECT count(*) FROM policy_change JOIN waiting_room USING (room_id)
         WHERE concert_id = $1::uuid""",
