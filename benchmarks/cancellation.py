@@ -106,7 +106,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder)
     print(
-        f"{found.seats:,} seats sold, one a buyer: cancelled in {found.cancel_ms} ms, everybody "
+        f"{found.seats:,} seats sold, one a buyer: cancelled in {found.cancel_ms} ms, all "
         f"refunded {found.refunds_seconds} s later, in {found.steps} steps of at most "
         f"{found.longest_step_ms} ms"
     )

@@ -305,7 +305,7 @@ def missed(found: dict[str, Any]) -> list[str]:
     if min(rates) < JOIN_FLOOR * statistics.median(rates):
         wrong.append(f"joins slow down: {rates} a second")
     if polls[1].poll_cpu_us > POLL_FLOOR * polls[0].poll_cpu_us:
-        wrong.append(f"a poll is dearer in a long line: {polls[1].poll_cpu_us} µs")
+        wrong.append(f"a poll costs more in a long line: {polls[1].poll_cpu_us} µs")
     return wrong
 
 

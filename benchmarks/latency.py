@@ -198,8 +198,8 @@ def _measured(
         Found("CPU of the server", round(used[0] / answers * 1e6), "µs an answer"),
         Found("CPU of the clients", round(used[1] / answers * 1e6), "µs an answer"),
         Found("joins", len(results.joins), ""),
-        Found("numbers against the order of asking", inversions(results.joins), "", 0),
-        Found("numbers given twice", len(results.joins) - len(numbers), "", 0),
+        Found("numbers out of order", inversions(results.joins), "", 0),
+        Found("numbers issued twice", len(results.joins) - len(numbers), "", 0),
     ]
 
 

@@ -239,7 +239,7 @@ async def measure(house: House, loads: int) -> list[Figure]:
         browser = await playwright.chromium.launch(executable_path=find("chromium"), args=ARGUMENTS)
         line, goal = f"{house.address}/concerts/", MOST_FIRST_LOAD_MS
         pages = (
-            Opened("the yardstick: a page of one word", f"{house.address}/healthz", "pre", None),
+            Opened("the baseline: a page of one word", f"{house.address}/healthz", "pre", None),
             Opened("first load of the list", house.address, ".concerts a", goal),
             Opened("first load of a concert", line + small, "form button", goal),
         )

@@ -103,7 +103,7 @@ WAYS = (
     Way("payment", Fan.pay, _LONG, "p.finished_at", "p.reason = 'paid'"),
     Way("leave", Fan.leave, _LONG, "p.finished_at", "p.reason = 'left'"),
     Way(
-        "claim window over", Fan.stay_away, {"claim_seconds": 1, "session_seconds": 60},
+        "claim window ended", Fan.stay_away, {"claim_seconds": 1, "session_seconds": 60},
         "p.admitted_at + interval '1 second'", "p.reason = 'expired' AND p.claimed_at IS NULL",
     ),
     Way(
@@ -112,7 +112,7 @@ WAYS = (
         "p.reason = 'expired' AND p.claimed_at IS NOT NULL AND p.expires_at = p.session_until",
     ),
     Way(
-        "hold over, behind the session", Fan.hold, {"claim_seconds": 60, "session_seconds": 1},
+        "hold ended, after the session", Fan.hold, {"claim_seconds": 60, "session_seconds": 1},
         "(SELECT max(r.held_until) FROM reservation AS r"
         " WHERE r.room_id = p.room_id AND r.place_number = p.number)",
         "p.reason = 'expired' AND p.expires_at > p.session_until",
