@@ -25,7 +25,7 @@ BEGIN
     WHERE r.state = 'held' AND r.show_id = p_show;
     PERFORM reservation_lock(holds);
     now := clock_timestamp();
-    PERFORM reservation_let_go(holds, now);
+    PERFORM reservation_close(holds, now);
     UPDATE show AS s SET cancelled_at = now, sales_end_at = least(s.sales_end_at, now)
     WHERE s.show_id = p_show;
     INSERT INTO cancellation (show_id, payments_total, started_at, finished_at)

@@ -178,7 +178,7 @@ BEGIN
     );
     -- Few have other holds beside the paid ones, which are no longer held by now.
     IF EXISTS (SELECT unnest(p_holds) EXCEPT SELECT unnest(paid.reservations)) THEN
-        PERFORM reservation_let_go(reservation_held_by(paid.rooms, paid.numbers), p_now);
+        PERFORM reservation_close(reservation_held_by(paid.rooms, paid.numbers), p_now);
     END IF;
 END $$;
 

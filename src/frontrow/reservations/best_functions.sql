@@ -205,8 +205,8 @@ RETURNS TABLE (first int, last int, row_first int, middle int) LANGUAGE sql STAB
 $$;
 
 -- The places in a free run: one over the row's middle, if the run is longer by two or more, and from there, or
--- from the run's inner end, outwards; the best by distance, side and turn. lone: it leaves a lone seat. Of single
--- seats the last but one does so too, and the seat that it leaves goes next, so it has the same distance.
+-- from the run's inner end, outwards; the best by distance, side and turn. lone: it leaves a lone seat; of
+-- single seats the last but one does so, and the seat that it leaves is next, so it has the same distance.
 CREATE OR REPLACE FUNCTION reservation_places(p_first int, p_last int, p_middle int, p_size int)
 RETURNS TABLE (start int, lone boolean, distance int, side int, turn int) LANGUAGE sql IMMUTABLE AS $$
     SELECT p.start, p.leftover OR s.length - turn * p_size = 1,

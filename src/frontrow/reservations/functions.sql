@@ -1,7 +1,7 @@
--- Where seats are held. Conventions as in waiting_room/functions.sql; the lock order is room → places
--- → show (shared; for a choice of seats not) → reservations → seats → wallets.
+-- Reservations: their locks, and their end. Conventions as in waiting_room/functions.sql; the lock order is
+-- in docs/design/concurrency.md.
 
--- Locks seats, in the documented order. For payments' functions too.
+-- Locks seats, in the documented order. Used by payments too.
 -- hot
 CREATE OR REPLACE FUNCTION reservation_lock_seats(p_shows uuid[], p_numbers int[])
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -16,7 +16,7 @@ BEGIN
     ) AS locked;
 END $$;
 
--- Locks shows, shared: whoever would cancel or close one locks it FOR UPDATE and waits for buyers.
+-- Locks shows, shared with other buyers. A cancellation or the end of a sale locks its show FOR UPDATE.
 -- hot
 CREATE OR REPLACE FUNCTION reservation_lock_shows(p_shows uuid[])
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -48,8 +48,8 @@ BEGIN
     PERFORM reservation_lock_seats(shows, numbers);
 END $$;
 
--- The live holds of places: what a leave or a payment lets go. The places are locked, so none can be
--- added meanwhile.
+-- Returns the holds of places, which a leave or a payment releases. The places are locked, so that none can
+-- be added.
 -- hot
 CREATE OR REPLACE FUNCTION reservation_held_by(p_rooms int[], p_numbers int[])
 RETURNS uuid[] LANGUAGE plpgsql VOLATILE AS $$
@@ -72,10 +72,10 @@ BEGIN
     );
 END $$;
 
--- Lets holds go: released where they were still live, expired where not; the seats are free at once.
--- The reservations and seats are locked already.
+-- Closes holds: active ones are released, others expired; their seats are free. The reservations and seats
+-- are locked already.
 -- hot
-CREATE OR REPLACE FUNCTION reservation_let_go(p_reservations uuid[], p_now timestamptz)
+CREATE OR REPLACE FUNCTION reservation_close(p_reservations uuid[], p_now timestamptz)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     WITH gone AS (
@@ -106,9 +106,9 @@ BEGIN
     SELECT f.show_id, array_agg(f.number), p_now FROM freed AS f GROUP BY f.show_id;
 END $$;
 
--- What a user has of a concert: seats held and owned, and until when no further hold is theirs to make
--- (NULL: they may). That is so once p_unpaid_holds were let go in the last p_unpaid_seconds, released or
--- expired. Those don't count that ended with their show or by a payment: the user let nothing go.
+-- Returns how many seats of a concert a user holds and owns, and until when the user may not hold more (NULL:
+-- holds are allowed). That is so while p_unpaid_holds holds were released or expired in the last
+-- p_unpaid_seconds, without those that ended with their show or by the payment of another hold.
 CREATE OR REPLACE FUNCTION reservation_account(
     p_user_id uuid, p_concert_id uuid, p_now timestamptz, p_unpaid_holds int, p_unpaid_seconds int
 )
@@ -147,10 +147,10 @@ RETURNS TABLE (seats bigint, barred_until timestamptz) LANGUAGE sql STABLE AS $$
     ) AS gone ON true
 $$;
 
--- Releases holds for their owners. A place comes with an item whose caller showed a queue token
--- (NULL with a user key): that token must still be alive, and of the reservation's concert.
--- outcome: released (also when it had been released or had expired before), reservation_closed
--- (state), not_found, not_allowed, token_finished (reason), credential_invalid.
+-- Releases holds for their owners. The place is that of the queue token, NULL with a user key; the token must
+-- not have ended and must be of the reservation's concert.
+-- outcome: released (also if it was released or expired before), reservation_closed (state), not_found,
+-- not_allowed, token_finished (reason), credential_invalid.
 -- hot
 CREATE OR REPLACE FUNCTION reservation_release(
     p_reservations uuid[], p_users uuid[], p_rooms int[], p_numbers int[], p_places uuid[]
@@ -161,7 +161,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     now timestamptz;
     one record;
-    going uuid[] := '{}';
+    closing uuid[] := '{}';
 BEGIN
     PERFORM waiting_room_lock(p_rooms, p_numbers);
     PERFORM reservation_lock(p_reservations);
@@ -201,14 +201,14 @@ BEGIN
             ELSE 'released'
         END;
         IF outcome = 'released' THEN
-            going := going || one.reservation_id;
+            closing := closing || one.reservation_id;
         END IF;
         RETURN NEXT;
     END LOOP;
-    PERFORM reservation_let_go(going, now);
+    PERFORM reservation_close(closing, now);
 END $$;
 
--- Ends places because their owners leave, and lets their holds go. Outcomes: waiting_room_leave.
+-- Ends places because their users leave, and releases their holds. Outcomes: waiting_room_leave.
 CREATE OR REPLACE FUNCTION reservation_leave(p_rooms int[], p_numbers int[], p_places uuid[])
 RETURNS TABLE (item int, outcome text, reason finish_reason)
 LANGUAGE plpgsql VOLATILE AS $$
@@ -227,13 +227,13 @@ BEGIN
     holds := reservation_held_by(rooms, numbers);
     IF holds <> '{}' THEN
         PERFORM reservation_lock(holds);
-        PERFORM reservation_let_go(holds, clock_timestamp());
+        PERFORM reservation_close(holds, clock_timestamp());
     END IF;
 END $$;
 
--- Writes down that holds have ended, oldest first. The seats need nothing: they have been free since
--- held_until. Rows that somebody is just paying or releasing are passed over, and so is one that
--- changed since this statement began: its new ctid is not yet seen here. Returns how many.
+-- Marks ended holds as expired, the oldest first, and returns how many. Their seats have been free since
+-- held_until. Skips rows that are being paid or released, and rows that changed since this statement began:
+-- their new ctid is not visible to it.
 -- hot
 CREATE OR REPLACE FUNCTION reservation_expire(p_limit int)
 RETURNS int LANGUAGE plpgsql VOLATILE AS $$

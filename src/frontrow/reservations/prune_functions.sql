@@ -1,9 +1,9 @@
--- What is no longer kept of the holds. Conventions as in waiting_room/functions.sql.
+-- Retention of holds. Conventions as in waiting_room/functions.sql.
 
--- Drops holds that ended unpaid before p_before and whose places are gone (waiting_room_prune), of the
--- next p_limit reservations behind p_after. Paid and refunded ones stay, as do those that somebody has
--- locked just now. A seat may go on naming a hold that is gone: it is free all the same.
--- last: the last reservation looked at; NULL where there was none.
+-- Deletes holds that ended unpaid before p_before and whose places are pruned (waiting_room_prune), among the
+-- next p_limit reservations after p_after. Paid, refunded and locked reservations stay. A seat may still name
+-- a deleted hold; it is free.
+-- last: the last reservation that was read; NULL: none.
 -- hot
 CREATE OR REPLACE FUNCTION reservation_prune(
     p_after uuid, p_before timestamptz, p_limit int, OUT last uuid, OUT dropped int

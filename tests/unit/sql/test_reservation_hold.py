@@ -18,12 +18,12 @@ async def hold(sale: Sale, place: Place, seats: list[int], **changes: Any) -> as
         "reservations": [uuid4()],
         "hashes": [1],
         "shows": [sale.show_id],
-        "from": [1],
-        "to": [len(seats)],
+        "counts": [len(seats)],
+        "lasts": None,
         "seats": seats,
+        "sections": None,
         "unpaid_holds": 20,
         "unpaid_seconds": 600,
-        "locked": False,
     }
     return await sale.call_one("reservation_hold", **given | changes)
 
@@ -177,7 +177,6 @@ def _batch(sale: Sale, wanted: list[tuple[Place, int]]) -> dict[str, Any]:
     """Returns the arguments of a batch: one seat for each place."""
     places = [place for place, _ in wanted]
     ids: list[UUID] = [uuid4() for _ in wanted]
-    positions = list(range(1, len(wanted) + 1))
     return {
         "rooms": [place.room_id for place in places],
         "numbers": [place.number for place in places],
@@ -187,10 +186,10 @@ def _batch(sale: Sale, wanted: list[tuple[Place, int]]) -> dict[str, Any]:
         "reservations": ids,
         "hashes": [1] * len(wanted),
         "shows": [sale.show_id] * len(wanted),
-        "from": positions,
-        "to": positions,
+        "counts": [1] * len(wanted),
+        "lasts": None,
         "seats": [seat for _, seat in wanted],
+        "sections": None,
         "unpaid_holds": 20,
         "unpaid_seconds": 600,
-        "locked": False,
     }

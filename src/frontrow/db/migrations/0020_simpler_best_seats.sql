@@ -15,6 +15,7 @@ DROP FUNCTION IF EXISTS reservation_objection(
 DROP FUNCTION IF EXISTS reservation_choose(
     int[], int[], boolean[], int[], int[], int[], uuid[], int[], timestamptz
 );
+DROP FUNCTION IF EXISTS reservation_let_go(uuid[], timestamptz);
 DROP FUNCTION IF EXISTS reservation_areas(uuid[], text[]);
 DROP FUNCTION IF EXISTS reservation_area_starts(int[], int);
 DROP FUNCTION IF EXISTS reservation_best_start(int, int, int, int);
