@@ -30,9 +30,7 @@ EXCLUDED: tuple[str, ...] = (
     "src/frontrow/web/site/",
     "testkit/",
     "tests/integration/",
-    "tests/pages/test_console.py",
     "tests/races/",
-    "tests/web/test_concert_page.py",
 )
 
 

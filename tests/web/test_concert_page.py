@@ -110,7 +110,7 @@ async def test_ended_sale_is_shown_and_refuses_joins(
 ) -> None:
     """The page shows it and offers no line; a waiting user sees it too, and can leave."""
     messages = {
-        "ended": "The sale of this concert is over.",
+        "ended": "The sale of this concert has ended.",
         "cancelled": "This concert is cancelled.",
     }
     concert = await desk.concert(waiting_room=ONE_BY_ONE)

@@ -14,7 +14,7 @@ import { everySecond } from "../../shared/ticking.js";
 const HURRY_SECONDS = 60;
 const LOOK_SECONDS = 25; // how long the server may hold its answer
 
-/** Shows the hold. `ended`: it is over or was given back. */
+/** Shows the hold. `ended`: it expired or was released. */
 export function showCheckout(concert, reservation, { ended, refused }) {
   const checkout = new Checkout(concert, reservation, ended, refused);
   checkout.show().catch(refused);
