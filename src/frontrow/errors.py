@@ -350,35 +350,3 @@ class Unavailable(DomainError):
 
     code = "unavailable"
     message = "The database can't be reached. Try again with the same Idempotency-Key."
-
-
-_PLAIN: Mapping[str, type[DomainError]] = {
-    kind.code: kind
-    for kind in (
-        CredentialInvalid,
-        HoldExpired,
-        IdempotencyKeyReused,
-        NotAdmitted,
-        NotAllowed,
-        NotFound,
-        RefundClosed,
-        RoomClosed,
-        ShowClosed,
-    )
-}
-
-
-def outcome_error(outcome: str, reason: str | None) -> DomainError:
-    """The error that an outcome of a database function stands for, where it has no fields.
-
-    ``reason`` is why the place is finished, for the outcome that says so.
-
-    Raises:
-        ValueError: it is none of these: a mistake of ours.
-    """
-    if outcome == TokenFinished.code:
-        return TokenFinished(reason=reason)
-    kind = _PLAIN.get(outcome)
-    if kind is None:
-        raise ValueError(f"unknown outcome: {outcome}")
-    return kind()

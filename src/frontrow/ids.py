@@ -3,7 +3,6 @@
 import hashlib
 import os
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -28,15 +27,6 @@ class PlaceRef(msgspec.Struct, frozen=True, gc=False):
     number: int
     place_id: UUID
     issued_at: datetime
-
-
-def place_arrays(places: Sequence[PlaceRef]) -> dict[str, list[object]]:
-    """Places as the three arrays that the database functions take."""
-    return {
-        "room_ids": [place.room_id for place in places],
-        "numbers": [place.number for place in places],
-        "place_ids": [place.place_id for place in places],
-    }
 
 
 def new_id() -> UUID:

@@ -6,15 +6,11 @@ import pytest
 
 from frontrow import errors
 from frontrow.errors import (
-    CredentialInvalid,
     DomainError,
     FrontrowError,
     InvalidRequest,
-    NotAdmitted,
     SeatTaken,
     SetupError,
-    TokenFinished,
-    outcome_error,
 )
 
 # The table of errors in the HTTP contract.
@@ -106,31 +102,6 @@ def test_setup_error_has_an_exit_code() -> None:
     assert (str(error), error.exit_code) == ("the port is taken", 4)
     assert SetupError("x").exit_code == 3
     assert not isinstance(error, DomainError)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "reason", "kind", "fields"),
-    [
-        ("not_admitted", None, NotAdmitted, {}),
-        ("token_finished", "left", TokenFinished, {"reason": "left"}),
-        ("token_finished", "paid", TokenFinished, {"reason": "paid"}),
-        ("token_finished", "expired", TokenFinished, {"reason": "expired"}),
-        ("credential_invalid", None, CredentialInvalid, {}),
-    ],
-)
-def test_state_of_a_place_is_one_error(
-    outcome: str, reason: str | None, kind: type[DomainError], fields: dict[str, object]
-) -> None:
-    """Each state of a place from the database is one error."""
-    error = outcome_error(outcome, reason)
-    assert type(error) is kind
-    assert error.fields == fields
-
-
-def test_unknown_outcome_is_a_bug() -> None:
-    """An unknown outcome is a bug, not a refusal."""
-    with pytest.raises(ValueError, match="unknown outcome: admitted"):
-        outcome_error("admitted", None)
 
 
 def test_refusal_names_the_taken_seats() -> None:

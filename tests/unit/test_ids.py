@@ -7,7 +7,7 @@ from uuid import RFC_4122, UUID, uuid4, uuid5
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrow.ids import PlaceRef, new_id, place_arrays, request_hash, write_id
+from frontrow.ids import new_id, request_hash, write_id
 
 KEYS = st.text(min_size=1, max_size=255)
 OPERATIONS = st.sampled_from(["reservation", "charge", "payment", "concert", "shows"])
@@ -100,15 +100,3 @@ def test_request_hash_differs_between_offsets() -> None:
     utc = datetime(2027, 1, 2, 10, tzinfo=UTC)
     seoul = utc.astimezone(timezone(timedelta(hours=9)))
     assert request_hash(utc) != request_hash(seoul)
-
-
-def test_places_become_column_arrays() -> None:
-    """Places become one array per column, in order."""
-    now = datetime.now(UTC)
-    places = [PlaceRef(uuid4(), uuid4(), room, room + 1, uuid4(), now) for room in (3, 1, 2)]
-    assert place_arrays(places) == {
-        "room_ids": [3, 1, 2],
-        "numbers": [4, 2, 3],
-        "place_ids": [place.place_id for place in places],
-    }
-    assert place_arrays([]) == {"room_ids": [], "numbers": [], "place_ids": []}
