@@ -52,6 +52,6 @@ def write_id(owner: UUID, operation: str, idempotency_key: str | None) -> UUID:
 
 
 def request_hash(request: object) -> int:
-    """Returns a signed 64-bit digest of a request, to tell a repeated request from another."""
+    """Returns a signed 64-bit digest of a request, to recognize a repeated request."""
     digest = hashlib.sha256(_encoder.encode(request)).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

@@ -104,7 +104,7 @@ async def test_concurrent_refunds_refund_each_buyer_once(
         payments.append((await pair[0].payments.pay(place, held.reservation_id, PRICE, None))[0])
     seen: list[int] = []
     command = cancellations.cancel_show(
-        database.app_url, show.show_id, told=lambda refunded, _: seen.append(refunded)
+        database.app_url, show.show_id, progress=lambda refunded, _: seen.append(refunded)
     )
     await asyncio.gather(
         command,

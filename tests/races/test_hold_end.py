@@ -25,7 +25,7 @@ STEP = timedelta(microseconds=400)
 
 
 class Trial:
-    """A hold that is about to end, with its owner and a user who waits for the seat."""
+    """A hold that is about to end, with its owner and a user waiting for the seat."""
 
     def __init__(self, pair: Pair, show: Show, seat: int, owner: PlaceRef, rival: PlaceRef) -> None:
         self._pair = pair

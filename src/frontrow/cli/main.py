@@ -224,7 +224,7 @@ def cancel_show(show_id: UUID, yes: bool, **given: object) -> None:
             click.echo(f"{stake.line()}: {stake.seats_sold:,} seats sold for {stake.revenue:,}")
             click.confirm("Cancel it and refund everybody?", abort=True)
         with progress("refunded") as update:
-            done = asyncio.run(cancelling.cancel_show(url, show_id, told=update))
+            done = asyncio.run(cancelling.cancel_show(url, show_id, progress=update))
     click.echo(
         f"cancelled: {done.payments_refunded:,} of {done.payments_total:,} payments refunded, "
         f"{done.amount_refunded:,} in total; {done.seats_freed:,} seats"

@@ -59,7 +59,7 @@ def check(file: Path) -> None:
 
 
 async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float = 10) -> None:
-    """Restores a dump into an empty database, completely or not at all.
+    """Restores a dump into an empty database, completely or not.
 
     Raises:
         SetupError: the database isn't empty, or it refuses.

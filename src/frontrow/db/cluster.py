@@ -1,4 +1,4 @@
-"""Creates a database cluster with its two roles and its database, completely or not at all.
+"""Creates a database cluster with its two roles and its database, completely or not.
 
 ``frontrow_owner`` has the schema and everything else; ``frontrow_app`` may log in and do what the
 migrations grant it. Both prove themselves by password (SCRAM), also through the socket.

@@ -88,14 +88,14 @@ async def look(database_url: str, show_id: UUID) -> ShowAtStake:
 
 
 async def cancel_show(
-    database_url: str, show_id: UUID, *, told: Callable[[int, int | None], None]
+    database_url: str, show_id: UUID, *, progress: Callable[[int, int | None], None]
 ) -> Cancellation:
-    """Cancels a show of a database and refunds all its purchases, beside running servers.
+    """Cancels a show of a database and refunds all its payments, beside running servers.
 
     Args:
         database_url: the database; a server may run on it.
         show_id: the show.
-        told: called with the number of refunded purchases, and of all.
+        progress: called with the number of refunded payments and of all payments.
 
     Raises:
         NotFound: no such show.
@@ -103,14 +103,14 @@ async def cancel_show(
     """
     async with await _pool(database_url) as pool:
         cancellations = Cancellations(pool)
-        progress = await cancellations.cancel(show_id)
-        while progress.state == "cancelling":
-            told(progress.payments_refunded, progress.payments_total)
+        done = await cancellations.cancel(show_id)
+        while done.state == "cancelling":
+            progress(done.payments_refunded, done.payments_total)
             if await cancellations.step(show_id) == "busy":
                 await asyncio.sleep(_POLL_SECONDS)
-            progress = await cancellations.progress(show_id)
-        told(progress.payments_refunded, progress.payments_total)
-        return progress
+            done = await cancellations.progress(show_id)
+        progress(done.payments_refunded, done.payments_total)
+        return done
 
 
 async def _pool(database_url: str) -> asyncpg.Pool:

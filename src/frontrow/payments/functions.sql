@@ -1,5 +1,5 @@
 -- The purchase: like a refund, it writes other features' tables (place, reservation, seat, wallet and
--- ledger), because the money, the seats and the token change hands in one transaction or not at all.
+-- ledger), because the money, the seats and the token change hands in one transaction or not.
 -- Conventions as in waiting_room/functions.sql; lock order room → places → show (shared) → reservations →
 -- seats → wallets → payments, tickets.
 

@@ -1,4 +1,4 @@
--- Refunds: the money, the seats and the tickets of a purchase go back in one transaction or not at all.
+-- Refunds: the money, the seats and the tickets of a purchase go back in one transaction or not.
 -- Like the purchase these write other features' tables. Conventions as in waiting_room/functions.sql;
 -- lock order show (shared) → cancellations → reservations → seats → wallets → payments, tickets.
 

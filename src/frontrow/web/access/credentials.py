@@ -1,6 +1,6 @@
 """Credentials of calls: user key, ID token, queue token, operator; in a header or cookie.
 
-The services check credentials; here they are only found in the request and told apart.
+The services check credentials; here they are only found in the request and classified.
 """
 
 from collections.abc import Sequence

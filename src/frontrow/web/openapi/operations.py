@@ -35,7 +35,7 @@ SECURITY_SCHEMES = {
         "An ID token of the OpenID issuer that this server is set up with, if it is: who you are."
     ),
     "queueToken": "A queue token: a place in one concert's line. From `POST /queue/tokens`.",
-    "operatorKey": "The operator's key. `frontrow serve` tells where it is.",
+    "operatorKey": "The operator key. `frontrow serve` prints where it is stored.",
 }
 _SECURITY: dict[Who, list[str]] = {
     Who.NOBODY: [],
