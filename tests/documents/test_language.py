@@ -20,8 +20,6 @@ EXCLUDED: tuple[str, ...] = (
     "docs/design/adr/0012-best-seats.md",
     "docs/reference/openapi.json",
     "src/frontrow/reservations/",
-    "src/frontrow/web/pages/",
-    "src/frontrow/web/site/",
     "tests/integration/",
 )
 

@@ -58,8 +58,8 @@ class SignInPages:
         Only from a page of this server: any other page could make a browser sign in unasked.
         """
         ask = Ask(request, self._services)
-        told = request.headers.get_first(b"referer") or b""
-        back = local_path(_single(request, "to") or "") or path_of(told.decode("latin-1")) or "/"
+        referer = request.headers.get_first(b"referer") or b""
+        back = local_path(_single(request, "to") or "") or path_of(referer.decode("latin-1")) or "/"
         if not cookies.is_same_origin(ask):
             return self._page(request, HTTPStatus.OK)
         try:

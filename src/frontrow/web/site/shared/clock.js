@@ -11,9 +11,9 @@ const LAG_MS = 2000; // a Date is cut to its second, and the server writes it on
  * stood at most so much later. Each answer narrows what the two clocks differ by.
  */
 export function hear(date, sent, received) {
-  const told = Date.parse(date);
-  if (Number.isNaN(told)) return;
-  const [from, to] = [told - received, told + LAG_MS - sent];
+  const served = Date.parse(date);
+  if (Number.isNaN(served)) return;
+  const [from, to] = [served - received, served + LAG_MS - sent];
   if (from > latest || to < earliest) [earliest, latest] = [from, to]; // a clock was set
   else [earliest, latest] = [Math.max(from, earliest), Math.min(to, latest)];
   offset = latest; // of what may be, the latest: no countdown shows time that isn't there

@@ -5,10 +5,10 @@ import { t } from "./i18n.js";
 import { notify } from "./notice.js";
 import { heading, showView } from "./view.js";
 
-addEventListener("error", ({ error }) => error && tell()); // without one it is the browser's own remark
-addEventListener("unhandledrejection", tell);
+addEventListener("error", ({ error }) => error && report()); // without one it is the browser's own remark
+addEventListener("unhandledrejection", report);
 
-function tell() {
+function report() {
   if (!document.querySelector("#main .loading")) notify(t("refusal.malformed"), "bad");
   else {
     showView("failed", t("failed"), heading(t("failed")), h("p", { role: "alert" }, t("refusal.malformed")),

@@ -45,12 +45,12 @@ async function showSeats(concert, shows, shown) {
     h("div", { class: "field" }, h("label", { for: "show" }, t("show")), select),
     h("section", { class: "card stack" }, facts, legend(), h("p", { class: "visually-hidden", id: "map-help" }, t("map.keys")), place, seat),
     cancelling.element);
-  const tell = (at) => {
+  const describe = (at) => {
     const found = model.seat(at);
     setText(seat, `${seatName(found)} (${at}): ${t(STATES[found.state])}`);
     announce(seat.textContent, { now: true });
   };
-  const map = new SeatMap(model, new Set(), { press: tell, look: tell, signal });
+  const map = new SeatMap(model, new Set(), { press: describe, look: describe, signal });
   place.append(map.element);
   const count = () => {
     const held = model.states.filter((state) => state === "h").length;

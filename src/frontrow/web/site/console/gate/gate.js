@@ -56,10 +56,10 @@ class Gate {
         h("div", { class: "fields" }, field(this.concert, "gate.concert"), field(this.shown, "show"), field(this.name, "gate.name")),
         this.counts));
     signal.addEventListener("abort", () => this.camera.stop());
-    const told = (action) => () => action().catch((error) => notify(sentence(error), "bad"));
-    this.concert.addEventListener("change", told(() => this.choose()));
-    this.shown.addEventListener("change", told(() => this.keep()));
-    this.name.addEventListener("change", told(() => this.keep()));
+    const reported = (action) => () => action().catch((error) => notify(sentence(error), "bad"));
+    this.concert.addEventListener("change", reported(() => this.choose()));
+    this.shown.addEventListener("change", reported(() => this.keep()));
+    this.name.addEventListener("change", reported(() => this.keep()));
     this.concert.value = [...this.concert.options].some(({ value }) => value === this.kept.concert) ? this.kept.concert : "";
     this.code.focus();
     await this.choose(this.kept.show);
@@ -101,17 +101,17 @@ class Gate {
     else if (this.concert.value) body.concert_id = this.concert.value;
     try {
       const { body: done } = await operate("POST", "/tickets/check-ins", { body, key: newKey() });
-      this.tell("good", t("gate.let_in"), [seatName(done), done.title, moment(done.starts_at, this.zones.get(done.concert_id))]);
+      this.show("good", t("gate.let_in"), [seatName(done), done.title, moment(done.starts_at, this.zones.get(done.concert_id))]);
     } catch (error) {
       if (isSignedOut(error)) return location.reload();
-      this.tell("bad", ...refusal(error));
+      this.show("bad", ...refusal(error));
     }
     this.code.value = "";
     this.code.focus();
     this.count().catch(() => {});
   }
 
-  tell(kind, title, lines) {
+  show(kind, title, lines) {
     this.answer.className = `answer ${kind}`;
     this.answer.replaceChildren(h("p", { class: "verdict" }, h("span", { "aria-hidden": "true" }, kind === "good" ? "✓ " : "✕ "), title),
       ...lines.filter(Boolean).map((line) => h("p", {}, line)));

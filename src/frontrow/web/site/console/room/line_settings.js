@@ -67,11 +67,11 @@ export class LineSettings {
 /** Says at the top of a form what another operator has changed. What was entered stays. */
 export function showConflict(form, changes) {
   clearFaults(form);
-  const told = h("div", { class: "wrong", role: "alert", tabIndex: -1 },
+  const conflict = h("div", { class: "wrong", role: "alert", tabIndex: -1 },
     h("p", {}, t("settings.conflict")),
     h("ul", {}, changes.map((change) => h("li", {}, change))));
-  form.prepend(told);
-  told.focus();
+  form.prepend(conflict);
+  conflict.focus();
 }
 
 function different(one, other) {

@@ -14,7 +14,11 @@ import { everySecond } from "../../shared/ticking.js";
 const HURRY_SECONDS = 60;
 const LOOK_SECONDS = 25; // how long the server may hold its answer
 
+<<<<<<< HEAD
 /** Shows the hold. `ended`: it expired or was released. */
+=======
+/** Shows the hold. `ended`: it has ended or was released. */
+>>>>>>> f5d4bab (Put the last hard phrases of the pages in plain English)
 export function showCheckout(concert, reservation, { ended, refused }) {
   const checkout = new Checkout(concert, reservation, ended, refused);
   checkout.show().catch(refused);
@@ -120,10 +124,10 @@ class Checkout {
   async readBalance() {
     const { body } = await insist("GET", `/users/me`, { signal: this.signal });
     this.user = body.user_id;
-    this.tell(body.balance);
+    this.showBalance(body.balance);
   }
 
-  tell(balance) {
+  showBalance(balance) {
     const { amount, currency } = this.reservation;
     this.balance = balance;
     const shortfall = Math.max(0, amount - balance);
@@ -146,7 +150,7 @@ class Checkout {
         concert: reservation.concert_id,
         key: `page-charge-${reservation.reservation_id}-${balance}`,
       });
-      this.tell(body.balance);
+      this.showBalance(body.balance);
       if (!this.pay.hidden) this.pay.focus();
     } catch (error) {
       await this.refuse(error);
@@ -179,7 +183,7 @@ class Checkout {
 
   async refuse(error) {
     if (error.code === "insufficient_balance") {
-      this.tell(error.problem.balance);
+      this.showBalance(error.problem.balance);
       notify(sentence(error), "bad");
     } else if (error.code === "hold_expired" || error.code === "reservation_closed") {
       notify(sentence(error), "bad");

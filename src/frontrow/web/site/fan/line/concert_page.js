@@ -79,7 +79,7 @@ function followPlace() {
   });
 }
 
-/** The turn has come. Those who have just pressed the button, or were in already, needn't press again. */
+/** The turn has come. Users who have just pressed the button, or have been admitted before, need not press again. */
 function showTurn(status) {
   if (status.claimed_at || performance.now() - joinedAt < JUST_NOW_MS) {
     enter();

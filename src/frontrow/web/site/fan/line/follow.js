@@ -6,7 +6,7 @@ import { OutOfTouch, Refused, call, pause, send } from "../../shared/api.js";
 const NEAR = 200; // people ahead, from where the stream is worth a connection
 const DOCUMENT_MS = 2000;
 const OWN_MS = 30_000; // how often one's own status is asked for, far back
-const SILENCE_MS = 20_000; // the stream tells something every 15 s
+const SILENCE_MS = 20_000; // the stream sends an event every 15 s
 const LONGEST_RETRY_MS = 15_000;
 const NO_STREAM_MS = 60_000;
 
@@ -79,7 +79,7 @@ class Following {
 
   async askOwn() {
     const { body } = await call("GET", "/queue/tokens/me", this.as());
-    this.tell(body);
+    this.report(body);
     if (this.suitsStream()) return 0;
     return body.state === "admitted" ? Math.max(body.poll_after_ms, DOCUMENT_MS) : untilNext();
   }
@@ -118,7 +118,7 @@ class Following {
       for await (const status of events(response.body)) {
         clearTimeout(timer);
         timer = setTimeout(stop, SILENCE_MS);
-        this.tell(status);
+        this.report(status);
         if (status.state === "finished") break;
       }
       return 1000 * (1 + Math.random());
@@ -141,7 +141,7 @@ class Following {
     return { concert: this.concert, signal: this.signal };
   }
 
-  tell(status) {
+  report(status) {
     this.status = status;
     this.askedAt = Date.now();
     this.touched();
