@@ -14,11 +14,7 @@ import { everySecond } from "../../shared/ticking.js";
 const HURRY_SECONDS = 60;
 const LOOK_SECONDS = 25; // how long the server may hold its answer
 
-<<<<<<< HEAD
 /** Shows the hold. `ended`: it expired or was released. */
-=======
-/** Shows the hold. `ended`: it has ended or was released. */
->>>>>>> f5d4bab (Put the last hard phrases of the pages in plain English)
 export function showCheckout(concert, reservation, { ended, refused }) {
   const checkout = new Checkout(concert, reservation, ended, refused);
   checkout.show().catch(refused);
