@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
-from benchmarks.soak import Endured, Stage, act, judge, soak, staged
+from benchmarks.soak import Endured, Stage, act, check_result, soak, staged
 from testkit.server import scratch
 from tests.conftest import FAST
 
@@ -38,7 +38,7 @@ def shop_and_damage(folder: Path) -> tuple[Stage, Endured]:
     with staged(folder, 2, FAST) as stage:
         asyncio.run(act(stage, SHORT_SECONDS))
         asyncio.run(damage(stage.database.owner_url))
-        endured = asyncio.run(judge(stage))
+        endured = asyncio.run(check_result(stage))
         for server in stage.servers:
             assert server.end() == 0
     return stage, endured
