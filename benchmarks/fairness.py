@@ -16,7 +16,7 @@ class Measures(msgspec.Struct, frozen=True):
     """The figures of a sale. Shares are from 0 to 1."""
 
     wait_p50_s: float
-    """From the opening, or the later join, to the admission; of those who got seats."""
+    """From the opening, or the later join, to the admission; of users who got seats."""
     wait_p90_s: float
     wait_p99_s: float
     held_p50_s: float
@@ -42,7 +42,7 @@ class Measures(msgspec.Struct, frozen=True):
     called_tau: float
     """The share of the pairs of people who were admitted in another order than they joined."""
     held_tau: float
-    """The same of those who got seats, by the moment they held them."""
+    """The same of users who got seats, by the moment they held them."""
     scripts: float
     """The share of the seats that scripts got."""
     gini: float

@@ -148,7 +148,7 @@ class Stage:
 
 
 async def trouble(stage: Stage, seconds: float) -> None:
-    """Causes one disturbance after the other until the time is over."""
+    """Causes one disturbance after the other until the time has passed."""
     steps: tuple[Callable[[], Awaitable[None]], ...] = (
         stage.change_policy, stage.kill_server, stage.pause, stage.kill_connection,
         stage.change_policy, stage.kill_server, stage.pause, stage.change_policy, stage.draw,

@@ -76,7 +76,7 @@ def waiting(outcomes: dict[str, Outcome]) -> Any:  # noqa: ANN401 - matplotlib's
             xlim=(-0.2, 13),
             ylim=(0, 1.02),
         )
-    panels[0].set_ylabel("share of those who got seats")
+    panels[0].set_ylabel("share of users who got seats")
     panels[0].yaxis.set_major_formatter(PercentFormatter(1))
     panels[1].legend(frameon=False, loc="lower right")
     return figure

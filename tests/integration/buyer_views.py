@@ -74,8 +74,8 @@ async def _reservation(services: Services, hold: Hold) -> tuple[object, ...] | N
 async def check_books(services: Services, user: User) -> None:
     """Compares a user's transfers, one by one."""
     page = await services.ledger.transfers(user.user_id, limit=MANY, after=None)
-    told = [(t.kind, t.amount, t.balance, t.reference) for t in reversed(page.transfers)]
-    assert told == user.transfers
+    listed = [(t.kind, t.amount, t.balance, t.reference) for t in reversed(page.transfers)]
+    assert listed == user.transfers
 
 
 async def check_concert(services: Services, model: BuyerModel, concert: Concert) -> None:
@@ -114,11 +114,11 @@ async def check_show(services: Services, owner: Owner, model: BuyerModel, show: 
     holders = [(number, model.holder(show, number)) for number in range(1, SEATS + 1)]
     assert [tuple(row) for row in rows] == [(n, h.reservation_id) for n, h in holders if h]
     if show.cancelled:
-        told = await services.cancellations.progress(show.show.show_id)
-        assert told.state == ("cancelled" if show.settled else "cancelling")
-        assert (told.payments_total, told.payments_refunded) == (
+        progress = await services.cancellations.progress(show.show.show_id)
+        assert progress.state == ("cancelled" if show.settled else "cancelling")
+        assert (progress.payments_total, progress.payments_refunded) == (
             show.payments_total,
             len(show.given_back),
         )
-        assert told.amount_refunded == sum(sale.amount for sale in show.given_back)
-        assert told.seats_freed == sum(len(sale.tickets) for sale in show.given_back)
+        assert progress.amount_refunded == sum(sale.amount for sale in show.given_back)
+        assert progress.seats_freed == sum(len(sale.tickets) for sale in show.given_back)

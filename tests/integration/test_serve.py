@@ -79,8 +79,8 @@ class Command:
     def get(self, path: str = "/pid") -> dict[str, Any]:
         """Returns the application's answer, on a separate connection."""
         with self.begun(path) as answer:
-            told: dict[str, Any] = json.load(answer)
-            return told
+            body: dict[str, Any] = json.load(answer)
+            return body
 
     @contextlib.contextmanager
     def begun(self, path: str) -> Iterator[http.client.HTTPResponse]:
@@ -158,20 +158,20 @@ def log(tmp_path: Path) -> Path:
 def test_one_worker_answers_in_the_command(folder: Path, port: int, log: Path) -> None:
     """With one worker the command answers as the application's role, and prints a new key once."""
     with served(folder, port, log) as command:
-        told = command.get()
-        assert told["pid"] == command.process.pid
-        assert told["database_url"].startswith("postgresql://frontrow_app:")
-        assert told["operator_key"] == command.directory.operator_key()[0]
-        assert told["metrics_dir"] is None
+        answer = command.get()
+        assert answer["pid"] == command.process.pid
+        assert answer["database_url"].startswith("postgresql://frontrow_app:")
+        assert answer["operator_key"] == command.directory.operator_key()[0]
+        assert answer["metrics_dir"] is None
         left = postgres(command)
         assert command.end() == 0
     assert not alive(left)
-    assert told["operator_key"] in log.read_text()
+    assert answer["operator_key"] in log.read_text()
     assert f"{command.base}/docs" in log.read_text()
     log.unlink()
     with served(folder, port, log):
         pass
-    assert told["operator_key"] not in log.read_text()
+    assert answer["operator_key"] not in log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -271,12 +271,12 @@ def test_another_currency_is_refused_in_one_line(
     log.unlink()
     refused = Command(folder, port, workers, log, FRONTROW_CURRENCY="USD")
     assert refused.process.wait(PATIENCE_SECONDS) == 2
-    told = log.read_text()
-    assert told.endswith(
+    logged = log.read_text()
+    assert logged.endswith(
         "frontrow: FRONTROW_CURRENCY: this installation sells in KRW, not in USD\n"
     )
-    assert "Pages" not in told
-    assert "Traceback" not in told
+    assert "Pages" not in logged
+    assert "Traceback" not in logged
 
 
 def test_named_database_needs_no_embedded_one(folder: Path, port: int, log: Path) -> None:

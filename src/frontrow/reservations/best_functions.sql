@@ -26,7 +26,7 @@ BEGIN
     PERFORM waiting_room_lock(p_rooms, p_numbers);
     PERFORM reservation_lock_for_choice(p_shows);
     now := clock_timestamp();
-    -- Seats are chosen only for those who may hold some: one hold of each user.
+    -- Seats are chosen only for items that may hold some: one hold of each user.
     SELECT array_agg(may.item) INTO items FROM (
         SELECT min(j.item)::int AS item FROM reservation_judge(
             p_rooms, p_numbers, p_places, p_users, p_concerts, p_reservations, p_hashes, p_shows,

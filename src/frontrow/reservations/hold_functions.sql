@@ -116,7 +116,7 @@ LANGUAGE sql STABLE AS $$
     FROM judged AS j CROSS JOIN meeting AS m
 $$;
 
--- Judges each item by itself, at p_now. p_sections: the names of sections that must exist, NULL: none.
+-- Judges each item on its own, at p_now. p_sections: the names of sections that must exist, NULL: none.
 -- Outcomes: reservation_hold. seats: of a replay, those that it has. place_at, seats_at: where the rows are.
 CREATE OR REPLACE FUNCTION reservation_judge(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],

@@ -83,7 +83,7 @@ async def test_finished_token_is_refused(services: Services, database: Database)
 
 
 async def test_waiting_token_is_refused(services: Services, database: Database) -> None:
-    """A user who waits again has to wait, also for an earlier reservation."""
+    """A user who is in line again has to wait, also for an earlier reservation."""
     made = await make_concert(services)
     place = await buyer(services, made.concert_id, PRICE)
     reservation = await hold(services, place, made, [1])

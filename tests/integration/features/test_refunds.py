@@ -233,7 +233,7 @@ async def test_no_refund_after_the_show_has_begun(
 async def test_no_refund_after_a_check_in(
     services: Services, database: Database, owner: Owner
 ) -> None:
-    """A payment with a checked-in ticket is not refunded, whoever asks."""
+    """A payment with a checked-in ticket is refunded neither to buyer nor by operator."""
     made = await refundable(services)
     place, payment = await purchase(services, made, [1, 2])
     await owner.execute(
