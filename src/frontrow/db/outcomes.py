@@ -1,6 +1,6 @@
-"""Maps the outcomes of the database functions to the errors that they stand for.
+"""Maps the outcomes of the database functions to errors.
 
-A function that refuses something says so in its column ``outcome``, by the code of the error. A
+A function that refuses an item returns the code of the error in its column ``outcome``. A
 test compares this table with the functions.
 """
 
@@ -59,14 +59,14 @@ REFUSALS: Mapping[str, Refusal] = {
 
 
 class Outcome(Protocol):
-    """A row that says what came of a call."""
+    """A row with the outcome of a call."""
 
     accepted: ClassVar[frozenset[str]]
-    """The outcomes that are no refusal."""
+    """The outcomes that are not refusals."""
 
     @property
     def outcome(self) -> str:
-        """What came of it."""
+        """The outcome."""
 
 
 def check(row: Outcome) -> None:
@@ -79,7 +79,7 @@ def refusal_of(row: Outcome) -> DomainError:
     """Returns the error that a row's outcome stands for.
 
     Raises:
-        KeyError: it stands for none: a mistake in the code.
+        KeyError: no error has this outcome: a bug in the code.
     """
     error, fields, detail = REFUSALS[row.outcome]
     return error(detail, **{field: getattr(row, column) for field, column in fields.items()})

@@ -8,7 +8,7 @@ from frontrow.db.queries import Database, Row, bind
 
 
 class AddKeyRow(Row, frozen=True):
-    """What came of adding a key; ``unneeded``: the purpose has a key already."""
+    """The outcome of adding a key; ``unneeded``: the purpose has a key already."""
 
     accepted: ClassVar = frozenset({"added", "replayed", "unneeded"})
 

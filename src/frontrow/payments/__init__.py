@@ -1,1 +1,1 @@
-"""THE PURCHASE, and the tickets it gives."""
+"""The purchase: payments, refunds, tickets and check-in."""

@@ -2,8 +2,8 @@
 -- Conventions as in waiting_room/functions.sql; lock order show → cancellations → reservations → seats →
 -- wallets → payments, tickets.
 
--- Cancels a show: no seat of it is held or paid from now on, and its holds are released. A second call
--- changes nothing. Returns whether there is such a show.
+-- Cancels a show: from now on none of its seats can be held or paid, and its holds are released. A second call
+-- changes nothing. Returns whether the show exists.
 -- hot
 CREATE OR REPLACE FUNCTION payment_cancel_show(p_show uuid)
 RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
@@ -11,8 +11,8 @@ DECLARE
     now timestamptz;
     holds uuid[];
 BEGIN
-    -- Holds, payments and refunds lock the show shared: this waits for those that run, and later ones find
-    -- it cancelled.
+    -- Holds, payments and refunds lock the show shared: this waits for those in progress, and later ones see
+    -- the cancellation.
     PERFORM FROM show AS s WHERE s.show_id = p_show FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
@@ -34,8 +34,8 @@ BEGIN
     RETURN true;
 END $$;
 
--- Refunds the next payments of a cancelled show, by seat: those of up to p_limit tickets. One call at a time
--- works on a show; the next one goes on where the last committed one ended.
+-- Refunds the next payments of a cancelled show, in order of seats, for up to p_limit tickets. One call at a
+-- time works on a show; the next call continues where the last committed one ended.
 -- state: running; finished; busy (another call works on it); NULL (it isn't cancelled).
 -- hot
 CREATE OR REPLACE FUNCTION payment_cancel_step(

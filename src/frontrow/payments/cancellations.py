@@ -1,7 +1,7 @@
 """Cancels whole shows: the sale ends at once, then all purchases are refunded in steps.
 
-Each step is a transaction of its own, so a cancellation goes on after any process has died: in the
-upkeep of every process, and in ``frontrow cancel-show``.
+Each step is a separate transaction, so a cancellation continues after a process has died: the
+upkeep of every process and ``frontrow cancel-show`` run the remaining steps.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from frontrow.errors import NotFound
 from frontrow.payments.model import Cancellation, ShowAtStake
 from frontrow.payments.queries import queries
 
-# Tickets of one step: enough for speed, few enough that nobody waits long for its locks.
+# Tickets of one step: enough for speed, few enough to hold its locks only briefly.
 _STEP_TICKETS = 1_000
 _POLL_SECONDS = 0.1
 
@@ -39,9 +39,9 @@ class Cancellations:
         return show
 
     async def cancel(self, show_id: UUID) -> Cancellation:
-        """Cancels a show; its refunds follow. A cancelled show stays as it is.
+        """Cancels a show; its refunds follow. Does nothing if it is cancelled already.
 
-        After this no process holds or sells a seat of it, and all its holds are released.
+        Afterwards no process can hold or sell its seats, and all its holds are released.
 
         Raises:
             NotFound: no such show.
@@ -77,7 +77,7 @@ class Cancellations:
 
 
 async def look(database_url: str, show_id: UUID) -> ShowAtStake:
-    """Returns what the cancellation of a show of a database would affect.
+    """Returns what the cancellation of a show in a database would affect.
 
     Raises:
         NotFound: no such show.
@@ -90,7 +90,7 @@ async def look(database_url: str, show_id: UUID) -> ShowAtStake:
 async def cancel_show(
     database_url: str, show_id: UUID, *, progress: Callable[[int, int | None], None]
 ) -> Cancellation:
-    """Cancels a show of a database and refunds all its payments, beside running servers.
+    """Cancels a show in a database and refunds all its payments, beside running servers.
 
     Args:
         database_url: the database; a server may run on it.

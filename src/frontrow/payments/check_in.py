@@ -1,4 +1,4 @@
-"""Check-in: a ticket admits once, however many gates scan it at the same moment."""
+"""Check-in: a ticket is checked in once, even if several gates scan it at the same time."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -67,7 +67,8 @@ class CheckIns:
             The check-in, and whether it is the replay of an earlier one with this key.
 
         Raises:
-            NotFound: the code is forged, cut, altered, or signed with a key that isn't accepted.
+            NotFound: the code is forged, truncated, altered, or signed with a key that isn't
+                accepted.
             WrongShow: the ticket is for another show or concert than the gate.
             TicketVoid: the ticket is refunded or its show cancelled.
             AlreadyCheckedIn: the ticket is checked in.

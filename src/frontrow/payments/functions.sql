@@ -1,5 +1,5 @@
 -- The purchase: like a refund, it writes other features' tables (place, reservation, seat, wallet and
--- ledger), because the money, the seats and the token change hands in one transaction or not.
+-- ledger), because the money, the seats and the token must change in one transaction.
 -- Conventions as in waiting_room/functions.sql; lock order room → places → show (shared) → reservations →
 -- seats → wallets → payments, tickets.
 
@@ -59,7 +59,7 @@ BEGIN
     ) AS t;
 END $$;
 
--- Locks what payments depend on, behind their places. Returns all holds of these places.
+-- Locks the rows that payments depend on, after their places. Returns all holds of these places.
 CREATE OR REPLACE FUNCTION payment_pay_lock(
     p_rooms int[], p_numbers int[], p_users uuid[], p_reservations uuid[]
 )
@@ -81,7 +81,7 @@ BEGIN
     RETURN holds;
 END $$;
 
--- Judges payments by the rows that payment_pay has locked.
+-- Decides the outcomes of payments from the rows that payment_pay has locked.
 CREATE OR REPLACE FUNCTION payment_pay_judge(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_payments uuid[], p_reservations uuid[], p_amounts bigint[], p_now timestamptz,
@@ -150,8 +150,8 @@ BEGIN
     ) AS w ON true;
 END $$;
 
--- Writes the payments whose outcome is 'paid', and releases the other holds of their places. Of p_holds
--- they are all.
+-- Writes the payments whose outcome is 'paid', and releases the other holds of their places. p_holds has all
+-- holds of these places.
 CREATE OR REPLACE FUNCTION payment_pay_apply(
     p_outcomes text[], p_rooms int[], p_numbers int[], p_users uuid[], p_payments uuid[],
     p_reservations uuid[], p_amounts bigint[], p_holds uuid[], p_now timestamptz
@@ -176,7 +176,7 @@ BEGIN
     PERFORM payment_pay_write(
         paid.rooms, paid.numbers, paid.users, paid.payments, paid.reservations, paid.amounts, p_now
     );
-    -- Few have other holds beside the paid ones, which are no longer held by now.
+    -- Few places have other holds; the paid ones are no longer held at this point.
     IF EXISTS (SELECT unnest(p_holds) EXCEPT SELECT unnest(paid.reservations)) THEN
         PERFORM reservation_close(reservation_held_by(paid.rooms, paid.numbers), p_now);
     END IF;
@@ -252,14 +252,14 @@ BEGIN
     WHERE p.ctid = l.at;
 END $$;
 
--- Folds the sold deltas into the stock rows. Returns how many deltas. One at a time: a second one at
--- the same moment does nothing.
+-- Folds the sold deltas into the stock rows. Returns the number of deltas. One call at a time: a concurrent one
+-- does nothing.
 CREATE OR REPLACE FUNCTION payment_fold_stock(p_limit int)
 RETURNS int LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     n int;
 BEGIN
-    -- "FOLD"; two that update the same rows in their own orders could wait for each other.
+    -- "FOLD"; two calls that update the same rows in different orders could deadlock.
     IF NOT pg_try_advisory_xact_lock(x'464F4C44'::int) THEN
         RETURN 0;
     END IF;

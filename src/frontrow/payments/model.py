@@ -44,7 +44,7 @@ class Refund(msgspec.Struct, frozen=True, gc=False):
     balance: Annotated[int, Meta(description="The balance right after it.")]
     refunded_at: datetime
     reason: Annotated[
-        RefundReason, Meta(description="Who asked for it, or that the show was cancelled.")
+        RefundReason, Meta(description="Who requested it; `show_cancelled` for a cancelled show.")
     ]
 
 

@@ -26,7 +26,7 @@ class PayItem(Item, frozen=True):
 
 
 class PayRow(Row, frozen=True):
-    """What came of a payment; ``expected`` is what the reservation costs."""
+    """The outcome of a payment; ``expected`` is the price of the reservation."""
 
     accepted: ClassVar = frozenset({"paid", "replayed", "existing"})
 
@@ -59,7 +59,7 @@ class PayRow(Row, frozen=True):
 
     @property
     def shortfall(self) -> int:
-        """How much more the wallet needs."""
+        """The amount that the wallet lacks."""
         return self.expected - self.balance
 
 
@@ -91,7 +91,7 @@ class RefundItem(Item, frozen=True):
 
 
 class RefundRow(PaymentRow, frozen=True):
-    """What came of a refund, and the payment unless it is refused."""
+    """The outcome of a refund, and the payment unless it is refused."""
 
     accepted: ClassVar = frozenset({"refunded", "replayed", "existing"})
 
@@ -110,7 +110,7 @@ class RefundRow(PaymentRow, frozen=True):
 
 
 class CancelStepRow(Row, frozen=True):
-    """What a step refunded; ``busy``: another process works on this show."""
+    """The refunds of one step; ``busy``: another process works on this show."""
 
     state: Literal["running", "finished", "busy"]
     payments: int

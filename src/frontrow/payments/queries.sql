@@ -22,7 +22,7 @@ SELECT payment_cancel_show(:show_id);
 SELECT state, payments, amount FROM payment_cancel_step(:show_id, :limit);
 
 -- name: cancellation
--- How far the cancellation of a show is.
+-- The progress of a show's cancellation.
 SELECT show_id, CASE WHEN finished_at IS NULL THEN 'cancelling' ELSE 'cancelled' END AS state,
     payments_total, payments_refunded, seats_freed, amount_refunded, started_at, finished_at
 FROM cancellation WHERE show_id = :show_id;
@@ -45,7 +45,7 @@ CROSS JOIN LATERAL (
 WHERE s.show_id = :show_id;
 
 -- name: fold_stock
--- Folds what was sold into the stock: see the function.
+-- Folds the sold deltas into the stock: see the function.
 SELECT payment_fold_stock(:limit);
 
 -- name: payments_of_user
@@ -106,7 +106,7 @@ LEFT JOIN (
 WHERE s.concert_id = :concert_id;
 
 -- name: expired_holds
--- How many holds of a concert have ended unpaid.
+-- The number of a concert's holds that ended unpaid.
 SELECT count(*)::int FROM reservation
 WHERE concert_id = :concert_id
     AND (state = 'expired' OR (state = 'held' AND held_until <= clock_timestamp()));

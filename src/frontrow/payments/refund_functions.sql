@@ -1,4 +1,4 @@
--- Refunds: the money, the seats and the tickets of a purchase go back in one transaction or not.
+-- Refunds: the money, the seats and the tickets of a purchase are returned in one transaction.
 -- Like the purchase these write other features' tables. Conventions as in waiting_room/functions.sql;
 -- lock order show (shared) → cancellations → reservations → seats → wallets → payments, tickets.
 
@@ -77,7 +77,8 @@ BEGIN
     ) AS t;
 END $$;
 
--- Locks what refunds depend on. Returns the payments that exist (and are these users') and their shows, NULL
+-- Locks the rows that refunds depend on. Returns the payments that exist (and are these users') and their
+-- shows, NULL
 -- for the others.
 CREATE OR REPLACE FUNCTION payment_refund_lock(
     p_payments uuid[], p_users uuid[], OUT payments uuid[], OUT shows uuid[]
@@ -108,8 +109,8 @@ BEGIN
     PERFORM payment_lock(payments);
 END $$;
 
--- Judges refunds by the rows that payment_refund has locked. A ticket of a payment that is checked in comes
--- with it.
+-- Decides the outcomes of refunds from the rows that payment_refund has locked, and returns a checked-in ticket
+-- of each payment, if any.
 CREATE OR REPLACE FUNCTION payment_refund_judge(
     p_refunds uuid[], p_payments uuid[], p_shows uuid[], p_users uuid[], p_now timestamptz,
     OUT outcomes text[], OUT reasons refund_reason[], OUT checked_in_ats timestamptz[],
@@ -179,7 +180,7 @@ BEGIN
     END IF;
 END $$;
 
--- Posts the transfers of refunds. A wallet takes one transfer at a time: nearly always there is one turn.
+-- Posts the transfers of refunds. A wallet takes one transfer in each round: nearly always there is one round.
 CREATE OR REPLACE FUNCTION payment_refund_money(
     p_refunds uuid[], p_payments uuid[], p_now timestamptz
 )
@@ -208,8 +209,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Writes that payments are refunded: payments, tickets, reservations, sales. The cancellation of a show
--- counts those of its payments.
+-- Marks payments as refunded: payments, tickets, reservations, sales. The cancellation of a show counts its
+-- refunded payments.
 CREATE OR REPLACE FUNCTION payment_refund_write(
     p_payments uuid[], p_reasons refund_reason[], p_now timestamptz
 )

@@ -1,4 +1,4 @@
-"""Refunds single payments: the money to the wallet, the seats to the sale, the tickets void."""
+"""Refunds single payments: money to the wallet, seats back on sale, tickets void."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
@@ -36,11 +36,11 @@ class Refunds:
     ) -> tuple[Payment, str]:
         """Refunds a whole payment in one transaction.
 
-        The money is in the wallet, the seats are free, the tickets void.
+        Then the money is in the wallet, the seats are available and the tickets are void.
 
         Args:
             payment_id: the payment.
-            user_id: the user who asks, and whose payment it must be; ``None`` for the operator,
+            user_id: the user who requests it and must own the payment; ``None`` for the operator,
                 who may refund any.
             idempotency_key: makes a retry safe; a retry without a key is safe too.
 
@@ -50,7 +50,8 @@ class Refunds:
 
         Raises:
             NotFound: there is no such payment, or it is another user's.
-            RefundClosed: a buyer asks, and the concert doesn't allow it, or no longer.
+            RefundClosed: the buyer requests it, and the concert doesn't or no longer allows
+                refunds.
             AlreadyCheckedIn: a ticket of it is checked in.
             IdempotencyKeyReused: the key belongs to the refund of another payment.
         """

@@ -46,7 +46,7 @@ class SoldPayment(msgspec.Struct, frozen=True):
     refunded_at: datetime | None
     refund_reason: Annotated[
         RefundReason | None,
-        Meta(description="Who asked for the refund, or that the show was cancelled."),
+        Meta(description="Who requested the refund; `show_cancelled` if the show was cancelled."),
     ]
 
 
@@ -128,7 +128,7 @@ async def shows_of_concert(pool: asyncpg.Pool, concert_id: UUID) -> ConcertShows
 
 
 async def let_in(pool: asyncpg.Pool, show_id: UUID) -> LetIn:
-    """Returns the check-ins of a show. Reads all its tickets: not for every request."""
+    """Returns the check-ins of a show. Reads all its tickets: for occasional use."""
     row = await queries.let_in(pool, show_id=show_id)
     return LetIn(show_id, row.tickets, row.checked_in)
 

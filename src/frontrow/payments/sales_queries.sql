@@ -6,7 +6,7 @@ FROM payment AS y
 JOIN show AS s ON s.show_id = y.show_id
 CROSS JOIN LATERAL ticket_of_payment(y.payment_id) AS t
 WHERE y.concert_id = :concert_id
-    -- Two values and not a condition beside them, so that the index begins where the page does.
+    -- Two values instead of an additional condition, so that the index scan starts at the page's first row.
     AND (y.paid_at, y.payment_id) < (
         CASE WHEN :after::uuid IS NULL THEN 'infinity' ELSE (
             SELECT coalesce(max(a.paid_at), '-infinity') FROM payment AS a
@@ -17,7 +17,7 @@ WHERE y.concert_id = :concert_id
 ORDER BY y.paid_at DESC, y.payment_id DESC LIMIT :limit;
 
 -- name: payments_of_id
--- The payments that an id stands for, newest first: its own, of a reservation, a ticket, or a user.
+-- The payments found by the id of a payment, a reservation, a ticket or a user, newest first.
 SELECT y.payment_id, y.reservation_id, y.user_id, y.concert_id, y.show_id, s.starts_at, y.amount,
     y.state, y.paid_at, y.refunded_at, y.refund_reason, t.*
 FROM (

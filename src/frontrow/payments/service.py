@@ -61,7 +61,7 @@ class Payments:
         Args:
             place: the place that holds it.
             reservation_id: the reservation.
-            amount: what the user expects to pay, in the currency's minor unit.
+            amount: the amount that the user expects to pay, in the currency's minor unit.
             idempotency_key: makes a retry safe; a retry without a key is safe too.
 
         Returns:
@@ -69,9 +69,10 @@ class Payments:
             or ``existing`` (another earlier payment, as it is now: perhaps refunded).
 
         Raises:
-            NotFound, NotAllowed, ShowClosed, ReservationClosed, HoldExpired: there is nothing to
-                pay.
-            AmountMismatch, InsufficientBalance: the money doesn't fit; the hold stays.
+            NotFound, NotAllowed, ShowClosed, ReservationClosed, HoldExpired: the reservation can't
+                be paid.
+            AmountMismatch, InsufficientBalance: the amount is wrong, or the balance is too small;
+                the hold stays.
             NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.
             IdempotencyKeyReused: the key belongs to another payment.
         """
@@ -129,7 +130,7 @@ class Payments:
         return await self.to_payment(row)
 
     async def sales(self, concert_id: UUID) -> Sales:
-        """Returns what a concert has sold so far."""
+        """Returns the sales of a concert so far."""
         row = await queries.sales_of_concert(self._pool, concert_id=concert_id)
         return Sales(
             seats=SeatCounts(
@@ -166,7 +167,7 @@ class Payments:
         rows = await queries.pay(self._pool, items)
         paid = [i.concert_id for i, r in zip(items, rows, strict=True) if r.outcome == "paid"]
         count_finished(paid, "paid")
-        # All together, so that each payment finds its codes signed; and beside the next batch.
+        # One task signs the codes of the whole batch, while the next batch runs.
         seats = [seat for row in rows for seat in _signed_seats(row)]
         signing = asyncio.create_task(self._signer.codes(seats))
         return [AGAIN if row.outcome == "again" else _Paid(row, signing) for row in rows]

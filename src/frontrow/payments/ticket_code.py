@@ -1,8 +1,9 @@
 """Encodes, decodes and verifies the code of a ticket (docs/guides/tickets.md), without a server.
 
-A code names a ticket, its show and its seat, and nobody. It is signed with Ed25519 (RFC 8032), so a
+A code names a ticket, its show and its seat, but no person. It is signed with Ed25519 (RFC 8032),
+so a
 gate verifies it with the public key alone. 105 bytes are 140 characters of base64url (RFC 4648)
-without a bit to spare: no two codes say the same.
+without unused bits: no two codes have the same content.
 """
 
 import base64
@@ -72,7 +73,7 @@ def read(code: str) -> tuple[TicketCode, bytes]:
 
 
 def verify(code: str, public_keys: Mapping[str, bytes]) -> TicketCode:
-    """Returns the content of a genuine code. ``public_keys``: the accepted ones, by id.
+    """Returns the content of a genuine code. ``public_keys``: the accepted keys, by id.
 
     Raises:
         ValueError: it isn't genuine; the message says why.

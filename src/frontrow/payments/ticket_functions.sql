@@ -86,7 +86,7 @@ BEGIN
     LEFT JOIN LATERAL ticket_seat(t.show_id, t.number) AS e ON true;
 END $$;
 
--- Judges check-ins by the tickets that ticket_check_in has locked.
+-- Decides the outcomes of check-ins from the tickets that ticket_check_in has locked.
 CREATE OR REPLACE FUNCTION ticket_check_in_judge(
     p_tickets uuid[], p_keys text[], p_check_ins uuid[], p_gates text[], p_for_shows uuid[],
     p_for_concerts uuid[], OUT outcomes text[]

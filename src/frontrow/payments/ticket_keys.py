@@ -23,7 +23,7 @@ class TicketKey(msgspec.Struct, frozen=True):
     """The public half of a key that signs tickets, as a JWK (RFC 8037)."""
 
     kid: Annotated[str, Meta(description="The key's id in codes.")]
-    kty: Annotated[Literal["OKP"], Meta(description="The kind of key.")]
+    kty: Annotated[Literal["OKP"], Meta(description="The key type.")]
     crv: Annotated[Literal["Ed25519"], Meta(description="The curve.")]
     x: Annotated[str, Meta(description="The public key, in base64url.")]
     use: Annotated[Literal["sig"], Meta(description="The key verifies signatures.")]
@@ -61,7 +61,7 @@ def read_keys(text: str) -> dict[str, bytes]:
     """Returns the keys of a file by id: PEM blocks, a JWK or a JWK set.
 
     Raises:
-        ValueError: there is none in it, or something else.
+        ValueError: it has no public key, or anything besides public keys.
     """
     if text.lstrip().startswith("{"):
         found = [_from_jwk(key) for key in _listed(json.loads(text))]

@@ -43,7 +43,7 @@ class CheckInItem(Item, frozen=True):
 
 
 class CheckInRow(Row, frozen=True):
-    """What came of a check-in, and the ticket if it exists."""
+    """The outcome of a check-in, and the ticket if it exists."""
 
     accepted: ClassVar = frozenset({"checked_in", "replayed"})
 

@@ -1,8 +1,8 @@
 """Signs and checks the codes of tickets with the keys on the ring.
 
-An Ed25519 signature is determined by key and payload (RFC 8032), so no code is stored: it is made
-again wherever it is wanted. That also checks one: signing what it says again and comparing costs a
-third of a verification (docs/design/adr/0014-ticket-codes.md).
+An Ed25519 signature is determined by key and payload (RFC 8032), so codes are not stored: a code is
+created again when it is needed. A code is checked in the same way: signing its content again and
+comparing costs a third of a verification (docs/design/adr/0014-ticket-codes.md).
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _SIGNED_IN_PLACE = 16
 
 
 SignedSeat: TypeAlias = tuple[UUID, UUID, int]
-"""What a code is signed for: the ticket, its show, the seat's number."""
+"""The content of a code to sign: the ticket, its show, the seat's number."""
 
 
 class Unchecked(NamedTuple):
@@ -60,7 +60,7 @@ class TicketSigner:
         """Returns the content of a code, and the secret that must have signed it.
 
         Raises:
-            NotFound: it is no code, or says that it is signed with a key that isn't accepted.
+            NotFound: it is not a code, or it names a key that isn't accepted.
         """
         try:
             said, signature = read(code)

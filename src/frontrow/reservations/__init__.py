@@ -1,1 +1,1 @@
-"""WHERE SEATS ARE HELD: reservations, from the hold to its end."""
+"""Reservations: seats held for a user, from the hold to its end."""

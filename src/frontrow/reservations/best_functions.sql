@@ -42,7 +42,7 @@ BEGIN
         CASE
             WHEN h.outcome = 'again' AND choice.available[h.item] IS NOT NULL THEN 'seats_unavailable'
             WHEN h.outcome <> 'seat_taken' THEN h.outcome
-            ELSE 'again' -- somebody who named a chosen seat has it by now
+            ELSE 'again' -- another user has held a chosen seat by number meanwhile
         END,
         h.reason, choice.available[h.item], choice.together[h.item], h.seat_limit,
         h.retry_after_seconds, h.seats, h.amount, h.prices, h.sections, h.created_at, h.held_until
@@ -64,8 +64,9 @@ BEGIN
 END $$;
 
 -- Chooses seats for p_items, by the order of the first item that wants the same number of the same section:
--- those of item i end at seats[lasts[i]]. Where none are left, available and together say what is free in its
--- section; not if items before it were given seats of the show, for these may yet be refused.
+-- those of item i end at seats[lasts[i]]. Where too few are left, available and together describe the free
+-- seats of its section; not if earlier items were given seats of the show, since those items may still be
+-- refused.
 CREATE OR REPLACE FUNCTION reservation_choose(
     p_items int[], p_shows uuid[], p_sections text[], p_counts int[], p_together boolean[],
     p_search_from int[], p_now timestamptz,

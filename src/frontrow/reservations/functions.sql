@@ -106,8 +106,9 @@ BEGIN
     SELECT f.show_id, array_agg(f.number), p_now FROM freed AS f GROUP BY f.show_id;
 END $$;
 
--- Returns how many seats of a concert a user holds and owns, and until when the user may not hold more (NULL:
--- holds are allowed). That is so while p_unpaid_holds holds were released or expired in the last
+-- Returns the number of seats of a concert that a user holds and owns, and the time until which the user may
+-- not hold more (NULL: holds are allowed). Holds are refused while p_unpaid_holds holds were released or
+-- expired in the last
 -- p_unpaid_seconds, without those that ended with their show or by the payment of another hold.
 CREATE OR REPLACE FUNCTION reservation_account(
     p_user_id uuid, p_concert_id uuid, p_now timestamptz, p_unpaid_holds int, p_unpaid_seconds int
@@ -231,7 +232,7 @@ BEGIN
     END IF;
 END $$;
 
--- Marks ended holds as expired, the oldest first, and returns how many. Their seats have been free since
+-- Marks ended holds as expired, the oldest first, and returns their number. Their seats have been free since
 -- held_until. Skips rows that are being paid or released, and rows that changed since this statement began:
 -- their new ctid is not visible to it.
 -- hot

@@ -1,4 +1,5 @@
--- Holding seats in steps: lock, judge, let the earlier of two items win, write, report. Conventions as in
+-- Holds seats in steps: lock, decide each item, resolve conflicts between items, write, report. Conventions as
+-- in
 -- waiting_room/functions.sql. Item i of the arrays wants p_counts[i] seats of a show: those of p_seats that
 -- end at p_lasts[i], each number once; NULL in p_lasts: no seats are chosen for it.
 
@@ -76,8 +77,8 @@ BEGIN
     FROM decided AS d;
 END $$;
 
--- Decides which items hold their seats: wherever two that could meet on a user or a seat, the earlier one,
--- and the later one is run again. Outcomes: reservation_hold.
+-- Decides which items hold their seats: of two items with the same user or seat, the earlier one; the later one
+-- is run again. Outcomes: reservation_hold.
 CREATE OR REPLACE FUNCTION reservation_decide(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_reservations uuid[], p_hashes bigint[], p_shows uuid[], p_counts int[], p_lasts int[],
@@ -116,8 +117,9 @@ LANGUAGE sql STABLE AS $$
     FROM judged AS j CROSS JOIN meeting AS m
 $$;
 
--- Judges each item on its own, at p_now. p_sections: the names of sections that must exist, NULL: none.
--- Outcomes: reservation_hold. seats: of a replay, those that it has. place_at, seats_at: where the rows are.
+-- Decides each item on its own, at p_now. p_sections: the names of sections that must exist, NULL: none.
+-- Outcomes: reservation_hold. seats: for a replay, the seats of its reservation. place_at, seats_at: where the
+-- rows are.
 CREATE OR REPLACE FUNCTION reservation_judge(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_reservations uuid[], p_hashes bigint[], p_shows uuid[], p_counts int[], p_lasts int[],

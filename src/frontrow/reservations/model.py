@@ -34,7 +34,7 @@ class ReservedSeat(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """Seats assigned to one user: for a while, or for good once paid."""
+    """Seats assigned to one user: until the hold ends, or permanently once paid."""
 
     reservation_id: UUID
     concert_id: UUID

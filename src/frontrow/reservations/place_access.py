@@ -1,7 +1,7 @@
-"""What a place in a line may ask for: shows, seats and reservations of its own concert.
+"""Access of a place in a line to the shows, seats and reservations of its own concert.
 
-A place that may not act gets that refusal first, whatever it asks for; and every call of an
-admitted place, a refused one too, claims it.
+For a place that may not act, that error precedes all others. Every call of an admitted place claims
+it, also a refused call.
 """
 
 from datetime import date
@@ -17,7 +17,7 @@ from frontrow.waiting_room.service import WaitingRooms
 
 
 class PlaceAccess:
-    """Chooses what a place asks for.
+    """Finds the shows, seats and reservations that a place requests.
 
     Args:
         catalogue: finds shows.
@@ -41,7 +41,7 @@ class PlaceAccess:
     async def show_to_hold(
         self, place: PlaceRef, day: date | None, show_id: UUID | None, idempotency_key: str | None
     ) -> Show:
-        """Returns the show of which seats are to be held.
+        """Returns the show whose seats a place wants to hold.
 
         Args:
             place: the place.

@@ -38,7 +38,7 @@ class BestHoldItem(HoldItem, frozen=True):
 
 
 class HoldRow(Row, frozen=True):
-    """What came of a hold, and its seats if there are any."""
+    """The outcome of a hold, and its seats if there are any."""
 
     accepted: ClassVar = frozenset({"held", "replayed"})
 
@@ -56,7 +56,7 @@ class HoldRow(Row, frozen=True):
 
 
 class BestHoldRow(Row, frozen=True):
-    """What came of a hold of the best seats, and these seats if there are any."""
+    """The outcome of a hold of the best seats, and these seats if there are any."""
 
     accepted: ClassVar = frozenset({"held", "replayed"})
 
@@ -75,7 +75,7 @@ class BestHoldRow(Row, frozen=True):
 
 
 class ReleaseItem(Item, frozen=True):
-    """A release; the place is that of the token, if the caller showed one."""
+    """A release; the place is that of the token, if the caller sent one."""
 
     reservation_id: UUID
     user_id: UUID
@@ -85,7 +85,7 @@ class ReleaseItem(Item, frozen=True):
 
 
 class ReleaseRow(Row, frozen=True):
-    """What came of a release."""
+    """The outcome of a release."""
 
     accepted: ClassVar = frozenset({"released"})
 
@@ -106,7 +106,7 @@ class LeaveItem(Item, frozen=True):
 
 
 class LeaveRow(Row, frozen=True):
-    """What came of a leave."""
+    """The outcome of a leave."""
 
     accepted: ClassVar = frozenset({"left"})
 

@@ -1,4 +1,4 @@
-"""Where the search for the best seats begins: only to save time."""
+"""Start points of the search for the best seats: an optimization only."""
 
 import time
 from collections.abc import Sequence

@@ -53,7 +53,7 @@ class _Leave:
 
 
 class Reservations:
-    """Where seats are held.
+    """Holds and releases seats, and reads reservations.
 
     Args:
         pool: connections to the database.
@@ -97,7 +97,7 @@ class Reservations:
         Args:
             place: the user's place.
             show: the show.
-            wanted: the numbers of the seats, or a wish for the best.
+            wanted: the numbers of the seats, or a request for the best seats.
             idempotency_key: makes a repeated request safe: it returns the seats of the first.
 
         Returns:
@@ -146,18 +146,18 @@ class Reservations:
         return reservation, row.outcome == "replayed"
 
     async def release(self, reservation_id: UUID, user_id: UUID, place: PlaceRef | None) -> None:
-        """Releases a user's hold; its seats are free at once. Doing it twice is fine.
+        """Releases a user's hold; its seats are free at once. A repeated call changes nothing.
 
         Args:
-            reservation_id: which.
-            user_id: whose.
-            place: the place whose token asked; ``None`` for the user's key.
+            reservation_id: the reservation.
+            user_id: the user who must own it.
+            place: the place of the token that made the call; ``None`` for a user key.
 
         Raises:
             NotFound: the user has no such reservation.
             ReservationClosed: it is paid.
             NotAllowed: the token is another concert's.
-            TokenFinished, CredentialInvalid: the token doesn't live.
+            TokenFinished, CredentialInvalid: the token has ended or is invalid.
         """
         at = (None, None, None) if place is None else (place.room_id, place.number, place.place_id)
         check(await self._releasing.submit(ReleaseItem(reservation_id, user_id, *at)))
@@ -212,7 +212,7 @@ class Reservations:
         return [reservation for reservation in found if reservation is not None]
 
     async def expire(self) -> int:
-        """Marks a batch of ended holds as expired. Returns how many; safe in every process."""
+        """Marks a batch of ended holds as expired. Returns their number; safe in every process."""
         return await queries.expire(self._pool, limit=_EXPIRE_BATCH)
 
     async def _hold(self, holds: Sequence[_NamedHold]) -> list[HoldRow | Again]:

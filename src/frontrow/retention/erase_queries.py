@@ -7,7 +7,7 @@ from frontrow.db.queries import Database, Row, bind
 
 
 class EraseRow(Row, frozen=True):
-    """What came of an erasure: the lines that the user left, the hashes of the revoked keys."""
+    """The outcome of an erasure: the lines that the user left, the hashes of the revoked keys."""
 
     accepted: ClassVar = frozenset({"erased"})
 

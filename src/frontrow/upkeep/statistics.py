@@ -10,7 +10,7 @@ from frontrow.waiting_room.snapshot import Line
 
 
 async def observe_pace(services: Services) -> None:
-    """Records how fast the lines move, and what came of the forecasts."""
+    """Records the pace of the lines and the outcomes of the forecasts."""
 
     async def observe_line(line: Line) -> None:
         if (line.waiting or line.active) and not line.closed:

@@ -23,7 +23,7 @@ class SolvedGuestItem(GuestItem, frozen=True):
 
 
 class SolvedGuestRow(Row, frozen=True):
-    """What came of it: the challenge may have been used or have expired."""
+    """The outcome: the challenge may have been used or have expired."""
 
     accepted: ClassVar = frozenset({"added", "used", "expired"})
 
@@ -40,7 +40,7 @@ class SessionItem(Item, frozen=True):
 
 
 class SessionRow(Row, frozen=True):
-    """What came of opening a session; ``used``: the sign-in gave another session."""
+    """The outcome of opening a session; ``used``: the sign-in opened another session."""
 
     accepted: ClassVar = frozenset({"opened", "used"})
 
@@ -55,7 +55,7 @@ class KeyOwnerRow(Row, frozen=True):
 
 
 class IssueKeyRow(Row, frozen=True):
-    """What came of issuing a key, and the hashes of the keys that it revoked."""
+    """The outcome of issuing a key, and the hashes of the keys that it revoked."""
 
     accepted: ClassVar = frozenset({"issued", "replayed"})
 
@@ -72,7 +72,7 @@ class IssueKeyRow(Row, frozen=True):
 
 
 class RevokeKeysRow(Row, frozen=True):
-    """What came of revoking keys, and the hashes of the revoked ones."""
+    """The outcome of revoking keys, and the hashes of the revoked ones."""
 
     accepted: ClassVar = frozenset({"revoked"})
 

@@ -20,7 +20,7 @@ class JoinItem(Item, frozen=True):
 
 
 class JoinRow(Row, frozen=True):
-    """What came of joining, and the user's place."""
+    """The outcome of joining, and the user's place."""
 
     accepted: ClassVar = frozenset({"new", "live"})
 

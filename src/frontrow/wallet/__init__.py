@@ -1,1 +1,1 @@
-"""WHERE MONEY MOVES: wallets and the ledger."""
+"""Wallets and the ledger."""

@@ -1,5 +1,5 @@
--- Where money moves. Every change of a balance is one row of the ledger, written in the same
--- statement. Conventions as in waiting_room/functions.sql.
+-- Wallets and the ledger. Every change of a balance is one row of the ledger, written in the same statement.
+-- Conventions as in waiting_room/functions.sql.
 
 -- Creates the wallets that are missing.
 CREATE OR REPLACE FUNCTION wallet_open(p_users uuid[])
@@ -108,7 +108,7 @@ BEGIN
     ) AS t ON t.user_id = k.user_id;
 END $$;
 
--- Judges charges by the rows that wallet_charge has locked.
+-- Decides the outcomes of charges from the rows that wallet_charge has locked.
 CREATE OR REPLACE FUNCTION wallet_charge_judge(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_transfers uuid[],
     p_amounts bigint[], p_now timestamptz, OUT outcomes text[], OUT reasons finish_reason[]

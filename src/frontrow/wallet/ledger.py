@@ -1,4 +1,4 @@
-"""Wallets and the ledger: the only writer of balances, beside the purchase in payments/."""
+"""Wallets and the ledger: the only writer of balances, besides the purchase in payments/."""
 
 import re
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ class Ledger:
             after: ``next`` of the page before.
 
         Raises:
-            InvalidRequest: ``after`` is no ``next`` of such a page.
+            InvalidRequest: ``after`` isn't the ``next`` of a page.
         """
         if after is not None and not _ENTRY.fullmatch(after):
             raise InvalidRequest.at("after", "take it from the page before")

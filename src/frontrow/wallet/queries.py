@@ -22,7 +22,7 @@ class ChargeItem(Item, frozen=True):
 
 
 class ChargeRow(Row, frozen=True):
-    """What came of a charge, and the transfer if there is one."""
+    """The outcome of a charge, and the transfer if there is one."""
 
     accepted: ClassVar = frozenset({"charged", "replayed"})
 
