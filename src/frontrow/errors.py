@@ -32,7 +32,7 @@ FinishReason: TypeAlias = Literal["paid", "left", "expired"]
 
 
 class Fault(enum.Enum):
-    """What a failed database call means for the calls in its batch."""
+    """The meaning of a failed database call for the calls in its batch."""
 
     LOST = enum.auto()
     """The connection was lost: the batch may or may not have run. Run it again."""

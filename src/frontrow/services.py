@@ -75,7 +75,7 @@ class Services:
 
     @cached_property
     def place_access(self) -> PlaceAccess:
-        """What a place in a line may ask for."""
+        """Access of a place in a line to shows, seats and reservations."""
         return PlaceAccess(self.catalogue, self.seat_maps, self.rooms, self.reservations)
 
 

@@ -63,7 +63,7 @@ def test_invalid_dump_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "other"
     file.write_text("nothing of ours")
     with (
-        pytest.raises(SetupError, match="is no backup"),
+        pytest.raises(SetupError, match="is not a backup"),
         restored(Settings(data_dir=tmp_path / "data"), file),
     ):
         pass

@@ -278,7 +278,7 @@ def test_other_major_version_is_refused(folder: Path) -> None:
     """A database of another major version is reported and left unchanged."""
     (folder / "database").mkdir()
     (folder / "database" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(SetupError, match="made by PostgreSQL 17 and this frontrow brings"):
+    with pytest.raises(SetupError, match="created by PostgreSQL 17 and this frontrow brings"):
         EmbeddedServer(folder).start()
 
 

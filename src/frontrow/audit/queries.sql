@@ -465,7 +465,7 @@ SELECT (SELECT count(*) FROM pair) AS checked, (SELECT count(*) FROM bad) AS vio
 WITH seen AS (
     SELECT p.room_id, p.number, p.state, p.admitted_at, p.finished_at, r.serving,
         coalesce(d.position, p.number) AS position,
-        -- The first time that somebody behind this place was called.
+        -- The first time that a place behind this one was admitted.
         min(p.admitted_at) OVER (
             PARTITION BY p.room_id ORDER BY coalesce(d.position, p.number) DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING

@@ -1,4 +1,4 @@
-"""Starts what ``frontrow serve`` needs, in order, and stops it in reverse order.
+"""Starts all parts of ``frontrow serve`` in order, and stops them in reverse order.
 
 Signals, the port, the database, its schema, the operator's key, the environment of the workers, the
 workers. Each step undoes itself when a later one fails.

@@ -1,1 +1,1 @@
-"""What is on sale: concerts, their shows and seats."""
+"""Concerts, their shows and their seats."""

@@ -16,7 +16,7 @@ _SHOWS_CACHED_SECONDS = 1.0
 
 
 class Catalogue:
-    """Reads what is on sale."""
+    """Reads concerts, shows and dates."""
 
     def __init__(self, pool: asyncpg.Pool, lanes: Lanes) -> None:
         self._pool = pool

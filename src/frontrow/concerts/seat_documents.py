@@ -12,13 +12,14 @@ from frontrow.concerts.seat_states import AVAILABLE, HELD, SOLD, SeatStates
 
 Form: TypeAlias = Literal["plain", "compact"]
 
-# Most documents of one show that are kept until a seat changes: few versions are asked from.
+# Most documents of one show that are kept until a seat changes: clients ask for changes since few
+# versions.
 _MOST_KEPT = 64
 # Even without a change, a version must not become too old to continue from.
 _RENEWED_AFTER = timedelta(seconds=60)
 # Compression doesn't make shorter documents faster.
 _WORTH_COMPRESSING_BYTES = 1_024
-# Below, a thread costs more than the delay of other calls.
+# Below this size, a thread costs more than the delay of other calls.
 _COMPRESSED_IN_THREAD_BYTES = 131_072
 # Levels of zlib. 50,000 seats are 3.5 MB in the plain form, 180 KB at level 4 and less than 150 at
 # level 8; in the compact form 60 KB, 15 at level 4 and hardly less at higher ones.

@@ -11,7 +11,7 @@
 -- One row for each show, numbered by its position in the arrays: for each change of a seat the xid, the
 -- number, the present state ('a': available or past its hold, 'h': held, 's': sold) and the end of a hold;
 -- the running transactions; the name of the log (if it has changed, read all seats again); and the time.
--- All of one moment.
+-- All from one snapshot.
 -- hot
 CREATE OR REPLACE FUNCTION seat_changes(
     p_shows uuid[], p_newest bigint[], p_first int[], p_last int[], p_running bigint[]

@@ -1,8 +1,8 @@
 """Seat maps for any number of readers: the states of the shows that are read, kept by each process.
 
 The seats of a show are read once; later reads fetch only the changes. All concurrent calls, for any
-shows, share one statement, which also judges their tokens. It starts after the calls: a client that
-knows of a hold finds it in the next map.
+shows, share one statement, which also checks their tokens. The statement starts after the calls: a
+client that knows of a hold finds it in the next map.
 """
 
 import time
@@ -85,7 +85,7 @@ class SeatMaps:
     async def read(self, place: PlaceRef | None, show: Show) -> CachedSeatMap:
         """Returns the present seats of a show for an admitted place; claims it at its first call.
 
-        Without a place, for the operator, nothing is judged.
+        Without a place, for the operator, nothing is checked.
 
         Raises:
             NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.

@@ -32,7 +32,7 @@ class SeatsRow(Row, frozen=True):
 
 
 class ChangesRow(Row, frozen=True):
-    """The judged places, the same in each row, and the changes of one show."""
+    """The checked places, the same in each row, and the changes of one show."""
 
     judged: int
     refused: list[int] | None

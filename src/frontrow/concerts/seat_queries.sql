@@ -7,7 +7,7 @@ ON CONFLICT DO NOTHING;
 -- name: seats_of_show
 -- All seats of a show, whose changes are read from then on: see seat_changes. states: one letter for each
 -- number from 1 on. held: seats with a hold that is active or has ended within :kept_seconds. changed: the
--- newest changes in the log, at most :most. All of one moment.
+-- newest changes in the log, at most :most. All from one snapshot.
 SELECT s.states, h.numbers AS held, h.untils, c.xids, c.numbers AS changed,
     ARRAY(SELECT r::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS r) AS running,
     seat_log_name() AS log_id, now

@@ -1,7 +1,7 @@
 """Backup and restore of a database in one file, with the wheel's pg_dump and pg_restore.
 
-A dump reads one snapshot beside a running server: what was acknowledged before it began is in it,
-and every invariant holds in it. Passwords go through the environment, never through arguments,
+A dump reads one snapshot beside a running server: everything acknowledged before it began is in it,
+and every invariant holds. Passwords go through the environment, never through arguments,
 which every account of the machine can see.
 """
 
@@ -55,7 +55,7 @@ def check(file: Path) -> None:
     except OSError as error:
         raise SetupError(f"can't read {file}: {error.strerror}") from None
     if head != _HEAD:
-        raise WrongUse(f"{file} is no backup of frontrow's")
+        raise WrongUse(f"{file} is not a backup of frontrow")
 
 
 async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float = 10) -> None:
@@ -97,7 +97,7 @@ def _run(program: str, url: str, *arguments: str, named: str | None = None) -> N
     )
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if "error" in line]
-        said = (lines or [done.stderr.strip() or "it said nothing"])[0]
+        said = (lines or [done.stderr.strip() or "no output"])[0]
         raise SetupError(f"{program} failed: {said.removeprefix(f'{program}: ')}")
 
 

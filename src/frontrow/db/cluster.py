@@ -1,7 +1,7 @@
 """Creates a database cluster with its two roles and its database, completely or not.
 
-``frontrow_owner`` has the schema and everything else; ``frontrow_app`` may log in and do what the
-migrations grant it. Both prove themselves by password (SCRAM), also through the socket.
+``frontrow_owner`` owns the schema and all objects; ``frontrow_app`` may log in and do what the
+migrations grant it. Both authenticate with a password (SCRAM), also through the socket.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ def ensure_cluster(directory: DataDirectory, programs: Programs) -> Secrets:
     """Returns the passwords of the cluster in ``directory``, which is created if missing.
 
     It is built in a folder beside its place and moved there when it is complete, so that an
-    interrupted start leaves nothing that a later one would take for a database.
+    interrupted start leaves nothing that a later start would mistake for a database.
     """
     with directory.explained():
         if directory.database.exists() and any(directory.database.iterdir()):
@@ -38,7 +38,7 @@ def ensure_cluster(directory: DataDirectory, programs: Programs) -> Secrets:
         fresh.mkdir(mode=0o700)
         give(fresh, programs.account)
         made = directory.make_secrets()
-        log.info("making a database", data_dir=str(directory.path))
+        log.info("creating the database", data_dir=str(directory.path))
         _initdb(directory, programs, fresh, made.owner)
         _make_roles(programs, fresh, made.app)
         with contextlib.suppress(FileNotFoundError):
@@ -63,8 +63,9 @@ def _check_version(directory: DataDirectory, programs: Programs) -> None:
         raise SetupError(msg) from None
     if theirs != ours:
         msg = (
-            f"the database in {directory.path} was made by PostgreSQL {theirs} and this frontrow "
-            f"brings PostgreSQL {ours}: dump it with the older one, or name another --data-dir"
+            f"the database in {directory.path} was created by PostgreSQL {theirs} and this "
+            f"frontrow brings PostgreSQL {ours}: "
+            "dump it with the older one, or name another --data-dir"
         )
         raise SetupError(msg)
 
@@ -135,7 +136,7 @@ def _make_roles(programs: Programs, fresh: Path, password: str) -> None:
 def _first_error(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     wrong = [line for line in lines if "error:" in line or "FATAL" in line or "ERROR" in line]
-    return (wrong or lines or ["it said nothing"])[0]
+    return (wrong or lines or ["no output"])[0]
 
 
 def _sync(folder: Path) -> None:

@@ -83,7 +83,7 @@ def connect_error(error: BaseException, dsn: str) -> SetupError:
         case asyncpg.TooManyConnectionsError():
             text = f"the database at {where} has no connection left"
         case asyncpg.exceptions.TargetServerAttributeNotMatched():
-            text = f"none of the servers at {where} is what target_session_attrs asks for"
+            text = f"none of the servers at {where} matches target_session_attrs"
         case asyncpg.exceptions.ClientConfigurationError() | ValueError():
             # Any part of an unreadable URL may be the password.
             return WrongUse(

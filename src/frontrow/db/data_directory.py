@@ -155,7 +155,7 @@ class DataDirectory:
         try:
             return Secrets(**json.loads(text))
         except (ValueError, TypeError):
-            msg = f"{self.secrets} is damaged: bring it back from a copy"
+            msg = f"{self.secrets} is damaged: restore it from a copy"
             raise SetupError(msg) from None
 
     def operator_key(self) -> tuple[str, bool]:

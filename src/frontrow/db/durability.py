@@ -1,7 +1,8 @@
 """The durability of acknowledged transactions, reported at start.
 
-Frontrow answers a buyer when PostgreSQL says that a transaction is committed. What that survives is
-PostgreSQL's settings' word (its manual, sections 28.1, 28.3 and 20.6): this says it in a sentence.
+Frontrow answers a buyer when PostgreSQL says that a transaction is committed. PostgreSQL's settings
+decide which failures that transaction survives (its manual, sections 28.1, 28.3 and 20.6); this
+module describes it in one sentence.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ SELECT current_setting('fsync') = 'on' AS fsync,
 
 
 class Durability(NamedTuple):
-    """What an acknowledged transaction survives, in a sentence, and whether it is at risk."""
+    """The failures that an acknowledged transaction survives, and whether it is at risk."""
 
     says: str
     risky: bool

@@ -1,4 +1,4 @@
--- What the functions of all features use.
+-- Functions that all features use.
 
 -- Replaces an outcome by 'again' where an earlier item with the wanted outcome has the same key, or the same
 -- other key: that item decides first, and the caller runs the later one in the next batch.

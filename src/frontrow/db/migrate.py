@@ -1,7 +1,7 @@
 """Brings a database up to date: migrations, functions, and the rights of the application.
 
 Runs once, under a lock in the database, however many processes start at the same time. Does
-nothing to a database that is up to date: a role that may not change the schema will do then.
+nothing to a database that is up to date: then the role needs no right to change the schema.
 """
 
 import logging
@@ -144,8 +144,8 @@ def _failure(error: BaseException) -> SetupError:
     text = " ".join(str(cause).split())
     if isinstance(cause, asyncpg.InsufficientPrivilegeError):
         return SetupError(
-            f"the database role may not change the schema ({text}): give a role that may with "
-            "FRONTROW_MIGRATION_DATABASE_URL, or run frontrow migrate with one"
+            f"the database role may not change the schema ({text}): set "
+            "FRONTROW_MIGRATION_DATABASE_URL to a role that may, or run frontrow migrate with one"
         )
     where = f"{error}: " if cause is not error else ""
     return SetupError(f"the database can't be migrated: {where}{text}")

@@ -41,7 +41,7 @@ _CONFLICT = (
 
 
 def classify(error: Exception) -> Fault:
-    """Returns what a failed statement means to its batch: see ``Fault``."""
+    """Returns the meaning of a failed statement for its batch: see ``Fault``."""
     if isinstance(error, _CONFLICT):
         return Fault.CONFLICT
     return Fault.LOST if isinstance(error, _LOST) else Fault.ITEM

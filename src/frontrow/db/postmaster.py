@@ -64,7 +64,7 @@ def wait_ready(
 ) -> None:
     """Waits until ``process`` takes connections, however long crash recovery takes.
 
-    Raises Died when it ends instead. Returns early when ``stopping`` says so.
+    Raises Died when it ends instead. Returns early when ``stopping`` returns true.
     """
     started = reported = time.monotonic()
     while not stopping():
@@ -92,7 +92,7 @@ def _last_word(directory: DataDirectory, log_offset: int) -> str:
         for mark in ("FATAL:", "PANIC:"):
             if mark in line:
                 return line.partition(mark)[2].strip()
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip() if lines else "no output"
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

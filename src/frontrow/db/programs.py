@@ -37,7 +37,7 @@ class Account:
 def unprivileged_account(database: Path) -> Account | None:
     """Returns the account that runs PostgreSQL: None for the caller, another one for root.
 
-    The owner of a database that exists already goes first: its files are of use to nobody else.
+    The owner of an existing database comes first: no other account can use its files.
     """
     if os.geteuid() != 0:
         return None

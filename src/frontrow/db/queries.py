@@ -19,7 +19,7 @@ from aiosql.adapters.asyncpg import AsyncPGAdapter
 from msgspec.structs import astuple
 
 Database: TypeAlias = asyncpg.Pool | asyncpg.Connection
-"""What runs a query: a pool, or a connection, perhaps in a transaction."""
+"""Runs queries: a pool, or a connection, perhaps in a transaction."""
 
 PAGE_ROWS = 1_000
 """Rows of a page, where a query gives pages."""
@@ -52,11 +52,11 @@ class Query(NamedTuple):
     parameters: dict[str, Any]
     """The type of each parameter, in the statement's order."""
     result: Any
-    """What the method returns."""
+    """The return type of the method."""
 
 
 class AlikeQuery(NamedTuple):
-    """A query of ``bind_alike``: the comment above it, and what runs it."""
+    """A query of ``bind_alike``: the comment above it, and the function that runs it."""
 
     summary: str
     run: Callable[..., Any]
@@ -158,7 +158,7 @@ def row_of(result: Any) -> type[msgspec.Struct] | None:  # noqa: ANN401 - an ann
 
 
 def _arguments(query: Query) -> Callable[[tuple[Any, ...], dict[str, Any]], Iterable[Any]]:
-    """Returns what puts the arguments of a call into the statement's order."""
+    """Returns a function that puts the arguments of a call into the statement's order."""
     names = query.statement.parameters
     if query.item is None:
         return lambda _, given: [given[name] for name in names]
@@ -173,7 +173,7 @@ def _arguments(query: Query) -> Callable[[tuple[Any, ...], dict[str, Any]], Iter
 
 
 def _method(query: Query) -> Callable[..., Any]:
-    """Returns what runs a query; which one was decided once, here."""
+    """Returns the function that runs a query, chosen once by its result type."""
     sql = query.statement.sql
     arguments = _arguments(query)
     row: Any = row_of(query.result)

@@ -1,1 +1,1 @@
-"""THE KEYS that sign what Frontrow hands out: shared by all processes, rotated while they run."""
+"""The signing keys: shared by all processes, rotated while they run."""

@@ -1,5 +1,5 @@
 -- The signing keys. A key signs from its signs_at on, until a later one of its purpose does; what it has
--- signed is accepted until it is retired. The clock alone decides: nothing has to run for it.
+-- signed is accepted until it is retired. The clock alone decides: no job is needed.
 
 -- The key of a purpose that signs at an instant; NULL if there is none.
 CREATE OR REPLACE FUNCTION signing_key_in_use(p_purpose text, p_now timestamptz)
@@ -48,7 +48,8 @@ BEGIN
     END IF;
 END $$;
 
--- Retires the keys of a purpose whose successor has signed for p_overlap_seconds or longer. Returns how many.
+-- Retires the keys of a purpose whose successor has signed for p_overlap_seconds or longer. Returns their
+-- number.
 CREATE OR REPLACE FUNCTION signing_key_retire_old(p_purpose text, p_overlap_seconds double precision)
 RETURNS int LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

@@ -140,7 +140,7 @@ async def end(
 
 
 async def retire_old(database: Database, purpose: str, *, overlap_seconds: float) -> int:
-    """Retires the keys whose successor has signed for ``overlap_seconds``. Returns how many."""
+    """Retires the keys whose successor has signed for ``overlap_seconds``. Returns their number."""
     return await queries.retire_old_keys(database, purpose=purpose, overlap_seconds=overlap_seconds)
 
 

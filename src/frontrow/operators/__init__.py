@@ -1,1 +1,1 @@
-"""WHO RUNS THE SALE: the operator's key and sessions."""
+"""The operator's key and sessions."""

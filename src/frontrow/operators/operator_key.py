@@ -21,7 +21,7 @@ _REMEMBERED_SESSIONS = 64
 
 
 class OperatorKey:
-    """Checks the operator's key, of which it keeps the digest, and signs the operator's sessions.
+    """Checks the operator's key, stored as a digest, and signs the operator's sessions.
 
     A session is ``expiry.random.signature``; the browser never holds the key.
 
@@ -74,7 +74,7 @@ class OperatorKey:
     def reissue_secret(self, idempotency_key: str | None) -> bytes | None:
         """Returns the random part of a user key that is reissued; ``None``: take a new one.
 
-        It is derived from the ``Idempotency-Key``: a lost response can be given again, although a
+        It is derived from the ``Idempotency-Key``: a lost response can be repeated, although a
         user key is stored only as a hash.
         """
         if idempotency_key is None:

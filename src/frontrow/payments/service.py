@@ -185,7 +185,7 @@ class Payments:
 
 
 def _signed_seats(row: PayRow | PaymentRow) -> list[SignedSeat]:
-    """Returns what the codes of a payment's tickets are signed for; nothing without a payment."""
+    """Returns the content of the codes of a payment's tickets; empty without a payment."""
     numbered = zip(row.tickets or (), row.seats or (), strict=True)
     return [(ticket_id, row.show_id, number) for ticket_id, number in numbered]
 

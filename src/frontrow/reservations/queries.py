@@ -17,7 +17,7 @@ _NoHold: TypeAlias = Literal[
 
 
 class HoldItem(Item, frozen=True):
-    """A hold that an admitted user asks for; the numbers of its seats are a list of their own."""
+    """A hold that an admitted user requests; the numbers of its seats are a list of their own."""
 
     room_id: int
     number: int
@@ -31,7 +31,7 @@ class HoldItem(Item, frozen=True):
 
 
 class BestHoldItem(HoldItem, frozen=True):
-    """A hold of the best seats that an admitted user asks for."""
+    """A hold of the best seats that an admitted user requests."""
 
     section: str | None
     together: bool
@@ -115,7 +115,7 @@ class LeaveRow(Row, frozen=True):
 
 
 class ReservationItem(Item, frozen=True):
-    """A reservation that its owner asks for."""
+    """A reservation that its owner requests."""
 
     reservation_id: UUID
     user_id: UUID

@@ -1,1 +1,1 @@
-"""HOW LONG DATA IS KEPT: pruning what is long over, a user's own data, and its erasure."""
+"""Retention: pruning of old data, and the export and erasure of a user's data."""

@@ -99,7 +99,7 @@ END $$;
 
 -- Gives the places of erased users that ended without a purchase, and their holds, to retention_nobody: one
 -- pass over the places for up to p_limit users. A user with an unfinished place waits. One call at a time
--- works: a second one at the same moment does nothing.
+-- works: a concurrent one does nothing.
 CREATE OR REPLACE FUNCTION retention_unlink(
     p_limit int, OUT users int, OUT places int, OUT reservations int
 )

@@ -23,7 +23,7 @@ class Erasures:
     """Erases users, for one process.
 
     Args:
-        wake: called with a room in which a slot has come free.
+        wake: called with a room in which a slot is free.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Gives a user everything that is stored about them, as one JSON document, in pages."""
+"""Exports all data stored about a user as one JSON document, in pages."""
 
 from collections.abc import AsyncGenerator
 from uuid import UUID

@@ -16,7 +16,7 @@ WHERE u.user_id = :user_id;
 SELECT created_at, revoked_at, expires_at FROM user_key WHERE user_id = :user_id ORDER BY created_at;
 
 -- name: places
--- A user's places. There is no index for that: all places are read.
+-- A user's places. No index covers this: all places are read.
 SELECT w.concert_id, p.number, p.state, p.reason, p.joined_at, p.admitted_at, p.claimed_at,
     p.expires_at, p.finished_at
 FROM place AS p JOIN waiting_room AS w USING (room_id)

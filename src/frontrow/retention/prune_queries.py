@@ -9,7 +9,7 @@ from frontrow.db.queries import Database, Row, bind
 
 
 class PrunableLine(Row, frozen=True):
-    """A line, the number of its places that can go, and the last number of these."""
+    """A line, the number of its places that can be dropped, and the last number of these."""
 
     room_id: int
     places: int

@@ -59,7 +59,7 @@ async def prune(
         database_url: a migrated database, in use or not.
         older_than_days: at least 1: a client may still ask for younger rows.
         dry_run: only counts.
-        progress: called with the number of dropped rows, and of all that can go.
+        progress: called with the number of dropped rows, and of all that can be dropped.
         connect_timeout_seconds: longest wait for the database.
 
     Returns:
@@ -71,7 +71,7 @@ async def prune(
     settings = {
         **SERVER_SETTINGS,
         "application_name": "frontrow prune",
-        # What can go is counted first: that reads all of it.
+        # The rows to drop are counted first, which reads all of them.
         "statement_timeout": "1h",
     }
     connection = await connect(database_url, timeout_seconds=connect_timeout_seconds, **settings)

@@ -36,7 +36,7 @@ class Admission:
         """Runs one round. Returns the number of users admitted.
 
         Args:
-            woken: the rooms in which a slot may have come free; they are checked first.
+            woken: the rooms in which a slot may be free; they are checked first.
         """
         now = asyncio.get_running_loop().time()
         # A failed round is followed by a full one, so that no wake-up is lost.

@@ -1,4 +1,4 @@
-"""Marks expired holds as expired. Their seats are free without it."""
+"""Marks expired holds as expired. Their seats are free even before that."""
 
 from frontrow import metrics
 from frontrow.services import Services

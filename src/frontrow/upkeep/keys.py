@@ -10,7 +10,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def retire_old_keys(services: Services) -> int:
-    """Retires token keys whose overlap with their successor has passed. Returns how many."""
+    """Retires token keys whose overlap with their successor has passed. Returns their number."""
     overlap_seconds = services.settings.token_key_overlap_seconds
     if not overlap_seconds:
         return 0

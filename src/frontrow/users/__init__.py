@@ -1,1 +1,1 @@
-"""WHO BUYS: accounts, user keys, sign-in at an OpenID issuer."""
+"""Accounts, user keys, and sign-in at an OpenID issuer."""

@@ -1,4 +1,4 @@
-"""Sign-in attempts: what the browser keeps between leaving for the issuer and coming back."""
+"""Sign-in attempts: the state that the browser keeps while the user signs in at the issuer."""
 
 import hashlib
 import hmac

@@ -111,7 +111,7 @@ class CodeFlow:
         """Checks that this issuer gave the answer, to this attempt, and in time.
 
         Raises:
-            SignInFailed: one of these is not so.
+            SignInFailed: one of these checks fails.
         """
         attempt.check(answer.state, now=self._now())
         if answer.issuer not in (None, self._document.issuer):
@@ -123,7 +123,7 @@ class CodeFlow:
         Raises:
             SignInFailed: the code or the token is invalid, or the attempt opened a session before.
             CredentialInvalid: the user has been erased.
-            Unavailable: the issuer can't be asked.
+            Unavailable: the issuer can't be reached.
         """
         token = await self._exchange(attempt, code, redirect_uri)
         try:
@@ -152,7 +152,9 @@ class CodeFlow:
         except OAuthError as refusal:
             answer, error = {}, str(refusal.error)
         except _EXCHANGE_ERRORS as failure:
-            _log.warning("the issuer's tokens can't be asked for", url=url, error=repr(failure))
+            _log.warning(
+                "the issuer's token endpoint can't be reached", url=url, error=repr(failure)
+            )
             raise Unavailable("The issuer doesn't answer. Sign in again.") from None
         finally:
             self._http.token = None  # Authlib would keep it
@@ -189,6 +191,6 @@ class CodeFlow:
             return endpoint_of(await self._document.recent(), name)
         except ValueError as error:
             _log.warning(
-                "the issuer can't be asked", issuer=self._document.issuer, error=str(error)
+                "the issuer can't be reached", issuer=self._document.issuer, error=str(error)
             )
-            raise Unavailable("The issuer doesn't say where to sign in.") from None
+            raise Unavailable("The issuer's discovery document lacks an endpoint.") from None

@@ -1,4 +1,4 @@
-"""Guest accounts, by the rules of this installation: whether there are any, and proof of work."""
+"""Adds guest accounts, if this installation has any, and checks their proof of work."""
 
 from frontrow.errors import ChallengeRequired, NotAllowed
 from frontrow.users.challenge import Challenges
@@ -30,7 +30,7 @@ class Guests:
             ChallengeRequired, ChallengeFailed: the proof of work is missing or invalid.
         """
         if not self._allowed:
-            raise NotAllowed("This server gives no guest accounts: sign in, and bring an ID token.")
+            raise NotAllowed("This server has no guest accounts: sign in and send an ID token.")
         if self._challenges is None:
             return await self._users.add_guest()
         if altcha is None:

@@ -83,7 +83,7 @@ class IdTokens:
 
         Raises:
             CredentialInvalid: it isn't a token of this issuer for this audience at this time.
-            Unavailable: its key is unknown, and the issuer can't be asked.
+            Unavailable: its key is unknown, and the issuer can't be reached.
         """
         header = read_header(token)
         if header is None or header.get("alg") != self.algorithm:

@@ -130,7 +130,7 @@ class IssuerDocument:
                 if self._is_due():
                     await self._refresh()
         if self._known is None:
-            raise Unavailable("The issuer can't be asked how to sign in. Try again.")
+            raise Unavailable("The issuer can't be reached. Try again.")
         return self._known
 
     def _is_due(self) -> bool:
@@ -143,7 +143,7 @@ class IssuerDocument:
                 await self.read()
         except FETCH_ERRORS as error:
             self._failed_at = self._now()
-            _log.warning("the issuer can't be asked", issuer=self.issuer, error=repr(error))
+            _log.warning("the issuer can't be reached", issuer=self.issuer, error=repr(error))
 
     async def get(self, url: str) -> dict[str, Any]:
         """Returns the JSON object at a URL.

@@ -70,7 +70,7 @@ class IssuerKeys:
         A ``key_id`` of ``None`` means the only key of the issuer.
 
         Raises:
-            Unavailable: the key is unknown, and the issuer can't be asked.
+            Unavailable: the key is unknown, and the issuer can't be reached.
         """
         found = self._known(key_id)
         if found is None and self._now() - self._tried_at >= RETRY_SECONDS:
@@ -80,7 +80,7 @@ class IssuerKeys:
             await asyncio.shield(self._fetching)
             found = self._known(key_id)
         if found is None and self._failing:
-            raise Unavailable("The issuer of this ID token can't be asked for its keys. Try again.")
+            raise Unavailable("The keys of this ID token's issuer can't be read. Try again.")
         return found
 
     async def refresh(self) -> None:

@@ -1,7 +1,7 @@
 -- Prunes revoked user keys. Conventions as in waiting_room/functions.sql.
 
 -- Drops the next p_limit keys that were revoked before p_before. A key without a row is refused like a
--- revoked one, and every process has read such a revocation long ago. Locked rows stay. Returns how many.
+-- revoked one, and every process has read such a revocation long ago. Locked rows stay. Returns their number.
 -- hot
 CREATE OR REPLACE FUNCTION user_key_prune(p_before timestamptz, p_limit int)
 RETURNS int LANGUAGE plpgsql VOLATILE AS $$

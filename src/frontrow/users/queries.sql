@@ -36,7 +36,7 @@ SELECT outcome FROM user_add_solved(:user_id, :key_hash, :nonce, :expires_at)
 ORDER BY item;
 
 -- name: prune_challenges
--- Drops up to :most used challenges that ended at least five minutes ago. Returns how many.
+-- Drops up to :most used challenges that ended at least five minutes ago. Returns their number.
 WITH pruned AS (
     DELETE FROM used_challenge WHERE nonce IN (
         SELECT c.nonce FROM used_challenge AS c
@@ -49,8 +49,8 @@ SELECT count(*) FROM pruned;
 
 -- name: users_of_keys
 -- The users whose active keys have these hashes, in their order, and how long these keys last; NULL where
--- there is none, or no end. A key is looked up before it is judged, or the whole index of the active ones
--- may be read for it.
+-- there is none, or no end. A key is looked up before its state is checked: otherwise the whole index of the
+-- active ones may be read.
 SELECT u.user_id, u.seconds_left
 FROM unnest(:key_hashes::bytea[]) WITH ORDINALITY AS k (key_hash, item)
 LEFT JOIN LATERAL (

@@ -65,7 +65,7 @@ class Users:
         # The last revocation that this process knows of.
         self._revocation: int | None = None
         self._asked_at = time()
-        # Kept for good, they are few: ID tokens of erased users are refused by this.
+        # Never dropped, since they are few: ID tokens of erased users are refused by this.
         self._erased: set[UUID] = set()
 
     async def add_guest(self, solved: Solved | None = None) -> Guest:
@@ -188,7 +188,7 @@ class Users:
         check(done)
 
     async def prune_challenges(self) -> int:
-        """Drops the used challenges that have expired. Returns how many."""
+        """Drops the used challenges that have expired. Returns their number."""
         pruned = total = await queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)
         while pruned == _PRUNED_AT_ONCE:
             pruned = await queries.prune_challenges(self._pool, most=_PRUNED_AT_ONCE)

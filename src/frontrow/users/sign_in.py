@@ -62,7 +62,7 @@ class SignIn:
 
         Raises:
             CredentialInvalid: the token is invalid or expired, or the user has been erased.
-            Unavailable: its key is unknown, and the issuer can't be asked.
+            Unavailable: its key is unknown, and the issuer can't be reached.
         """
         if self._losses != self.keys.losses:
             self._losses = self.keys.losses

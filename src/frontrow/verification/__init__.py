@@ -1,4 +1,4 @@
-"""Verification of a draw from outside, by its public documents: ``frontrow verify-draw``.
+"""Verifies a draw from its public documents: ``frontrow verify-draw``.
 
 A wrong document fails a check (``checks``); one that can't be fetched or decoded is a
 ``SetupError`` (``server``).

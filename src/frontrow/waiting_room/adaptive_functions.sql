@@ -54,7 +54,7 @@ BEGIN
     ON CONFLICT (room_id) DO UPDATE SET calls = ARRAY(
         SELECT coalesce(c.before, 0) + coalesce(c.more, 0)
         FROM ROWS FROM (
-            -- After a pause, or when no process was there to take a step, earlier reports are outdated.
+            -- After a pause, or a time in which no process was running, earlier reports are outdated.
             unnest(CASE WHEN l.stepped_at > now - make_interval(secs => 2 * p_step_seconds)
                 THEN l.calls ELSE '{}' END),
             unnest(p_calls)

@@ -1,6 +1,6 @@
 -- Admission: which waiting places are admitted, and when. Conventions as in functions.sql.
 
--- Returns the number of waiting places of a line: those behind `serving`, without those of them that left.
+-- Returns the number of waiting places of a line: the places behind `serving` that have not left.
 CREATE OR REPLACE FUNCTION waiting_room_waiting(
     issued int, serving int, left_count int, left_passed int
 )
@@ -197,7 +197,7 @@ BEGIN
     END IF;
     active := counted.active - expired;
     -- A payment may have finished its place since the clock was read, without the room's lock: its slot
-    -- is given at a later moment.
+    -- is assigned in a later round.
     now := clock_timestamp();
     more := waiting_room_waiting(room.issued, room.serving, room.left_count, room.left_passed) > 0;
     cap := least(p_cap, room.adaptive_cap);

@@ -1,4 +1,4 @@
-"""Wakes the admission of a process for the rooms in which a slot may have come free."""
+"""Wakes the admission of a process for the rooms in which a slot may be free."""
 
 import asyncio
 from time import monotonic

@@ -84,7 +84,7 @@ class Draws:
         """
         line = self._snapshot.by_concert.get(concert_id)
         if line is not None and not line.drawn:
-            # Another process may just have drawn it, and shown that.
+            # Another process may just have drawn it and published the result.
             await self._snapshot.refresh()
         if line is None or line.positions is None or line.pruned_to:
             raise NotFound

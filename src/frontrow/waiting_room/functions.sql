@@ -5,10 +5,10 @@
 -- length; the function returns one row for each item, numbered by its 1-based position in the arrays.
 --
 -- "-- hot" above a function pins its plan (docs/design/adr/0011-pinned-plans.md): one for a batch of any size,
--- look-ups by index, whatever the statistics say of a table that has just grown. OFFSET 0 keeps a look-up
--- by key from being joined the other way round. An update would be, so it finds its rows by the ctid that
--- such a look-up gives. That is right only for rows which an earlier statement of the same transaction
--- has locked: nothing can move them between the look-up and the update.
+-- look-ups by index, also when the statistics of a table that has just grown are outdated. OFFSET 0 keeps the
+-- planner from reversing the join of a look-up by key. It could still reverse the join of an UPDATE, so an
+-- UPDATE finds its rows by the ctid that such a look-up returns. This is correct only for rows that an earlier
+-- statement of the same transaction has locked: nothing can move them between the look-up and the update.
 
 -- Locks places in the documented order. Other features' functions call it too.
 -- hot
@@ -184,7 +184,7 @@ BEGIN
     FROM numbered AS n;
 END $$;
 
--- Judges whether places may act, and claims each at its first admitted call.
+-- Checks whether places may act, and claims each at its first admitted call.
 -- outcome: admitted, not_admitted, token_finished (with its reason), credential_invalid.
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_enter(p_rooms int[], p_numbers int[], p_places uuid[])

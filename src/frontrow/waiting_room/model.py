@@ -38,7 +38,7 @@ class Status(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     state: Annotated[PlaceState, Meta(description="waiting → admitted → finished.")]
     ahead: Annotated[int, Meta(description="How many users are admitted before this one.")]
     eta_seconds: Annotated[Eta | None, Meta(description="The forecast; null where there is none.")]
-    poll_after_ms: Annotated[int, Meta(description="Ask again after this many milliseconds.")]
+    poll_after_ms: Annotated[int, Meta(description="Poll again after this many milliseconds.")]
     room_state: Annotated[RoomState, Meta(description="The state of the line itself.")]
     sale: Annotated[Sale, Meta(description=SALE)]
     seats_available: Annotated[int, Meta(description="Seats of the concert that are free now.")]

@@ -43,7 +43,7 @@ class MaxActiveAndRatePolicy(_Policy, tag="max_active_and_rate", frozen=True):
 
 
 class AdaptivePolicy(_Policy, tag="adaptive", frozen=True):
-    """As many at once as the server answers in time: between ``min_active`` and ``max_active``.
+    """A cap between ``min_active`` and ``max_active`` that follows the server's response times.
 
     The cap grows step by step while 95 of 100 holds and payments are answered within
     ``target_p95_ms``, and falls by a third when they aren't. It is stored in the database, so that

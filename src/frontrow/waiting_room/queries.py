@@ -13,7 +13,7 @@ from frontrow.waiting_room.settings import LineOrder
 
 
 class JoinItem(Item, frozen=True):
-    """A user who asks for a place, and the id of the new place."""
+    """A user who joins a line, and the id of the new place."""
 
     user_id: UUID
     place_id: UUID
@@ -35,7 +35,7 @@ class JoinRow(Row, frozen=True):
 
 
 class EnterItem(Item, frozen=True):
-    """A place that asks to act."""
+    """A place whose call is checked."""
 
     room_id: int
     number: int

@@ -5,12 +5,12 @@ FROM waiting_room_join(p_users => :user_id, p_places => :place_id, p_room_id => 
 ORDER BY item;
 
 -- name: enter
--- Judges whether places may act, and claims each at its first admitted call: see the function.
+-- Checks whether places may act, and claims each at its first admitted call: see the function.
 SELECT outcome, reason FROM waiting_room_enter(:room_id, :number, :place_id) ORDER BY item;
 
 -- name: admit
--- Admits the next places of one line: see the function. Without :tidy there is no row where no place waits:
--- then the function is not called, which would count the admitted places and finish overdue ones.
+-- Admits the next places of one line: see the function. Without :tidy, returns no row if no place waits: the
+-- function, which counts the admitted places and finishes overdue ones, is then not called.
 SELECT a.outcome, a.admitted, a.expired, a.active, a.more
 FROM waiting_room AS w
 CROSS JOIN LATERAL waiting_room_admit(

@@ -57,8 +57,8 @@ BEGIN
 END $$;
 
 -- Replaces a line's policy, times and order; places and numbers stay. A completed draw stays; a pending one
--- can be cancelled, and set up again only with another seed. An adaptive policy goes on with the cap that
--- it had, as far as its bounds allow. p_known_versions: the versions that may be replaced; NULL for any.
+-- can be cancelled, and set up again only with another seed. An adaptive policy keeps its present cap, limited
+-- to its new bounds. p_known_versions: the versions that may be replaced; NULL for any.
 -- Returns done; not_found; version_conflict if another version is stored; or why the settings are invalid
 -- (waiting_room_flaw).
 CREATE OR REPLACE FUNCTION waiting_room_configure(

@@ -1,5 +1,5 @@
 -- name: lines
--- Every line: what a process needs to answer waiting users.
+-- Every line: the data with which a process answers waiting users.
 SELECT w.room_id, w.concert_id, w.policy::text, w.policy_version, w.claim_seconds, w.opens_at,
     w.closes_at, w.paused, w.issued, w.serving, w.called, w.left_count, w.entrants,
     w.pruned_to, w.adaptive_cap, w.line_order,

@@ -5,7 +5,7 @@ times a second it finds the streams whose line has changed, whose place has been
 database knows about those) or that have been silent for long. It wakes them in small groups, so
 that other calls are answered in between.
 
-A stream is no call of the place's user: it claims nothing.
+A stream doesn't count as a call of the place's user: it doesn't claim the place.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _LAST_READ_SECONDS = 0.25
 _GROUP = 64  # waking these delays other calls by about 3 ms
 
 LineView: TypeAlias = tuple[object, ...]
-"""Everything of a line that the statuses of its waiting places depend on."""
+"""The state of a line on which the statuses of its waiting places depend."""
 
 _UNSEEN: LineView = ()
 

@@ -84,7 +84,7 @@ class TokenSigner:
         return jwt.encode(header, claims, _oct_key(key.secret))
 
     async def refresh(self) -> None:
-        """Reads the ring again; drops cached tokens of keys that are gone."""
+        """Reads the ring again; drops cached tokens of removed keys."""
         await self._ring.refresh()
         self._forget_retired()
 

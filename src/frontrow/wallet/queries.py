@@ -11,7 +11,7 @@ from frontrow.errors import FinishReason
 
 
 class ChargeItem(Item, frozen=True):
-    """A charge that an admitted user asks for."""
+    """A charge that an admitted user requests."""
 
     room_id: int
     number: int

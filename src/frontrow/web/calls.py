@@ -1,6 +1,7 @@
 """The type of the table of calls: what each call takes, answers and refuses.
 
-A ``Call`` is a line of the contract. The router (``routes``, ``endpoint``) and the OpenAPI document
+A ``Call`` is an entry of the contract. The router (``routes``, ``endpoint``) and the OpenAPI
+document
 (``openapi/``) are both built from the table, so they can't disagree.
 """
 
@@ -116,7 +117,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the contract.
+    """An entry of the contract.
 
     Args:
         method: the HTTP method.

@@ -1,4 +1,4 @@
-"""A seat map as an answer: its forms, its entity tag, for users and operators alike."""
+"""The answer with a seat map: its forms and its entity tag, for users and operators."""
 
 from typing import Annotated
 

@@ -18,7 +18,7 @@ RETURN sqrt(
 
 -- Returns the pace of a line that was never observed: sessions last a quarter of the longest time, and
 -- hardly any user leaves. The prior grows with the cap, because users who start together don't finish
--- at random: it takes about a session until they show how long one is.
+-- at random: their session length can be observed only after about one session.
 CREATE OR REPLACE FUNCTION waiting_room_first_pace(
     p_room_id int, p_now timestamptz, p_called int, p_active int, p_waiting int, p_left_count int,
     p_cap int, p_longest_seconds double precision

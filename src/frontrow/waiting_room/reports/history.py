@@ -1,4 +1,4 @@
-"""The last minutes of a line: joined, admitted and finished places, and how many were there.
+"""The last minutes of a line: places joined, admitted and finished, waiting and admitted.
 
 Nothing is stored for it: a place has the time of each of its events. The number of waiting and of
 admitted places at the end of a minute is the present one minus the later events.

@@ -1,7 +1,6 @@
 -- name: allow_slow_reader!
--- For this transaction: how long (milliseconds) it may wait for the reader of a page. And no loop over drawn
--- for each place, which the planner takes for a drawn line with old statistics (drawn has no index by
--- number).
+-- For this transaction: how long (milliseconds) it may wait for the reader of a page. Disables nested loops:
+-- with outdated statistics the planner would scan drawn once for each place (drawn has no index by number).
 SELECT set_config('idle_in_transaction_session_timeout', :limit_ms, true),
     set_config('enable_nestloop', 'off', true);
 
@@ -13,8 +12,8 @@ FROM waiting_room WHERE concert_id = :concert_id;
 
 -- name: places
 -- A line's places by number, each as a JSON object or as a line of CSV. The database writes the texts,
--- because building them from rows costs the process three times as much. The values are numbers, times and
--- words of our own that need no quotes in a record's text, so that the part between its parentheses is CSV
+-- because building them from rows costs the process three times as much. The values are numbers, times and enum
+-- labels, which need no quotes in a record's text, so that the part between its parentheses is CSV
 -- (RFC 4180).
 SELECT CASE
     WHEN :csv::boolean THEN btrim(exported::text, '()') || E'\r\n'

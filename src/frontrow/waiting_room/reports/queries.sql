@@ -20,8 +20,8 @@ FROM waiting_room WHERE concert_id = :concert_id;
 -- name: line_history
 -- The events of a concert's line by kind and minute, from the beginning of a minute on; and the number of
 -- waiting and of admitted places now, without a minute. If the concert exists, there is a row even
--- without events. All of one moment. Minutes are cut out in integers, which makes counting a long line
--- as fast as for the statistics.
+-- without events. All from one snapshot. Minutes are computed as integers, so that counting a long line is as
+-- fast as for the statistics.
 SELECT c.now AS as_of, e.kind, e.minute, e.places
 FROM waiting_room AS w
 CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
-"""Calls about what is on sale: concerts and their dates."""
+"""Calls about concerts and their dates."""
 
 from typing import Annotated
 from uuid import UUID

@@ -54,7 +54,7 @@ CALLS = (
         path="/payments/{payment_id}/refunds",
         name="refund_own",
         group="Payments",
-        summary="Refund a payment of one's own",
+        summary="Refund one's own payment",
         says=(
             "If the concert allows it (`refundable_until`), before the show starts. The whole "
             "amount returns to the balance, the seats are available at once, the tickets are void."

@@ -1,4 +1,4 @@
-"""Which language a page is in: the one that was chosen on a page, or else the browser's."""
+"""Chooses the language of a page: the one chosen on a page, or else the browser's."""
 
 import re
 from functools import lru_cache
@@ -10,7 +10,7 @@ from frontrow.web.i18n.catalogs import LANGUAGES
 from frontrow.web.requests import cookies_of
 
 COOKIE = "frontrow_language"
-"""What was chosen on a page. Not a secret: scripts may read it."""
+"""The language chosen on a page. Not a secret: scripts may read it."""
 
 # A language range and its weight (RFC 9110, 12.5.4).
 _RANGE = re.compile(
@@ -21,7 +21,7 @@ _REMEMBERED = 1_024
 
 
 def language_of(request: Request) -> str:
-    """Returns the language that was chosen, or the one that the browser prefers."""
+    """Returns the chosen language, or the one that the browser prefers."""
     chosen = cookies_of(request).get(COOKIE)
     if chosen in LANGUAGES:
         return chosen
@@ -31,7 +31,7 @@ def language_of(request: Request) -> str:
 
 @lru_cache(_REMEMBERED)
 def _negotiated(header: str) -> str:
-    """Returns the language of a header; ties and unknown languages go to the first of ours."""
+    """Returns the language of a header, by default and in ties the first supported one."""
     weighted = [(float(weight or 1), name) for name, weight in _RANGE.findall(header)]
     preferred = [name for weight, name in sorted(weighted, key=lambda each: -each[0]) if weight]
     return negotiate_locale(preferred, LANGUAGES, sep="-") or LANGUAGES[0]

@@ -1,1 +1,1 @@
-"""The OpenAPI document, made from the calls."""
+"""The OpenAPI document, built from the calls."""

@@ -5,7 +5,7 @@ globalThis.SwaggerUIBundle({
   domNode: document.getElementById("reader"),
   docExpansion: "list",
   onComplete() {
-    // The list of errors has moved down since the browser went to the code that the address names.
+    // The list of errors has moved down since the browser scrolled to the code in the address.
     if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
   },
 });

@@ -62,7 +62,7 @@ def page(document: Json) -> str:
 
 
 def _error(code: str, example: Json, schemas: Json) -> Json:
-    """Returns what the page says of a code: its meaning, its further members, an example."""
+    """Returns the page's entry for a code: its meaning, its further members, an example."""
     (schema,) = (
         schema
         for schema in schemas.values()

@@ -30,9 +30,9 @@ from frontrow.web.openapi.schemas import Json, Schemas
 from frontrow.web.problems import CONTENT_TYPE, KINDS
 
 SECURITY_SCHEMES = {
-    "userKey": "A user key: who you are. From `POST /users`.",
+    "userKey": "A user key: identifies the user. From `POST /users`.",
     "idToken": (
-        "An ID token of the OpenID issuer that this server is set up with, if it is: who you are."
+        "An ID token of the configured OpenID issuer, if there is one: identifies the user."
     ),
     "queueToken": "A queue token: a place in one concert's line. From `POST /queue/tokens`.",
     "operatorKey": "The operator key. `frontrow serve` prints where it is stored.",
@@ -187,7 +187,7 @@ def _parameters(call: Call, schemas: Schemas) -> list[Json]:
         found.append(
             _header_parameter(
                 "Idempotency-Key",
-                "Makes asking again safe: same key, same request, same answer.",
+                "Makes a repeated request safe: it gets the answer of the first one.",
                 {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
                 "order-7f3a",
             )
@@ -213,8 +213,8 @@ def _parameters(call: Call, schemas: Schemas) -> list[Json]:
     found.append(
         _header_parameter(
             "X-Request-Id",
-            "A name for this request, for the logs: up to 128 letters, digits, `.`, `_` and `-`. "
-            "Any other is ignored.",
+            "An id for this request, for the logs: up to 128 letters, digits, `.`, `_` and `-`. "
+            "Any other value is ignored.",
             {"type": "string"},
             "checkout-1",
         )
@@ -262,11 +262,10 @@ def _header_parameter(name: str, says: str, schema: Json, example: str) -> Json:
 def _success(call: Call, answers: Sequence[Answer], schemas: Schemas) -> Json:
     """Returns the response of a status; its answers differ in their media types."""
     headers = ["X-Request-Id", *chain.from_iterable(answer.headers for answer in answers)]
-    if (
-        answers[0].status == HTTPStatus.NOT_MODIFIED
-    ):  # RFC 9110, section 15.4.5: what the 200 would have said
+    # A 304 has the headers of the 200 that it replaces (RFC 9110, section 15.4.5).
+    if answers[0].status == HTTPStatus.NOT_MODIFIED:
         headers += next(other.headers for other in call.answers if other.headers)
-    if call.idempotent and answers[0].status == call.answers[0].status:  # where it is done
+    if call.idempotent and answers[0].status == call.answers[0].status:  # the answer of the write
         headers.append("Idempotency-Replayed")
     if _is_users(call):
         headers += _RATE_LIMIT

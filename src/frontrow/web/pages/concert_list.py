@@ -28,12 +28,12 @@ _REMEMBERED = 16
 
 
 class ListPage:
-    """What is on sale."""
+    """The list of concerts."""
 
     def __init__(self, files: Files, services: Services) -> None:
         self._services = services
         self._template = PageTemplate(files, "concert_list", ("common", "fan", "list"), STYLES)
-        # While nothing changes, everybody gets the same page.
+        # While nothing changes, all clients get the same page.
         self._body = lru_cache(_REMEMBERED)(self._render)
 
     async def show(self, request: Request) -> Response:
@@ -59,7 +59,7 @@ class ListPage:
     def _render(
         self, language: str, account: Standing, concerts: tuple[ListedConcert, ...], this_year: int
     ) -> Body:
-        """Returns the concerts still to come, then some of the others, the latest first."""
+        """Returns the upcoming concerts, then some past ones, the latest first."""
         texts = self._template.texts[language]
         ended = [concert for concert in concerts if is_over(concert)][:_MOST_ENDED]
         upcoming = [concert for concert in concerts if not is_over(concert)]
@@ -74,7 +74,7 @@ class ListPage:
 
 
 class Card(NamedTuple):
-    """What a page shows of a concert."""
+    """A concert as a page shows it."""
 
     concert_id: UUID
     title: str
@@ -90,7 +90,7 @@ class Card(NamedTuple):
 
 
 def card_of(concert: ListedConcert, texts: Texts, this_year: int) -> Card:
-    """Returns what a page shows of a concert."""
+    """Returns a concert as a page shows it."""
     days = price = None
     if concert.first_date and concert.last_date:
         days = texts.days(concert.first_date, concert.last_date, this_year)
@@ -110,5 +110,5 @@ def card_of(concert: ListedConcert, texts: Texts, this_year: int) -> Card:
 
 
 def is_over(concert: ListedConcert) -> bool:
-    """Whether joining its line has become useless."""
+    """Whether there is no reason left to join its line."""
     return concert.sale != "open" or concert.state == "closed"

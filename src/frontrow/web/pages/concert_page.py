@@ -45,7 +45,7 @@ _MAIN = "\0"  # where the main part goes: no text from the database has this cha
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What the page's script need not request."""
+    """Data for the page's script, which then need not request it."""
 
     concert: ListedConcert
     opens: str
@@ -71,7 +71,8 @@ class ConcertPage:
             language: scripts.fragment(language, script=SCRIPT, views=self._views.blank(language))
             for language in LANGUAGES
         }
-        # What doesn't depend on the place is the same for everybody, until something changes.
+        # The parts that don't depend on the place are the same for all visitors, until something
+        # changes.
         self._around = lru_cache(_REMEMBERED)(self._render_around)
         self._without_place = lru_cache(_REMEMBERED)(self._render_landing)
 
@@ -172,7 +173,7 @@ class ConcertPage:
     async def _join(self, ask: Ask, concert_id: UUID, response: Response) -> None:
         user_id = await user_of_browser(ask)
         if user_id is None:
-            self._limits.count_request(ask)  # once more, as it costs more; this finds the address
+            self._limits.count_request(ask)  # again, as it costs more; finds the address
             self._limits.count_guest(ask)
             guest = await self._services.guests.add(None)
             user_id = guest.user_id

@@ -1,4 +1,4 @@
-"""What a rendered page says of a refusal or a failure: the reason, and what to do next."""
+"""The text of a rendered page about a refusal or a failure: the reason, and what to do next."""
 
 from typing import NamedTuple
 

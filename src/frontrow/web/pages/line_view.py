@@ -51,7 +51,7 @@ class Views:
 
 
 class WaysIn(NamedTuple):
-    """How somebody without a place can get one."""
+    """How a visitor without a place can get one."""
 
     join: bool
     """By joining: as the browser's user, or as a guest."""
@@ -70,7 +70,7 @@ def opening(concert: ListedConcert, opens_at: datetime | None, texts: Texts) -> 
 
 
 class Landing(NamedTuple):
-    """What the page says to somebody without a place."""
+    """The text for a visitor without a place."""
 
     text: str
     order: LineOrder
@@ -81,7 +81,7 @@ class Landing(NamedTuple):
 def landing(
     concert: ListedConcert, line: QueueDocument, opens: str, texts: Texts, ways: WaysIn
 ) -> Landing:
-    """Returns the values for somebody without a place."""
+    """Returns the values for a visitor without a place."""
     text = texts(f"landing.{line.state}", opens=opens)
     if concert.sale != "open":
         text = f"{texts(f'over.{concert.sale}')} {texts(f'over.{concert.sale}.next')}"
@@ -91,7 +91,7 @@ def landing(
 def place(
     concert: ListedConcert, status: Status, opens: str, texts: Texts
 ) -> tuple[str, dict[str, object]]:
-    """Returns the view of somebody's place, by name, and its values."""
+    """Returns the view of a place, by name, and its values."""
     if status.state == "finished":
         name, values = "finished", _finished(concert, status, texts)
     elif concert.sale != "open" and status.claimed_at is None:

@@ -1,4 +1,4 @@
-"""The pages that their scripts draw, rendered once for each language; and the routes of all pages.
+"""The pages drawn by their scripts, rendered once for each language; and the routes of all pages.
 
 The list and a concert's page are rendered for each request, in modules of their own.
 """
@@ -44,7 +44,7 @@ class Page(msgspec.Struct, frozen=True):
     paths: tuple[str, ...]
     styles: tuple[str, ...] = ("base", "fan", "shop")
     features: str = ""
-    """What the page may use of the browser (Permissions-Policy)."""
+    """The browser features that the page may use (Permissions-Policy)."""
     views: tuple[str, ...] = ()
     """Views of a place that the script shows."""
 

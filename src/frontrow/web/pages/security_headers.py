@@ -1,4 +1,4 @@
-"""The headers of every page: what it may load and use, and that it may not be framed."""
+"""The headers of every page: they limit what it may load and use, and forbid framing."""
 
 from blacksheep import Request, Response
 

@@ -1,8 +1,8 @@
-"""The pages' way to the issuer and back: plain links, redirects and one form, without scripts.
+"""Redirects browsers to the issuer and back: plain links, redirects and one form, without scripts.
 
 The issuer sends the browser back by a navigation of another site, on which it has none of our
-cookies (SameSite=Strict). So the page there does nothing but lead on, to a request of this server's
-own page, and that one does the work.
+cookies (SameSite=Strict). So the page there only continues to a request from this server's own
+page, and that request completes the sign-in.
 """
 
 from http import HTTPStatus
@@ -53,7 +53,7 @@ class SignInPages:
         self._template = PageTemplate(files, "sign_in", ("common", "fan", "sign_in"), STYLES)
 
     async def start(self, request: Request) -> Response:
-        """Sends the browser to the issuer; one that has a user, back to where it was.
+        """Redirects the browser to the issuer, or back if it has a user already.
 
         Only from a page of this server: any other page could make a browser sign in unasked.
         """
@@ -73,13 +73,13 @@ class SignInPages:
         return response
 
     async def callback(self, request: Request) -> Response:
-        """Leads the browser on from the issuer's site to ours, whatever the issuer said."""
+        """Continues from the issuer's site to this server's page, for any answer of the issuer."""
         answer = {name: _single(request, name) for name in _ANSWERS}
         query = urlencode({name: value for name, value in answer.items() if value})
         return self._page(request, HTTPStatus.OK, finish=f"{FINISH}?{query}")
 
     async def finish(self, request: Request) -> Response:
-        """Opens the session that the issuer's answer gives, and leads back; else says why not."""
+        """Opens a session from the issuer's answer and redirects back, or shows why it can't."""
         ask = Ask(request, self._services)
         back, is_over = "/", False
         try:
@@ -88,7 +88,7 @@ class SignInPages:
             if kept is not None:
                 back = local_path(Attempt(kept).back) or "/"
             if await user_of_browser(ask) is not None:
-                # Asked twice, or another tab was faster: whom the browser has stays.
+                # A repeated request, or another tab was faster: the browser keeps its user.
                 response, is_over = _leading(request, back), True
             else:
                 attempt = Attempt(kept or "")
@@ -106,7 +106,7 @@ class SignInPages:
         self, ask: Ask, attempt: Attempt, answer: IssuerAnswer, back: str
     ) -> Response:
         code = answer.granted_code()
-        self._limits.count_request(ask)  # once more, as it costs more; this finds the address
+        self._limits.count_request(ask)  # again, as it costs more; finds the address
         self._limits.count_guest(ask)
         session = await self._flow.session(attempt, code, _redirect_uri(ask))
         response = _leading(ask.request, back)
@@ -117,7 +117,7 @@ class SignInPages:
         return response
 
     async def _is_place_of(self, ask: Ask, concert_id: UUID, user_id: UUID) -> bool:
-        """Whether a place that the browser has is this user's, and not a guest's of before."""
+        """Whether a place in the browser's cookies is this user's, not that of an earlier guest."""
         token = cookies.place_token(ask, concert_id) or ""
         try:
             place = await self._services.signer.read(token.encode("latin-1"))
@@ -126,7 +126,7 @@ class SignInPages:
         return place.user_id == user_id
 
     async def sign_out(self, request: Request) -> Response:
-        """Ends the session, and makes the browser forget it. A guest, who isn't asked, stays."""
+        """Ends the session and deletes its cookies. Does nothing for a guest."""
         ask = Ask(request, self._services)
         response = _leading(request, "/")
         try:
@@ -182,12 +182,12 @@ def _leading(request: Request, location: str) -> Response:
 def _redirect_uri(ask: Ask) -> str:
     origin = cookies.own_origin(ask)
     if origin is None:
-        raise NotAllowed("Nobody can sign in at this host.")
+        raise NotAllowed("Signing in is not possible at this host.")
     return origin + CALLBACK
 
 
 def _single(request: Request, name: str) -> str | None:
-    """A parameter that is given once, and isn't longer than one may be."""
+    """Returns a parameter that is given once and is not too long; else ``None``."""
     values: Any = request.query.get(name, [])
     if len(values) != 1 or not 1 <= len(values[0]) <= LONGEST_PARAMETER:
         return None

@@ -1,1 +1,1 @@
-"""Tickets in other forms: to print, for a calendar."""
+"""Tickets in other forms: printable pages and calendar entries."""
