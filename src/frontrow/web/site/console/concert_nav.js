@@ -1,4 +1,4 @@
-// What the pages of one concert share: its id, its heading, and the links between them.
+// Shared by the pages of one concert: its id, its heading, and the links between them.
 
 import { insist, Refused } from "../shared/api.js";
 import { h } from "../shared/dom.js";
@@ -29,7 +29,7 @@ export function concertHeading(concert) {
   ];
 }
 
-/** A figure with what it counts. */
+/** A figure with its label. */
 export function fact(label, ...value) {
   return h("div", {}, h("dt", {}, label), h("dd", { class: "figures" }, value));
 }

@@ -1,11 +1,11 @@
-// Confirms a change of a sale; what can't be undone has to be typed.
+// Confirms a change of a sale; a change that can't be undone needs a typed confirmation.
 
 import { h } from "../shared/dom.js";
 import { t } from "../shared/i18n.js";
 
 /**
- * Whether the operator confirms. `typed`: text that has to be typed first. `kind`: the class of
- * the button that does it.
+ * Returns whether the operator confirms. `typed`: text that has to be typed first. `kind`: the class of the
+ * confirming button.
  */
 export function sure({ title, text, action, typed = null, kind = "danger" }) {
   return new Promise((resolve) => {

@@ -11,8 +11,8 @@ export function clearFaults(form) {
 }
 
 /**
- * Shows an error: each of its faults at the field whose data-pointer is the longest beginning of
- * its JSON pointer, and what has no field at the top. The first one gets the focus.
+ * Shows an error: each of its faults at the field whose data-pointer is the longest prefix of its JSON pointer,
+ * faults without a field at the top. The first fault gets the focus.
  */
 export function showFaults(form, error) {
   clearFaults(form);

@@ -1,4 +1,4 @@
-// Numbers as the page's language writes them.
+// Formats numbers in the page's language.
 
 import { language } from "../shared/i18n.js";
 

@@ -12,7 +12,7 @@ import { heading, showView } from "../shared/view.js";
 const LEAVE = document.getElementById("sign-out");
 
 /**
- * A call below /admin. All that the console does may be asked again until it is answered.
+ * A call below /admin. Every call of the console may be repeated until it is answered.
  *
  * @template {string} Method
  * @template {string} Path
@@ -29,7 +29,7 @@ export function operate(method, path, options) {
 export async function run(start) {
   const signIn = () => showSignIn(() => run(start));
   try {
-    const { operator } = await session(); // asked before: a refusal is an error on the browser's console
+    const { operator } = await session(); // first: a refused call logs an error in the console
     if (!operator) return signIn();
     await start();
     show(LEAVE, true);
@@ -44,7 +44,7 @@ export function isSignedOut(error) {
   return error.code === "credential_missing" || error.code === "credential_invalid";
 }
 
-/** A write's own key: asked again, it is done once. */
+/** A new Idempotency-Key for a write: a repeated request has one effect. */
 export function newKey() {
   return crypto.randomUUID();
 }

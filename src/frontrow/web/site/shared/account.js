@@ -1,4 +1,4 @@
-// Signing in elsewhere, as far as the page's header says that one can.
+// Sign-in at an issuer, if the page's header has a link to it.
 
 const shown = document.querySelector("[data-account]");
 

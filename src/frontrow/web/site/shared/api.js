@@ -5,7 +5,7 @@ import { hear } from "./clock.js";
 const BASE = "/api/v1";
 const PATIENCE_MS = 15_000;
 
-/** The server refused: `code` is the contract's, `problem` all that it said. */
+/** The server refused the call: `code` is the contract's, `problem` the whole problem document. */
 export class Refused extends Error {
   /**
    * @param {number} status
@@ -30,11 +30,11 @@ export class OutOfTouch extends Error {
 }
 
 /**
- * One call. Gives { status, body, etag }; a 304 has no body.
+ * Makes one call. Returns { status, body, etag }; a 304 has no body.
  *
  * concert: whose place makes the call, where the path doesn't say. key: its Idempotency-Key. etag:
- * the version that is known. ifMatch: the version that may be replaced. patience: milliseconds until
- * nobody is taken to answer any more.
+ * the version that is known. ifMatch: the version that may be replaced. patience: milliseconds until the call
+ * counts as unanswered.
  *
  * @template {string} Method
  * @template {string} Path
@@ -60,7 +60,7 @@ export async function call(method, path, options = {}) {
 }
 
 /**
- * The answer itself, for streams; `done` ends the patience.
+ * Returns the response itself, for streams; `done` stops the timeout.
  *
  * @param {string} method
  * @param {string} path
@@ -99,8 +99,8 @@ export async function send(method, path, options = {}) {
 }
 
 /**
- * A call that may be asked again until it is answered: reads, and writes with their own key. What
- * the server couldn't do just now is asked again after the time that it says.
+ * Makes a call that may be repeated until it is answered: reads, and writes with their own key. A call that the
+ * server could not run is repeated after its Retry-After.
  *
  * @template {string} Method
  * @template {string} Path

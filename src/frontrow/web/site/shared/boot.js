@@ -1,7 +1,7 @@
 // Loads a page's script after the first paint: loading it earlier would delay the paint, and the page
 // can be used without it.
 
-const LATEST_MS = 500; // a tab that nobody looks at paints nothing
+const LATEST_MS = 500; // a hidden tab paints nothing
 const AGAIN_MS = 5000;
 
 const { script, imports } = JSON.parse(document.getElementById("boot").textContent);
@@ -22,7 +22,7 @@ try {
   throw error;
 } finally {
   removeEventListener("submit", keep);
-  sent?.target.requestSubmit(sent.submitter); // the script takes it, or else the server
+  sent?.target.requestSubmit(sent.submitter); // handled by the script, or else by the server
 }
 
 /** Reloads the page when the script could not be loaded: without it the page is never updated. */

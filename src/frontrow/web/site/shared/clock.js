@@ -7,8 +7,8 @@ let offset = 0;
 const LAG_MS = 2000; // a Date is cut to its second, and the server writes it once a second
 
 /**
- * Takes note of an answer's Date: at some moment between sending and receiving the server's clock
- * stood at most so much later. Each answer narrows what the two clocks differ by.
+ * Notes an answer's Date: the server's clock had this time at some moment between sending and receiving. Each
+ * answer narrows the range of the difference between the two clocks.
  */
 export function hear(date, sent, received) {
   const served = Date.parse(date);
@@ -16,7 +16,7 @@ export function hear(date, sent, received) {
   const [from, to] = [served - received, served + LAG_MS - sent];
   if (from > latest || to < earliest) [earliest, latest] = [from, to]; // a clock was set
   else [earliest, latest] = [Math.max(from, earliest), Math.min(to, latest)];
-  offset = latest; // of what may be, the latest: no countdown shows time that isn't there
+  offset = latest; // the latest possible: no countdown shows more time than is left
 }
 
 /** The server's time now, in milliseconds since 1970. */
@@ -25,7 +25,7 @@ export function serverNow() {
 }
 
 /**
- * Seconds until a moment of the server's; negative once it is past.
+ * Returns the seconds until a moment by the server's clock; negative once it has passed.
  *
  * @param {string} iso
  */

@@ -1,9 +1,9 @@
-// Asks before something that can't be taken back.
+// Asks for confirmation before an action that can't be undone.
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
-/** Whether the question was answered with the action rather than with nothing. */
+/** Returns whether the user confirmed the action. */
 export function confirmed(question, action) {
   return new Promise((resolve) => {
     const yes = h("button", { type: "submit", value: "yes", class: "danger" }, action);

@@ -1,4 +1,4 @@
-// Builds the document from plain calls. Texts are never parsed as HTML.
+// Builds elements. Texts are never parsed as HTML.
 
 /**
  * An element. Properties beginning with "on" are listeners, "class" and names with a hyphen are
@@ -47,7 +47,7 @@ export function show(element, visible) {
 }
 
 /**
- * A button that does something that takes a while: pressed twice, it does it once.
+ * A button for an action that takes a while: pressed twice, it runs the action once.
  *
  * @param {string} label
  * @param {() => unknown} action
@@ -60,7 +60,7 @@ export function button(label, action, properties = {}) {
 }
 
 /**
- * Runs an action while its button says that it is running. The button keeps the focus.
+ * Runs an action and shows its button as busy meanwhile. The button keeps the focus.
  *
  * @param {HTMLElement} element
  * @param {() => unknown} action

@@ -2,12 +2,12 @@
 
 import { call, insist } from "./api.js";
 
-/** The user's id, the concerts in whose lines this browser has a place, whether it is an operator's. */
+/** The user's id, the concerts in whose lines this browser has a place, whether it has an operator session. */
 export async function session() {
   return (await insist("GET", "/session")).body;
 }
 
-/** Makes a guest account, unless this browser has one; for some work where the server wants it. */
+/** Creates a guest account, unless this browser has one; with proof of work if the server requires it. */
 export async function beSomebody() {
   try {
     return (await insist("POST", "/session", { body: {} })).body;

@@ -1,4 +1,4 @@
-// Texts from the page's catalog, and values in the words of its language.
+// Texts from the page's catalog, and values formatted in its language.
 
 import { serverNow } from "./clock.js";
 
@@ -7,7 +7,7 @@ const catalog = JSON.parse(document.getElementById("catalog").textContent);
 
 export const language = document.documentElement.lang;
 
-// Made when first needed, and once: each takes a phone some milliseconds.
+// Created once, when first needed: each takes a phone some milliseconds.
 const formats = new Map();
 
 function format(kind, options = {}) {
@@ -23,7 +23,7 @@ export function has(key) {
 
 /**
  * A text, its {names} filled in. With a `count`, "key.one" or "key.other" by the language's rules.
- * Numbers are written as the language writes them.
+ * Numbers are formatted in the language.
  *
  * @param {string} key
  * @param {Record<string, any>} values
@@ -88,7 +88,7 @@ export function days(first, last) {
 }
 
 /**
- * A length of time in seconds, as roughly as people say it.
+ * A length of time in seconds, rounded for reading.
  *
  * @param {number} seconds
  */

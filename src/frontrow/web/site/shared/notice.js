@@ -1,4 +1,4 @@
-// Says something at the bottom of the page, once, aloud where somebody listens.
+// Shows a message at the bottom of the page and announces it to screen readers.
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";

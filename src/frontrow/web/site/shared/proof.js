@@ -1,9 +1,9 @@
-// Proof of work, where the server asks for some before it makes an account: ALTCHA's scheme,
+// Proof of work, if the server requires it for a new account: ALTCHA's scheme,
 // version 2. The key that is looked for is derived from a nonce and a counter, by the browser.
 
 const BATCH = 64; // derivations under way at once
 
-/** What solves a challenge, as the server takes it. */
+/** Returns the solution of a challenge as the server expects it. */
 export async function solve(challenge) {
   const { algorithm, nonce, salt, cost, keyLength, keyPrefix } = challenge.parameters;
   const [kind, hash] = algorithm.split("/");

@@ -1,12 +1,12 @@
-// What the server refuses, in a sentence that says what to do next.
+// Errors of the server as a sentence that says what to do next.
 
 import { has, t } from "./i18n.js";
 
-/** The sentence for an error; what the server added is filled in. */
+/** Returns the sentence for an error, with the error's fields filled in. */
 export function sentence(error, values = {}) {
   const key = `refusal.${error.code}`;
   if (!has(key)) {
-    if (error.code === undefined) throw error; // no refusal, but a fault of ours
+    if (error.code === undefined) throw error; // not a refusal, but a bug in the page
     return t("refusal.internal_error");
   }
   return t(key, { ...error.problem, ...values });

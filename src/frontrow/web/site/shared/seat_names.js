@@ -1,10 +1,10 @@
-// What a seat is called: by its section and row where there are any, as on the ticket.
+// The names of seats: with section and row if there are any, as on the ticket.
 
 import { t } from "./i18n.js";
 
-const KEPT = "frontrow.seats"; // no secret: what the seats of the last hold are called
+const KEPT = "frontrow.seats"; // no secret: the names of the seats of the last hold
 
-/** A seat in words. */
+/** Returns the name of a seat. */
 export function seatName({ section, row, seat }) {
   const place = row ? t("seat.in_row", { row: String(row), seat: String(seat) }) : t("seat", { seat: String(seat) });
   return section ? t("seat.in_section", { section, place }) : place;

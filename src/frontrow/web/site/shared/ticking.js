@@ -1,6 +1,6 @@
-// What changes with the seconds.
+// Actions that repeat every second.
 
-/** Does something now and each second, until the signal is aborted. */
+/** Runs an action now and every second, until the signal is aborted. */
 export function everySecond(signal, action) {
   action();
   const timer = setInterval(action, 1000);

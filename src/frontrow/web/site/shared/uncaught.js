@@ -1,11 +1,11 @@
-// A fault of ours that nothing else has dealt with: it is said, and no page stays at "one moment" for good.
+// Reports errors that no other code has handled, so that no page stays in its loading state.
 
 import { button, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { notify } from "./notice.js";
 import { heading, showView } from "./view.js";
 
-addEventListener("error", ({ error }) => error && report()); // without one it is the browser's own remark
+addEventListener("error", ({ error }) => error && report()); // without an error object: a notice of the browser
 addEventListener("unhandledrejection", report);
 
 function report() {

@@ -11,7 +11,7 @@ let current = null;
 let announcedAt = -Infinity;
 
 /**
- * Shows a view of these nodes. Gives a signal that is aborted when the next view comes.
+ * Shows a view of these nodes. Returns a signal that is aborted when the next view is shown.
  *
  * @param {string} name
  * @param {string} title
@@ -23,8 +23,8 @@ export function showView(name, title, ...content) {
 }
 
 /**
- * Shows a view that the page has as a template, unless it is shown already. The page may also have
- * come with it. Gives the view's signal the first time, then null.
+ * Shows a view from its template, unless it is shown already, also by the server. Returns the view's signal the
+ * first time, then null.
  *
  * @param {string} name
  * @param {string} title
@@ -117,7 +117,7 @@ export function setTitle(title) {
 }
 
 /**
- * Says something aloud: what matters at once, the rest seldom.
+ * Announces a text to screen readers: always with `now`, otherwise only seldom.
  *
  * @param {string} text
  * @param {{ now?: boolean }} options

@@ -106,7 +106,7 @@ function read(fields, shows, house, policy) {
 
 async function create(form, body, asked) {
   const text = JSON.stringify(body);
-  // Only the same request again is the same concert.
+  // A retry has the same key only if its request is the same.
   if (asked.text !== text) Object.assign(asked, { text, key: newKey() });
   try {
     const { body: made } = await operate("POST", "/concerts", { body, key: asked.key, patience: 60_000 });

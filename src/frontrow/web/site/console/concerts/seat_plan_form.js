@@ -1,4 +1,4 @@
-// The part of a new concert that says which seats there are, with a picture of them.
+// The form for the seats of a new concert, with a picture of them.
 
 import { button, h } from "../../shared/dom.js";
 import { money, t } from "../../shared/i18n.js";
@@ -97,7 +97,7 @@ export class HouseForm {
   }
 }
 
-/** How many of the minor unit make one of a currency. */
+/** The number of minor units in one unit of a currency. */
 export function minorUnits(currency) {
   try {
     return 10 ** new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;

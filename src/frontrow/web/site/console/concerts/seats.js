@@ -22,7 +22,7 @@ run(async () => {
   await showSeats(concert, body.shows, body.shows.find(({ show_id: id }) => id === wanted) ?? body.shows[0]);
 });
 
-/** The model of the fan's page, by the operator's call. */
+/** The seat model of the fan's page, filled by the operator's call. */
 class OperatorsSeats extends SeatModel {
   constructor(show) {
     super(concertId, show);

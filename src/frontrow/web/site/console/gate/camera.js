@@ -1,11 +1,11 @@
-// Reads codes with the camera, where the browser can read QR codes. Nothing it sees leaves the page.
+// Reads codes with the camera, where the browser can read QR codes. No image leaves the page.
 
 import { button, h, show } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 
 const EVERY_MS = 150;
-const SAME_AGAIN_MS = 4000; // a ticket that is still before the camera isn't another one
+const SAME_AGAIN_MS = 4000; // a ticket that stays in front of the camera is read once
 
 /** A button that opens the camera; `read`: called with each code. */
 export class Camera {

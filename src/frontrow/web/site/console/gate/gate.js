@@ -14,7 +14,7 @@ import { isSignedOut, newKey, operate, run } from "../operator.js";
 import { poll } from "../polling.js";
 import { sound } from "./sound.js";
 
-const KEPT = "frontrow.gate"; // no secret: what this gate is called, and the show that it is for
+const KEPT = "frontrow.gate"; // no secret: the name of this gate, and its show
 const COUNT_SECONDS = 5;
 
 run(async () => {
@@ -92,7 +92,7 @@ class Gate {
       fact(t("gate.to_come"), number(body.tickets - body.checked_in)));
   }
 
-  /** Lets a ticket in, or says why not. The code is ready for the next one at once. */
+  /** Checks a ticket in, or shows the reason for a refusal. The field is ready for the next code at once. */
   async check(code) {
     if (!code) return;
     const body = { code };

@@ -1,15 +1,15 @@
-// What a gate hears: a high tone for "in", a low double one for "not".
+// The sounds of a gate: a high tone for an accepted ticket, a low double tone for a refused one.
 
 let context;
 
-/** Sounds. Says nothing where the browser has no sound. */
+/** Plays a sound; silent where the browser has no sound. */
 export function sound(isGood) {
   try {
     context ??= new AudioContext();
     if (isGood) tone(880, 0, 0.15);
     else for (const start of [0, 0.22]) tone(196, start, 0.18);
   } catch {
-    // The answer can be read.
+    // The result is also shown as text.
   }
 }
 

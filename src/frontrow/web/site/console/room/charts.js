@@ -73,7 +73,7 @@ export class Chart {
           label: t(`history.${name}`),
           stroke: colour(`--chart-${index + 1}`),
           width: 2,
-          dash: index === 1 ? [6, 4] : index === 2 ? [2, 3] : undefined, // not by colour alone
+          dash: index === 1 ? [6, 4] : index === 2 ? [2, 3] : undefined, // distinguishable without colour
           points: { show: false },
           value: (_, value) => (value === null ? "–" : number(value)),
         })),

@@ -1,4 +1,4 @@
-// What an operator can do to a line: pause, resume, change the policy. Each is explained before it is done.
+// Controls of a line: pause, resume, change the policy. Each is explained before it takes effect.
 
 import { busy, button, h, show } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
@@ -36,7 +36,7 @@ export class Controls {
       this.form);
   }
 
-  /** Shows what can be done in this state. */
+  /** Shows the controls that this state allows. */
   showState(line) {
     this.waiting = line.waiting;
     show(this.pausing, line.state !== "paused" && line.state !== "closed");

@@ -34,8 +34,8 @@ export class LineSettings {
   }
 
   /**
-   * Changes some members. If another operator has changed the settings meanwhile, reads them and
-   * throws the refusal with `changes`: what is different now, a sentence for each member.
+   * Changes some members. If another operator has changed the settings meanwhile, reads them and throws the refusal
+   * with `changes`: a sentence for each member that differs.
    */
   async change(members) {
     const wanted = { ...this.stored, ...members };
@@ -45,7 +45,7 @@ export class LineSettings {
       if (error.code !== "version_conflict") throw error;
       const before = this.stored;
       this.store(await operate("GET", this.path));
-      if (!different(wanted, this.stored).length) return; // this change, whose answer was lost
+      if (!different(wanted, this.stored).length) return; // this change was made, but its answer was lost
       error.changes = different(before, this.stored).map((name) => t("settings.change", {
         name: t(`settings.${name}`), before: this.text(name, before[name]), now: this.text(name, this.stored[name]),
       }));
@@ -64,7 +64,7 @@ export class LineSettings {
   }
 }
 
-/** Says at the top of a form what another operator has changed. What was entered stays. */
+/** Shows at the top of a form what another operator has changed. The input stays. */
 export function showConflict(form, changes) {
   clearFaults(form);
   const conflict = h("div", { class: "wrong", role: "alert", tabIndex: -1 },

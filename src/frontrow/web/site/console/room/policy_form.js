@@ -1,4 +1,4 @@
-// The form for an admission policy: its kind, what that means, and its limits.
+// The form for an admission policy: its kind, a description, and its limits.
 
 import { h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
@@ -43,7 +43,7 @@ export class PolicyForm {
         h("label", { for: input.id }, t(`policy.field.${input.name}`)), input)));
   }
 
-  /** Shows another stored policy, unless the operator has entered something else than the one before. */
+  /** Shows another stored policy, unless the operator has changed the fields. */
   store(policy) {
     const entered = Object.entries(this.read());
     const isUnchanged = entered.every(([name, value]) => this.stored[name] === value);

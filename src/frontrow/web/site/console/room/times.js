@@ -37,7 +37,7 @@ export class TimesForm {
     settings.watch((stored) => this.store(stored));
   }
 
-  /** Shows the stored times, save in fields that the operator has changed. */
+  /** Shows the stored times, except in fields that the operator has changed. */
   store(stored) {
     const unchanged = this.inputs.map(({ value }, index) => value === this.shown[index]);
     this.known = TIMES.map((name) => stored[name]);

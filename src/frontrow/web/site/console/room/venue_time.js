@@ -1,4 +1,4 @@
-// Times as the clocks at the venue show them.
+// Converts between moments and local times at the venue.
 
 /** The moment at which a clock in a time zone shows a local time (YYYY-MM-DDTHH:MM). */
 export function instantAt(local, timeZone) {
@@ -9,7 +9,7 @@ export function instantAt(local, timeZone) {
   return new Date(instant).toISOString();
 }
 
-/** What a clock in a time zone shows at a moment. */
+/** The local time in a time zone at a moment. */
 export function localAt(instant, timeZone) {
   const format = new Intl.DateTimeFormat("en-CA", {
     timeZone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
@@ -18,7 +18,7 @@ export function localAt(instant, timeZone) {
   return `${part.year}-${part.month}-${part.day}T${part.hour}:${part.minute}`;
 }
 
-/** The zones that this browser knows; an unknown one is the server's to refuse. */
+/** The time zones that this browser knows; the server rejects unknown ones. */
 export function isZone(timeZone) {
   try {
     return Boolean(new Intl.DateTimeFormat("en", { timeZone }));

@@ -1,4 +1,4 @@
-// Finds payments by any id that somebody reads out: of the payment, the ticket, the user.
+// Finds payments by the id of a payment, a reservation, a ticket or a user.
 
 import { busy, h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";

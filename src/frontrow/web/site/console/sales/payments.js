@@ -1,4 +1,4 @@
-// Payments with their tickets, and giving one back.
+// Payments with their tickets, and refunds.
 
 import { button, h } from "../../shared/dom.js";
 import { moment, money, t } from "../../shared/i18n.js";
@@ -17,7 +17,7 @@ export function paymentItem(payment) {
     const then = await refund(now);
     if (!then) return;
     draw(then);
-    item.focus(); // its button is gone
+    item.focus(); // its button was removed
   }));
   draw(payment);
   return item;

@@ -1,4 +1,4 @@
-// What a concert has sold: show by show, the holds that end next, the payments.
+// The sales of a concert: by show, the holds that end next, the payments.
 
 import { button, h, show } from "../../shared/dom.js";
 import { countdown, moment, money, t } from "../../shared/i18n.js";

@@ -1,5 +1,5 @@
-// The page of an admitted user: dates, then seats, then a hold and its payment. An active hold comes
-// first, whatever the address says, so a reload or another tab continues where the user was.
+// The page of an admitted user: dates, then seats, then a hold and its payment. An active hold takes precedence
+// over the address, so a reload or another tab continues where the user was.
 
 import "../../shared/uncaught.js";
 import { signInLink } from "../../shared/account.js";
@@ -45,7 +45,7 @@ async function start() {
         openShop(concert, ask);
       }
     },
-    onTouch() {}, // what is done here says so itself
+    onTouch() {}, // each action on this page reports its own errors
     onLost: () => backToLine(),
   });
 }
@@ -75,7 +75,7 @@ class Shop {
     this.ask = ask;
   }
 
-  /** Shows what the server's state and the address ask for. `closed`: after a show that is no longer sold. */
+  /** Shows the view for the server's state and the address. `closed`: a show has just been closed. */
   async open({ closed = false } = {}) {
     try {
       const { body: me } = await insist("GET", "/users/me");

@@ -1,5 +1,5 @@
-// A hold, until it is paid, given back, or over. Everything may be pressed twice and reloaded: the
-// keys of charge and payment follow from what they are for.
+// A hold, until it is paid, released or expired. Pressing twice and reloading are safe: the keys of charge and
+// payment are derived from the hold.
 
 import { call, insist, pause } from "../../shared/api.js";
 import { button, h, setText, show } from "../../shared/dom.js";
@@ -162,7 +162,7 @@ class Checkout {
         key: `page-pay-${id}`,
       });
       this.paid(body.payment_id);
-      await pause(5000); // the button stays busy while the next page comes
+      await pause(5000); // the button stays busy until the next page is loaded
     } catch (error) {
       await this.refuse(error);
     }

@@ -1,4 +1,4 @@
-// What the fan owns: tickets to show, print and put into the calendar; the balance; giving back.
+// The user's tickets (to show, print and add to a calendar), balance and refunds.
 
 import "../../shared/uncaught.js";
 import { insist } from "../../shared/api.js";

@@ -1,5 +1,5 @@
 // A concert's page: its line, and this browser's place in it. The server has rendered the present view;
-// this follows the place, updates the view, and changes it for another one.
+// this script follows the place, updates the view, and replaces it when the state changes.
 
 import "../../shared/uncaught.js";
 import { insist } from "../../shared/api.js";
@@ -18,7 +18,7 @@ import { WaitingView } from "./waiting.js";
 const JUST_NOW_MS = 2500;
 const id = location.pathname.split("/")[2];
 
-// What the page came with: the concert, whether this browser has a place in its line, where to sign in.
+// Data from the server: the concert, whether this browser has a place in its line, where to sign in.
 const { concert, opens, has_place: hasPlace, sign_in: signIn } = JSON.parse(document.getElementById("known").textContent);
 const { title } = concert;
 let following = new AbortController();

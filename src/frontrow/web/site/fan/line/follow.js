@@ -1,11 +1,11 @@
-// Follows a place in a line: from far back by the document that is the same for all, near the front
-// by the stream; and says when it is out of touch. The server's status decides.
+// Follows a place in a line: far back by the line's public document, near the front by the stream; and reports when
+// the server doesn't answer. The server's status is authoritative.
 
 import { OutOfTouch, Refused, call, pause, send } from "../../shared/api.js";
 
-const NEAR = 200; // people ahead, from where the stream is worth a connection
+const NEAR = 200; // users ahead, below which the stream is worth a connection
 const DOCUMENT_MS = 2000;
-const OWN_MS = 30_000; // how often one's own status is asked for, far back
+const OWN_MS = 30_000; // interval between requests of the place's own status, far back
 const SILENCE_MS = 20_000; // the stream sends an event every 15 s
 const LONGEST_RETRY_MS = 15_000;
 const NO_STREAM_MS = 60_000;
@@ -62,7 +62,7 @@ class Following {
     }
   }
 
-  /** Makes the request that suits the state. Returns the time until the next step, in milliseconds. */
+  /** Makes the request for the present state. Returns the time until the next step, in milliseconds. */
   async step() {
     const { status } = this;
     const age = Date.now() - this.askedAt;
@@ -101,7 +101,7 @@ class Following {
     return untilNext();
   }
 
-  /** Reads the stream until it ends, the tab is hidden, or nothing comes any more. */
+  /** Reads the stream until it ends, the tab is hidden, or no event arrives any more. */
   async stream() {
     const watch = new AbortController();
     const stop = () => watch.abort();
@@ -128,7 +128,7 @@ class Following {
       }
       if (error instanceof Refused || error instanceof OutOfTouch) throw error;
       const isMeant = document.visibilityState !== "visible" || this.nap.isWoken();
-      if (isMeant) return 0; // goes on by asking
+      if (isMeant) return 0; // continues by polling
       throw new OutOfTouch();
     } finally {
       clearTimeout(timer);
@@ -155,7 +155,7 @@ class Following {
 
   fail(error) {
     if (error.code === "token_finished") {
-      this.askedAt = 0; // the next status says why
+      this.askedAt = 0; // the next status has the reason
       return 0;
     }
     this.failures += 1;
@@ -165,7 +165,7 @@ class Following {
   }
 }
 
-/** Waits that end early when the tab is looked at again, the network is back, or somebody asks. */
+/** Waits that end early when the tab is visible again, the network is back, or a status is requested. */
 function wakeable(signal) {
   let wake = () => {};
   let woken = false;

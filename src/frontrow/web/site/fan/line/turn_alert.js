@@ -2,15 +2,15 @@
 
 import { t } from "../../shared/i18n.js";
 
-const WANTED = "frontrow.alert"; // no secret: whether this tab was asked to call
+const WANTED = "frontrow.alert"; // no secret: whether this tab has the alert turned on
 let audio;
 
-/** Whether the fan wants to be called. */
+/** Whether the alert is on. */
 export function isWanted() {
   return sessionStorage.getItem(WANTED) === "yes";
 }
 
-/** Turns the call on, as the answer to a press: only then browsers allow sound. */
+/** Turns the alert on. Call it from a click handler: only then browsers allow sound. */
 export async function want() {
   sessionStorage.setItem(WANTED, "yes");
   audio ??= new AudioContext();
@@ -21,7 +21,7 @@ export async function want() {
   play([[660, 0]]);
 }
 
-/** Turns it off. */
+/** Turns the alert off. */
 export function dontWant() {
   sessionStorage.removeItem(WANTED);
 }
@@ -36,7 +36,7 @@ export function callFan(title) {
       const shown = new Notification(t("turn.title"), { body: title, tag: "frontrow-turn" });
       shown.addEventListener("click", () => window.focus());
     } catch {
-      // Phones have notifications for service workers only: there the sound has to do.
+      // Phones have notifications for service workers only: there only the sound is played.
     }
   }
 }

@@ -11,7 +11,7 @@ export class WaitingView {
   constructor(concert, opens) {
     this.title = concert.title;
     this.opens = opens;
-    this.first = null; // how many were ahead at first
+    this.first = null; // the number of users ahead at first
   }
 
   /** Shows a status. */
@@ -53,7 +53,7 @@ function valuesOf(status, opens) {
   };
 }
 
-/** A forecast as a band: half of the time not later than its start, nine times out of ten not later than its end. */
+/** A forecast as a range: its start is the median wait, its end is the 90th percentile. */
 function band({ p50, p90 }) {
   const [first, last] = [roughly(p50), roughly(p90)];
   return first === last ? first : t("wait.band", { first, last });

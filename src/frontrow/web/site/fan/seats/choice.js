@@ -1,4 +1,4 @@
-// Choosing seats: on the map, from a list, or "best together"; and what others take meanwhile.
+// Choosing seats: on the map, from a list, or "best together"; with the changes by other users.
 
 import { insist, pause } from "../../shared/api.js";
 import { button, h, setText, show } from "../../shared/dom.js";
@@ -16,8 +16,8 @@ const LOOK_MS = 2000;
 const MOST_BEST = 10;
 
 /**
- * Shows the seats of a show, of which the fan may have `left` more. `held` is given the reservation, `refused`
- * what the shop has to deal with; `back` leads to the dates, where there are several; `tick` starts the
+ * Shows the seats of a show, of which the fan may have `left` more. `held` is called with the reservation,
+ * `refused` with an error that the page handles; `back` leads to the dates, if there are several; `tick` starts the
  * session's clock.
  */
 export function showSeats(concert, showing, parts) {
@@ -127,7 +127,7 @@ class Seats {
     this.list?.refresh();
   }
 
-  /** A seat as it is said aloud. */
+  /** The text of a seat for screen readers. */
   words(number) {
     const seat = this.model.seat(number);
     const state = this.chosen.has(number) ? "chosen" : { a: "free", h: "held", s: "sold" }[seat.state];
@@ -209,7 +209,7 @@ class Seats {
     return this.ask({ seats: [...this.chosen].sort((a, b) => a - b) });
   }
 
-  /** Asks for seats. Sent again after a lost answer it is the same hold; pressed again, a new one. */
+  /** Requests a hold. A retry after a lost answer is the same hold; another press requests a new one. */
   async ask(wanted) {
     try {
       const { body } = await insist("POST", "/reservations", {

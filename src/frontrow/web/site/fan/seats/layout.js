@@ -1,12 +1,12 @@
 // Where each seat is drawn: sections one below the other, the first one next to the stage, rows
-// centred. A section without rows is one row, wider than a phone as it may be: who sits next to whom is seen
-// by scrolling sideways. Only one that is too long for any row is broken into lines that fit.
+// centred. A section without rows is one row, even if it is wider than a phone: users scroll sideways, and
+// neighbours stay side by side. Only a section that is too long for any row is broken into lines that fit.
 
 const HEADER = 40; // pixels above a section, for its name
 const STAGE = 44;
 const MARGIN = 18; // with room for a row's number
 const LARGEST = 34;
-const SMALLEST = 26; // a finger's width, and what WCAG 2.2 asks for (2.5.8: 24)
+const SMALLEST = 26; // a finger's width; WCAG 2.2 requires 24 (2.5.8)
 const LONGEST_ROW = 100; // of a section without rows
 const LONGEST_LINE = 20;
 

@@ -3,7 +3,7 @@
 import { h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
 
-/** A list over a model. `press`: a seat was pressed. `words`: a seat as it is said. */
+/** A list over a model. `press`: a seat was pressed. `words`: the text of a seat. */
 export class SeatList {
   constructor(model, chosen, { press, words }) {
     this.model = model;

@@ -1,5 +1,5 @@
-// The map, drawn on a canvas as large as the window onto it: only the seats in view are drawn, so
-// that an arena costs no more than a club. The keys move a cursor whose seat is said aloud.
+// The map, drawn on a canvas as large as its viewport: only the visible seats are drawn, so an arena costs no more
+// than a club. The arrow keys move a cursor; its seat is announced to screen readers.
 
 import { h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
@@ -57,7 +57,7 @@ export class SeatMap {
     this.restyle();
   }
 
-  /** How far to scroll sideways to have the middle of the rows in the middle. */
+  /** The horizontal scroll position that centres the rows. */
   middle() {
     return Math.max(0, (this.layout.width - this.element.clientWidth) / 2);
   }
@@ -81,7 +81,7 @@ export class SeatMap {
     this.later();
   }
 
-  /** Draws in the next frame, once however often it is asked. */
+  /** Draws in the next frame, once for any number of calls. */
   later() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
@@ -153,7 +153,7 @@ export class SeatMap {
     }
   }
 
-  /** Free seats are filled and numbered, held ones a ring, sold ones a dot: not by colour alone. */
+  /** Free seats are filled and numbered, held ones a ring, sold ones a dot: distinguishable without colour. */
   drawSeat(pen, { number, label, x, y, fill }) {
     const { size } = this.layout;
     const state = this.model.stateOf(number);
@@ -242,7 +242,7 @@ export class SeatMap {
   }
 }
 
-/** Which of the colours a price has: the dearest has the first. */
+/** The colour index of a price: the highest price has the first colour. */
 export function priceClasses(sections) {
   const prices = [...new Set(sections.map(({ price }) => price))].sort((a, b) => b - a);
   return new Map(prices.map((price, index) => [price, index % SHADES]));

@@ -1,11 +1,11 @@
-// The seats of one show as this page knows them: the whole map once, then only what changes.
+// The seats of one show as this page knows them: the whole map once, then only the changes.
 
 import { call } from "../../shared/api.js";
 
 export const FREE = "a";
 export const HELD = "h";
 
-/** Sections, one letter a seat, and the version that the next changes are asked from. */
+/** Sections, one letter per seat, and the version since which the next changes are requested. */
 export class SeatModel {
   constructor(concert, show) {
     this.concert = concert;
@@ -20,8 +20,7 @@ export class SeatModel {
   }
 
   /**
-   * Asks for the map, or for what has changed of it. Gives the numbers that changed, or null when
-   * the whole map is new.
+   * Requests the map, or its changes. Returns the numbers that changed, or null when the whole map is new.
    */
   async update(signal) {
     const since = this.version ? `&since=${encodeURIComponent(this.version)}` : "";
@@ -80,7 +79,7 @@ export class SeatModel {
     };
   }
 
-  /** How many seats of each section are free. */
+  /** The number of free seats in each section. */
   freeBySection() {
     return this.sections.map(({ first_number: first, last_number: last }) => {
       let free = 0;
