@@ -263,14 +263,14 @@ def _no_entrants(published: Published) -> None:
     [
         (_without_fifth, "number 5 is missing: 6 is shown instead"),
         (_fifth_twice, "number 6 is missing: 5 is shown instead"),
-        (_one_more, "number 9 is shown: the last was to be 8"),
-        (_one_page_more, "behind number 8 the page says to go on at 8"),
+        (_one_more, "number 9 is beyond the last, 8"),
+        (_one_page_more, "`next` after number 8 is 8"),
         (_without_the_last, "number 8 is missing: the page ends before it"),
-        (_cycle, "behind number 6 the page says to go on at 0"),
+        (_cycle, "`next` after number 6 is 0"),
         (_page_too_long, "the page behind number 0 is too long"),
-        (_fewer_entrants, "number 8 is shown: the last was to be 7"),
+        (_fewer_entrants, "number 8 is beyond the last, 7"),
         (_more_entrants, "number 9 is missing: the page ends before it"),
-        (_no_entrants, "number 1 is shown: the last was to be 0"),
+        (_no_entrants, "number 1 is beyond the last, 0"),
     ],
 )
 def test_wrong_entries_are_named(change: Callable[[Published], None], says: str) -> None:

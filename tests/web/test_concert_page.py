@@ -179,7 +179,7 @@ async def test_unknown_concert_is_not_found(visitor: Visitor) -> None:
     for unknown in ("0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d", "x", "%00", "%ff"):
         response = await open_page(visitor, unknown)
         assert response.status_code == 404
-        assert "There is nothing here any more." in response.text
+        assert "What you are looking for no longer exists." in response.text
 
 
 async def test_page_recovers_after_a_lost_database(

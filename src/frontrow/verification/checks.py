@@ -137,9 +137,7 @@ def numbered(page: Callable[[int], Entries], entrants: int) -> Iterator[Entry]:
         first, limit = last, min(PAGE_ENTRANTS, entrants - last)
         for entry in shown.entries[: limit + 1]:
             if last == entrants:
-                raise InvalidEntries(
-                    f"number {entry.number} is shown: the last was to be {entrants}"
-                )
+                raise InvalidEntries(f"number {entry.number} is beyond the last, {entrants}")
             if entry.number != last + 1:
                 raise InvalidEntries(
                     f"number {last + 1} is missing: {entry.number} is shown instead"
@@ -153,7 +151,7 @@ def numbered(page: Callable[[int], Entries], entrants: int) -> Iterator[Entry]:
         if len(shown.entries) > limit:
             raise InvalidEntries(f"the page behind number {first} is too long")
         if shown.next != (None if last == entrants else last):
-            raise InvalidEntries(f"behind number {last} the page says to go on at {shown.next}")
+            raise InvalidEntries(f"`next` after number {last} is {shown.next}")
         if last == entrants:
             return
 
