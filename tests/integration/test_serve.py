@@ -37,19 +37,18 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(autouse=True)
-def interruptible() -> None:
-    """Restores SIGINT: a shell starts background jobs with SIGINT ignored, which is inherited."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.fixture
 def port() -> int:
     """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         number: int = listening.getsockname()[1]
         return number
+
+
+def _with_default_signals() -> None:
+    """Restores signals that are ignored here: under nohup, or in a background job of a shell."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Command:
@@ -74,6 +73,7 @@ class Command:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **extra},
                 start_new_session=True,
+                preexec_fn=_with_default_signals,  # noqa: PLW1509 - the tests have one thread
             )
 
     def get(self, path: str = "/pid") -> dict[str, Any]:

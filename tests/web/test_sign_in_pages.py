@@ -286,7 +286,7 @@ async def test_invalid_id_token_is_refused(
     before = await visitor.desk.digest()
     issuer.claims_given = claims
     response = await sign_in(visitor, issuer, "wrong")
-    await check_refused(visitor, response, 400, "what came back answer was not valid")
+    await check_refused(visitor, response, 400, "the answer was not valid")
     assert await visitor.desk.digest() == before
 
 
@@ -295,7 +295,7 @@ async def test_id_token_of_an_unknown_key_is_refused(visitor: Visitor, issuer: I
     issuer.documents[DISCOVERY] = b"{}"  # it doesn't learn of the key
     issuer.keys = [RSAKey.generate_key(2048, {"kid": "one"})]
     response = await sign_in(visitor, issuer)
-    await check_refused(visitor, response, 400, "what came back answer was not valid")
+    await check_refused(visitor, response, 400, "the answer was not valid")
 
 
 @pytest.mark.parametrize(
