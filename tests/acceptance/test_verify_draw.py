@@ -112,7 +112,7 @@ async def test_fan_verifies_a_draw() -> None:
         assert plain(full.stdout) == plain(printed("own place"))
         late = await line.verify(FRONTROW_COMMITMENT=commitment, FRONTROW_TOKEN=line.tokens[-1])
         assert late.returncode == 0
-        assert f"number {PEOPLE + 1} came after the draw" in late.stdout
+        assert f"number {PEOPLE + 1} joined after the draw" in late.stdout
         assert late.stdout.splitlines()[:6] == full.stdout.splitlines()[:6]
 
         wrong = await line.verify("--commitment", "0" * 64)
@@ -153,7 +153,7 @@ async def test_changed_draw_is_not_verified() -> None:
         number = min(first, last)
         shown, right = (PEOPLE, 1) if number == first else (1, PEOPLE)
         assert found.stdout.splitlines()[-2:] == [
-            f"FAILED  positions   number {number} is at {shown}, the rule puts it at {right}",
+            f"FAILED  positions   number {number} is at {shown}, but belongs at {right}",
             "not verified: 1 of 5 checks failed",
         ]
 

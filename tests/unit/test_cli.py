@@ -300,7 +300,7 @@ def test_verify_draw_reports_the_result(
         (["http://tickets.example/"], "Invalid value for URL: it must end in /concerts/ID"),
         ([DRAW, "--commitment", "66687aad"], "it must be 64 hexadecimal digits"),
         ([DRAW, "--commitment", NOTED[:-1] + "g"], "it must be 64 hexadecimal digits"),
-        ([DRAW, "--token", "e30.e30.e30"], "Invalid value for --token: it is no queue token"),
+        ([DRAW, "--token", "e30.e30.e30"], "Invalid value for --token: it is not a queue token"),
     ],
 )
 def test_verify_draw_with_wrong_arguments_is_a_usage_error(

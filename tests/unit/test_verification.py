@@ -165,7 +165,7 @@ def test_other_digest_fails() -> None:
     published.change_document(digest=WRONG)
     report = published.check()
     assert failing(report) == ["digest", "positions"]
-    assert text_of(report, "digest") == f"that of the entries is {right}"
+    assert text_of(report, "digest") == f"the digest of the entries is {right}"
 
 
 def test_other_entry_fails() -> None:
@@ -200,7 +200,7 @@ def test_exchanged_positions_fail() -> None:
     published.change_entry(7, position=one)
     report = published.check()
     assert failing(report) == ["positions"]
-    assert text_of(report, "positions") == f"number 2 is at {other}, the rule puts it at {one}"
+    assert text_of(report, "positions") == f"number 2 is at {other}, but belongs at {one}"
 
 
 @pytest.mark.parametrize("position", [0, -1, PEOPLE + 1, 2**40])
@@ -323,7 +323,7 @@ def test_own_place_with_another_entry_fails() -> None:
     own = published.own(4)._replace(entry=WRONG)
     report = published.check(own=own)
     assert failing(report) == ["own place"]
-    assert text_of(report, "own place") == "the entry of number 4 is another's"
+    assert text_of(report, "own place") == "the entry of number 4 belongs to another place"
 
 
 def test_missing_own_place_fails() -> None:
@@ -331,7 +331,7 @@ def test_missing_own_place_fails() -> None:
     published = Published()
     report = published.check(own=published.own(9, OPENED - timedelta(seconds=1)))
     assert failing(report) == ["own place"]
-    assert text_of(report, "own place") == "number 9 came before opening: it is left out"
+    assert text_of(report, "own place") == "number 9 joined before opening, but is left out"
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 3600])
@@ -341,7 +341,9 @@ def test_own_place_after_the_draw_passes(seconds: int) -> None:
     joined_at = OPENED + timedelta(seconds=seconds)
     report = published.check(own=published.own(9, joined_at))
     assert failing(report) == []
-    assert text_of(report, "own place") == "number 9 came after the draw: served at its number"
+    assert (
+        text_of(report, "own place") == "number 9 joined after the draw: it is served at its number"
+    )
     published.change_document(opens_at=OPENED + timedelta(milliseconds=900))
     assert failing(published.check(own=published.own(9, OPENED))) == []
 
@@ -397,13 +399,13 @@ def test_undrawn_line_is_reported() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"seed": None}, "it has ended, but shows no outcome"),
-        ({"digest": None}, "it has ended, but shows no outcome"),
-        ({"entrants": None}, "it has ended, but shows no outcome"),
+        ({"seed": None}, "it is drawn, but has no outcome"),
+        ({"digest": None}, "it is drawn, but has no outcome"),
+        ({"entrants": None}, "it is drawn, but has no outcome"),
         ({"entrants": checks.MOST_ENTRANTS + 1}, "10000001 entrants are more than"),
         ({"entrants": -1}, "-1 entrants are more than"),
-        ({"opens_at": OPENED.replace(tzinfo=None)}, "its times are no times of a draw"),
-        ({"drawn_at": OPENED.replace(year=9999)}, "its times are no times of a draw"),
+        ({"opens_at": OPENED.replace(tzinfo=None)}, "a time is invalid"),
+        ({"drawn_at": OPENED.replace(year=9999)}, "a time is invalid"),
     ],
 )
 def test_invalid_draw_document_is_refused(changes: dict[str, Any], says: str) -> None:

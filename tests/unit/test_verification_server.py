@@ -89,7 +89,7 @@ def test_unchanged_token_is_read() -> None:
 )
 def test_malformed_token_is_refused(token: str) -> None:
     """A malformed token is refused before anything is fetched."""
-    with pytest.raises(ValueError, match="it is no queue token"):
+    with pytest.raises(ValueError, match="it is not a queue token"):
         read_token(token, CONCERT)
 
 
@@ -112,7 +112,7 @@ def test_addresses_of_a_draw_are_accepted(ending: str) -> None:
         (f"https://tickets.example/concerts/{CONCERT}/seats", "it must end in /concerts/ID"),
         (f"https://tickets.example/concerts/{'-' * 36}", "its concert has no id"),
         (f"https://me:secret@tickets.example/concerts/{CONCERT}", "leave the credentials out"),
-        ("https://tickets.example:port/", "it is no URL"),
+        ("https://tickets.example:port/", "it is not a URL"),
     ],
 )
 def test_other_addresses_are_refused(url: str, says: str) -> None:
@@ -390,4 +390,4 @@ def test_contradictory_document_is_refused(served: Served) -> None:
     """The draw has ended without a seed."""
     half = {**DRAW, "seed": None}
     served.answers[PATH] = complete_answer(200, json.dumps(half).encode())
-    served.refuses("shows no draw: it has ended, but shows no outcome$")
+    served.refuses("shows no draw: it is drawn, but has no outcome$")

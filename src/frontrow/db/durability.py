@@ -47,26 +47,29 @@ def judge(
         )
     if synchronous_commit == "off":
         return Durability(
-            "a crash loses what was acknowledged just before it (synchronous_commit is off)", True
+            "a crash loses the transactions acknowledged just before it "
+            "(synchronous_commit is off)",
+            True,
         )
     if not standbys:
         return Durability(
-            "what is acknowledged survives a crash of PostgreSQL and of its machine; there is no "
-            "synchronous standby for the loss of the disk",
+            "an acknowledged transaction survives a crash of PostgreSQL and of its machine; there "
+            "is no synchronous standby for the loss of the disk",
             False,
         )
     if synchronous_commit == "local":
         return Durability(
-            "what is acknowledged survives a crash, but a failover may lose it "
+            "an acknowledged transaction survives a crash, but a failover may lose it "
             f"(synchronous_commit is local, standbys: {standbys})",
             True,
         )
     if synchronous_commit == "remote_write":
         return Durability(
-            "what is acknowledged survives the loss of the primary, unless the standby's machine "
-            f"fails at the same moment (synchronous_commit is remote_write, standbys: {standbys})",
+            "an acknowledged transaction survives the loss of the primary, unless the standby's "
+            f"machine fails at the same moment (synchronous_commit is remote_write, standbys: {standbys})",
             False,
         )
     return Durability(
-        f"what is acknowledged survives the loss of the primary (standbys: {standbys})", False
+        f"an acknowledged transaction survives the loss of the primary (standbys: {standbys})",
+        False,
     )

@@ -110,8 +110,8 @@ def check(
     except InvalidEntries as error:
         checks += [
             Check("entries", False, str(error)),
-            Check("digest", None, "not without all entries"),
-            Check("positions", None, "not without all entries"),
+            Check("digest", None, "not checked: entries are missing"),
+            Check("positions", None, "not checked: entries are missing"),
         ]
     else:
         checks += [
@@ -165,13 +165,15 @@ def _outcome(draw: Draw) -> _Outcome | None:
     for at in (draw.opens_at, draw.drawn_at):
         # Others can't be compared, or converted to UTC.
         if at is not None and (at.tzinfo is None or at.year not in _YEARS):
-            raise ValueError("its times are no times of a draw")
+            raise ValueError("a time is invalid")
     if draw.drawn_at is None:
         return None
     if draw.entrants is None or draw.digest is None or draw.seed is None:
-        raise ValueError("it has ended, but shows no outcome")
+        raise ValueError("it is drawn, but has no outcome")
     if not 0 <= draw.entrants <= MOST_ENTRANTS:
-        raise ValueError(f"{draw.entrants} entrants are more than the {MOST_ENTRANTS} checked here")
+        raise ValueError(
+            f"{draw.entrants} entrants are more than the {MOST_ENTRANTS} that can be checked"
+        )
     return _Outcome(draw.drawn_at, draw.entrants, draw.digest, draw.seed)
 
 
@@ -181,29 +183,29 @@ def _formatted(moment: datetime | None) -> str:
 
 def _check_noted(draw: Draw, commitment: str | None) -> Check:
     if commitment is None:
-        return Check("noted", None, "not checked: --commitment takes what was noted before opening")
+        return Check("noted", None, "not checked: give the commitment noted before opening")
     if commitment == draw.commitment:
-        return Check("noted", True, "the commitment is the one that was noted")
+        return Check("noted", True, "it matches the noted commitment")
     return Check("noted", False, f"the commitment is {draw.commitment} now")
 
 
 def _check_seed(draw: Draw, outcome: _Outcome) -> Check:
     if commitment_of(outcome.seed) == draw.commitment:
-        return Check("commitment", True, "it is that of the seed")
-    return Check("commitment", False, "it is that of another seed")
+        return Check("commitment", True, "it matches the seed")
+    return Check("commitment", False, "it doesn't match the seed")
 
 
 def _check_digest(digest: str, outcome: _Outcome) -> Check:
     if digest == outcome.digest:
-        return Check("digest", True, "it is that of the entries")
-    return Check("digest", False, f"that of the entries is {digest}")
+        return Check("digest", True, "it matches the entries")
+    return Check("digest", False, f"the digest of the entries is {digest}")
 
 
 def _check_positions(positions: "array[int]", outcome: _Outcome) -> Check:
     ruled = positions_of(outcome.seed, outcome.digest, outcome.entrants)
     for number, (shown, right) in enumerate(zip(positions, ruled, strict=True), 1):
         if shown != right:
-            says = f"number {number} is at {shown}, the rule puts it at {right}"
+            says = f"number {number} is at {shown}, but belongs at {right}"
             return Check("positions", False, says)
     return Check("positions", True, "they follow from seed and digest")
 
@@ -214,17 +216,21 @@ def _check_own(
     """Checks that a place is the entry of its number, or joined after the draw."""
     if own.number <= outcome.entrants:
         if entry is None:
-            return Check("own place", None, "not without all entries")
+            return Check("own place", None, "not checked: entries are missing")
         if entry == own.entry:
             return Check("own place", True, f"number {own.number} is served at {position}")
-        return Check("own place", False, f"the entry of number {own.number} is another's")
+        return Check(
+            "own place", False, f"the entry of number {own.number} belongs to another place"
+        )
     # No line is drawn before it opens, so the opening was changed after the draw: it doesn't say
     # who joined in time.
     if draw.opens_at is None or draw.opens_at > outcome.drawn_at:
         return Check("own place", None, "can't be checked: the opening was changed")
     # The time in a token is truncated to the second.
     if own.joined_at + timedelta(seconds=1) <= draw.opens_at:
-        return Check("own place", False, f"number {own.number} came before opening: it is left out")
+        return Check(
+            "own place", False, f"number {own.number} joined before opening, but is left out"
+        )
     return Check(
-        "own place", True, f"number {own.number} came after the draw: served at its number"
+        "own place", True, f"number {own.number} joined after the draw: it is served at its number"
     )

@@ -41,14 +41,14 @@ def read_token(token: str, concert_id: UUID) -> Own:
     header, dot, rest = token.strip().partition(".")
     payload, second_dot, _ = rest.partition(".")
     if len(token) > _LONGEST_TOKEN or not (header and dot and second_dot):
-        raise ValueError("it is no queue token")
+        raise ValueError("it is not a queue token")
     try:
         decoded = base64.b64decode(
             payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True
         )
         claims = msgspec.json.decode(decoded, type=_Claims)
     except (binascii.Error, ValueError, msgspec.DecodeError):
-        raise ValueError("it is no queue token") from None
+        raise ValueError("it is not a queue token") from None
     if claims.concert != concert_id:
         raise ValueError("it is for another concert")
     joined_at = datetime.fromtimestamp(claims.iat, UTC)

@@ -40,7 +40,7 @@ def draw_address(url: str) -> tuple[str, UUID]:
     try:
         given = httpx2.URL(url)
     except httpx2.InvalidURL:
-        raise ValueError("it is no URL") from None
+        raise ValueError("it is not a URL") from None
     if given.scheme not in ("http", "https") or not given.host:
         raise ValueError("it must begin with http:// or https://")
     if given.userinfo:
