@@ -110,7 +110,7 @@ class InvalidRequest(DomainError):
     def at(cls, pointer: str, detail: str) -> "InvalidRequest":
         """Returns the error for one field; ``pointer`` is its JSON pointer or parameter name.
 
-        Both are cut to ``LONGEST_TEXT``, because they may contain what the caller sent.
+        Both are cut to ``LONGEST_TEXT``, because they may contain text from the caller.
         """
         pointer, detail = _shortened(pointer), _shortened(detail)
         return cls(detail, errors=[{"pointer": pointer, "detail": detail}])

@@ -11,7 +11,7 @@ import structlog
 from structlog.typing import Processor
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-# At level info these repeat what the banner and our own lines say.
+# At level info these repeat the banner and our own lines.
 CHATTY = ("asyncio", "httpx2", "uvicorn", "uvicorn.error")
 
 

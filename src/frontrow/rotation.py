@@ -1,7 +1,7 @@
 """Rotation of the signing keys of tokens, tickets and challenges.
 
-A new key starts signing after a lead time in which every process reads it; what the previous key
-signed remains valid until that key is retired (``keys/ring.py``).
+A new key starts signing after a lead time in which every process reads it; the signatures of the
+previous key remain valid until it is retired (``keys/ring.py``).
 """
 
 from collections.abc import Callable, Mapping
@@ -64,7 +64,7 @@ async def key_states(database: Database) -> list[KeyState]:
 async def ticket_keys(database: Database) -> list[bytes]:
     """Returns the public keys of genuine tickets: previous, current and coming ones.
 
-    Retired keys are left out: what they signed is no longer genuine.
+    Retired keys are left out: their signatures are no longer accepted.
     """
     rows = await describe(database, ticket_signing.PURPOSE)
     return [row.public_key for row in rows if row.state != "retired"]
@@ -92,7 +92,7 @@ async def rotate_key(
 
 
 async def retire_key(database: Database, key_id: str) -> None:
-    """Retires a key: within a second every process refuses what it signed.
+    """Retires a key: within a second every process refuses its signatures.
 
     Raises:
         NotFound: there is no such key.

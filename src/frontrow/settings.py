@@ -170,7 +170,7 @@ class Settings(BaseSettings):
         2_592_000,
         description=(
             "How long queue tokens signed by a replaced key are accepted; "
-            "0: until the key is retired by hand."
+            "0: until the key is retired by a command."
         ),
     )
     oidc_issuer: str | None = Field(
@@ -272,7 +272,7 @@ class Settings(BaseSettings):
 
     @property
     def guests_allowed(self) -> bool:
-        """Whether this server gives guest accounts."""
+        """Whether this server has guest accounts."""
         return self.oidc_issuer is None if self.guests is None else self.guests
 
     def to_environment(self) -> dict[str, str]:

@@ -52,7 +52,7 @@ async def test_export_and_erase(database: Database, tmp_path: Path) -> None:
     refused = await run(database, "users", "erase", user_id, "--yes")
     assert (refused.exit_code, refused.stderr) == (
         2,
-        f"frontrow: {user_id} has a balance of 50,000 KRW: have it paid out, or add --force\n",
+        f"frontrow: {user_id} has a balance of 50,000 KRW: pay it out first, or add --force\n",
     )
     assert (await lines(database, "users", "export", user_id))[0] == written
     assert await lines(database, "users", "erase", user_id, "--yes", "--force") == [

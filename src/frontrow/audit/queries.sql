@@ -604,8 +604,8 @@ SELECT (SELECT count(*) FROM admission) + (SELECT count(*) FROM change) AS check
     (SELECT count(*) FROM bad) AS violations, ARRAY(SELECT what FROM bad LIMIT 5) AS examples;
 
 -- name: cap_is_kept
--- Right after each admission, the admitted and unfinished places were at most what it counted and at most
--- the cap; the cap was the policy's, or between an adaptive policy's bounds.
+-- Right after each admission, the number of admitted and unfinished places was at most the logged count and at
+-- most the cap; the cap was the policy's, or between an adaptive policy's bounds.
 WITH event AS (
     -- Those no longer kept count neither as called nor as finished.
     SELECT room_id, admitted_at AS at, 1 AS kind, first_position, admitted - pruned AS change, active,

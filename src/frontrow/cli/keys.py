@@ -43,7 +43,7 @@ def list_keys(**given: object) -> None:
 def rotate_key(purpose: str, **given: object) -> None:
     """Add a key that starts to sign after a few seconds, when every process has read it.
 
-    What the previous key signed stays valid until that key is retired.
+    Signatures of the previous key stay valid until it is retired.
     """
     key, _ = _rotate(given, lambda rotation, database: rotation.rotate_key(database, purpose))
     _print_keys([key])
@@ -53,7 +53,7 @@ def rotate_key(purpose: str, **given: object) -> None:
 @click.argument("key_id")
 @database_options
 def retire_key(key_id: str, **given: object) -> None:
-    """Retire a key: within a second, what it signed is refused."""
+    """Retire a key: within a second its signatures are refused."""
     try:
         _rotate(given, lambda rotation, database: rotation.retire_key(database, key_id))
     except NotFound:

@@ -130,7 +130,7 @@ def erase(user_id: UUID, yes: bool, force: bool, **given: object) -> None:
     except BalanceRemains as error:
         left = f"{error.fields['balance']:,} {settings.currency}"
         raise Failure(
-            f"{user_id} has a balance of {left}: have it paid out, or add --force", USAGE
+            f"{user_id} has a balance of {left}: pay it out first, or add --force", USAGE
         ) from None
     click.echo(f"erased {user_id}")
     if not unlinked:

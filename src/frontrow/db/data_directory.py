@@ -46,7 +46,7 @@ class Secrets:
 
 
 class DataDirectory:
-    """One data directory. The methods raise SetupError with one line that says what is wrong."""
+    """One data directory. The methods raise SetupError with the reason in one line."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = Path(os.path.abspath(path or default_data_dir()))  # noqa: PTH100 - keeps symlinks
@@ -82,7 +82,7 @@ class DataDirectory:
                 msg = f"the data directory {self.path} belongs to another account: start it as that"
                 raise SetupError(msg)
             strangers = [entry.name for entry in self.path.iterdir() if not _expected(entry.name)]
-            # Other files beside a database of ours, such as a backup, do no harm.
+            # Other files beside our database, such as a backup, are allowed.
             if strangers and not self.secrets.exists():
                 msg = (
                     f"{self.path} isn't a data directory of frontrow (it has {strangers[0]!r}): "

@@ -66,7 +66,8 @@ def judge(
     if synchronous_commit == "remote_write":
         return Durability(
             "an acknowledged transaction survives the loss of the primary, unless the standby's "
-            f"machine fails at the same moment (synchronous_commit is remote_write, standbys: {standbys})",
+            "machine fails at the same moment "
+            f"(synchronous_commit is remote_write, standbys: {standbys})",
             False,
         )
     return Durability(

@@ -11,7 +11,7 @@ SERVER_SETTINGS = {
     "default_transaction_isolation": "read committed",
     # Compiling a plan takes longer than any of these statements.
     "jit": "off",
-    # No statement of a server takes long; one that hangs must not keep its locks.
+    # No statement of a server takes long; a statement that hangs must not keep its locks.
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
 }

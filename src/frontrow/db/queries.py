@@ -22,7 +22,7 @@ Database: TypeAlias = asyncpg.Pool | asyncpg.Connection
 """Runs queries: a pool, or a connection, perhaps in a transaction."""
 
 PAGE_ROWS = 1_000
-"""Rows of a page, where a query gives pages."""
+"""Rows of a page, if a query returns pages."""
 
 _Queries = TypeVar("_Queries")
 

@@ -275,7 +275,7 @@ def _socket_folder(directory: DataDirectory, account: Account | None) -> Iterato
 
 
 def _clear(socket: Path) -> None:
-    """Removes what a killed PostgreSQL left in the socket's folder, which is ours alone.
+    """Removes the files that a killed PostgreSQL left in its private socket folder.
 
     Its lock would stop the next server while any process, even a zombie, has the old pid.
     """

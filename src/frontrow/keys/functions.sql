@@ -1,5 +1,5 @@
--- The signing keys. A key signs from its signs_at on, until a later one of its purpose does; what it has
--- signed is accepted until it is retired. The clock alone decides: no job is needed.
+-- The signing keys. A key signs from its signs_at on, until a later one of its purpose does; its signatures are
+-- accepted until it is retired. The clock alone decides: no job is needed.
 
 -- The key of a purpose that signs at an instant; NULL if there is none.
 CREATE OR REPLACE FUNCTION signing_key_in_use(p_purpose text, p_now timestamptz)
@@ -70,7 +70,7 @@ BEGIN
     RETURN ended;
 END $$;
 
--- Retires a key: what it has signed is refused from now on. Returns retired (also for a retired key),
+-- Retires a key: its signatures are refused from now on. Returns retired (also for a retired key),
 -- not_found, or signing: the key that signs now stays until another one takes over.
 CREATE OR REPLACE FUNCTION signing_key_retire(p_purpose text, p_key_id text)
 RETURNS text LANGUAGE plpgsql VOLATILE AS $$

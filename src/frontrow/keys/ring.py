@@ -1,7 +1,7 @@
 """A key ring: the keys of one purpose, as one process knows them.
 
 A key is *coming* until its time, then it is *signing*; once a later one signs, it is *accepted*:
-what it has signed stays valid until it is *retired*. Each process reads the ring regularly
+its signatures stay valid until it is *retired*. Each process reads the ring regularly
 (``refresh``), and at once when it meets an unknown key (``find``). A key that is added with some
 lead is therefore known everywhere before it signs.
 """
@@ -58,7 +58,7 @@ class KeyRing:
 
     @property
     def keys(self) -> Mapping[str, SigningKey]:
-        """The keys by id: what these have signed is accepted."""
+        """The keys by id: their signatures are accepted."""
         return self._keys
 
     @property
@@ -135,7 +135,7 @@ async def rotate(
 async def end(
     database: Database, purpose: str, key_id: str
 ) -> Literal["retired", "not_found", "signing"]:
-    """Retires a key: what it has signed is refused from now on. Keeps the one that signs."""
+    """Retires a key: its signatures are refused from now on. Keeps the signing key."""
     return await queries.retire_key(database, purpose=purpose, key_id=key_id)
 
 

@@ -66,7 +66,7 @@ async def prune(
         What was dropped; in a dry run, what can be.
 
     Raises:
-        SetupError: the database can't be reached, or goes away.
+        SetupError: the database can't be reached, or the connection is lost.
     """
     settings = {
         **SERVER_SETTINGS,

@@ -116,7 +116,7 @@ def commitment_of(seed: str) -> str:
 
 
 def digest_of(entries: Iterable[str]) -> str:
-    """Returns the digest of all entries, given by number from 1 on."""
+    """Returns the digest of all entries, in order of number from 1 on."""
     digest = sha256()
     for entry in entries:
         digest.update(f"{entry}\n".encode())

@@ -1,7 +1,7 @@
 -- Places in a line: join, enter, leave. Each call is one function for a whole batch.
 --
 -- A function locks the rows that it depends on (the room, then its places by number), then reads the
--- clock once, then decides by what is stored now, then writes. A batch comes as arrays of the same
+-- clock once, then decides from the locked rows, then writes. A batch comes as arrays of the same
 -- length; the function returns one row for each item, numbered by its 1-based position in the arrays.
 --
 -- "-- hot" above a function pins its plan (docs/design/adr/0011-pinned-plans.md): one for a batch of any size,

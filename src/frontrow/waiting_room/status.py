@@ -1,4 +1,4 @@
-"""The status of one place, from the snapshot and from what the database has stored. Pure."""
+"""The status of one place, from the snapshot and from the database's row. Pure."""
 
 import random
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Lists that several calls give: the concerts on sale, pages of payments."""
+"""Lists that several calls return: the concerts on sale, pages of payments."""
 
 from typing import Annotated
 from uuid import UUID

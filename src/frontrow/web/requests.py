@@ -239,7 +239,7 @@ def if_match(request: Request) -> list[str] | None:
     """Returns the entity tags of ``If-Match``; ``None`` without the header, or for ``*``.
 
     Tags come without their weakness: a proxy that compresses an answer weakens its tag (nginx
-    does), while ours name a version whatever its encoding.
+    does), while ours name a version regardless of its encoding.
     """
     lines = request.headers.get(b"if-match")
     tags = [tag.strip() for line in lines for tag in line.decode("latin-1").split(",")]

@@ -73,7 +73,7 @@ def forecast(
     adaptive_cap: int | None = None,
     opens_in_seconds: float = 0.0,
 ) -> Eta:
-    """Returns when a user is admitted, if the line goes on at its published pace.
+    """Returns when a user is admitted, if the line continues at its published pace.
 
     Args:
         ahead: users ahead, without leavers.

@@ -1,4 +1,4 @@
--- The pace of a line: what is observed, and what of it is published. Conventions as in
+-- The observed and the published pace of a line. Conventions as in
 -- waiting_room/functions.sql.
 --
 -- Two hazards are estimated, each as a number of events over the person-seconds in which they happened:
@@ -61,7 +61,7 @@ BEGIN
     RETURN pace;
 END $$;
 
--- Returns what is left of a prior: 0 once it is negligible, since a product too small for its type is
+-- Returns the remaining weight of a prior: 0 once it is negligible, since a product too small for its type is
 -- an error.
 CREATE OR REPLACE FUNCTION waiting_room_faded(prior double precision, kept double precision)
 RETURNS double precision LANGUAGE sql IMMUTABLE

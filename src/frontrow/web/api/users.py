@@ -124,7 +124,7 @@ CALLS = (
         summary="Get a challenge for a guest account",
         says=(
             "For an ALTCHA client (proof of work, version 2), whose solution is the `altcha` of "
-            "POST /users. Each challenge gives one account. 404 if none is required."
+            "POST /users. Each challenge is valid for one account. 404 if none is required."
         ),
         answers=(
             Answer(

@@ -13,7 +13,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "Transfer.balance": "The balance after the transfer, in the currency's minor unit.",
     "Charge.amount": "The charged amount in the currency's minor unit.",
     "Transfer.amount": "The transferred amount in the currency's minor unit; always positive.",
-    "Refund.amount": "The refunded amount: what was paid.",
+    "Refund.amount": "The refunded amount: the whole payment.",
     "Refund.balance": "The balance after the refund, in the currency's minor unit.",
     "Cancellation.state": "cancelling → cancelled, when all payments are refunded.",
     "Transfer.kind": "A charge or a refund adds to the balance, a payment reduces it.",

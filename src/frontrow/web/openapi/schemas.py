@@ -125,7 +125,7 @@ def _types(calls: Iterable[Call]) -> Iterable[Any]:
 
 
 def _explain(owner: str, component: Json) -> None:
-    """Adds what the types lack: descriptions, examples, the format of times."""
+    """Adds descriptions, examples and the format of times, which the types lack."""
     component["description"] = component.get("description", "").replace("``", "`")
     component.update(RULES.get(owner, {}))
     for field, schema in component["properties"].items():

@@ -84,7 +84,7 @@ CALLS = (
         group="Operator",
         summary="Retire a signing key",
         says=(
-            "Within a second every process refuses what it signed. A waiting user with such a "
+            "Within a second every process refuses its signatures. A waiting user with such a "
             "token joins again with the user key and gets the same place, with a new token."
         ),
         who=Who.OPERATOR,

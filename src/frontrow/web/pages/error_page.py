@@ -14,7 +14,7 @@ class Failure(NamedTuple):
     status: int
     text: str
     passes: bool
-    """Whether it is worth loading the page again."""
+    """Whether loading the page again may help."""
 
 
 def failure_of(error: Exception, page: str, identity: bytes, texts: Texts) -> Failure:

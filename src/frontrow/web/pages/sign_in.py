@@ -67,7 +67,7 @@ class SignInPages:
                 return _leading(request, back)
             attempt, url = await self._flow.begin(back, _redirect_uri(ask))
             response = _leading(request, url)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
+        except Exception as error:  # noqa: BLE001 - the page reports any error
             return self._trouble(request, error, back)
         cookies.set_attempt(ask, response, attempt.kept, ATTEMPT_SECONDS)
         return response
@@ -96,7 +96,7 @@ class SignInPages:
                 self._flow.check(attempt, answer)
                 is_over = True
                 response = await self._signed_in(ask, attempt, answer, back)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
+        except Exception as error:  # noqa: BLE001 - the page reports any error
             response = self._trouble(request, error, back)
         if is_over:
             cookies.drop_attempt(ask, response)
@@ -135,7 +135,7 @@ class SignInPages:
             if key is not None and is_session(key):
                 await self._services.users.end_session(key)
                 cookies.drop_user(ask, response)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
+        except Exception as error:  # noqa: BLE001 - the page reports any error
             return self._trouble(request, error, "/")
         return response
 

@@ -26,7 +26,7 @@ export function dontWant() {
   sessionStorage.removeItem(WANTED);
 }
 
-/** Notifies the fan, with whatever the browser allows. */
+/** Notifies the fan by all means that the browser allows. */
 export function callFan(title) {
   if (!isWanted()) return;
   play([[660, 0], [880, 0.25], [1100, 0.5]]);
