@@ -113,7 +113,7 @@ class SeatStates:
         return self._running
 
     def follows(self, read: SeatChanges) -> bool:
-        """Whether changes continue this state: of the same log, with none deleted in between."""
+        """Returns whether changes continue this state: same log, none deleted in between."""
         return (
             read.log_id is not None
             and read.log_id == self.log_id

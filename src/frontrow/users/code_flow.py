@@ -176,7 +176,7 @@ class CodeFlow:
         return auth
 
     async def _takes_basic(self) -> bool:
-        """Whether the issuer takes the secret as HTTP Basic, its default."""
+        """Returns whether the issuer takes the secret as HTTP Basic, its default."""
         if all(self._endpoints.values()):
             return True
         methods: Any = (await self._document.recent()).get("token_endpoint_auth_methods_supported")

@@ -256,7 +256,7 @@ def new_key(secret: bytes | None = None, prefix: str = KEY_PREFIX) -> str:
 
 
 def is_session(user_key: str) -> bool:
-    """Whether a key is that of a session, by its prefix."""
+    """Returns whether a key is that of a session, by its prefix."""
     return user_key.startswith(SESSION_PREFIX)
 
 

@@ -53,7 +53,7 @@ class SignIn:
         return len(self._known)
 
     def recognizes(self, token: bytes) -> bool:
-        """Whether a JWT has the algorithm of this issuer's ID tokens; queue tokens have another."""
+        """Returns whether a JWT has the algorithm of ID tokens; queue tokens have another."""
         header = read_header(token)
         return header is not None and header.get("alg") == self._tokens.algorithm
 

@@ -129,7 +129,7 @@ class WaitingRooms:
         return self.snapshot.lines[place.room_id].claim_seconds
 
     async def is_pruned(self, place: PlaceRef) -> bool:
-        """Whether a place that isn't stored has been pruned."""
+        """Returns whether a place that isn't stored has been pruned."""
         for refreshed in (False, True):
             line = self.snapshot.lines.get(place.room_id)
             if line is not None and place.number <= line.pruned_to:

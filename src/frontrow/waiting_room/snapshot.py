@@ -141,11 +141,11 @@ class Line:
         return self.forecasts.of(ahead)
 
     def has_served(self, number: int) -> bool:
-        """Whether the line has moved past this number."""
+        """Returns whether the line has moved past this number."""
         return self._rank(number) <= self.serving
 
     def is_waiting(self, number: int) -> bool:
-        """Whether the place was certainly waiting at the snapshot; if not, read the database."""
+        """Returns whether the place certainly waited at the snapshot; if not, read the database."""
         rank = self._rank(number)
         if rank <= self.serving or self.closed:
             return False

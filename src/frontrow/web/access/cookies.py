@@ -58,7 +58,7 @@ def credential(ask: Ask, who: Who) -> bytes:
 
 
 def is_same_origin(ask: Ask) -> bool:
-    """Whether a call comes from a page of this server, or, for a safe method, from no page.
+    """Returns whether a call comes from a page of this server, or, for a safe method, from no page.
 
     Browsers send ``Origin`` with every unsafe request, and ``Sec-Fetch-Site`` with all of them.
     """
@@ -160,7 +160,7 @@ def places(ask: Ask) -> list[UUID]:
 
 
 def is_https(request: Request) -> bool:
-    """Whether a request came over TLS, as its scheme or the proxy says.
+    """Returns whether a request came over TLS, as its scheme or the proxy says.
 
     A client that claims so falsely is only held to stricter rules.
     """
@@ -204,7 +204,7 @@ def _own_origins(ask: Ask) -> tuple[bytes, ...]:
 
 
 def _is_secure(ask: Ask) -> bool:
-    """Whether the browser has this page over https: then only ``__Host-`` cookies count."""
+    """Returns whether the browser has this page over https: then only ``__Host-`` cookies count."""
     public_origin = ask.services.settings.public_origin or ""
     origin = ask.request.headers.get_first(b"origin") or public_origin.encode()
     return origin.startswith(b"https://") or is_https(ask.request)

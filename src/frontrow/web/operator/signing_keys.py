@@ -66,8 +66,8 @@ CALLS = (
         group="Operator",
         summary="Rotate a signing key",
         says=(
-            "The new key signs after a few seconds, when every process has read it. What the "
-            "previous key signed stays valid until that key is retired. Repeated without an "
+            "The new key signs after a few seconds, when every process has read it. "
+            "Signatures of the previous key stay valid until it is retired. Repeated without an "
             "`Idempotency-Key`, the call adds another key."
         ),
         who=Who.OPERATOR,

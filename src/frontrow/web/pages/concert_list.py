@@ -110,5 +110,5 @@ def card_of(concert: ListedConcert, texts: Texts, this_year: int) -> Card:
 
 
 def is_over(concert: ListedConcert) -> bool:
-    """Whether there is no reason left to join its line."""
+    """Returns whether there is no reason left to join its line."""
     return concert.sale != "open" or concert.state == "closed"

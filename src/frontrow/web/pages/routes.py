@@ -53,7 +53,7 @@ _FAN = ("common", "fan")
 
 
 def _console(name: str, script: str, path: str, *parts: str, features: str = "") -> Page:
-    """A page of the operator's console."""
+    """Returns a page of the operator's console."""
     catalogs = (*_FAN, "console", *(f"console_{part}" for part in parts))
     sheets = ("base", "fan", "shop", "console")
     return Page(f"console_{name}", "console", script, catalogs, (path,), sheets, features)
@@ -102,7 +102,7 @@ class Route(NamedTuple):
 
 
 def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
-    """The pages and their files."""
+    """Yields the routes of the pages and their files."""
     concert = ConcertPage(files, services, limits)
     rendered: dict[str, Handler] = {
         "/": ListPage(files, services).show,
@@ -129,7 +129,7 @@ def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
 
 
 def _signing_in(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
-    """Signing in and out, where there is an issuer."""
+    """Yields the routes for signing in and out, if there is an issuer."""
     if services.sign_in is None:
         return
     signing = SignInPages(files, services, limits, services.sign_in)
@@ -183,7 +183,7 @@ def choose_language(request: Request) -> Response | None:
 
 
 def _choosable(show: Handler) -> Handler:
-    """A page whose language can be chosen."""
+    """Returns the handler of a page whose language can be chosen."""
 
     async def respond(request: Request) -> Response:
         return choose_language(request) or await show(request)

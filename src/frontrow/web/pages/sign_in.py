@@ -117,7 +117,7 @@ class SignInPages:
         return response
 
     async def _is_place_of(self, ask: Ask, concert_id: UUID, user_id: UUID) -> bool:
-        """Whether a place in the browser's cookies is this user's, not that of an earlier guest."""
+        """Returns whether a place in the cookies is this user's, not an earlier guest's."""
         token = cookies.place_token(ask, concert_id) or ""
         try:
             place = await self._services.signer.read(token.encode("latin-1"))
@@ -160,7 +160,7 @@ class SignInPages:
         failed: bool = False,
         back: str = "/",
     ) -> Response:
-        """The page; see its template."""
+        """Returns the page for signing in; see its template."""
         html = self._template.render(
             language_of(request),
             Standing.UNASKED,
