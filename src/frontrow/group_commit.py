@@ -6,7 +6,7 @@ still runs.
 
 A lane does not know the database. ``run`` takes the items of a batch and returns an outcome for
 each, or ``AGAIN`` for an item that conflicts with another item of its batch and must run in the
-next one. ``classify`` says what an exception of ``run`` means (``errors.Fault``).
+next one. ``classify`` returns the meaning of an exception of ``run`` (``errors.Fault``).
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class Lane(Generic[Item, Outcome]):
     Args:
         name: for metrics.
         run: runs a batch; returns an outcome (or ``AGAIN``) for each item, in their order.
-        classify: what an exception of ``run`` means.
+        classify: returns the meaning of an exception of ``run``.
         batch_items: maximum items in a batch.
         queue_items: maximum waiting calls; further calls are refused with ``Overloaded``.
         deadline_seconds: maximum wait of a call. A queued call is then refused with ``Overloaded``

@@ -1,6 +1,7 @@
 """Runs the audit: each invariant is one query of ``queries.sql``, and all read one snapshot.
 
-A server may go on selling meanwhile: the snapshot is consistent, and all queries use one time, read
+A server may continue to sell meanwhile: the snapshot is consistent, and all queries use one time,
+read
 right after the snapshot was taken. The transaction can't write.
 """
 

@@ -3,7 +3,7 @@
 --
 -- Transactions commit in another order than that of their numbers (xids), so "all changes after the
 -- newest known xid" would miss a transaction with a smaller xid that commits later. Each answer has the
--- newest xid that it has seen and the xids that were still running; the next call asks for the changes
+-- newest xid that it has seen and the xids that were still running; the next call requests the changes
 -- by later transactions, and by those.
 
 -- Returns the changes of seats that the caller has not seen. p_newest[i] is the newest xid that it has seen

@@ -11,7 +11,7 @@ from frontrow.errors import FinishReason
 
 
 class ReadingPlace(Item, frozen=True):
-    """A place that asks to read seats."""
+    """A place that reads seats."""
 
     room_id: int
     number: int

@@ -118,7 +118,7 @@ class SeatCounts(msgspec.Struct, frozen=True):
 
 
 class Sales(msgspec.Struct, frozen=True):
-    """What a concert has sold so far."""
+    """The sales of a concert so far."""
 
     seats: SeatCounts
     revenue: Annotated[int, Meta(description="In the currency's minor unit.")]

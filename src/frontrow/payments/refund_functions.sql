@@ -88,8 +88,8 @@ DECLARE
     reservations uuid[];
     users uuid[];
 BEGIN
-    -- What a payment is for never changes, so it may be read before it is locked. This call doesn't see one
-    -- that is created later.
+    -- The reservation of a payment never changes, so it may be read before it is locked. A payment that is
+    -- created later is not visible to this call.
     SELECT array_agg(y.payment_id ORDER BY k.item), array_agg(y.reservation_id ORDER BY k.item),
         array_agg(y.show_id ORDER BY k.item), array_agg(y.user_id ORDER BY k.item)
     INTO payments, reservations, shows, users

@@ -44,7 +44,7 @@ class ShowRow(Row, frozen=True):
 
 
 class LetInRow(Row, frozen=True):
-    """The valid tickets of a show, and how many of them are checked in."""
+    """The valid tickets of a show, and the number of these that are checked in."""
 
     tickets: int
     checked_in: int

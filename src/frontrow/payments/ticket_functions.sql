@@ -33,7 +33,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Checks tickets in. Their codes are genuine; p_keys are the keys that signed them. p_check_ins are the
--- check-ins' own ids; p_gates names the gate, p_for_shows and p_for_concerts what it admits to (each may be
+-- check-ins' own ids; p_gates names the gate, p_for_shows and p_for_concerts its show and concert (each may be
 -- NULL).
 -- outcome: checked_in; replayed (the check-in with this id exists); again (an earlier item of these arrays
 -- has the same ticket or id); idempotency_key_reused, not_found (no such ticket, or its key is retired),

@@ -32,7 +32,7 @@ class TicketRow(Row, frozen=True):
 
 
 class CheckInItem(Item, frozen=True):
-    """A ticket at a gate; ``for_show`` and ``for_concert`` are what the gate admits to."""
+    """A ticket at a gate; ``for_show`` and ``for_concert`` are the gate's show and concert."""
 
     ticket_id: UUID
     key_id: str

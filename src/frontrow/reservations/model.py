@@ -1,4 +1,4 @@
-"""A reservation as its owner sees it, and how the best seats are asked for."""
+"""A reservation as its owner sees it, and the request for the best seats."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal, NamedTuple, TypeAlias
@@ -42,7 +42,7 @@ class Reservation(msgspec.Struct, frozen=True):
     date: date
     starts_at: datetime
     seats: list[ReservedSeat]
-    amount: Annotated[int, Meta(description="What it costs, in the currency's minor unit.")]
+    amount: Annotated[int, Meta(description="The price, in the currency's minor unit.")]
     currency: str
     state: Annotated[
         ReservationState, Meta(description="held → paid, released or expired; paid → refunded.")
@@ -59,6 +59,6 @@ class ActiveHold(msgspec.Struct, frozen=True):
     user_id: UUID
     show_id: UUID
     seats: Annotated[list[int], Meta(description="Its seats, by number.")]
-    amount: Annotated[int, Meta(description="What they cost, in the currency's minor unit.")]
+    amount: Annotated[int, Meta(description="Their price, in the currency's minor unit.")]
     created_at: datetime
     held_until: Annotated[datetime, Meta(description="When it ends unless it is paid.")]

@@ -122,7 +122,7 @@ class ReservationItem(Item, frozen=True):
 
 
 class ReservationRow(Row, frozen=True):
-    """A reservation, and which of the items asked for it."""
+    """A reservation, and the item that requested it."""
 
     item: int
     reservation_id: UUID

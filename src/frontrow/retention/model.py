@@ -64,7 +64,7 @@ class ExportedPayment(msgspec.Struct, frozen=True):
     refunded_at: Annotated[datetime | None, Meta(description="When it was refunded.")]
     refund_reason: Annotated[
         Literal["operator", "buyer", "show_cancelled"] | None,
-        Meta(description="Who asked for the refund, or that the show was cancelled."),
+        Meta(description="Who requested the refund; `show_cancelled` if the show was cancelled."),
     ]
 
 

@@ -17,7 +17,7 @@ class PrunableLine(Row, frozen=True):
 
 
 class PrunedHolds(Row, frozen=True):
-    """The last reservation that a step read (``None`` at the end), and how many it dropped."""
+    """The last reservation that a step read (``None`` at the end), and the number dropped."""
 
     last: UUID | None
     dropped: int

@@ -57,13 +57,13 @@ async def prune(
 
     Args:
         database_url: a migrated database, in use or not.
-        older_than_days: at least 1: a client may still ask for younger rows.
+        older_than_days: at least 1: a client may still request younger rows.
         dry_run: only counts.
         progress: called with the number of dropped rows, and of all that can be dropped.
         connect_timeout_seconds: longest wait for the database.
 
     Returns:
-        What was dropped; in a dry run, what can be.
+        The dropped rows; in a dry run, the rows that can be dropped.
 
     Raises:
         SetupError: the database can't be reached, or the connection is lost.
@@ -123,7 +123,7 @@ async def _carry_out(
 
 
 async def _drop_draw(connection: "asyncpg.Connection[Any]", room_id: int) -> None:
-    """Drops the result of a line's draw, if its entrants are gone."""
+    """Drops the result of a line's draw, if its entrants were pruned."""
     after = 0
     while await queries.prune_drawn(connection, room_id=room_id, after=after, limit=_STEP):
         after += _STEP

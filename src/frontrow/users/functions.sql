@@ -37,7 +37,8 @@ RETURNS boolean LANGUAGE sql VOLATILE AS $$
 $$;
 
 -- Issues a user a new key, p_key_hash. p_asked_with is the key of the request: it is revoked unless p_keep,
--- and the new one expires when that one would. NULL: the operator asks, and all keys of the user are revoked.
+-- and the new one expires when that one would. NULL: the operator makes the request, and all keys of the user
+-- are revoked.
 -- outcome: issued; replayed (the user has this key: nothing changes); idempotency_key_reused (another user
 -- has it); not_found (no such user, or an erased one); credential_invalid (p_asked_with was revoked
 -- meanwhile); key_limit (p_limit keys are active).

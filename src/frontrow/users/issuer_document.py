@@ -63,7 +63,7 @@ async def check_response(response: httpx2.Response) -> None:
     """
     if response.is_server_error or response.status_code == httpx2.codes.TOO_MANY_REQUESTS:
         response.raise_for_status()
-    # A compressed body could be of any size once it is unpacked; none was asked for.
+    # A compressed body could be of any size once it is unpacked; none was requested.
     response.headers.pop("content-encoding", None)
     response.stream = _LimitedStream(cast(httpx2.AsyncByteStream, response.stream))
 

@@ -32,7 +32,7 @@ class RememberedKeys:
 
     @property
     def moment(self) -> int:
-        """Version of the cache, for ``add``: read it before the database is asked."""
+        """Version of the cache, for ``add``: read it before the database is queried."""
         return self._forgettings
 
     def user_of(self, key_hash: bytes) -> UUID | None:

@@ -67,7 +67,7 @@ class InvalidEntries(Exception):
 
 
 class _Outcome(NamedTuple):
-    """What a draw shows once it has ended."""
+    """The outcome of a completed draw."""
 
     drawn_at: datetime
     entrants: int

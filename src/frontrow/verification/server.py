@@ -19,7 +19,7 @@ _MOST_ANSWER_BYTES = 4 * 1024 * 1024
 _MOST_ANSWER_SECONDS = 60.0
 _BUSY = frozenset({429, 503})
 _PAUSES_SECONDS = (1.0, 2.0)
-"""Pauses before a busy server is asked again."""
+"""Pauses before a request to a busy server is repeated."""
 
 _CONCERT = re.compile(
     r"(?P<concert>.*/concerts/(?P<concert_id>[0-9a-fA-F-]{36}))(/queue(/draw)?)?/?"

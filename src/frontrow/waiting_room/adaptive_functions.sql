@@ -30,7 +30,7 @@ RETURN (
     ORDER BY b.bucket LIMIT 1
 );
 
--- Adds what one process has measured since its last report (calls by bucket), and takes the next step
+-- Adds the measurements of one process since its last report (calls by bucket), and takes the next step
 -- of the line's adaptive policy if p_step_seconds have passed since the last step of any process.
 -- Returns the cap; NULL if the policy isn't this version, or isn't adaptive.
 -- hot

@@ -51,7 +51,7 @@ BEGIN
     RETURN expired;
 END $$;
 
--- Step of waiting_room_admit: limits the slots to what a rate policy allows now. paced_until is the
+-- Step of waiting_room_admit: limits the slots to the number that a rate policy allows now. paced_until is the
 -- time up to which the allowance is used; unused allowance is kept for `catch_up` at most.
 CREATE OR REPLACE FUNCTION waiting_room_limit_rate(
     p_room_id int, p_rate int, p_rate_seconds double precision, p_now timestamptz,
@@ -170,7 +170,7 @@ BEGIN
     admitted := 0;
     expired := 0;
     -- A line without work is checked often: first without a lock, so that nothing has to reach the disk.
-    -- The next check sees what changes meanwhile.
+    -- The next check sees changes made meanwhile.
     SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id;
     now := clock_timestamp();
     more := waiting_room_waiting(room.issued, room.serving, room.left_count, room.left_passed) > 0;

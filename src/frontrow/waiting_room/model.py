@@ -1,4 +1,4 @@
-"""What a line reports: places, the line itself, its draw and its forecasts."""
+"""Types of a line's reports: places, the line itself, its draw and its forecasts."""
 
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias

@@ -52,7 +52,7 @@ class EnterRow(Row, frozen=True):
 
 
 class AdmitRow(Row, frozen=True):
-    """What one call of admission did."""
+    """The result of one call of admission."""
 
     accepted: ClassVar = frozenset({"done", "stale_policy"})
 

@@ -24,7 +24,7 @@ WHERE w.room_id = :room_id
 SELECT waiting_room_close(:room_id, :after, :limit);
 
 -- name: adapt
--- Reports what was measured, and takes the next step of an adaptive policy: see the function.
+-- Reports measurements, and takes the next step of an adaptive policy: see the function.
 SELECT waiting_room_adapt(:room_id, :policy_version, :calls, :bounds_ms, :step_seconds);
 
 -- name: configure

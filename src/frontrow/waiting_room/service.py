@@ -40,7 +40,7 @@ _CLOSE_BATCH = 10_000
 
 
 class Admitted(NamedTuple):
-    """What one call of admission did. ``more``: places still wait."""
+    """The result of one call of admission. ``more``: places still wait."""
 
     admitted: int
     expired: int

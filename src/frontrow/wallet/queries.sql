@@ -5,7 +5,7 @@ FROM wallet_charge(:room_id, :number, :place_id, :user_id, :transfer_id, :amount
 ORDER BY item;
 
 -- name: balances
--- The balances of users, in the order asked for.
+-- The balances of users, in the order of the array.
 SELECT coalesce(w.balance, 0) AS balance
 FROM unnest(:user_ids::uuid[]) WITH ORDINALITY AS k (user_id, item)
 LEFT JOIN LATERAL (

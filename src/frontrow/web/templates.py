@@ -1,6 +1,6 @@
 """The templates: HTML files beside the code that fills them, named by their path below ``web/``.
 
-Values are escaped, and a value that a template names but isn't given is an error.
+Values are escaped, and a missing value is an error.
 """
 
 import msgspec

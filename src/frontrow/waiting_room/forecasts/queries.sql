@@ -5,7 +5,7 @@ SELECT waiting_room_observe(
 );
 
 -- name: forecast_quality
--- The quality of a line's forecasts: how many are judged, the shares of the waits up to p50 and up to p90,
+-- The quality of a line's forecasts: the number judged, the shares of the waits up to p50 and up to p90,
 -- and the median difference from p50.
 SELECT count(*)::int AS judged,
     avg((f.waited_seconds <= f.p50_seconds)::int)::float8 AS below_p50,

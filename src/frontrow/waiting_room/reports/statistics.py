@@ -24,7 +24,7 @@ class LineStatistics(msgspec.Struct, frozen=True):
     """The places of one line, counted."""
 
     waiting: int
-    called: Annotated[int, Meta(description="Admitted and not finished: what the cap limits.")]
+    called: Annotated[int, Meta(description="Admitted and not finished: limited by the cap.")]
     claimed: Annotated[int, Meta(description="Of these, the places that have been claimed.")]
     cap: Annotated[
         int | None, Meta(description="The present limit of admitted, unfinished places.")

@@ -22,7 +22,7 @@ class _Hop(NamedTuple):
     """One address, as rate limits count it."""
 
     site: str
-    """An IPv4 address, or the /64 network of an IPv6 address: what one customer gets."""
+    """An IPv4 address, or the /64 network of an IPv6 address: the range of one customer."""
     is_trusted: bool
     is_loopback: bool
 

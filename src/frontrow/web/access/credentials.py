@@ -25,7 +25,7 @@ _TAKES_TOKEN = {Who.TOKEN, Who.ADMITTED, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED
 
 
 async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
-    """Checks the credential of a call, and notes in ``ask`` whose it is.
+    """Checks the credential of a call, and stores its owner in ``ask``.
 
     Raises:
         CredentialMissing, CredentialInvalid: the call has no credential that it may be made with.

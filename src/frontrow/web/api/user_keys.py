@@ -62,7 +62,7 @@ CALLS = (
         summary="Get a new user key",
         says=(
             "The key of this request is revoked: on this process at once, on the others within a "
-            "second. If the answer is lost, so is the new key; to be safe, ask with `keep` (up to "
+            "second. If the answer is lost, so is the new key; to be safe, call with `keep` (up to "
             f"{MOST_KEYS} keys), then revoke the others with the new key. Queue tokens stay valid."
         ),
         who=Who.USER,

@@ -17,7 +17,7 @@ _LOCAL = re.compile(r"/(?![/\\])[\w/.~%?&=+:,@-]*", re.ASCII)
 
 
 class Standing(enum.Enum):
-    """What a browser's cookies say, unverified: enough for a link in a header."""
+    """The state in a browser's cookies, unverified: enough for a link in a header."""
 
     UNASKED = "unasked"
     """A guest, or this server has no issuer."""

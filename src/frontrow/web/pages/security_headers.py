@@ -11,7 +11,7 @@ SCRIPTED = (
     "connect-src 'self'; media-src 'self' blob:; manifest-src 'self'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-"""What a page may load: only this server's files, nothing inline."""
+"""The files that a page may load: only this server's, nothing inline."""
 PLAIN = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"

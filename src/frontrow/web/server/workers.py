@@ -302,7 +302,7 @@ class _Workers:
         """Replaces a worker that ended; gives up if no worker has ever started."""
         process.join()
         if self._settings.metrics_dir is not None and process.pid is not None:
-            # Its gauges of open streams and the like are gone with it.
+            # Removes its gauges, such as that of open streams.
             mark_process_dead(process.pid, str(self._settings.metrics_dir))  # type: ignore[no-untyped-call]
         if (process.exitcode or 0) > 0:  # it exited; a killed one has its signal, negative
             if not self._started:
