@@ -286,7 +286,7 @@ async def test_invalid_id_token_is_refused(
     before = await visitor.desk.digest()
     issuer.claims_given = claims
     response = await sign_in(visitor, issuer, "wrong")
-    await check_refused(visitor, response, 400, "the answer was not valid")
+    await check_refused(visitor, response, 400, "provider was not valid")
     assert await visitor.desk.digest() == before
 
 
@@ -295,7 +295,7 @@ async def test_id_token_of_an_unknown_key_is_refused(visitor: Visitor, issuer: I
     issuer.documents[DISCOVERY] = b"{}"  # it doesn't learn of the key
     issuer.keys = [RSAKey.generate_key(2048, {"kid": "one"})]
     response = await sign_in(visitor, issuer)
-    await check_refused(visitor, response, 400, "the answer was not valid")
+    await check_refused(visitor, response, 400, "provider was not valid")
 
 
 @pytest.mark.parametrize(
@@ -306,10 +306,10 @@ async def test_id_token_of_an_unknown_key_is_refused(visitor: Visitor, issuer: I
         (b"[" * 100_000, 503, "can&#39;t answer just now"),
         (b'{"id_token": "e30.e30.e30", "expires_in": [1]}', 503, "can&#39;t answer just now"),
         (b'{"id_token": "e30.e30.e30", "expires_in": 1e999}', 503, "can&#39;t answer just now"),
-        (b'{"error": {}}', 400, "answer was not valid"),
-        (b"{}", 400, "answer was not valid"),
-        (b'{"id_token": 7}', 400, "answer was not valid"),
-        (b'{"id_token": "e30.e30.e30"}', 400, "answer was not valid"),
+        (b'{"error": {}}', 400, "provider was not valid"),
+        (b"{}", 400, "provider was not valid"),
+        (b'{"id_token": 7}', 400, "provider was not valid"),
+        (b'{"id_token": "e30.e30.e30"}', 400, "provider was not valid"),
         (b'{"id_token": "' + b"x" * 300_000 + b'"}', 503, "can&#39;t answer just now"),
     ],
 )
@@ -327,7 +327,7 @@ async def test_refused_code_is_logged(visitor: Visitor, issuer: Issuer) -> None:
     wrong = urlencode(parts | {"code": "made-up"})
     with capture_logs() as logs:
         response = await come_back(visitor, f"{visitor.origin}/sign-in/callback?{wrong}")
-    await check_refused(visitor, response, 400, "answer was not valid")
+    await check_refused(visitor, response, 400, "provider was not valid")
     assert logs == [
         {
             "event": "the issuer refuses a code",
@@ -339,7 +339,10 @@ async def test_refused_code_is_logged(visitor: Visitor, issuer: Issuer) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status", "said"),
-    [("access_denied", 403, "cancelled or refused"), ("server_error", 400, "answer was not valid")],
+    [
+        ("access_denied", 403, "cancelled or refused"),
+        ("server_error", 400, "provider was not valid"),
+    ],
 )
 async def test_refusal_of_the_issuer_is_an_error_page(
     visitor: Visitor, issuer: Issuer, error: str, status: int, said: str
@@ -358,7 +361,7 @@ async def test_answer_of_another_issuer_is_refused(visitor: Visitor, issuer: Iss
     parts = dict(parse_qsl(urlsplit(issuer.grant(await start(visitor))).query))
     wrong = urlencode(parts | {"iss": "https://other.example"})
     response = await come_back(visitor, f"{visitor.origin}/sign-in/callback?{wrong}")
-    await check_refused(visitor, response, 400, "answer was not valid")
+    await check_refused(visitor, response, 400, "provider was not valid")
     assert TOKEN not in issuer.asked
 
 
@@ -434,7 +437,7 @@ async def test_secret_is_sent_in_the_form(module_database: Database, issuer: Iss
         assert (await sign_in(visitor, issuer)).status_code == 303
         issuer.secret = "changed"
         async with visiting(made) as other:
-            await check_refused(other, await sign_in(other, issuer), 400, "answer was not valid")
+            await check_refused(other, await sign_in(other, issuer), 400, "provider was not valid")
 
 
 async def test_other_sites_cannot_sign_a_browser_in(visitor: Visitor, issuer: Issuer) -> None:
@@ -536,7 +539,7 @@ async def test_sign_in_is_rate_limited(module_database: Database, issuer: Issuer
         assert (await sign_in(visitor, issuer)).status_code == 303
         async with visiting(made) as other:
             other.http.headers["X-Forwarded-For"] = "192.0.2.1"
-            await check_refused(other, await sign_in(other, issuer), 429, "at once")
+            await check_refused(other, await sign_in(other, issuer), 429, "Too many requests")
         assert issuer.asked.count(TOKEN) == 1
 
 
