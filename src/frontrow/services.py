@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
 
 import asyncpg
 
@@ -65,6 +64,7 @@ class Services:
     seat_maps: SeatMaps
     concerts: Concerts
     reservations: Reservations
+    place_access: PlaceAccess
     ledger: Ledger
     payments: Payments
     tickets: Tickets
@@ -72,11 +72,6 @@ class Services:
     check_ins: CheckIns
     cancellations: Cancellations
     erasures: Erasures
-
-    @cached_property
-    def place_access(self) -> PlaceAccess:
-        """Access of a place in a line to shows, seats and reservations."""
-        return PlaceAccess(self.catalogue, self.seat_maps, self.rooms, self.reservations)
 
 
 @asynccontextmanager
@@ -132,6 +127,23 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         wake=admission_signal.wake,
         note=latencies.observe,
     )
+    rooms = WaitingRooms(pool, lanes, signer, snapshot, wake=admission_signal.wake)
+    catalogue = Catalogue(pool, lanes)
+    seat_maps = SeatMaps(
+        pool,
+        lanes,
+        changes_seconds=settings.seat_change_seconds,
+        most_seats=settings.seat_map_seats,
+    )
+    reservations = Reservations(
+        pool,
+        lanes,
+        currency=currency,
+        unpaid=unpaid,
+        wake=admission_signal.wake,
+        stopping=stopping,
+        note=latencies.observe,
+    )
     key = settings.operator_key
     return Services(
         settings=settings,
@@ -146,25 +158,13 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         sign_in=sign_in,
         challenges=challenges,
         guests=Guests(users, challenges, allowed=settings.guests_allowed),
-        rooms=WaitingRooms(pool, lanes, signer, snapshot, wake=admission_signal.wake),
+        rooms=rooms,
         draws=Draws(pool, snapshot),
-        catalogue=Catalogue(pool, lanes),
-        seat_maps=SeatMaps(
-            pool,
-            lanes,
-            changes_seconds=settings.seat_change_seconds,
-            most_seats=settings.seat_map_seats,
-        ),
+        catalogue=catalogue,
+        seat_maps=seat_maps,
         concerts=Concerts(pool, currency=currency),
-        reservations=Reservations(
-            pool,
-            lanes,
-            currency=currency,
-            unpaid=unpaid,
-            wake=admission_signal.wake,
-            stopping=stopping,
-            note=latencies.observe,
-        ),
+        reservations=reservations,
+        place_access=PlaceAccess(catalogue, seat_maps, rooms, reservations),
         ledger=Ledger(pool, lanes, currency=currency),
         payments=payments,
         refunds=Refunds(pool, lanes, to_payment=payments.to_payment),
