@@ -119,6 +119,23 @@ def test_properties_of_a_call_imply_its_refusals() -> None:
     )
 
 
+def arrays(node: Any) -> Iterator[Json]:
+    """Yields each schema of an array in a part of the document."""
+    parts = list(node.values()) if isinstance(node, dict) else node
+    if isinstance(node, dict) and node.get("type") == "array":
+        yield node
+    if isinstance(parts, list):
+        for part in parts:
+            yield from arrays(part)
+
+
+def test_every_array_describes_its_items() -> None:
+    """Generators of clients need ``items``, also where a rule only says which form is meant."""
+    found = list(arrays(document()))
+    assert len(found) > 20
+    assert [array for array in found if "items" not in array] == []
+
+
 def test_every_example_matches_its_schema() -> None:
     """Each body has an example, and each example has exactly the members of its schema."""
     strict = closed(document())

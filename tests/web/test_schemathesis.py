@@ -29,8 +29,8 @@ LASTING: dict[str, Any] = {
     "waiting_room": {"policy": OPEN, "session_seconds": 86_400},
 }
 
-# Some refusals can't be expressed in a schema: 1.0 for an integer, an unknown time zone, a key
-# that was used for another request.
+# Some refusals can't be expressed in a schema: an unknown time zone, a key that was used
+# for another request.
 _checks = ChecksConfig(positive_data_acceptance=PositiveDataAcceptanceConfig(enabled=False))
 _config = SchemathesisConfig(
     seed=1,

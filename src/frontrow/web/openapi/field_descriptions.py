@@ -133,6 +133,11 @@ DESCRIPTIONS: Mapping[str, str] = {
     "violations": "The number of violations; any other value than 0 is a fault.",
 }
 
+
+def _list_of(name: str) -> Mapping[str, Any]:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
 RULES: Mapping[str, Mapping[str, Any]] = {
     "NewReservation": {
         "allOf": [
@@ -147,7 +152,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
                     {
                         "required": ["seats"],
                         "properties": {
-                            "seats": {"type": "array"},
+                            "seats": {"type": "array", "items": {"type": "integer"}},
                             "section": {"type": "null"},
                             "together": {"type": "null"},
                         },
@@ -172,14 +177,14 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     },
     "SeatMap": {
         "anyOf": [
-            {"required": ["seats"], "properties": {"seats": {"type": "array"}}},
+            {"required": ["seats"], "properties": {"seats": _list_of("Seat")}},
             {"required": ["states"], "properties": {"states": {"type": "string"}}},
         ]
     },
     "NewShow": {
         "oneOf": [
             {"required": ["price"], "properties": {"price": {"type": "integer"}}},
-            {"required": ["sections"], "properties": {"sections": {"type": "array"}}},
+            {"required": ["sections"], "properties": {"sections": _list_of("NewSection")}},
         ]
     },
 }
