@@ -269,6 +269,57 @@ async def test_old_server_is_refused(
         await migrate(owner_url, migrations=migrations)
 
 
+async def test_database_of_a_newer_version_is_refused(
+    owner_url: str, migrations: Path, functions: list[Path]
+) -> None:
+    """A downgrade is refused before it changes anything, with the unknown migrations."""
+    (migrations / "0002_second.sql").write_text(SECOND.format(""))
+    await migrate(owner_url, migrations=migrations, functions=functions)
+    (migrations / "0002_second.sql").unlink()
+    functions[0].write_text(FUNCTION.format(2))
+    with pytest.raises(SetupError, match=r"made by a newer version of frontrow \(it has 0002_sec"):
+        await migrate(owner_url, migrations=migrations, functions=functions)
+    async with connected(owner_url) as connection:
+        assert await connection.fetchval("SELECT answer()") == 1
+
+
+async def test_function_of_a_newer_version_is_named(
+    owner_url: str, migrations: Path, functions: list[Path]
+) -> None:
+    """Functions with another result, of the same migrations, can only be a newer version's."""
+    await migrate(owner_url, migrations=migrations, functions=functions)
+    functions[0].write_text(FUNCTION.replace("int", "text").format("version()"))
+    with pytest.raises(SetupError, match=r"made by a newer version of frontrow .*return type"):
+        await migrate(owner_url, migrations=migrations, functions=functions)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_database_that_is_not_utf8_is_refused(
+    engine: EmbeddedServer, name: str, encoding: str
+) -> None:
+    """Such a database can't store every title or name; nothing is created in it."""
+    admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
+    try:
+        await admin.execute(
+            f"CREATE DATABASE {name}_{encoding} ENCODING '{encoding}' TEMPLATE template0 "
+            "LOCALE 'C' LOCALE_PROVIDER libc"
+        )
+        url = engine.url(OWNER, f"{name}_{encoding}".lower())
+        with pytest.raises(SetupError, match=f"the encoding of this database is {encoding}"):
+            await migrate(url)
+        async with connected(url) as connection:
+            assert not await tables_of(connection)
+    finally:
+        await admin.execute(f"DROP DATABASE IF EXISTS {name}_{encoding} WITH (FORCE)")
+        await admin.close()
+
+
+async def tables_of(connection: Any) -> list[str]:
+    """Returns the tables of the schema public."""
+    rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return [row["tablename"] for row in rows]
+
+
 async def test_role_of_a_url_is_the_servers(owner_url: str, app_url: str) -> None:
     """The role is the one that the server reports."""
     assert await role_of(owner_url) == OWNER

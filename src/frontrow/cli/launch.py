@@ -247,6 +247,8 @@ async def _prepare(access: Access, settings: Settings, *, demo: bool) -> Durabil
 async def _check_current(url: str, settings: Settings) -> None:
     connection = await connect(url, timeout_seconds=settings.connect_timeout_seconds)
     try:
+        await migrate.check_server(connection)
+        await migrate.refuse_newer(connection)
         missing = await migrate.pending(connection)
     finally:
         await connection.close()

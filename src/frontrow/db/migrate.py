@@ -23,6 +23,8 @@ MIGRATIONS = PACKAGE / "db" / "migrations"
 OLDEST_SERVER = 150_000
 LOCK_KEY = 0x46_52_4F_4E_54  # "FRONT"
 APPEND_ONLY = ("transfer",)  # the ledger
+_NEWER = "the database was made by a newer version of frontrow"
+_USE_NEWER = "run that version, or restore a backup from before its first start"
 
 log = structlog.get_logger()
 # The library logs each step at warning level; our log names them once, at info.
@@ -51,8 +53,9 @@ async def migrate(
         statement_timeout="0",
     )
     try:
-        _check_version(connection)
+        await check_server(connection)
         async with _locked(connection):
+            await refuse_newer(connection, migrations=migrations)
             return await _bring_up_to_date(
                 connection,
                 app_role,
@@ -71,14 +74,43 @@ async def pending(
     connection: "asyncpg.Connection[Any]", *, migrations: Path | None = None
 ) -> list[str]:
     """Returns the migrations that this database lacks, in order. Needs only SELECT."""
-    names = _names(migrations or MIGRATIONS)
+    applied = await _applied(connection)
+    return [name for name in _names(migrations or MIGRATIONS) if name not in applied]
+
+
+async def check_server(connection: "asyncpg.Connection[Any]") -> None:
+    """Raises SetupError unless this database has a new enough server, and stores any text."""
+    version = connection.get_server_version()
+    if version.major * 10_000 < OLDEST_SERVER:
+        msg = f"frontrow needs PostgreSQL 15 or newer; this database runs {version.major}"
+        raise SetupError(msg)
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        msg = (
+            f"the encoding of this database is {encoding}, which can't store every text: create "
+            "one with ENCODING 'UTF8' TEMPLATE template0"
+        )
+        raise SetupError(msg)
+
+
+async def refuse_newer(
+    connection: "asyncpg.Connection[Any]", *, migrations: Path | None = None
+) -> None:
+    """Raises SetupError if a newer version of Frontrow has migrated this database."""
+    newest = _names(migrations or MIGRATIONS)[-1]
+    unknown = sorted(name for name in await _applied(connection) if name > newest)
+    if unknown:
+        raise SetupError(f"{_NEWER} (it has {', '.join(unknown)}): {_USE_NEWER}")
+
+
+async def _applied(connection: "asyncpg.Connection[Any]") -> set[str]:
+    """Returns the names of the migrations that this database has."""
     if await connection.fetchval("SELECT to_regclass('public._pogo_migration')") is None:
-        return names
+        return set()
     rows = await connection.fetch(
         "SELECT migration_id FROM public._pogo_migration WHERE schema_name = 'public'"
     )
-    applied = {row["migration_id"] for row in rows}
-    return [name for name in names if name not in applied]
+    return {row["migration_id"] for row in rows}
 
 
 def _names(migrations: Path) -> list[str]:
@@ -92,13 +124,6 @@ async def role_of(dsn: str, *, connect_timeout_seconds: float = 10) -> str:
         return str(await connection.fetchval("SELECT current_user"))
     finally:
         await connection.close()
-
-
-def _check_version(connection: "asyncpg.Connection[Any]") -> None:
-    version = connection.get_server_version()
-    if version.major * 10_000 < OLDEST_SERVER:
-        msg = f"frontrow needs PostgreSQL 15 or newer; this database runs {version.major}"
-        raise SetupError(msg)
 
 
 @asynccontextmanager
@@ -147,5 +172,8 @@ def _failure(error: BaseException) -> SetupError:
             f"the database role may not change the schema ({text}): set "
             "FRONTROW_MIGRATION_DATABASE_URL to a role that may, or run frontrow migrate with one"
         )
+    if isinstance(cause, asyncpg.InvalidFunctionDefinitionError):
+        # A function of the same migrations, with another result: nothing else changes one.
+        return SetupError(f"{_NEWER} ({text}): {_USE_NEWER}")
     where = f"{error}: " if cause is not error else ""
     return SetupError(f"the database can't be migrated: {where}{text}")
