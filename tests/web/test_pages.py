@@ -5,13 +5,14 @@ import json
 import posixpath
 import re
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from frontrow.web.i18n.catalogs import LANGUAGES, catalog
 from frontrow.web.i18n.texts import Texts
-from frontrow.web.pages import concert_page
+from frontrow.web.pages import assets, concert_page
 from frontrow.web.pages.assets import Files
 from frontrow.web.pages.routes import PAGES
 from frontrow.web.routes import document
@@ -121,6 +122,21 @@ def test_no_script_parses_html() -> None:
         if path.endswith(".js") and "/vendor/" not in path:
             assert re.findall(forbidden, text(path)) == [], path
             assert re.findall(r"localStorage|document\.cookie\s*\?", text(path)) == [], path
+
+
+def test_scripts_are_served_without_comments_and_indentation() -> None:
+    """What only a reader of the source needs is not sent; every line of code is."""
+    site = Path(assets.__file__).parents[1] / "site"
+    for path in files.sources:
+        if not path.endswith(".js") or "/vendor/" in f"/{path}":
+            continue
+        lines = (site / path).read_text().splitlines()
+        assert all(line.count("`") % 2 == 0 for line in lines), path  # no text over several lines
+        stripped = [line.strip() for line in lines]
+        code = [line for line in stripped if line and not line.startswith(("//", "/**", "*"))]
+        served = text(path).splitlines()
+        assert [line.rstrip() for line in served if not line.startswith("/**")] == code, path
+        assert [line for line in served if line.startswith((" ", "//"))] == [], path
 
 
 @pytest.mark.parametrize("path", CATALOGS)

@@ -29,6 +29,10 @@ _MEDIA_TYPES = {
 _FOR_GOOD = b"public, max-age=31536000, immutable"
 _ASK_AGAIN = b"public, no-cache"
 _WORTH_PACKING = 512  # bytes
+_REMARKS = re.compile(
+    rb"^[ \t]*(?://[^\n]*\n|/\*\*(?:(?!\*/).)*\*/\n|\n)|^[ \t]+", re.MULTILINE | re.DOTALL
+)
+"""Comments on lines of their own, blank lines, and indentation."""
 _IMPORT = re.compile(r"""^(?:import|export)\b(?:[^;"]*?from)?\s+"(\.[^"]+)";""", re.MULTILINE)
 
 
@@ -67,7 +71,7 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Files:
-    """Everything below ``web/site``, in memory."""
+    """Everything below ``web/site``, in memory. Scripts lack their comments and indentation."""
 
     def __init__(self) -> None:
         found = dict(_walk(files("frontrow.web").joinpath("site"), ""))
@@ -119,5 +123,11 @@ def _walk(folder: Traversable, below: str) -> list[tuple[str, bytes]]:
         if item.is_dir():
             found += _walk(item, f"{below}{item.name}/")
         else:
-            found.append((below + item.name, item.read_bytes()))
+            found.append((below + item.name, _reduced(below + item.name, item.read_bytes())))
     return found
+
+
+def _reduced(path: str, content: bytes) -> bytes:
+    """Returns a script without what only its readers need; any other file as it is."""
+    is_own = path.endswith(".js") and not path.startswith("vendor/")
+    return _REMARKS.sub(b"", content) if is_own else content
