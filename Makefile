@@ -48,7 +48,7 @@ ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/tes
 	tests/web/test_schemathesis.py
 test: $(READY) programs  ## run the whole suite
 	@failed=0; \
-	echo "Part 1 of 2: units, services, races, HTTP, pages, documents"; \
+	echo "Part 1 of 2: units, services, races, HTTP, attacks, pages, documents"; \
 	$(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE)) || failed=1; \
 	echo "Part 2 of 2: whole servers"; \
 	$(BIN)/pytest -n 2 --dist loadfile $(ALONE) || failed=1; \

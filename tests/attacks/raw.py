@@ -1,0 +1,66 @@
+"""Clients that send bytes of their own choice, to a server on this machine."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+
+from testkit.connection import Answer
+from testkit.desk import Desk
+
+
+class RawClient:
+    """A connection on which any bytes can be sent."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """Sends bytes; waits while the server doesn't read. A closed connection is no error."""
+        with contextlib.suppress(ConnectionError):
+            self._writer.write(data)
+            await self._writer.drain()
+
+    async def answer(self) -> Answer:
+        """Reads one response with a Content-Length. Raises EOFError if the connection is closed."""
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        pairs = (line.partition(":") for line in head[1:] if line)
+        headers = {name.lower(): value.strip() for name, _, value in pairs}
+        body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+        return Answer(int(head[0].split()[1]), headers, body)
+
+    async def is_closed(self) -> bool:
+        """Returns whether the server closes the connection without another byte."""
+        try:
+            return await self.reader.read(1) == b""
+        except ConnectionError:
+            return True
+
+    def abort(self) -> None:
+        """Closes the connection at once."""
+        self._writer.transport.abort()
+
+
+@asynccontextmanager
+async def raw_client(desk: Desk, address: str = "127.0.0.1") -> AsyncIterator[RawClient]:
+    """Yields a connection to the server of a desk, from an address of this machine."""
+    url: httpx2.URL = desk.http.base_url
+    reader, writer = await asyncio.open_connection(url.host, url.port, local_addr=(address, 0))
+    client = RawClient(reader, writer)
+    try:
+        yield client
+    finally:
+        client.abort()
+
+
+def problem_code(answer: Answer) -> str:
+    """Returns the code of a problem response."""
+    assert answer.headers["content-type"] == "application/problem+json", answer
+    problem: dict[str, Any] = json.loads(answer.body)
+    assert problem["status"] == answer.status
+    return str(problem["code"])
