@@ -227,7 +227,7 @@ def set_forecast(gauge: Gauge, concert: str, p50: float | None, p90: float | Non
     gauge.labels(concert, "p90").set(nan if p90 is None else p90)
 
 
-class _LiveOnly(Collector):
+class _OnlyConcerts(Collector):
     """Leaves out the series of other concerts than those given.
 
     The files that processes share can't remove a label, so it is filtered here.
@@ -258,5 +258,5 @@ def exposition(folder: Path | None, concerts: Container[str]) -> bytes:
     if folder is not None:
         source = MultiProcessCollector(None, str(folder))  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
-    registry.register(_LiveOnly(source, concerts))
+    registry.register(_OnlyConcerts(source, concerts))
     return generate_latest(registry)
