@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from frontrow.db.accounts import unprivileged_account
 from frontrow.db.cluster import give
-from frontrow.db.programs import Programs, options, unprivileged_account
+from frontrow.db.programs import Programs, options
 from testkit.server import PATIENCE_SECONDS, free_port, scratch
 from tests.programs import missing
 from tools.programs import UNPACKED

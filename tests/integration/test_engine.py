@@ -133,7 +133,6 @@ def test_files_are_private(engine: EmbeddedServer) -> None:
 def test_another_account_cannot_connect(engine: EmbeddedServer) -> None:
     """Another account that knows path and password is stopped by the folder's permissions."""
     script = f"import asyncio, asyncpg\nasyncio.run(asyncpg.connect({engine.app_url!r}))"
-    # Not the account nobody, which runs PostgreSQL if there is no better account.
     done = as_ordinary_account(script, Path("/nonexistent"), uid=65533)
     assert done.returncode == 1
     assert "PermissionError" in done.stderr
@@ -144,6 +143,48 @@ def test_root_starts_it_as_another_account(engine: EmbeddedServer) -> None:
     """PostgreSQL never runs as root."""
     assert Path(f"/proc/{engine.pid}").stat().st_uid != 0
     assert engine.directory.database.stat().st_uid == Path(f"/proc/{engine.pid}").stat().st_uid
+
+
+@needs_root
+async def test_database_of_nobody_is_given_to_the_own_account(
+    folder: Path, engine: EmbeddedServer
+) -> None:
+    """An earlier version ran PostgreSQL as ``nobody``; links of that account aren't followed."""
+    with EmbeddedServer(folder):
+        pass
+    nobody = stranger()
+    for path in ((folder / "database"), *(folder / "database").rglob("*")):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    (folder / "roots").write_text("")
+    (folder / "database" / "link").symlink_to(folder / "roots")
+    (folder / "database" / "roots").hardlink_to(folder / "roots")
+    with EmbeddedServer(folder) as server:
+        assert await ask(server.app_url, "SELECT 1") == 1
+        account = Path(f"/proc/{server.pid}").stat().st_uid
+    assert account == engine.directory.database.stat().st_uid != nobody.pw_uid
+    assert (folder / "database").stat().st_uid == account
+    assert (folder / "database" / "PG_VERSION").stat().st_uid == account
+    assert (folder / "roots").stat().st_uid == 0
+
+
+async def test_log_of_postgresql_has_no_values(grown: Path) -> None:
+    """Neither parameters of a slow or failed statement nor the row that a constraint refuses."""
+    with EmbeddedServer(grown, settings={"log_min_duration_statement": "0"}) as server:
+        connection = await asyncpg.connect(server.owner_url)
+        await connection.execute("CREATE TEMP TABLE safe (secret text UNIQUE, n int CHECK (n > 0))")
+        insert = "INSERT INTO safe VALUES ($1, $2)"
+        await connection.execute(insert, "geheim", 1)
+        for error, values in (
+            (asyncpg.CheckViolationError, ("geheim", -1)),
+            (asyncpg.UniqueViolationError, ("geheim", 2)),
+        ):
+            with pytest.raises(error):
+                await connection.execute(insert, *values)
+        await connection.close()
+        logged = server.directory.log_file.read_text()
+    assert "violates check constraint" in logged
+    assert insert in logged
+    assert "geheim" not in logged
 
 
 def test_second_server_is_refused(engine: EmbeddedServer) -> None:

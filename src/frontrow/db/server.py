@@ -21,10 +21,11 @@ from urllib.parse import quote, urlencode
 
 import structlog
 
+from frontrow.db.accounts import Account, take_over, unprivileged_account
 from frontrow.db.cluster import APP, DATABASE, OWNER, ensure_cluster, give
 from frontrow.db.data_directory import DataDirectory, Secrets
 from frontrow.db.postmaster import Died, PidFile, end, end_stale, wait_ready
-from frontrow.db.programs import Account, Programs, find_programs, options, unprivileged_account
+from frontrow.db.programs import Programs, find_programs, options
 from frontrow.errors import SetupError
 
 log = structlog.get_logger()
@@ -63,6 +64,10 @@ SETTINGS: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %u ",
     "log_min_duration_statement": "1s",
     "log_lock_waits": "on",
+    # The log has no value of a statement or a row, which may be a secret.
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "terse",
     # Connections come and go all the time.
     "log_connections": "",
     "log_disconnections": "off",
@@ -141,6 +146,7 @@ class EmbeddedServer:
         self._programs = find_programs(account, self.directory.path)
         with self.directory.explained():
             end_stale(self.directory)
+            take_over(self.directory.database, account)
             self._secrets = ensure_cluster(self.directory, self._programs)
             self._socket = self._undo.enter_context(_socket_folder(self.directory, account))
         self._start_patiently()
