@@ -7,6 +7,7 @@ import { session } from "../shared/guest.js";
 import { t } from "../shared/i18n.js";
 import { notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
+import { randomUuid } from "../shared/uuid.js";
 import { heading, showView } from "../shared/view.js";
 
 const LEAVE = document.getElementById("sign-out");
@@ -46,7 +47,7 @@ export function isSignedOut(error) {
 
 /** A new Idempotency-Key for a write: a repeated request has one effect. */
 export function newKey() {
-  return crypto.randomUUID();
+  return randomUuid();
 }
 
 function showSignIn(next) {

@@ -44,23 +44,30 @@ export class OutOfTouch extends Error {
  * @returns {Promise<{ status: number, body: Answer<Method, Path>, etag: string | null }>}
  */
 export async function call(method, path, options = {}) {
-  const { response, done } = await send(method, path, options);
+  const { response, end } = await send(method, path, options);
+  const { status, headers } = response;
   try {
-    const isJson = response.headers.get("content-type")?.includes("json");
-    const body = isJson ? await response.json() : undefined;
-    if (response.status >= 400) {
-      throw new Refused(response.status, body ?? {}, response.headers.get("retry-after"));
-    }
-    return { status: response.status, body, etag: response.headers.get("etag") };
-  } catch (error) {
-    throw error instanceof Refused ? error : new OutOfTouch();
+    const body = await read(response);
+    if (status >= 400) throw new Refused(status, body ?? {}, headers.get("retry-after"));
+    return { status, body, etag: headers.get("etag") };
   } finally {
-    done();
+    end();
+  }
+}
+
+/** Returns the JSON of a response. Anything else as a result comes from a proxy on the way, not from the server. */
+async function read(response) {
+  const isJson = response.headers.get("content-type")?.includes("json");
+  if (!isJson && (!response.ok || response.status === 204)) return undefined;
+  try {
+    return await response.json();
+  } catch {
+    throw new OutOfTouch();
   }
 }
 
 /**
- * Returns the response itself, for streams; `done` stops the timeout.
+ * Returns the response itself, for streams. `done` stops the timeout; `end` also ends the call.
  *
  * @param {string} method
  * @param {string} path
@@ -77,25 +84,28 @@ export async function send(method, path, options = {}) {
   if (ifMatch) headers["If-Match"] = ifMatch;
   if (accept) headers.Accept = accept;
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
-  const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(), patience);
+  const ended = new AbortController();
+  const timer = setTimeout(() => ended.abort(), patience);
   const done = () => clearTimeout(timer);
-  const sent = Date.now();
-  try {
-    const response = await fetch(BASE + path, {
-      method,
-      headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal: signal ? AbortSignal.any([signal, timeout.signal]) : timeout.signal,
-      cache,
-    });
-    hear(response.headers.get("date"), sent, Date.now());
-    return { response, done };
-  } catch (error) {
+  const end = () => {
     done();
-    if (signal?.aborted) throw error;
-    throw new OutOfTouch();
+    ended.abort();
+  };
+  // Not AbortSignal.any, which Safari has since 17.4 only.
+  signal?.addEventListener("abort", end, { signal: ended.signal });
+  if (signal?.aborted) end();
+  const content = body === undefined ? undefined : JSON.stringify(body);
+  const request = new Request(BASE + path, { method, headers, body: content, signal: ended.signal, cache });
+  const sent = Date.now();
+  let response;
+  try {
+    response = await fetch(request);
+  } catch (error) {
+    end();
+    throw signal?.aborted ? error : new OutOfTouch();
   }
+  hear(response.headers.get("date"), sent, Date.now());
+  return { response, done, end };
 }
 
 /**

@@ -5,6 +5,7 @@ import { button, h, setText, show } from "../../shared/dom.js";
 import { day, money, t, timeOfDay } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
+import { randomUuid } from "../../shared/uuid.js";
 import { announce, heading, showView } from "../../shared/view.js";
 import { keepNames, seatName } from "../../shared/seat_names.js";
 import { isBroken } from "./layout.js";
@@ -215,7 +216,7 @@ class Seats {
       const { body } = await insist("POST", "/reservations", {
         body: { show_id: this.showing.show_id, ...wanted },
         concert: this.concert.concert_id,
-        key: `page-hold-${crypto.randomUUID()}`,
+        key: `page-hold-${randomUuid()}`,
       });
       keepNames(body, (number) => this.name(number));
       this.parts.held(body);
