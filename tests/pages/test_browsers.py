@@ -3,22 +3,43 @@
 from playwright.async_api import Browser
 
 from testkit.chromium import LAN
-from testkit.desk import Desk
+from testkit.database import Database
+from testkit.desk import Desk, open_desk
 from tests.pages.browser import PHONE, window
-from tests.pages.fans import open_seats
+from tests.pages.fans import open_concert, open_seats
 
+IGNORED = ("Cross-Origin-Opener-Policy header",)
+"""The browser reports that it ignores this header outside a secure context."""
 WITHOUT_NEWER_FUNCTIONS = "delete AbortSignal.any"
+
+
+def lan_address(desk: Desk) -> str:
+    """Returns a server's address on the local network."""
+    return f"http://front.{LAN}:{desk.http.base_url.port}"
 
 
 async def test_seats_are_bought_without_a_secure_context(browser: Browser, desk: Desk) -> None:
     """Over http at a host of the network, in a browser without ``AbortSignal.any``."""
     concert = await desk.concert(seats=4)
-    address = f"http://front.{LAN}:{desk.http.base_url.port}"
-    async with window(browser, address, viewport=PHONE) as here:
-        here.expected = ("Cross-Origin-Opener-Policy header",)  # ignored there
+    async with window(browser, lan_address(desk), viewport=PHONE) as here:
+        here.expected = IGNORED
         await here.context.add_init_script(WITHOUT_NEWER_FUNCTIONS)
         fan = await open_seats(here, concert)
         assert not await fan.page.evaluate("isSecureContext || 'any' in AbortSignal")
         await fan.button("best.take").click()
         await fan.expect_heading("pay.heading")
         await fan.pay()
+
+
+async def test_proof_of_work_is_solved_without_a_secure_context(
+    browser: Browser, database: Database
+) -> None:
+    """The page has a library for the browser's ``crypto.subtle``, which is missing there."""
+    async with open_desk(database, guest_challenge=200) as desk:
+        concert = await desk.concert()
+        async with window(browser, lan_address(desk)) as here:
+            here.expected = IGNORED
+            fan = await open_concert(here, concert)
+            assert await fan.page.evaluate("crypto.subtle === undefined")
+            await fan.join()
+            await fan.expect_heading("seats.heading")

@@ -129,5 +129,5 @@ def _walk(folder: Traversable, below: str) -> list[tuple[str, bytes]]:
 
 def _reduced(path: str, content: bytes) -> bytes:
     """Returns a script without what only its readers need; any other file as it is."""
-    is_own = path.endswith(".js") and not path.startswith("vendor/")
-    return _REMARKS.sub(b"", content) if is_own else content
+    is_readable = path.endswith(".js") and not path.endswith(".min.js")
+    return _REMARKS.sub(b"", content) if is_readable else content
