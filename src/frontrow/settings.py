@@ -5,6 +5,7 @@ the environment of its worker processes with ``Settings.to_environment``.
 """
 
 import re
+import unicodedata
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +13,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_UNFIT = ("Cc", "Cs", "Zl", "Zp")
+"""Control characters, line ends, and bytes that are not UTF-8."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -255,6 +259,23 @@ class Settings(BaseSettings):
     drain_seconds: PositiveSeconds = Field(
         15, description="Maximum wait for running calls when the server stops."
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_one_line(cls, value: object, info: ValidationInfo) -> object:
+        """Strips a text; what comes from a file often ends in a line end."""
+        if not isinstance(value, str) or info.field_name in ("data_dir", "metrics_dir"):
+            return value
+        if any(unicodedata.category(character) in _UNFIT for character in value.strip()):
+            raise ValueError("it must be one line without control characters")
+        return value.strip()
+
+    @field_validator("operator_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not key.get_secret_value().isascii():
+            raise ValueError("it must be ASCII: no header can carry anything else")
+        return key
 
     @field_validator("oidc_issuer", "oidc_jwks_url", "oidc_authorization_url", "oidc_token_url")
     @classmethod

@@ -45,6 +45,7 @@ def messages(**given: Any) -> list[str]:
                 "not http://…@login.example/keys"
             ),
         ),
+        ("host", "a\nb", "it must be one line without control characters, not 'a\\nb'"),
         ("oidc_audience", "frontrow", "issuer and audience must be given together"),
     ],
 )

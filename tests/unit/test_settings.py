@@ -67,12 +67,25 @@ def test_secrets_are_not_shown() -> None:
         ("oidc_client_secret", ""),
         ("oidc_session_seconds", 599),
         ("token_key_overlap_seconds", -1),
+        ("operator_key", "sixteen\ncharacters"),
+        ("operator_key", "운영자의 열쇠는 열여섯 글자입니다"),
+        ("database_url", "postgresql://u:p\x00@h/d"),
+        ("host", "127.0.0.1\u2028x"),
+        ("oidc_client_secret", "bytes\udcff"),
     ],
 )
 def test_value_out_of_bounds_is_refused(field: str, value: Any) -> None:
     """A value that makes no sense is refused."""
     with pytest.raises(ValidationError):
         Settings(**{field: value})
+
+
+def test_text_is_stripped() -> None:
+    """Of options too; a path is left as it is."""
+    settings = Settings(operator_key=" k" * 16 + "\r\n", host=" ::1\n", data_dir="/odd ")
+    assert settings.operator_key is not None
+    assert settings.operator_key.get_secret_value() == (" k" * 16).strip()
+    assert (settings.host, settings.data_dir) == ("::1", Path("/odd "))
 
 
 def test_settings_are_immutable() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import click
 import msgspec
 
-from frontrow import logs
 from frontrow.cli import launch
 from frontrow.cli.options import USAGE, Failure, database_options, settings_from
 from frontrow.cli.tickets import tickets
@@ -65,7 +64,6 @@ def retire_key(key_id: str, **given: object) -> None:
 def _rotate(given: Mapping[str, object], do: Callable[[Any, Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what it does
     """Runs a function of ``frontrow.rotation`` on the live database."""
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
 
     async def run(url: str) -> object:
         database = await connect(url, timeout_seconds=settings.connect_timeout_seconds)

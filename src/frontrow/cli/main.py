@@ -18,7 +18,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from frontrow import logs
 from frontrow.cli import launch
 from frontrow.cli import retention as retention_commands
 from frontrow.cli.keys import keys
@@ -117,7 +116,6 @@ def serve(demo: bool, **given: object) -> None:
     On Ctrl-C or SIGTERM running calls finish, then everything stops, the database last.
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     launch.serve(settings, demo=demo, announce=_banner)
 
 
@@ -132,7 +130,6 @@ def migrate(**given: object) -> None:
         frontrow migrate --database-url postgresql://frontrow:secret@db/frontrow
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     applied = launch.migrate_database(settings)
     for name in applied:
         click.echo(f"applied {name}")
@@ -151,7 +148,6 @@ def audit(**given: object) -> None:
       frontrow audit --data-dir /srv/frontrow
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     with launch.live_database(settings) as url:
         _audit(url)
 
@@ -171,7 +167,6 @@ def backup(file: Path, **given: object) -> None:
       frontrow backup monday.dump --database-url postgresql://owner:secret@db/frontrow
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     with Console(stderr=True).status("writing the backup"):
         size = launch.back_up(settings, file)
     click.echo(f"wrote {file}: {size / 1e6:,.1f} MB")
@@ -192,7 +187,6 @@ def restore(file: Path, **given: object) -> None:
       frontrow restore monday.dump --database-url postgresql://owner:secret@db/empty
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     with launch.restored(settings, file) as url:
         click.echo(f"restored {file}")
         _audit(url)
@@ -213,7 +207,6 @@ def cancel_show(show_id: UUID, yes: bool, **given: object) -> None:
       frontrow cancel-show 7c9e6679-7425-40de-944b-e07fc1f90ae7
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     cancelling = import_module("frontrow.payments.cancellations")
     with launch.live_database(settings) as url:
         try:
@@ -289,7 +282,6 @@ def mock(**given: object) -> None:
       curl -X POST -H 'Prefer: example=seat_taken' http://127.0.0.1:8080/api/v1/reservations
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     launch.mock(settings, announce=_banner)
 
 

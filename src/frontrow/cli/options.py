@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
+import structlog
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from frontrow import logs
+from frontrow.cli import environment
 from frontrow.cli.setting_errors import describe
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
@@ -19,6 +22,9 @@ USAGE = 2
 NOT_DRAWN = 4
 INTERRUPTED = 130
 
+_REMOVED = "frontrow.removed_variables"
+
+log = structlog.get_logger()
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -40,6 +46,7 @@ class Frontrow(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command."""
+        ctx.meta[_REMOVED] = environment.clean()
         try:
             return super().invoke(ctx)
         except SetupError as error:
@@ -86,14 +93,24 @@ def database_options(command: Command) -> Command:
 def settings_from(**given: object) -> Settings:
     """Returns the settings: options take precedence over the environment, that over defaults.
 
+    Configures the log by them, and warns of variables that have no effect.
+
     Raises:
         Failure: a setting is invalid.
     """
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**chosen)
+        settings = Settings(**chosen)
     except ValidationError as error:
         raise Failure("; ".join(describe(error)), USAGE) from None
+    logs.configure(settings.log_format, settings.log_level)
+    context = click.get_current_context()
+    for name, nearest in environment.unknown(context.find_root().command):
+        log.warning("a variable is unknown", variable=name, nearest=nearest)
+    removed = context.meta.get(_REMOVED)
+    if settings.database_url is not None and removed:
+        log.warning("variables of PostgreSQL are ignored", variables=removed)
+    return settings
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import click
 
-from frontrow import logs
 from frontrow.cli import launch
 from frontrow.cli.options import USAGE, Failure, database_options, progress, settings_from
 from frontrow.db.connect import connect
@@ -43,7 +42,6 @@ def prune(older_than_days: int | None, dry_run: bool, **given: object) -> None:
       frontrow prune --older-than-days 30
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     days = older_than_days or settings.retention_days
     if days == 0:
         click.echo("FRONTROW_RETENTION_DAYS is 0: nothing is deleted")
@@ -79,7 +77,6 @@ def users() -> None:
 def export(user_id: UUID, output: Path | None, **given: object) -> None:
     """Export all data of a user as JSON."""
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     pages = import_module("frontrow.retention.export").export_pages
 
     async def write(database: Any, file: IO[bytes]) -> None:  # noqa: ANN401 - asyncpg's
@@ -116,7 +113,6 @@ def erase(user_id: UUID, yes: bool, force: bool, **given: object) -> None:
     again.
     """
     settings = settings_from(**given)
-    logs.configure(settings.log_format, settings.log_level)
     if not yes:
         click.confirm(f"Erase user {user_id}? It can't be undone.", abort=True, err=True)
     erasure = import_module("frontrow.retention.erasure")

@@ -44,7 +44,8 @@ def _line(found: dict[str, Any]) -> str:
         message = found["msg"]
     kinds, _ = _parts(Settings.model_fields[name])
     if message.startswith("it must be ") and SecretStr not in kinds:
-        message += f", not {_LOGIN.sub('//…@', str(found['input']))}"
+        given = _LOGIN.sub("//…@", str(found["input"]))
+        message += f", not {given if given.isprintable() else ascii(given)}"
     return f"FRONTROW_{name.upper()}: {message}"
 
 
