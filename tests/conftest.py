@@ -1,20 +1,17 @@
 """The engine of the tests: a real embedded PostgreSQL, and a fresh migrated database per test."""
 
-import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 from hypothesis import settings
 
-from frontrow.db.cluster import APP, DATABASE, OWNER
+from frontrow.db.cluster import APP, DATABASE
 from frontrow.db.migrate import migrate
 from frontrow.db.server import EmbeddedServer
-from testkit.database import Database
+from testkit.database import Database, fresh_database
 
 # The duration of an example depends on the load of the machine, not on the code.
 settings.register_profile("untimed", deadline=None)
@@ -43,19 +40,6 @@ async def template(engine: EmbeddedServer) -> Database:
     made = Database(DATABASE, engine.owner_url, engine.app_url)
     await migrate(made.owner_url, app_role=APP)
     return made
-
-
-@asynccontextmanager
-async def fresh_database(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
-    """Yields a fresh migrated database."""
-    name = f"test_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
-    try:
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template.name}")
-        yield Database(name, engine.url(OWNER, name), engine.url(APP, name))
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await admin.close()
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from frontrow.db.server import EmbeddedServer
-from testkit.database import Database
+from testkit.database import Database, fresh_database
 from testkit.desk import Desk, open_desk
-from tests.conftest import fresh_database
 
 
 @pytest.fixture(scope="module")

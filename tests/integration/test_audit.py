@@ -12,9 +12,8 @@ from frontrow.audit import INVARIANTS, audit, run, service
 from frontrow.audit.queries import checks
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SetupError
-from testkit.database import Database
+from testkit.database import Database, fresh_database
 from tests.buyers import services_on
-from tests.integration.databases import fresh_database
 from tests.integration.trading import trade, trade_concurrently
 
 

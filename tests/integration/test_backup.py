@@ -12,8 +12,7 @@ from frontrow.db import backup
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
-from testkit.database import Database
-from tests.conftest import fresh_database
+from testkit.database import Database, fresh_database
 
 
 async def test_restore_into_an_empty_database_only(

@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frontrow.db.server import EmbeddedServer
-from testkit.database import Database
+from testkit.database import Database, fresh_database
 from tests.integration.choice_model import House, Section
-from tests.integration.databases import fresh_database
 
 
 class SeatRequest(NamedTuple):

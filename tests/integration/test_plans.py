@@ -45,8 +45,7 @@ from frontrow.waiting_room.queries import EnterItem, JoinItem, PlaceItem
 from frontrow.waiting_room.queries import queries as rooms
 from frontrow.wallet.queries import ChargeItem
 from frontrow.wallet.queries import queries as wallet
-from testkit.database import Database
-from tests.integration.databases import fresh_database
+from testkit.database import Database, fresh_database
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 Call: TypeAlias = Callable[[Connection, int], Awaitable[Any]]

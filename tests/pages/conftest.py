@@ -6,9 +6,8 @@ import pytest
 from playwright.async_api import Browser
 
 from frontrow.db.server import EmbeddedServer
-from testkit.database import Database
+from testkit.database import Database, fresh_database
 from testkit.desk import Desk, open_desk
-from tests.conftest import fresh_database
 from tests.pages.browser import chromium
 
 

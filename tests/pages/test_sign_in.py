@@ -7,10 +7,9 @@ from playwright.async_api import Browser, Page, expect
 
 from frontrow.db.server import EmbeddedServer
 from frontrow.users.id_token import user_id_of
-from testkit.database import Database
+from testkit.database import Database, fresh_database
 from testkit.desk import Desk, open_desk
 from testkit.issuer import AUDIENCE, Issuer, running_issuer
-from tests.conftest import fresh_database
 from tests.pages.browser import PHONE, Window, accessible, window
 from tests.pages.fans import open_concert
 

@@ -11,9 +11,8 @@ import asyncpg
 import pytest
 
 from frontrow.db.server import EmbeddedServer
-from testkit.database import Database
+from testkit.database import Database, fresh_database
 from tests.buyers import Owner
-from tests.conftest import fresh_database
 
 # Children first. The rows that the migrations insert stay.
 _EMPTY = """

@@ -24,7 +24,7 @@ from frontrow.upkeep.lines import close
 from frontrow.upkeep.statistics import refresh_counts
 from frontrow.waiting_room.admission_signal import AdmissionSignal
 from frontrow.waiting_room.policy import MaxActivePolicy
-from testkit.database import Database
+from testkit.database import Database, fresh_database
 from tests.buyers import (
     ConcertOnSale,
     Owner,
@@ -35,7 +35,6 @@ from tests.buyers import (
     pass_time,
     services_on,
 )
-from tests.conftest import fresh_database
 
 ONE = MaxActivePolicy(max_active=1)
 CALLED_WITHIN_SECONDS = 0.25

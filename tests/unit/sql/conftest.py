@@ -6,8 +6,7 @@ import asyncpg
 import pytest
 
 from frontrow.db.server import EmbeddedServer
-from testkit.database import Database
-from tests.conftest import fresh_database
+from testkit.database import Database, fresh_database
 from tests.unit.sql.sale import Sale
 
 
