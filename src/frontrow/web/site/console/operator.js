@@ -9,11 +9,19 @@ import { notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
 import { randomUuid } from "../shared/uuid.js";
 import { heading, showView } from "../shared/view.js";
+import { onSubmit } from "./submissions.js";
 
 const LEAVE = document.getElementById("sign-out");
+const MAIN = document.getElementById("main");
+
+/** @type {Promise<void> | null} */
+let signingIn = null;
+/** @type {(text: string) => boolean} */
+let takes = () => false;
 
 /**
- * A call below /admin. Every call of the console may be repeated until it is answered.
+ * A call below /admin. Every call of the console may be repeated until it is answered; one that needs another
+ * sign-in is made again after it.
  *
  * @template {string} Method
  * @template {string} Path
@@ -23,25 +31,52 @@ const LEAVE = document.getElementById("sign-out");
  * @returns {Promise<{ status: number, body: Answer<Method, `/admin${Path}`>, etag: string | null }>}
  */
 export function operate(method, path, options) {
-  return insist(method, /** @type {`/admin${Path}`} */ (`/admin${path}`), options);
+  return signedIn(() => insist(method, /** @type {`/admin${Path}`} */ (`/admin${path}`), options));
+}
+
+/**
+ * Runs an action, and again after a sign-in if the session has ended. The page stays as it is: its fields keep their
+ * input.
+ *
+ * @template Result
+ * @param {() => Promise<Result>} action
+ * @returns {Promise<Result>}
+ */
+export async function signedIn(action) {
+  for (;;) {
+    try {
+      return await action();
+    } catch (error) {
+      if (!isSignedOut(error)) throw error;
+      signingIn ??= signInAgain().finally(() => (signingIn = null));
+      await signingIn;
+    }
+  }
+}
+
+/**
+ * Names the text that isn't a key, although a scanner types it into the key's field: `take` returns whether it has
+ * used the text.
+ *
+ * @param {(text: string) => boolean} take
+ */
+export function takeFromSignIn(take) {
+  takes = take;
 }
 
 /** Starts a page, after signing in if needed. */
 export async function run(start) {
-  const signIn = () => showSignIn(() => run(start));
   try {
     const { operator } = await session(); // first: a refused call logs an error in the console
-    if (!operator) return signIn();
+    if (!operator) return showSignIn(() => run(start));
     await start();
     show(LEAVE, true);
   } catch (error) {
-    if (isSignedOut(error)) signIn();
-    else showFailure(error, () => run(start));
+    showFailure(error, () => run(start));
   }
 }
 
-/** Whether an error means that the session has ended. */
-export function isSignedOut(error) {
+function isSignedOut(error) {
   return error.code === "credential_missing" || error.code === "credential_invalid";
 }
 
@@ -52,6 +87,43 @@ export function newKey() {
 
 function showSignIn(next) {
   show(LEAVE, false);
+  const { form, key } = signInForm(next);
+  showView("signin", t("signin.heading"), heading(t("signin.heading")), form);
+  key.focus();
+}
+
+/**
+ * Covers the page with the sign-in until it has succeeded.
+ *
+ * @returns {Promise<void>}
+ */
+function signInAgain() {
+  return new Promise((resolve) => {
+    let isDone = false;
+    const { form, key } = signInForm(() => {
+      isDone = true;
+      dialog.close();
+    });
+    const dialog = h("dialog", { class: "cover", "aria-labelledby": "signin-again" },
+      h("div", { class: "stack" }, h("h1", { id: "signin-again", tabIndex: -1 }, t("signin.heading")),
+        h("p", {}, t("signin.again")), form));
+    const ask = () => {
+      dialog.showModal();
+      MAIN.setAttribute("aria-hidden", "true"); // covered, not only behind the dialog
+      key.focus();
+    };
+    dialog.addEventListener("close", () => { // also by the Escape key
+      if (!isDone) return ask();
+      MAIN.removeAttribute("aria-hidden");
+      dialog.remove();
+      resolve();
+    });
+    document.body.append(dialog);
+    ask();
+  });
+}
+
+function signInForm(next) {
   const key = h("input", { id: "key", type: "password", autocomplete: "current-password", required: true });
   const wrong = h("p", { class: "wrong", role: "alert", id: "key-wrong" });
   const go = h("button", { type: "submit", class: "primary" }, t("signin.go"));
@@ -64,21 +136,22 @@ function showSignIn(next) {
       h("p", { class: "soft small", id: "key-help" }, t("signin.help")), wrong),
     h("p", {}, go),
   );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    busy(go, async () => {
-      try {
-        await call("POST", "/admin/session", { bearer: key.value.trim() });
-      } catch (error) {
-        wrong.textContent = isSignedOut(error) ? t("signin.wrong") : sentence(error);
-        key.select();
-        return;
-      }
-      await next();
-    });
+  onSubmit(form, go, async () => {
+    const entered = key.value;
+    if (takes(entered)) {
+      key.value = "";
+      return;
+    }
+    try {
+      await call("POST", "/admin/session", { bearer: entered.trim() });
+    } catch (error) {
+      wrong.textContent = isSignedOut(error) ? t("signin.wrong") : sentence(error);
+      if (key.value === entered) key.select();
+      return;
+    }
+    await next();
   });
-  showView("signin", t("signin.heading"), heading(t("signin.heading")), form);
-  key.focus();
+  return { form, key };
 }
 
 function showFailure(error, again) {

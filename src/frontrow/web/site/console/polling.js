@@ -3,7 +3,7 @@
 import { pause } from "../shared/api.js";
 import { clearNotice, notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
-import { isSignedOut } from "./operator.js";
+import { signedIn } from "./operator.js";
 
 /** Runs an action every `seconds` until the view is replaced. */
 export async function poll(seconds, look, signal) {
@@ -13,12 +13,11 @@ export async function poll(seconds, look, signal) {
     if (document.hidden) await seen(signal);
     if (signal.aborted) return;
     try {
-      await look();
+      await signedIn(look);
       if (isLost) clearNotice();
       isLost = false;
     } catch (error) {
       if (signal.aborted) return;
-      if (isSignedOut(error)) return location.reload();
       if (!isLost) notify(sentence(error), "bad");
       isLost = true;
     }

@@ -70,7 +70,9 @@ function showForm(known) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearFaults(form);
-    busy(go, () => create(form, read(fields, shows, house, policy), asked));
+    const body = read(fields, shows, house, policy);
+    form.inert = true; // after a success the page is left: what is typed meanwhile would be lost silently
+    busy(go, () => create(form, body, asked));
   });
   fields.title.focus();
 }
@@ -112,6 +114,7 @@ async function create(form, body, asked) {
     const { body: made } = await operate("POST", "/concerts", { body, key: asked.key, patience: 60_000 });
     location.assign(`/console/concerts/${made.concert_id}`);
   } catch (error) {
+    form.inert = false;
     showFaults(form, error);
   }
 }

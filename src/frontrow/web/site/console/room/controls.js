@@ -1,6 +1,6 @@
 // Controls of a line: pause, resume, change the policy. Each is explained before it takes effect.
 
-import { busy, button, h, show } from "../../shared/dom.js";
+import { button, h, show } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
@@ -10,6 +10,7 @@ import { number } from "../format.js";
 import { operate } from "../operator.js";
 import { showConflict } from "./line_settings.js";
 import { PolicyForm } from "./policy_form.js";
+import { focusLater, onSubmit } from "../submissions.js";
 
 /** The buttons and the form of one line. `settings`: its LineSettings. `changed`: called after a change. */
 export class Controls {
@@ -24,11 +25,7 @@ export class Controls {
     settings.watch(({ policy }) => this.policy.store(policy));
     const apply = h("button", { type: "submit" }, t("policy.apply"));
     this.form = h("form", { class: "stack" }, this.policy.element, h("p", {}, apply));
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      clearFaults(this.form);
-      busy(apply, () => this.apply());
-    });
+    onSubmit(this.form, apply, () => this.apply());
     this.element = h("section", { class: "card stack", "aria-labelledby": "controls" },
       h("h2", { id: "controls" }, t("controls")),
       h("p", { class: "soft small" }, t("pause.meaning")),
@@ -53,17 +50,19 @@ export class Controls {
   }
 
   async post(what, done) {
+    const focus = focusLater();
     try {
       await operate("POST", `${this.path}/${what}`);
       await this.changed();
       notify(done, "good");
-      (what === "pause" ? this.resuming : this.pausing).focus();
+      focus(what === "pause" ? this.resuming : this.pausing);
     } catch (error) {
       notify(sentence(error), "bad");
     }
   }
 
   async apply() {
+    clearFaults(this.form);
     const policy = this.policy.read();
     const opens = policy.kind === "open";
     const text = [t(`policy.${policy.kind}.meaning`), t("policy.stays")];

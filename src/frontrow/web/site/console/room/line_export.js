@@ -5,17 +5,27 @@ import { button, h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
+import { signedIn } from "../operator.js";
 
 const PATIENCE_MS = 5 * 60_000;
+
+/**
+ * @param {string} path
+ * @param {string} accept
+ */
+async function download(path, accept) {
+  const { response, done } = await send("GET", path, { accept, patience: PATIENCE_MS });
+  if (!response.ok) throw new Refused(response.status, await response.json());
+  const content = await response.blob();
+  done();
+  return content;
+}
 
 /** A card with the two exports. */
 export function orderCard(concertId) {
   const save = (accept, ending) => async () => {
     try {
-      const { response, done } = await send("GET", `/admin/concerts/${concertId}/order`, { accept, patience: PATIENCE_MS });
-      if (!response.ok) throw new Refused(response.status, await response.json());
-      const content = await response.blob();
-      done();
+      const content = await signedIn(() => download(`/admin/concerts/${concertId}/order`, accept));
       const href = URL.createObjectURL(content);
       const link = h("a", { href, download: `order-${concertId}.${ending}` });
       link.click();

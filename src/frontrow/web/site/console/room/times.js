@@ -1,10 +1,11 @@
 // The times at which a line opens and closes, in the venue's time zone.
 
-import { busy, h } from "../../shared/dom.js";
+import { h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sure } from "../dialogs.js";
 import { clearFaults, showFaults } from "../field_errors.js";
+import { onSubmit } from "../submissions.js";
 import { showConflict } from "./line_settings.js";
 import { instantAt, localAt } from "./venue_time.js";
 
@@ -25,11 +26,7 @@ export class TimesForm {
           h("label", { for: input.id }, t(`times.${input.id}`)), input,
           h("p", { class: "soft small", id: `${input.id}-help` }, t(`times.${input.id}.help`))))),
       h("p", {}, apply));
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      clearFaults(this.form);
-      busy(apply, () => this.apply());
-    });
+    onSubmit(this.form, apply, () => this.apply());
     this.element = h("section", { class: "card stack", "aria-labelledby": "times" },
       h("h2", { id: "times" }, t("times")),
       h("p", { class: "soft small" }, t("times.zone", { zone: this.zone })),
@@ -42,12 +39,8 @@ export class TimesForm {
     const unchanged = this.inputs.map(({ value }, index) => value === this.shown[index]);
     this.known = TIMES.map((name) => stored[name]);
     this.shown = this.known.map((instant) => (instant ? localAt(Date.parse(instant), this.zone) : ""));
-    this.reset(unchanged);
-  }
-
-  reset(which = TIMES.map(() => true)) {
     for (const [index, input] of this.inputs.entries()) {
-      if (which[index]) input.value = this.shown[index];
+      if (unchanged[index]) input.value = this.shown[index];
     }
   }
 
@@ -59,11 +52,11 @@ export class TimesForm {
   }
 
   async apply() {
+    clearFaults(this.form);
     const times = this.read();
     if (!(await sure({ title: t("times.sure"), text: t("times.meaning"), action: t("times.apply"), kind: "primary" }))) return;
     try {
       await this.settings.change(times);
-      this.reset();
       await this.changed();
       notify(t("times.done"), "good");
     } catch (error) {

@@ -1,6 +1,6 @@
 // Finds payments by the id of a payment, a reservation, a ticket or a user.
 
-import { busy, h } from "../../shared/dom.js";
+import { h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
 import { sentence } from "../../shared/refusals.js";
 import { announce, heading, showView } from "../../shared/view.js";
@@ -18,10 +18,18 @@ run(async () => {
     h("div", { class: "field" }, h("label", { for: "id" }, t("lookup.id")), id,
       h("p", { class: "soft small", id: "id-help" }, t("lookup.help"))),
     h("p", {}, go));
-  const look = () => busy(go, async () => {
-    history.replaceState(null, "", `?id=${encodeURIComponent(id.value.trim())}`);
-    found.replaceChildren(...(await find(id.value.trim())));
-  });
+  let latest = "";
+  const look = async () => {
+    const wanted = id.value.trim();
+    latest = wanted;
+    go.setAttribute("aria-busy", "true");
+    history.replaceState(null, "", `?id=${encodeURIComponent(wanted)}`);
+    const { said, content } = await find(wanted);
+    if (latest !== wanted) return; // another one was asked for meanwhile
+    go.removeAttribute("aria-busy");
+    found.replaceChildren(content);
+    if (said) announce(said, { now: true });
+  };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     look();
@@ -35,9 +43,11 @@ run(async () => {
 async function find(id) {
   try {
     const { body } = await operate("GET", `/lookups/${id}`);
-    announce(t("lookup.found", { count: body.payments.length }), { now: true });
-    return [h("ol", { class: "payments card" }, body.payments.map((payment) => paymentItem(payment)))];
+    return {
+      said: t("lookup.found", { count: body.payments.length }),
+      content: h("ol", { class: "payments card" }, body.payments.map((payment) => paymentItem(payment))),
+    };
   } catch (error) {
-    return [h("p", { class: "card", role: "alert" }, error.code === "not_found" ? t("lookup.nothing") : sentence(error))];
+    return { content: h("p", { class: "card", role: "alert" }, error.code === "not_found" ? t("lookup.nothing") : sentence(error)) };
   }
 }

@@ -16,8 +16,9 @@ export function paymentItem(payment) {
   const draw = (now) => item.replaceChildren(...content(now, async () => {
     const then = await refund(now);
     if (!then) return;
+    const hadFocus = item.contains(document.activeElement);
     draw(then);
-    item.focus(); // its button was removed
+    if (hadFocus) item.focus(); // its button was removed
   }));
   draw(payment);
   return item;
