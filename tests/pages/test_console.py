@@ -342,51 +342,6 @@ async def test_lost_answer_is_not_a_conflict(browser: Browser, desk: Desk) -> No
         assert (await desk.operate("GET", path)).json()["closes_at"] == "2126-01-01T00:00:00Z"
 
 
-CAMERA = """() => {
-    window.BarcodeDetector = class {
-        async detect() { return window.shown ? [{ rawValue: window.shown }] : []; }
-    };
-    const view = document.createElement("canvas");
-    const pen = view.getContext("2d");
-    setInterval(() => pen.fillRect(0, 0, 10, 10), 50);
-    navigator.mediaDevices.getUserMedia = async () => view.captureStream(20);
-}"""
-"""A barcode detector and a camera, which this browser lacks."""
-
-
-async def test_camera_checks_a_code_once(browser: Browser, desk: Desk) -> None:
-    """A code in view is checked once, for any time; closing the camera ends its stream."""
-    concert = await desk.concert(title="On camera")
-    buyer = await desk.buyer(concert, 50_000)
-    payment = await buyer.pay(await buyer.hold(concert, 1))
-    async with window(browser, str(desk.http.base_url)) as here:
-        await here.context.add_init_script(f"({CAMERA})()")
-        operator = await open_console(here, "/gate")
-        asked: list[str] = []
-        operator.page.on("request", lambda sent: asked.append(sent.url))
-        await operator.button("camera.start").click()
-        await expect(operator.page.locator("video")).to_be_visible()
-        await operator.passes_checks()
-        await operator.page.evaluate(
-            "(code) => (window.shown = code)", payment["tickets"][0]["code"]
-        )
-        await expect(operator.page.locator(".verdict")).to_contain_text(
-            operator.text("gate.let_in")
-        )
-        readings = "new Promise((done) => setTimeout(done, 600))"  # four readings of the camera
-        await operator.page.evaluate(readings)
-        await expect(operator.page.locator(".verdict")).to_contain_text(
-            operator.text("gate.let_in")
-        )
-        assert sum(url.endswith("/check-ins") and "/tickets/" in url for url in asked) == 1
-        await operator.button("camera.stop").click()
-        await expect(operator.page.locator("video")).to_be_hidden()
-        assert (
-            await operator.page.evaluate("document.querySelector('video').srcObject.active")
-            is False
-        )
-
-
 async def test_line_export_is_saved(browser: Browser, desk: Desk) -> None:
     """As CSV and as JSON, under the name of the concert's line."""
     concert = await desk.concert(title="In order")

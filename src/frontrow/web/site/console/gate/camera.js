@@ -5,14 +5,14 @@ import { t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 
 const EVERY_MS = 150;
-const SAME_AGAIN_MS = 4000; // a ticket that stays in front of the camera is read once
+const SAME_AGAIN_MS = 4000; // a ticket that stays in view is read once; one that was away for this long, again
 
 /** A button that opens the camera; `read`: called with each code. */
 export class Camera {
   constructor(read) {
     this.read = read;
-    this.last = ""; // the code that was read last, and when
-    this.lastAt = -Infinity;
+    /** @type {Map<string, number>} when each code was last in view */
+    this.seen = new Map();
     this.video = h("video", { class: "camera", muted: true, playsInline: true });
     this.video.setAttribute("aria-label", t("camera.view"));
     this.element = h("div", { hidden: true }, this.video);
@@ -51,9 +51,11 @@ export class Camera {
     try {
       const [found] = await this.detector.detect(this.video);
       const now = performance.now();
-      if (!found || (found.rawValue === this.last && now - this.lastAt < SAME_AGAIN_MS)) return;
-      [this.last, this.lastAt] = [found.rawValue, now];
-      await this.read(found.rawValue);
+      for (const [code, at] of this.seen) if (now - at > SAME_AGAIN_MS) this.seen.delete(code);
+      if (!found) return;
+      const isNew = !this.seen.has(found.rawValue);
+      this.seen.set(found.rawValue, now);
+      if (isNew) this.read(found.rawValue);
     } catch {
       // A frame that can't be read: the next one may be.
     } finally {

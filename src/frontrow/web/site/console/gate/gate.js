@@ -1,21 +1,21 @@
 // The gate: a code from the camera, a scanner or the keyboard, and a loud and clear answer.
 
 import { insist } from "../../shared/api.js";
-import { busy, h, show } from "../../shared/dom.js";
+import { h, show } from "../../shared/dom.js";
 import { moment, t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
 import { heading, showView } from "../../shared/view.js";
-import { seatName } from "../../shared/seat_names.js";
 import { Camera } from "./camera.js";
 import { fact } from "../concert_nav.js";
 import { number } from "../format.js";
-import { isSignedOut, newKey, operate, run } from "../operator.js";
+import { operate, run, takeFromSignIn } from "../operator.js";
 import { poll } from "../polling.js";
-import { sound } from "./sound.js";
+import { Scans } from "./scans.js";
 
 const KEPT = "frontrow.gate"; // no secret: the name of this gate, and its show
 const COUNT_SECONDS = 5;
+const CODE = /^\s*\S{0,3}a[\w-]{139}\s*$/i; // no operator key, but what a scanner types
 
 run(async () => {
   const { body } = await insist("GET", "/concerts");
@@ -33,10 +33,10 @@ class Gate {
     this.shown = h("select", { id: "show" });
     this.zones = new Map(concerts.map((each) => [each.concert_id, each.timezone]));
     this.name = h("input", { id: "gate", maxLength: 100, value: this.kept.name ?? "", autocomplete: "off" });
-    this.code = h("input", { id: "code", required: true, maxLength: 1000, autocomplete: "off", autocapitalize: "off", spellcheck: false });
-    this.answer = h("div", { class: "answer", role: "alert" });
+    this.code = h("input", { id: "code", maxLength: 1000, autocomplete: "off", autocapitalize: "off", spellcheck: false });
     this.counts = h("dl", { class: "facts big" });
     this.go = h("button", { type: "submit", class: "primary large" }, t("gate.go"));
+    this.scans = new Scans(this.zones, () => this.count().catch(() => {}));
     this.camera = new Camera((code) => this.check(code));
   }
 
@@ -48,14 +48,18 @@ class Gate {
     this.code.setAttribute("aria-describedby", "code-help");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      busy(this.go, () => this.check(this.code.value.trim()));
+      this.check(this.code.value);
+      // At once, not with the answer: by then the next code may be in it.
+      this.code.value = "";
+      this.code.focus();
     });
     const field = (input, label) => h("div", { class: "field" }, h("label", { for: input.id }, t(label)), input);
-    const signal = showView("gate", t("nav.gate"), heading(t("nav.gate")), this.answer, form,
+    const signal = showView("gate", t("nav.gate"), heading(t("nav.gate")), this.scans.latest, form, this.scans.earlier,
       h("section", { class: "card stack" }, h("h2", {}, t("gate.setup")),
         h("div", { class: "fields" }, field(this.concert, "gate.concert"), field(this.shown, "show"), field(this.name, "gate.name")),
         this.counts));
     signal.addEventListener("abort", () => this.camera.stop());
+    takeFromSignIn((text) => CODE.test(text) && this.check(text));
     const reported = (action) => () => action().catch((error) => notify(sentence(error), "bad"));
     this.concert.addEventListener("change", reported(() => this.choose()));
     this.shown.addEventListener("change", reported(() => this.keep()));
@@ -66,12 +70,15 @@ class Gate {
     poll(COUNT_SECONDS, () => this.count(), signal);
   }
 
+  /** Chooses the show, which scans are for at once: its list may take a while, and the next choice may come first. */
   async choose(show_id = "") {
-    const any = h("option", { value: "" }, t("gate.any"));
-    this.shown.replaceChildren(any);
-    if (this.concert.value) {
-      const { body } = await operate("GET", `/concerts/${this.concert.value}/shows`);
-      const zone = this.zones.get(this.concert.value);
+    const concert = this.concert.value;
+    this.scope = { concert, show: show_id };
+    this.shown.replaceChildren(h("option", { value: "" }, t("gate.any")));
+    if (concert) {
+      const { body } = await operate("GET", `/concerts/${concert}/shows`);
+      if (concert !== this.concert.value) return;
+      const zone = this.zones.get(concert);
       this.shown.append(...body.shows.filter((each) => !each.cancelled_at).map((each) =>
         h("option", { value: each.show_id }, moment(each.starts_at, zone, { dateStyle: "medium", timeStyle: "short" }))));
       this.shown.value = [...this.shown.options].some(({ value }) => value === show_id) ? show_id : "";
@@ -80,53 +87,27 @@ class Gate {
   }
 
   async keep() {
-    sessionStorage.setItem(KEPT, JSON.stringify({ concert: this.concert.value, show: this.shown.value, name: this.name.value }));
+    this.scope = { concert: this.concert.value, show: this.shown.value };
+    sessionStorage.setItem(KEPT, JSON.stringify({ ...this.scope, name: this.name.value }));
     await this.count();
   }
 
   async count() {
-    show(this.counts, Boolean(this.shown.value));
-    if (!this.shown.value) return;
-    const { body } = await operate("GET", `/shows/${this.shown.value}/check-ins`);
+    const show_id = this.shown.value;
+    show(this.counts, Boolean(show_id));
+    if (!show_id) return;
+    const { body } = await operate("GET", `/shows/${show_id}/check-ins`);
+    if (show_id !== this.shown.value) return;
     this.counts.replaceChildren(fact(t("gate.in"), t("of", { some: body.checked_in, all: body.tickets })),
       fact(t("gate.to_come"), number(body.tickets - body.checked_in)));
   }
 
-  /** Checks a ticket in, or shows the reason for a refusal. The field is ready for the next code at once. */
-  async check(code) {
-    if (!code) return;
-    const body = { code };
-    if (this.name.value.trim()) body.gate = this.name.value.trim();
-    if (this.shown.value) body.show_id = this.shown.value;
-    else if (this.concert.value) body.concert_id = this.concert.value;
-    try {
-      const { body: done } = await operate("POST", "/tickets/check-ins", { body, key: newKey() });
-      this.show("good", t("gate.let_in"), [seatName(done), done.title, moment(done.starts_at, this.zones.get(done.concert_id))]);
-    } catch (error) {
-      if (isSignedOut(error)) return location.reload();
-      this.show("bad", ...refusal(error));
-    }
-    this.code.value = "";
-    this.code.focus();
-    this.count().catch(() => {});
+  /** Queues a scanned code, for the show and under the name that this gate has now. Returns whether there is one. */
+  check(text) {
+    const code = text.trim();
+    if (!code) return false;
+    const [gate, { concert, show: show_id }] = [this.name.value.trim(), this.scope];
+    this.scans.add({ code, ...(gate && { gate }), ...(show_id ? { show_id } : concert && { concert_id: concert }) });
+    return true;
   }
-
-  show(kind, title, lines) {
-    this.answer.className = `answer ${kind}`;
-    this.answer.replaceChildren(h("p", { class: "verdict" }, h("span", { "aria-hidden": "true" }, kind === "good" ? "✓ " : "✕ "), title),
-      ...lines.filter(Boolean).map((line) => h("p", {}, line)));
-    sound(kind === "good");
-  }
-}
-
-function refusal(error) {
-  const { problem, code } = error;
-  const already = () => [t("gate.already"), [t("gate.already.when", { time: moment(problem.checked_in_at, undefined, { dateStyle: "medium", timeStyle: "medium" }) }), problem.gate]];
-  const answers = {
-    already_checked_in: already,
-    ticket_void: () => [t("gate.void"), [t(`gate.void.${problem.reason}`)]],
-    wrong_show: () => [t("gate.wrong_show"), []],
-    not_found: () => [t("gate.forged"), [t("gate.forged.meaning")]],
-  };
-  return answers[code]?.() ?? [t("gate.no_answer"), [sentence(error)]];
 }
