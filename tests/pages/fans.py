@@ -83,6 +83,10 @@ class Visit:
     async def pay(self) -> None:
         """Adds the missing amount and pays."""
         await self.page.locator("button.add").click()
+        await self.pay_from_balance()
+
+    async def pay_from_balance(self) -> None:
+        """Pays with the money that is there."""
         await self.page.locator("button.pay").click()
         await self.page.wait_for_url("**/tickets?paid=*")
 

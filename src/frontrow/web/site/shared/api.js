@@ -30,7 +30,8 @@ export class OutOfTouch extends Error {
 }
 
 /**
- * Makes one call. Returns { status, body, etag }; a 304 has no body.
+ * Makes one call. Returns { status, body, etag, replayed }; a 304 has no body. replayed: the answer is that of an
+ * earlier request with the same key, not the present state.
  *
  * concert: whose place makes the call, where the path doesn't say. key: its Idempotency-Key. etag:
  * the version that is known. ifMatch: the version that may be replaced. patience: milliseconds until the call
@@ -41,7 +42,7 @@ export class OutOfTouch extends Error {
  * @param {Method} method
  * @param {Path} path
  * @param {CallOptions<Sent<Method, Path>>} options
- * @returns {Promise<{ status: number, body: Answer<Method, Path>, etag: string | null }>}
+ * @returns {Promise<{ status: number, body: Answer<Method, Path>, etag: string | null, replayed: boolean }>}
  */
 export async function call(method, path, options = {}) {
   const { response, end } = await send(method, path, options);
@@ -49,7 +50,8 @@ export async function call(method, path, options = {}) {
   try {
     const body = await read(response);
     if (status >= 400) throw new Refused(status, body ?? {}, headers.get("retry-after"));
-    return { status, body, etag: headers.get("etag") };
+    const replayed = headers.get("idempotency-replayed") === "true";
+    return { status, body, etag: headers.get("etag"), replayed };
   } finally {
     end();
   }
@@ -117,7 +119,7 @@ export async function send(method, path, options = {}) {
  * @param {Method} method
  * @param {Path} path
  * @param {CallOptions<Sent<Method, Path>>} options
- * @returns {Promise<{ status: number, body: Answer<Method, Path>, etag: string | null }>}
+ * @returns {Promise<{ status: number, body: Answer<Method, Path>, etag: string | null, replayed: boolean }>}
  */
 export async function insist(method, path, options = {}, attempts = 4) {
   for (let attempt = 1; ; attempt++) {

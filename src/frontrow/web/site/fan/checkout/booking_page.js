@@ -179,6 +179,7 @@ class Shop {
 
   /** Handles a refusal. If the place has ended, its status has the reason. */
   refused(error) {
+    if (error.name === "AbortError") return; // its view has been left
     const isOut = error.code === "credential_missing" || error.code === "credential_invalid";
     const signIn = isOut && signInLink();
     if (signIn) location.replace(signIn); // the session has ended, the place hasn't

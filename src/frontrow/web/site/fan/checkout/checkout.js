@@ -1,10 +1,11 @@
-// A hold, until it is paid, released or expired. Pressing twice and reloading are safe: the keys of charge and
-// payment are derived from the hold.
+// A hold, until it is paid, released or expired. Pressing twice and reloading are safe: a hold is paid once, and the
+// key of a charge is kept until its outcome is known.
 
 import { call, insist, pause } from "../../shared/api.js";
 import { button, h, setText, show } from "../../shared/dom.js";
 import { secondsUntil } from "../../shared/clock.js";
 import { countdown, day, money, t, timeOfDay } from "../../shared/i18n.js";
+import { intend, settle } from "../../shared/intentions.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
 import { announce, heading, setTitle, showView } from "../../shared/view.js";
@@ -32,7 +33,8 @@ class Checkout {
     this.reservation = reservation;
     this.ended = ended;
     this.refused = refused;
-    this.balance = 0;
+    this.shortfall = 0;
+    this.topUp = `charge ${reservation.reservation_id}`;
     this.isPaid = false;
   }
 
@@ -125,8 +127,9 @@ class Checkout {
 
   showBalance(balance) {
     const { amount, currency } = this.reservation;
-    this.balance = balance;
     const shortfall = Math.max(0, amount - balance);
+    this.shortfall = shortfall;
+    if (!shortfall) settle(this.topUp); // whichever request it was that added the money
     setText(this.balanceText, money(balance, currency));
     setText(this.missing, t("pay.missing", { amount: money(shortfall, currency) }));
     setText(this.add, t("pay.add", { amount: money(shortfall, currency) }));
@@ -136,17 +139,20 @@ class Checkout {
     show(this.pay, !shortfall);
   }
 
-  /** Charges the missing amount. The same balance and hold give the same charge. */
+  /** Charges the missing amount, if that is still what is missing: another tab may have added or spent money. */
   async charge() {
-    const { reservation, balance } = this;
-    const amount = reservation.amount - balance;
+    const amount = this.shortfall;
     try {
-      const { body } = await insist("POST", `/users/${this.user}/balance/charges`, {
-        body: { amount },
-        concert: reservation.concert_id,
-        key: `page-charge-${reservation.reservation_id}-${balance}`,
-      });
-      this.showBalance(body.balance);
+      await this.readBalance();
+      if (this.shortfall === amount) {
+        await intend(this.topUp, amount, (key) =>
+          insist("POST", `/users/${this.user}/balance/charges`, {
+            body: { amount },
+            concert: this.reservation.concert_id,
+            key,
+          }));
+        await this.readBalance(); // a replayed answer has the balance of its own time
+      }
       if (!this.pay.hidden) this.pay.focus();
     } catch (error) {
       await this.refuse(error);

@@ -3,9 +3,9 @@
 import { insist, pause } from "../../shared/api.js";
 import { button, h, setText, show } from "../../shared/dom.js";
 import { day, money, t, timeOfDay } from "../../shared/i18n.js";
+import { intend } from "../../shared/intentions.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
-import { randomUuid } from "../../shared/uuid.js";
 import { announce, heading, showView } from "../../shared/view.js";
 import { keepNames, seatName } from "../../shared/seat_names.js";
 import { isBroken } from "./layout.js";
@@ -210,19 +210,25 @@ class Seats {
     return this.ask({ seats: [...this.chosen].sort((a, b) => a - b) });
   }
 
-  /** Requests a hold. A retry after a lost answer is the same hold; another press requests a new one. */
+  /** Requests a hold. A request whose answer was lost is repeated with its key, also after a reload. */
   async ask(wanted) {
+    const hold = { show_id: this.showing.show_id, ...wanted };
     try {
-      const { body } = await insist("POST", "/reservations", {
-        body: { show_id: this.showing.show_id, ...wanted },
-        concert: this.concert.concert_id,
-        key: `page-hold-${randomUuid()}`,
-      });
-      keepNames(body, (number) => this.name(number));
-      this.parts.held(body);
+      const { body, replayed } = await intend("hold", hold, (key) =>
+        insist("POST", "/reservations", { body: hold, concert: this.concert.concert_id, key }));
+      const held = replayed ? await this.present(body.reservation_id) : body;
+      if (held.state === "held") {
+        keepNames(held, (number) => this.name(number));
+        this.parts.held(held);
+      } else await this.ask(wanted); // that hold has ended since: this is a request for a new one
     } catch (error) {
       await this.refused(error);
     }
+  }
+
+  async present(id) {
+    const path = /** @type {const} */ (`/reservations/${id}`);
+    return (await insist("GET", path, { concert: this.concert.concert_id })).body;
   }
 
   async refused(error) {

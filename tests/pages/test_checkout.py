@@ -1,0 +1,100 @@
+"""Paying for a hold in a real browser: lost answers, and money that another tab spends."""
+
+from typing import Any
+
+from playwright.async_api import Browser, Route
+
+from testkit.desk import Desk
+from tests.pages.browser import Window, expect, window
+from tests.pages.fans import Visit, open_seats
+
+CHARGES = "**/balance/charges"
+
+
+async def open_hold(here: Window, desk: Desk) -> Visit:
+    """Holds a seat of a new concert in a new tab, and waits until the balance is shown."""
+    fan = await open_seats(here, await desk.concert())
+    await fan.choose(1)
+    await fan.button("seats.hold").click()
+    await fan.expect_heading("pay.heading")
+    await expect(fan.button("pay.add", amount="₩50,000")).to_be_visible()
+    return fan
+
+
+async def own_data(fan: Visit) -> Any:
+    """Returns what the server knows about the browser's user."""
+    return await fan.page.evaluate("fetch('/api/v1/users/me').then((answer) => answer.json())")
+
+
+async def charged_amounts(fan: Visit) -> list[int]:
+    """Returns the charges of the browser's user, the last one first."""
+    path = f"/api/v1/users/{(await own_data(fan))['user_id']}/balance/transfers"
+    found: Any = await fan.page.evaluate(
+        "(path) => fetch(path).then((answer) => answer.json())", path
+    )
+    return [each["amount"] for each in found["transfers"] if each["kind"] == "charge"]
+
+
+async def test_charge_spent_on_another_hold_is_made_again(browser: Browser, desk: Desk) -> None:
+    """Two holds in one browser: after the charge for one was spent on the other, both are paid."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        first = await open_hold(here, desk)
+        second = await open_hold(here, desk)
+        await first.button("pay.add", amount="₩50,000").click()
+        await expect(first.button("pay.pay", amount="₩50,000")).to_be_visible()
+        await second.page.reload()
+        await second.button("pay.pay", amount="₩50,000").click()
+        await second.expect_heading("paid.heading")
+        await first.button("pay.pay", amount="₩50,000").click()
+        await first.expect_notice(first.text("refusal.insufficient_balance"))
+        await first.button("pay.add", amount="₩50,000").click()
+        await first.button("pay.pay", amount="₩50,000").click()
+        await first.expect_heading("paid.heading")
+        assert [each["amount"] for each in (await own_data(first))["payments"]] == [50_000] * 2
+        assert await charged_amounts(first) == [50_000] * 2
+
+
+async def test_replayed_charge_shows_the_present_balance(browser: Browser, desk: Desk) -> None:
+    """The charge whose answer was lost is spent elsewhere before it is repeated."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_FAILED",)
+        second = await open_hold(here, desk)
+        first = await open_hold(here, desk)
+
+        async def lose_the_answer(route: Route) -> None:
+            await route.fetch()
+            await second.page.reload()
+            await second.pay_from_balance()
+            await route.abort()
+
+        await first.page.route(CHARGES, lose_the_answer, times=1)
+        async with first.page.expect_response(
+            lambda answer: answer.headers.get("idempotency-replayed") == "true"
+        ):
+            await first.button("pay.add", amount="₩50,000").click()
+        await expect(first.button("pay.add", amount="₩50,000")).to_be_enabled()
+        await expect(first.page.locator("dd").last).to_have_text("₩0")
+        await first.pay()
+        assert await charged_amounts(first) == [50_000] * 2
+
+
+async def test_charge_is_made_once_over_a_reload(browser: Browser, desk: Desk) -> None:
+    """A reload while the charge is under way repeats it with the same key."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_FAILED", "ERR_ABORTED")
+        fan = await open_hold(here, desk)
+        keys: list[str | None] = []
+
+        async def delay(route: Route) -> None:
+            keys.append(route.request.headers.get("idempotency-key"))
+            if len(keys) == 1:
+                await fan.page.reload()  # the browser gives this request up
+            else:
+                await route.continue_()
+
+        await fan.page.route(CHARGES, delay)
+        await fan.button("pay.add", amount="₩50,000").click()
+        await fan.expect_heading("pay.heading")
+        await fan.pay()
+        assert len(keys) == 2
+        assert keys[0] == keys[1] is not None
