@@ -5,10 +5,13 @@ Use ``structlog.get_logger()`` and pass values as keywords; never a key, a passw
 
 import logging
 import sys
+from io import StringIO
 from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
+
+from frontrow.text_rules import escaped
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # At level info these repeat the banner and our own lines.
@@ -61,9 +64,25 @@ def _renderers(log_format: str) -> list[Processor]:
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     return [
+        _escape_controls,
         structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            # The default shows the variables of every frame, passwords in URLs included.
-            exception_formatter=structlog.dev.plain_traceback,
-        )
+            colors=sys.stderr.isatty(), exception_formatter=_escaped_traceback
+        ),
     ]
+
+
+def _escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escapes control characters: a value can't forge a line or command a terminal."""
+    return {
+        name: escaped(value) if isinstance(value, str) else value for name, value in event.items()
+    }
+
+
+def _escaped_traceback(file: TextIO, exc_info: ExcInfo) -> None:
+    """Writes a traceback, with the control characters of its messages escaped except line ends.
+
+    The default shows the variables of every frame, passwords in URLs included.
+    """
+    written = StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    file.write(escaped(written.getvalue(), keep="\n"))

@@ -260,6 +260,51 @@ async def test_own_migrations_and_functions_are_found() -> None:
     assert {path.parent.name for path in function_files()} >= {"payments", "waiting_room"}
 
 
+async def test_texts_of_earlier_versions_lose_their_control_characters(
+    owner_url: str, tmp_path: Path
+) -> None:
+    """Titles, names and sections from before the rule; other texts are untouched."""
+    earlier = [path for path in module.MIGRATIONS.glob("*.sql") if path.stem < "0023"]
+    for path in earlier:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    await migrate(owner_url, migrations=tmp_path, functions=[])
+    concert, show, bad = secrets.token_hex(16), secrets.token_hex(16), "a\n\x1b[2J\u202e\u2028b"
+    async with connected(owner_url) as connection:
+        await connection.execute(
+            "INSERT INTO concert (concert_id, request_hash, title, artist, venue, timezone,"
+            " currency, hold_seconds, max_seats_per_user, created_at)"
+            " VALUES ($1, 0, $2, $2, '한글 \u200d é', 'Asia/Seoul', 'KRW', 300, 4, now())",
+            concert,
+            bad,
+        )
+        await connection.execute(
+            "INSERT INTO show (show_id, concert_id, request_hash, starts_at, date, sales_end_at,"
+            " seats_total, price_from) VALUES ($1, $2, 0, now(), now(), now(), 2, 1)",
+            show,
+            concert,
+        )
+        await connection.execute(
+            "INSERT INTO show_section (show_id, ordinal, name, price, first_number, last_number,"
+            " seats_per_row) VALUES ($1, 1, $2, 1, 1, 1, 1), ($1, 2, '나', 1, 2, 2, 1)",
+            show,
+            bad,
+        )
+        await connection.execute(
+            "INSERT INTO seat (show_id, number, price, section)"
+            " VALUES ($1, 1, 1, $2), ($1, 2, 1, '나')",
+            show,
+            bad,
+        )
+        await migrate(owner_url, functions=[])
+        found = await connection.fetchrow("SELECT title, artist, venue FROM concert")
+        repaired = "a\ufffd\ufffd[2J\ufffd\ufffdb"
+        assert found is not None
+        assert tuple(found) == (repaired, repaired, "한글 \u200d é")
+        for table, name in (("show_section", "name"), ("seat", "section")):
+            texts = await connection.fetch(f"SELECT {name} FROM {table} ORDER BY 1")  # noqa: S608 - names above
+            assert [row[0] for row in texts] == [repaired, "나"]
+
+
 async def test_old_server_is_refused(
     owner_url: str, migrations: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

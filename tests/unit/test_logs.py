@@ -40,6 +40,35 @@ def test_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert ours["timestamp"].endswith("Z")
 
 
+def test_values_cannot_forge_lines_or_command_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Control characters and marks that reorder text are escaped, in libraries' messages too."""
+    hostile = "a\n2026 [info] forged\x1b[2J\x9b31m\u202eb\u2028"
+    escaped = r"a\n2026 [info] forged\x1b[2J\x9b31m\u202eb\u2028"
+    logs.configure("console")
+    structlog.get_logger().warning("hello", path=hostile)
+    logging.getLogger("library").warning("careful %s", hostile)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(escaped in line.replace("\\\\", "\\") for line in lines)
+
+
+def _fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def test_traceback_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only line ends are left in it."""
+    logs.configure("console")
+    try:
+        _fail("\x1b[2J\r\u202e")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    text = capsys.readouterr().err
+    assert text.endswith("ValueError: \\x1b[2J\\r\\u202e\n")
+
+
 def test_context_is_on_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Values bound to a call, such as its request id, are on each of its lines."""
     logs.configure("json")

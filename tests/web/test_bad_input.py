@@ -867,6 +867,24 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
         ({"title": "a\u0000b"}, "/title"),
         ({"title": " \t"}, "/title"),
         ({"title": 5}, "/title"),
+        ({"title": "two\nlines"}, "/title"),
+        ({"title": "a\n"}, "/title"),
+        ({"title": "\u001b[2J"}, "/title"),
+        ({"title": "\u009b31m"}, "/title"),
+        ({"title": "a\u202eb"}, "/title"),
+        ({"title": "a\u2028b"}, "/title"),
+        ({"title": "\u200b\u2060\ufeff \u3164"}, "/title"),
+        ({"title": "\U000e0041" * 3}, "/title"),
+        ({"artist": "\u200d"}, "/artist"),
+        ({"venue": "a\tb"}, "/venue"),
+        (
+            {
+                "shows": [
+                    {"starts_at": SHOW["starts_at"], "sections": [{**SECTION, "name": "\u3164"}]}
+                ]
+            },
+            "/shows/0/sections/0/name",
+        ),
         ({"artist": "x" * 201}, "/artist"),
         ({"venue": "\u0000"}, "/venue"),
         ({"timezone": "Mars/Olympus"}, "/timezone"),

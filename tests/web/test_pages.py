@@ -209,6 +209,9 @@ async def test_faults_of_a_room_have_messages(desk: Desk) -> None:
         settings = {"policy": {"kind": "open"}, **wrong}
         refused = await desk.operate("PUT", path, json=settings)
         found += [error["detail"] for error in refused.json()["errors"]]
+    titled = {"title": "\u200b", "shows": [_SHOW]}
+    refused = await desk.operate("POST", "/admin/concerts", json=titled)
+    found += [error["detail"] for error in refused.json()["errors"]]
     drawn = {"waiting_room": {"order": "draw"}, "title": "Drawn", "shows": [_SHOW]}
     refused = await desk.operate("POST", "/admin/concerts", json=drawn)
     found += [error["detail"] for error in refused.json()["errors"]]

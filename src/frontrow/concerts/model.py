@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from frontrow.db.queries import Item
+from frontrow.text_rules import EMPTY_OR_VISIBLE_LINE, VISIBLE_LINE
 
 SeatState: TypeAlias = Literal["available", "held", "sold"]
 Sale: TypeAlias = Literal["open", "ended", "cancelled"]
@@ -21,8 +22,6 @@ HoldSeconds: TypeAlias = Annotated[
 SeatLimit: TypeAlias = Annotated[
     int, Meta(ge=1, le=100, description="Most seats that one user may hold and buy.")
 ]
-# The database accepts every character except NUL.
-TEXT = "^[^\\u0000]*$"
 RefundableUntil: TypeAlias = (
     Annotated[
         datetime,
@@ -30,10 +29,8 @@ RefundableUntil: TypeAlias = (
     ]
     | None
 )
-# The same, with at least one character that isn't white space.
-WORDS = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"
-Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=WORDS)]
-Name: TypeAlias = Annotated[str, Meta(max_length=200, pattern=TEXT)]
+Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=VISIBLE_LINE)]
+Name: TypeAlias = Annotated[str, Meta(max_length=200, pattern=EMPTY_OR_VISIBLE_LINE)]
 
 LONGEST_RUN_SHOWS = 400
 LARGEST_REQUEST_SEATS = 200_000
@@ -146,7 +143,7 @@ class NewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     Its size is ``seats``, all in one row, or ``rows`` of ``seats_per_row``, or both if they agree.
     """
 
-    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=WORDS)]
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=VISIBLE_LINE)]
     price: Money
     seats: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] | None = None
     rows: Annotated[int, Meta(ge=1, le=LARGEST_SHOW_SEATS)] | None = None

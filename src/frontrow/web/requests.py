@@ -12,6 +12,7 @@ from blacksheep import Request
 from blacksheep.exceptions import MessageAborted
 
 from frontrow.errors import InvalidRequest, Malformed, TooLarge, UnsupportedMediaType
+from frontrow.text_rules import RULES
 from frontrow.web.calls import Call
 
 _AT_PATH = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -264,6 +265,7 @@ def invalid(error: msgspec.ValidationError, *, query: bool = False) -> InvalidRe
     """Returns the contract's error for one of msgspec: its JSON pointer (RFC 6901) and detail."""
     found = _AT_PATH.match(str(error))
     detail, path = (found["detail"], found["path"]) if found else (str(error), None)
+    detail = next((rule for pattern, rule in RULES.items() if repr(pattern) in detail), detail)
     pointer = _pointer(path or "$")
     unknown = _UNKNOWN_FIELD.search(detail)
     if unknown:

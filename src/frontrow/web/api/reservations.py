@@ -8,7 +8,6 @@ import msgspec
 from blacksheep import Response
 from msgspec import Meta
 
-from frontrow.concerts.model import TEXT
 from frontrow.errors import (
     NotAllowed,
     NotFound,
@@ -21,6 +20,7 @@ from frontrow.errors import (
     TokenFinished,
 )
 from frontrow.reservations.model import Reservation, Wish
+from frontrow.text_rules import LINE
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
 from frontrow.web.openapi.examples import DATE, SEATS
@@ -52,7 +52,7 @@ class NewReservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             Meta(
                 min_length=1,
                 max_length=100,
-                pattern=TEXT,
+                pattern=LINE,
                 description="The section of the best seats; any section if unset.",
             ),
         ]

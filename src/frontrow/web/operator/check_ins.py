@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from frontrow.errors import AlreadyCheckedIn, NotFound, TicketVoid, WrongShow
 from frontrow.payments.check_in import CheckIn, Scan
+from frontrow.text_rules import VISIBLE_LINE
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import ok
 from frontrow.web.openapi.examples import CODE
@@ -19,7 +20,7 @@ class NewCheckIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     code: Annotated[str, Meta(max_length=1000, description="The ticket's code, as scanned.")]
     gate: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=100, pattern="^[^\\u0000]*$")] | None,
+        Annotated[str, Meta(min_length=1, max_length=100, pattern=VISIBLE_LINE)] | None,
         Meta(description="The name of the gate; reported if the ticket is scanned again."),
     ] = None
     show_id: Annotated[
