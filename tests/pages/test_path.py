@@ -168,6 +168,8 @@ async def test_buyer_refunds_a_purchase(browser: Browser, desk: Desk) -> None:
         await expect(fan.page.locator(".ticket.void")).to_contain_text(
             fan.text("tickets.void.refunded")
         )
+        calendar = fan.page.get_by_role("link", name=fan.text("tickets.calendar_remove"))
+        await expect(calendar).to_have_attribute("download", "ticket.ics")
         await fan.passes_checks()
 
 

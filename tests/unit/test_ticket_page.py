@@ -14,10 +14,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from icalendar import Calendar
 
-from frontrow.payments.model import Ticket
+from frontrow.payments.model import Revision, Ticket
 from frontrow.payments.ticket_code import TicketCode
 from frontrow.web.openapi.examples import CODE
-from frontrow.web.tickets.calendar import calendar
+from frontrow.web.tickets.calendar import calendar as entry
 from frontrow.web.tickets.print_page import POLICY, page, qr_svg
 from tests.qr import scan
 
@@ -42,6 +42,7 @@ TICKET = Ticket(
     void_reason=None,
     code=CODE,
 )
+FIRST = Revision(0, TICKET.paid_at, cancelled=False)
 
 
 class _Page(HTMLParser):
@@ -58,6 +59,11 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def calendar(ticket: Ticket, language: str, revision: Revision = FIRST) -> bytes:
+    """Returns the file of a ticket's entry."""
+    return entry(ticket, revision, language)[1]
 
 
 def event_of(content: bytes) -> Any:
@@ -164,6 +170,8 @@ def test_calendar_has_the_show() -> None:
     assert (event["SUMMARY"], event["LOCATION"]) == ("An evening", "The Hall")
     assert event["DESCRIPTION"] == "Section Stalls, Row 4, Seat 7"
     assert (event["STATUS"], event["SEQUENCE"]) == ("CONFIRMED", 0)
+    assert event["ORGANIZER"] == f"urn:uuid:{TICKET.concert_id}"
+    assert Calendar.from_ical(content)["METHOD"] == "PUBLISH"
 
 
 def test_calendar_is_translated_to_korean() -> None:
@@ -176,13 +184,26 @@ def test_calendar_is_translated_to_korean() -> None:
 
 
 def test_void_ticket_cancels_its_calendar_entry() -> None:
-    """The same entry with a later sequence, cancelled."""
+    """A message that cancels the same entry, with a later sequence and time (RFC 5546, 3.2.5)."""
     void_at = datetime(2027, 1, 1, tzinfo=UTC)
     void = msgspec.structs.replace(TICKET, state="void", void_at=void_at, void_reason="refunded")
-    event = event_of(calendar(void, "en"))
+    method, content = entry(void, Revision(1, void_at, cancelled=True), "en")
+    assert method == Calendar.from_ical(content)["METHOD"] == "CANCEL"
+    event = event_of(content)
     assert event["UID"] == str(TICKET.ticket_id)
     assert (event["STATUS"], event["SEQUENCE"]) == ("CANCELLED", 1)
     assert event["DTSTAMP"].dt == void_at
+    assert event["ORGANIZER"] == event_of(calendar(TICKET, "en"))["ORGANIZER"]
+
+
+@pytest.mark.parametrize("control", [*map(chr, range(0x20)), "\x7f"])
+def test_calendar_has_no_control_characters(control: str) -> None:
+    """A text may contain line breaks and tabs only (RFC 5545, 3.3.11)."""
+    texts = dict.fromkeys(("title", "venue", "section"), f"a{control}b")
+    content = calendar(msgspec.structs.replace(TICKET, **texts), "en")
+    lines = content.replace(b"\r\n ", b"").split(b"\r\n")
+    assert [line for line in lines if re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", line)] == []
+    assert {line.split(b":")[0] for line in lines} >= {b"SUMMARY", b"LOCATION", b"DESCRIPTION"}
 
 
 @pytest.mark.parametrize("title", ["a\r\nSTATUS:CANCELLED", "a;b,c\\d", "é" * 200, "\u2028"])

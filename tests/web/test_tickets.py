@@ -153,12 +153,14 @@ async def test_ticket_has_every_form(desk: Desk) -> None:
         bought.code
     ]
     assert printed.headers["content-security-policy"].startswith("default-src 'none'; ")
-    assert calendar.headers["content-type"] == "text/calendar; charset=utf-8"
+    assert calendar.headers["content-type"] == "text/calendar; charset=utf-8; method=PUBLISH"
     assert bought.ticket["ticket_id"] in calendar.headers["content-disposition"]
     (event,) = Calendar.from_ical(calendar.content).walk("VEVENT")
     assert str(event["UID"]) == bought.ticket["ticket_id"]
-    for response in (qr, printed, calendar):
+    assert calendar.headers["cache-control"] == "private, no-cache"
+    for response in (qr, printed):
         assert response.headers["cache-control"] == "private, max-age=300"
+    for response in (qr, printed, calendar):
         assert response.headers["vary"] == "authorization, cookie, accept-language"
         assert response.headers["x-content-type-options"] == "nosniff"
 
@@ -192,7 +194,43 @@ async def test_void_ticket_has_no_code(desk: Desk) -> None:
         response = await bought.fan.by_key("GET", bought.path + form)
         check_problem(response, 409, "ticket_void", reason="refunded")
     calendar = await bought.fan.by_key("GET", bought.path + "/calendar.ics")
+    assert calendar.headers["content-type"] == "text/calendar; charset=utf-8; method=CANCEL"
+    assert "METHOD:CANCEL" in calendar.text
     assert "STATUS:CANCELLED" in calendar.text
+
+
+async def calendar_entry(bought: Bought) -> Any:
+    """Returns a ticket's entry in a calendar."""
+    response = await bought.fan.by_key("GET", bought.path + "/calendar.ics")
+    (event,) = Calendar.from_ical(response.content).walk("VEVENT")
+    return event
+
+
+async def test_changes_raise_the_sequence_of_the_calendar_entry(desk: Desk) -> None:
+    """A new title, a cancelled show and a refund; an unchanged concert doesn't."""
+    bought, other = await buy(desk, title="Before"), await buy(desk)
+    path = f"/admin/concerts/{bought.concert.concert_id}"
+    entries = [await calendar_entry(bought)]
+    changes: list[Json] = [{"title": "Before"}, {"hold_seconds": 7}, {"title": "After"}]
+    for change in changes:
+        assert (await desk.operate("PATCH", path, json=change)).status_code == 200
+        entries.append(await calendar_entry(bought))
+    # The show is cancelled before its refunds.
+    await desk.owner.execute(
+        "UPDATE show SET cancelled_at = now(), sales_end_at = now() WHERE show_id = $1",
+        bought.concert.shows[0]["show_id"],
+    )
+    entries.append(await calendar_entry(bought))
+    await void(desk, bought)
+    entries.append(await calendar_entry(bought))
+    assert (await desk.operate("PATCH", path, json={"title": "Late"})).status_code == 200
+    entries.append(await calendar_entry(bought))
+    assert [entry["SEQUENCE"] for entry in entries] == [0, 0, 0, 1, 2, 2, 3]
+    stamps = [entry["DTSTAMP"].dt for entry in entries]
+    assert stamps == sorted(stamps)
+    assert [str(entry["STATUS"]) for entry in entries] == ["CONFIRMED"] * 4 + ["CANCELLED"] * 3
+    assert [str(entry["SUMMARY"]) for entry in entries[2:4]] == ["Before", "After"]
+    assert (await calendar_entry(other))["SEQUENCE"] == 0
 
 
 async def test_ticket_is_in_the_language_of_the_browser(desk: Desk) -> None:

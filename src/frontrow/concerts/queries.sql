@@ -27,9 +27,12 @@ SELECT concert_id FROM show WHERE show_id = :show_id;
 SELECT timezone FROM concert WHERE concert_id = :concert_id;
 
 -- name: change_concert
--- Changes a concert; NULL keeps a value, except refundable_until, where NULL is a value.
+-- Changes a concert; NULL keeps a value, except refundable_until, where NULL is a value. A new title is a new
+-- revision.
 UPDATE concert SET
     title = coalesce(:title, title),
+    revision = revision + ((title <> :title) IS TRUE)::int,
+    revised_at = CASE WHEN title <> :title THEN clock_timestamp() ELSE revised_at END,
     hold_seconds = coalesce(:hold_seconds, hold_seconds),
     max_seats_per_user = coalesce(:max_seats_per_user, max_seats_per_user),
     refundable_until = CASE WHEN :changes_refundable_until THEN :refundable_until ELSE refundable_until END

@@ -150,3 +150,11 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     void_at: Annotated[datetime | None, Meta(description="When it became void.")]
     void_reason: Annotated[VoidReason | None, Meta(description="Why it became void.")]
     code: Code | None
+
+
+class Revision(msgspec.Struct, frozen=True):
+    """A version of a ticket's facts. Its number and its time never fall."""
+
+    number: int
+    revised_at: datetime
+    cancelled: bool

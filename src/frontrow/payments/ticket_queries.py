@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Protocol
 from uuid import UUID
 
 from frontrow.db.queries import Database, Item, Row, bind
-from frontrow.payments.model import VoidReason
+from frontrow.payments.model import Revision, VoidReason
 
 
 class TicketRow(Row, frozen=True):
@@ -82,6 +82,10 @@ class TicketQueries(Protocol):
     async def ticket_of_user(
         self, database: Database, *, ticket_id: UUID, user_id: UUID
     ) -> TicketRow | None: ...
+
+    async def revision_of_ticket(
+        self, database: Database, *, ticket_id: UUID, user_id: UUID
+    ) -> Revision | None: ...
 
     async def check_in(
         self, database: Database, items: Sequence[CheckInItem]

@@ -21,6 +21,19 @@ JOIN concert AS c ON c.concert_id = s.concert_id
 CROSS JOIN LATERAL ticket_seat(t.show_id, t.number) AS e
 WHERE t.ticket_id = :ticket_id AND t.user_id = :user_id;
 
+-- name: revision_of_ticket
+-- How often and when the facts of a user's ticket changed last, and whether it is cancelled: void, or of a
+-- cancelled show whose refunds still run.
+SELECT c.revision + (e.cancelled_at IS NOT NULL)::int AS number,
+    greatest(y.paid_at, c.revised_at, e.cancelled_at) AS revised_at,
+    e.cancelled_at IS NOT NULL AS cancelled
+FROM ticket AS t
+JOIN payment AS y ON y.payment_id = t.payment_id
+JOIN show AS s ON s.show_id = t.show_id
+JOIN concert AS c ON c.concert_id = s.concert_id
+CROSS JOIN LATERAL (SELECT least(t.void_at, s.cancelled_at) AS cancelled_at) AS e
+WHERE t.ticket_id = :ticket_id AND t.user_id = :user_id;
+
 -- name: check_in
 -- Checks tickets in: see the function.
 SELECT outcome, ticket_id, concert_id, title, show_id, date, starts_at, number, section, "row", seat,

@@ -8,7 +8,7 @@ import asyncpg
 from msgspec.structs import asdict
 
 from frontrow.errors import NotFound
-from frontrow.payments.model import Ticket
+from frontrow.payments.model import Revision, Ticket
 from frontrow.payments.ticket_queries import TicketRow, queries
 from frontrow.payments.ticket_signing import TicketSigner
 
@@ -37,6 +37,19 @@ class Tickets:
             raise NotFound
         (ticket,) = await self._tickets([row])
         return ticket
+
+    async def revision(self, user_id: UUID, ticket_id: UUID) -> Revision:
+        """Returns the present revision of a user's ticket.
+
+        Read it before the ticket: if both change in between, the next revision says the same again.
+
+        Raises:
+            NotFound: the user has none with this id.
+        """
+        found = await queries.revision_of_ticket(self._pool, user_id=user_id, ticket_id=ticket_id)
+        if found is None:
+            raise NotFound
+        return found
 
     async def _tickets(self, rows: Sequence[TicketRow]) -> list[Ticket]:
         valid = [row for row in rows if row.void_at is None]

@@ -57,13 +57,16 @@ async def printable(ask: Ask) -> Response:
 
 
 async def entry(ask: Ask) -> Response:
-    """Returns a ticket as a calendar entry."""
+    """Returns a ticket as a calendar entry. Not from a cache: a change would reach it late."""
+    revision = await ask.services.tickets.revision(ask.user_id, ask.params["ticket_id"])
     shown = await _ticket(ask)
     language = language_of(ask.request)
     name = f'attachment; filename="ticket-{shown.ticket_id}.ics"'.encode()
-    written = calendar(shown, language)
-    kind = b"text/calendar; charset=utf-8"
-    return _file(kind, language, written, (b"content-disposition", name))
+    method, written = calendar(shown, revision, language)
+    kind = f"text/calendar; charset=utf-8; method={method}".encode()
+    return _file(
+        kind, language, written, (b"content-disposition", name), cache_control=b"private, no-cache"
+    )
 
 
 async def _ticket(ask: Ask) -> Ticket:
@@ -81,10 +84,16 @@ def _code(shown: Ticket) -> str:
     return shown.code
 
 
-def _file(media_type: bytes, language: str, body: bytes, *headers: tuple[bytes, bytes]) -> Response:
-    """Returns a file that only its owner's browser may cache, for five minutes."""
+def _file(
+    media_type: bytes,
+    language: str,
+    body: bytes,
+    *headers: tuple[bytes, bytes],
+    cache_control: bytes = b"private, max-age=300",
+) -> Response:
+    """Returns a file that only its owner's browser may cache, by default for five minutes."""
     common = [
-        (b"cache-control", b"private, max-age=300"),
+        (b"cache-control", cache_control),
         (b"content-language", language.encode()),
         (b"vary", b"authorization, cookie, accept-language"),
         (b"x-content-type-options", b"nosniff"),
@@ -173,7 +182,10 @@ CALLS = (
         name="ticket_calendar",
         group="Tickets",
         summary="Get a calendar entry of a ticket",
-        says="It does not contain the code. The entry of a void ticket is a cancellation.",
+        says=(
+            "It does not contain the code. A later version has a higher SEQUENCE and DTSTAMP; of a "
+            "void ticket or a cancelled show it is a cancellation (METHOD:CANCEL, RFC 5546)."
+        ),
         who=Who.USER,
         params=_ONE,
         answers=(
@@ -183,7 +195,11 @@ CALLS = (
                 str,
                 "text/calendar",
                 example="BEGIN:VCALENDAR\r\n…\r\nEND:VCALENDAR\r\n",
-                headers={**_FILE_HEADERS, "Content-Disposition": "The name of the file."},
+                headers={
+                    **_FILE_HEADERS,
+                    "Cache-Control": "Private; validated each time.",
+                    "Content-Disposition": "The name of the file.",
+                },
             ),
         ),
         refusals=(NotFound,),

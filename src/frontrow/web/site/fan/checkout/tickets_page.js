@@ -83,16 +83,21 @@ function purchase({ payment, tickets }, concerts) {
 function ticketCard(ticket) {
   const path = `${API}/tickets/${ticket.ticket_id}`;
   const seat = seatName(ticket);
+  const calendarLink = (name) => h("a", { class: "button", href: `${path}/calendar.ics`, download: "ticket.ics" }, t(name));
   const rest = {
     valid: () => [
       h("img", { class: "qr", src: `${path}/qr.svg`, alt: t("tickets.qr", { seat }), width: 220, height: 220 }),
       h("p", { class: "row" },
         h("a", { class: "button", href: `${path}/print`, target: "_blank", rel: "noopener" }, t("tickets.print")),
-        h("a", { class: "button", href: `${path}/calendar.ics`, download: "ticket.ics" }, t("tickets.calendar")),
+        calendarLink("tickets.calendar"),
       ),
     ],
     used: () => [h("p", { class: "soft" }, t("tickets.used", { time: moment(ticket.checked_in_at, ticket.timezone) }))],
-    void: () => [h("p", { class: "soft" }, t(`tickets.void.${ticket.void_reason}`))],
+    void: () => [
+      h("p", { class: "soft" }, t(`tickets.void.${ticket.void_reason}`)),
+      // The entry is a cancellation now: opening it removes the one that was added before.
+      h("p", { class: "row" }, calendarLink("tickets.calendar_remove")),
+    ],
   };
   return h("article", { class: `ticket ${ticket.state}` },
     h("h3", { class: "row spread" }, h("span", {}, seat), h("span", { class: "badge" }, t(`tickets.${ticket.state}.state`))),
