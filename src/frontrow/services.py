@@ -15,6 +15,7 @@ from frontrow.errors import SetupError
 from frontrow.group_commit import Lanes
 from frontrow.metrics import observe_batch
 from frontrow.operators.operator_key import OperatorKey
+from frontrow.operators.sessions import OperatorSessions
 from frontrow.payments.cancellations import Cancellations
 from frontrow.payments.check_in import CheckIns
 from frontrow.payments.refunds import Refunds
@@ -49,6 +50,8 @@ class Services:
     signer: TokenSigner
     operator_key: OperatorKey | None
     """``None`` in processes that serve no calls."""
+    operator_sessions: OperatorSessions | None
+    """``None`` without an operator key."""
     admission_signal: AdmissionSignal
     stopping: asyncio.Event
     latencies: LatencyHistogram
@@ -145,12 +148,17 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         note=latencies.observe,
     )
     key = settings.operator_key
+    operator_key = None if key is None else OperatorKey(key.get_secret_value())
+    operator_sessions = None if operator_key is None else OperatorSessions(pool, operator_key)
+    if operator_sessions is not None:
+        await operator_sessions.refresh()
     return Services(
         settings=settings,
         pool=pool,
         lanes=lanes,
         signer=signer,
-        operator_key=None if key is None else OperatorKey(key.get_secret_value()),
+        operator_key=operator_key,
+        operator_sessions=operator_sessions,
         admission_signal=admission_signal,
         stopping=stopping,
         latencies=latencies,

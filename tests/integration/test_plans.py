@@ -275,7 +275,9 @@ FUNCTIONS = {
         "opened",
     ),
     "end a session": Hot(
-        lambda c, _: users.end_session(c, key_hash=hashlib.sha256(b"session3").digest()),
+        lambda c, _: users.end_session(
+            c, key_hash=hashlib.sha256(b"session3").digest(), lasting=False
+        ),
         1,
     ),
     "join, new": Hot(

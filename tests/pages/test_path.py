@@ -174,10 +174,12 @@ async def test_buyer_refunds_a_purchase(browser: Browser, desk: Desk) -> None:
 
 
 async def test_signing_out_removes_the_fans_data(browser: Browser, desk: Desk) -> None:
-    """After confirming, no data of the fan is left in the browser."""
+    """After confirming, no data of the fan is left in the browser, and its key is revoked."""
     concert = await desk.concert()
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await open_seats(here, concert)
+        cookies = await here.context.cookies()
+        (key,) = [cookie["value"] for cookie in cookies if cookie["name"] == "frontrow_user"]
         await fan.page.goto(f"{here.address}/tickets")
         await fan.button("tickets.forget").click()
         await (
@@ -187,6 +189,7 @@ async def test_signing_out_removes_the_fans_data(browser: Browser, desk: Desk) -
         )
         await fan.expect_heading("concerts")
         assert await here.context.cookies() == []
+        assert (await desk.ask("GET", "/users/me", key)).status_code == 401
 
 
 async def test_language_choice_is_stored(browser: Browser, desk: Desk) -> None:

@@ -1,7 +1,7 @@
-"""The operator's key, and the browser sessions that it opens.
+"""The operator's key, and the signatures of the browser sessions that it opens.
 
 Everything here is derived from the key alone: every process can check it without a look-up, and a
-new key ends all sessions.
+new key ends all sessions. Which sessions were ended is stored (``operators/sessions.py``).
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import hmac
 import secrets
 import time
 from functools import lru_cache
+from typing import NamedTuple
 
 from itsdangerous import BadSignature, Signer
 
@@ -18,6 +19,15 @@ SESSION_SECONDS = 12 * 3600
 """How long a browser stays signed in as the operator."""
 
 _REMEMBERED_SESSIONS = 64
+
+
+class Session(NamedTuple):
+    """A session whose signature is valid."""
+
+    session_id: str
+    """The signed text: base64 allows several spellings of one signature."""
+    expires: int
+    """The Unix time at which it expires."""
 
 
 class OperatorKey:
@@ -39,7 +49,7 @@ class OperatorKey:
         )
         self._reissue_key = hmac.digest(key.encode(), b"frontrow reissued user keys", "sha256")
         # Genuine sessions only: an error is not cached.
-        self._expiry_of = lru_cache(_REMEMBERED_SESSIONS)(self._read_session)
+        self._read = lru_cache(_REMEMBERED_SESSIONS)(self._read_session)
 
     def check(self, credential: bytes) -> None:
         """Compares a credential with the key, in constant time.
@@ -55,21 +65,23 @@ class OperatorKey:
         expires = int(time.time()) + SESSION_SECONDS
         return self._signer.sign(f"{expires}.{secrets.token_hex(8)}").decode(), expires
 
-    def check_session(self, session: bytes) -> None:
+    def check_session(self, session: bytes) -> Session:
         """Checks the signature of a session, in constant time, and its expiry.
 
         Raises:
             CredentialInvalid: the signature is invalid, or the session has expired.
         """
-        if self._expiry_of(session) <= time.time():
+        read = self._read(session)
+        if read.expires <= time.time():
             raise CredentialInvalid
+        return read
 
-    def _read_session(self, session: bytes) -> int:
-        """Returns the Unix time at which a session expires."""
+    def _read_session(self, session: bytes) -> Session:
         try:
-            return int(self._signer.unsign(session).partition(b".")[0])
+            text = self._signer.unsign(session).decode()
         except BadSignature:
             raise CredentialInvalid from None
+        return Session(text, int(text.partition(".")[0]))
 
     def reissue_secret(self, idempotency_key: str | None) -> bytes | None:
         """Returns the random part of a user key that is reissued; ``None``: take a new one.

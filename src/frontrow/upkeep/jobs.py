@@ -32,7 +32,7 @@ async def running(services: Services) -> AsyncIterator[None]:
     jobs = [
         repeat("admission", Admission(services).run, 0),
         repeat("snapshot", lambda: lines.refresh(services), settings.snapshot_seconds),
-        repeat("credentials", services.users.read_revocations, settings.credential_seconds),
+        repeat("credentials", lambda: keys.read_revocations(services), settings.credential_seconds),
         repeat("draw", lambda: lines.draw(services), settings.snapshot_seconds),
         repeat("closing", lambda: lines.close(services), _CLOSE_SECONDS),
         repeat(

@@ -1,4 +1,4 @@
-"""Retires token keys that were replaced."""
+"""Reads which credentials were revoked, and retires token keys that were replaced."""
 
 import structlog
 
@@ -7,6 +7,13 @@ from frontrow.services import Services
 from frontrow.waiting_room import token
 
 _log = structlog.get_logger(__name__)
+
+
+async def read_revocations(services: Services) -> None:
+    """Reads which user keys were revoked and which operator sessions ended, in any process."""
+    await services.users.read_revocations()
+    if services.operator_sessions is not None:
+        await services.operator_sessions.refresh()
 
 
 async def retire_old_keys(services: Services) -> int:

@@ -1,26 +1,33 @@
 -- Issues and revokes a user's keys, each in one call. The account's row is locked first, the
 -- installation's last (it numbers the revocations); nothing else locks both.
 
+-- Revokes these active keys, whose users' rows are locked. Returns their hashes.
+-- hot
+CREATE OR REPLACE FUNCTION user_key_mark_revoked(p_key_hashes bytea[])
+RETURNS bytea[] LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    number bigint;
+BEGIN
+    IF p_key_hashes <> '{}' THEN
+        UPDATE installation SET revocations = revocations + 1 RETURNING revocations INTO number;
+        UPDATE user_key AS k SET revoked_at = clock_timestamp(), revocation = number
+        WHERE k.key_hash = ANY (p_key_hashes);
+    END IF;
+    RETURN p_key_hashes;
+END $$;
+
 -- Revokes keys of a user whose row is locked: the key p_only, or all but p_except where that is NULL.
 -- Returns their hashes.
 -- hot
 CREATE OR REPLACE FUNCTION user_key_end(p_user_id uuid, p_only bytea, p_except bytea)
 RETURNS bytea[] LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    ended bytea[];
-    number bigint;
 BEGIN
-    SELECT array_agg(k.key_hash ORDER BY k.key_hash) INTO ended
-    FROM user_key AS k
-    WHERE k.user_id = p_user_id AND k.revoked_at IS NULL
-        AND (p_only IS NULL OR k.key_hash = p_only) AND k.key_hash IS DISTINCT FROM p_except;
-    IF ended IS NULL THEN
-        RETURN '{}';
-    END IF;
-    UPDATE installation SET revocations = revocations + 1 RETURNING revocations INTO number;
-    UPDATE user_key AS k SET revoked_at = clock_timestamp(), revocation = number
-    WHERE k.key_hash = ANY (ended);
-    RETURN ended;
+    RETURN user_key_mark_revoked(ARRAY(
+        SELECT k.key_hash FROM user_key AS k
+        WHERE k.user_id = p_user_id AND k.revoked_at IS NULL
+            AND (p_only IS NULL OR k.key_hash = p_only) AND k.key_hash IS DISTINCT FROM p_except
+        ORDER BY k.key_hash
+    ));
 END $$;
 
 -- Whether a key is this user's and active: neither revoked nor expired.
@@ -37,8 +44,8 @@ RETURNS boolean LANGUAGE sql VOLATILE AS $$
 $$;
 
 -- Issues a user a new key, p_key_hash. p_asked_with is the key of the request: it is revoked unless p_keep,
--- and the new one expires when that one would. NULL: the operator makes the request, and all keys of the user
--- are revoked.
+-- and the new one expires when that one would, and ends with the same session. NULL: the operator makes the
+-- request, and all keys of the user are revoked.
 -- outcome: issued; replayed (the user has this key: nothing changes); idempotency_key_reused (another user
 -- has it); not_found (no such user, or an erased one); credential_invalid (p_asked_with was revoked
 -- meanwhile); key_limit (p_limit keys are active).
@@ -74,11 +81,14 @@ BEGIN
             outcome := 'key_limit';
             RETURN;
         END IF;
-        INSERT INTO user_key (key_hash, user_id, created_at, expires_at)
-        VALUES (
-            p_key_hash, p_user_id, clock_timestamp(),
-            (SELECT k.expires_at FROM user_key AS k WHERE k.key_hash = p_asked_with)
-        )
+        INSERT INTO user_key (key_hash, user_id, created_at, expires_at, session_hash)
+        SELECT p_key_hash, p_user_id, clock_timestamp(), a.expires_at,
+            CASE WHEN a.expires_at IS NOT NULL THEN coalesce(a.session_hash, a.key_hash) END
+        FROM (SELECT) AS one
+        LEFT JOIN LATERAL (
+            SELECT k.key_hash, k.expires_at, k.session_hash FROM user_key AS k
+            WHERE k.key_hash = p_asked_with OFFSET 0
+        ) AS a ON true
         ON CONFLICT (key_hash) DO NOTHING;
         IF NOT FOUND THEN
             -- Another call has just issued it to another user.

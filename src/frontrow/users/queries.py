@@ -109,7 +109,9 @@ class UserQueries(Protocol):
         self, database: Database, items: Sequence[SessionItem], *, most: int
     ) -> list[SessionRow]: ...
 
-    async def end_session(self, database: Database, *, key_hash: bytes) -> list[bytes]: ...
+    async def end_session(
+        self, database: Database, *, key_hash: bytes, lasting: bool
+    ) -> list[bytes]: ...
 
     async def issue_key(
         self,

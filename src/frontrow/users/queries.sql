@@ -67,7 +67,7 @@ ORDER BY item;
 
 -- name: end_session
 -- Ends a session: see the function.
-SELECT unnest(user_session_end(:key_hash)) AS revoked;
+SELECT unnest(user_session_end(:key_hash, :lasting)) AS revoked;
 
 -- name: issue_key
 -- Issues a user a new key: see the function.

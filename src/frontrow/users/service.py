@@ -119,11 +119,18 @@ class Users:
             raise SignInFailed("expired")
         return issued
 
-    async def end_session(self, user_key: str) -> None:
-        """Ends the session with this key; any other key stays valid."""
-        if not is_session(user_key):
+    async def end_session(self, user_key: str, *, lasting: bool = False) -> None:
+        """Ends the session with this key, and the keys made from it.
+
+        Args:
+            user_key: the key; one that isn't a session's stays valid, unless ``lasting``.
+            lasting: whether a key without an end, such as a guest's, is revoked too.
+        """
+        if not (lasting or is_session(user_key)):
             return
-        self._known.forget(await queries.end_session(self._pool, key_hash=_hash(user_key)))
+        self._known.forget(
+            await queries.end_session(self._pool, key_hash=_hash(user_key), lasting=lasting)
+        )
 
     def check_not_erased(self, user_id: UUID) -> None:
         """Rejects a user who has been erased, as far as this process knows.

@@ -1,8 +1,33 @@
 -- Sessions: user keys that expire, for users who sign in at an issuer. Locks as in functions.sql: the
 -- accounts first, in their order, the installation last.
 
+-- Ends the sessions of users, whose rows are locked, beyond the newest p_most of each, with the keys made from
+-- them.
+CREATE OR REPLACE FUNCTION user_session_end_oldest(p_users uuid[], p_now timestamptz, p_most int)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    ended bytea[] := ARRAY(
+        SELECT s.key_hash FROM unnest(p_users) AS k (user_id)
+        CROSS JOIN LATERAL (
+            SELECT s.key_hash FROM user_key AS s
+            WHERE s.user_id = k.user_id AND s.expires_at > p_now AND s.revoked_at IS NULL
+            ORDER BY s.created_at DESC, s.key_hash OFFSET p_most
+        ) AS s
+    );
+BEGIN
+    PERFORM user_key_mark_revoked(ARRAY(
+        SELECT s.key_hash FROM unnest(p_users) AS k (user_id)
+        CROSS JOIN LATERAL (
+            SELECT s.key_hash FROM user_key AS s
+            WHERE s.user_id = k.user_id AND s.revoked_at IS NULL
+                AND (s.key_hash = ANY (ended) OR s.session_hash = ANY (ended))
+            OFFSET 0
+        ) AS s
+    ));
+END $$;
+
 -- Opens sessions that last p_seconds, one for each sign-in (p_sign_ins), with these keys; creates missing
--- accounts. A user keeps the newest p_most sessions; older ones are revoked.
+-- accounts. A user keeps the newest p_most sessions; older ones are revoked, with the keys made from them.
 -- outcome: opened (also for a key that exists: of a batch sent again), used (the sign-in gave another
 -- session), credential_invalid (the user has been erased).
 -- hot
@@ -16,7 +41,6 @@ DECLARE
     users uuid[] := ARRAY(SELECT DISTINCT k FROM unnest(p_users) AS k ORDER BY k);
     now timestamptz;
     ended bytea[];
-    number bigint;
 BEGIN
     INSERT INTO app_user (user_id, created_at)
     SELECT k.user_id, clock_timestamp() FROM unnest(users) AS k (user_id) ORDER BY k.user_id
@@ -49,18 +73,7 @@ BEGIN
     ORDER BY k.sign_in, k.item
     ON CONFLICT DO NOTHING;
 
-    ended := ARRAY(
-        SELECT s.key_hash FROM unnest(users) AS k (user_id)
-        CROSS JOIN LATERAL (
-            SELECT s.key_hash FROM user_key AS s
-            WHERE s.user_id = k.user_id AND s.expires_at > now AND s.revoked_at IS NULL
-            ORDER BY s.created_at DESC, s.key_hash OFFSET p_most
-        ) AS s
-    );
-    IF ended <> '{}' THEN
-        UPDATE installation SET revocations = revocations + 1 RETURNING revocations INTO number;
-        UPDATE user_key AS k SET revoked_at = now, revocation = number WHERE k.key_hash = ANY (ended);
-    END IF;
+    PERFORM user_session_end_oldest(users, now, p_most);
 
     RETURN QUERY
     SELECT k.item::int, CASE
@@ -77,18 +90,24 @@ BEGIN
     ) AS e ON true;
 END $$;
 
--- Ends the session that has this key; any other key stays. Returns the hashes of the revoked keys.
+-- Ends the session that has this key, with the keys made from it; any other key stays, unless p_lasting: then
+-- it is revoked as well. Returns the hashes of the revoked keys.
 -- hot
-CREATE OR REPLACE FUNCTION user_session_end(p_key_hash bytea)
+CREATE OR REPLACE FUNCTION user_session_end(p_key_hash bytea, p_lasting boolean)
 RETURNS bytea[] LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     owner uuid;
 BEGIN
     SELECT k.user_id INTO owner FROM user_key AS k
-    WHERE k.key_hash = p_key_hash AND k.expires_at IS NOT NULL;
+    WHERE k.key_hash = p_key_hash AND (p_lasting OR k.expires_at IS NOT NULL);
     IF owner IS NULL THEN
         RETURN '{}';
     END IF;
     PERFORM FROM app_user AS u WHERE u.user_id = owner FOR NO KEY UPDATE;
-    RETURN user_key_end(owner, p_key_hash, NULL);
+    RETURN user_key_mark_revoked(ARRAY(
+        SELECT k.key_hash FROM user_key AS k
+        WHERE k.user_id = owner AND k.revoked_at IS NULL
+            AND (k.key_hash = p_key_hash OR k.session_hash = p_key_hash)
+        ORDER BY k.key_hash
+    ));
 END $$;

@@ -141,6 +141,60 @@ async def test_exchanged_key_ends_with_its_session(services: Services, database:
     assert await is_known(services.users, reissued.user_key)
 
 
+async def test_kept_key_ends_with_its_session(services: Services, database: Database) -> None:
+    """Signing out revokes the keys made from the session, in every process; other keys stay."""
+    user_id = uuid4()
+    key, other = [await opened(services.users, user_id) for _ in range(2)]
+    kept = (await services.users.exchange_key(user_id, key, keep=True)).user_key
+    later = (await services.users.exchange_key(user_id, kept, keep=True)).user_key
+    others = (await services.users.exchange_key(user_id, other, keep=True)).user_key
+    async with services_on(database) as process:
+        for each in (kept, later, others):
+            assert await is_known(process.users, each)  # the control: it remembers them
+        await services.users.end_session(key)
+        await process.users.read_revocations()
+        for users in (services.users, process.users):
+            known = [await is_known(users, each) for each in (key, kept, later, other, others)]
+            assert known == [False, False, False, True, True]
+
+
+async def test_key_exchanged_for_a_session_ends_with_it(services: Services) -> None:
+    """Signing out with the exchanged key of a session revokes its successor; a kept key as well."""
+    user_id = uuid4()
+    key = await opened(services.users, user_id)
+    kept = (await services.users.exchange_key(user_id, key, keep=True)).user_key
+    successor = (await services.users.exchange_key(user_id, key, keep=False)).user_key
+    assert await is_known(services.users, kept)
+    assert await is_known(services.users, successor)
+    await services.users.end_session(key)
+    assert not await is_known(services.users, kept)
+    assert not await is_known(services.users, successor)
+
+
+async def test_kept_key_ends_with_a_dropped_session(services: Services) -> None:
+    """The oldest session that a new one ends takes the keys made from it with it."""
+    user_id = uuid4()
+    oldest = await opened(services.users, user_id)
+    kept = (await services.users.exchange_key(user_id, oldest, keep=True)).user_key
+    for _ in range(MOST_KEYS - 1):
+        await opened(services.users, user_id)
+    assert not await is_known(services.users, oldest)
+    assert not await is_known(services.users, kept)
+
+
+async def test_guest_ends_the_key_on_request(services: Services, database: Database) -> None:
+    """The key is revoked in every process; another key of the guest stays."""
+    guest = await services.users.add_guest()
+    second = await services.users.exchange_key(guest.user_id, guest.user_key, keep=True)
+    async with services_on(database) as other:
+        assert await is_known(other.users, guest.user_key)
+        await services.users.end_session(guest.user_key, lasting=True)
+        await other.users.read_revocations()
+        for process in (services, other):
+            assert not await is_known(process.users, guest.user_key)
+            assert await is_known(process.users, second.user_key)
+
+
 async def test_erased_user_gets_no_session(services: Services, database: Database) -> None:
     """The existing sessions of an erased user end, too."""
     user_id = uuid4()

@@ -10,6 +10,7 @@ from blacksheep import Request
 
 from frontrow.errors import CredentialInvalid, CredentialMissing
 from frontrow.operators.operator_key import OperatorKey
+from frontrow.operators.sessions import OperatorSessions
 from frontrow.services import Services
 from frontrow.users.service import KEY_PREFIX
 from frontrow.web.access import cookies
@@ -36,7 +37,7 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
         credential = cookies.credential(ask, who)
     sign_in = ask.services.sign_in
     if who is Who.OPERATOR:
-        (operator.check_session if ask.by_cookie else operator.check)(credential)
+        (operator_sessions(ask.services) if ask.by_cookie else operator).check(credential)
     elif credential.startswith(_USER_KEY):
         if who not in _TAKES_KEY:
             raise CredentialInvalid
@@ -92,3 +93,14 @@ def operator_key(services: Services) -> OperatorKey:
     if services.operator_key is None:
         raise ValueError("no operator key is set")
     return services.operator_key
+
+
+def operator_sessions(services: Services) -> OperatorSessions:
+    """Returns the operator's browser sessions.
+
+    Raises:
+        ValueError: the settings have no operator key.
+    """
+    if services.operator_sessions is None:
+        raise ValueError("no operator key is set")
+    return services.operator_sessions

@@ -12,7 +12,7 @@ from frontrow.errors import CredentialInvalid, CredentialMissing, NotAllowed
 from frontrow.operators.operator_key import SESSION_SECONDS
 from frontrow.users.service import is_session
 from frontrow.web.access import cookies
-from frontrow.web.access.credentials import operator_key, user_of_browser
+from frontrow.web.access.credentials import operator_sessions, user_of_browser
 from frontrow.web.api.users import GUEST_REFUSALS, NewUser
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
@@ -31,6 +31,15 @@ class Session(msgspec.Struct, frozen=True):
     operator: Annotated[
         bool, Meta(description="Whether the browser may make the operator's calls.")
     ]
+
+
+class SignOutQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What else ends."""
+
+    end_key: Annotated[
+        bool,
+        Meta(description="Whether a guest's key is revoked too: then nobody can use the account."),
+    ] = False
 
 
 class OperatorSession(msgspec.Struct, frozen=True):
@@ -59,11 +68,15 @@ async def sign_in(ask: Ask) -> Response:
 
 
 async def sign_out(ask: Ask) -> Response:
-    """Removes the browser's user and places, and ends the session of a user who signed in."""
+    """Removes the browser's user and places, and ends the session of a user who signed in.
+
+    A guest's key has no session: it is revoked only on request.
+    """
     cookies.check_same_origin(ask)
     key = cookies.user_key(ask)
+    query = ask.query or SignOutQuery()
     if key is not None:
-        await ask.services.users.end_session(key)
+        await ask.services.users.end_session(key, lasting=query.end_key)
     response = no_content()
     cookies.drop_user(ask, response)
     return response
@@ -79,7 +92,7 @@ def _is_operator(ask: Ask) -> bool:
     if session is None:
         return False
     try:
-        operator_key(ask.services).check_session(session.encode("latin-1", "replace"))
+        operator_sessions(ask.services).check(session.encode("latin-1", "replace"))
     except CredentialInvalid:
         return False
     return True
@@ -90,15 +103,18 @@ async def operator_session(ask: Ask) -> Response:
     if ask.by_cookie:
         raise CredentialMissing("A session can't renew itself: sign in with the operator key.")
     cookies.check_same_origin(ask)
-    value, expires = operator_key(ask.services).new_session()
+    value, expires = await operator_sessions(ask.services).open(ask.address)
     response = _private(created(OperatorSession(datetime.fromtimestamp(expires, UTC))))
     cookies.set_operator(ask, response, value, SESSION_SECONDS)
     return response
 
 
 async def end_operator_session(ask: Ask) -> Response:
-    """Removes the browser's operator session."""
+    """Ends the browser's operator session, and removes its cookie."""
     cookies.check_same_origin(ask)
+    session = cookies.operator_session(ask)
+    if session is not None:
+        await operator_sessions(ask.services).end(session.encode("latin-1", "replace"))
     response = no_content()
     cookies.drop_operator(ask, response)
     return response
@@ -150,8 +166,10 @@ CALLS = (
         summary="Remove the browser's user and places",
         says=(
             "The places stay in their lines until they expire. The session of a user who signed in "
-            "at the issuer ends."
+            "at the issuer ends on every process within a second, with the keys made from it. A "
+            "guest's key stays valid, unless `end_key` is set."
         ),
+        query=SignOutQuery,
         answers=(Answer(204, "The cookies are removed."),),
         refusals=(NotAllowed,),
         handler=sign_out,
@@ -169,7 +187,6 @@ CALLS = (
         who=Who.OPERATOR,
         answers=(Answer(201, "A session.", OperatorSession, headers=_COOKIE),),
         refusals=(NotAllowed,),
-        stored=False,
         handler=operator_session,
     ),
     Call(
@@ -177,10 +194,10 @@ CALLS = (
         path="/admin/session",
         name="operator_sign_out",
         group="Sessions",
-        summary="Remove the browser's operator session",
-        answers=(Answer(204, "The session cookie is removed."),),
+        summary="End the browser's operator session",
+        says="The session is refused from now on: by this process at once, by others in a second.",
+        answers=(Answer(204, "The session has ended, and its cookie is removed."),),
         refusals=(NotAllowed,),
-        stored=False,
         handler=end_operator_session,
     ),
 )

@@ -24,6 +24,7 @@ EXAMPLES: Mapping[str, Any] = {
     "NewSettings.policy": {"kind": "rate", "admit": 50, "every_seconds": 10},
     "RoomSettings.policy": {"kind": "rate", "admit": 50, "every_seconds": 10},
     "DatesQuery.all": False,
+    "SignOutQuery.end_key": True,
     "Draw.drawn_at": "2026-11-22T10:00:00.207113Z",
     "Draw.opens_at": "2026-11-22T10:00:00Z",
     "Entry.number": examples.NUMBER,

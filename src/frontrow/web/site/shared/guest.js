@@ -21,7 +21,7 @@ export async function beSomebody() {
   return (await insist("POST", "/session", { body: { altcha: await solve(challenge) } })).body;
 }
 
-/** Removes the user from this browser. */
-export async function signOut() {
-  await call("DELETE", "/session");
+/** Removes the user from this browser; with `endKey` a guest's key is revoked too. */
+export async function signOut(endKey = false) {
+  await call("DELETE", endKey ? "/session?end_key=true" : "/session");
 }

@@ -124,9 +124,10 @@ async function refund(payment) {
 }
 
 async function forget() {
-  if (!(await confirmed(t("tickets.forget_sure"), t("tickets.forget")))) return;
+  const choice = await confirmed(t("tickets.forget_sure"), t("tickets.forget"), t("tickets.forget_key"));
+  if (!choice) return;
   try {
-    await signOut();
+    await signOut(choice.also);
     location.assign("/");
   } catch (error) {
     notify(sentence(error), "bad");
