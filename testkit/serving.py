@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from frontrow.settings import Settings
 from frontrow.web.app import create_app
-from frontrow.web.server.workers import PROTOCOL, DrainingServer
+from frontrow.web.server.protocol import protocol_for
+from frontrow.web.server.workers import DrainingServer
 from testkit.database import Database
 
 OPERATOR_KEY = "the-operator-key-of-the-tests"
@@ -25,20 +26,22 @@ async def serving(database: Database, **settings: Any) -> AsyncIterator[str]:
     chosen = Settings(
         database_url=SecretStr(database.app_url), operator_key=SecretStr(OPERATOR_KEY), **settings
     )
-    async with listening_at(create_app(chosen)) as address:
+    async with listening_at(create_app(chosen), chosen) as address:
         yield address
 
 
 @asynccontextmanager
-async def listening_at(application: Application) -> AsyncIterator[str]:
-    """Serves an application. Yields the server's address."""
+async def listening_at(
+    application: Application, settings: Settings | None = None
+) -> AsyncIterator[str]:
+    """Serves an application, within the bounds of some settings. Yields the server's address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(1024)
         server = DrainingServer(
             uvicorn.Config(
                 application,
-                http=PROTOCOL,
+                http=protocol_for(settings or Settings()),
                 ws="none",
                 lifespan="on",
                 log_config=None,

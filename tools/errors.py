@@ -41,5 +41,8 @@ def _calls(error: type[DomainError]) -> str:
     if refusing == [(base, call) for base, call in ALL_CALLS if call.method != "GET"]:
         return "Any call except `GET`."
     if not refusing:
-        return "Not a call's own: an unknown path or method, or a bug in the server."
+        return (
+            "Not a call's own: an unknown path or method, a head that is too large, a request that "
+            "is too slow, or a bug in the server."
+        )
     return " · ".join(f"`{call.method} {base}{call.path}`" for base, call in refusing)

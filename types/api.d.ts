@@ -42,6 +42,7 @@ declare namespace Api {
   type ForecastQuality = { judged: number; below_p50: (number) | (null); below_p90: (number) | (null); median_error_seconds: (number) | (null) };
   type FoundPayments = { payments: Array<Api.SoldPayment> };
   type Guest = { user_id: string; user_key: string };
+  type HeadTooLargeProblem = { type: string; title: string; status: 431; detail: string; code: "head_too_large" };
   type Health = { status: string };
   type HoldExpiredProblem = { type: string; title: string; status: 410; detail: string; code: "hold_expired" };
   type IdempotencyKeyReusedProblem = { type: string; title: string; status: 422; detail: string; code: "idempotency_key_reused" };
@@ -91,6 +92,7 @@ declare namespace Api {
   type RatePolicy = { kind: "rate"; admit: number; every_seconds: number };
   type Refund = { refund_id: string; amount: number; balance: number; refunded_at: string; reason: "buyer" | "operator" | "show_cancelled" };
   type RefundClosedProblem = { type: string; title: string; status: 409; detail: string; code: "refund_closed" };
+  type RequestTimeoutProblem = { type: string; title: string; status: 408; detail: string; code: "request_timeout" };
   type Reservation = { reservation_id: string; concert_id: string; show_id: string; date: string; starts_at: string; seats: Array<Api.ReservedSeat>; amount: number; currency: string; state: "expired" | "held" | "paid" | "refunded" | "released"; held_until: string; created_at: string; payment_id: (string) | (null) };
   type ReservationClosedProblem = { type: string; title: string; status: 409; detail: string; code: "reservation_closed"; state: "expired" | "paid" | "refunded" | "released" };
   type ReservedSeat = { number: number; section: (string) | (null); price: number };

@@ -124,7 +124,7 @@ class TooLarge(DomainError):
 
 
 class UnsupportedMediaType(DomainError):
-    """The body isn't JSON."""
+    """The body isn't JSON, or it is compressed."""
 
     code = "unsupported_media_type"
     message = "The body must be application/json."

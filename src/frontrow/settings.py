@@ -163,6 +163,16 @@ class Settings(BaseSettings):
     unpaid_holds_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
         600, description="The period in which released unpaid holds are counted."
     )
+    address_connections: RatePerMinute = Field(
+        2000, description="Open connections of one address; more get 429. 0: no limit."
+    )
+    head_bytes: Annotated[int, Field(ge=4096, le=65_536)] = Field(
+        32_768, description="Largest head of a request: its line and headers."
+    )
+    head_seconds: PositiveSeconds = Field(10, description="Longest time for a head to arrive.")
+    body_seconds: PositiveSeconds = Field(
+        30, description="Longest time for a body to arrive, after that of its head."
+    )
     body_bytes: PositiveCount = Field(65_536, description="Largest request body.")
     cached_credentials: PositiveCount = Field(
         50_000, description="Verified tokens, and user keys, that one process caches."

@@ -34,6 +34,11 @@ class RawClient:
         body = await self.reader.readexactly(int(headers.get("content-length", "0")))
         return Answer(int(head[0].split()[1]), headers, body)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is known to be lost."""
+        return self._writer.transport.is_closing()
+
     async def is_closed(self) -> bool:
         """Returns whether the server closes the connection without another byte."""
         try:
@@ -47,10 +52,10 @@ class RawClient:
 
 
 @asynccontextmanager
-async def raw_client(desk: Desk, address: str = "127.0.0.1") -> AsyncIterator[RawClient]:
-    """Yields a connection to the server of a desk, from an address of this machine."""
+async def raw_client(desk: Desk) -> AsyncIterator[RawClient]:
+    """Yields a connection to the server of a desk."""
     url: httpx2.URL = desk.http.base_url
-    reader, writer = await asyncio.open_connection(url.host, url.port, local_addr=(address, 0))
+    reader, writer = await asyncio.open_connection(url.host, url.port)
     client = RawClient(reader, writer)
     try:
         yield client

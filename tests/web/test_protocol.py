@@ -11,7 +11,7 @@ from testkit.desk import Desk
 @pytest.mark.parametrize(
     "sent",
     [
-        b"GET /api/v1/concerts?" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://[x HTTP/1.1\r\nHost: x\r\n\r\n",
         b"FOO /api/v1/concerts HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         (

@@ -59,6 +59,20 @@ class MethodNotAllowed(DomainError):
     message = "This path does not support this method."
 
 
+class HeadTooLarge(DomainError):
+    """The request has a larger head, or more lines in it, than the server accepts."""
+
+    code = "head_too_large"
+    message = "The request line and the headers are too large."
+
+
+class RequestTimeout(DomainError):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+    message = "The request arrived too slowly."
+
+
 class InternalError(DomainError):
     """A server error; it is logged under the request's id."""
 
@@ -220,6 +234,7 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     ChallengeFailed: _Kind(403, "Challenge failed", ChallengeFailedProblem),
     NotFound: _Kind(404, "Not found"),
     MethodNotAllowed: _Kind(405, "Method not allowed"),
+    RequestTimeout: _Kind(408, "Request timeout"),
     SeatTaken: _Kind(409, "Seat taken", SeatTakenProblem),
     SeatsUnavailable: _Kind(409, "Seats unavailable", SeatsUnavailableProblem),
     SeatLimit: _Kind(409, "Seat limit", SeatLimitProblem),
@@ -242,6 +257,7 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     AmountMismatch: _Kind(422, "Amount mismatch", AmountMismatchProblem),
     IdempotencyKeyReused: _Kind(422, "Idempotency-Key reused"),
     RateLimited: _Kind(429, "Rate limited"),
+    HeadTooLarge: _Kind(431, "Head too large"),
     InternalError: _Kind(500, "Internal error"),
     Overloaded: _Kind(503, "Overloaded"),
     Unavailable: _Kind(503, "Unavailable"),

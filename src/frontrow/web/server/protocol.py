@@ -1,18 +1,215 @@
-"""HTTP/1.1 by uvicorn, with problem responses to malformed HTTP."""
+"""HTTP/1.1 by uvicorn, with bounds on requests, and problem responses to malformed HTTP.
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+A request is bounded in bytes, lines and time until it has arrived; how long its answer takes is its
+call's matter.
+"""
 
-from frontrow.errors import Malformed
+import asyncio
+from collections.abc import Iterator
+
+from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from frontrow.errors import DomainError, Malformed
+from frontrow.settings import Settings
 from frontrow.web.endpoint import new_request_id
-from frontrow.web.problems import CONTENT_TYPE, problem
+from frontrow.web.problems import CONTENT_TYPE, HeadTooLarge, RequestTimeout, problem
+from frontrow.web.server.connections import Connections
+
+_MOST_LINES = 100
+_BETWEEN_FIELDS = b": \r\n"
+_HAS_BODY = (b"content-length", b"transfer-encoding")
+
+
+def protocol_for(settings: Settings) -> type["Protocol"]:
+    """Returns the protocol of all connections of a server with these settings."""
+
+    class BoundedProtocol(Protocol):
+        head_bytes = settings.head_bytes
+        head_seconds = settings.head_seconds
+        body_seconds = settings.body_seconds
+        open_connections = Connections(settings)
+
+    return BoundedProtocol
 
 
 class Protocol(HttpToolsProtocol):
-    """Rejects malformed HTTP with a problem response, then closes the connection."""
+    """A connection that answers requests within their bounds.
 
-    def send_400_response(self, msg: str) -> None:
-        """Sends the response to malformed HTTP, or to a target or header that is too long."""
-        response = problem(Malformed(msg))
+    Rejects malformed HTTP with a problem response, then closes the connection.
+    """
+
+    head_bytes: int
+    """Largest head of a request."""
+    head_seconds: float
+    """Longest time for a head, and for the first request of a connection to begin."""
+    body_seconds: float
+    """Longest time for a body, after that."""
+    open_connections: Connections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accepts a connection, unless there are too many."""
+        super().connection_made(transport)
+        self._in_head = self._in_message = self._is_extended = False
+        self._hosts = 0
+        # Bytes of the present message before the part that is parsed now, and those of its body.
+        self._received_bytes = self._body_bytes = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._set_deadline(self.head_seconds)
+        refusal = self.open_connections.enter(self)
+        if refusal is not None:
+            self._refuse(refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the connection."""
+        super().connection_lost(exc)
+        self.open_connections.leave(self)
+        self._drop_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what has arrived, and bounds the time for the rest of the request."""
+        self._unset_keepalive_if_required()
+        if self._deadline is not None and not self._in_message:
+            self._drop_deadline()
+        if len(data) <= self.head_bytes:
+            self._parse(data)
+        else:
+            for part in _parts(data, self.head_bytes):
+                self._parse(part)
+        if not self._in_message:
+            self._drop_deadline()
+        elif self._deadline is None:
+            self._set_deadline(self.head_seconds)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request has begun to be answered and its answer is not complete."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.transport.close()
+
+    def _parse(self, part: bytes | memoryview) -> None:
+        if self.transport.is_closing():
+            return
+        try:
+            self.parser.feed_data(part)
+        except HttpParserUpgrade as upgrade:
+            # There is no other protocol: the offer is ignored (RFC 9110, section 7.8).
+            self._in_message = False
+            if rest := part[upgrade.args[0] :]:
+                self._parse(rest)
+        except HttpParserError as error:
+            cause = error.__context__
+            self._refuse(
+                cause if isinstance(cause, DomainError) else Malformed("This isn't HTTP/1.1.")
+            )
+        else:
+            if self._in_message:
+                self._received_bytes += len(part)
+                # Without the content: the head, sizes of chunks, trailers. Other parts of the
+                # messages before and after it may be counted too, hence twice.
+                if self._received_bytes - self._body_bytes > 2 * self.head_bytes:
+                    self._refuse(HeadTooLarge())
+
+    # Called by the parser; an error that they raise is the context of the parser's.
+
+    def on_message_begin(self) -> None:
+        """Begins a request."""
+        super().on_message_begin()
+        self._in_head = self._in_message = True
+        self._hosts = self._received_bytes = self._body_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Adds a line of the head. Trailers are dropped: they must not be taken for headers."""
+        if not self._in_head:
+            return
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Begins to answer a request whose head has arrived.
+
+        Raises:
+            HeadTooLarge: the head has too many bytes or lines.
+            Malformed: it doesn't have one Host (RFC 9112, section 3.2), or it has a body and offers
+                an upgrade.
+        """
+        if len(self.headers) > _MOST_LINES or (
+            # One part has at most as many bytes as a head may have.
+            self._received_bytes and self._head_size() > self.head_bytes
+        ):
+            raise HeadTooLarge
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
+            raise Malformed("The request must have one Host.")
+        if self.parser.should_upgrade() and any(name in _HAS_BODY for name, _ in self.headers):
+            # The parser would take the body for the next request.
+            raise Malformed("A request with a body can't upgrade.")
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Adds a part of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Ends a request: its answer may take longer."""
+        self._in_message = False
+        super().on_message_complete()
+
+    def _head_size(self) -> int:
+        fields = (len(name) + len(_BETWEEN_FIELDS) + len(value) for name, value in self.headers)
+        return len(self.url) + sum(fields)
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._deadline = self.loop.call_later(seconds, self._on_deadline)
+
+    def _drop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+            self._is_extended = False
+
+    def _on_deadline(self) -> None:
+        """Closes the connection of a request that arrives too slowly, or on which none arrives."""
+        self._deadline = None
+        if not self._in_message:
+            self.transport.close()
+        elif self._in_head and self.is_answering:
+            # Nothing is read while the request before it is answered.
+            self._set_deadline(self.head_seconds)
+        elif self._in_head or self._is_extended:
+            self._refuse(RequestTimeout())
+        else:
+            self._is_extended = True
+            self._set_deadline(self.body_seconds)
+
+    def _refuse(self, error: DomainError) -> None:
+        """Sends a problem response and closes the connection; running answers are sent before."""
+        cycle = self.cycle
+        if not self.is_answering:
+            self._send(error)
+        elif self._in_head or not cycle.more_body:
+            cycle.keep_alive = False  # it is the last one that is answered
+            self.flow.pause_reading()
+        elif self.pipeline or cycle.response_started:
+            self.transport.close()
+        else:
+            self._send(error)
+
+    def _send(self, error: DomainError) -> None:
+        response = problem(error)
         body = response.content.body if response.content else b""
         headers = [
             *self.server_state.default_headers,
@@ -21,6 +218,14 @@ class Protocol(HttpToolsProtocol):
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]
+        if (retry_after := response.headers.get_first(b"retry-after")) is not None:
+            headers.append((b"retry-after", retry_after))
         lines = [b"%b: %b\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[response.status], *lines, b"\r\n", body]))
         self.transport.close()
+
+
+def _parts(data: bytes, part_bytes: int) -> Iterator[memoryview]:
+    view = memoryview(data)
+    for start in range(0, len(data), part_bytes):
+        yield view[start : start + part_bytes]

@@ -26,10 +26,11 @@ from prometheus_client.multiprocess import mark_process_dead
 from frontrow import logs
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
+from frontrow.web.server.connections import raise_file_limit
+from frontrow.web.server.protocol import protocol_for
 
 APPLICATION = "frontrow.web.app:create_app"
 MOCK = "frontrow.web.mock:create_mock"
-PROTOCOL = "frontrow.web.server.protocol:Protocol"
 BACKLOG = 4096
 FAILURE = 1  # a worker's exit code when the application doesn't start
 RESTART_SECONDS = 0.5  # pause before a worker that couldn't start is replaced
@@ -59,6 +60,7 @@ def run(settings: Settings, listening: socket.socket, started: Callable[[], None
     Raises:
         SetupError: the application can't start.
     """
+    raise_file_limit()
     if settings.workers == 1:
         listening.listen(BACKLOG)
         _serve(settings, listening, started)
@@ -185,7 +187,7 @@ def _serve(
         application,
         factory=True,
         loop="auto",  # uvloop if installed
-        http=PROTOCOL,
+        http=protocol_for(settings),
         ws="none",
         lifespan="on",
         log_config=None,
