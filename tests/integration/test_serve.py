@@ -216,8 +216,7 @@ def test_killed_worker_is_replaced(folder: Path, port: int, log: Path) -> None:
         assert Path(metrics).stat().st_mode & 0o777 == 0o700
         victim = before.pop()
         os.kill(victim, signal.SIGKILL)
-        until(lambda: len(command.pids()) == 2)
-        assert victim not in command.pids()
+        until(lambda: victim not in (now := command.pids()) and len(now) == 2)
         assert before < command.pids()
         assert "a worker died and is replaced" in log.read_text()
         command.end()

@@ -62,10 +62,10 @@ async def test_end_of_holds_is_recorded(
     made = await make_concert(services, hold_seconds=60)
     place = await buyer(services, made.concert_id)
     old = [await hold(services, place, made, [seat]) for seat in (1, 2)]
-    await pass_time(database, 59)
+    await pass_time(database, 30)
     live = await hold(services, place, made, [3])
     assert await services.reservations.expire() == 0
-    await pass_time(database, 1)
+    await pass_time(database, 30)
     assert await services.reservations.expire() == 2
     assert await services.reservations.expire() == 0
     rows = await owner.fetch("SELECT reservation_id, state FROM reservation")

@@ -53,9 +53,9 @@ async def test_unclaimed_place_ends(services: Services, database: Database) -> N
     """An unclaimed place ends, without any upkeep."""
     made = await make_concert(services, claim_seconds=120)
     place = await buyer(services, made.concert_id)
-    await pass_time(database, 119)
+    await pass_time(database, 90)
     assert (await services.rooms.status(place)).state == "admitted"
-    await pass_time(database, 1)
+    await pass_time(database, 30)
     status = await services.rooms.status(place)
     assert (status.state, status.reason, status.expires_at) == ("finished", "expired", None)
     async with refused(database, TokenFinished, reason="expired"):

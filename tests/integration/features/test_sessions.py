@@ -33,10 +33,10 @@ async def test_session_is_accepted_until_its_end(services: Services, database: D
     assert all(key.startswith(SESSION_PREFIX) for key in keys)
     async with services_on(database) as other:
         assert {await other.users.user_of(key) for key in keys} == {user_id}
-    await pass_time(database, 599)
+    await pass_time(database, 570)
     async with services_on(database) as other:
         assert await is_known(other.users, keys[0])
-    await pass_time(database, 2)
+    await pass_time(database, 31)
     async with services_on(database) as later:
         assert not await is_known(later.users, keys[0])
 
