@@ -114,6 +114,16 @@ class Desk:
             await fan.charge(balance)
         return fan
 
+    async def lose_places(self, concert: Concert, *, after: int) -> None:
+        """Removes the places behind a number, like a restore of an older backup."""
+        await self.owner.execute(
+            "WITH room AS ("
+            "UPDATE waiting_room SET issued = $1 WHERE concert_id = $2 RETURNING room_id) "
+            "DELETE FROM place USING room WHERE place.room_id = room.room_id AND number > $1",
+            after,
+            concert.concert_id,
+        )
+
     async def digest(self) -> dict[str, str | None]:
         """Returns a digest of the database, to compare it before and after a call.
 

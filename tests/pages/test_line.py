@@ -47,6 +47,24 @@ async def test_page_recovers_after_being_offline(browser: Browser, desk: Desk) -
         await fan.expect_heading("turn.title")
 
 
+async def test_lost_place_offers_to_join_again(browser: Browser, desk: Desk) -> None:
+    """After a restore of an older backup, in an open page and in one that is opened then."""
+    concert, _ = await line(desk)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await open_concert(here, concert)
+        await fan.join_and_return()
+        await desk.lose_places(concert, after=1)
+        await fan.expect_heading("finished.lost")
+        await fan.passes_checks()
+        await fan.button("join_again").click()
+        await fan.expect_heading("wait.heading")
+        await fan.page.close()
+        await desk.lose_places(concert, after=1)
+        fan = await open_concert(here, concert)
+        await fan.join()
+        await fan.expect_heading("wait.heading")
+
+
 async def test_frozen_tab_shows_the_admission_when_it_resumes(browser: Browser, desk: Desk) -> None:
     """Scripts are stopped in a frozen tab; when it resumes it shows the admission at once."""
     concert, inside = await line(desk)

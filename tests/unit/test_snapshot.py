@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
+from frontrow.ids import PlaceRef
 from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy, Policy
 from frontrow.waiting_room.snapshot import Line
 from frontrow.waiting_room.snapshot_queries import LineRow
@@ -82,9 +83,9 @@ def test_unread_number_has_all_known_ones_ahead() -> None:
 
 
 def test_waiting_numbers() -> None:
-    """Neither admitted numbers nor those that left are waiting; newer ones are."""
+    """Neither admitted numbers, nor those that left, nor those not issued yet are waiting."""
     line = line_of(10, serving=3, left=(5, 7))
-    assert [number for number in range(1, 12) if line.is_waiting(number)] == [4, 6, 8, 9, 10, 11]
+    assert [number for number in range(1, 12) if line.is_waiting(number)] == [4, 6, 8, 9, 10]
 
 
 def test_closed_line_has_no_certainly_waiting_number() -> None:
@@ -146,6 +147,37 @@ def test_draw_subtracts_leavers_by_position() -> None:
     line = line_of(3, left=(1,))
     line.take_draw(array("i", [3, 2, 1]))
     assert (line.left_count, len(line.left)) == (0, 0)
+
+
+def place(number: int) -> PlaceRef:
+    """Returns a place of the line, with an id of its own."""
+    return PlaceRef(uuid4(), CONCERT, 1, number, uuid4(), datetime(2027, 1, 1, tzinfo=UTC))
+
+
+def test_line_knows_the_places_that_were_found() -> None:
+    """Not another place of the same number, nor one that has not been read."""
+    line = line_of(9)
+    found = [place(number) for number in (7, 2)]
+    for one in found:
+        line.note_found(one)
+    assert [line.has_found(one) for one in found] == [True, True]
+    assert [line.has_found(place(number)) for number in (2, 7, 3, 8)] == [False] * 4
+
+
+def test_join_counts_until_a_later_row_contradicts_it() -> None:
+    """A row that was read before a join has a lower number, once; then the join is lost."""
+    line = line_of(3)
+    joined = place(5)
+    line.note_joined(joined)
+    before = row(issued=4)
+    assert not line.is_ahead_of(before)
+    line.update(before)
+    assert (line.issued, line.is_waiting(5), line.has_found(joined)) == (5, True, True)
+    assert line.is_ahead_of(before)
+    assert not line.is_ahead_of(row(issued=5))
+    line.count_out([2], 1)
+    assert line.is_ahead_of(row(issued=5))
+    assert not line.is_ahead_of(row(issued=5, left_count=1))
 
 
 def test_update_applies_every_column() -> None:

@@ -111,3 +111,19 @@ async def test_shorter_claim_window_changes_the_tag(desk: Desk) -> None:
     answer = await fan.by_token("GET", PATH, headers={"If-None-Match": tag})
     assert (answer.status_code, answer.headers["etag"] != tag) == (200, True)
     assert answer.json()["poll_after_ms"] <= 667
+
+
+async def test_place_that_the_database_lost_is_refused(desk: Desk) -> None:
+    """After a restore of an older backup its token is refused; joining works."""
+    room = {"policy": {"kind": "max_active", "max_active": 1}}
+    concert = await desk.concert(waiting_room=room)
+    await desk.buyer(concert)
+    lost = await desk.waiting(concert)
+    await desk.lose_places(concert, after=1)
+    replacing = await desk.waiting(concert)
+    assert (await replacing.by_token("GET", PATH)).json()["number"] == 2
+    for method, path in (("GET", PATH), ("GET", f"{PATH}/events"), ("DELETE", PATH)):
+        answer = await lost.by_token(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (401, "credential_invalid"), path
+    joined = await lost.by_key("POST", "/queue/tokens", json={"concert_id": concert.concert_id})
+    assert (joined.status_code, joined.json()["number"]) == (201, 3)

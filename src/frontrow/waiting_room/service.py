@@ -9,7 +9,14 @@ import asyncpg
 import msgspec
 
 from frontrow.db.outcomes import check
-from frontrow.errors import CredentialInvalid, NotFound, TokenFinished, VersionConflict
+from frontrow.errors import (
+    CredentialInvalid,
+    NotFound,
+    Overloaded,
+    TokenFinished,
+    Unavailable,
+    VersionConflict,
+)
 from frontrow.group_commit import Again, Lane, Lanes, with_again
 from frontrow.ids import PlaceRef
 from frontrow.metrics import JOINED, set_bounds
@@ -89,12 +96,12 @@ class WaitingRooms:
             lane = self._joining[line.room_id] = self._joining_lane(line)
         row = await lane.submit(JoinItem(user_id, uuid4()))
         check(row)
-        # Known before the next snapshot, so that admission checks this line at its next tick.
-        line.issued = max(line.issued, row.number)
         place = PlaceRef(
             user_id, concert_id, line.room_id, row.number, row.place_id,
             row.joined_at.replace(microsecond=0),
         )  # fmt: skip
+        # Known before the next snapshot, so that admission checks this line at its next tick.
+        line.note_joined(place)
         stored = StoredPlace(
             row.place_id, row.state, None, row.admitted_at, row.claimed_at, row.expires_at
         )
@@ -111,18 +118,29 @@ class WaitingRooms:
     async def status(self, place: PlaceRef) -> Status:
         """Returns the status of a place: from the snapshot, without I/O, while it waits.
 
+        The first time, this process reads the place: the database may have been restored without
+        it. If the database is away, a place that the line has issued counts as waiting.
+
         Raises:
             CredentialInvalid: the token names a place that doesn't exist.
         """
         line = self.snapshot.lines.get(place.room_id)
-        if line is not None and line.is_waiting(place.number):
+        waits = line is not None and line.is_waiting(place.number)
+        if line is not None and waits and line.has_found(place):
             return waiting_status(place, line)
-        stored = await self._reading.submit(place)
+        try:
+            stored = await self._reading.submit(place)
+        except (Overloaded, Unavailable):
+            if line is None or not waits:
+                raise
+            return waiting_status(place, line)
         if stored.place_id is None and await self.is_pruned(place):
             stored = pruned_place(place.place_id)
         if stored.place_id != place.place_id:
             raise CredentialInvalid
-        return status_of(place, line or await self.snapshot.line_of(place.concert_id), stored)
+        line = line or await self.snapshot.line_of(place.concert_id)
+        line.note_found(place)
+        return status_of(place, line, stored)
 
     def claim_seconds(self, place: PlaceRef) -> int:
         """Returns the claim window of the line of a place whose ``status`` was read before."""

@@ -2,7 +2,8 @@
 
 A snapshot is at most ``snapshot_seconds`` old. It has one small object for each line, and 4 bytes
 for each place that left while waiting, as long as places wait behind it. Of a drawn line it has the
-position of every number: 4 bytes each.
+position of every number: 4 bytes each. As much identifies each place that this process has found in
+the database: a token may be older than a restored backup, and its number given to another place.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import asyncpg
 import msgspec
 
 from frontrow.errors import NotFound
+from frontrow.ids import PlaceRef
 from frontrow.waiting_room.forecasts.forecast import Forecasts, Pace
 from frontrow.waiting_room.model import Eta, RoomState, Sale
 from frontrow.waiting_room.policy import Policy
@@ -48,7 +50,9 @@ class Line:
         "draw_due",
         "drawn",
         "forecasts",
+        "found",
         "issued",
+        "joined",
         "left",
         "left_count",
         "opens_at",
@@ -74,8 +78,12 @@ class Line:
         self.positions: array[int] | None = None
         self.left = array("i")
         self.left_count = 0
+        self.found = array("I")
+        """A part of the ids of the places found in the database, by number; 0: not read yet."""
         self.forecasts = Forecasts()
         self.issued = 0
+        self.joined = 0
+        """The last number that this process has issued since the last row was read."""
         self.serving = 0
         self.pruned_to = 0
         self.active = 0
@@ -144,18 +152,41 @@ class Line:
         """Returns whether the line has moved past this number."""
         return self._rank(number) <= self.serving
 
+    def note_joined(self, place: PlaceRef) -> None:
+        """Records a join that was answered: it counts before the next snapshot."""
+        self.joined = max(self.joined, place.number)
+        self.issued = max(self.issued, place.number)
+        self.note_found(place)
+
+    def note_found(self, place: PlaceRef) -> None:
+        """Records that a place is in the database."""
+        missing = place.number - len(self.found)
+        if missing > 0:
+            self.found.frombytes(bytes(self.found.itemsize * missing))
+        self.found[place.number - 1] = _mark(place)
+
+    def has_found(self, place: PlaceRef) -> bool:
+        """Returns whether this process has found a place in the database."""
+        at = place.number - 1
+        return at < len(self.found) and self.found[at] == _mark(place)
+
     def is_waiting(self, number: int) -> bool:
         """Returns whether the place certainly waited at the snapshot; if not, read the database."""
         rank = self._rank(number)
-        if rank <= self.serving or self.closed:
+        if number > self.issued or rank <= self.serving or self.closed:
             return False
         at = bisect_left(self.left, rank)
         return at == len(self.left) or self.left[at] != rank
 
+    def is_ahead_of(self, row: LineRow) -> bool:
+        """Returns whether the database has lost a part of this line, as after a restore."""
+        return max(row.issued, self.joined) < self.issued or row.left_count < self.left_count
+
     def update(self, row: LineRow) -> None:
         """Applies a row that was read."""
         # Keeps a join that was answered since the row was read.
-        self.issued = max(self.issued, row.issued)
+        self.issued = max(row.issued, self.joined)
+        self.joined = 0
         self.serving = row.serving
         self.pruned_to = row.pruned_to
         if row.policy_version != self.policy_version:
@@ -199,6 +230,11 @@ class Line:
                 insort(self.left, rank)
         self.left_count = left_count
         del self.left[: bisect_right(self.left, self.serving)]
+
+
+def _mark(place: PlaceRef) -> int:
+    """Returns 32 bits of a place's random id, not 0."""
+    return (place.place_id.int & 0xFFFF_FFFF) or 1
 
 
 def _numbers(packed: bytes | None) -> "array[int]":
@@ -265,7 +301,7 @@ class Snapshot:
         grown = False
         for row in await queries.lines(self._pool):
             line = self.lines.get(row.room_id)
-            if line is None:
+            if line is None or line.is_ahead_of(row):
                 line = Line(row.room_id, row.concert_id)
                 grown = True
             positions = None

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from frontrow.errors import Overloaded, TokenFinished, Unavailable
+from frontrow.errors import CredentialInvalid, Overloaded, TokenFinished, Unavailable
 from frontrow.ids import PlaceRef
 from frontrow.metrics import STREAM_EVENTS, STREAMS
 from frontrow.waiting_room.model import Status
@@ -213,7 +213,10 @@ class StatusStream:
             await self._woken
             if self._ended:
                 break
-            status = await self._read(loop.time())
+            try:
+                status = await self._read(loop.time())
+            except CredentialInvalid:
+                break  # the database has lost the place: the client's next call reports it
             # The next check may come a pace later: too late for a heartbeat that is due before.
             is_heartbeat = loop.time() + PACE_SECONDS > self.heartbeat_at
             # A difference in poll_after_ms alone is jitter.
@@ -229,15 +232,16 @@ class StatusStream:
         """Returns the place's status: without I/O while it certainly waits, else once a second."""
         rooms = self._streams.rooms
         line = rooms.snapshot.lines.get(self.room_id)
-        if line is not None and line.is_waiting(self._place.number):
+        place = self._place
+        if line is not None and line.is_waiting(place.number) and line.has_found(place):
             self.seen = self._streams.views.get(self.room_id, _UNSEEN)
-            return await rooms.status(self._place)
+            return await rooms.status(place)
         self.seen = _UNSEEN
         self.rests_until = now + PACE_SECONDS
         try:
             # The database may be away for longer than a stream may be silent.
             async with asyncio.timeout_at(max(self.heartbeat_at, now + _LAST_READ_SECONDS)):
-                return await rooms.status(self._place)
+                return await rooms.status(place)
         except (Overloaded, Unavailable, TimeoutError):
             return self.status
 

@@ -142,6 +142,46 @@ async def test_status_of_a_forged_place(services: Services, database: Database) 
         await services.rooms.check_live(forged(place))
 
 
+async def test_place_that_the_database_lost_is_refused(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """After a restore of an older backup: beyond the last number, and where another place is."""
+    made = await make_concert(services, policy=ONE)
+    inside, *lost = [await join(services, made.concert_id) for _ in range(4)]
+    await admit_all(services, made.concert_id)
+    await owner.execute("DELETE FROM place WHERE number > 1")
+    await owner.execute("UPDATE waiting_room SET issued = 1")
+    async with services_on(database) as restored:
+        for rooms in (restored.rooms, services.rooms):
+            await rooms.snapshot.refresh()
+            await rooms.snapshot.refresh()  # the first one keeps the joins of this process
+            for place in lost:
+                async with refused(database, CredentialInvalid):
+                    await rooms.status(place)
+        again = [await join(restored, made.concert_id) for _ in range(2)]
+        assert [place.number for place in again] == [2, 3]
+        for rooms in (restored.rooms, services.rooms):
+            await rooms.snapshot.refresh()
+            for place in lost:
+                async with refused(database, CredentialInvalid):
+                    await rooms.status(place)
+            assert [(await rooms.status(place)).ahead for place in again] == [0, 1]
+            assert (await rooms.status(inside)).state == "admitted"
+
+
+async def test_place_of_another_process_waits_while_the_database_is_away(
+    services: Services, database: Database
+) -> None:
+    """Its first poll here would read it; the line has issued its number."""
+    made = await make_concert(services, policy=ONE)
+    await buyer(services, made.concert_id)
+    place = await join(services, made.concert_id)
+    async with services_on(database, deadline_seconds=0.1) as other:
+        await other.rooms.snapshot.refresh()
+        await other.pool.close()
+        assert (await other.rooms.status(place)).state == "waiting"
+
+
 async def test_check_live(services: Services, database: Database) -> None:
     """A finished token is refused with its reason; a waiting or an admitted one is not."""
     made = await make_concert(services, policy=ONE)

@@ -7,6 +7,7 @@ over from there; a browser without scripts uses the forms, and loads the page ag
 import contextlib
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from frontrow.errors import CredentialInvalid, DomainError, NotFound, TokenFinished
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
+from frontrow.waiting_room.model import Status
 from frontrow.web.access import cookies
 from frontrow.web.access.credentials import user_of_browser
 from frontrow.web.access.rate_limits import Limits
@@ -55,6 +57,14 @@ class Known(msgspec.Struct, frozen=True):
     """Where to sign in, if joining needs an account."""
 
 
+class Rendered(NamedTuple):
+    """A page as it is now."""
+
+    html: bytes
+    lost: UUID | None
+    """The concert, if the browser has a cookie for a place in its line that doesn't exist."""
+
+
 class ConcertPage:
     """The page of each concert."""
 
@@ -79,9 +89,9 @@ class ConcertPage:
     async def show(self, request: Request) -> Response:
         """Returns the page as it is now."""
         language, identity = language_of(request), request_id(request)
-        ask, status = Ask(request, self._services), 200
+        ask, status, lost = Ask(request, self._services), 200, None
         try:
-            html = await self._render(ask, language)
+            html, lost = await self._render(ask, language)
         except Exception as error:  # noqa: BLE001 - the page reports any error
             texts = self._template.texts[language]
             failure = failure_of(error, "page_concert", identity, texts)
@@ -90,31 +100,43 @@ class ConcertPage:
             html = self._template.render(language, standing(ask), **values)
         headers = [(b"cache-control", b"no-store"), (b"x-request-id", identity)]
         response = Response(status, headers, Content(HTML, html))
+        if lost is not None:
+            cookies.drop_place(ask, response, lost)
         protect(request, response, policy=SCRIPTED)
         return response
 
-    async def _render(self, ask: Ask, language: str) -> bytes:
+    async def _render(self, ask: Ask, language: str) -> "Rendered":
         """Returns the page of a concert that exists."""
         texts, account = self._template.texts[language], standing(ask)
         concert = await self._concert(ask.request)
         concert_id = concert.concert_id
         line = await self._services.rooms.document(concert_id)
-        mine = await self._place(ask, concert_id)
+        status = await self._status(ask, concert_id)
         sign_in = None
         if self._services.sign_in is not None:
             sign_in = sign_in_path(f"/concerts/{concert_id}")
         opens = line_view.opening(concert, line.opens_at, texts)
-        known = Known(concert, opens, mine is not None, sign_in)
-        if mine is None:
+        known = Known(concert, opens, status is not None, sign_in)
+        lost = None
+        if status is None:
+            lost = concert_id if cookies.place_token(ask, concert_id) is not None else None
             ways = await self._ways_in(ask, sign_in)
             landing = line_view.landing(concert, line, opens, texts, ways)
             main = self._without_place(language, concert, landing, datetime.now(UTC).year)
         else:
-            status = await self._services.rooms.status(mine)
             name, values = line_view.place(concert, status, opens, texts)
             main = self._views.render(language, name, values)
         before, after = self._around(language, account, known)
-        return f"{before}{main}{after}".encode()
+        return Rendered(f"{before}{main}{after}".encode(), lost)
+
+    async def _status(self, ask: Ask, concert_id: UUID) -> Status | None:
+        """Returns the status of the browser's place; ``None`` if it has none that exists."""
+        mine = await self._place(ask, concert_id)
+        if mine is None:
+            return None
+        with contextlib.suppress(CredentialInvalid):
+            return await self._services.rooms.status(mine)
+        return None
 
     def _render_landing(
         self, language: str, concert: ListedConcert, landing: Landing, this_year: int
@@ -185,7 +207,7 @@ class ConcertPage:
         mine = await self._place(ask, concert_id)
         cookies.drop_place(ask, response, concert_id)
         if mine is not None:
-            with contextlib.suppress(TokenFinished):
+            with contextlib.suppress(TokenFinished, CredentialInvalid):
                 await self._services.reservations.leave(mine)
 
     async def _concert(self, request: Request) -> ListedConcert:

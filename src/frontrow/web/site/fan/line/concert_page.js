@@ -60,11 +60,9 @@ function followPlace() {
   following.abort();
   following = new AbortController();
   const waiting = new WaitingView(concert, opens);
-  let latest = null;
   follow(id, {
     signal: following.signal,
     onStatus(status) {
-      latest = status;
       ({ sale, room_state: roomState } = status);
       if (status.state === "finished") showFinished(status.reason);
       else if (sale !== "open" && !status.claimed_at) showOver();
@@ -74,8 +72,8 @@ function followPlace() {
     onTouch(isInTouch, error) {
       if (viewName() === "waiting") waiting.touch(isInTouch, error);
     },
-    // Another tab has left the line, or this browser has lost the place's cookie.
-    onLost: () => (latest ? showFinished("left") : location.reload()),
+    // Another tab has left the line, or the server doesn't know the place: its database is an older one.
+    onLost: ({ code }) => showFinished(code === "credential_missing" ? "left" : "lost"),
   });
 }
 

@@ -87,10 +87,11 @@ class Following {
   async askDocument() {
     const path = /** @type {const} */ (`/concerts/${this.concert}/queue`);
     const { body } = await call("GET", path, { signal: this.signal, cache: "default" });
-    const { position, ahead } = this.status;
+    const { number, position, ahead } = this.status;
     const isCalled = position !== null && body.serving >= position;
     const isOther = body.state !== this.status.room_state || body.sale !== this.status.sale;
-    if (isCalled || isOther) return this.askOwn();
+    const isUnknown = number > body.issued; // the database is an older one
+    if (isCalled || isOther || isUnknown) return this.askOwn();
     this.touched();
     this.onStatus({
       ...this.status,
