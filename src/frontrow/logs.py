@@ -3,6 +3,7 @@
 Use ``structlog.get_logger()`` and pass values as keywords; never a key, a password or a token.
 """
 
+import contextlib
 import logging
 import sys
 from io import StringIO
@@ -19,17 +20,21 @@ CHATTY = ("asyncio", "httpx2", "uvicorn", "uvicorn.error")
 
 
 class _StandardError:
-    """The present ``sys.stderr``; tests and daemons replace it."""
+    """The present ``sys.stderr``; tests and daemons replace it.
+
+    A line that can't be written, such as on a full disk, is lost: no call fails because of its log.
+    """
 
     def write(self, text: str) -> int:
-        return _stream().write(text)
+        with contextlib.suppress(OSError):
+            if sys.stderr is not None:
+                sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        _stream().flush()
-
-
-def _stream() -> TextIO:
-    return sys.stderr
+        with contextlib.suppress(OSError):
+            if sys.stderr is not None:
+                sys.stderr.flush()
 
 
 def configure(log_format: str = "console", log_level: str = "info") -> None:
@@ -66,7 +71,8 @@ def _renderers(log_format: str) -> list[Processor]:
     return [
         _escape_controls,
         structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=_escaped_traceback
+            colors=sys.stderr is not None and sys.stderr.isatty(),
+            exception_formatter=_escaped_traceback,
         ),
     ]
 

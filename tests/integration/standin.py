@@ -66,6 +66,6 @@ def install() -> None:
 install()
 
 if __name__ == "__main__":
-    from frontrow.cli.main import main
+    from frontrow.__main__ import run
 
-    main(prog_name="frontrow")
+    run()

@@ -37,7 +37,7 @@ async def test_cancellation_asks_first(database: Database) -> None:
     made = await sold_out(database, 3)
     show_id = made.shows[0].show_id
     refused = await run(database, show_id, answer="n\n")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 130
     assert "The Test, " in refused.output
     assert ": 3 seats sold for 150,000\nCancel it and refund everybody?" in refused.output
     async with services_on(database) as services:

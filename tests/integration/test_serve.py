@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -54,7 +55,15 @@ def _with_default_signals() -> None:
 class Command:
     """A running ``frontrow serve``."""
 
-    def __init__(self, folder: Path, port: int, workers: int, log: Path, **extra: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        workers: int,
+        log: Path,
+        output: IO[bytes] | None = None,
+        **extra: str,
+    ) -> None:
         self.directory = DataDirectory(folder)
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
@@ -69,8 +78,8 @@ class Command:
                     f"--data-dir={folder}",
                     f"--workers={workers}",
                 ],
-                stdout=file,
-                stderr=subprocess.STDOUT,
+                stdout=output or file,
+                stderr=file,
                 env={**os.environ, **extra},
                 start_new_session=True,
                 preexec_fn=_with_default_signals,  # noqa: PLW1509 - the tests have one thread
@@ -113,10 +122,16 @@ class Command:
 
 @contextlib.contextmanager
 def served(
-    folder: Path, port: int, log: Path, *, workers: int = 1, **extra: str
+    folder: Path,
+    port: int,
+    log: Path,
+    *,
+    workers: int = 1,
+    output: IO[bytes] | None = None,
+    **extra: str,
 ) -> Iterator[Command]:
     """Yields a command that answers; ends it afterwards if it still runs."""
-    command = Command(folder, port, workers, log, **extra)
+    command = Command(folder, port, workers, log, output, **extra)
     try:
         until(command.answers)
         yield command
@@ -156,7 +171,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_one_worker_answers_in_the_command(folder: Path, port: int, log: Path) -> None:
-    """With one worker the command answers as the application's role, and prints a new key once."""
+    """With one worker the command answers as the application's role; a log names the key's file."""
     with served(folder, port, log) as command:
         answer = command.get()
         assert answer["pid"] == command.process.pid
@@ -166,12 +181,41 @@ def test_one_worker_answers_in_the_command(folder: Path, port: int, log: Path) -
         left = postgres(command)
         assert command.end() == 0
     assert not alive(left)
-    assert answer["operator_key"] in log.read_text()
-    assert f"{command.base}/docs" in log.read_text()
-    log.unlink()
-    with served(folder, port, log):
-        pass
     assert answer["operator_key"] not in log.read_text()
+    assert f"Operator key  in {command.directory.operator_key_file}\n" in log.read_text()
+    assert f"{command.base}/docs" in log.read_text()
+
+
+def test_new_key_is_printed_once_on_a_terminal(folder: Path, port: int, log: Path) -> None:
+    """The next start on the terminal names the file."""
+    key = DataDirectory(folder).operator_key_file
+    key.unlink(missing_ok=True)
+    for shown in (1, 0):
+        screen, terminal = pty.openpty()
+        with os.fdopen(screen, "rb", 0), os.fdopen(terminal, "wb") as output:
+            with served(folder, port, log, output=output) as command:
+                assert command.end() == 0
+            printed = os.read(screen, 65_536).decode()
+        assert printed.count(key.read_text().strip()) == shown
+        assert str(key) in printed
+        assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_json_log_is_one_object_a_line(folder: Path, port: int, log: Path) -> None:
+    """All that the command and its workers print, from the start to the end."""
+    with served(folder, port, log, workers=2, FRONTROW_LOG_FORMAT="json") as command:
+        assert command.end() == 0
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    (started,) = (event for event in events if event["event"] == "the server answers")
+    assert (started["url"], started["workers"]) == (command.base, 2)
+    assert started["operator_key_file"] == str(command.directory.operator_key_file)
+
+
+def test_full_outputs_do_not_stop_a_server(folder: Path, port: int) -> None:
+    """Neither the banner nor a line of the log can be written; calls are answered."""
+    with served(folder, port, Path("/dev/full"), workers=2) as command:
+        until(lambda: len(command.pids()) == 2)
+        assert command.end() == 0
 
 
 @pytest.mark.parametrize(

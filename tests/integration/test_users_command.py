@@ -48,12 +48,16 @@ async def test_export_and_erase(database: Database, tmp_path: Path) -> None:
     again = await run(database, "users", "export", user_id, "--output", str(file))
     assert (again.exit_code, again.stderr) == (2, f"frontrow: {file}: file exists\n")
 
-    assert (await run(database, "users", "erase", user_id, answer="n\n")).exit_code == 1
-    refused = await run(database, "users", "erase", user_id, "--yes")
-    assert (refused.exit_code, refused.stderr) == (
-        2,
-        f"frontrow: {user_id} has a balance of 50,000 KRW: pay it out first, or add --force\n",
-    )
+    for answer in ("n\n", ""):
+        kept = await run(database, "users", "erase", user_id, "--force", answer=answer)
+        assert kept.exit_code == 130
+        assert kept.stderr.splitlines()[-1] == "frontrow: not confirmed: nothing was changed"
+    for options in ([], ["--yes"]):
+        refused = await run(database, "users", "erase", user_id, *options)
+        assert (refused.exit_code, refused.stderr) == (
+            2,
+            f"frontrow: {user_id} has a balance of 50,000 KRW: pay it out first, or add --force\n",
+        )
     assert (await lines(database, "users", "export", user_id))[0] == written
     assert await lines(database, "users", "erase", user_id, "--yes", "--force") == [
         f"erased {user_id}"
@@ -65,9 +69,9 @@ async def test_export_and_erase(database: Database, tmp_path: Path) -> None:
 
 
 async def test_missing_user_is_reported_in_one_line(database: Database, tmp_path: Path) -> None:
-    """One line on stderr, and no file."""
+    """One line on stderr, no question, and no file."""
     user_id, file = str(uuid4()), tmp_path / "export.json"
-    for arguments in (("export", user_id, "--output", str(file)), ("erase", user_id, "--yes")):
+    for arguments in (("export", user_id, "--output", str(file)), ("erase", user_id)):
         result = await run(database, "users", *arguments)
         assert (result.exit_code, result.stderr) == (2, f"frontrow: there is no user {user_id}\n")
     assert not file.exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from uuid import UUID
 
+import asyncpg
 import click
 import pytest
 from click.testing import CliRunner, Result
@@ -17,7 +18,6 @@ from click.testing import CliRunner, Result
 from frontrow import verification
 from frontrow.cli import launch
 from frontrow.cli import main as cli
-from frontrow.db.durability import Durability
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
 
@@ -341,22 +341,39 @@ def test_migrate_reports_the_applied_migrations(
     assert run("migrate").stdout == said
 
 
-def test_errors_have_their_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setup error is one line with its own exit code; Ctrl-C prints nothing."""
+@pytest.mark.parametrize(
+    ("error", "exit_code", "line"),
+    [
+        (SetupError("no", exit_code=7), 7, "frontrow: no\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (OSError(28, "No space left on device", "x"), 3, "frontrow: no space left on device: x\n"),
+        (
+            asyncpg.ConnectionDoesNotExistError("closed\nin the middle"),
+            3,
+            "frontrow: the database failed: closed in the middle\n",
+        ),
+    ],
+)
+def test_error_is_one_line_with_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, exit_code: int, line: str
+) -> None:
+    """None has the code of a violation or a traceback; Ctrl-C prints nothing."""
 
     def fail(_settings: Settings) -> list[str]:
-        msg = "no"
-        raise SetupError(msg, exit_code=7)
-
-    def interrupt(_settings: Settings) -> list[str]:
-        raise KeyboardInterrupt
+        raise error
 
     monkeypatch.setattr(launch, "migrate_database", fail)
     result = run("migrate")
-    assert (result.exit_code, result.output) == (7, "frontrow: no\n")
-    monkeypatch.setattr(launch, "migrate_database", interrupt)
+    assert (result.exit_code, result.output) == (exit_code, line)
+
+
+def test_bug_has_an_exit_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The traceback is in the log; the code isn't that of a violation."""
+    monkeypatch.setattr(launch, "migrate_database", lambda _settings: 1 / 0)
     result = run("migrate")
-    assert (result.exit_code, result.output) == (130, "")
+    assert result.exit_code == 70
+    assert "the command failed" in result.stderr
+    assert "ZeroDivisionError" in result.stderr
 
 
 def test_options_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,34 +383,3 @@ def test_options_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     run("serve", "--port", "1", FRONTROW_PORT="2", FRONTROW_WORKERS="3", FRONTROW_DRAIN_SECONDS="4")
     assert (seen[0].port, seen[0].workers, seen[0].drain_seconds) == (1, 3, 4)
     assert seen[0].host == "127.0.0.1"
-
-
-def test_banner_keeps_addresses_whole(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A narrow terminal wraps neither an address nor the key, and nothing is read as markup."""
-    monkeypatch.setenv("COLUMNS", "20")
-    cli._banner([("Data", "/a/very/long/path/[bold]/that/is/kept/whole"), ("Key", "k" * 43)])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["Data", "/a/very/long/path/[bold]/that/is/kept/whole"]
-    assert lines[2].split() == ["Key", "k" * 43]
-
-
-@pytest.mark.parametrize(
-    ("host", "base"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:8000"),
-        ("0.0.0.0", "http://127.0.0.1:8000"),  # noqa: S104 - nothing is bound here
-        ("::", "http://[::1]:8000"),
-        ("tickets.example", "http://tickets.example:8000"),
-    ],
-)
-def test_addresses_of_the_banner_can_be_opened(host: str, base: str) -> None:
-    """The banner has an address that a browser can open, and a new key once."""
-    access = launch.Access("", "", "here")
-    durability = Durability("all of it", risky=False)
-    lines = launch._lines(Settings(host=host), access, durability, None)
-    assert ("Pages", f"{base}/ and {base}/console") in lines
-    assert ("API", f"{base}/docs") in lines
-    assert "Operator key" not in dict(lines)
-    assert ("Operator key", "k") in launch._lines(Settings(host=host), access, durability, "k")

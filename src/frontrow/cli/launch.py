@@ -1,6 +1,6 @@
 """Starts all parts of ``frontrow serve`` in order, and stops them in reverse order.
 
-Signals, the port, the database, its schema, the operator's key, the environment of the workers, the
+The port, the database, its schema, the operator's key, the environment of the workers, the
 workers. Each step undoes itself when a later one fails.
 """
 
@@ -9,17 +9,13 @@ import contextlib
 import errno
 import os
 import shutil
-import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import structlog
 from pydantic import SecretStr
@@ -34,7 +30,6 @@ from frontrow.db.server import EmbeddedServer, running_urls
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
 
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The workers of a killed server end within a second and then free the port.
 PORT_PATIENCE_SECONDS = 2.0
 
@@ -50,46 +45,63 @@ class Access:
     description: str
 
 
-def serve(
-    settings: Settings, *, demo: bool, announce: Callable[[Sequence[tuple[str, str]]], None]
-) -> None:
+@dataclass(frozen=True)
+class Started:
+    """What an operator needs to know of a server that answers.
+
+    ``key_file`` has the operator key unless the settings have it; ``new_key`` was created now.
+    """
+
+    base: str
+    data: str
+    durability: str
+    workers: int
+    key_file: Path | None = None
+    new_key: str | None = None
+
+
+def serve(settings: Settings, *, demo: bool, announce: Callable[[Started], None]) -> None:
     """Starts everything, serves until a signal, and stops everything.
 
     Args:
         settings: the settings of the server.
         demo: whether to create the demo concerts.
-        announce: called with (name, value) lines for the operator when the application answers.
+        announce: called when the application answers.
 
     Raises:
         SetupError: the server can't start.
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_ending_signals())
             listening = stack.enter_context(listen(settings))
             access = stack.enter_context(_database(settings))
             durability = asyncio.run(_prepare(access, settings, demo=demo))
-            key, made = _operator_key(settings)
+            key, made, key_file = _operator_key(settings)
             settings = stack.enter_context(
                 _environment(settings, access.app_url, key, listening.getsockname()[1])
             )
-            lines = _lines(settings, access, durability, key if made else None)
+            started = Started(
+                base=base_url(settings.host, settings.port),
+                data=access.description,
+                durability=durability.says,
+                workers=settings.workers,
+                key_file=key_file,
+                new_key=key if made else None,
+            )
             # Imported here: the metrics library reads the environment when it is imported.
             run = import_module("frontrow.web.server.workers").run
-            run(settings, listening, lambda: announce(lines))
+            run(settings, listening, lambda: announce(started))
         except KeyboardInterrupt:
             log.info("stopping")
 
 
-def mock(settings: Settings, *, announce: Callable[[Sequence[tuple[str, str]]], None]) -> None:
-    """Serves the mock of the API until a signal. Raises SetupError."""
+def mock(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """Serves the mock of the API until a signal; ``announce`` gets its URL. Raises SetupError."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_ending_signals())
             listening = stack.enter_context(listen(settings))
             listening.listen()  # a reader of the announced address may call it at once
-            base = _base_url(settings.host, listening.getsockname()[1])
-            announce([("Mock", f"{base}/api/v1"), ("API", f"{base}/docs")])
+            announce(base_url(settings.host, listening.getsockname()[1]))
             import_module("frontrow.web.server.workers").run_mock(settings, listening)
         except KeyboardInterrupt:
             log.info("stopping")
@@ -145,8 +157,10 @@ def _found(settings: Settings, *, make: bool) -> Iterator[Access]:
 
 def _check_there(settings: Settings) -> None:
     """Raises SetupError if the embedded database doesn't exist."""
+    if settings.database_url is not None:
+        return
     folder = DataDirectory(settings.data_dir)
-    if settings.database_url is None and not folder.database.exists():
+    if not folder.database.exists():
         msg = f"there is no database in {folder.path}: start frontrow serve first"
         raise SetupError(msg)
 
@@ -179,25 +193,6 @@ def listen(settings: Settings) -> Iterator[socket.socket]:
                     msg = f"can't listen on {address}: {(error.strerror or str(error)).lower()}"
                 raise SetupError(msg) from None
         yield listening
-
-
-@contextlib.contextmanager
-def _ending_signals() -> Iterator[None]:
-    """Makes the ending signals raise KeyboardInterrupt once; shutdown isn't interrupted again."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-        for number in taken:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    # A signal that is ignored, such as SIGHUP under nohup, stays ignored.
-    taken = [n for n in ENDING_SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in taken}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -257,14 +252,14 @@ async def _check_current(url: str, settings: Settings) -> None:
         raise SetupError(msg)
 
 
-def _operator_key(settings: Settings) -> tuple[str, bool]:
-    """Returns the operator key, and whether it was created now."""
+def _operator_key(settings: Settings) -> tuple[str, bool, Path | None]:
+    """Returns the operator key, whether it was created now, and its file."""
     if settings.operator_key is not None:
-        return settings.operator_key.get_secret_value(), False
-    directory = DataDirectory(settings.data_dir)
+        return settings.operator_key.get_secret_value(), False, None
     try:
+        directory = DataDirectory(settings.data_dir)
         directory.prepare()
-        return directory.operator_key()
+        return *directory.operator_key(), directory.operator_key_file
     except SetupError as error:
         msg = f"{error}; the operator key is stored there unless FRONTROW_OPERATOR_KEY is set"
         raise SetupError(msg) from None
@@ -307,27 +302,7 @@ def _set_environment(values: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _base_url(host: str, port: int) -> str:
+def base_url(host: str, port: int) -> str:
     """Returns the URL of a server on this address from this machine."""
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-
-
-def _lines(
-    settings: Settings, access: Access, durability: Durability, new_key: str | None
-) -> list[tuple[str, str]]:
-    """Returns the lines announced to the operator at the start."""
-    base = _base_url(settings.host, settings.port)
-    lines = [
-        ("Frontrow", version("frontrow")),
-        ("Pages", f"{base}/ and {base}/console"),
-        ("API", f"{base}/docs"),
-        ("Metrics", f"{base}/metrics"),
-        ("Data", access.description),
-        ("Durability", durability.says),
-        ("Workers", str(settings.workers)),
-    ]
-    if new_key is not None:
-        file = DataDirectory(settings.data_dir).operator_key_file
-        lines += [("Operator key", new_key), ("", f"shown only once; stored in {file}")]
-    return lines

@@ -1,14 +1,16 @@
 """The command ``frontrow``: its options, what it prints and its exit codes.
 
 Exit codes: 0 success, 1 the audit found a violation or a draw is wrong, 2 an invalid option or
-variable (``WrongUse`` too), 3 the server can't start, the database or a file is unusable, or a draw
-can't be fetched (``SetupError``), 4 the line has not been drawn yet. ``launch`` starts the server.
+variable (``WrongUse`` too), 3 the server can't start, the database, a file or the output is
+unusable, or a draw can't be fetched (``SetupError``), 4 the line has not been drawn yet, 70 a bug,
+130 interrupted, 141 nobody reads the output. ``launch`` starts the server.
 """
 
 import asyncio
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -18,15 +20,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from frontrow.cli import launch
+from frontrow.__main__ import INTERRUPTED
+from frontrow.cli import banner, launch
 from frontrow.cli import retention as retention_commands
 from frontrow.cli.keys import keys
 from frontrow.cli.options import (
-    INTERRUPTED,
     NOT_DRAWN,
     USAGE,
     VIOLATION,
     Frontrow,
+    confirm,
     database_options,
     option,
     progress,
@@ -116,7 +119,7 @@ def serve(demo: bool, **given: object) -> None:
     On Ctrl-C or SIGTERM running calls finish, then everything stops, the database last.
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    launch.serve(settings, demo=demo, announce=_banner)
+    launch.serve(settings, demo=demo, announce=partial(banner.announce, settings.log_format))
 
 
 @main.command()
@@ -215,7 +218,7 @@ def cancel_show(show_id: UUID, yes: bool, **given: object) -> None:
             raise click.BadParameter("there is no such show", param_hint="SHOW_ID") from None
         if not yes and stake.cancelled_at is None:
             click.echo(f"{stake.line()}: {stake.seats_sold:,} seats sold for {stake.revenue:,}")
-            click.confirm("Cancel it and refund everybody?", abort=True)
+            confirm("Cancel it and refund everybody?")
         with progress("refunded") as update:
             done = asyncio.run(cancelling.cancel_show(url, show_id, progress=update))
     click.echo(
@@ -282,7 +285,7 @@ def mock(**given: object) -> None:
       curl -X POST -H 'Prefer: example=seat_taken' http://127.0.0.1:8080/api/v1/reservations
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    launch.mock(settings, announce=_banner)
+    launch.mock(settings, announce=partial(banner.announce_mock, settings.log_format))
 
 
 @main.command()
@@ -290,16 +293,6 @@ def openapi() -> None:
     """Print the OpenAPI document of the HTTP API as JSON."""
     document = import_module("frontrow.web.routes").document()
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-
-
-def _banner(lines: Sequence[tuple[str, str]]) -> None:
-    """Prints the lines without wrapping, so that URLs and keys stay in one piece."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print()
-    for name, value in lines:
-        console.print(f"  [bold]{name:<14}[/bold]", end="")
-        console.print(value, markup=False)
-    console.print()
 
 
 def _audit(url: str) -> None:

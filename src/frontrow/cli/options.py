@@ -1,10 +1,12 @@
 """Shared by the commands: options with variables, one-line errors, a progress bar."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
+import asyncpg
 import click
 import structlog
 from pydantic import ValidationError
@@ -12,15 +14,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from frontrow import logs
-from frontrow.cli import environment
+from frontrow.__main__ import INTERRUPTED
+from frontrow.cli import environment, process
 from frontrow.cli.setting_errors import describe
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
 
 VIOLATION = 1
 USAGE = 2
+FAILED = 3
 NOT_DRAWN = 4
-INTERRUPTED = 130
+BUG = 70
 
 _REMOVED = "frontrow.removed_variables"
 
@@ -42,17 +46,73 @@ class Failure(click.ClickException):
 
 
 class Frontrow(click.Group):
-    """The group of commands; errors that an operator can fix have no traceback."""
+    """The group of commands: each ends with a documented exit code.
+
+    Errors that an operator can fix are one line without a traceback.
+    """
+
+    def main(self, *arguments: Any, **named: Any) -> NoReturn:  # noqa: ANN401 - those of click
+        """Runs the command, and ends the process."""
+        with process.ending_signals():
+            sys.exit(self._exit_code(*arguments, **named))
+
+    def _exit_code(self, *arguments: Any, **named: Any) -> int:  # noqa: ANN401 - those of click
+        try:
+            try:
+                code = super().main(*arguments, **{**named, "standalone_mode": False})
+            except SystemExit as end:
+                code = end.code
+            sys.stdout.flush()
+        except process.OutputError as error:
+            return _reported(Failure(str(error), error.exit_code), silent=error.silent)
+        except click.ClickException as error:
+            return _reported(error)
+        except (click.Abort, KeyboardInterrupt):
+            return INTERRUPTED
+        except Exception:
+            log.exception("the command failed")
+            return BUG
+        return code if isinstance(code, int) else 0
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command."""
         ctx.meta[_REMOVED] = environment.clean()
         try:
             return super().invoke(ctx)
+        except process.OutputError:
+            raise
         except SetupError as error:
             raise Failure(str(error), error.exit_code) from None
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Failure(f"the database failed: {_one_line(error)}", FAILED) from None
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            raise Failure(f"{(error.strerror or str(error)).lower()}{where}", FAILED) from None
+
+
+def _reported(error: click.ClickException, *, silent: bool = False) -> int:
+    """Prints an error; returns its exit code."""
+    if not silent:
+        with contextlib.suppress(OSError):
+            error.show()
+    return error.exit_code
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def confirm(question: str) -> None:
+    """Asks a question on standard error, and ends the command unless the answer is yes."""
+    try:
+        confirmed = click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        confirmed = False
+    if not confirmed:
+        raise Failure("not confirmed: nothing was changed", INTERRUPTED)
 
 
 def option(

@@ -1,22 +1,29 @@
 """The commands about stored data: ``frontrow prune`` and ``frontrow users``."""
 
 import asyncio
+import contextlib
+import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 from uuid import UUID
 
 import click
 
 from frontrow.cli import launch
-from frontrow.cli.options import USAGE, Failure, database_options, progress, settings_from
+from frontrow.cli.options import (
+    USAGE,
+    Failure,
+    confirm,
+    database_options,
+    progress,
+    settings_from,
+)
 from frontrow.db.connect import connect
 from frontrow.errors import BalanceRemains, NotFound
 from frontrow.settings import Settings
-
-Done = TypeVar("Done")
 
 _READER_SECONDS = 300.0
 
@@ -85,16 +92,16 @@ def export(user_id: UUID, output: Path | None, **given: object) -> None:
         file.write(b"\n")
 
     if output is None:
-        _on_database(settings, user_id, lambda database: write(database, sys.stdout.buffer))
+        with _database(settings, user_id) as run:
+            run(lambda database: write(database, sys.stdout.buffer))
         return
     try:
-        file = output.open("xb")
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise Failure(f"{output}: {(error.strerror or str(error)).lower()}", USAGE) from None
     try:
-        with file:
-            output.chmod(0o600)
-            _on_database(settings, user_id, lambda database: write(database, file))
+        with os.fdopen(descriptor, "wb") as file, _database(settings, user_id) as run:
+            run(lambda database: write(database, file))
     except BaseException:
         output.unlink()
         raise
@@ -113,16 +120,18 @@ def erase(user_id: UUID, yes: bool, force: bool, **given: object) -> None:
     again.
     """
     settings = settings_from(**given)
-    if not yes:
-        click.confirm(f"Erase user {user_id}? It can't be undone.", abort=True, err=True)
     erasure = import_module("frontrow.retention.erasure")
 
-    async def run(database: Any) -> bool:  # noqa: ANN401 - asyncpg's
+    async def complete(database: Any) -> bool:  # noqa: ANN401 - asyncpg's
         await erasure.erase(database, user_id, force=force)
         return bool(await erasure.unlink_now(database, user_id))
 
     try:
-        unlinked = _on_database(settings, user_id, run)
+        with _database(settings, user_id) as run:
+            run(lambda database: erasure.check_erasable(database, user_id, force=force))
+            if not yes:
+                confirm(f"Erase user {user_id}? It can't be undone.")
+            unlinked = run(complete)
     except BalanceRemains as error:
         left = f"{error.fields['balance']:,} {settings.currency}"
         raise Failure(
@@ -133,10 +142,13 @@ def erase(user_id: UUID, yes: bool, force: bool, **given: object) -> None:
         click.echo("a place has not ended yet; a running server finishes the erasure", err=True)
 
 
-def _on_database(settings: Settings, user_id: UUID, do: Callable[[Any], Awaitable[Done]]) -> Done:
-    """Runs an action with a connection to the live database."""
+@contextlib.contextmanager
+def _database(
+    settings: Settings, user_id: UUID
+) -> Iterator[Callable[[Callable[[Any], Awaitable[Any]]], Any]]:
+    """Yields a function that runs an action with a connection to the live database."""
 
-    async def run(url: str) -> Done:
+    async def connected(do: Callable[[Any], Awaitable[Any]]) -> object:
         database = await connect(url, timeout_seconds=settings.connect_timeout_seconds)
         try:
             return await do(database)
@@ -145,6 +157,6 @@ def _on_database(settings: Settings, user_id: UUID, do: Callable[[Any], Awaitabl
 
     with launch.live_database(settings) as url:
         try:
-            return asyncio.run(run(url))
+            yield lambda do: asyncio.run(connected(do))
         except NotFound:
             raise Failure(f"there is no user {user_id}", USAGE) from None

@@ -55,6 +55,18 @@ def unprivileged_account(database: Path) -> Account | None:
     return next(filter(None, map(_account, ACCOUNTS)), None) or _created()
 
 
+def check_named() -> None:
+    """Raises SetupError for an account that initdb refuses, since it has no name."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        msg = (
+            f"PostgreSQL can't create a database for the account {os.geteuid()}, which has no "
+            "entry in /etc/passwd: add one, or name another database with --database-url"
+        )
+        raise SetupError(msg) from None
+
+
 def take_over(database: Path, account: Account | None) -> None:
     """Gives an existing database to ``account``, if it belongs to the unfit one.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from frontrow.db.accounts import Account
+from frontrow.db.accounts import Account, check_named
 from frontrow.db.data_directory import DataDirectory, Secrets
 from frontrow.db.programs import Programs, unreachable
 from frontrow.errors import SetupError
@@ -34,6 +34,7 @@ def ensure_cluster(directory: DataDirectory, programs: Programs) -> Secrets:
         if directory.database.exists() and any(directory.database.iterdir()):
             _check_version(directory, programs)
             return directory.read_secrets()
+        check_named()
         fresh = directory.database.with_name("database.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)

@@ -34,7 +34,11 @@ def default_data_dir() -> Path:
     """Returns ``/var/lib/frontrow`` for root, else the data folder of the user."""
     if os.geteuid() == 0:
         return Path("/var/lib/frontrow")
-    return platformdirs.user_data_path("frontrow")
+    try:
+        return platformdirs.user_data_path("frontrow")
+    except RuntimeError:
+        msg = f"the account {os.geteuid()} has no home: name a data directory with --data-dir"
+        raise SetupError(msg) from None
 
 
 @dataclass(frozen=True)

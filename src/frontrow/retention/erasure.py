@@ -10,8 +10,10 @@ import asyncpg
 
 from frontrow.db.outcomes import check
 from frontrow.db.queries import Database
+from frontrow.errors import BalanceRemains, NotFound
 from frontrow.metrics import count_finished
 from frontrow.retention.erase_queries import EraseRow, queries
+from frontrow.retention.export_queries import queries as export_queries
 from frontrow.users.service import Users
 from frontrow.waiting_room.snapshot import Snapshot
 
@@ -61,6 +63,15 @@ class Erasures:
             The number of users whose erasure is complete.
         """
         return (await queries.unlink(self._pool, limit=_UNLINK_BATCH)).users
+
+
+async def check_erasable(database: Database, user_id: UUID, *, force: bool = False) -> None:
+    """Raises what ``erase`` would raise now, and changes nothing."""
+    account = await export_queries.account(database, user_id=user_id)
+    if account is None:
+        raise NotFound
+    if account.balance and account.erased_at is None and not force:
+        raise BalanceRemains(balance=account.balance)
 
 
 async def erase(database: Database, user_id: UUID, *, force: bool = False) -> EraseRow:
