@@ -126,7 +126,7 @@ declare namespace Api {
   type TooLargeProblem = { type: string; title: string; status: 413; detail: string; code: "too_large" };
   type Transfer = { transfer_id: string; kind: "charge" | "payment" | "refund"; amount: number; balance: number; reference: (string) | (null); created_at: string };
   type Transfers = { transfers: Array<Api.Transfer>; next: (string) | (null) };
-  type UnavailableProblem = { type: string; title: string; status: 503; detail: string; code: "unavailable" };
+  type UnavailableProblem = { type: string; title: string; status: 503; detail: string; code: "unavailable"; cause?: "canceled" | "disk_full" | "io_error" | "not_migrated" | "out_of_resources" | "read_only" | "stopping" | "unreachable" };
   type UnsupportedMediaTypeProblem = { type: string; title: string; status: 415; detail: string; code: "unsupported_media_type" };
   type UserExport = { user_id: string; created_at: string; erased_at: (string) | (null); balance: number; currency: string; user_keys: Array<Api.ExportedKey>; places: Array<Api.ExportedPlace>; reservations: Array<Api.ExportedReservation>; transfers: Array<Api.Transfer>; payments: Array<Api.ExportedPayment>; tickets: Array<Api.ExportedTicket> };
   type UserKey = { user_id: string; user_key: string };

@@ -36,6 +36,8 @@ class Fault(enum.Enum):
 
     LOST = enum.auto()
     """The connection was lost: the batch may or may not have run. Run it again."""
+    UNAVAILABLE = enum.auto()
+    """The database can't run it now, such as on a full disk. Run it again for a short time only."""
     CONFLICT = enum.auto()
     """The database rolled it back because of a conflict (such as a deadlock). Run it again."""
     ITEM = enum.auto()
@@ -346,7 +348,10 @@ class Overloaded(DomainError):
 
 
 class Unavailable(DomainError):
-    """The database can't be reached; the call may have run. Its key makes a retry safe."""
+    """The database can't be reached or can't write. ``cause``, if a readiness check finds it.
+
+    The call may have run; its ``Idempotency-Key`` makes a retry safe.
+    """
 
     code = "unavailable"
-    message = "The database can't be reached. Try again with the same Idempotency-Key."
+    message = "The database can't do this now. Try again with the same Idempotency-Key."

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from frontrow.errors import Fault, Overloaded, Unavailable
 
@@ -54,6 +54,10 @@ class BatchObserver(Protocol):
 
     def __call__(self, lane: str, items: int, seconds: float, /) -> None:
         """Records a batch of this lane: its number of items and its duration."""
+
+
+FaultObserver: TypeAlias = Callable[[str, Exception], None]
+"""Called with the name of a lane and a fault of the database."""
 
 
 class _Waiter(Generic[Item, Outcome]):
@@ -98,8 +102,10 @@ class Lane(Generic[Item, Outcome]):
             and never run; one in a running batch with ``Unavailable``, and the batch continues.
         in_flight: maximum batches of this lane that run at the same time.
         observe: called after every batch.
+        note_fault: called with each exception of ``run`` that isn't an item's.
     """
 
+    _UNAVAILABLE_SECONDS = 1.0  # a database that has just become the primary begins to write
     # Between two attempts at the same batch after a fault.
     _FIRST_PAUSE_SECONDS = 0.01
     _LONGEST_PAUSE_SECONDS = 0.25
@@ -115,6 +121,7 @@ class Lane(Generic[Item, Outcome]):
         deadline_seconds: float,
         in_flight: int = 1,
         observe: BatchObserver | None = None,
+        note_fault: FaultObserver | None = None,
     ) -> None:
         self.name = name
         self._run = run
@@ -123,6 +130,7 @@ class Lane(Generic[Item, Outcome]):
         self._queue_items = queue_items
         self._deadline_seconds = deadline_seconds
         self._observe = observe
+        self._note_fault = note_fault
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: deque[_Waiter[Item, Outcome]] = deque()
         self._in_flight = in_flight
@@ -187,6 +195,7 @@ class Lane(Generic[Item, Outcome]):
     ) -> list[_Waiter[Item, Outcome]]:
         """Runs a batch until each call has an answer. Returns the calls to run again."""
         pause = self._FIRST_PAUSE_SECONDS
+        first_started = time.perf_counter()
         while True:
             started = time.perf_counter()
             try:
@@ -198,6 +207,7 @@ class Lane(Generic[Item, Outcome]):
                 fault = self._classify(error)
                 if fault is Fault.ITEM:
                     return await self._split(batch, error)
+                self._note(batch, fault, error, time.perf_counter() - first_started)
                 if all(waiter.answer.done() for waiter in batch):
                     return []
                 await asyncio.sleep(pause)
@@ -206,6 +216,20 @@ class Lane(Generic[Item, Outcome]):
                 if self._observe:
                     self._observe(self.name, len(batch), time.perf_counter() - started)
                 return self._answer(batch, outcomes)
+
+    def _note(
+        self,
+        batch: Sequence[_Waiter[Item, Outcome]],
+        fault: Fault,
+        error: Exception,
+        seconds: float,
+    ) -> None:
+        """Records a fault of a batch, and refuses its calls if it fails for this long."""
+        if self._note_fault is not None and fault is not Fault.CONFLICT:
+            self._note_fault(self.name, error)
+        if fault is Fault.UNAVAILABLE and seconds >= self._UNAVAILABLE_SECONDS:
+            for waiter in batch:
+                waiter.refuse(Unavailable())
 
     async def _split(
         self, batch: Sequence[_Waiter[Item, Outcome]], error: Exception
@@ -262,12 +286,14 @@ class Lanes:
         queue_items: int,
         deadline_seconds: float,
         observe: BatchObserver | None = None,
+        note_fault: FaultObserver | None = None,
     ) -> None:
         self._classify = classify
         self._batch_items = batch_items
         self._queue_items = queue_items
         self._deadline_seconds = deadline_seconds
         self._observe = observe
+        self._note_fault = note_fault
         self._lanes: list[Lane[Any, Any]] = []
 
     def open(
@@ -287,6 +313,7 @@ class Lanes:
             deadline_seconds=self._deadline_seconds,
             in_flight=in_flight,
             observe=self._observe,
+            note_fault=self._note_fault,
         )
         self._lanes.append(lane)
         return lane

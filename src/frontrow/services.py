@@ -10,7 +10,9 @@ import asyncpg
 from frontrow.concerts.catalogue import Catalogue
 from frontrow.concerts.seat_maps import SeatMaps
 from frontrow.concerts.service import Concerts, agree_on_currency
-from frontrow.db.pool import classify, open_pool
+from frontrow.db.faults import Faults, classify
+from frontrow.db.pool import open_pool
+from frontrow.db.readiness import Readiness
 from frontrow.errors import SetupError
 from frontrow.group_commit import Lanes
 from frontrow.metrics import observe_batch
@@ -47,6 +49,8 @@ class Services:
     settings: Settings
     pool: asyncpg.Pool
     lanes: Lanes
+    faults: Faults
+    readiness: Readiness
     signer: TokenSigner
     operator_key: OperatorKey | None
     """``None`` in processes that serve no calls."""
@@ -101,12 +105,19 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) -> Services:
     currency = settings.currency
     await agree_on_currency(pool, currency)
+    faults = Faults()
+
+    def observe(lane: str, items: int, seconds: float) -> None:
+        observe_batch(lane, items, seconds)
+        faults.clear(lane)
+
     lanes = Lanes(
         classify=classify,
         batch_items=settings.batch_items,
         queue_items=settings.queue_items,
         deadline_seconds=settings.deadline_seconds,
-        observe=observe_batch,
+        observe=observe,
+        note_fault=faults.note,
     )
     unpaid = UnpaidHolds(settings.unpaid_holds, settings.unpaid_holds_seconds)
     admission_signal = AdmissionSignal()
@@ -156,6 +167,8 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         settings=settings,
         pool=pool,
         lanes=lanes,
+        faults=faults,
+        readiness=Readiness(pool, faults),
         signer=signer,
         operator_key=operator_key,
         operator_sessions=operator_sessions,

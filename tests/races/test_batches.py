@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from frontrow.db.pool import classify
+from frontrow.db.faults import classify
 from frontrow.errors import Fault, SeatTaken
 from frontrow.ids import PlaceRef
 from frontrow.services import Services

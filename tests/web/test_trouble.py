@@ -108,11 +108,13 @@ async def test_server_without_a_database_recovers(
                 inside.by_token("POST", f"/users/{inside.user_id}/balance/charges", json=ONE),
                 desk.operate("GET", f"/admin/concerts/{concert.concert_id}/stats"),
                 desk.operate("POST", f"/admin/concerts/{concert.concert_id}/waiting-room/pause"),
-                desk.ask("GET", "//readyz"),
             ):
                 refused = await asking
                 check_problem(refused, 503, "unavailable")
                 assert refused.headers["retry-after"] == "1"
+            check_problem(
+                await desk.ask("GET", "//readyz"), 503, "unavailable", cause="unreachable"
+            )
             assert (await fan.status())["state"] == "waiting"
             for alive in ("//healthz", "//metrics", "//openapi.json", "//docs"):
                 assert (await desk.ask("GET", alive)).status_code == 200

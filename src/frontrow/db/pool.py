@@ -1,8 +1,6 @@
-"""Opens the connection pool, and classifies the database's errors for batches."""
+"""Opens the connection pool."""
 
 import asyncpg
-
-from frontrow.errors import Fault
 
 # Sent at connect: the pool would lose a SET when it takes a connection back.
 SERVER_SETTINGS = {
@@ -15,36 +13,6 @@ SERVER_SETTINGS = {
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
 }
-
-_LOST = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    # asyncpg raises it for a connection that was cut just when it was acquired.
-    asyncpg.InternalClientError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    # After a failover the old primary, or a replica, may answer for a moment.
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.TargetServerAttributeNotMatched,
-)
-_CONFLICT = (
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
-    # Two processes wrote a row with the same id at once: the retry finds it.
-    asyncpg.UniqueViolationError,
-)
-
-
-def classify(error: Exception) -> Fault:
-    """Returns the meaning of a failed statement for its batch: see ``Fault``."""
-    if isinstance(error, _CONFLICT):
-        return Fault.CONFLICT
-    return Fault.LOST if isinstance(error, _LOST) else Fault.ITEM
 
 
 async def open_pool(

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from frontrow import metrics
-from frontrow.db.pool import classify
+from frontrow.db.faults import classify
 from frontrow.errors import Fault
 
 _log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ async def for_each(items: Iterable[Item], action: Callable[[Item], Awaitable[Non
         try:
             await action(item)
         except Exception as error:
-            if classify(error) is Fault.LOST:
+            if classify(error) in (Fault.LOST, Fault.UNAVAILABLE):
                 raise
             failures.append(error)
     if failures:

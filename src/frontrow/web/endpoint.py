@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from blacksheep import Content, Request, Response
 
-from frontrow.db.pool import classify
+from frontrow.db.faults import Faults, classify
 from frontrow.errors import (
     CredentialInvalid,
     DomainError,
@@ -66,7 +66,7 @@ def endpoint(
         except DomainError as error:
             response = problem(error)
         except Exception as error:  # noqa: BLE001 - every caller gets a response
-            response = problem(fault(error, call.name, identity))
+            response = problem(fault(error, call.name, identity, services.faults))
         response.add_header(b"x-request-id", identity)
         if ask.rate_limit is not None:
             add_rate_limit_headers(response, ask.rate_limit)
@@ -192,9 +192,10 @@ def takes_gzip(request: Request) -> bool:
     return False
 
 
-def fault(error: Exception, call: str, identity: bytes) -> DomainError:
-    """Returns the DomainError for an unexpected error, and logs it unless the database is away."""
-    if classify(error) is Fault.LOST:
+def fault(error: Exception, call: str, identity: bytes, faults: Faults) -> DomainError:
+    """Returns the DomainError for an unexpected error, and logs it; see ``Faults``."""
+    if classify(error) in (Fault.LOST, Fault.UNAVAILABLE):
+        faults.note(call, error)
         return Unavailable()
     _log.error("a call failed", call=call, request_id=identity.decode(), exc_info=error)
     return InternalError()

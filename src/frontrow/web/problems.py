@@ -10,6 +10,7 @@ import msgspec
 from blacksheep import Content, Response
 from msgspec import Meta
 
+from frontrow.db.faults import Cause
 from frontrow.errors import (
     AlreadyCheckedIn,
     AmountMismatch,
@@ -215,6 +216,15 @@ class InvalidRequestProblem(Problem, frozen=True, kw_only=True):
     errors: Annotated[list[FieldError], Meta(description="The errors and where they are.")]
 
 
+class UnavailableProblem(Problem, frozen=True, kw_only=True):
+    """The database can't be reached, or can't write."""
+
+    cause: Annotated[
+        Cause | msgspec.UnsetType,
+        Meta(description="Why the server isn't ready; only in the answer of `GET /readyz`."),
+    ] = msgspec.UNSET
+
+
 class _Kind(NamedTuple):
     status: int
     title: str
@@ -260,7 +270,7 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     HeadTooLarge: _Kind(431, "Head too large"),
     InternalError: _Kind(500, "Internal error"),
     Overloaded: _Kind(503, "Overloaded"),
-    Unavailable: _Kind(503, "Unavailable"),
+    Unavailable: _Kind(503, "Unavailable", UnavailableProblem),
 }
 
 _encode = msgspec.json.Encoder().encode

@@ -4,7 +4,7 @@ import msgspec
 from blacksheep import Content, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from frontrow.db.migrate import pending
+from frontrow.db.faults import Cause
 from frontrow.errors import Unavailable
 from frontrow.metrics import exposition
 from frontrow.upkeep.lines import open_concerts
@@ -23,15 +23,24 @@ async def healthz(ask: Ask) -> Response:
     return ok(Health("ok"))
 
 
+_DETAILS: dict[Cause, str] = {
+    "unreachable": "the database can't be reached",
+    "read_only": "the database is read-only",
+    "disk_full": "the database's disk is full",
+    "out_of_resources": "the database lacks memory or another resource",
+    "canceled": "statements of the database are canceled",
+    "io_error": "the database can't read or write its files",
+    "not_migrated": "the database isn't migrated",
+    "stopping": "the server is stopping",
+}
+
+
 async def readyz(ask: Ask) -> Response:
-    """Reports whether the database answers and is migrated."""
-    try:
-        async with ask.services.pool.acquire(timeout=2) as connection:
-            missing = await pending(connection)
-    except Exception as error:
-        raise Unavailable("the database can't be reached") from error
-    if missing or ask.services.stopping.is_set():
-        raise Unavailable("the database isn't migrated" if missing else "the server is stopping")
+    """Reports whether the database answers, is migrated, and writes."""
+    services = ask.services
+    cause = "stopping" if services.stopping.is_set() else await services.readiness.cause()
+    if cause is not None:
+        raise Unavailable(_DETAILS[cause], cause=cause)
     return ok(Health("ready"))
 
 
@@ -57,7 +66,11 @@ CALLS = (
         path="/readyz",
         name="readyz",
         group="Around it",
-        summary="Check that the database answers and is migrated",
+        summary="Check that the database answers, is migrated, and writes",
+        says=(
+            "503 has a `cause`. Polls and reads may still be answered: route requests by "
+            "`GET /healthz`. The database is checked at most once a second."
+        ),
         answers=(Answer(200, "It is ready.", Health, example={"status": "ready"}),),
         refusals=(Unavailable,),
         stored=False,

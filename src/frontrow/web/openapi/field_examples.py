@@ -60,6 +60,7 @@ EXAMPLES: Mapping[str, Any] = {
     "NewReservation.together": True,
     "SeatsUnavailableProblem.available": 3,
     "SeatsUnavailableProblem.together": 1,
+    "UnavailableProblem.cause": "disk_full",
     "NewConcertWithRoom.waiting_room": {"policy": {"kind": "max_active", "max_active": 100}},
     "NewSection.rows": 3,
     "NewSection.seats": 30,

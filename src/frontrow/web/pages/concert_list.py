@@ -45,7 +45,7 @@ class ListPage:
             concerts = await on_sale(self._services)
             body = self._body(language, account, tuple(concerts), datetime.now(UTC).year)
         except Exception as error:  # noqa: BLE001 - the page reports any error
-            failure = failure_of(error, "page_concerts", identity, texts)
+            failure = failure_of(error, "page_concerts", identity, texts, self._services.faults)
             html = self._template.render(language, account, failure=failure.text)
             headers = [(b"cache-control", b"no-store")]
             response = Response(failure.status, headers, Content(HTML, html))

@@ -94,7 +94,7 @@ class ConcertPage:
             html, lost = await self._render(ask, language)
         except Exception as error:  # noqa: BLE001 - the page reports any error
             texts = self._template.texts[language]
-            failure = failure_of(error, "page_concert", identity, texts)
+            failure = failure_of(error, "page_concert", identity, texts, self._services.faults)
             status = failure.status
             values = {"failure": failure.text, "passes": failure.passes}
             html = self._template.render(language, standing(ask), **values)
@@ -189,7 +189,7 @@ class ConcertPage:
                     response.headers.set(b"location", path.encode() + b"/seats")
         except Exception as error:  # noqa: BLE001 - the page shows the result
             if not isinstance(error, DomainError):
-                fault(error, "page_form", identity)
+                fault(error, "page_form", identity, self._services.faults)
         return response
 
     async def _join(self, ask: Ask, concert_id: UUID, response: Response) -> None:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from frontrow.db.faults import Faults
 from frontrow.errors import DomainError, NotFound
 from frontrow.web.endpoint import fault
 from frontrow.web.i18n.texts import Texts
@@ -17,8 +18,10 @@ class Failure(NamedTuple):
     """Whether loading the page again may help."""
 
 
-def failure_of(error: Exception, page: str, identity: bytes, texts: Texts) -> Failure:
+def failure_of(
+    error: Exception, page: str, identity: bytes, texts: Texts, faults: Faults
+) -> Failure:
     """Returns the page's answer to an error; an unforeseen one is logged with the request's id."""
-    refusal = error if isinstance(error, DomainError) else fault(error, page, identity)
+    refusal = error if isinstance(error, DomainError) else fault(error, page, identity, faults)
     said = texts(f"refusal.{refusal.code}", **refusal.fields)
     return Failure(KINDS[type(refusal)].status, said, not isinstance(refusal, NotFound))

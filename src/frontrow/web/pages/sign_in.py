@@ -145,7 +145,7 @@ class SignInPages:
             said = texts(f"signin.{error.reason}")
             return self._page(request, _STATUS[error.reason], said=said, back=back)
         identity = request_id(request)
-        failure = failure_of(error, "page_sign_in", identity, texts)
+        failure = failure_of(error, "page_sign_in", identity, texts, self._services.faults)
         response = self._page(request, failure.status, said=failure.text, failed=True, back=back)
         response.add_header(b"x-request-id", identity)
         return response
