@@ -27,6 +27,7 @@ interface CallOptions<Sent = unknown> {
   accept?: string;
   cache?: RequestCache;
   patience?: number;
+  onRetry?: (error: any) => void;
 }
 
 /** A section of a seat map, and a seat as it is shown. */

@@ -1,11 +1,23 @@
 """Choosing seats in a real browser: races, expiry, keyboard, large maps."""
 
-import pytest
-from playwright.async_api import Browser
+import asyncio
+import re
 
-from testkit.desk import Concert, Desk
+import pytest
+from playwright.async_api import Browser, Route
+
+from testkit.desk import Concert, Desk, eventually
 from tests.pages.browser import PHONE, expect, window
 from tests.pages.fans import open_concert, open_seats, until_sold
+
+HOLDS = "**/api/v1/reservations"
+HOLD = """async ([concert, show]) => {
+    const headers = { "Content-Type": "application/json", "Frontrow-Concert": concert };
+    const body = JSON.stringify({ show_id: show, seats: [40] });
+    return (await fetch("/api/v1/reservations", { method: "POST", headers, body })).status;
+}"""
+"""Holds seat 40 as another tab would."""
+RELEASE = "(id) => fetch(`/api/v1/reservations/${id}`, { method: 'DELETE' })"
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +97,167 @@ async def test_released_seats_are_available(browser: Browser, desk: Desk, concer
         await fan.expect_heading("seats.heading")
 
 
-async def test_seats_above_the_limit_are_refused(
+async def test_seats_above_the_limit_cannot_be_chosen(
     browser: Browser, desk: Desk, concert: Concert
 ) -> None:
-    """The message names the limit."""
+    """The map keeps to the limit; what another tab has held is refused, and shown."""
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await open_seats(here, concert)
         await fan.choose(30, 31, 32, 33, 34)
+        await fan.expect_notice(fan.text("seats.limit", count=4))
+        chosen = fan.page.locator(".bar .chosen")
+        await expect(chosen).to_contain_text(fan.text("seats.chosen", count=4))
+        await fan.tap(33)
+        await fan.tap(35)
+        await expect(chosen).to_contain_text(fan.text("seats.chosen", count=4))
+        status = await fan.page.evaluate(HOLD, [concert.concert_id, concert.shows[0]["show_id"]])
+        assert status == 201
         await fan.button("seats.hold").click()
         await fan.expect_notice(fan.text("refusal.seat_limit", limit=4))
-        await fan.expect_heading("seats.heading")
+        await fan.expect_heading("pay.heading")
+        await expect(fan.page.locator("ul.lines > li")).to_have_text([re.compile("40")])
+
+
+async def test_choice_is_fixed_while_a_hold_is_asked_for(
+    browser: Browser, desk: Desk, concert: Concert
+) -> None:
+    """A seat that is pressed meanwhile is not dropped silently, and no second hold is made."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await open_seats(here, concert)
+        await fan.choose(41)
+        asked = 0
+        answer = asyncio.Event()
+
+        async def delay(route: Route) -> None:
+            nonlocal asked
+            asked += 1
+            await answer.wait()
+            await route.continue_()
+
+        await fan.page.route(HOLDS, delay)
+        await fan.button("seats.hold").click()
+        await fan.page.get_by_role("application").press("Enter")
+        await fan.expect_notice(fan.text("seats.asking"))
+        await expect(fan.button("best.take")).to_be_disabled()
+        await fan.button("best.take").click(force=True)
+        await expect(fan.page.locator(".bar .chosen")).to_have_text(fan.text("seats.asking"))
+        answer.set()
+        await fan.expect_heading("pay.heading")
+        assert asked == 1
+        await expect(fan.page.locator("ul.lines > li")).to_have_text([re.compile("41")])
+
+
+async def test_hold_that_was_asked_for_offline_is_made_later(
+    browser: Browser, desk: Desk, concert: Concert
+) -> None:
+    """The page says that nothing is certain, and asks again when the connection is back."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_INTERNET_DISCONNECTED",)
+        fan = await open_seats(here, concert)
+        await fan.choose(45)
+        failed: list[str] = []
+        fan.page.on("requestfailed", lambda request: failed.append(request.method))
+        await here.context.set_offline(True)
+        await fan.button("seats.hold").click()
+        await expect(fan.page.locator(".bar .chosen")).to_have_text(fan.text("seats.retrying"))
+
+        async def many_attempts_failed() -> bool:
+            return failed.count("POST") > 4  # after which a read gives up
+
+        await eventually(many_attempts_failed)
+        await here.context.set_offline(False)
+        await fan.expect_heading("pay.heading")
+        await expect(fan.page.locator("ul.lines > li")).to_have_text([re.compile("45")])
+
+
+async def test_choice_survives_a_reload(browser: Browser, desk: Desk) -> None:
+    """The chosen seats stay chosen; a request without an answer is named, and its key kept."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_FAILED",)
+        fan = await open_seats(here, concert)
+        await fan.choose(46, 47)
+        await fan.survives_reload("seats.heading")
+        chosen = fan.page.locator(".bar .chosen")
+        await expect(chosen).to_contain_text(fan.text("seats.chosen", count=2))
+        await expect(fan.page.locator("#notices")).to_be_empty()
+        keys: list[str] = []
+
+        async def lose(route: Route) -> None:
+            keys.append(route.request.headers["idempotency-key"])
+            await route.abort()
+
+        await fan.page.route(HOLDS, lose)
+        await fan.button("seats.hold").click()
+        await expect(chosen).to_have_text(fan.text("seats.retrying"))
+        await fan.survives_reload("seats.heading")
+        await fan.expect_notice(fan.text("seats.unanswered"))
+        await expect(chosen).to_contain_text(fan.text("seats.chosen", count=2))
+        other = await desk.buyer(concert)
+        await other.hold(concert, 47)
+        await fan.expect_notice(fan.text("seats.lost", count=1, seats="seat 47"))
+        await other.by_token("DELETE", "/queue/tokens/me")
+        free = fan.text("section.left", count=50)
+        await expect(fan.page.locator(".section")).to_contain_text(free)
+        await fan.page.unroute(HOLDS)
+        async with fan.page.expect_request(HOLDS) as sent:
+            await fan.tap(47)
+            await fan.button("seats.hold").click()
+        assert {(await sent.value).headers["idempotency-key"], *keys} == {keys[0]}
+        await fan.expect_heading("pay.heading")
+
+
+async def test_hold_whose_answer_came_too_late_is_asked_for_again(
+    browser: Browser, desk: Desk
+) -> None:
+    """The repeated request is answered with the hold that has ended; a new one is made."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_FAILED",)
+        fan = await open_seats(here, concert)
+        await fan.choose(1)
+        lost: list[str] = []
+
+        async def lose(route: Route) -> None:
+            held = await (await route.fetch()).json()
+            lost.append(held["reservation_id"])
+            await fan.page.evaluate(RELEASE, lost[0])
+            await route.abort()
+
+        await fan.page.route(HOLDS, lose, times=1)
+        await fan.button("seats.hold").click()
+        await fan.expect_heading("pay.heading")
+        me = await fan.page.evaluate("fetch('/api/v1/users/me').then((answer) => answer.json())")
+        (held,) = me["reservations"]
+        assert held["reservation_id"] != lost[0]
+
+
+async def test_show_without_seats_offers_none(browser: Browser, desk: Desk) -> None:
+    """No best seats are offered, and none of a full section; a seat that returns is, at once."""
+    hall = [
+        {"name": "Stalls", "price": 90_000, "seats": 1},
+        {"name": "Box", "price": 1, "seats": 1},
+    ]
+    show = {"starts_at": "2126-03-14T10:00:00Z", "sections": hall}
+    concert = await desk.concert(shows=[show])
+    other = await desk.buyer(concert)
+    held = await other.hold(concert, 1, 2)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await open_seats(here, concert)
+        await expect(fan.page.get_by_text(fan.text("seats.sold_out"))).to_be_visible()
+        await expect(fan.button("best.take")).to_be_hidden()
+        await fan.passes_checks()
+        await other.by_token("DELETE", f"/reservations/{held['reservation_id']}")
+        await expect(fan.button("best.take")).to_be_visible()
+        await expect(fan.page.get_by_label(fan.text("best.count")).locator("option")).to_have_text(
+            ["1", "2"]
+        )
+        await other.hold(concert, 2)
+        await expect(fan.page.get_by_label(fan.text("best.count")).locator("option")).to_have_text(
+            ["1"]
+        )
+        options = fan.page.get_by_label(fan.text("best.where")).locator("option:not(:disabled)")
+        await expect(options).to_have_text([fan.text("best.anywhere"), "Stalls"])
 
 
 async def test_best_seats_are_adjacent(browser: Browser, desk: Desk) -> None:

@@ -4,6 +4,7 @@ import { hear } from "./clock.js";
 
 const BASE = "/api/v1";
 const PATIENCE_MS = 15_000;
+const LONGEST_PAUSE_MS = 5000;
 
 /** The server refused the call: `code` is the contract's, `problem` the whole problem document. */
 export class Refused extends Error {
@@ -112,7 +113,9 @@ export async function send(method, path, options = {}) {
 
 /**
  * Makes a call that may be repeated until it is answered: reads, and writes with their own key. A call that the
- * server could not run is repeated after its Retry-After.
+ * server could not run is repeated after its Retry-After, and once the browser is online again.
+ *
+ * onRetry: called with the error before each repetition.
  *
  * @template {string} Method
  * @template {string} Path
@@ -129,9 +132,21 @@ export async function insist(method, path, options = {}, attempts = 4) {
       const passing =
         error instanceof OutOfTouch || error.code === "overloaded" || error.code === "unavailable";
       if (!passing || attempt >= attempts || options.signal?.aborted) throw error;
-      await pause(Math.max(error.retryAfterMs ?? 0, 300 * 2 ** attempt) * (0.75 + Math.random() / 2));
+      options.onRetry?.(error);
+      const wait = Math.min(300 * 2 ** attempt, LONGEST_PAUSE_MS);
+      await untilOnline(Math.max(error.retryAfterMs ?? 0, wait) * (0.75 + Math.random() / 2), options.signal);
     }
   }
+}
+
+/** Waits, but no longer than until the browser is online again. */
+async function untilOnline(ms, signal) {
+  const waiting = new AbortController();
+  const end = () => waiting.abort();
+  window.addEventListener("online", end, { signal: waiting.signal });
+  signal?.addEventListener("abort", end, { signal: waiting.signal });
+  await pause(ms, waiting.signal);
+  end();
 }
 
 /**

@@ -186,6 +186,10 @@ class Shop {
     else if (error.code === "token_finished" || error.code === "credential_missing") this.ask();
     else if (error.code === "not_admitted") backToLine();
     else if (error.code === "show_closed") return this.open({ closed: true });
+    else if (error.code === "seat_limit") {
+      notify(sentence(error), "bad");
+      return this.open(); // another tab has held or bought seats meanwhile
+    }
     else if (document.querySelector("#main .loading")) this.failed(error);
     else notify(sentence(error), "bad");
   }

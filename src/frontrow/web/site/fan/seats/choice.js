@@ -3,18 +3,19 @@
 import { insist, pause } from "../../shared/api.js";
 import { button, h, setText, show } from "../../shared/dom.js";
 import { day, money, t, timeOfDay } from "../../shared/i18n.js";
-import { intend } from "../../shared/intentions.js";
+import { intend, unsettled } from "../../shared/intentions.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
 import { announce, heading, showView } from "../../shared/view.js";
 import { keepNames, seatName } from "../../shared/seat_names.js";
+import { BestSeats } from "./best.js";
+import { Chosen } from "./chosen.js";
 import { isBroken } from "./layout.js";
 import { SeatList } from "./list.js";
 import { SeatMap, priceClasses } from "./map.js";
 import { HELD, SeatModel } from "./model.js";
 
 const LOOK_MS = 2000;
-const MOST_BEST = 10;
 
 /**
  * Shows the seats of a show, of which the fan may have `left` more. `held` is called with the reservation,
@@ -36,10 +37,11 @@ class Seats {
     this.concert = concert;
     this.showing = showing;
     this.parts = parts;
-    this.chosen = new Set();
-    this.fresh = false;
+    this.chosen = new Chosen(showing.show_id);
+    this.isAsking = false; // for a hold: until there is an answer the choice stays as it is
     this.rows = null;
     this.model = new SeatModel(concert.concert_id, showing);
+    this.best = parts.left > 0 ? new BestSeats(this.model, { left: parts.left, hold: (wanted) => this.ask(wanted) }) : null;
   }
 
   async show() {
@@ -49,7 +51,7 @@ class Seats {
     this.sections = h("ul", { class: "sections" });
     this.listPlace = h("div", {});
     this.total = h("p", { class: "chosen" });
-    this.hold = button(t("seats.hold"), () => this.holdChosen(), { class: "primary large" });
+    this.hold = button(t("seats.hold"), () => this.ask({ seats: this.chosen.sorted() }), { class: "primary large", hidden: true });
     this.signal = showView(
       "seats",
       concert.title,
@@ -59,7 +61,7 @@ class Seats {
         h("p", { class: "soft" }, `${day(showing.date)} · ${timeOfDay(showing.starts_at, concert.timezone)}`),
         parts.back && button(t("seats.other_date"), parts.back, { class: "plain" }),
       ),
-      this.bestPicker(),
+      this.best?.element ?? h("p", { class: "card" }, this.limit()),
       this.sections,
       this.mapPlace,
       h("p", { class: "soft small sideways" }, t("map.sideways")),
@@ -70,8 +72,8 @@ class Seats {
       h("div", { class: "bar" }, this.total, this.hold),
     );
     parts.tick(this.signal);
-    this.tellChosen();
     await this.model.update(this.signal);
+    this.restore();
     this.map = new SeatMap(this.model, this.chosen, {
       press: (number) => this.press(number),
       look: (number) => announce(this.words(number), { now: true }),
@@ -103,29 +105,59 @@ class Seats {
   async look() {
     const changed = await this.model.update(this.signal);
     if (changed?.length === 0) return;
-    const lost = [...this.chosen].filter((number) => !this.model.isFree(number));
-    for (const number of lost) this.chosen.delete(number);
-    if (lost.length) {
-      notify(t("seats.lost", { count: lost.length, seats: this.names(lost) }), "bad");
-      this.tellChosen();
-    }
+    this.dropTaken();
     if (changed === null) this.map.resize();
     this.map.later();
     this.list?.refresh();
     this.tellSections();
   }
 
-  press(number) {
-    const state = this.model.stateOf(number);
-    if (this.chosen.has(number)) this.chosen.delete(number);
-    else if (!this.model.isFree(number)) {
-      notify(t(state === HELD ? "seats.is_held" : "seats.is_sold", { seat: this.name(number) }));
-      return;
-    } else this.chosen.add(number);
-    announce(this.words(number), { now: true });
+  /** Shows the choice that was made before a reload, and what has become of a request without an answer. */
+  restore() {
+    const tooMany = this.chosen.sorted().filter((number, index) => !this.model.stateOf(number) || index >= this.parts.left);
+    this.chosen.remove(tooMany);
+    this.dropTaken();
     this.tellChosen();
-    this.map.later();
-    this.list?.refresh();
+    if (unsettled("hold")?.show_id === this.showing.show_id) notify(t("seats.unanswered"), "bad");
+  }
+
+  /** Removes the seats that others have taken from the choice. */
+  dropTaken() {
+    if (this.isAsking) return; // the answer says whose they are
+    const lost = this.chosen.sorted().filter((number) => !this.model.isFree(number));
+    if (!lost.length) return;
+    this.chosen.remove(lost);
+    notify(t("seats.lost", { count: lost.length, seats: this.names(lost) }), "bad");
+    this.tellChosen();
+  }
+
+  press(number) {
+    const refusal = this.chosen.has(number) ? null : this.refusal(number);
+    if (this.isAsking) notify(t("seats.asking"));
+    else if (refusal) notify(refusal);
+    else {
+      if (this.chosen.has(number)) this.chosen.remove([number]);
+      else this.chosen.add(number);
+      announce(this.words(number), { now: true });
+      this.tellChosen();
+      this.map.later();
+      this.list?.refresh();
+    }
+  }
+
+  /** Why a seat can't be chosen; nothing if it can. */
+  refusal(number) {
+    const { left } = this.parts;
+    if (!this.model.isFree(number)) {
+      const isHeld = this.model.stateOf(number) === HELD;
+      return t(isHeld ? "seats.is_held" : "seats.is_sold", { seat: this.name(number) });
+    }
+    if (left <= 0) return this.limit();
+    return this.chosen.size < left ? null : t("seats.limit", { count: left });
+  }
+
+  limit() {
+    return t("seats.no_more", { count: this.concert.max_seats_per_user });
   }
 
   /** The text of a seat for screen readers. */
@@ -144,7 +176,7 @@ class Seats {
   }
 
   tellChosen() {
-    const numbers = [...this.chosen].sort((a, b) => a - b);
+    const numbers = this.chosen.sorted();
     const amount = numbers.reduce((sum, number) => sum + this.model.seat(number).price, 0);
     setText(
       this.total,
@@ -172,58 +204,49 @@ class Seats {
     });
     if (!this.sections.children.length) this.sections.append(...this.rows.map(({ item }) => item));
     for (const [index, { left }] of this.rows.entries()) setText(left, t("section.left", { count: free[index] }));
-    this.tellBest();
+    this.best?.refresh(free);
   }
 
-  // Best seats
+  // Holding
 
-  bestPicker() {
-    const { left } = this.parts;
-    if (left <= 0) return h("p", { class: "card" }, t("seats.no_more", { count: this.concert.max_seats_per_user }));
-    this.count = h("select", { id: "best-count" },
-      Array.from({ length: Math.min(MOST_BEST, left) }, (_, index) => h("option", { value: index + 1, selected: index === 1 }, String(index + 1))));
-    this.where = h("select", { id: "best-where" }, h("option", { value: "" }, t("best.anywhere")));
-    return h("section", { class: "card best", "aria-label": t("best.heading") },
-      h("h2", {}, t("best.heading")),
-      h("div", { class: "row" },
-        h("span", { class: "field" }, h("label", { for: "best-count" }, t("best.count")), this.count),
-        h("span", { class: "field" }, h("label", { for: "best-where" }, t("best.where")), this.where),
-        button(t("best.take"), () => this.holdBest()),
-      ),
-    );
-  }
-
-  tellBest() {
-    if (!this.where) return;
-    const names = this.model.sections.map(({ name }) => name).filter(Boolean);
-    if (this.where.options.length > 1 || !names.length) return;
-    this.where.append(...names.map((name) => h("option", { value: name }, name)));
-  }
-
-  holdBest() {
-    const body = { count: Number(this.count.value), together: true };
-    if (this.where.value) body.section = this.where.value;
-    return this.ask(body);
-  }
-
-  holdChosen() {
-    return this.ask({ seats: [...this.chosen].sort((a, b) => a - b) });
-  }
-
-  /** Requests a hold. A request whose answer was lost is repeated with its key, also after a reload. */
+  /**
+   * Requests a hold until there is an answer, also over a lost connection: only the answer says whether it happened.
+   * The key is kept, so that a reload and another press repeat the same request.
+   */
   async ask(wanted) {
     const hold = { show_id: this.showing.show_id, ...wanted };
+    const onRetry = () => this.tellAsking("seats.retrying");
+    this.lock(true);
+    this.tellAsking("seats.asking");
     try {
       const { body, replayed } = await intend("hold", hold, (key) =>
-        insist("POST", "/reservations", { body: hold, concert: this.concert.concert_id, key }));
+        insist("POST", "/reservations", { body: hold, concert: this.concert.concert_id, key, onRetry }, Infinity));
       const held = replayed ? await this.present(body.reservation_id) : body;
       if (held.state === "held") {
         keepNames(held, (number) => this.name(number));
+        this.chosen.remove(held.seats.map(({ number }) => number));
         this.parts.held(held);
       } else await this.ask(wanted); // that hold has ended since: this is a request for a new one
     } catch (error) {
       await this.refused(error);
+    } finally {
+      this.lock(false);
+      this.tellChosen();
     }
+  }
+
+  /** Keeps the choice as it is while there is no answer. */
+  lock(isAsking) {
+    this.isAsking = isAsking;
+    for (const element of [this.hold, this.best?.take]) {
+      if (isAsking) element?.setAttribute("aria-disabled", "true");
+      else element?.removeAttribute("aria-disabled");
+    }
+  }
+
+  tellAsking(key) {
+    setText(this.total, t(key));
+    announce(t(key), { now: true });
   }
 
   async present(id) {
@@ -233,8 +256,7 @@ class Seats {
 
   async refused(error) {
     if (error.code === "seat_taken") {
-      for (const number of error.problem.seats) this.chosen.delete(number);
-      this.tellChosen();
+      this.chosen.remove(error.problem.seats);
       notify(`${this.names(error.problem.seats)}: ${sentence(error)}`, "bad");
     } else if (error.code === "seats_unavailable") notify(sentence(error), "bad");
     else {

@@ -14,7 +14,7 @@ const SHADES = 6; // colours of price classes, --seat-1 and on
 export class SeatMap {
   /**
    * @param {{ sections: Api.Section[], stateOf(number: number): string }} model
-   * @param {Set<number>} chosen
+   * @param {{ has(number: number): boolean }} chosen
    * @param {{ press(number: number): void, look(number: number): void, signal: AbortSignal }} reactions
    */
   constructor(model, chosen, { press, look, signal }) {
