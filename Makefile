@@ -4,6 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
+# Behind a proxy of one's own only the system's certificates will do. The error of the first attempt
+# is printed only if the second one fails too.
+uv_install = echo "installing $(1)"; $(UV_INSTALL) --require-hashes -r $(1) 2>$(VENV)/uv.log \
+	|| $(UV_INSTALL) --system-certs --require-hashes -r $(1) || { cat $(VENV)/uv.log >&2; exit 1; }
 # What Python has compiled is kept: the tests alone start some hundred Pythons.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -21,9 +25,7 @@ $(READY): pyproject.toml requirements/dev.txt requirements/uv.txt
 	@$(PYTHON) -m venv $(VENV) \
 		|| { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@# Behind a proxy of one's own only the system's certificates will do.
-	$(UV_INSTALL) --require-hashes -r requirements/dev.txt \
-		|| $(UV_INSTALL) --system-certs --require-hashes -r requirements/dev.txt
+	@$(call uv_install,requirements/dev.txt)
 	$(UV_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -83,8 +85,7 @@ soak: $(READY)  ## let everything happen to a line for two minutes, then check t
 	$(BIN)/python -m benchmarks.soak
 
 strategies: $(READY)  ## simulate a sale under each strategy of the line; plots into docs/reference/strategies
-	$(UV_INSTALL) --require-hashes -r requirements/plots.txt \
-		|| $(UV_INSTALL) --system-certs --require-hashes -r requirements/plots.txt
+	@$(call uv_install,requirements/plots.txt)
 	$(BIN)/python -m benchmarks.strategies --plots
 
 # Programs that the system lacks. Where one can't be obtained, the tests that need it say so.
