@@ -395,6 +395,28 @@ async def test_unsuitable_socket_path_is_replaced(folder: Path, name: str) -> No
     assert not socket.exists()
 
 
+async def test_temporary_socket_folder_of_a_killed_server_is_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next start, which has a new one."""
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    folder.chmod(0o711)
+    temporary.chmod(0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    data = folder / ("x" * 90)
+    with owner_process(data) as (process, _):
+        (left,) = temporary.iterdir()
+        process.kill()
+        process.wait()
+        with EmbeddedServer(data) as server:
+            assert await ask(server.app_url, "SELECT 1") == 1
+            assert len([*temporary.iterdir()]) == 1
+            assert not left.exists()
+    assert list(temporary.iterdir()) == []
+
+
 def test_unsafe_temporary_folder_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If other accounts could replace the socket's folder, no server is started."""
     shared = folder / "shared"

@@ -8,9 +8,7 @@ import asyncio
 import contextlib
 import errno
 import os
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr
 
+from frontrow.cli.shared_metrics import metrics_folder
 from frontrow.db import backup, migrate
 from frontrow.db.cluster import APP
 from frontrow.db.connect import connect, place
@@ -271,8 +270,7 @@ def _environment(settings: Settings, url: str, key: str, port: int) -> Iterator[
     with contextlib.ExitStack() as stack:
         folder = None
         if settings.workers > 1:
-            folder = Path(tempfile.mkdtemp(prefix="frontrow-metrics-"))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder = stack.enter_context(metrics_folder())
         complete = settings.model_copy(
             update={
                 "port": port,

@@ -33,6 +33,7 @@ log = structlog.get_logger()
 PORT = "5432"  # a part of the socket's file name; nothing listens on TCP
 SOCKET_NAME = f"/.s.PGSQL.{PORT}"
 SOCKET_PATH_BYTES = 100  # a socket's path may have 103 (macOS) or 107 (Linux)
+SOCKET_PREFIX = "frontrow-socket-"
 PRIVATE = 0o700
 LOG_BYTES = 16 * 1024 * 1024
 RETRY_SECONDS = (0.1, 5.0)
@@ -145,8 +146,10 @@ class EmbeddedServer:
             log.info("PostgreSQL runs as another account than root", account=account.name)
         self._programs = find_programs(account, self.directory.path)
         with self.directory.explained():
+            left = PidFile.read(self.directory)
             end_stale(self.directory)
             take_over(self.directory.database, account)
+            _remove_left(left, account)
             self._secrets = ensure_cluster(self.directory, self._programs)
             self._socket = self._undo.enter_context(_socket_folder(self.directory, account))
         self._start_patiently()
@@ -269,15 +272,30 @@ def _socket_folder(directory: DataDirectory, account: Account | None) -> Iterato
         give(folder, account)
         yield folder
         return
-    folder = Path(tempfile.mkdtemp(prefix="frontrow-"))
+    folder = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX))
     try:
         give(folder, account)
         _check_private(folder, account)
         yield folder
     finally:
-        with contextlib.suppress(OSError):
-            _clear(folder)
-            folder.rmdir()
+        _remove(folder)
+
+
+def _remove_left(written: PidFile | None, account: Account | None) -> None:
+    """Removes the temporary socket folder of a server that was killed."""
+    if written is None:
+        return
+    folder = Path(written.socket_folder)
+    ours = folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith(SOCKET_PREFIX)
+    with contextlib.suppress(FileNotFoundError):
+        if ours and folder.lstat().st_uid == (account.uid if account else os.geteuid()):
+            _remove(folder)
+
+
+def _remove(socket: Path) -> None:
+    with contextlib.suppress(OSError):
+        _clear(socket)
+        socket.rmdir()
 
 
 def _clear(socket: Path) -> None:
