@@ -2,10 +2,11 @@
 
 from playwright.async_api import Browser
 
+from frontrow.web.i18n.texts import Texts
 from testkit.chromium import LAN
 from testkit.database import Database
 from testkit.desk import Desk, open_desk
-from tests.pages.browser import PHONE, window
+from tests.pages.browser import PHONE, expect, window
 from tests.pages.fans import open_concert, open_seats
 
 IGNORED = ("Cross-Origin-Opener-Policy header",)
@@ -43,3 +44,15 @@ async def test_proof_of_work_is_solved_without_a_secure_context(
             assert await fan.page.evaluate("crypto.subtle === undefined")
             await fan.join()
             await fan.expect_heading("seats.heading")
+
+
+async def test_old_browser_is_reported(browser: Browser, desk: Desk) -> None:
+    """Where a function is missing that every supported browser has, the page says so."""
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        await here.context.add_init_script("delete window.reportError")
+        page = await here.open("/tickets")
+        await expect(page.get_by_text(Texts("en", "common")("old_browser"))).to_be_visible()
+    async with window(browser, str(desk.http.base_url)) as here:
+        page = await here.open("/tickets")
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        await expect(page.locator("#old-browser")).to_be_hidden()

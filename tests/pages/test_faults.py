@@ -1,10 +1,10 @@
-"""An error in a page's own script: the page never waits for ever."""
+"""An error in a page's own script: it is reported as such, and the page never waits for ever."""
 
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from testkit.desk import Desk
 from tests.pages.browser import expect, window
-from tests.pages.fans import open_seats
+from tests.pages.fans import open_concert, open_seats
 
 
 async def test_script_error_is_shown(browser: Browser, desk: Desk) -> None:
@@ -22,3 +22,55 @@ async def test_script_error_is_shown(browser: Browser, desk: Desk) -> None:
         await desk.owner.execute(change, "Asia/Seoul", concert.concert_id)
         await fan.button("try_again").click()
         await fan.expect_heading("seats.heading")
+
+
+async def test_script_error_is_not_shown_as_a_lost_connection(browser: Browser, desk: Desk) -> None:
+    """While waiting: an answer that the script can't show is an error of the page."""
+    room = {"policy": {"kind": "max_active", "max_active": 1}}
+    concert = await desk.concert(waiting_room=room)
+    await desk.buyer(concert)
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("no text: over.unknown",)
+        fan = await open_concert(here, concert)
+        await fan.join()
+        await fan.expect_heading("wait.heading")
+
+        async def answer(route: Route) -> None:
+            await route.fulfill(json={"state": "waiting", "sale": "unknown"})
+
+        await here.context.route("**/api/v1/queue/tokens/me", answer)
+        await fan.page.reload()
+        await fan.expect_notice(fan.text("refusal.malformed"))
+        await expect(fan.page.locator(".hint.bad")).to_be_hidden()
+
+
+async def test_lost_connection_is_dated_from_its_start(browser: Browser, desk: Desk) -> None:
+    """A server that answers with an error is not called a lost connection."""
+    room = {"policy": {"kind": "max_active", "max_active": 1}}
+    concert = await desk.concert(waiting_room=room)
+    await desk.buyer(concert)
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_FAILED",)
+        await here.context.add_init_script(
+            "let minute = 0;"
+            "Date.prototype.toISOString = () => `2027-01-01T10:${String(++minute).padStart(2, 0)}Z`"
+        )
+        fan = await open_concert(here, concert)
+        await fan.join()
+        await fan.expect_heading("wait.heading")
+        tries = 0
+
+        async def fail(route: Route) -> None:
+            nonlocal tries
+            tries += 1
+            if tries > 2:
+                await route.fulfill(status=503, json={"code": "unavailable"})
+            else:
+                await route.abort()
+
+        await here.context.route("**/api/v1/queue/tokens/me*", fail)
+        await here.context.route("**/api/v1/queue/tokens/me/events", fail)
+        await fan.page.reload()
+        hint = fan.page.locator(".hint.bad")
+        await expect(hint).to_contain_text("10:01")
+        await expect(hint).to_have_text(fan.text("wait.no_answer", time="10:01 AM"))

@@ -27,7 +27,13 @@ export class OutOfTouch extends Error {
   constructor() {
     super("out of touch");
     this.code = "out_of_touch";
+    this.problem = {};
   }
+}
+
+/** Whether an error is a call's outcome; any other is a fault of the page. */
+export function isOfCall(error) {
+  return error instanceof Refused || error instanceof OutOfTouch;
 }
 
 /**

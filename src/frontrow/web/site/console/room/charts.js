@@ -38,7 +38,7 @@ export class Chart {
     const last = minutes.at(-1);
     const said = this.names.map((name) => `${t(`history.${name}`)}: ${number(last[name])}`).join(", ");
     this.place.setAttribute("aria-label", `${this.title}. ${said}`);
-    this.rows.replaceChildren(...minutes.toReversed().map((minute) => h("tr", {},
+    this.rows.replaceChildren(...[...minutes].reverse().map((minute) => h("tr", {},
       h("th", { scope: "row" }, timeOf(minute.at)),
       this.names.map((name) => h("td", { class: "number" }, number(minute[name]))))));
     const data = [minutes.map(({ at }) => Date.parse(at) / 1000), ...this.names.map((name) => minutes.map((minute) => minute[name]))];

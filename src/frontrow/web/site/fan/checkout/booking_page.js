@@ -114,7 +114,7 @@ class Shop {
   }
 
   showDates(shows) {
-    const dates = Map.groupBy(shows, ({ date }) => date);
+    const dates = new Map(shows.map(({ date }) => [date, shows.filter((show) => show.date === date)]));
     const signal = showView(
       "dates",
       this.concert.title,

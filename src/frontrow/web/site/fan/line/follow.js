@@ -1,7 +1,7 @@
 // Follows a place in a line: far back by the line's public document, near the front by the stream; and reports when
 // the server doesn't answer. The server's status is authoritative.
 
-import { OutOfTouch, Refused, call, pause, send } from "../../shared/api.js";
+import { OutOfTouch, Refused, call, isOfCall, pause, send } from "../../shared/api.js";
 
 const NEAR = 200; // users ahead, below which the stream is worth a connection
 const DOCUMENT_MS = 2000;
@@ -53,6 +53,11 @@ class Following {
         await this.nap(await this.step());
       } catch (error) {
         if (this.signal.aborted) return;
+        if (!isOfCall(error)) {
+          reportError(error); // a fault of the page, not of the connection
+          await this.nap(LONGEST_RETRY_MS);
+          continue;
+        }
         if (error.code === "credential_missing" || error.code === "credential_invalid") {
           this.onLost(error);
           return;
@@ -127,7 +132,8 @@ class Following {
       if (error.code === "overloaded" || error.code === "rate_limited") {
         this.noStreamUntil = Date.now() + NO_STREAM_MS;
       }
-      if (error instanceof Refused || error instanceof OutOfTouch) throw error;
+      const isCut = error instanceof OutOfTouch || error.name === "AbortError";
+      if (!watch.signal.aborted || !isCut) throw error;
       const isMeant = document.visibilityState !== "visible" || this.nap.isWoken();
       if (isMeant) return 0; // continues by polling
       throw new OutOfTouch();
@@ -202,7 +208,9 @@ async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch(() => {
+      throw new OutOfTouch();
+    });
     if (done) return;
     text += value;
     const parts = text.split("\n\n");

@@ -12,6 +12,8 @@ export class WaitingView {
     this.title = concert.title;
     this.opens = opens;
     this.first = null; // the number of users ahead at first
+    /** @type {string | null} */
+    this.lostAt = null;
   }
 
   /** Shows a status. */
@@ -30,10 +32,13 @@ export class WaitingView {
     announce(values.ahead ? t("wait.ahead", { count: status.ahead }) : values.ahead_label);
   }
 
-  /** Shows whether the server answers. */
+  /** Shows whether the server answers, and since when it doesn't. */
   touch(isInTouch, error) {
-    fillView({ connection: isInTouch ? "" : t("wait.out_of_touch", { time: timeOfDay(new Date().toISOString()) }) });
-    if (!isInTouch) announce(t(error.code === "overloaded" ? "refusal.overloaded" : "refusal.out_of_touch"));
+    this.lostAt = isInTouch ? null : (this.lostAt ?? new Date().toISOString());
+    const key = error?.code === "out_of_touch" ? "wait.out_of_touch" : "wait.no_answer";
+    const connection = isInTouch ? "" : t(key, { time: timeOfDay(this.lostAt) });
+    fillView({ connection });
+    if (connection) announce(connection);
   }
 }
 
