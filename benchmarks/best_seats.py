@@ -32,7 +32,7 @@ from frontrow.db.migrate import migrate
 from frontrow.db.pool import SERVER_SETTINGS
 from frontrow.db.server import EmbeddedServer
 from frontrow.ids import PlaceRef
-from frontrow.reservations.model import Wish
+from frontrow.reservations.model import AddressSeats, Wish
 from frontrow.reservations.queries import BestHoldItem, BestHoldRow, HoldItem, HoldRow
 from frontrow.reservations.queries import queries as holding
 from frontrow.services import Services, open_services
@@ -194,7 +194,7 @@ async def _hold_all(
     search_from: int,
 ) -> Sequence[HoldRow | BestHoldRow]:
     """One batch: two of the named seats for each place, or the best two."""
-    unpaid = {"unpaid_holds": 20, "unpaid_seconds": 600}
+    unpaid: Any = {"address_seats": AddressSeats(), "unpaid_holds": 20, "unpaid_seconds": 600}
     if named is not None:
         items = [HoldItem(*hold, 2) for hold in holds]
         return await holding.hold(connection, items, seats=named, **unpaid)

@@ -33,6 +33,7 @@ from frontrow.errors import SeatTaken
 from frontrow.ids import PlaceRef
 from frontrow.payments.queries import PayItem
 from frontrow.payments.queries import queries as payments
+from frontrow.reservations.model import AddressSeats
 from frontrow.reservations.queries import HoldItem, LeaveItem
 from frontrow.reservations.queries import queries as reservations
 from frontrow.services import Services, open_services
@@ -134,6 +135,7 @@ async def _hold_alone(pool: asyncpg.Pool, request: SeatRequest) -> UUID:
         pool,
         [HoldItem(*hold_fields(request.place, request.show.show_id, reservation_id), 1)],
         seats=[request.seat],
+        address_seats=AddressSeats(),
         unpaid_holds=20,
         unpaid_seconds=600,
     )

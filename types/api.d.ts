@@ -90,6 +90,7 @@ declare namespace Api {
   type QueueDocument = { concert_id: string; state: "closed" | "open" | "paused" | "scheduled" | "sold_out"; serving: number; issued: number; waiting: number; admitted: number; sale: "cancelled" | "ended" | "open"; seats_available: number; seats_held: number; seats_total: number; seats_outnumbered: boolean; order: "arrival" | "draw"; opens_at: (string) | (null); closes_at: (string) | (null); admitted_per_minute: number; as_of: string };
   type RateLimitedProblem = { type: string; title: string; status: 429; detail: string; code: "rate_limited" };
   type RatePolicy = { kind: "rate"; admit: number; every_seconds: number };
+  type RecentlyReleasedProblem = { type: string; title: string; status: 409; detail: string; code: "recently_released"; seats: Array<number>; retry_after_seconds: number };
   type Refund = { refund_id: string; amount: number; balance: number; refunded_at: string; reason: "buyer" | "operator" | "show_cancelled" };
   type RefundClosedProblem = { type: string; title: string; status: 409; detail: string; code: "refund_closed" };
   type RequestTimeoutProblem = { type: string; title: string; status: 408; detail: string; code: "request_timeout" };

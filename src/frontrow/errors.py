@@ -10,8 +10,8 @@
         ├── InsufficientBalance
         ├── NotAdmitted, NotAllowed, ChallengeRequired, ChallengeFailed
         ├── NotFound
-        ├── SeatTaken, SeatsUnavailable, SeatLimit, ShowAmbiguous, ReservationClosed, RoomClosed,
-        │   ShowClosed, RefundClosed, BalanceRemains
+        ├── SeatTaken, RecentlyReleased, SeatsUnavailable, SeatLimit, ShowAmbiguous,
+        │   ReservationClosed, RoomClosed, ShowClosed, RefundClosed, BalanceRemains
         ├── WrongShow, TicketVoid, AlreadyCheckedIn
         ├── HoldExpired
         ├── VersionConflict
@@ -200,6 +200,16 @@ class SeatTaken(DomainError):
 
     code = "seat_taken"
     message = "These seats are held or sold."
+
+
+class RecentlyReleased(DomainError):
+    """The user released these seats, or let them expire, less than one hold's length ago.
+
+    ``seats``: which; ``retry_after_seconds``: when the user may hold them again.
+    """
+
+    code = "recently_released"
+    message = "You had these seats a moment ago. Choose others, or wait: others go first now."
 
 
 class SeatsUnavailable(DomainError):

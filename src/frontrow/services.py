@@ -24,7 +24,7 @@ from frontrow.payments.refunds import Refunds
 from frontrow.payments.service import Payments
 from frontrow.payments.ticket_signing import load_ticket_signer
 from frontrow.payments.tickets import Tickets
-from frontrow.reservations.model import UnpaidHolds
+from frontrow.reservations.model import AddressSeats, UnpaidHolds
 from frontrow.reservations.place_access import PlaceAccess
 from frontrow.reservations.service import Reservations
 from frontrow.retention.erasure import Erasures
@@ -154,6 +154,12 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         lanes,
         currency=currency,
         unpaid=unpaid,
+        address_seats=AddressSeats(
+            settings.unpaid_seats_ipv4 or None,
+            settings.unpaid_seats_ipv6_64 or None,
+            settings.unpaid_seats_ipv6_56 or None,
+            settings.unpaid_seats_ipv6_48 or None,
+        ),
         wake=admission_signal.wake,
         stopping=stopping,
         note=latencies.observe,

@@ -81,7 +81,10 @@ class BuyerModel(SeatModel):
         sale.tickets = [Ticket(*ticket, sale) for ticket in tickets]
         self.sales.append(sale)
         place.finish("paid")
+        active = [h for h in self.holds if h.place is place and h.state_at(self.clock) == "held"]
         self.release_holds_of(place)
+        for other in active:
+            other.let_go = False
         return sale
 
     def refund(self, sale: Sale, buyer: User | None, key: str | None) -> Reply:

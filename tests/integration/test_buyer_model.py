@@ -33,7 +33,14 @@ from tests.integration.buyer_stage import Seen
 ANSWERS = {
     *("done", "replayed", "existing", "idempotency_key_reused", "not_found", "not_allowed"),
     *("credential_invalid", "token_finished", "not_admitted", "rate_limited", "balance_remains"),
-    *("seat_taken", "seats_unavailable", "seat_limit", "show_closed", "hold_expired"),
+    *(
+        "seat_taken",
+        "recently_released",
+        "seats_unavailable",
+        "seat_limit",
+        "show_closed",
+        "hold_expired",
+    ),
     *("reservation_closed", "amount_mismatch", "insufficient_balance", "refund_closed"),
     *("already_checked_in", "wrong_show", "ticket_void", "running", "finished"),
 }
@@ -108,6 +115,7 @@ def hold_and_pay(machine: BuyerMachine) -> None:
     machine.pass_time()
     machine.pass_time()
     machine.ask_pay(two, hold, PRICE, None)
+    machine.ask_hold(two, show, hold.seats, None)
     second = machine.ask_best(two, show, Wish(1), None)
     assert second is not None
     machine.ask_release(second, two.user, two)

@@ -59,7 +59,7 @@ BATCH = 500
 ROWS_AN_ITEM = 8
 # Enough calls that a prepared statement and those inside functions use one generic plan.
 CALLS_UNTIL_CACHED = 8
-UNPAID = {"unpaid_holds": 20, "unpaid_seconds": 600}
+UNPAID: Any = {"address_seats": (80, 20, 80, 200), "unpaid_holds": 20, "unpaid_seconds": 600}
 GROWN = Path(__file__).with_name("grown.sql").read_text()
 TABLES = [
     "admission",

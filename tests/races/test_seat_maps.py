@@ -3,6 +3,7 @@
 from typing import Any
 
 from frontrow.ids import new_id
+from frontrow.reservations.model import AddressSeats
 from frontrow.reservations.queries import HoldItem, queries
 from testkit.database import Database
 from tests.buyers import ConcertOnSale, buyer, make_concert
@@ -23,6 +24,7 @@ async def _hold(connection: Any, pair: Pair, made: ConcertOnSale, seat: int) -> 
             )
         ],
         seats=[seat],
+        address_seats=AddressSeats(),
         unpaid_holds=20,
         unpaid_seconds=600,
     )  # fmt: skip

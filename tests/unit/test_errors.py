@@ -51,6 +51,7 @@ CONTRACT = {
 LATER = {
     "already_checked_in",
     "balance_remains",
+    "recently_released",
     "ticket_void",
     "wrong_show",
 }

@@ -44,6 +44,10 @@ REFUSALS: Mapping[str, Refusal] = {
             {"retry_after_seconds": "retry_after_seconds"},
             "You left too many holds unpaid. Try again later.",
         ),
+        Refusal(
+            errors.RecentlyReleased,
+            {"seats": "taken", "retry_after_seconds": "retry_after_seconds"},
+        ),
         Refusal(errors.RefundClosed),
         Refusal(errors.ReservationClosed, {"state": "state"}),
         Refusal(errors.RoomClosed),

@@ -221,7 +221,7 @@ BEGIN
         SELECT b.show_id, array_agg(b.number), p_now FROM bought_seat AS b GROUP BY b.show_id
     ),
     closed AS (
-        UPDATE reservation AS r SET state = 'paid', closed_at = p_now
+        UPDATE reservation AS r SET state = 'paid', closed_at = p_now, network = NULL
         FROM bought AS b WHERE r.ctid = b.at
     ),
     sold AS (

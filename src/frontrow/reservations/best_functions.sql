@@ -10,45 +10,61 @@
 CREATE OR REPLACE FUNCTION reservation_hold_best(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_reservations uuid[], p_hashes bigint[], p_shows uuid[], p_counts int[], p_sections text[],
-    p_together boolean[], p_search_from int[], p_unpaid_holds int, p_unpaid_seconds int
+    p_together boolean[], p_networks bigint[], p_search_from int[], p_address_seats int[],
+    p_unpaid_holds int, p_unpaid_seconds int
 )
 RETURNS TABLE (
     item int, outcome text, reason finish_reason, available int, together int, seat_limit int,
-    retry_after_seconds int, seats int[], amount bigint, prices bigint[], sections text[],
+    retry_after_seconds int, by_address boolean, seats int[], amount bigint, prices bigint[], sections text[],
     created_at timestamptz, held_until timestamptz
 )
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     now timestamptz;
-    items int[];
+    net record;
+    may record;
     choice record;
 BEGIN
     PERFORM waiting_room_lock(p_rooms, p_numbers);
+    PERFORM reservation_lock_networks(p_rooms, p_networks);
     PERFORM reservation_lock_for_choice(p_shows);
     now := clock_timestamp();
+    SELECT * INTO net FROM reservation_addresses(p_rooms, p_networks, p_address_seats, now);
     -- Seats are chosen only for items that may hold some: one hold of each user.
-    SELECT array_agg(may.item) INTO items FROM (
-        SELECT min(j.item)::int AS item FROM reservation_judge(
+    WITH judged AS MATERIALIZED (
+        SELECT DISTINCT ON (p_users[j.item]) j.item::int, j.let_go FROM reservation_judge(
             p_rooms, p_numbers, p_places, p_users, p_concerts, p_reservations, p_hashes, p_shows,
-            p_counts, NULL, NULL, p_sections, p_unpaid_holds, p_unpaid_seconds, now
+            p_counts, NULL, NULL, p_sections, net.free, net.free_at, p_unpaid_holds,
+            p_unpaid_seconds, now
         ) AS j
-        WHERE j.outcome = 'again' GROUP BY p_users[j.item]
-    ) AS may;
+        WHERE j.outcome = 'again' ORDER BY p_users[j.item], j.item
+    )
+    SELECT (SELECT array_agg(j.item) FROM judged AS j) AS items,
+        array_agg(j.item) AS barred_items, array_agg(s) AS barred_seats
+    INTO may FROM judged AS j
+    CROSS JOIN LATERAL unnest(j.let_go) AS k (reservation_id)
+    CROSS JOIN LATERAL (
+        SELECT unnest(r.seats) AS s FROM reservation AS r
+        WHERE r.reservation_id = k.reservation_id
+        OFFSET 0
+    ) AS r;
     SELECT * INTO choice FROM reservation_choose(
-        items, p_shows, p_sections, p_counts, p_together, p_search_from, now
+        may.items, p_shows, p_sections, p_counts, p_together, p_search_from, now,
+        may.barred_items, may.barred_seats
     );
     RETURN QUERY
     SELECT h.item,
         CASE
             WHEN h.outcome = 'again' AND choice.available[h.item] IS NOT NULL THEN 'seats_unavailable'
-            WHEN h.outcome <> 'seat_taken' THEN h.outcome
-            ELSE 'again' -- another user has held a chosen seat by number meanwhile
+            WHEN h.outcome NOT IN ('seat_taken', 'recently_released') THEN h.outcome
+            ELSE 'again' -- meanwhile another user has held a chosen seat, or this user's hold of it has expired
         END,
         h.reason, choice.available[h.item], choice.together[h.item], h.seat_limit,
-        h.retry_after_seconds, h.seats, h.amount, h.prices, h.sections, h.created_at, h.held_until
+        h.retry_after_seconds, h.by_address, h.seats, h.amount, h.prices, h.sections, h.created_at, h.held_until
     FROM reservation_hold(
         p_rooms, p_numbers, p_places, p_users, p_concerts, p_reservations, p_hashes, p_shows, p_counts,
-        choice.lasts, choice.seats, p_sections, p_unpaid_holds, p_unpaid_seconds
+        choice.lasts, choice.seats, p_sections, p_networks, p_address_seats, p_unpaid_holds,
+        p_unpaid_seconds
     ) AS h;
 END $$;
 
@@ -66,10 +82,11 @@ END $$;
 -- Chooses seats for p_items, by the order of the first item that wants the same number of the same section:
 -- those of item i end at seats[lasts[i]]. Where too few are left, available and together describe the free
 -- seats of its section; not if earlier items were given seats of the show, since those items may still be
--- refused.
+-- refused. Item p_barred_items[n] may not have the seat p_barred_seats[n] of its show.
 CREATE OR REPLACE FUNCTION reservation_choose(
     p_items int[], p_shows uuid[], p_sections text[], p_counts int[], p_together boolean[],
-    p_search_from int[], p_now timestamptz,
+    p_search_from int[], p_now timestamptz, p_barred_items int[] DEFAULT NULL,
+    p_barred_seats int[] DEFAULT NULL,
     OUT lasts int[], OUT seats int[], OUT available int[], OUT together int[]
 )
 LANGUAGE plpgsql VOLATILE AS $$
@@ -88,8 +105,14 @@ BEGIN
     seats := '{}';
     FOR wish IN
         SELECT p_shows[i] AS show_id, p_sections[i] AS section, p_counts[i] AS count,
-            array_agg(i ORDER BY i) AS items, max(p_search_from[i]) AS search_from
-        FROM unnest(p_items) AS i GROUP BY 1, 2, 3 ORDER BY 1, min(i)
+            barred.seats AS barred, array_agg(i ORDER BY i) AS items,
+            max(p_search_from[i]) AS search_from
+        FROM unnest(p_items) AS i
+        CROSS JOIN LATERAL (
+            SELECT array_agg(b.seat) AS seats FROM unnest(p_barred_items, p_barred_seats) AS b (item, seat)
+            WHERE b.item = i
+        ) AS barred
+        GROUP BY 1, 2, 3, 4 ORDER BY 1, min(i)
     LOOP
         IF wish.show_id IS DISTINCT FROM last_show THEN
             last_show := wish.show_id;
@@ -99,7 +122,7 @@ BEGIN
         used := 0;
         best := reservation_best_seats(
             wish.show_id, wish.section, cardinality(wish.items), wish.count, size, wish.search_from,
-            seats[show_from:], p_now
+            seats[show_from:] || wish.barred, p_now
         );
         FOREACH item IN ARRAY wish.items LOOP
             IF used + wish.count > cardinality(best.numbers) AND size > 1 AND NOT p_together[item] THEN
@@ -107,7 +130,7 @@ BEGIN
                 used := 0;
                 best.numbers := (reservation_best_seats(
                     wish.show_id, wish.section, cardinality(wish.items), wish.count, size, NULL,
-                    seats[show_from:], p_now
+                    seats[show_from:] || wish.barred, p_now
                 )).numbers;
             END IF;
             IF used + wish.count <= cardinality(best.numbers)

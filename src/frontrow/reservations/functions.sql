@@ -81,7 +81,7 @@ BEGIN
     WITH gone AS (
         UPDATE reservation AS r
         SET state = CASE WHEN r.held_until > p_now THEN 'released' ELSE 'expired' END::reservation_state,
-            closed_at = p_now
+            closed_at = p_now, network = NULL
         FROM (SELECT DISTINCT i FROM unnest(p_reservations) AS i) AS k (reservation_id)
         CROSS JOIN LATERAL (
             SELECT r.ctid AS at FROM reservation AS r
@@ -105,48 +105,6 @@ BEGIN
     INSERT INTO seat_change (show_id, numbers, changed_at)
     SELECT f.show_id, array_agg(f.number), p_now FROM freed AS f GROUP BY f.show_id;
 END $$;
-
--- Returns the number of seats of a concert that a user holds and owns, and the time until which the user may
--- not hold more (NULL: holds are allowed). Holds are refused while p_unpaid_holds holds were released or
--- expired in the last
--- p_unpaid_seconds, without those that ended with their show or by the payment of another hold.
-CREATE OR REPLACE FUNCTION reservation_account(
-    p_user_id uuid, p_concert_id uuid, p_now timestamptz, p_unpaid_holds int, p_unpaid_seconds int
-)
-RETURNS TABLE (seats bigint, barred_until timestamptz) LANGUAGE sql STABLE AS $$
-    SELECT mine.seats, CASE
-        WHEN mine.overdue >= p_unpaid_holds OR gone.closed_at IS NOT NULL
-            THEN coalesce(gone.closed_at, p_now) + make_interval(secs => p_unpaid_seconds)
-        END
-    FROM (
-        SELECT coalesce(sum(cardinality(r.seats)) FILTER (
-                WHERE r.state = 'paid' OR r.held_until > p_now
-            ), 0) AS seats,
-            count(*) FILTER (
-                WHERE r.state = 'held' AND r.held_until <= p_now
-                    AND r.held_until > p_now - make_interval(secs => p_unpaid_seconds)
-            ) AS overdue
-        FROM reservation AS r
-        WHERE r.user_id = p_user_id AND r.concert_id = p_concert_id AND r.state IN ('held', 'paid')
-    ) AS mine
-    LEFT JOIN LATERAL (
-        SELECT r.closed_at FROM reservation AS r
-        WHERE r.user_id = p_user_id AND r.concert_id = p_concert_id
-            AND r.state IN ('released', 'expired')
-            AND r.closed_at > p_now - make_interval(secs => p_unpaid_seconds)
-            AND (
-                r.state = 'released' AND r.closed_at IN (
-                    (SELECT s.cancelled_at FROM show AS s WHERE s.show_id = r.show_id),
-                    (
-                        SELECT p.finished_at FROM place AS p
-                        WHERE p.room_id = r.room_id AND p.number = r.place_number AND p.reason = 'paid'
-                    )
-                )
-            ) IS NOT TRUE
-        ORDER BY r.closed_at DESC
-        OFFSET greatest(p_unpaid_holds - 1 - mine.overdue, 0) LIMIT 1
-    ) AS gone ON true
-$$;
 
 -- Releases holds for their owners. The place is that of the queue token, NULL with a user key; the token must
 -- not have ended and must be of the reservation's concert.
@@ -248,7 +206,7 @@ BEGIN
         ORDER BY r.held_until LIMIT p_limit
         FOR NO KEY UPDATE SKIP LOCKED
     )
-    UPDATE reservation AS r SET state = 'expired', closed_at = now
+    UPDATE reservation AS r SET state = 'expired', closed_at = now, network = NULL
     FROM due WHERE r.ctid = due.at;
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;

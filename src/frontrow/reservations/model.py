@@ -25,6 +25,17 @@ class UnpaidHolds(NamedTuple):
     seconds: int
 
 
+class AddressSeats(NamedTuple):
+    """How many seats of a concert may be held unpaid from one network; ``None``: any number."""
+
+    ipv4: int | None = None
+    """From an IPv4 address."""
+    ipv6_64: int | None = None
+    """From the /64 of an IPv6 address: one network of a customer."""
+    ipv6_56: int | None = None
+    ipv6_48: int | None = None
+
+
 class ReservedSeat(msgspec.Struct, frozen=True, gc=False):
     """A seat of a reservation."""
 

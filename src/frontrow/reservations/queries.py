@@ -16,8 +16,8 @@ _NoHold: TypeAlias = Literal[
 ]
 
 
-class HoldItem(Item, frozen=True):
-    """A hold that an admitted user requests; the numbers of its seats are a list of their own."""
+class _HoldItem(Item, frozen=True):
+    """A hold that an admitted user requests."""
 
     room_id: int
     number: int
@@ -30,11 +30,18 @@ class HoldItem(Item, frozen=True):
     count: int
 
 
-class BestHoldItem(HoldItem, frozen=True):
-    """A hold of the best seats that an admitted user requests."""
+class HoldItem(_HoldItem, frozen=True):
+    """A hold of seats by number; the numbers are a list of their own."""
+
+    network: int | None = None
+
+
+class BestHoldItem(_HoldItem, frozen=True):
+    """A hold of the best seats."""
 
     section: str | None
     together: bool
+    network: int | None = None
 
 
 class HoldRow(Row, frozen=True):
@@ -42,7 +49,7 @@ class HoldRow(Row, frozen=True):
 
     accepted: ClassVar = frozenset({"held", "replayed"})
 
-    outcome: _Held | Literal["seat_taken"] | _NoHold | PlaceRefusal
+    outcome: _Held | Literal["seat_taken", "recently_released"] | _NoHold | PlaceRefusal
     reason: FinishReason | None
     taken: list[int] | None
     seat_limit: int | None
@@ -53,6 +60,8 @@ class HoldRow(Row, frozen=True):
     sections: list[str | None]
     created_at: datetime
     held_until: datetime
+    by_address: bool | None = None
+    """Of ``rate_limited``: whether too many seats are held from the client's network."""
 
 
 class BestHoldRow(Row, frozen=True):
@@ -72,6 +81,7 @@ class BestHoldRow(Row, frozen=True):
     sections: list[str | None]
     created_at: datetime
     held_until: datetime
+    by_address: bool | None = None
 
 
 class ReleaseItem(Item, frozen=True):
@@ -149,6 +159,7 @@ class ReservationQueries(Protocol):
         items: Sequence[HoldItem],
         *,
         seats: Sequence[int],
+        address_seats: Sequence[int | None],
         unpaid_holds: int,
         unpaid_seconds: int,
     ) -> list[HoldRow]: ...
@@ -159,6 +170,7 @@ class ReservationQueries(Protocol):
         items: Sequence[BestHoldItem],
         *,
         search_from: Sequence[int],
+        address_seats: Sequence[int | None],
         unpaid_holds: int,
         unpaid_seconds: int,
     ) -> list[BestHoldRow]: ...

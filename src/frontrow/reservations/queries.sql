@@ -1,20 +1,21 @@
 -- name: hold
 -- Holds seats: see the function.
 SELECT outcome, reason, taken, seat_limit, retry_after_seconds, seats, amount, prices, sections,
-    created_at, held_until
+    created_at, held_until, by_address
 FROM reservation_hold(
     :room_id, :number, :place_id, :user_id, :concert_id, :reservation_id, :request_hash, :show_id,
-    :count, NULL, :seats, NULL, :unpaid_holds, :unpaid_seconds
+    :count, p_networks => :network, p_lasts => NULL, p_seats => :seats, p_sections => NULL,
+    p_address_seats => :address_seats, p_unpaid_holds => :unpaid_holds, p_unpaid_seconds => :unpaid_seconds
 )
 ORDER BY item;
 
 -- name: hold_best
 -- Holds the best free seats: see the function.
 SELECT outcome, reason, available, together, seat_limit, retry_after_seconds, seats, amount, prices,
-    sections, created_at, held_until
+    sections, created_at, held_until, by_address
 FROM reservation_hold_best(
     :room_id, :number, :place_id, :user_id, :concert_id, :reservation_id, :request_hash, :show_id,
-    :count, :section, :together, :search_from, :unpaid_holds, :unpaid_seconds
+    :count, :section, :together, :network, :search_from, :address_seats, :unpaid_holds, :unpaid_seconds
 )
 ORDER BY item;
 

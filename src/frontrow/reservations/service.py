@@ -11,11 +11,17 @@ import asyncpg
 
 from frontrow.concerts.model import Show
 from frontrow.db.outcomes import check
-from frontrow.errors import NotFound
+from frontrow.errors import NotFound, RateLimited
 from frontrow.group_commit import Again, Lanes, with_again
 from frontrow.ids import PlaceRef, request_hash, write_id
-from frontrow.metrics import count_finished
-from frontrow.reservations.model import Reservation, ReservedSeat, UnpaidHolds, Wish
+from frontrow.metrics import RATE_LIMITED, count_finished
+from frontrow.reservations.model import (
+    AddressSeats,
+    Reservation,
+    ReservedSeat,
+    UnpaidHolds,
+    Wish,
+)
 from frontrow.reservations.queries import (
     BestHoldItem,
     BestHoldRow,
@@ -33,6 +39,7 @@ from frontrow.reservations.search_starts import SearchStarts
 _OPERATION = "reservation"
 _EXPIRE_BATCH = 1_000
 _WATCH_SECONDS = 0.25
+_ADDRESS_REFUSALS = RATE_LIMITED.labels("unpaid_seats")
 
 
 class _NamedHold(NamedTuple):
@@ -60,6 +67,7 @@ class Reservations:
         lanes: opens a lane for each kind of call.
         currency: the installation's currency.
         unpaid: how many holds a user may leave unpaid.
+        address_seats: how many seats may be held unpaid from one network.
         wake: called with a room where a slot is free.
         stopping: set when the server drains; waiting reads are answered at once.
         note: called with the seconds that each hold took.
@@ -72,6 +80,7 @@ class Reservations:
         *,
         currency: str,
         unpaid: UnpaidHolds,
+        address_seats: AddressSeats,
         wake: Callable[[int], None] = lambda _: None,
         stopping: asyncio.Event | None = None,
         note: Callable[[float], None] = lambda _: None,
@@ -79,6 +88,7 @@ class Reservations:
         self._pool = pool
         self._currency = currency
         self._unpaid = unpaid
+        self._address_seats = address_seats
         self._wake = wake
         self._note = note
         self._stopping = stopping or asyncio.Event()
@@ -90,7 +100,12 @@ class Reservations:
         self._reading = lanes.open("reservation_read", self._read)
 
     async def hold(
-        self, place: PlaceRef, show: Show, wanted: Sequence[int] | Wish, idempotency_key: str | None
+        self,
+        place: PlaceRef,
+        show: Show,
+        wanted: Sequence[int] | Wish,
+        idempotency_key: str | None,
+        network: int | None = None,
     ) -> tuple[Reservation, bool]:
         """Holds seats of one show for an admitted user, all or none.
 
@@ -99,6 +114,8 @@ class Reservations:
             show: the show.
             wanted: the numbers of the seats, or a request for the best seats.
             idempotency_key: makes a repeated request safe: it returns the seats of the first.
+            network: the client's network, if it is known: an IPv4 address as a number, or the first
+                64 bits of an IPv6 address as a signed one.
 
         Returns:
             The reservation as it was created, and whether an earlier request with this key did so.
@@ -106,7 +123,8 @@ class Reservations:
         Raises:
             SeatTaken, SeatsUnavailable, SeatLimit, ShowClosed, NotFound, NotAllowed: the seats
                 can't be held.
-            RateLimited: the user left too many holds unpaid.
+            RecentlyReleased: the user let these seats go a moment ago.
+            RateLimited: the user left too many holds unpaid, or the network holds too many seats.
             NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.
             IdempotencyKeyReused: the key belongs to another hold.
         """
@@ -122,12 +140,15 @@ class Reservations:
         try:
             if isinstance(wanted, Wish):
                 row = await self._holding_best.submit(
-                    BestHoldItem(*hold, wanted.count, wanted.section, wanted.together)
+                    BestHoldItem(*hold, wanted.count, wanted.section, wanted.together, network)
                 )
             else:
-                row = await self._holding.submit(_NamedHold(HoldItem(*hold, len(wanted)), wanted))
+                item = HoldItem(*hold, len(wanted), network)
+                row = await self._holding.submit(_NamedHold(item, wanted))
         finally:
             self._note(perf_counter() - started)
+        if row.outcome == "rate_limited" and row.by_address:
+            raise _address_limited(row.retry_after_seconds or 1)
         check(row)
         reservation = Reservation(
             reservation_id,
@@ -220,6 +241,7 @@ class Reservations:
             self._pool,
             [hold.item for hold in holds],
             seats=[number for hold in holds for number in hold.seats],
+            address_seats=self._address_seats,
             unpaid_holds=self._unpaid.holds,
             unpaid_seconds=self._unpaid.seconds,
         )
@@ -230,6 +252,7 @@ class Reservations:
             self._pool,
             items,
             search_from=[self._search_starts.get(item) for item in items],
+            address_seats=self._address_seats,
             unpaid_holds=self._unpaid.holds,
             unpaid_seconds=self._unpaid.seconds,
         )
@@ -275,6 +298,15 @@ class Reservations:
             for row in await queries.reservations(self._pool, distinct)
         }
         return [found.get(item) for item in items]
+
+
+def _address_limited(retry_after_seconds: int) -> RateLimited:
+    """Returns the refusal of more unpaid seats from one network, and counts it."""
+    _ADDRESS_REFUSALS.inc()
+    return RateLimited(
+        "Too many seats are held unpaid from your network. Try again later.",
+        retry_after_seconds=retry_after_seconds,
+    )
 
 
 def _seats(

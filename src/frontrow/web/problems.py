@@ -32,6 +32,7 @@ from frontrow.errors import (
     NotFound,
     Overloaded,
     RateLimited,
+    RecentlyReleased,
     RefundClosed,
     ReservationClosed,
     RoomClosed,
@@ -125,6 +126,15 @@ class SeatTakenProblem(Problem, frozen=True, kw_only=True):
     """Some of the requested seats are held or sold."""
 
     seats: Annotated[list[int], Meta(description="The numbers of these seats.")]
+
+
+class RecentlyReleasedProblem(Problem, frozen=True, kw_only=True):
+    """The user released these seats, or let their hold expire, a moment ago."""
+
+    seats: Annotated[list[int], Meta(description="The numbers of these seats.")]
+    retry_after_seconds: Annotated[
+        int, Meta(description="Seconds until the user may hold them again.")
+    ]
 
 
 class SeatsUnavailableProblem(Problem, frozen=True, kw_only=True):
@@ -246,6 +256,7 @@ KINDS: Mapping[type[DomainError], _Kind] = {
     MethodNotAllowed: _Kind(405, "Method not allowed"),
     RequestTimeout: _Kind(408, "Request timeout"),
     SeatTaken: _Kind(409, "Seat taken", SeatTakenProblem),
+    RecentlyReleased: _Kind(409, "Seats released recently", RecentlyReleasedProblem),
     SeatsUnavailable: _Kind(409, "Seats unavailable", SeatsUnavailableProblem),
     SeatLimit: _Kind(409, "Seat limit", SeatLimitProblem),
     ShowAmbiguous: _Kind(409, "Show ambiguous", ShowAmbiguousProblem),

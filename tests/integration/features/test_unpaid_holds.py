@@ -18,9 +18,9 @@ FEW: dict[str, Any] = {"unpaid_holds": 3, "unpaid_holds_seconds": 100}
 async def hold_and_release(
     services: Services, place: PlaceRef, made: ConcertOnSale, times: int, *, seat: int = 1
 ) -> None:
-    """Holds a seat and releases it."""
-    for _ in range(times):
-        held = await hold(services, place, made, [seat])
+    """Holds a seat and releases it, from ``seat`` on another one each time."""
+    for turn in range(times):
+        held = await hold(services, place, made, [seat + turn])
         await services.reservations.release(held.reservation_id, place.user_id, place)
 
 
@@ -54,12 +54,12 @@ async def test_unpaid_holds_are_limited(database: Database) -> None:
         started = monotonic()
         await hold_and_release(services, place, made, 1)
         await pass_time(database, 30)
-        await hold_and_release(services, place, made, 2)
+        await hold_and_release(services, place, made, 2, seat=2)
         assert until_old(70, started) <= await barred(services, place, made) <= 70
         await pass_time(database, 40)
         assert until_old(30, started) <= await barred(services, place, made) <= 30
         await pass_time(database, 30)
-        await hold(services, place, made, [1])
+        await hold(services, place, made, [4])
 
 
 async def test_limit_is_per_user_and_concert(database: Database) -> None:
@@ -133,6 +133,6 @@ async def test_replay_is_not_counted(database: Database) -> None:
         place = await buyer(services, made.concert_id)
         first = await hold(services, place, made, [2], "key")
         await services.reservations.release(first.reservation_id, place.user_id, place)
-        await hold_and_release(services, place, made, 2)
+        await hold_and_release(services, place, made, 2, seat=3)
         await barred(services, place, made)
         assert await services.reservations.hold(place, made.shows[0], [2], "key") == (first, True)

@@ -22,6 +22,8 @@ async def hold(sale: Sale, place: Place, seats: list[int], **changes: Any) -> as
         "lasts": None,
         "seats": seats,
         "sections": None,
+        "networks": None,
+        "address_seats": None,
         "unpaid_holds": 20,
         "unpaid_seconds": 600,
     }
@@ -134,6 +136,31 @@ async def test_released_unpaid_holds_are_limited(sale: Sale) -> None:
     assert (await hold(sale, place, [2], unpaid_holds=2))["outcome"] == "held"
 
 
+@pytest.mark.parametrize(("state", "seconds"), [("released", 100), ("held", -10)])
+async def test_recently_released_seat_is_refused(sale: Sale, state: str, seconds: float) -> None:
+    """Whether the user released it or let it expire; other seats and other users are unaffected."""
+    place = await sale.place("claimed")
+    await sale.hold(place, [1, 2], state=state, seconds=seconds)
+    row = await hold(sale, place, [2, 3])
+    assert (row["outcome"], row["taken"]) == ("recently_released", [2])
+    assert 280 < row["retry_after_seconds"] <= 300
+    assert (await hold(sale, place, [3]))["outcome"] == "held"
+    assert (await hold(sale, await sale.place("claimed"), [2]))["outcome"] == "held"
+
+
+async def test_unpaid_seats_of_a_network_are_limited(sale: Sale) -> None:
+    """Over its users; an item that the batch would take beyond the limit is run again."""
+    few: dict[str, Any] = {"address_seats": [2, None, None, None]}
+    one, other, third = [await sale.place("claimed") for _ in range(3)]
+    batch = _batch(sale, [(one, 1), (other, 2), (third, 3)])
+    rows = await sale.call("reservation_hold", **batch | few | {"networks": [7, 7, 7]})
+    assert [row["outcome"] for row in rows] == ["held", "held", "again"]
+    row = await hold(sale, third, [3], networks=[7], **few)
+    assert (row["outcome"], row["by_address"]) == ("rate_limited", True)
+    assert 280 < row["retry_after_seconds"] <= 300
+    assert (await hold(sale, third, [3], networks=[8], **few))["outcome"] == "held"
+
+
 @pytest.mark.parametrize(
     ("state", "outcome", "reason"),
     [
@@ -190,6 +217,8 @@ def _batch(sale: Sale, wanted: list[tuple[Place, int]]) -> dict[str, Any]:
         "lasts": None,
         "seats": [seat for _, seat in wanted],
         "sections": None,
+        "networks": None,
+        "address_seats": None,
         "unpaid_holds": 20,
         "unpaid_seconds": 600,
     }

@@ -6,7 +6,7 @@ proxy; the client is the last address in it that isn't such a proxy.
 
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple
 
 from frontrow.settings import Settings, networks
@@ -16,6 +16,9 @@ _LONGEST_HOP = 80
 _MOST_HOPS = 16
 _REMEMBERED = 16_384
 _SITE_BITS = 64
+_SIGN_BIT = 1 << 63
+# The addresses that translators give IPv4 clients (RFC 6052, section 2.1).
+_TRANSLATED = IPv6Network("64:ff9b::/96")
 
 
 class _Hop(NamedTuple):
@@ -117,9 +120,32 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    return address if isinstance(address, IPv4Address) else _embedded(address) or address
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """Returns the IPv4 address that an IPv6 address stands for: mapped, 6to4 or translated."""
+    if address in _TRANSLATED:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+@lru_cache(_REMEMBERED)
+def network_number(site: str) -> int:
+    """Returns the number by which holds count a client address, as a signed 64-bit integer.
+
+    Args:
+        site: as ``ClientAddresses.of`` returns it.
+
+    Returns:
+        The number of an IPv4 address, or the first 64 bits of an IPv6 address.
+    """
+    network = ip_network(site)
+    number = int(network.network_address)
+    if network.version == 4:  # noqa: PLR2004 - of the protocol
+        return number
+    number >>= _SITE_BITS
+    return number - 2 * _SIGN_BIT if number & _SIGN_BIT else number
 
 
 def _is_port(text: str) -> bool:

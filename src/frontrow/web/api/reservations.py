@@ -11,6 +11,7 @@ from msgspec import Meta
 from frontrow.errors import (
     NotAllowed,
     NotFound,
+    RecentlyReleased,
     ReservationClosed,
     SeatLimit,
     SeatsUnavailable,
@@ -21,6 +22,7 @@ from frontrow.errors import (
 )
 from frontrow.reservations.model import Reservation, Wish
 from frontrow.text_rules import LINE
+from frontrow.web.access.client_addresses import network_number
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
 from frontrow.web.openapi.examples import DATE, SEATS
@@ -96,7 +98,8 @@ async def hold(ask: Ask) -> Response:
     wanted, services, place, key = ask.body, ask.services, ask.queue_token, ask.idempotency_key
     show = await services.place_access.show_to_hold(place, wanted.date, wanted.show_id, key)
     seats = wanted.seats or Wish(wanted.count, wanted.section, wanted.together is not False)
-    reservation, replayed = await services.reservations.hold(place, show, seats, key)
+    network = None if ask.address is None else network_number(ask.address)
+    reservation, replayed = await services.reservations.hold(place, show, seats, key, network)
     return created(reservation, replayed=replayed)
 
 
@@ -125,7 +128,9 @@ CALLS = (
         says=(
             "Seats by number, or a number of the best available seats: front rows first, near the "
             "middle, side by side. All of them or none. The hold lasts about five minutes, paid or "
-            "not, and the session lasts at least as long."
+            "not, and the session lasts at least as long. Seats that a user released or let expire "
+            "can't be held again by the same user for the length of a hold. From one address only "
+            "a limited number of seats may be held unpaid (429)."
         ),
         who=Who.ADMITTED,
         body=NewReservation,
@@ -136,6 +141,7 @@ CALLS = (
             NotFound,
             NotAllowed,
             SeatTaken,
+            RecentlyReleased,
             SeatsUnavailable,
             SeatLimit,
             ShowAmbiguous,
