@@ -6,7 +6,7 @@ declare namespace Api {
   type ActiveHold = { reservation_id: string; user_id: string; show_id: string; seats: Array<number>; amount: number; created_at: string; held_until: string };
   type ActiveHolds = { holds: Array<Api.ActiveHold> };
   type AdaptivePolicy = { kind: "adaptive"; min_active: number; max_active: number; target_p95_ms: number };
-  type AlreadyCheckedInProblem = { type: string; title: string; status: 409; detail: string; code: "already_checked_in"; checked_in_at: string; gate: (string) | (null) };
+  type AlreadyCheckedInProblem = { type: string; title: string; status: 409; detail: string; code: "already_checked_in"; checked_in_at: string; gate: (string) | (null); ticket_id: string; concert_id: string; concert_title: string; show_id: string; date: string; starts_at: string; number: number; section: (string) | (null); row: number; seat: number };
   type AmountMismatchProblem = { type: string; title: string; status: 422; detail: string; code: "amount_mismatch"; expected: number };
   type Audit = { violations: number; findings: Array<Api.Finding> };
   type Balance = { user_id: string; balance: number; currency: string };

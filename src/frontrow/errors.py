@@ -293,7 +293,10 @@ class TicketVoid(DomainError):
 
 
 class AlreadyCheckedIn(DomainError):
-    """The ticket was checked in before. ``checked_in_at``, ``gate`` (``None`` if not given)."""
+    """The ticket was checked in before. ``checked_in_at``, ``gate`` (``None`` if not given).
+
+    Also the ticket with its show and seat, as in a check-in; ``concert_title``.
+    """
 
     code = "already_checked_in"
     message = "This ticket has already been checked in."

@@ -12,7 +12,7 @@ import asyncpg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from frontrow.errors import DomainError, RateLimited
+from frontrow.errors import AlreadyCheckedIn, DomainError, RateLimited
 from frontrow.services import Services
 from frontrow.waiting_room.policy import OpenPolicy, Policy
 from frontrow.waiting_room.settings import LineOrder
@@ -267,8 +267,9 @@ async def _answer(call: Awaitable[Any]) -> tuple[tuple[str, dict[str, Any]], Any
     try:
         answer = await call
     except DomainError as error:
-        # The time of a check-in can't be compared, since it changes.
-        fields = {name: value for name, value in error.fields.items() if name != "checked_in_at"}
+        fields = dict(error.fields)
+        if isinstance(error, AlreadyCheckedIn):
+            fields = {"gate": fields["gate"]}  # the time of a check-in changes
         if isinstance(error, RateLimited):
             fields["retry_after_seconds"] = error.retry_after_seconds
         return (error.code, fields), None

@@ -1,12 +1,18 @@
 """The gate in a real browser: scans while answers are awaited, the camera, the end of a session."""
 
 import asyncio
+import json
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser, Locator, Route
 
-from testkit.desk import Concert, Desk, Json
+from frontrow.payments.scanned_text import KEYBOARD_LAYOUT, LENGTH, LETTER_CASE
+from testkit.desk import Concert, Desk
 from tests.pages.browser import PHONE, expect, window
 from tests.pages.operators import Operator, open_console
+
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 class HeldAnswers:
@@ -25,8 +31,7 @@ class HeldAnswers:
 
     async def handle(self, route: Route) -> None:
         """Carries a call out and holds its answer."""
-        sent: Json = route.request.post_data_json
-        code = sent["code"]
+        code = json.loads(route.request.post_data or "")["code"]
         self.sent.append(code)
         response = await route.fetch()
         await self._event(code).wait()
@@ -224,3 +229,62 @@ async def test_camera_checks_a_code_once(browser: Browser, desk: Desk) -> None:
             await operator.page.evaluate("document.querySelector('video').srcObject.active")
             is False
         )
+
+
+async def scan_with_korean_input(operator: Operator, code: str) -> None:
+    """Presses the keys of a code under a Korean input method; Enter ends the last syllable."""
+    session = await operator.page.context.new_cdp_session(operator.page)
+
+    async def press(key: str, *, shift: bool = False) -> None:
+        modifiers = {"modifiers": 8 if shift else 0, "windowsVirtualKeyCode": 229}
+        event = {"type": "rawKeyDown", "key": "Process", "code": key, **modifiers}
+        await session.send("Input.dispatchKeyEvent", event)
+
+    for character in code:
+        if character.isalpha():
+            await press(f"Key{character.upper()}", shift=character.isupper())
+        elif character.isdigit():
+            await press(f"Digit{character}")
+        else:
+            await press("Minus", shift=character == "_")
+    await session.send("Input.insertText", {"text": "ㅁ" * 100})
+    composition = {"text": "아", "selectionStart": 1, "selectionEnd": 1}
+    await session.send("Input.imeSetComposition", composition)
+    await press("Enter")
+    await session.send("Input.insertText", {"text": "아"})  # ends the composition
+
+
+async def test_codes_of_other_keyboards_are_recognised_or_explained(
+    browser: Browser, desk: Desk
+) -> None:
+    """Korean input, Caps Lock and a prefix, QWERTZ, Tab; the keyboard is named where it matters."""
+    concert = await desk.concert(title="Keyboards", timezone="America/New_York")
+    korean, caps, german, tab = await codes_of(desk, concert, 1, 2, 3, 4)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        operator = await open_console(here, "/gate")
+        await operator.field("gate.name").fill("North 2")
+        await operator.field("gate.code").focus()
+        await scan_with_korean_input(operator, korean)
+        await expect(verdicts(operator, "good")).to_have_count(1)
+        await scan(operator, f"]q1{caps.swapcase()}")
+        await expect(verdicts(operator, "good")).to_have_count(2)
+        await scan(operator, german.translate(str.maketrans("yzYZ-_", "zyZYß?")))
+        await expect(verdicts(operator, "good")).to_have_count(3)
+        await operator.page.keyboard.insert_text(tab)
+        await operator.page.keyboard.press("Tab")
+        await expect(verdicts(operator, "good")).to_have_count(4)
+        await expect(operator.field("gate.code")).to_be_focused()
+        answer = operator.page.locator(".answer")
+        for text, why in ((korean.upper(), LETTER_CASE), ("ㅁ노", KEYBOARD_LAYOUT), ("12", LENGTH)):
+            await scan(operator, text)
+            await expect(answer).to_contain_text(operator.text(f"gate.unread: {why}"))
+        await operator.passes_checks()
+        # A refused ticket is described: its seat, its show and its check-in, in the venue's time.
+        await scan(operator, caps)
+        await expect(answer).to_contain_text(operator.text("gate.already"))
+        listed = await desk.operate("GET", f"/admin/concerts/{concert.concert_id}/shows")
+        starts_at: str = listed.json()["shows"][0]["starts_at"]
+        start = datetime.fromisoformat(starts_at).astimezone(NEW_YORK)
+        for part in ("seat 2", "Keyboards", "gate North 2", f"{start:%B %-d, %Y at %-I:%M}"):
+            await expect(answer).to_contain_text(part)
+        await operator.passes_checks()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from frontrow.payments.scanned_text import LENGTH, possible_codes, why_unreadable
 from frontrow.payments.ticket_code import verify
 from frontrow.payments.ticket_keys import read_keys
 
@@ -65,9 +66,15 @@ def _scanned() -> Iterator[str]:
             yield code
 
 
-def _judge(code: str, keys: dict[str, bytes]) -> tuple[bool, str]:
-    try:
-        said = verify(code, keys)
-    except ValueError as error:
-        return False, f"refused  {error}"
-    return True, f"genuine  ticket {said.ticket_id}  show {said.show_id}  seat {said.number}"
+def _judge(text: str, keys: dict[str, bytes]) -> tuple[bool, str]:
+    refusals = []
+    for code in possible_codes(text) or (text,):
+        try:
+            said = verify(code, keys)
+        except ValueError as error:
+            refusals.append(str(error))
+        else:
+            seat = f"show {said.show_id}  seat {said.number}"
+            return True, f"genuine  ticket {said.ticket_id}  {seat}"
+    why = why_unreadable(text)
+    return False, f"refused  {refusals[0] if why in (None, LENGTH) else why}"

@@ -20,12 +20,22 @@ class Refusal(NamedTuple):
     error: type[DomainError]
     fields: Mapping[str, str] = {}
     detail: str | None = None
+    optional: Mapping[str, str] = {}
+    """Fields from columns that not every function with this outcome returns."""
 
 
 REFUSALS: Mapping[str, Refusal] = {
     refusal.error.code: refusal
     for refusal in (
-        Refusal(errors.AlreadyCheckedIn, {"checked_in_at": "checked_in_at", "gate": "gate"}),
+        Refusal(
+            errors.AlreadyCheckedIn,
+            {"checked_in_at": "checked_in_at", "gate": "gate"},
+            optional={
+                "concert_title": "title",  # a problem's own title has this name
+                **{name: name for name in ("ticket_id", "concert_id", "show_id", "date")},
+                **{name: name for name in ("starts_at", "number", "section", "row", "seat")},
+            },
+        ),
         Refusal(errors.AmountMismatch, {"expected": "expected"}),
         Refusal(errors.BalanceRemains, {"balance": "balance"}),
         Refusal(errors.CredentialInvalid),
@@ -85,5 +95,9 @@ def refusal_of(row: Outcome) -> DomainError:
     Raises:
         KeyError: no error has this outcome: a bug in the code.
     """
-    error, fields, detail = REFUSALS[row.outcome]
-    return error(detail, **{field: getattr(row, column) for field, column in fields.items()})
+    error, fields, detail, optional = REFUSALS[row.outcome]
+    found = {field: getattr(row, column) for field, column in fields.items()}
+    found |= {
+        field: getattr(row, column) for field, column in optional.items() if hasattr(row, column)
+    }
+    return error(detail, **found)

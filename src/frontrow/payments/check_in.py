@@ -68,7 +68,7 @@ class CheckIns:
 
         Raises:
             NotFound: the code is forged, truncated, altered, or signed with a key that isn't
-                accepted.
+                accepted. Its detail explains a text that isn't a code.
             WrongShow: the ticket is for another show or concert than the gate.
             TicketVoid: the ticket is refunded or its show cancelled.
             AlreadyCheckedIn: the ticket is checked in.

@@ -4,13 +4,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from frontrow import metrics
 from frontrow.db.outcomes import check
+from frontrow.errors import AlreadyCheckedIn, NotFound
 from frontrow.group_commit import Again, Lanes, with_again
 from frontrow.ids import OPERATOR, write_id
 from frontrow.payments.model import Payment
 from frontrow.payments.queries import PaymentRow, RefundItem, RefundRow, queries
+from frontrow.payments.ticket_queries import queries as tickets
 
 
 class Refunds:
@@ -57,6 +60,9 @@ class Refunds:
         """
         refund_id = write_id(user_id or OPERATOR, "refund", idempotency_key)
         row = await self._refunding.submit(RefundItem(refund_id, payment_id, user_id))
+        if row.outcome == AlreadyCheckedIn.code:
+            used = await tickets.used_ticket_of_payment(self._pool, payment_id=payment_id)
+            raise AlreadyCheckedIn(**msgspec.structs.asdict(used)) if used else NotFound
         check(row)
         return await self._to_payment(row), row.outcome
 

@@ -31,6 +31,23 @@ class TicketRow(Row, frozen=True):
     void_reason: VoidReason | None
 
 
+class UsedTicketRow(Row, frozen=True):
+    """A ticket that was checked in: the fields of the refusal ``AlreadyCheckedIn``."""
+
+    checked_in_at: datetime
+    gate: str | None
+    ticket_id: UUID
+    concert_id: UUID
+    concert_title: str
+    show_id: UUID
+    date: date
+    starts_at: datetime
+    number: int
+    section: str | None
+    row: int
+    seat: int
+
+
 class CheckInItem(Item, frozen=True):
     """A ticket at a gate; ``for_show`` and ``for_concert`` are the gate's show and concert."""
 
@@ -86,6 +103,10 @@ class TicketQueries(Protocol):
     async def revision_of_ticket(
         self, database: Database, *, ticket_id: UUID, user_id: UUID
     ) -> Revision | None: ...
+
+    async def used_ticket_of_payment(
+        self, database: Database, *, payment_id: UUID
+    ) -> UsedTicketRow | None: ...
 
     async def check_in(
         self, database: Database, items: Sequence[CheckInItem]

@@ -34,6 +34,17 @@ JOIN concert AS c ON c.concert_id = s.concert_id
 CROSS JOIN LATERAL (SELECT least(t.void_at, s.cancelled_at) AS cancelled_at) AS e
 WHERE t.ticket_id = :ticket_id AND t.user_id = :user_id;
 
+-- name: used_ticket_of_payment
+-- The ticket of a payment that was checked in first.
+SELECT t.checked_in_at, t.gate, t.ticket_id, s.concert_id, c.title AS concert_title, t.show_id, s.date,
+    s.starts_at, t.number, e.*
+FROM ticket AS t
+JOIN show AS s ON s.show_id = t.show_id
+JOIN concert AS c ON c.concert_id = s.concert_id
+CROSS JOIN LATERAL ticket_seat(t.show_id, t.number) AS e
+WHERE t.payment_id = :payment_id AND t.checked_in_at IS NOT NULL
+ORDER BY t.checked_in_at LIMIT 1;
+
 -- name: check_in
 -- Checks tickets in: see the function.
 SELECT outcome, ticket_id, concert_id, title, show_id, date, starts_at, number, section, "row", seat,

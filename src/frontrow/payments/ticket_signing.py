@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from frontrow.errors import NotFound
 from frontrow.keys.ring import KeyRing, NewKey, open_ring
+from frontrow.payments.scanned_text import possible_codes, why_unreadable
 from frontrow.payments.ticket_code import TicketCode, key_id_of, read
 
 PURPOSE = "ticket"
@@ -56,20 +57,25 @@ class TicketSigner:
 
         return await asyncio.to_thread(sign) if len(seats) > _SIGNED_IN_PLACE else sign()
 
-    async def read(self, code: str) -> Unchecked:
-        """Returns the content of a code, and the secret that must have signed it.
+    async def read(self, text: str) -> Unchecked:
+        """Returns the content of a scanned code, and the secret that must have signed it.
 
         Raises:
-            NotFound: it is not a code, or it names a key that isn't accepted.
+            NotFound: it is not a code, or it names a key that isn't accepted. The detail says how
+                the text differs from a code.
         """
-        try:
+        found = []
+        for code in possible_codes(text):
             said, signature = read(code)
-        except ValueError:
-            raise NotFound from None
-        key = await self.ring.find(said.key_id)
-        if key is None:
-            raise NotFound
-        return Unchecked(said, signature, key.secret)
+            if (key := await self.ring.find(said.key_id)) is not None:
+                found.append(Unchecked(said, signature, key.secret))
+        if not found:
+            raise NotFound(why_unreadable(text))
+        if len(found) == 1:
+            return found[0]
+        # Rare: a code without "-" and "_", which may have been typed on a QWERTZ keyboard.
+        genuine = await self.genuine(found)
+        return found[genuine.index(True)] if True in genuine else found[0]
 
     async def genuine(self, codes: Sequence[Unchecked]) -> list[bool]:
         """Returns for each code whether it is neither forged nor altered."""

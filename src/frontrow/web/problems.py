@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Literal, NamedTuple
+from datetime import date, datetime
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -49,8 +49,10 @@ from frontrow.errors import (
     VersionConflict,
     WrongShow,
 )
+from frontrow.payments.model import Row, SeatInRow
 
 CONTENT_TYPE = b"application/problem+json"
+_Date: TypeAlias = date  # a struct's field has its name
 _RETRY_SECONDS = 1
 
 
@@ -187,10 +189,20 @@ class TicketVoidProblem(Problem, frozen=True, kw_only=True):
 
 
 class AlreadyCheckedInProblem(Problem, frozen=True, kw_only=True):
-    """The ticket was checked in before."""
+    """The ticket was checked in before; with its show and seat."""
 
     checked_in_at: Annotated[datetime, Meta(description="When it was checked in.")]
     gate: Annotated[str | None, Meta(description="The gate that checked it in, if it gave a name.")]
+    ticket_id: Annotated[UUID, Meta(description="The ticket.")]
+    concert_id: Annotated[UUID, Meta(description="The ticket's concert.")]
+    concert_title: Annotated[str, Meta(description="The concert's title.")]
+    show_id: Annotated[UUID, Meta(description="The ticket's show.")]
+    date: Annotated[_Date, Meta(description="The show's date at the venue.")]
+    starts_at: Annotated[datetime, Meta(description="When the show starts.")]
+    number: Annotated[int, Meta(description="The number of the ticket's seat in the show.")]
+    section: Annotated[str | None, Meta(description="The section of the seat.")]
+    row: Row
+    seat: SeatInRow
 
 
 class AmountMismatchProblem(Problem, frozen=True, kw_only=True):

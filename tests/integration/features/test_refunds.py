@@ -240,9 +240,25 @@ async def test_no_refund_after_a_check_in(
         """UPDATE ticket SET checked_in_at = now(), check_in_id = gen_random_uuid(), gate = 'North'
         WHERE number = 2"""
     )
-    at = await owner.fetchval("SELECT checked_in_at FROM ticket WHERE number = 2")
+    ticket_id = payment.tickets[1].ticket_id
+    at = await owner.fetchval("SELECT checked_in_at FROM ticket WHERE ticket_id = $1", ticket_id)
+    show = made.shows[0]
+    used = {
+        "checked_in_at": at,
+        "gate": "North",
+        "ticket_id": ticket_id,
+        "number": 2,
+        "concert_id": made.concert_id,
+        "concert_title": "The Test",
+        "show_id": show.show_id,
+        "date": show.date,
+        "starts_at": show.starts_at,
+        "section": None,
+        "row": 1,
+        "seat": 2,
+    }
     for user_id in (place.user_id, None):
-        async with refused(database, AlreadyCheckedIn, checked_in_at=at, gate="North"):
+        async with refused(database, AlreadyCheckedIn, **used):
             await services.refunds.refund(payment.payment_id, user_id, None)
 
 

@@ -11,11 +11,11 @@ import { fact } from "../concert_nav.js";
 import { number } from "../format.js";
 import { operate, run, takeFromSignIn } from "../operator.js";
 import { poll } from "../polling.js";
+import { isCode, ScannerField } from "./scanner.js";
 import { Scans } from "./scans.js";
 
 const KEPT = "frontrow.gate"; // no secret: the name of this gate, and its show
 const COUNT_SECONDS = 5;
-const CODE = /^\s*\S{0,3}a[\w-]{139}\s*$/i; // no operator key, but what a scanner types
 
 run(async () => {
   const { body } = await insist("GET", "/concerts");
@@ -46,11 +46,10 @@ class Gate {
         h("p", { class: "soft small", id: "code-help" }, t("gate.help"))),
       h("div", { class: "row" }, this.go, this.camera.button), this.camera.element);
     this.code.setAttribute("aria-describedby", "code-help");
+    const scanner = new ScannerField(this.code, () => form.requestSubmit());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.check(this.code.value);
-      // At once, not with the answer: by then the next code may be in it.
-      this.code.value = "";
+      this.check(scanner.take()); // at once, not with the answer: by then the next code may be in the field
       this.code.focus();
     });
     const field = (input, label) => h("div", { class: "field" }, h("label", { for: input.id }, t(label)), input);
@@ -59,7 +58,7 @@ class Gate {
         h("div", { class: "fields" }, field(this.concert, "gate.concert"), field(this.shown, "show"), field(this.name, "gate.name")),
         this.counts));
     signal.addEventListener("abort", () => this.camera.stop());
-    takeFromSignIn((text) => CODE.test(text) && this.check(text));
+    takeFromSignIn((text) => isCode(text) && this.check(text));
     const reported = (action) => () => action().catch((error) => notify(sentence(error), "bad"));
     this.concert.addEventListener("change", reported(() => this.choose()));
     this.shown.addEventListener("change", reported(() => this.keep()));

@@ -1,7 +1,7 @@
 // The scans of a gate: each is queued and has a verdict of its own, however late its answer comes.
 
 import { h } from "../../shared/dom.js";
-import { moment, t } from "../../shared/i18n.js";
+import { has, moment, t } from "../../shared/i18n.js";
 import { sentence } from "../../shared/refusals.js";
 import { seatName } from "../../shared/seat_names.js";
 import { announce } from "../../shared/view.js";
@@ -57,7 +57,7 @@ export class Scans {
     try {
       scan.accept(await checkIn(scan.body), this.zones);
     } catch (error) {
-      scan.refuse(error);
+      scan.refuse(error, this.zones);
     } finally {
       this.asked.delete(scan.body.code);
       sound(scan.kind === "good");
@@ -85,24 +85,26 @@ class Scan {
   title = "";
   /** @type {string[]} */
   lines = [];
+  /** The end of the code, which identifies a scan without a seat. */
+  named = "";
 
   constructor(body) {
     this.body = body;
-    this.show("pending", t("gate.checking"));
+    this.named = t("gate.code.end", { end: body.code.slice(-6) });
+    this.show("pending", t("gate.checking"), this.named);
   }
 
   accept(done, zones) {
     this.show("good", t("gate.let_in"), seatName(done), done.title, moment(done.starts_at, zones.get(done.concert_id)));
   }
 
-  refuse(error) {
+  refuse(error, zones) {
     this.show("bad", t("gate.no_answer")); // also if the sentence can't be found
-    this.show("bad", ...refusal(error));
+    this.show("bad", ...refusal(error, zones), error.code !== "already_checked_in" && this.named);
   }
 
   show(kind, title, ...lines) {
-    const code = t("gate.code.end", { end: this.body.code.slice(-6) }); // identifies a scan that has no seat
-    Object.assign(this, { kind, title, lines: [...lines, kind !== "good" && code].filter(Boolean) });
+    Object.assign(this, { kind, title, lines: lines.filter(Boolean) });
   }
 
   heading() {
@@ -136,13 +138,20 @@ function remember(request, key) {
   sessionStorage.setItem(KEPT, JSON.stringify([...keys]));
 }
 
-function refusal(error) {
+function refusal(error, zones) {
   const { problem, code } = error;
+  const already = () => {
+    const zone = zones.get(problem.concert_id);
+    const time = moment(problem.checked_in_at, zone, { dateStyle: "medium", timeStyle: "medium" });
+    return [t("gate.already"), seatName(problem), problem.concert_title, moment(problem.starts_at, zone),
+      problem.gate ? t("gate.already.where", { time, gate: problem.gate }) : t("gate.already.when", { time })];
+  };
+  const unread = `gate.unread: ${problem?.detail}`;
   const answers = {
-    already_checked_in: () => [t("gate.already"), t("gate.already.when", { time: moment(problem.checked_in_at, undefined, { dateStyle: "medium", timeStyle: "medium" }) }), problem.gate],
+    already_checked_in: already,
     ticket_void: () => [t("gate.void"), t(`gate.void.${problem.reason}`)],
     wrong_show: () => [t("gate.wrong_show")],
-    not_found: () => [t("gate.forged"), t("gate.forged.meaning")],
+    not_found: () => (has(unread) ? [t("gate.unread"), t(unread)] : [t("gate.forged"), t("gate.forged.meaning")]),
   };
   return answers[code]?.() ?? [t("gate.no_answer"), sentence(error)];
 }
