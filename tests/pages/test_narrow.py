@@ -1,7 +1,6 @@
-"""Every page on a narrow screen, with large text and the longest texts, in both languages.
+"""Pages on narrow screens, with large text and the longest texts; and in the user's colours.
 
-One server and one browser window: each page is opened once in a language, then measured in all
-sizes.
+One window walks all pages of a language: each is opened once, then measured in all sizes.
 """
 
 import json
@@ -14,6 +13,7 @@ from playwright.async_api import APIResponse, Browser, Page
 from testkit.desk import BASE, Concert, Desk, Json, starts_at
 from testkit.serving import OPERATOR_KEY
 from tests.pages.browser import Window, expect, window
+from tests.pages.fans import open_seats
 
 WIDTHS = (320, 360, 430)
 HEIGHT = 640
@@ -250,3 +250,21 @@ async def test_every_page_fits_a_narrow_screen(browser: Browser, desk: Desk, lan
         await walk_console(walk, hall, payment)
     assert len(walk.seen) == 26
     assert not walk.faults, "\n".join(walk.faults)
+
+
+async def test_forced_colours_keep_the_prices_apart(browser: Browser, desk: Desk) -> None:
+    """Each class of price and each state of a seat has its own colour, on the map's background."""
+    concert = await desk.concert(shows=shows("en"))
+    dark = {"forced_colors": "active", "color_scheme": "dark"}
+    async with window(browser, str(desk.http.base_url), **dark) as here:
+        fan = await open_seats(here, concert)
+        assert await fan.page.evaluate("matchMedia('(forced-colors: active)').matches")
+        colours = """selector => [...document.querySelectorAll(selector)]
+            .map((e) => getComputedStyle(e).backgroundColor)"""
+        swatches = await fan.page.evaluate(colours, ".section .swatch")
+        assert (len(swatches), len(set(swatches))) == (8, 6)
+        (surface,) = await fan.page.evaluate(colours, ".map")
+        marks = await fan.page.evaluate(colours, ".mark.free, .mark.chosen")
+        assert len({*marks, *swatches, surface}) == 1 + 6 + 1
+        keys = await fan.page.evaluate(colours, ".key")
+        assert set(keys) == {surface}
