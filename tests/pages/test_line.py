@@ -9,6 +9,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Route
 
+from frontrow.web.i18n.texts import Texts
 from frontrow.web.pages.assets import Files
 from testkit.database import Database
 from testkit.desk import OPEN, SOON, Concert, Desk, Fan, open_desk
@@ -215,6 +216,47 @@ async def test_press_before_the_script_is_loaded_counts(browser: Browser, desk: 
         await expect(fan.button("join")).to_be_visible()
         may_come.set()
         await fan.expect_heading("seats.heading")
+
+
+async def test_tickets_without_scripts_are_explained(browser: Browser, desk: Desk) -> None:
+    """A page that only its script can draw says so, and doesn't seem to load."""
+    options = {"java_script_enabled": False, "viewport": PHONE}
+    async with window(browser, str(desk.http.base_url), **options) as here:
+        page = await here.open("/tickets")
+        hint = page.locator("noscript .card")
+        await expect(hint).to_have_text(Texts("en", "tickets")("tickets.noscript"))
+        await expect(hint).to_be_visible()
+        await expect(page.locator(".loading")).to_be_hidden()
+
+
+async def test_seats_without_a_place_lead_to_the_concert(browser: Browser, desk: Desk) -> None:
+    """Opened from a bookmark: the address is the concert's, and the page offers to join."""
+    concert, _ = await line(desk)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        here.expected = ("401",)
+        fan = await open_concert(here, concert)
+        for query in ("", "?show=none"):
+            await fan.page.goto(f"{here.address}/concerts/{concert.concert_id}/seats{query}")
+            await fan.page.wait_for_url(f"{here.address}/concerts/{concert.concert_id}")
+            await expect(fan.button("join")).to_be_visible()
+
+
+async def test_countdown_after_entering_is_of_the_session(browser: Browser, desk: Desk) -> None:
+    """Not of the claim window, which ends with the first call."""
+    room = {"policy": OPEN, "claim_seconds": 30, "session_seconds": 600}
+    concert = await desk.concert(shows=2, waiting_room=room)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        await here.context.add_init_script(
+            "window.times = new Set();"
+            "new MutationObserver(() => times.add(document.querySelector('.session strong')"
+            "?.textContent)).observe(document, { childList: true, subtree: true })"
+        )
+        fan = await open_concert(here, concert)
+        await fan.join()
+        left = fan.page.locator(".session strong")
+        await expect(left).to_have_text(re.compile(r"^(9:\d\d|10:00)$"))
+        shown = await fan.page.evaluate("[...times].filter((time) => /\\d/.test(time))")
+        assert [time for time in shown if not re.match(r"9:|10:", time)] == []
 
 
 async def test_page_works_while_the_script_is_missing(browser: Browser, desk: Desk) -> None:

@@ -23,12 +23,14 @@ from frontrow.web.calls import Ask
 from frontrow.web.endpoint import add_rate_limit_headers, endpoint, request_id
 from frontrow.web.pages import routes
 from frontrow.web.pages.assets import Files
+from frontrow.web.pages.error_page import ErrorPage
 from frontrow.web.problems import problem
 from frontrow.web.router import Handler, add_route, nothing_here
 from frontrow.web.routes import ALL_CALLS, docs_file
 
 _log = structlog.get_logger(__name__)
 
+_REFUSALS = 400  # statuses from here on
 _FLUSH_SECONDS = 1.0
 
 
@@ -87,21 +89,35 @@ def _route(app: Application, services: Services) -> list[CallTally]:
     """Fills the router. Returns the tallies of the calls."""
     operator, limits = operator_key(services), Limits(services.settings)
     tallies = []
-    for route in routes.routes(Files(), services, limits):
-        add_route(app, route.method, route.path, _limited(route.handler, services, limits))
+    files = Files()
+    errors = ErrorPage(files)
+    for route in routes.routes(files, services, limits):
+        add_route(app, route.method, route.path, _limited(route.handler, services, limits, errors))
         tallies.append(route.tally)
     for base, call in ALL_CALLS:
         tally = CallTally(call.name)
         tallies.append(tally)
         handler = endpoint(call, services, operator, limits, tally)
         add_route(app, call.method, base + call.path, handler)
-    add_route(app, "GET", "/docs/{name}", _limited(docs_file, services, limits))
+    docs = _with_error_page(docs_file, errors)
+    add_route(app, "GET", "/docs/{name}", _limited(docs, services, limits, errors))
     app.router.apply_routes()
-    app.router.fallback = _limited(nothing_here(app), services, limits)
+    fallback = _with_error_page(nothing_here(app), errors)
+    app.router.fallback = _limited(fallback, services, limits, errors)
     return tallies
 
 
-def _limited(handler: Handler, services: Services, limits: Limits) -> Handler:
+def _with_error_page(handler: Handler, errors: ErrorPage) -> Handler:
+    """Returns a handler whose refusals are pages for a browser that opens an address."""
+
+    async def respond(request: Request) -> Response:
+        response = await handler(request)
+        return response if response.status < _REFUSALS else errors.instead_of(request, response)
+
+    return respond
+
+
+def _limited(handler: Handler, services: Services, limits: Limits, errors: ErrorPage) -> Handler:
     """Returns a page's handler behind the address limit that all calls have."""
 
     async def respond(request: Request) -> Response:
@@ -113,7 +129,7 @@ def _limited(handler: Handler, services: Services, limits: Limits) -> Handler:
             response.add_header(b"x-request-id", request_id(request))
             if ask.rate_limit is not None:
                 add_rate_limit_headers(response, ask.rate_limit)
-            return response
+            return errors.instead_of(request, response)
         return await handler(request)
 
     return respond

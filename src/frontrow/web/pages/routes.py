@@ -45,6 +45,8 @@ class Page(msgspec.Struct, frozen=True):
     styles: tuple[str, ...] = ("base", "fan", "shop")
     features: str = ""
     """The browser features that the page may use (Permissions-Policy)."""
+    noscript: str = "console.noscript"
+    """The key of the text for browsers without scripts."""
     views: tuple[str, ...] = ()
     """Views of a place that the script shows."""
 
@@ -66,9 +68,17 @@ PAGES = (
         "fan/checkout/booking_page.js",
         (*_FAN, "shop"),
         ("/concerts/{concert_id}/seats",),
+        noscript="noscript",
         views=("over",),
     ),
-    Page("tickets", "fan", "fan/checkout/tickets_page.js", (*_FAN, "tickets"), ("/tickets",)),
+    Page(
+        "tickets",
+        "fan",
+        "fan/checkout/tickets_page.js",
+        (*_FAN, "tickets"),
+        ("/tickets",),
+        noscript="tickets.noscript",
+    ),
     _console("concerts", "console/concerts/list.js", "/console"),
     _console("new", "console/concerts/create.js", "/console/new", "create", "house", "policy"),
     _console("room", "console/room/room.js", "/console/concerts/{concert_id}", "policy", "room"),
@@ -152,7 +162,7 @@ def render(files: Files, page: Page, language: str, account: Standing) -> Body:
         account,
         frame=f"pages/templates/{page.frame}.html",
         script=page.script,
-        noscript="console.noscript" if page.frame == "console" else "noscript",
+        noscript=page.noscript,
         views=Views(files, page.catalogs, page.styles).blank(language, page.views),
     )
     return Body.of(html, HTML)

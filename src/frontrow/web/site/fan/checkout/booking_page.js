@@ -91,6 +91,7 @@ class Shop {
         ({ concert_id: concert, state }) => concert === this.concert.concert_id && state !== "void",
       ).length;
       const { body } = await insist("GET", `/concerts/${this.concert.concert_id}/dates?all=true`);
+      if (!latest.claimed_at) this.ask(); // that call was the claim, which begins the session
       this.choose(body.dates, closed);
     } catch (error) {
       this.refused(error);
@@ -213,8 +214,8 @@ class Shop {
   tick(signal) {
     const { left } = this;
     everySecond(signal, () => {
-      const until = latest.expires_at;
-      setText(left, until ? countdown(secondsUntil(until)) : "–");
+      const { claimed_at: claimed, expires_at: until } = latest;
+      setText(left, claimed && until ? countdown(secondsUntil(until)) : "–"); // before the claim: its window
       if (until && secondsUntil(until) < 0) this.ask();
     });
   }

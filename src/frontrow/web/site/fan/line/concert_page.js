@@ -33,7 +33,10 @@ document.addEventListener("visibilitychange", async () => {
   if (places.includes(id)) followPlace();
 });
 if (hasPlace) followPlace();
-else if (location.hash === "#left") showFinished("left");
+else if (location.hash === "#left") {
+  history.replaceState(null, "", location.pathname); // said once, not after a reload
+  showFinished("left");
+}
 
 async function join() {
   try {
