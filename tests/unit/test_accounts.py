@@ -1,6 +1,7 @@
 """The account that runs PostgreSQL for root: an own one, or PostgreSQL's, never ``nobody``."""
 
 import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from frontrow.db import accounts
-from frontrow.db.accounts import Account, unprivileged_account
+from frontrow.db.accounts import Account, named, unprivileged_account
+from frontrow.db.data_directory import default_data_dir
 from frontrow.errors import SetupError
 
 NOBODY = Account("nobody", 65534, 65534)
@@ -68,3 +70,56 @@ def test_root_without_an_account_is_refused(
     monkeypatch.setattr(shutil, "which", lambda *_, **__: program)
     with pytest.raises(SetupError, match=f"can't be created .*{said}"):
         unprivileged_account(tmp_path / "none")
+
+
+@pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller has no entry in ``/etc/passwd``, as an arbitrary user of a container."""
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+
+    def getpwuid(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", getpwuid)
+
+
+@pytest.mark.usefixtures("nameless")
+def test_account_without_a_name_gets_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the library that reads the entry from a file, which is removed afterwards."""
+    library = tmp_path / "lib" / "libnss_wrapper.so"
+    library.parent.mkdir()
+    library.touch()
+    monkeypatch.setattr(accounts, "LIBRARIES", (tmp_path / "none", library.parent))
+    with named(tmp_path) as variables:
+        assert variables["LD_PRELOAD"] == str(library)
+        entry = Path(variables["NSS_WRAPPER_PASSWD"]).read_text()
+        assert entry.split(":")[:3] == ["frontrow", "x", "54321"]
+    assert [*tmp_path.iterdir()] == [library.parent]
+
+
+@pytest.mark.usefixtures("nameless")
+def test_account_without_a_name_is_reported_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what can be done about it."""
+    monkeypatch.setattr(accounts, "LIBRARIES", (tmp_path,))
+    with (
+        pytest.raises(SetupError, match="54321, which has no entry in /etc/passwd: add one"),
+        named(tmp_path),
+    ):
+        pass
+
+
+def test_account_with_a_name_needs_nothing(tmp_path: Path) -> None:
+    """Nothing is preloaded."""
+    with named(tmp_path) as variables:
+        assert variables == {}
+
+
+@pytest.mark.usefixtures("nameless")
+def test_account_without_a_home_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where no data directory is named."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    with pytest.raises(SetupError, match="the account 54321 has no home: name a data directory"):
+        default_data_dir()

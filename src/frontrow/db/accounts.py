@@ -4,10 +4,12 @@ PostgreSQL refuses to run as root. The account must be its own or PostgreSQL's: 
 ``nobody`` shares its files with every other service that was given that account.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,8 @@ LOGINLESS = (
     *("--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"),
     *("--shell", "/usr/sbin/nologin"),
 )
+NSS_WRAPPER = "libnss_wrapper.so"
+LIBRARIES = (Path("/usr/lib"), *Path("/usr/lib").glob("*-linux-*"), Path("/usr/lib64"))
 PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 log = structlog.get_logger()
@@ -55,16 +59,42 @@ def unprivileged_account(database: Path) -> Account | None:
     return next(filter(None, map(_account, ACCOUNTS)), None) or _created()
 
 
-def check_named() -> None:
-    """Raises SetupError for an account that initdb refuses, since it has no name."""
+@contextlib.contextmanager
+def named(folder: Path) -> Iterator[Mapping[str, str]]:
+    """Yields the variables with which PostgreSQL's programs find a name for this account.
+
+    A container may run as an account without an entry in ``/etc/passwd``: a server runs, but no
+    database can be created. The library nss_wrapper, where it is installed, reads the entry from a
+    file in ``folder``.
+
+    Raises:
+        SetupError: the account has no entry, and the library is missing.
+    """
     try:
         pwd.getpwuid(os.geteuid())
     except KeyError:
+        pass
+    else:
+        yield {}
+        return
+    library = next((path for place in LIBRARIES for path in sorted(place.glob(NSS_WRAPPER))), None)
+    if library is None:
         msg = (
             f"PostgreSQL can't create a database for the account {os.geteuid()}, which has no "
-            "entry in /etc/passwd: add one, or name another database with --database-url"
+            "entry in /etc/passwd: add one, install the package libnss-wrapper, or name another "
+            "database with --database-url"
         )
-        raise SetupError(msg) from None
+        raise SetupError(msg)
+    file = folder / "passwd.new"
+    try:
+        file.write_text(f"{OWN}:x:{os.geteuid()}:{os.getegid()}::/:/bin/false\n")
+        yield {
+            "LD_PRELOAD": str(library),
+            "NSS_WRAPPER_PASSWD": str(file),
+            "NSS_WRAPPER_GROUP": os.devnull,
+        }
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def take_over(database: Path, account: Account | None) -> None:

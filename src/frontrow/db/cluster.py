@@ -7,12 +7,12 @@ migrations grant it. Both authenticate with a password (SCRAM), also through the
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import structlog
 
-from frontrow.db.accounts import Account, check_named
+from frontrow.db.accounts import Account, named
 from frontrow.db.data_directory import DataDirectory, Secrets
 from frontrow.db.programs import Programs, unreachable
 from frontrow.errors import SetupError
@@ -34,15 +34,15 @@ def ensure_cluster(directory: DataDirectory, programs: Programs) -> Secrets:
         if directory.database.exists() and any(directory.database.iterdir()):
             _check_version(directory, programs)
             return directory.read_secrets()
-        check_named()
         fresh = directory.database.with_name("database.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         give(fresh, programs.account)
         made = directory.make_secrets()
         log.info("creating the database", data_dir=str(directory.path))
-        _initdb(directory, programs, fresh, made.owner)
-        _make_roles(programs, fresh, made.app)
+        with named(directory.path) as variables:
+            _initdb(directory, programs, fresh, made.owner, variables)
+            _make_roles(programs, fresh, made.app, variables)
         with contextlib.suppress(FileNotFoundError):
             directory.database.rmdir()
         fresh.rename(directory.database)
@@ -72,7 +72,13 @@ def _check_version(directory: DataDirectory, programs: Programs) -> None:
         raise SetupError(msg)
 
 
-def _initdb(directory: DataDirectory, programs: Programs, fresh: Path, password: str) -> None:
+def _initdb(
+    directory: DataDirectory,
+    programs: Programs,
+    fresh: Path,
+    password: str,
+    variables: Mapping[str, str],
+) -> None:
     with _password_file(directory, programs.account, password) as file:
         done = programs.run(
             "initdb",
@@ -87,6 +93,7 @@ def _initdb(directory: DataDirectory, programs: Programs, fresh: Path, password:
             "--locale=C",
             "--data-checksums",
             "--no-instructions",
+            variables=variables,
         )
     if done.returncode != 0:
         if "Permission denied" in done.stderr and programs.account is not None:
@@ -110,7 +117,9 @@ def _password_file(directory: DataDirectory, account: Account | None, text: str)
         path.unlink(missing_ok=True)
 
 
-def _make_roles(programs: Programs, fresh: Path, password: str) -> None:
+def _make_roles(
+    programs: Programs, fresh: Path, password: str, variables: Mapping[str, str]
+) -> None:
     """Creates the application's role and the database in single-user mode: no server, no socket.
 
     The password is URL-safe base64, so that it needs no quoting.
@@ -129,6 +138,7 @@ def _make_roles(programs: Programs, fresh: Path, password: str) -> None:
             f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;\n"
             f"GRANT CONNECT ON DATABASE {DATABASE} TO {APP};\n"
         ),
+        variables=variables,
     )
     if done.returncode != 0 or "ERROR" in done.stderr or "FATAL" in done.stderr:
         msg = f"can't set up the new database: {_first_error(done.stderr)}"

@@ -33,7 +33,11 @@ class Programs:
     account: Account | None
 
     def run(
-        self, name: str, *arguments: str | Path, stdin: str = ""
+        self,
+        name: str,
+        *arguments: str | Path,
+        stdin: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Runs one of the programs to its end. Its output is English in any locale."""
         return subprocess.run(  # noqa: S603 - a list without a shell; the path is ours
@@ -43,7 +47,7 @@ class Programs:
             text=True,
             check=False,
             cwd="/",
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **(variables or {})},
             umask=0o077,
             user=self.account.uid if self.account else None,
             group=self.account.gid if self.account else None,
