@@ -33,14 +33,20 @@ async def test_backup_during_a_sale_restores_every_earlier_payment() -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "0 of" in done.stdout
-        kept = await _payments(folder / "restored")
+        kept, superusers = await _payments(folder / "restored")
+        assert superusers == 0
         assert before <= kept <= after
         assert len(before) >= 20
 
 
-async def _payments(data_dir: Path) -> set[str]:
+async def _payments(data_dir: Path) -> tuple[set[str], int]:
+    """Returns the payments, and the number of tables that belong to a superuser."""
     with EmbeddedServer(data_dir) as database:
         connection = await asyncpg.connect(database.app_url)
         rows = await connection.fetch("SELECT payment_id::text FROM payment")
+        superusers = await connection.fetchval(
+            """SELECT count(*) FROM pg_class AS c INNER JOIN pg_roles AS r ON r.oid = c.relowner
+            WHERE r.rolsuper AND c.relnamespace = 'public'::regnamespace"""
+        )
         await connection.close()
-    return {row["payment_id"] for row in rows}
+    return {row["payment_id"] for row in rows}, superusers

@@ -19,7 +19,7 @@ import structlog
 from pydantic import SecretStr
 
 from frontrow.cli.shared_metrics import metrics_folder
-from frontrow.db import backup, migrate
+from frontrow.db import backup, migrate, schema_role
 from frontrow.db.cluster import APP
 from frontrow.db.connect import connect, place
 from frontrow.db.data_directory import DataDirectory
@@ -115,7 +115,7 @@ def migrate_database(settings: Settings) -> list[str]:
 def back_up(settings: Settings, file: Path) -> int:
     """Backs up the database, running or not, into a file. Returns its size in bytes."""
     with _found(settings, make=False) as access:
-        return backup.dump(access.owner_url, file)
+        return backup.dump(asyncio.run(_schema_url(access, settings)), file)
 
 
 @contextlib.contextmanager
@@ -127,8 +127,9 @@ def restored(settings: Settings, file: Path) -> Iterator[str]:
         raise SetupError(msg)
     backup.check(file)
     with _database(settings) as access:
+        owner_url = asyncio.run(_schema_url(access, settings))
         timeout = settings.connect_timeout_seconds
-        asyncio.run(backup.restore(access.owner_url, file, connect_timeout_seconds=timeout))
+        asyncio.run(backup.restore(owner_url, file, connect_timeout_seconds=timeout))
         asyncio.run(_migrate(access, settings))
         yield access.app_url
 
@@ -217,8 +218,16 @@ async def _migrate(access: Access, settings: Settings) -> list[str]:
     else:
         app_role = await migrate.role_of(access.app_url, connect_timeout_seconds=timeout)
     return await migrate.migrate(
-        access.owner_url, app_role=app_role, connect_timeout_seconds=timeout
+        await _schema_url(access, settings), app_role=app_role, connect_timeout_seconds=timeout
     )
+
+
+async def _schema_url(access: Access, settings: Settings) -> str:
+    """Returns the URL of the schema's owner; of an embedded database, a role without superuser."""
+    if settings.database_url is not None:
+        return access.owner_url
+    timeout = settings.connect_timeout_seconds
+    return await schema_role.login(access.owner_url, timeout_seconds=timeout)
 
 
 async def _prepare(access: Access, settings: Settings, *, demo: bool) -> Durability:

@@ -16,10 +16,11 @@ import asyncpg
 PACKAGE = Path(str(files("frontrow")))
 HOT = re.compile(r"^-- hot\nCREATE OR REPLACE FUNCTION (\w+)\(", re.MULTILINE)
 
-_CREATE_DIGEST = """
+CREATE_DIGEST = """
     CREATE TABLE IF NOT EXISTS public._frontrow_functions
         (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), digest text NOT NULL)
 """
+"""Creates the record of the installed functions. Without a row all are installed again."""
 _WRITE_DIGEST = """
     INSERT INTO public._frontrow_functions (digest) VALUES ($1)
     ON CONFLICT (only_row) DO UPDATE SET digest = EXCLUDED.digest
@@ -56,7 +57,7 @@ async def install(
         hot = [name for text in texts for name in HOT.findall(text)]
         for (statement,) in await connection.fetch(pins, hot):
             await connection.execute(statement)
-        await connection.execute(_CREATE_DIGEST)
+        await connection.execute(CREATE_DIGEST)
         await connection.execute(_WRITE_DIGEST, digest)
 
 

@@ -5,9 +5,11 @@ nothing to a database that is up to date: then the role needs no right to change
 """
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+import shutil
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
@@ -16,13 +18,26 @@ from pogo_core.error import BadMigrationError
 from pogo_core.util import migrate as pogo
 
 from frontrow.db.connect import connect
-from frontrow.db.functions import PACKAGE, function_files, install
+from frontrow.db.functions import CREATE_DIGEST, PACKAGE, function_files, install
+from frontrow.db.schema_role import step_down
 from frontrow.errors import SetupError
 
 MIGRATIONS = PACKAGE / "db" / "migrations"
 OLDEST_SERVER = 150_000
 LOCK_KEY = 0x46_52_4F_4E_54  # "FRONT"
 APPEND_ONLY = ("transfer",)  # the ledger
+# Tables of an extension are no reason to refuse a database; those of the migrations' library may be
+# left by a first start that failed.
+_FOREIGN_TABLE = """
+    SELECT relname FROM pg_class AS c
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+        AND NOT starts_with(relname, '_')
+        AND NOT EXISTS (
+            SELECT FROM pg_depend
+            WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e'
+        )
+    ORDER BY relname LIMIT 1
+"""
 _NEWER = "the database was made by a newer version of frontrow"
 _USE_NEWER = "run that version, or restore a backup from before its first start"
 
@@ -56,6 +71,8 @@ async def migrate(
         await check_server(connection)
         async with _locked(connection):
             await refuse_newer(connection, migrations=migrations)
+            await _refuse_foreign(connection)
+            await step_down(connection)
             return await _bring_up_to_date(
                 connection,
                 app_role,
@@ -101,6 +118,34 @@ async def refuse_newer(
     unknown = sorted(name for name in await _applied(connection) if name > newest)
     if unknown:
         raise SetupError(f"{_NEWER} (it has {', '.join(unknown)}): {_USE_NEWER}")
+
+
+async def _refuse_foreign(connection: "asyncpg.Connection[Any]") -> None:
+    """Raises SetupError if schema public has tables, but none of Frontrow's."""
+    if await _applied(connection):
+        return
+    table = await connection.fetchval(_FOREIGN_TABLE)
+    if table is not None:
+        msg = (
+            f"the database has the table {table}, which isn't frontrow's: create a database for "
+            "frontrow alone"
+        )
+        raise SetupError(msg)
+
+
+async def create_schema(connection: "asyncpg.Connection[Any]", migrations: Collection[str]) -> None:
+    """Applies these migrations of the package to an empty database, without the functions.
+
+    Raises SetupError with one line.
+    """
+    with TemporaryDirectory(prefix="frontrow-migrations-") as folder:
+        for name in migrations:
+            shutil.copy(MIGRATIONS / f"{name}.sql", folder)
+        try:
+            await pogo.apply(connection, Path(folder), schema_name="public", logger=silent)
+        except BadMigrationError as error:
+            raise _failure(error) from error
+    await connection.execute(CREATE_DIGEST)
 
 
 async def _applied(connection: "asyncpg.Connection[Any]") -> set[str]:
