@@ -48,10 +48,14 @@ dev: $(READY)  ## run the server with demo concerts, restarted when a source fil
 # cores. Skipped tests are listed at the end of each part.
 ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/test_serve.py \
 	tests/web/test_schemathesis.py
+# The folders with long files first: one that begins last would keep one process busy alone.
+LONG := tests/pages/ tests/races/ tests/integration/
+FOLDERS := $(LONG) $(filter-out $(LONG),$(sort $(dir $(wildcard tests/*/test_*.py))))
 test: $(READY) programs  ## run the whole suite
 	@failed=0; \
 	echo "Part 1 of 2: units, services, races, HTTP, attacks, pages, documents"; \
-	$(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE)) || failed=1; \
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(FOLDERS) $(addprefix --ignore=,$(ALONE)) \
+		|| failed=1; \
 	echo "Part 2 of 2: whole servers"; \
 	$(BIN)/pytest -n 2 --dist loadfile $(ALONE) || failed=1; \
 	exit $$failed
