@@ -128,7 +128,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     users = Users(pool, lanes, remembered_keys=settings.cached_credentials)
     await users.read_revocations()
     challenges = await load_challenges(
-        pool, tries=settings.guest_challenge, seconds=settings.guest_challenge_seconds
+        pool, tries=settings.guest_challenge_tries, seconds=settings.guest_challenge_seconds
     )
     sign_in = await opened.enter_async_context(open_sign_in(settings, users))
     snapshot = Snapshot(pool)

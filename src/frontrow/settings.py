@@ -6,7 +6,7 @@ the environment of its worker processes with ``Settings.to_environment``.
 
 import re
 import unicodedata
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -16,6 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
 """Control characters, line ends, and bytes that are not UTF-8."""
+
+PUBLIC_CHALLENGE_TRIES = 20_000
+"""A quarter of a second of one core in native code, on average; a few seconds on a phone."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -61,6 +64,14 @@ def _check_origin(origin: str) -> str:
 def is_loopback(url: str) -> bool:
     """Returns whether a URL points to this machine."""
     return urlsplit(url).hostname in _LOOPBACK
+
+
+def _is_loopback_host(host: str) -> bool:
+    """Returns whether only this machine can connect to a server that listens on ``host``."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def is_safe_url(url: str) -> bool:
@@ -234,11 +245,11 @@ class Settings(BaseSettings):
     guests: bool | None = Field(
         None, description="Whether guest accounts exist; by default only without an issuer."
     )
-    guest_challenge: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
-        0,
+    guest_challenge: Annotated[int, Field(ge=0, le=10_000_000)] | None = Field(
+        None,
         description=(
             "Proof of work for a guest account: the maximum tries that it takes, half of them on "
-            "average; 0: none."
+            "average; 0: none. By default 20000 where other machines can connect."
         ),
     )
     guest_challenge_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
@@ -316,6 +327,18 @@ class Settings(BaseSettings):
     def guests_allowed(self) -> bool:
         """Whether this server has guest accounts."""
         return self.oidc_issuer is None if self.guests is None else self.guests
+
+    @property
+    def is_public(self) -> bool:
+        """Whether other machines can connect: directly, or through a trusted proxy."""
+        return self.trusted_proxies is not None or not _is_loopback_host(self.host)
+
+    @property
+    def guest_challenge_tries(self) -> int:
+        """The maximum tries of the proof of work for a guest account; 0: none."""
+        if self.guest_challenge is not None:
+            return self.guest_challenge
+        return PUBLIC_CHALLENGE_TRIES if self.is_public else 0
 
     def to_environment(self) -> dict[str, str]:
         """Returns these settings as environment variables for a child process, with secrets."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import altcha
 import httpx2
 import pytest
 
@@ -60,6 +61,22 @@ async def grab(
     held = [answer.json() for answer in answers if answer.status_code == 201]
     refused = [answer for answer in answers if answer.status_code == 429]
     return sum(len(one["seats"]) for one in held), refused
+
+
+async def test_public_server_requires_proof_of_work_for_guests(desk: Desk) -> None:
+    """Without a setting for it, once other machines can connect: no account for nothing."""
+    async with open_desk(desk.database, trusted_proxies="127.0.0.1") as public:
+        for path in ("/users", "/session"):
+            refused = await public.ask(
+                "POST", path, json={}, headers={"Origin": str(public.http.base_url).rstrip("/")}
+            )
+            assert (refused.status_code, refused.json()["code"]) == (403, "challenge_required")
+        challenge = altcha.Challenge.from_dict((await public.ask("GET", "/users/challenge")).json())
+        solution = await asyncio.to_thread(altcha.solve_challenge, challenge)
+        assert solution is not None
+        payload = altcha.Payload(challenge, solution).to_base64()
+        answers = [await public.ask("POST", "/users", json={"altcha": payload}) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201, 403]
 
 
 @pytest.mark.parametrize(

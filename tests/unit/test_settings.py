@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from frontrow.settings import Settings
+from frontrow.settings import PUBLIC_CHALLENGE_TRIES, Settings
 
 
 def test_defaults_are_the_documented_ones() -> None:
@@ -30,6 +30,25 @@ def test_each_field_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) 
         assert name.startswith("FRONTROW_")
         monkeypatch.setenv(name, value)
     assert Settings() == settings
+
+
+@pytest.mark.parametrize(
+    ("given", "tries"),
+    [
+        ({}, 0),
+        ({"host": "localhost"}, 0),
+        ({"host": "::1"}, 0),
+        ({"host": "0.0.0.0"}, PUBLIC_CHALLENGE_TRIES),  # noqa: S104
+        ({"host": "::"}, PUBLIC_CHALLENGE_TRIES),
+        ({"host": "tickets.example.org"}, PUBLIC_CHALLENGE_TRIES),
+        ({"trusted_proxies": "127.0.0.1"}, PUBLIC_CHALLENGE_TRIES),
+        ({"host": "0.0.0.0", "guest_challenge": 0}, 0),  # noqa: S104
+        ({"guest_challenge": 7}, 7),
+    ],
+)
+def test_public_server_requires_proof_of_work(given: dict[str, Any], tries: int) -> None:
+    """By default wherever other machines can connect; the setting decides otherwise."""
+    assert Settings(**given).guest_challenge_tries == tries
 
 
 def test_secrets_are_not_shown() -> None:

@@ -163,6 +163,7 @@ async def desk(module_database: Database) -> AsyncIterator[Desk]:
     async with open_desk(
         module_database,
         trusted_proxies="127.0.0.1",
+        guest_challenge=0,
         address_requests_per_second=SLOW,
         address_burst=ADDRESS_BURST,
         user_requests_per_second=SLOW,

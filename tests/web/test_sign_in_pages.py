@@ -532,6 +532,7 @@ async def test_sign_in_is_rate_limited(module_database: Database, issuer: Issuer
             oidc_audience=AUDIENCE,
             guests_per_minute=1,
             trusted_proxies="127.0.0.1",
+            guest_challenge=0,
         ) as made,
         visiting(made) as visitor,
     ):
