@@ -26,7 +26,7 @@ KEPT_BY_TOOLS = {"_pogo_migration", "_pogo_version", "_frontrow_functions"}
 _ENTRY = re.compile(
     r"\d+; \d+ \d+ (?P<kind>[A-Z]+(?: [A-Z]+)*) (?P<schema>\S+) (?P<name>\S+)(?: (?P<rest>.*))?"
 )
-_OF_TABLE = {"TABLE", "TABLE DATA", "CONSTRAINT", "FK CONSTRAINT", "DEFAULT"}
+_OF_TABLE = {"TABLE", "TABLE DATA", "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "DEFAULT"}
 # Nothing of these is used: the schema is created by the migrations.
 _UNUSED = {"ACL", "COMMENT", "EXTENSION", "FUNCTION", "INDEX", "PUBLICATION", "PUBLICATION TABLE"}
 _UNUSED |= {"SCHEMA", "SEQUENCE", "SEQUENCE OWNED BY", "SEQUENCE SET", "STATISTICS"}
