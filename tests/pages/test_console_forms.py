@@ -1,7 +1,8 @@
 """Input in the console's forms while an answer is awaited, and over the end of the session."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser, Route
 
@@ -98,3 +99,95 @@ async def test_later_lookup_is_shown_whatever_answer_comes_first(
         await answered.wait()
         await operator.page.evaluate("new Promise((done) => setTimeout(done, 50))")
         await expect(found).to_contain_text(payment["payment_id"])
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NEXT_YEAR = datetime.now(UTC).year + 1
+
+
+def last_sunday(month: int) -> date:
+    """Returns the last Sunday of a month of 31 days, next year."""
+    end = date(NEXT_YEAR, month, 31)
+    return end - timedelta(days=(end.weekday() + 1) % 7)
+
+
+def half_past_two(day: date, *, fold: int = 0) -> datetime:
+    """Returns half past two in the night in Berlin, if twice the first or second time."""
+    return datetime(day.year, day.month, day.day, 2, 30, tzinfo=BERLIN, fold=fold)
+
+
+async def test_times_that_the_clocks_skip_or_repeat_are_asked_about(
+    browser: Browser, desk: Desk
+) -> None:
+    """A skipped time is refused in its field, a repeated one asks which; so is the year 20."""
+    skipped, repeated = half_past_two(last_sunday(3)), half_past_two(last_sunday(10), fold=1)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        operator = await open_console(here, "/new")
+        sent: list[str] = []
+        operator.page.on(
+            "request", lambda one: sent.append(one.url) if one.method == "POST" else None
+        )
+        await operator.field("new.title").fill("Clocks")
+        await operator.field("house.price").fill("50000")
+        start, closes = operator.field("new.show"), operator.field("new.closes")
+        question = operator.page.get_by_label(operator.text("time.which"))
+        await start.fill(f"{skipped:%Y-%m-%dT%H:%M}")
+        await closes.fill(f"{repeated - timedelta(days=1):%Y-%m-%dT%H:%M}")
+        note = operator.page.locator(".note .wrong")
+        await expect(note).to_have_count(0)
+        await operator.field("new.timezone").fill("Europe/Berlin")
+        await expect(note).to_have_text(operator.text("time.skipped"))
+        await operator.passes_checks()
+        await operator.button("new.create").click()
+        await expect(start).to_be_focused()
+        await start.fill("0020-05-01T19:00")
+        await operator.field("new.title").focus()
+        years = "fault: it must be in the years 1970 to 9000"
+        await expect(note).to_have_text(operator.text(years))
+        await operator.button("new.create").click()
+        await start.fill(f"{repeated:%Y-%m-%dT%H:%M}")
+        await expect(note).to_have_count(0)
+        await expect(question.locator("option")).to_have_count(3)
+        await operator.passes_checks()
+        await operator.button("new.create").click()
+        await expect(question).to_be_focused()
+        assert sent == []
+        await question.select_option(str(int(repeated.timestamp() * 1000)))
+        await closes.fill(f"{repeated:%Y-%m-%dT%H:%M}")
+        await question.last.select_option(str(int(repeated.timestamp() * 1000)))
+        await operator.button("new.create").click()
+        await operator.expect_heading("Clocks")
+        # The times form shows the stored one of the two moments, and keeps it.
+        await expect(question).to_have_value(str(int(repeated.timestamp() * 1000)))
+        concert = f"/admin/concerts/{operator.page.url.rpartition('/')[2]}"
+        shows: Json = (await desk.operate("GET", f"{concert}/shows")).json()
+        room: Json = (await desk.operate("GET", f"{concert}/waiting-room")).json()
+        for moment in (shows["shows"][0]["starts_at"], room["closes_at"]):
+            assert datetime.fromisoformat(moment) == repeated.astimezone(UTC)
+        first = half_past_two(last_sunday(10))
+        await question.select_option(str(int(first.timestamp() * 1000)))
+        await operator.button("times.apply").click()
+        await operator.button("times.apply").click()
+        await operator.expect_notice("times.done")
+        room = (await desk.operate("GET", f"{concert}/waiting-room")).json()
+        assert datetime.fromisoformat(room["closes_at"]) == first.astimezone(UTC)
+
+
+async def test_show_in_the_past_needs_a_confirmation(browser: Browser, desk: Desk) -> None:
+    """The dialog names the times that have passed; after cancelling nothing is sent."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        operator = await open_console(here, "/new")
+        await operator.field("new.title").fill("Past")
+        await operator.field("house.price").fill("50000")
+        await operator.field("new.show").fill("2021-05-01T19:30")
+        await operator.button("new.create").click()
+        dialog = operator.page.locator("dialog")
+        await expect(dialog).to_contain_text(operator.text("new.past"))
+        await expect(dialog).to_contain_text("Saturday, May 1, 2021 at 7:30 PM")
+        await operator.passes_checks()
+        await operator.button("cancel").click()
+        await expect(dialog).to_have_count(0)
+        await operator.expect_heading(operator.text("new.heading"))
+        await operator.button("new.create").click()
+        await operator.button("new.create").click()
+        await operator.expect_heading("Past")

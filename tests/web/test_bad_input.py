@@ -910,6 +910,11 @@ SECTION = {"name": "Stalls", "price": 1, "seats": 1}
         ({"shows": [{**SHOW, "starts_at": 4070908800}]}, "/shows/0/starts_at"),
         ({"shows": [{**SHOW, "starts_at": "9999-12-31T23:59:59-12:00"}]}, "/shows/0"),
         ({"shows": [{**SHOW, "starts_at": "0001-01-01T00:00:00+12:00"}]}, "/shows/0"),
+        ({"shows": [{**SHOW, "starts_at": "0020-05-01T19:00:00Z"}]}, "/shows/0"),
+        ({"shows": [{**SHOW, "sales_end_at": "0999-12-31T23:59:59Z"}]}, "/shows/0"),
+        ({"refundable_until": "0202-05-01T19:00:00Z"}, ""),
+        ({"waiting_room": {"opens_at": "0020-05-01T19:00:00Z"}}, "/waiting_room/opens_at"),
+        ({"waiting_room": {"closes_at": "0020-05-01T19:00:00Z"}}, "/waiting_room/closes_at"),
         ({"shows": [{"starts_at": SHOW["starts_at"], "sections": []}]}, "/shows/0/sections"),
         (
             {"shows": [{"starts_at": SHOW["starts_at"], "sections": [SECTION], "seats": 2}]},

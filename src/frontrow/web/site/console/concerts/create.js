@@ -1,16 +1,18 @@
 // Creates a concert: its shows, its sections with a preview, the rules of the sale and the line.
 
 import { insist } from "../../shared/api.js";
-import { busy, button, h } from "../../shared/dom.js";
-import { t } from "../../shared/i18n.js";
+import { serverNow } from "../../shared/clock.js";
+import { busy, h } from "../../shared/dom.js";
+import { moment, t } from "../../shared/i18n.js";
 import { heading, showView } from "../../shared/view.js";
+import { sure } from "../dialogs.js";
 import { clearFaults, showFaults } from "../field_errors.js";
 import { HouseForm } from "./seat_plan_form.js";
 import { newKey, operate, run } from "../operator.js";
+import { ShowTimes } from "./show_times.js";
 import { PolicyForm } from "../room/policy_form.js";
-import { instantAt, isZone, localAt } from "../room/venue_time.js";
-
-const DAY_MS = 86_400_000;
+import { isZone } from "../room/venue_time.js";
+import { VenueTimeField } from "../room/venue_time_field.js";
 
 run(async () => {
   const { body } = await insist("GET", "/concerts");
@@ -30,6 +32,13 @@ function showForm(known) {
     }
     return wrap;
   };
+  const zone = () => fields.timezone.value;
+  const time = (name) => new VenueTimeField(name, zone, { name });
+  const timeField = (each, pointer, help) => {
+    const wrap = field(each.input, pointer, help);
+    wrap.append(each.note);
+    return wrap;
+  };
   const fields = {
     title: input("title", { required: true, maxLength: 200 }),
     artist: input("artist", { maxLength: 200 }),
@@ -38,9 +47,9 @@ function showForm(known) {
     currency: input("currency", { required: true, value: known.currency, pattern: "[A-Z]{3}", maxLength: 3 }),
     limit: input("limit", { type: "number", required: true, min: 1, max: 100, value: 4 }),
     hold: input("hold", { type: "number", required: true, min: 1, max: 60, value: 5 }),
-    refundable: input("refundable", { type: "datetime-local" }),
-    opens: input("opens", { type: "datetime-local" }),
-    closes: input("closes", { type: "datetime-local" }),
+    refundable: time("refundable"),
+    opens: time("opens"),
+    closes: time("closes"),
     session: input("session", { type: "number", required: true, min: 1, max: 1440, value: 10 }),
     claim: input("claim", { type: "number", required: true, min: 1, max: 3600, value: 120 }),
     order: h("select", { id: "order" }, ["arrival", "draw"].map((each) => h("option", { value: each }, t(`order.${each}`)))),
@@ -48,7 +57,10 @@ function showForm(known) {
   fields.timezone.setAttribute("list", "zones");
   const zones = h("datalist", { id: "zones" }, Intl.supportedValuesOf("timeZone").map((value) => h("option", { value })));
   const policy = new PolicyForm({ kind: "max_active", max_active: 100 }, "/waiting_room/policy");
-  const shows = new ShowTimes(fields.timezone);
+  const shows = new ShowTimes(zone);
+  fields.timezone.addEventListener("input", () => {
+    for (const each of [fields.refundable, fields.opens, fields.closes, ...shows.fields()]) each.check();
+  });
   const go = h("button", { type: "submit", class: "primary large" }, t("new.create"));
   const signal = showView("new", t("new.heading"), heading(t("new.heading")), form);
   const house = new HouseForm(() => fields.currency.value, signal);
@@ -58,9 +70,9 @@ function showForm(known) {
     shows.element,
     house.element,
     group("rules", field(fields.limit, "/max_seats_per_user"), field(fields.hold, "/hold_seconds"),
-      field(fields.refundable, "/refundable_until", t("new.refundable.help"))),
-    group("line", field(fields.opens, "/waiting_room/opens_at", t("new.opens.help")),
-      field(fields.closes, "/waiting_room/closes_at", t("new.closes.help")),
+      timeField(fields.refundable, "/refundable_until", t("new.refundable.help"))),
+    group("line", timeField(fields.opens, "/waiting_room/opens_at", t("new.opens.help")),
+      timeField(fields.closes, "/waiting_room/closes_at", t("new.closes.help")),
       field(fields.order, "/waiting_room/order", t("new.order.help")),
       field(fields.session, "/waiting_room/session_seconds"), field(fields.claim, "/waiting_room/claim_seconds", t("new.claim.help"))),
     h("fieldset", { class: "card stack", "data-pointer": "/waiting_room/policy" }, h("legend", {}, t("new.policy")), policy.element),
@@ -71,8 +83,11 @@ function showForm(known) {
     event.preventDefault();
     clearFaults(form);
     const body = read(fields, shows, house, policy);
-    form.inert = true; // after a success the page is left: what is typed meanwhile would be lost silently
-    busy(go, () => create(form, body, asked));
+    busy(go, async () => {
+      if (!(await isMeant(body))) return;
+      form.inert = true; // after a success the page is left: what is typed meanwhile would be lost silently
+      await create(form, body, asked);
+    });
   });
   fields.title.focus();
 }
@@ -82,8 +97,6 @@ function group(name, ...content) {
 }
 
 function read(fields, shows, house, policy) {
-  const zone = isZone(fields.timezone.value) ? fields.timezone.value : "UTC";
-  const at = (input) => (input.value ? instantAt(input.value, zone) : null);
   const sections = house.read();
   return {
     title: fields.title.value,
@@ -93,17 +106,28 @@ function read(fields, shows, house, policy) {
     currency: fields.currency.value,
     hold_seconds: Number(fields.hold.value) * 60,
     max_seats_per_user: Number(fields.limit.value),
-    refundable_until: at(fields.refundable),
+    refundable_until: fields.refundable.read(),
     waiting_room: {
       policy: policy.read(),
       session_seconds: Number(fields.session.value) * 60,
       claim_seconds: Number(fields.claim.value),
-      opens_at: at(fields.opens),
-      closes_at: at(fields.closes),
+      opens_at: fields.opens.read(),
+      closes_at: fields.closes.read(),
       order: fields.order.value,
     },
-    shows: shows.read(zone).map((starts_at) => ({ starts_at, sections })),
+    shows: shows.fields().map((each) => ({ starts_at: each.read(), sections })),
   };
+}
+
+/** Asks whether times that have passed are meant. The server refuses those of the line. */
+async function isMeant({ shows, timezone, refundable_until: refundable }) {
+  const hasPassed = (instant) => instant && Date.parse(instant) < serverNow();
+  const text = (instant) => moment(instant, isZone(timezone) ? timezone : "UTC");
+  const past = [
+    ...shows.map(({ starts_at: start }) => start).filter(hasPassed).map(text),
+    hasPassed(refundable) && t("new.past.refundable", { time: text(refundable) }),
+  ].filter(Boolean);
+  return !past.length || sure({ title: t("new.past"), text: [t("new.past.meaning"), ...past], action: t("new.create") });
 }
 
 async function create(form, body, asked) {
@@ -116,46 +140,5 @@ async function create(form, body, asked) {
   } catch (error) {
     form.inert = false;
     showFaults(form, error);
-  }
-}
-
-/** The dates: a list of times that grows and shrinks. */
-class ShowTimes {
-  constructor(timezone) {
-    this.timezone = timezone;
-    this.list = h("ol", { class: "stack plain-list" });
-    this.element = h("fieldset", { class: "card stack", "data-pointer": "/shows" }, h("legend", {}, t("new.shows")),
-      h("p", { class: "soft small" }, t("new.shows.help")), this.list,
-      h("p", {}, button(t("new.shows.add"), () => this.add(true))));
-    this.add(false);
-  }
-
-  add(takesFocus) {
-    const before = this.list.lastElementChild?.querySelector("input").value;
-    const next = before ? Date.parse(`${before}Z`) + DAY_MS : Math.ceil(Date.now() / DAY_MS + 30) * DAY_MS + 19.5 * 3_600_000;
-    const id = `show-${Math.random().toString(36).slice(2, 8)}`;
-    const input = h("input", { id, type: "datetime-local", required: true, value: localAt(next, "UTC") });
-    const item = h("li", { class: "row" },
-      h("div", { class: "field" }, h("label", { for: id }, t("new.show")), input),
-      button(t("house.remove"), () => this.remove(item), { class: "plain" }));
-    this.list.append(item);
-    this.number();
-    if (takesFocus) input.focus();
-  }
-
-  remove(item) {
-    if (this.list.children.length > 1) item.remove();
-    this.number();
-    this.list.querySelector("input").focus();
-  }
-
-  number() {
-    for (const [index, item] of [...this.list.children].entries()) {
-      item.firstElementChild.setAttribute("data-pointer", `/shows/${index}/starts_at`);
-    }
-  }
-
-  read(zone) {
-    return [...this.list.querySelectorAll("input")].map(({ value }) => instantAt(value, zone));
   }
 }

@@ -7,9 +7,10 @@ import { sure } from "../dialogs.js";
 import { clearFaults, showFaults } from "../field_errors.js";
 import { onSubmit } from "../submissions.js";
 import { showConflict } from "./line_settings.js";
-import { instantAt, localAt } from "./venue_time.js";
+import { VenueTimeField } from "./venue_time_field.js";
 
 const TIMES = ["opens_at", "closes_at"];
+const MINUTE_MS = 60_000; // what a field shows
 
 /** The form for the times of one line. `settings`: its LineSettings. `changed`: called after a change. */
 export class TimesForm {
@@ -17,13 +18,13 @@ export class TimesForm {
     this.zone = concert.timezone;
     this.settings = settings;
     this.changed = changed;
-    this.shown = TIMES.map(() => "");
-    this.inputs = TIMES.map((name) => h("input", { id: name, type: "datetime-local", "aria-describedby": `${name}-help` }));
+    this.shown = TIMES.map(() => null);
+    this.fields = TIMES.map((name) => new VenueTimeField(name, () => this.zone, { "aria-describedby": `${name}-help` }));
     const apply = h("button", { type: "submit" }, t("times.apply"));
     this.form = h("form", { class: "stack" },
-      h("div", { class: "fields" }, this.inputs.map((input) =>
+      h("div", { class: "fields" }, this.fields.map(({ input, note }) =>
         h("div", { class: "field", "data-pointer": `/${input.id}` },
-          h("label", { for: input.id }, t(`times.${input.id}`)), input,
+          h("label", { for: input.id }, t(`times.${input.id}`)), input, note,
           h("p", { class: "soft small", id: `${input.id}-help` }, t(`times.${input.id}.help`))))),
       h("p", {}, apply));
     onSubmit(this.form, apply, () => this.apply());
@@ -36,18 +37,18 @@ export class TimesForm {
 
   /** Shows the stored times, except in fields that the operator has changed. */
   store(stored) {
-    const unchanged = this.inputs.map(({ value }, index) => value === this.shown[index]);
+    const unchanged = this.fields.map((field, index) => field.read() === this.shown[index]);
     this.known = TIMES.map((name) => stored[name]);
-    this.shown = this.known.map((instant) => (instant ? localAt(Date.parse(instant), this.zone) : ""));
-    for (const [index, input] of this.inputs.entries()) {
-      if (unchanged[index]) input.value = this.shown[index];
+    this.shown = this.known.map((instant) => instant && new Date(Math.floor(Date.parse(instant) / MINUTE_MS) * MINUTE_MS).toISOString());
+    for (const [index, field] of this.fields.entries()) {
+      if (unchanged[index]) field.show(this.shown[index]);
     }
   }
 
   /** The times as the API takes them. An unchanged one keeps its microseconds. */
   read() {
-    const times = this.inputs.map(({ value }, index) =>
-      value === this.shown[index] ? this.known[index] : value ? instantAt(value, this.zone) : null);
+    const times = this.fields.map((field) => field.read()).map((time, index) =>
+      time === this.shown[index] ? this.known[index] : time);
     return Object.fromEntries(TIMES.map((name, index) => [name, times[index]]));
   }
 

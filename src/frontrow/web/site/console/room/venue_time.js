@@ -1,12 +1,18 @@
 // Converts between moments and local times at the venue.
 
-/** The moment at which a clock in a time zone shows a local time (YYYY-MM-DDTHH:MM). */
-export function instantAt(local, timeZone) {
+const DAY_MS = 86_400_000;
+
+/**
+ * The moments at which a clock in a time zone shows a local time (YYYY-MM-DDTHH:MM), in milliseconds: one; none if the
+ * clocks are set forward over it; two, the earlier one first, if they are set back over it.
+ *
+ * @returns {number[]}
+ */
+export function instantsAt(local, timeZone) {
   const wanted = Date.parse(`${local}Z`);
-  let instant = wanted;
-  // Twice: the first guess may lie on the other side of a change of the clocks.
-  for (let round = 0; round < 2; round++) instant += wanted - Date.parse(`${localAt(instant, timeZone)}Z`);
-  return new Date(instant).toISOString();
+  // With the offsets before and after any change of the clocks.
+  const guesses = [-DAY_MS, DAY_MS].map((away) => 2 * wanted + away - Date.parse(`${localAt(wanted + away, timeZone)}Z`));
+  return [...new Set(guesses)].filter((instant) => localAt(instant, timeZone) === local).sort((one, other) => one - other);
 }
 
 /** The local time in a time zone at a moment. */
@@ -15,7 +21,7 @@ export function localAt(instant, timeZone) {
     timeZone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
   });
   const part = Object.fromEntries(format.formatToParts(new Date(instant)).map(({ type, value }) => [type, value]));
-  return `${part.year}-${part.month}-${part.day}T${part.hour}:${part.minute}`;
+  return `${part.year.padStart(4, "0")}-${part.month}-${part.day}T${part.hour}:${part.minute}`;
 }
 
 /** The time zones that this browser knows; the server rejects unknown ones. */
