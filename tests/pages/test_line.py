@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Route
 
 from frontrow.web.i18n.texts import Texts
 from frontrow.web.pages.assets import Files
+from testkit.chromium import LAN
 from testkit.database import Database
 from testkit.desk import OPEN, SOON, Concert, Desk, Fan, open_desk
 from tests.pages.browser import DESKTOP, PHONE, expect, window
@@ -216,6 +217,47 @@ async def test_press_before_the_script_is_loaded_counts(browser: Browser, desk: 
         await expect(fan.button("join")).to_be_visible()
         may_come.set()
         await fan.expect_heading("seats.heading")
+
+
+async def test_link_on_another_site_leads_to_the_place(browser: Browser, desk: Desk) -> None:
+    """With and without scripts; its address is the one of the link."""
+    concert, _ = await line(desk)
+    address = str(desk.http.base_url)
+    elsewhere = f"http://elsewhere.{LAN}:{desk.http.base_url.port}/"
+    link = f"{address.rstrip('/')}/concerts/{concert.concert_id}"
+
+    async def other_site(route: Route) -> None:
+        await route.fulfill(body=f'<a href="{link}">The Line</a>', content_type="text/html")
+
+    for has_scripts in (True, False):
+        options = {"java_script_enabled": has_scripts, "viewport": PHONE}
+        async with window(browser, address, **options) as here:
+            here.expected = (f"foreign: {elsewhere}", "Cross-Origin-Opener-Policy header")
+            fan = await open_concert(here, concert)
+            await fan.join()
+            await fan.expect_heading("wait.heading")
+            await here.context.route(elsewhere, other_site)
+            await fan.page.goto(elsewhere)
+            await fan.page.get_by_text("The Line").click()
+            await fan.expect_heading("wait.heading")
+            if has_scripts:
+                await fan.wait_for_script()
+                assert fan.page.url == link
+
+
+async def test_refused_cookies_are_reported(browser: Browser, desk: Desk) -> None:
+    """Without them a place can't be kept: the page says what to do."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+
+        async def without_cookies(route: Route) -> None:
+            await here.context.clear_cookies()
+            await route.continue_()
+
+        await here.context.route("**/api/v1/queue/tokens", without_cookies)
+        fan = await open_concert(here, concert)
+        await fan.join()
+        await fan.expect_notice(fan.text("landing.cookies_refused"))
 
 
 async def test_tickets_without_scripts_are_explained(browser: Browser, desk: Desk) -> None:

@@ -234,3 +234,45 @@ async def test_proof_of_work_needs_scripts(module_database: Database) -> None:
         assert "JavaScript가 필요합니다" in re.findall(hint, korean.text)[0]
         await send(visitor, concert, "join")
         assert list(visitor.secrets()) == []
+
+
+async def test_link_on_another_site_is_finished_here(desk: Desk) -> None:
+    """The browser sends no cookie then: a page of this origin loads the address again, once."""
+    concert = await desk.concert()
+    path = f"/concerts/{concert.concert_id}"
+    for site in ("cross-site", "same-site"):
+        headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+        first = await desk.http.get(f"{path}?from=%22%3E&x=1", headers=headers)
+        assert (first.status_code, first.headers["cache-control"]) == (200, "no-store")
+        assert first.headers["content-security-policy"].startswith("default-src 'none'")
+        (address,) = re.findall(r'http-equiv="refresh" content="0;url=([^"]+)"', first.text)
+        assert address == f"{path}?from=%22%3E&amp;x=1&amp;arrived=1"
+        second = await desk.http.get(address.replace("&amp;", "&"), headers=headers)
+        assert heading(second) == "The Test"
+        assert 'http-equiv="refresh"' not in second.text
+    for headers in (
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"},
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
+        {},
+    ):
+        assert heading(await desk.http.get(path, headers=headers)) == "The Test"
+
+
+async def test_refused_cookies_are_reported_without_scripts(desk: Desk, visitor: Visitor) -> None:
+    """Back from the form without any cookie; not at the first visit."""
+    concert = await desk.concert()
+    path = f"/concerts/{concert.concert_id}"
+    text = "Your browser keeps no cookies of this site"
+    back = {
+        "Sec-Fetch-Site": "same-origin",
+        "Sec-Fetch-User": "?1",
+        "Referer": f"{visitor.origin}{path}",
+    }
+    assert text in (await desk.http.get(path, headers=back)).text
+    for name, value in (
+        ("Referer", f"{visitor.origin}/"),
+        ("Sec-Fetch-User", ""),
+        ("Cookie", "frontrow_lang=en"),
+    ):
+        shown = (await desk.http.get(path, headers=back | {name: value})).text.partition("<script")
+        assert text not in shown[0], name

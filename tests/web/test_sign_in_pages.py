@@ -588,3 +588,17 @@ async def test_no_sign_in_without_an_issuer(module_database: Database) -> None:
         for path in ("/sign-in", "/sign-in/callback", "/sign-in/finish"):
             check_problem(await plain.http.get(path), 404, "not_found")
         assert "data-account" not in (await plain.http.get("/tickets")).text
+
+
+async def test_link_on_another_site_keeps_the_account(
+    desk: Desk, module_database: Database
+) -> None:
+    """With an issuer every page for fans is loaded again from here, as its header has it."""
+    concert = (await desk.concert()).concert_id
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    async with open_desk(module_database) as plain:
+        for path in ("/", f"/concerts/{concert}/seats", "/tickets"):
+            html = (await desk.http.get(path, headers=headers)).text
+            assert f"0;url={path}?arrived=1" in html
+            assert "arrived" not in (await plain.http.get(path, headers=headers)).text
+        assert "arrived" not in (await desk.http.get("/console", headers=headers)).text

@@ -4,6 +4,8 @@ import enum
 import re
 from urllib.parse import quote, urlsplit
 
+from blacksheep import Request
+
 from frontrow.users.attempt import LONGEST_BACK
 from frontrow.users.service import is_session
 from frontrow.web.access import cookies
@@ -45,6 +47,22 @@ def local_path(text: str) -> str | None:
     if len(text) > LONGEST_BACK or not _LOCAL.fullmatch(text):
         return None
     return text
+
+
+def own_address(request: Request, *added: str, without: str = "") -> str:
+    """Returns the path and query of a request, with parts of a query added or left out.
+
+    Args:
+        request: the request.
+        added: further parts of the query.
+        without: the name of a parameter that is left out.
+    """
+    query = request.scope["query_string"].decode("latin-1").split("&")
+    parts = [part for part in query if part and not (without and part.startswith(f"{without}="))]
+    # One slash: two would name another host.
+    path = "/" + quote(request.scope["path"].lstrip("/"))
+    parts += added
+    return path + (f"?{'&'.join(parts)}" if parts else "")
 
 
 def path_of(address: str) -> str | None:

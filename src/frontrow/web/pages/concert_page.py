@@ -28,7 +28,13 @@ from frontrow.web.i18n.catalogs import LANGUAGES
 from frontrow.web.i18n.negotiation import language_of
 from frontrow.web.listings import ListedConcert, on_sale
 from frontrow.web.pages import line_view
-from frontrow.web.pages.account import Standing, sign_in_path, standing
+from frontrow.web.pages.account import (
+    Standing,
+    own_address,
+    path_of,
+    sign_in_path,
+    standing,
+)
 from frontrow.web.pages.assets import Files
 from frontrow.web.pages.concert_list import STYLES, card_of
 from frontrow.web.pages.error_page import failure_of
@@ -121,7 +127,14 @@ class ConcertPage:
         if status is None:
             lost = concert_id if cookies.place_token(ask, concert_id) is not None else None
             ways = await self._ways_in(ask, sign_in)
-            landing = line_view.landing(concert, line, opens, texts, ways)
+            landing = line_view.landing(
+                concert,
+                line,
+                opens,
+                texts,
+                ways=ways,
+                refuses_cookies=_refuses_cookies(ask.request),
+            )
             main = self._without_place(language, concert, landing, datetime.now(UTC).year)
         else:
             name, values = line_view.place(concert, status, opens, texts)
@@ -224,3 +237,19 @@ class ConcertPage:
         with contextlib.suppress(CredentialInvalid):
             return await self._services.signer.read(token.encode("latin-1"))
         return None
+
+
+def _refuses_cookies(request: Request) -> bool:
+    """Returns whether a browser comes back from this page's form without any cookie.
+
+    Its request follows the redirect, begun by the user on this page. Only a browser without scripts
+    shows the result: in others the script knows.
+    """
+    headers = request.headers
+    referer = (headers.get_first(b"referer") or b"").decode("latin-1")
+    return (
+        headers.get_first(b"sec-fetch-site") == b"same-origin"
+        and headers.get_first(b"sec-fetch-user") == b"?1"
+        and not headers.get_first(b"cookie")
+        and path_of(referer) == own_address(request)
+    )

@@ -76,16 +76,24 @@ class Landing(NamedTuple):
     order: LineOrder
     is_over: bool
     ways: WaysIn
+    refuses_cookies: bool
+    """Whether the browser has kept no cookie of a form's answer."""
 
 
 def landing(
-    concert: ListedConcert, line: QueueDocument, opens: str, texts: Texts, ways: WaysIn
+    concert: ListedConcert,
+    line: QueueDocument,
+    opens: str,
+    texts: Texts,
+    *,
+    ways: WaysIn,
+    refuses_cookies: bool,
 ) -> Landing:
     """Returns the values for a visitor without a place."""
     text = texts(f"landing.{line.state}", opens=opens)
     if concert.sale != "open":
         text = f"{texts(f'over.{concert.sale}')} {texts(f'over.{concert.sale}.next')}"
-    return Landing(text, line.order, is_over(concert), ways)
+    return Landing(text, line.order, is_over(concert), ways, refuses_cookies)
 
 
 def place(

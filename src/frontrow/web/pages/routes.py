@@ -6,7 +6,6 @@ The list and a concert's page are rendered for each request, in modules of their
 from collections.abc import Awaitable, Callable, Iterator
 from time import perf_counter
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import msgspec
 from blacksheep import Request, Response
@@ -20,7 +19,8 @@ from frontrow.web.calls import Ask
 from frontrow.web.endpoint import request_id
 from frontrow.web.i18n.catalogs import LANGUAGES
 from frontrow.web.i18n.negotiation import COOKIE, language_of
-from frontrow.web.pages.account import SIGN_IN, SIGN_OUT, Standing, standing
+from frontrow.web.pages.account import SIGN_IN, SIGN_OUT, Standing, own_address, standing
+from frontrow.web.pages.arrival import Arrival
 from frontrow.web.pages.assets import Body, Files
 from frontrow.web.pages.concert_list import ListPage
 from frontrow.web.pages.concert_page import ConcertPage
@@ -113,21 +113,24 @@ class Route(NamedTuple):
 
 def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
     """Yields the routes of the pages and their files."""
-    concert = ConcertPage(files, services, limits)
-    rendered: dict[str, Handler] = {
-        "/": ListPage(files, services).show,
-        "/concerts/{concert_id}": concert.show,
-    }
-    for (path, show), name in zip(rendered.items(), ("concerts", "concert"), strict=True):
+    concert, arrival = ConcertPage(files, services, limits), Arrival(files)
+    has_account = services.sign_in is not None  # in the header of every page for fans
+    for name, path, show, reads_cookies in (
+        ("concerts", "/", ListPage(files, services).show, has_account),
+        ("concert", "/concerts/{concert_id}", concert.show, True),
+    ):
         tally = CallTally(f"page_{name}")
-        yield Route("GET", path, _counted(_choosable(show), tally), tally)
+        handler = _choosable(_arriving(show, arrival) if reads_cookies else show)
+        yield Route("GET", path, _counted(handler, tally), tally)
     tally = CallTally("page_form")
     yield Route("POST", "/concerts/{concert_id}", _counted(concert.act, tally), tally)
     for page in PAGES:
         tally = CallTally(f"page_{page.name}")
-        show = _shows(page, files, services)
+        handler = _shows(page, files, services)
+        if page.frame == "fan" and has_account:
+            handler = _arriving(handler, arrival)
         for path in page.paths:
-            yield Route("GET", path, _counted(show, tally), tally)
+            yield Route("GET", path, _counted(handler, tally), tally)
     yield from _signing_in(files, services, limits)
     tally = CallTally("page_file")
 
@@ -173,15 +176,9 @@ def choose_language(request: Request) -> Response | None:
     chosen = request.query.get("lang", [""])[0]
     if chosen not in LANGUAGES:
         return None
-    rest = "&".join(
-        part
-        for part in request.scope["query_string"].decode("latin-1").split("&")
-        if not part.startswith("lang=")
-    )
     secure = "; Secure" if is_https(request) else ""
     cookie = f"{COOKIE}={chosen}; Path=/; Max-Age=31536000; SameSite=Lax{secure}"
-    # One slash: two would name another host.
-    location = "/" + quote(request.scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
+    location = own_address(request, without="lang")
     return Response(
         303,
         [
@@ -190,6 +187,15 @@ def choose_language(request: Request) -> Response | None:
             (b"cache-control", b"no-store"),
         ],
     )
+
+
+def _arriving(show: Handler, arrival: Arrival) -> Handler:
+    """Returns the handler of a page that reads cookies, also after a link on another site."""
+
+    async def respond(request: Request) -> Response:
+        return arrival.page(request) or await show(request)
+
+    return respond
 
 
 def _choosable(show: Handler) -> Handler:

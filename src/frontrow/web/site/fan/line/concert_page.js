@@ -25,6 +25,9 @@ let following = new AbortController();
 let { sale, state: roomState } = concert; // as last reported
 let joinedAt = Number.NEGATIVE_INFINITY; // when the fan pressed the button, if that was just now
 
+const address = new URL(location.href);
+address.searchParams.delete("arrived"); // a mark of the navigation from another site
+if (address.href !== location.href) history.replaceState(null, "", address);
 adoptView();
 handleActions({ join, leave, enter });
 document.addEventListener("visibilitychange", async () => {
@@ -46,6 +49,7 @@ async function join() {
     followPlace();
   } catch (error) {
     if (signIn && error.code === "not_allowed") location.assign(signIn); // this server has no guests
+    else if (error.code === "credential_missing") notify(t("landing.cookies_refused"), "bad");
     else notify(sentence(error), "bad");
   }
 }
