@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import re
 import socket
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -23,8 +24,6 @@ LONG = 100_000
 CSV = {"Accept": "text/csv"}
 MIB = 1024 * 1024
 MARK = b'"number":'
-LAST_CHUNK = b"\r\n0\r\n\r\n"
-"""How a chunked answer says that it is whole (RFC 9112, section 7.1)."""
 
 
 def path_of(concert: Concert) -> str:
@@ -56,21 +55,6 @@ async def long(desk: Desk) -> Concert:
         LONG,
     )
     return concert
-
-
-async def reading(desk: Desk) -> int:
-    """Returns the number of exports that run in the database."""
-    count: int = await desk.owner.fetchval(
-        """SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND state <> 'idle'
-            AND query LIKE 'SELECT CASE%btrim(exported%'"""
-    )
-    return count
-
-
-async def none_reads(desk: Desk) -> bool:
-    """Whether no export runs in the database."""
-    return await reading(desk) == 0
 
 
 @asynccontextmanager
@@ -195,8 +179,8 @@ async def test_only_the_operator_may_export(desk: Desk) -> None:
     check_problem(unknown, 404, "not_found")
 
 
-async def test_long_line_is_streamed(desk: Desk, long: Concert) -> None:
-    """100,000 places arrive complete, and neither side has more than a part in memory."""
+async def test_long_line_is_complete(desk: Desk, long: Concert) -> None:
+    """100,000 places arrive with their length, and neither side has more than a part in memory."""
     arrived = places = 0
     overlap = b""
     tracemalloc.start()
@@ -204,7 +188,7 @@ async def test_long_line_is_streamed(desk: Desk, long: Concert) -> None:
         async with desk.http.stream(
             "GET", BASE + path_of(long), headers={"Authorization": f"Bearer {OPERATOR_KEY}"}
         ) as response:
-            assert response.headers["transfer-encoding"] == "chunked"
+            assert "transfer-encoding" not in response.headers
             async for chunk in response.aiter_raw():
                 arrived += len(chunk)
                 places += (overlap + chunk).count(MARK)
@@ -213,91 +197,126 @@ async def test_long_line_is_streamed(desk: Desk, long: Concert) -> None:
     finally:
         tracemalloc.stop()
     assert places == LONG
-    assert arrived > 12 * MIB
+    assert arrived == int(response.headers["content-length"]) > 12 * MIB
     assert peak < 8 * MIB
 
 
-async def test_concurrent_exports_are_limited(desk: Desk, long: Concert) -> None:
-    """One too many is 503 overloaded; a client that disconnects makes room for the next."""
-    async with standing_still(desk, long), standing_still(desk, long):
-        refused = await desk.operate("GET", path_of(long))
-        check_problem(refused, 503, "overloaded")
-        assert refused.headers["retry-after"] == "1"
-        assert await reading(desk) == exports.EXPORTS_AT_ONCE == 2
-        assert (await desk.ask("GET", "/concerts")).status_code == 200
-        # Exports of users don't count here.
-        assert (await (await desk.fan()).by_key("GET", "/users/me/export")).status_code == 200
-    await eventually(lambda: none_reads(desk))
-    response = await desk.operate("GET", path_of(long), headers=CSV)
-    assert response.text.count("\r\n") == LONG + 1
+class Gate:
+    """Holds up each export after its first page, until the test opens it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reading = 0
+        self.was_whole: list[bool] = []
+        self.is_open = False
+        monkeypatch.setattr(line_export, "export_line", self._pages)
+
+    async def _pages(self, *args: Any, **named: Any) -> AsyncGenerator[bytes, None]:
+        is_whole = False
+        self.reading += 1
+        try:
+            async with aclosing(export_line(*args, **named)) as pages:
+                async for page in pages:
+                    yield page
+                    while not self.is_open:
+                        yield b" "
+                        await asyncio.sleep(0.01)
+            is_whole = True
+        finally:
+            self.reading -= 1
+            self.was_whole.append(is_whole)
+
+    async def until_reading(self, count: int) -> None:
+        """Waits until this number of exports is read."""
+
+        async def are_reading() -> bool:
+            return self.reading == count
+
+        await eventually(are_reading)
+
+
+async def test_concurrent_reads_are_limited(
+    desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One too many is 503 overloaded; the others complete, and make room for the next."""
+    gate = Gate(monkeypatch)
+    running = [asyncio.create_task(desk.operate("GET", path_of(long), headers=CSV)) for _ in "ab"]
+    await gate.until_reading(2)
+    refused = await desk.operate("GET", path_of(long))
+    check_problem(refused, 503, "overloaded")
+    assert refused.headers["retry-after"] == "1"
+    assert exports.READ_AT_ONCE == 2
+    # Exports of users don't count here.
+    assert (await (await desk.fan()).by_key("GET", "/users/me/export")).status_code == 200
+    gate.is_open = True
+    for one in [*running, desk.operate("GET", path_of(long), headers=CSV)]:
+        assert (await one).text.count("\r\n") == LONG + 1
 
 
 async def test_disconnected_client_ends_the_read(
     desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rest is read only for a client that stays connected."""
-    whole: list[bool] = []
-
-    async def watched(*args: Any, **named: Any) -> AsyncGenerator[bytes, None]:
-        read_on = False
-        try:
-            async with aclosing(export_line(*args, **named)) as pages:
-                async for page in pages:
-                    yield page
-            read_on = True
-        finally:
-            whole.append(read_on)
-
-    async def ended() -> list[bool]:
-        return whole
-
-    monkeypatch.setattr(line_export, "export_line", watched)
-    async with standing_still(desk, long):
-        await eventually(lambda: reading(desk))
-        assert whole == []
-    await eventually(ended)
-    assert whole == [False]
+    gate = Gate(monkeypatch)
+    asking = asyncio.create_task(desk.operate("GET", path_of(long)))
+    await gate.until_reading(1)
+    asking.cancel()
+    await gate.until_reading(0)
+    gate.is_open = True
     await desk.operate("GET", path_of(long), headers=CSV)
-    assert whole == [False, True]
+    assert gate.was_whole == [False, True]
 
 
 async def test_refused_export_does_not_count(desk: Desk, empty: Concert) -> None:
     """A refused export doesn't count: any number of them, one after the other."""
-    for _ in range(2 * exports.EXPORTS_AT_ONCE):
+    for _ in range(2 * exports.READ_AT_ONCE):
         unknown = await desk.operate("GET", f"/admin/concerts/{uuid4()}/order")
         check_problem(unknown, 404, "not_found")
         assert (await desk.operate("GET", path_of(empty))).json() == {"places": []}
 
 
-async def test_stalled_client_is_cut_off(
+async def test_slow_read_is_refused(
     desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After its time an export releases its connection, and its response has no end."""
+    """After its time the reading of an export ends, and its response is 503."""
     monkeypatch.setattr(exports, "EXPORT_SECONDS", 0.3)
-    async with standing_still(desk, long) as client:
-        await eventually(lambda: none_reads(desk))
-        assert not (await client.read()).endswith(LAST_CHUNK)
+    gate = Gate(monkeypatch)
+    check_problem(await desk.operate("GET", path_of(long)), 503, "overloaded")
+    assert gate.was_whole == [False]
 
 
-async def test_lost_database_cuts_the_export_off(desk: Desk, long: Concert) -> None:
-    """During an export: the response is cut off, so that the part isn't taken for the whole."""
-    async with standing_still(desk, long) as client:
-        await eventually(lambda: reading(desk))
-        assert await desk.owner.fetch(
-            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE datname = current_database() AND state <> 'idle'
-            AND query LIKE 'SELECT CASE%btrim(exported%'"""
-        )
-        assert not (await client.read()).endswith(LAST_CHUNK)
+async def test_lost_database_is_unavailable(
+    desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """During the read the response has not begun: it is 503, and no part is sent."""
+    gate = Gate(monkeypatch)
+    asking = asyncio.create_task(desk.operate("GET", path_of(long)))
+    await gate.until_reading(1)
+    assert await desk.owner.fetch(
+        """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND state <> 'idle'
+        AND query LIKE 'SELECT CASE%btrim(exported%'"""
+    )
+    gate.is_open = True
+    check_problem(await asking, 503, "unavailable")
     whole = await desk.operate("GET", path_of(long), headers=CSV)
     assert whole.text.count("\r\n") == LONG + 1
 
 
-async def test_complete_export_has_its_last_chunk(desk: Desk, long: Concert) -> None:
-    """Control: a client that was slow for a while gets everything, and the last chunk."""
+async def test_stalled_client_is_cut_off(
+    desk: Desk, long: Concert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that stops reading is cut off after its time: it gets less than the length."""
+    async with standing_still(desk, long) as client:  # control: a slow client gets everything
+        assert await content_of(client) == len((await desk.operate("GET", path_of(long))).content)
+    monkeypatch.setattr(exports, "EXPORT_SECONDS", 10.0)
     async with standing_still(desk, long) as client:
-        await eventually(lambda: reading(desk))
-        end = b""
-        while not end.endswith(LAST_CHUNK):
-            end = (end + await client.read(MIB))[-2 * len(LAST_CHUNK) :]
-        assert end.endswith(b"]}" + LAST_CHUNK)
+        await asyncio.sleep(exports.EXPORT_SECONDS)
+        with pytest.raises(asyncio.IncompleteReadError):
+            await content_of(client)
+
+
+async def content_of(client: asyncio.StreamReader) -> int:
+    """Reads the rest of a response; returns the length of its content."""
+    head = (await client.readuntil(b"\r\n\r\n")).lower()
+    (length,) = re.findall(rb"content-length: (\d+)", head)
+    return len(await client.readexactly(int(length)))

@@ -9,23 +9,19 @@ from frontrow.web import exports
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, no_content
 
-_room = exports.room()
+_exports = exports.Exports()
 
 
 async def export(ask: Ask) -> Response:
     """Returns all data of the user."""
-    running = exports.Export(
-        export_user(
-            ask.services.pool,
-            ask.user_id,
-            connect_seconds=ask.services.settings.deadline_seconds,
-            reader_seconds=exports.EXPORT_SECONDS,
-        ),
-        _room,
+    pages = export_user(
+        ask.services.pool,
+        ask.user_id,
+        connect_seconds=ask.services.settings.deadline_seconds,
+        reader_seconds=exports.EXPORT_SECONDS,
     )
-    running.start()
-    first = await running.next_page()  # before the response starts: reading it may fail
-    return Response(200, [_PRIVATE], running.content(ask.request, JSON, first))
+    content = await _exports.content(ask.request, JSON, pages, ask.user_id)
+    return Response(200, [_PRIVATE], content)
 
 
 async def erase(ask: Ask) -> Response:
@@ -44,8 +40,8 @@ CALLS = (
         group="Users",
         summary="Export the user's data",
         says=(
-            "A consistent snapshot. May take long in a large installation; each process runs only "
-            "a few exports at the same time."
+            "A consistent snapshot. May take long in a large installation; a user has one export "
+            "at a time, and each process reads only a few at the same time."
         ),
         who=Who.USER,
         answers=(

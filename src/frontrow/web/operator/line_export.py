@@ -1,4 +1,4 @@
-"""The export of a line: a streamed response, as JSON or as CSV."""
+"""The export of a line, as JSON or as CSV."""
 
 import re
 from urllib.request import parse_http_list
@@ -14,7 +14,7 @@ from frontrow.web.calls import Answer, Ask, Call, Who
 _JSON = b"application/json"
 _CSV = b"text/csv; charset=utf-8; header=present"
 _VARY = (b"vary", b"accept")
-_room = exports.room()
+_exports = exports.Exports()
 _WEIGHT = re.compile(r";\s*q\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?)\s*(?:;|$)", re.IGNORECASE)
 
 
@@ -22,24 +22,18 @@ async def order(ask: Ask) -> Response:
     """Exports a line in number order."""
     request, concert_id = ask.request, ask.params["concert_id"]
     form = CSV if prefers_csv(request) else JSON
-    export = exports.Export(
-        export_line(
-            ask.services.pool,
-            concert_id,
-            form,
-            connect_seconds=ask.services.settings.deadline_seconds,
-            reader_seconds=exports.EXPORT_SECONDS,
-        ),
-        _room,
+    pages = export_line(
+        ask.services.pool,
+        concert_id,
+        form,
+        connect_seconds=ask.services.settings.deadline_seconds,
+        reader_seconds=exports.EXPORT_SECONDS,
     )
-    export.start()
-    first = await export.next_page()  # before the response starts: reading it may fail
-
     if form is JSON:
-        return Response(200, [_VARY], export.content(request, _JSON, first))
+        return Response(200, [_VARY], await _exports.content(request, _JSON, pages))
     name = f'attachment; filename="order-{concert_id}.csv"'.encode()
     headers = [_VARY, (b"content-disposition", name)]
-    return Response(200, headers, export.content(request, _CSV, first))
+    return Response(200, headers, await _exports.content(request, _CSV, pages))
 
 
 def prefers_csv(request: Request) -> bool:
@@ -81,8 +75,8 @@ CALLS = (
         summary="Export a line",
         says=(
             "Every place in number order, as one snapshot; CSV with `Accept: text/csv`. May take "
-            "long for a long line. An export that is not read within five minutes is cut off; each "
-            "process runs only a few at the same time."
+            "long for a long line. An export that is not received within five minutes is cut off; "
+            "each process reads only a few at the same time."
         ),
         who=Who.OPERATOR,
         params={"concert_id": UUID},

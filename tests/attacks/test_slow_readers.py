@@ -1,0 +1,127 @@
+"""Clients that ask for long exports and don't read them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from frontrow.retention.export import export_user
+from frontrow.web import exports
+from frontrow.web.api import user_data
+from testkit.desk import BASE, Desk, check_problem, eventually
+from testkit.serving import OPERATOR_KEY
+from tests.attacks.raw import RawClient
+
+PLACES = 20_000
+READERS = 4
+
+
+@pytest.fixture(scope="module")
+async def path(desk: Desk) -> str:
+    """The path of the export of a line of some MB."""
+    concert = await desk.concert()
+    await desk.operate("POST", f"/admin/concerts/{concert.concert_id}/waiting-room/pause")
+    await desk.owner.execute(
+        """WITH room AS (
+            UPDATE waiting_room SET issued = $2 WHERE concert_id = $1 RETURNING room_id
+        )
+        INSERT INTO place (place_id, user_id, room_id, number, joined_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), room_id, n, clock_timestamp()
+        FROM room, generate_series(1, $2::int) AS n""",
+        UUID(concert.concert_id),
+        PLACES,
+    )
+    return f"/admin/concerts/{concert.concert_id}/order"
+
+
+async def slow_reader(desk: Desk, stack: ExitStack, request: bytes) -> RawClient:
+    """Returns a client that has sent a request and reads nothing but the status."""
+    bare = stack.enter_context(socket.socket())
+    bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    bare.setblocking(False)
+    url = desk.http.base_url
+    await asyncio.get_running_loop().sock_connect(bare, (url.host, url.port))
+    client = RawClient(*await asyncio.open_connection(sock=bare, limit=1024))
+    stack.callback(client.abort)
+    while True:  # two exports are read at a time
+        await client.send(request)
+        status = (await client.reader.readline()).split()[1]
+        if status == b"200":
+            return client
+        assert status == b"503"
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        (length,) = [
+            int(line.split(b":")[1])
+            for line in head.splitlines()
+            if line.lower().startswith(b"content-length")
+        ]
+        await client.reader.readexactly(length)
+
+
+async def test_slow_readers_shut_nobody_out(desk: Desk, path: str) -> None:
+    """However many don't read: no transaction stays open, and others get their exports."""
+    request = (
+        f"GET {BASE}{path} HTTP/1.1\r\nHost: frontrow\r\n"
+        f"Authorization: Bearer {OPERATOR_KEY}\r\n\r\n"
+    ).encode()
+    with ExitStack() as stack:
+        for _ in range(READERS):
+            await slow_reader(desk, stack, request)
+        assert READERS > exports.READ_AT_ONCE
+        assert not await desk.owner.fetchval(
+            """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND state = 'idle in transaction' AND query LIKE 'SELECT CASE%btrim(exported%'"""
+        )
+        whole = await desk.operate("GET", path)
+        assert len(whole.json()["places"]) == PLACES
+        assert (await (await desk.fan()).by_key("GET", "/users/me/export")).status_code == 200
+
+
+async def test_oldest_file_makes_room(
+    desk: Desk, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are bounded too: for one too many, the oldest export is cut off."""
+    monkeypatch.setattr(exports, "KEPT_AT_ONCE", 2)
+    request = (
+        f"GET {BASE}{path} HTTP/1.1\r\nHost: frontrow\r\n"
+        f"Authorization: Bearer {OPERATOR_KEY}\r\n\r\n"
+    ).encode()
+    with ExitStack() as stack:
+        first, *_ = [await slow_reader(desk, stack, request) for _ in range(3)]
+        arrived = 0
+        while part := await first.reader.read(2**20):
+            arrived += len(part)
+    whole = await desk.operate("GET", path)
+    assert arrived < len(whole.content)
+
+
+async def test_user_has_one_export_at_a_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one is 429; other users are not affected; afterwards the user may ask again."""
+    begun: list[object] = []
+    is_open: list[object] = []
+
+    async def slow(*args: Any, **named: Any) -> AsyncGenerator[bytes, None]:
+        begun.append(args)
+        while not is_open:  # noqa: ASYNC110 - the test has another event loop
+            await asyncio.sleep(0.01)
+        async for page in export_user(*args, **named):
+            yield page
+
+    async def has_begun() -> bool:
+        return bool(begun)
+
+    fan, other = await desk.fan(), await desk.fan()
+    monkeypatch.setattr(user_data, "export_user", slow)
+    running = asyncio.create_task(fan.by_key("GET", "/users/me/export"))
+    await eventually(has_begun)
+    monkeypatch.setattr(user_data, "export_user", export_user)
+    refused = await fan.by_key("GET", "/users/me/export")
+    check_problem(refused, 429, "rate_limited")
+    assert (await other.by_key("GET", "/users/me/export")).status_code == 200
+    is_open.append(True)
+    assert (await running).status_code == 200
+    assert (await fan.by_key("GET", "/users/me/export")).status_code == 200
