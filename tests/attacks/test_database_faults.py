@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +18,8 @@ from frontrow.errors import Fault
 from testkit.database import Database
 from testkit.desk import BASE, Desk, Fan, check_problem, eventually, open_desk
 from testkit.server import scratch
+from tests.integration.accounts import needs_root
+from tests.programs import missing
 
 REFUSED = "the database fails"
 
@@ -189,9 +190,7 @@ def test_faults_are_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @contextlib.contextmanager
 def small_disk() -> Iterator[Path]:
-    """Yields a folder on a disk of its own of 256 MB; skips where none can be made."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
+    """Yields a folder on a disk of its own of 256 MB."""
     with scratch() as folder:
         disk = folder / "disk"
         disk.mkdir()
@@ -199,13 +198,14 @@ def small_disk() -> Iterator[Path]:
             ["mount", "-t", "tmpfs", "-o", "size=256m,mode=755", "tmpfs", disk], check=False
         )
         if mounted.returncode != 0:
-            pytest.skip("this container can't mount a small disk")
+            missing("a small disk is missing: this container can't mount one")
         try:
             yield disk
         finally:
             subprocess.run(["umount", disk], check=True)
 
 
+@needs_root
 async def test_full_disk_is_unavailable_until_there_is_room() -> None:
     """On a really full disk: no charge is 500, readiness says why, and all goes on afterwards."""
     with small_disk() as disk, EmbeddedServer(disk / "data") as server:

@@ -7,12 +7,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from frontrow.cli import launch
 from frontrow.cli.launch import back_up, restored
 from frontrow.db import backup
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
 from testkit.database import Database, fresh_database
+from testkit.server import scratch
+from tests.buyers import services_on
 
 
 async def test_restore_into_an_empty_database_only(
@@ -71,16 +74,51 @@ def test_invalid_dump_is_refused(tmp_path: Path) -> None:
         backup.check(tmp_path / "none")
 
 
-def test_target_is_checked_first(tmp_path: Path) -> None:
-    """No backup of a missing database; none into a folder that has one."""
-    (tmp_path / "data" / "database").mkdir(parents=True)
-    with (
-        pytest.raises(SetupError, match="there is a database"),
-        restored(Settings(data_dir=tmp_path / "data"), tmp_path / "file"),
-    ):
-        pass
+def test_database_to_back_up_must_exist(tmp_path: Path) -> None:
+    """None is created for it."""
     with pytest.raises(SetupError, match="there is no database"):
         back_up(Settings(data_dir=tmp_path / "none"), tmp_path / "file")
+    assert not (tmp_path / "none").exists()
+
+
+async def test_failed_restore_can_be_repeated(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it was interrupted; a restore that was completed isn't repeated."""
+    async with services_on(database) as services:
+        user = await services.users.add_guest()
+    with scratch() as folder:
+        file = folder / "made.dump"
+        await asyncio.to_thread(backup.dump, database.owner_url, file)
+        settings = Settings(data_dir=folder / "data")
+
+        def restore() -> None:
+            with restored(settings, file):
+                pass
+
+        async def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        for module, name in ((backup, "_load"), (launch, "_migrate")):
+            with monkeypatch.context() as patched:
+                patched.setattr(module, name, interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    await asyncio.to_thread(restore)
+        # What the second attempt has restored is kept, and isn't taken for another backup.
+        other = folder / "other.dump"
+        other.write_bytes(file.read_bytes() + b"\0")
+        with (
+            pytest.raises(SetupError, match="isn't empty"),
+            EmbeddedServer(folder / "data") as left,
+        ):
+            await backup.is_restored(left.owner_url, other)
+        await asyncio.to_thread(restore)
+        with EmbeddedServer(folder / "data") as server:
+            connection = await asyncpg.connect(server.app_url)
+            assert await connection.fetchval("SELECT user_id FROM app_user") == user.user_id
+            await connection.close()
+        with pytest.raises(SetupError, match="isn't empty"):
+            await asyncio.to_thread(restore)
 
 
 @pytest.mark.parametrize(

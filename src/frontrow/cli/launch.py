@@ -120,16 +120,17 @@ def back_up(settings: Settings, file: Path) -> int:
 
 @contextlib.contextmanager
 def restored(settings: Settings, file: Path) -> Iterator[str]:
-    """Restores a backup into an empty database and migrates it. Yields the database's URL."""
-    folder = DataDirectory(settings.data_dir)
-    if settings.database_url is None and folder.database.exists():
-        msg = f"there is a database in {folder.path}: restore into a new --data-dir"
-        raise SetupError(msg)
+    """Restores a backup into an empty database and migrates it. Yields the database's URL.
+
+    May be repeated after a failure or an interruption of any kind.
+    """
     backup.check(file)
+    timeout = settings.connect_timeout_seconds
     with _database(settings) as access:
-        owner_url = asyncio.run(_schema_url(access, settings))
-        timeout = settings.connect_timeout_seconds
-        asyncio.run(backup.restore(owner_url, file, connect_timeout_seconds=timeout))
+        done = backup.is_restored(access.owner_url, file, connect_timeout_seconds=timeout)
+        if not asyncio.run(done):
+            owner_url = asyncio.run(_schema_url(access, settings))
+            asyncio.run(backup.restore(owner_url, file, connect_timeout_seconds=timeout))
         asyncio.run(_migrate(access, settings))
         yield access.app_url
 

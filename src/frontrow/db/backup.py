@@ -6,6 +6,7 @@ only rows from the file, so that nothing in a file is ever executed. Passwords g
 environment, never through arguments, which every account of the machine can see.
 """
 
+import hashlib
 import os
 import subprocess
 from collections.abc import AsyncIterator, Mapping
@@ -27,7 +28,13 @@ from frontrow.db.dump_reader import (
     reading,
 )
 from frontrow.db.functions import PACKAGE
-from frontrow.db.migrate import MIGRATIONS, create_schema
+from frontrow.db.migrate import (
+    MIGRATIONS,
+    UNFINISHED_RESTORE,
+    check_server,
+    create_schema,
+    unfinished_restore,
+)
 from frontrow.db.programs import ENVIRONMENT, wheel_folder
 from frontrow.db.schema_role import step_down
 from frontrow.errors import SetupError, WrongUse
@@ -93,8 +100,24 @@ def check(file: Path) -> set[str]:
     return _known_migrations(file)
 
 
+async def is_restored(url: str, file: Path, *, connect_timeout_seconds: float = 10) -> bool:
+    """Returns whether an interrupted restore has restored a dump already; changes nothing.
+
+    Raises:
+        SetupError: the database has something else, or can't be used.
+    """
+    connection = await connect(url, timeout_seconds=connect_timeout_seconds)
+    try:
+        await check_server(connection)
+        return await _is_restored(connection, file, url)
+    finally:
+        await connection.close()
+
+
 async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float = 10) -> None:
     """Restores a dump into an empty database, completely or not.
+
+    The database remembers the dump until it is migrated, so that a retry can continue from there.
 
     Raises:
         WrongUse: the file isn't a dump of Frontrow's database.
@@ -108,15 +131,13 @@ async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float 
         statement_timeout="0",
     )
     try:
-        if await connection.fetchval(_RELATIONS):
-            raise SetupError(
-                f"the database at {place(owner_url)} isn't empty: a backup goes into a new "
-                "--data-dir, or into a database that was just created"
-            )
+        if await _is_restored(connection, file, owner_url):
+            return
         await step_down(connection)
         async with connection.transaction():
             await create_schema(connection, migrations)
             await _load(connection, file)
+            await connection.execute(_REMEMBER.format(_mark(file)))
     except asyncpg.PostgresError as error:
         text = " ".join(str(error).split())
         raise SetupError(f"{file} can't be restored: {text}") from None
@@ -124,6 +145,23 @@ async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float 
         await connection.close()
 
 
+async def _is_restored(connection: "asyncpg.Connection[Any]", file: Path, url: str) -> bool:
+    if not await connection.fetchval(_RELATIONS):
+        return False
+    if await unfinished_restore(connection) == _mark(file):
+        return True
+    raise SetupError(
+        f"the database at {place(url)} isn't empty: a backup goes into a new --data-dir, or into a "
+        "database that was just created"
+    )
+
+
+def _mark(file: Path) -> str:
+    with file.open("rb") as opened:
+        return f"{UNFINISHED_RESTORE} {hashlib.file_digest(opened, 'sha256').hexdigest()}"
+
+
+_REMEMBER = "COMMENT ON TABLE public._pogo_migration IS '{}'"
 _RELATIONS = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
 # Unlogged tables are of use to one server only.
 _TABLES = """

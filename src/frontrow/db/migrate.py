@@ -25,6 +25,7 @@ from frontrow.errors import SetupError
 MIGRATIONS = PACKAGE / "db" / "migrations"
 OLDEST_SERVER = 150_000
 LOCK_KEY = 0x46_52_4F_4E_54  # "FRONT"
+UNFINISHED_RESTORE = "unfinished restore of"
 APPEND_ONLY = ("transfer",)  # the ledger
 # Tables of an extension are no reason to refuse a database; those of the migrations' library may be
 # left by a first start that failed.
@@ -148,6 +149,13 @@ async def create_schema(connection: "asyncpg.Connection[Any]", migrations: Colle
     await connection.execute(CREATE_DIGEST)
 
 
+async def unfinished_restore(connection: "asyncpg.Connection[Any]") -> str | None:
+    """Returns the mark of a restore that wasn't followed by a migration yet."""
+    query = "SELECT obj_description(to_regclass('public._pogo_migration'), 'pg_class')"
+    mark: str | None = await connection.fetchval(query)
+    return mark if mark is not None and mark.startswith(UNFINISHED_RESTORE) else None
+
+
 async def _applied(connection: "asyncpg.Connection[Any]") -> set[str]:
     """Returns the names of the migrations that this database has."""
     if await connection.fetchval("SELECT to_regclass('public._pogo_migration')") is None:
@@ -197,6 +205,8 @@ async def _bring_up_to_date(
     await install(connection, functions, replace=bool(missing))
     if app_role is not None and app_role != await connection.fetchval("SELECT current_user"):
         await _grant(connection, app_role)
+    if await unfinished_restore(connection):
+        await connection.execute("COMMENT ON TABLE public._pogo_migration IS NULL")
     return missing
 
 
