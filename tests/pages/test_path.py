@@ -149,12 +149,14 @@ async def test_scripts_cannot_read_secrets(browser: Browser, desk: Desk) -> None
 
 async def test_buyer_refunds_a_purchase(browser: Browser, desk: Desk) -> None:
     """If the concert allows it, the buyer refunds a purchase after confirming."""
-    concert = await desk.concert(refundable_until="2126-01-01T00:00:00Z")
+    concert = await desk.concert(title="Soon refunded", refundable_until="2126-01-01T00:00:00Z")
     async with window(browser, str(desk.http.base_url)) as here:
         fan = await open_seats(here, concert)
         await fan.choose(1)
         await fan.button("seats.hold").click()
         await fan.pay()
+        await fan.expect_heading("paid.heading")
+        await expect(fan.page).to_have_title(re.compile("Soon refunded"))
         await fan.button("refund.ask").click()
         await fan.button("cancel").click()
         await expect(fan.page.locator(".ticket.valid")).to_have_count(1)
@@ -188,6 +190,7 @@ async def test_signing_out_removes_the_fans_data(browser: Browser, desk: Desk) -
             .click()
         )
         await fan.expect_heading("concerts")
+        assert await fan.page.evaluate("sessionStorage.length") == 0
         assert await here.context.cookies() == []
         assert (await desk.ask("GET", "/users/me", key)).status_code == 401
 

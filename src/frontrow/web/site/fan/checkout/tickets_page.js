@@ -1,4 +1,4 @@
-// The user's tickets (to show, print and add to a calendar), balance and refunds.
+// The user's active holds, tickets (to show, print and add to a calendar), balance and refunds.
 
 import "../../shared/uncaught.js";
 import { insist } from "../../shared/api.js";
@@ -9,9 +9,10 @@ import { moment, money, t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
 import { secondsUntil } from "../../shared/clock.js";
-import { heading, showView } from "../../shared/view.js";
+import { heading, showView, viewName } from "../../shared/view.js";
 import { confirmed } from "../../shared/confirm.js";
 import { seatName } from "../../shared/seat_names.js";
+import { HoldCard, isActive } from "./hold_card.js";
 
 const API = "/api/v1";
 const paid = new URLSearchParams(location.search).get("paid");
@@ -28,7 +29,8 @@ async function load() {
     const [{ body: me }, { body }] = await Promise.all([insist("GET", "/users/me"), insist("GET", "/concerts")]);
     showTickets(me, new Map(body.concerts.map((concert) => [concert.concert_id, concert])), isSignedIn);
   } catch (error) {
-    showView("failed", t("my_tickets"), heading(t("my_tickets")), h("p", { role: "alert" }, sentence(error)),
+    if (viewName() === "tickets") notify(sentence(error), "bad");
+    else showView("failed", t("my_tickets"), heading(t("my_tickets")), h("p", { role: "alert" }, sentence(error)),
       button(t("try_again"), load, { class: "primary" }));
   }
 }
@@ -47,19 +49,30 @@ function showTickets(me, concerts, isSignedIn) {
     payment,
     tickets: tickets.filter((ticket) => ticket.payment_id === payment.payment_id),
   })).filter((group) => group.tickets.length);
-  const isNew = groups.some(({ payment }) => payment.payment_id === paid);
   groups.sort((a, b) => Number(b.payment.payment_id === paid) - Number(a.payment.payment_id === paid));
-  showView(
+  const bought = groups.find((group) => group.payment.payment_id === paid && isUsable(group));
+  const holds = me.reservations.filter(isActive).map((hold) =>
+    new HoldCard(hold, concerts.get(hold.concert_id),
+      h("a", { class: "button primary", href: `/concerts/${hold.concert_id}/seats` }, t("holding.pay"))));
+  const head = t(bought ? "paid.heading" : "my_tickets");
+  const signal = showView(
     "tickets",
-    isNew ? t("paid.heading") : t("my_tickets"),
-    heading(isNew ? t("paid.heading") : t("my_tickets")),
-    isNew && h("p", {}, t("paid.text")),
-    groups.length ? groups.map((group) => purchase(group, concerts)) : h("p", {}, t("tickets.none")),
+    bought ? `${head} – ${bought.tickets[0].title}` : head,
+    heading(head),
+    bought && [h("p", { class: "soft" }, bought.tickets[0].title), h("p", {}, t("paid.text"))],
+    holds.map(({ element }) => element),
+    groups.length || holds.length ? groups.map((group) => purchase(group, concerts)) : h("p", {}, t("tickets.none")),
     h("section", { class: "panel row spread" },
       h("p", {}, t("tickets.balance"), " ", h("strong", { class: "figures" }, money(me.balance, me.currency))),
       !isSignedIn && button(t("tickets.forget"), forget, { class: "plain" }),
     ),
   );
+  for (const hold of holds) hold.start(signal, () => hold.element.remove());
+}
+
+/** Whether a purchase still has a ticket to show at the entrance. */
+function isUsable({ payment, tickets }) {
+  return payment.state === "paid" && tickets.some(({ state }) => state === "valid");
 }
 
 function purchase({ payment, tickets }, concerts) {
@@ -128,6 +141,7 @@ async function forget() {
   if (!choice) return;
   try {
     await signOut(choice.also);
+    sessionStorage.clear();
     location.assign("/");
   } catch (error) {
     notify(sentence(error), "bad");
