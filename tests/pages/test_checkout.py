@@ -1,12 +1,13 @@
 """Paying for a hold in a real browser: lost answers, and money that another tab spends."""
 
+import re
 from typing import Any
 
 from playwright.async_api import Browser, Route
 
-from testkit.desk import Desk
-from tests.pages.browser import Window, expect, window
-from tests.pages.fans import Visit, open_seats
+from testkit.desk import Desk, eventually
+from tests.pages.browser import PHONE, Window, expect, window
+from tests.pages.fans import Visit, open_concert, open_seats
 
 CHARGES = "**/balance/charges"
 
@@ -98,3 +99,85 @@ async def test_charge_is_made_once_over_a_reload(browser: Browser, desk: Desk) -
         await fan.pay()
         assert len(keys) == 2
         assert keys[0] == keys[1] is not None
+
+
+async def test_back_leads_from_the_payment_to_the_seats(browser: Browser, desk: Desk) -> None:
+    """Each step back shows the view before, with the hold and the way to its payment."""
+    concert = await desk.concert(shows=2)
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await open_concert(here, concert)
+        await fan.join()
+        await fan.page.locator("button.show").first.click()
+        await fan.expect_heading("seats.heading")
+        await fan.choose(1)
+        await fan.button("seats.hold").click()
+        await fan.expect_heading("pay.heading")
+        await fan.survives_reload("pay.heading")
+        card = fan.page.locator(".hold")
+        await fan.page.go_back()
+        await fan.expect_heading("seats.heading")
+        await expect(card).to_contain_text("seat 1 · ₩50,000")
+        await fan.tap(2)
+        await fan.expect_notice(fan.text("holding.first"))
+        await expect(fan.button("seats.hold")).to_be_hidden()
+        await fan.passes_checks()
+        await fan.page.go_back()
+        await fan.expect_heading("dates.heading")
+        await expect(card).to_be_visible()
+        for key in ("seats.heading", "pay.heading"):
+            await fan.page.go_forward()
+            await fan.expect_heading(key)
+        await fan.page.go_back()
+        await fan.button("holding.pay").click()
+        await fan.expect_heading("pay.heading")
+        await fan.button("pay.release").click()
+        await fan.expect_heading("seats.heading")
+        await expect(card).to_have_count(0)
+        await fan.page.go_back()
+        await fan.expect_heading("dates.heading")
+        await expect(card).to_have_count(0)
+
+
+async def test_tickets_page_leads_to_the_payment_of_a_hold(browser: Browser, desk: Desk) -> None:
+    """An active hold is listed with its concert and its time, until it ends."""
+    concert = await desk.concert(title="Held evening")
+    async with window(browser, str(desk.http.base_url), viewport=PHONE) as here:
+        fan = await open_seats(here, concert)
+        await fan.choose(3)
+        await fan.button("seats.hold").click()
+        await fan.expect_heading("pay.heading")
+        await fan.page.goto(f"{here.address}/tickets")
+        card = fan.page.locator(".hold")
+        await expect(card.get_by_role("heading")).to_have_text("Held evening")
+        await expect(card).to_contain_text(re.compile(r"seat 3 · ₩50,000.*[45]:\d\d"))
+        await fan.passes_checks()
+        await card.get_by_role("link", name=fan.text("holding.pay")).click()
+        await fan.expect_heading("pay.heading")
+        await fan.button("pay.release").click()
+        await fan.expect_heading("seats.heading")
+        await fan.page.goto(f"{here.address}/tickets")
+        await expect(fan.page.get_by_text(fan.text("tickets.none"))).to_be_visible()
+        await expect(card).to_have_count(0)
+
+
+async def test_payment_continues_after_a_lost_connection(browser: Browser, desk: Desk) -> None:
+    """Money that is added offline is added once the connection is back; nothing else meanwhile."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("ERR_INTERNET_DISCONNECTED",)
+        fan = await open_hold(here, desk)
+        failed: list[str] = []
+        fan.page.on("requestfailed", lambda request: failed.append(request.url))
+        await here.context.set_offline(True)
+        await fan.page.locator("button.add").click()
+        hint = fan.page.locator(".hint", has_text=fan.text("pay.retrying"))
+        await expect(hint).to_be_visible()
+        await expect(fan.button("pay.release")).to_be_disabled()
+
+        async def many_attempts_failed() -> bool:
+            return sum(url.endswith("/users/me") for url in failed) > 4
+
+        await eventually(many_attempts_failed)
+        await here.context.set_offline(False)
+        await fan.pay_from_balance()
+        await fan.expect_heading("paid.heading")
+        assert await charged_amounts(fan) == [50_000]

@@ -1,5 +1,5 @@
 // The page of an admitted user: dates, then seats, then a hold and its payment. An active hold takes precedence
-// over the address, so a reload or another tab continues where the user was.
+// over the address, so a reload or another tab continues where the user was; *Back* leads from its payment to the seats.
 
 import "../../shared/uncaught.js";
 import { signInLink } from "../../shared/account.js";
@@ -11,6 +11,7 @@ import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
 import { enterView, fillView, handleActions, heading, showView, viewName } from "../../shared/view.js";
 import { showCheckout } from "./checkout.js";
+import { HoldCard, isActive } from "./hold_card.js";
 import { showSeats } from "../seats/choice.js";
 import { follow } from "../line/follow.js";
 import { leaveLine } from "../line/leave.js";
@@ -23,6 +24,7 @@ const following = new AbortController();
 let latest; // the last status of the place
 
 handleActions({ leave });
+window.addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // the state there is an old one
 
 start().catch((error) => {
   showView("failed", t("site"), heading(t("failed")), h("p", { role: "alert" }, sentence(error)),
@@ -52,7 +54,7 @@ async function start() {
 
 function openShop(concert, ask) {
   const shop = new Shop(concert, ask);
-  window.addEventListener("popstate", () => shop.open());
+  window.addEventListener("popstate", () => shop.open({ isBack: true }));
   shop.open();
 }
 
@@ -73,29 +75,42 @@ class Shop {
   constructor(concert, ask) {
     this.concert = concert;
     this.ask = ask;
+    this.turn = 0;
+    /** @type {Api.Reservation | undefined} the active hold */
+    this.held = undefined;
   }
 
-  /** Shows the view for the server's state and the address. `closed`: a show has just been closed. */
-  async open({ closed = false } = {}) {
+  /**
+   * Shows the view for the server's state and the address. `closed`: a show has just been closed. `isBack`: the
+   * address decides, also about an active hold.
+   */
+  async open({ closed = false, isBack = false } = {}) {
+    const turn = this.nextTurn();
     try {
       const { body: me } = await insist("GET", "/users/me");
-      const held = me.reservations.find(
-        ({ concert_id: concert, state, held_until: until }) =>
-          concert === this.concert.concert_id && state === "held" && secondsUntil(until) > 0,
-      );
-      if (held) {
-        this.checkOut(held);
+      if (turn !== this.turn) return;
+      this.held = me.reservations.find((each) => each.concert_id === this.concert.concert_id && isActive(each));
+      if (this.held && (isPaying() || !isBack)) {
+        this.checkOut(this.held);
         return;
       }
       this.owned = me.tickets.filter(
         ({ concert_id: concert, state }) => concert === this.concert.concert_id && state !== "void",
       ).length;
       const { body } = await insist("GET", `/concerts/${this.concert.concert_id}/dates?all=true`);
+      if (turn !== this.turn) return;
       if (!latest.claimed_at) this.ask(); // that call was the claim, which begins the session
+      if (isPaying()) history.replaceState(null, "");
       this.choose(body.dates, closed);
     } catch (error) {
-      this.refused(error);
+      if (turn === this.turn) this.refused(error);
     }
+  }
+
+  /** Counts the changes of the view: an answer that arrives after the next one changes nothing. */
+  nextTurn() {
+    this.turn += 1;
+    return this.turn;
   }
 
   choose(dates, closed) {
@@ -119,7 +134,7 @@ class Shop {
     const signal = showView(
       "dates",
       this.concert.title,
-      this.sessionLine(),
+      this.header(),
       heading(t("dates.heading")),
       h("p", { class: "soft" }, this.concert.title),
       h(
@@ -144,6 +159,7 @@ class Shop {
     const time = timeOfDay(show.starts_at, this.concert.timezone);
     const label = left ? t("dates.left", { count: left }) : t("dates.sold_out");
     const go = () => {
+      this.nextTurn();
       history.pushState(null, "", `?show=${show.show_id}`);
       this.showSeats(show, true);
     };
@@ -157,11 +173,12 @@ class Shop {
 
   showSeats(show, hasOthers) {
     showSeats(this.concert, show, {
-      header: this.sessionLine(),
+      header: this.header(),
+      isHolding: Boolean(this.held),
       left: this.concert.max_seats_per_user - this.owned,
       tick: (signal) => this.tick(signal),
       back: hasOthers ? () => this.backToDates() : null,
-      held: (reservation) => this.checkOut(reservation),
+      held: (reservation) => this.checkOut(reservation, "pushState"),
       refused: (error) => this.refused(error),
     });
   }
@@ -171,11 +188,35 @@ class Shop {
     return this.open();
   }
 
-  checkOut(reservation) {
+  /**
+   * Shows the payment of a hold, at an entry of its own in the history.
+   *
+   * @param {Api.Reservation} reservation
+   * @param {"pushState" | "replaceState"} enter
+   */
+  checkOut(reservation, enter = "replaceState") {
+    this.nextTurn();
+    this.held = reservation;
+    if (!isPaying()) history[enter]({ view: "pay", isAdded: enter === "pushState" }, "");
     showCheckout(this.concert, reservation, {
-      ended: () => this.open(),
+      ended: () => this.leavePayment(),
       refused: (error) => this.refused(error),
     });
+  }
+
+  /** The hold has ended: its entry in the history would lead to the same view as the one before it. */
+  async leavePayment() {
+    if (isPaying() && history.state.isAdded) history.back();
+    else await this.open();
+  }
+
+  async release() {
+    try {
+      await insist("DELETE", `/reservations/${this.held.reservation_id}`);
+      await this.open({ isBack: true });
+    } catch (error) {
+      this.refused(error);
+    }
   }
 
   /** Handles a refusal. If the place has ended, its status has the reason. */
@@ -200,23 +241,33 @@ class Shop {
       button(t("try_again"), () => this.open(), { class: "primary" }));
   }
 
-  /** The remaining time, and a button to leave. */
-  sessionLine() {
+  /** The remaining time, a button to leave, and the active hold. */
+  header() {
     this.left = h("strong", { class: "figures" });
-    return h(
+    const session = h(
       "div",
       { class: "session panel small row spread" },
       h("p", {}, t("session.left"), " ", this.left),
       button(t("leave"), leave, { class: "plain" }),
     );
+    this.card = this.held && new HoldCard(this.held, this.concert,
+      button(t("holding.pay"), () => this.checkOut(this.held, "pushState"), { class: "primary" }),
+      button(t("pay.release"), () => this.release(), { class: "plain" }));
+    return [session, this.card?.element];
   }
 
   tick(signal) {
     const { left } = this;
+    this.card?.start(signal, () => this.open({ isBack: true }));
     everySecond(signal, () => {
       const { claimed_at: claimed, expires_at: until } = latest;
       setText(left, claimed && until ? countdown(secondsUntil(until)) : "–"); // before the claim: its window
       if (until && secondsUntil(until) < 0) this.ask();
     });
   }
+}
+
+/** Whether the history is at the payment of a hold. */
+function isPaying() {
+  return history.state?.view === "pay";
 }

@@ -18,7 +18,7 @@ const LOOK_SECONDS = 25; // how long the server may hold its answer
 /** Shows the hold. `ended`: it expired or was released. */
 export function showCheckout(concert, reservation, { ended, refused }) {
   const checkout = new Checkout(concert, reservation, ended, refused);
-  checkout.show().catch(refused);
+  checkout.show().catch((error) => checkout.refuse(error));
 }
 
 class Checkout {
@@ -44,8 +44,10 @@ class Checkout {
     this.left = h("strong", { class: "left figures" });
     this.balanceText = h("dd", { class: "figures" });
     this.missing = h("p", { class: "hint warn" });
-    this.add = button("", () => this.charge(), { class: "add large" });
-    this.pay = button(t("pay.pay", { amount: price(held.amount) }), () => this.payNow(), { class: "pay primary large" });
+    this.pending = h("p", { class: "hint warn", hidden: true }, t("pay.retrying"));
+    this.add = this.action("", () => this.charge(), { class: "add large" });
+    this.pay = this.action(t("pay.pay", { amount: price(held.amount) }), () => this.payNow(), { class: "pay primary large" });
+    this.give = this.action(t("pay.release"), () => this.release(), { class: "plain" });
     const signal = showView(
       "checkout",
       concert.title,
@@ -71,8 +73,9 @@ class Checkout {
         ),
         this.missing,
         h("div", { class: "stack" }, this.add, this.pay),
+        this.pending,
       ),
-      h("div", { class: "row" }, button(t("pay.release"), () => this.release(), { class: "plain" })),
+      h("div", { class: "row" }, this.give),
       h("p", { class: "soft small" }, t("pay.safe")),
     );
     for (const unknown of [this.missing, this.add, this.pay]) show(unknown, false);
@@ -80,6 +83,38 @@ class Checkout {
     everySecond(signal, () => this.tick());
     this.watch();
     await this.readBalance();
+  }
+
+  /** A button. While its action has no answer, the other buttons are off too. */
+  action(label, run, properties) {
+    return button(label, async () => {
+      const buttons = [this.add, this.pay, this.give];
+      for (const each of buttons) each.setAttribute("aria-disabled", "true");
+      try {
+        await run();
+      } catch (error) {
+        await this.refuse(error);
+      } finally {
+        for (const each of buttons) each.removeAttribute("aria-disabled");
+      }
+    }, properties);
+  }
+
+  /**
+   * Makes a call until there is an answer, also over a lost connection, unless the view is left.
+   *
+   * @type {typeof insist}
+   */
+  async insist(method, path, options) {
+    const onRetry = () => {
+      show(this.pending, true);
+      announce(t("pay.retrying"), { now: true });
+    };
+    try {
+      return await insist(method, path, { ...options, signal: this.signal, onRetry }, Infinity);
+    } finally {
+      show(this.pending, false);
+    }
   }
 
   tick() {
@@ -120,7 +155,7 @@ class Checkout {
   }
 
   async readBalance() {
-    const { body } = await insist("GET", `/users/me`, { signal: this.signal });
+    const { body } = await this.insist("GET", "/users/me");
     this.user = body.user_id;
     this.showBalance(body.balance);
   }
@@ -142,48 +177,31 @@ class Checkout {
   /** Charges the missing amount, if that is still what is missing: another tab may have added or spent money. */
   async charge() {
     const amount = this.shortfall;
-    try {
-      await this.readBalance();
-      if (this.shortfall === amount) {
-        await intend(this.topUp, amount, (key) =>
-          insist("POST", `/users/${this.user}/balance/charges`, {
-            body: { amount },
-            concert: this.reservation.concert_id,
-            key,
-          }));
-        await this.readBalance(); // a replayed answer has the balance of its own time
-      }
-      if (!this.pay.hidden) this.pay.focus();
-    } catch (error) {
-      await this.refuse(error);
+    await this.readBalance();
+    if (this.shortfall === amount) {
+      const { concert_id: concert } = this.reservation;
+      await intend(this.topUp, amount, (key) =>
+        this.insist("POST", `/users/${this.user}/balance/charges`, { body: { amount }, concert, key }));
+      await this.readBalance(); // a replayed answer has the balance of its own time
     }
+    if (!this.pay.hidden) this.pay.focus();
   }
 
   async payNow() {
     const { reservation_id: id, amount, concert_id: concert } = this.reservation;
-    try {
-      const { body } = await insist("POST", "/payments", {
-        body: { reservation_id: id, amount },
-        concert,
-        key: `page-pay-${id}`,
-      });
-      this.paid(body.payment_id);
-      await pause(5000); // the button stays busy until the next page is loaded
-    } catch (error) {
-      await this.refuse(error);
-    }
+    const body = { reservation_id: id, amount };
+    const { body: payment } = await this.insist("POST", "/payments", { body, concert, key: `page-pay-${id}` });
+    this.paid(payment.payment_id);
+    await pause(5000); // the button stays busy until the next page is loaded
   }
 
   async release() {
-    try {
-      await insist("DELETE", `/reservations/${this.reservation.reservation_id}`);
-      await this.ended();
-    } catch (error) {
-      await this.refuse(error);
-    }
+    await this.insist("DELETE", `/reservations/${this.reservation.reservation_id}`);
+    await this.ended();
   }
 
   async refuse(error) {
+    if (this.signal.aborted) return; // the view has been left
     if (error.code === "insufficient_balance") {
       this.showBalance(error.problem.balance);
       notify(sentence(error), "bad");

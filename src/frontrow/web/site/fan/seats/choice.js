@@ -18,7 +18,7 @@ import { HELD, SeatModel } from "./model.js";
 const LOOK_MS = 2000;
 
 /**
- * Shows the seats of a show, of which the fan may have `left` more. `held` is called with the reservation,
+ * Shows the seats of a show, of which the fan may have `left` more, but none while `isHolding` others. `held` is called with the reservation,
  * `refused` with an error that the page handles; `back` leads to the dates, if there are several; `tick` starts the
  * session's clock.
  */
@@ -41,7 +41,7 @@ class Seats {
     this.isAsking = false; // for a hold: until there is an answer the choice stays as it is
     this.rows = null;
     this.model = new SeatModel(concert.concert_id, showing);
-    this.best = parts.left > 0 ? new BestSeats(this.model, { left: parts.left, hold: (wanted) => this.ask(wanted) }) : null;
+    this.best = parts.left > 0 && !parts.isHolding ? new BestSeats(this.model, { left: parts.left, hold: (wanted) => this.ask(wanted) }) : null;
   }
 
   async show() {
@@ -118,7 +118,7 @@ class Seats {
     this.chosen.remove(tooMany);
     this.dropTaken();
     this.tellChosen();
-    if (unsettled("hold")?.show_id === this.showing.show_id) notify(t("seats.unanswered"), "bad");
+    if (!this.parts.isHolding && unsettled("hold")?.show_id === this.showing.show_id) notify(t("seats.unanswered"), "bad");
   }
 
   /** Removes the seats that others have taken from the choice. */
@@ -152,11 +152,13 @@ class Seats {
       const isHeld = this.model.stateOf(number) === HELD;
       return t(isHeld ? "seats.is_held" : "seats.is_sold", { seat: this.name(number) });
     }
-    if (left <= 0) return this.limit();
+    if (left <= 0 || this.parts.isHolding) return this.limit();
     return this.chosen.size < left ? null : t("seats.limit", { count: left });
   }
 
+  /** Why no seats can be chosen. */
   limit() {
+    if (this.parts.isHolding) return t("holding.first");
     return t("seats.no_more", { count: this.concert.max_seats_per_user });
   }
 
@@ -184,7 +186,7 @@ class Seats {
         ? `${t("seats.chosen", { count: numbers.length })} · ${money(amount, this.concert.currency)}`
         : t("seats.none_chosen"),
     );
-    show(this.hold, numbers.length);
+    show(this.hold, numbers.length && !this.parts.isHolding);
   }
 
   tellSections() {
