@@ -1,6 +1,7 @@
 """A real nginx with the shipped configuration, in front of the servers of given ports.
 
-Only the addresses, the server's name and the cache's folder are rewritten.
+Only the addresses, the server's name and the cache's folder are rewritten; and, for a test of its
+own, the limit of the line's documents.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from testkit.server import PATIENCE_SECONDS, free_port, scratch, until
 from tests.programs import program
 
 SHIPPED = Path(__file__).parents[2] / "deploy/nginx/frontrow.conf"
+DOCUMENT_BURST = 25_000
 WRAPPER = """
 {user}
 daemon off;
@@ -101,10 +103,11 @@ class Nginx:
         return found
 
 
-def configure(folder: Path, port: int, *origins: int) -> list[str]:
+def configure(folder: Path, port: int, *origins: int, burst: int = DOCUMENT_BURST) -> list[str]:
     """Writes the configuration for a folder; returns the command that runs nginx.
 
-    Several origins are written as docs/guides/nginx.md describes.
+    ``burst`` is that of line documents, which return so slowly with another one that a test sees
+    none. Several origins are written as docs/guides/nginx.md describes.
     """
     text = SHIPPED.read_text()
     servers = f"server 127.0.0.1:{origins[0]};"
@@ -115,6 +118,9 @@ def configure(folder: Path, port: int, *origins: int) -> list[str]:
         ("server 127.0.0.1:8000;", servers),
         ("\n    listen 80;", f"\n    listen 127.0.0.1:{port};"),
         ("server_name tickets.example.org;", "server_name 127.0.0.1;"),
+        ("# allow 198.51.100.0/24;", "allow 127.0.0.3; allow 127.0.0.4;"),
+        (f" burst={DOCUMENT_BURST} ", f" burst={burst} "),
+        ("rate=5000r/s;", "rate=5000r/s;" if burst == DOCUMENT_BURST else "rate=1r/m;"),
         ("/var/cache/frontrow levels", f"{folder}/cache levels"),
         ("/var/cache/frontrow-draws levels", f"{folder}/draws levels"),
     ):
@@ -128,13 +134,15 @@ def configure(folder: Path, port: int, *origins: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def running_nginx(*origins: int) -> Iterator[tuple[int, Path]]:
+def running_nginx(*origins: int, burst: int = DOCUMENT_BURST) -> Iterator[tuple[int, Path]]:
     """Runs nginx in front of origins; yields its port and its folder."""
     with scratch() as folder:
         port = free_port()
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                configure(folder, port, *origins), stdout=output, stderr=subprocess.STDOUT
+                configure(folder, port, *origins, burst=burst),
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
 
         def listens() -> bool:

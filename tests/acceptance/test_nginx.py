@@ -287,7 +287,10 @@ async def test_metrics_are_refused_to_other_addresses(server: FrontrowServer, ng
 
 
 async def test_limits_apply_per_address(server: FrontrowServer, nginx: Nginx) -> None:
-    """A client that guesses operator keys is limited, whatever its headers say; others are not."""
+    """A client that guesses operator keys is limited, whatever its headers say; others are not.
+
+    Both addresses are on the allow-list of these tests.
+    """
     allowed = Settings().wrong_operator_keys_per_minute
 
     async def guess(http: httpx2.AsyncClient, number: int) -> httpx2.Response:

@@ -25,22 +25,24 @@ async def recorder() -> AsyncIterator[Recorder]:
 
 
 async def test_origin_gets_only_what_it_needs(recorder: Recorder) -> None:
-    """For a line the origin gets the path and the page of entries; for other calls, everything."""
+    """For a line the origin gets path, page of entries and client; for other calls, everything."""
+    ending = " HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n"
     odd = {
         "Authorization": "Bearer me",
         "Cookie": "a=b",
         "Host": "elsewhere.example.org",
         "X-Request-Id": "mine",
     }
+    invented = {"X-Forwarded-For": "198.51.100.1", "Forwarded": "for=198.51.100.1"}
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{recorder.port}{BASE}") as http:
         for path in (line_path(SOME), line_path(SOME) + "/draw"):
-            answer = await http.get(f"{path}?a=b", headers=odd)
+            answer = await http.get(f"{path}?a=b", headers=odd | invented)
             assert (answer.status_code, answer.headers["x-cache-status"]) == (200, "MISS")
-            assert recorder.heads.pop() == f"GET {BASE}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+            assert recorder.heads.pop() == f"GET {BASE}{path}{ending}"
         pages = f"{line_path(SOME)}/draw/entries?after=5&limit=2"
-        answer = await http.get(pages, headers=odd)
+        answer = await http.get(pages, headers=odd | invented)
         assert (answer.status_code, answer.headers["x-cache-status"]) == (200, "MISS")
-        assert recorder.heads.pop() == f"GET {BASE}{pages} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        assert recorder.heads.pop() == f"GET {BASE}{pages}{ending}"
         await http.get("/concerts?a=b", headers=odd)
     lines = recorder.heads.pop().split("\r\n")
     assert lines[0] == f"GET {BASE}/concerts?a=b HTTP/1.1"
