@@ -74,3 +74,19 @@ async def test_lost_connection_is_dated_from_its_start(browser: Browser, desk: D
         hint = fan.page.locator(".hint.bad")
         await expect(hint).to_contain_text("10:01")
         await expect(hint).to_have_text(fan.text("wait.no_answer", time="10:01 AM"))
+
+
+async def test_unanswered_call_is_not_shown_as_an_error_of_the_page(
+    browser: Browser, desk: Desk
+) -> None:
+    """Also where no other code handles it."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("out of touch",)
+        fan = await open_concert(here, concert)
+        module = fan.page.locator('link[href$="/shared/api.js"]')
+        await fan.page.evaluate(
+            "href => { import(href).then(({ OutOfTouch }) => { throw new OutOfTouch(); }); }",
+            await module.get_attribute("href"),
+        )
+        await fan.expect_notice(fan.text("refusal.out_of_touch"))

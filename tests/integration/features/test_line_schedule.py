@@ -120,7 +120,7 @@ async def test_line_through_all_states(
 async def test_line_opens_and_closes_at_its_times(
     services: Services, other: Services, owner: Owner
 ) -> None:
-    """In running servers, by the database's clock: by themselves, and never early."""
+    """In running servers, by the database's clock: without a call, and never early."""
     made = await make_concert(services, policy=ONE, opens_at=soon(3600), closes_at=soon(7200))
     for _ in range(3):
         await join(services, made.concert_id)

@@ -2,7 +2,7 @@
 // this script follows the place, updates the view, and replaces it when the state changes.
 
 import "../../shared/uncaught.js";
-import { insist } from "../../shared/api.js";
+import { insist, isOfCall } from "../../shared/api.js";
 import { secondsUntil } from "../../shared/clock.js";
 import { beSomebody, session } from "../../shared/guest.js";
 import { countdown, t } from "../../shared/i18n.js";
@@ -32,8 +32,12 @@ adoptView();
 handleActions({ join, leave, enter });
 document.addEventListener("visibilitychange", async () => {
   if (document.visibilityState !== "visible" || viewName() !== "landing") return;
-  const { places } = await session(); // another tab may have joined meanwhile
-  if (places.includes(id)) followPlace();
+  try {
+    const { places } = await session(); // another tab may have joined meanwhile
+    if (places.includes(id)) followPlace();
+  } catch (error) {
+    if (!isOfCall(error)) throw error;
+  }
 });
 if (hasPlace) followPlace();
 else if (location.hash === "#left") {

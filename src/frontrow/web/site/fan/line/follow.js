@@ -165,6 +165,7 @@ class Following {
       this.askedAt = 0; // the next status has the reason
       return 0;
     }
+    if (error.code === "not_found") this.askedAt = 0; // no document: the line may be gone, and its places
     this.failures += 1;
     this.onTouch(false, error);
     const wait = Math.min(LONGEST_RETRY_MS, 500 * 2 ** this.failures) * (0.75 + Math.random() / 2);
