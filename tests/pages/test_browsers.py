@@ -8,6 +8,7 @@ from testkit.database import Database
 from testkit.desk import Desk, open_desk
 from tests.pages.browser import PHONE, expect, window
 from tests.pages.fans import open_concert, open_seats
+from tests.pages.operators import open_console
 
 IGNORED = ("Cross-Origin-Opener-Policy header",)
 """The browser reports that it ignores this header outside a secure context."""
@@ -30,6 +31,20 @@ async def test_seats_are_bought_without_a_secure_context(browser: Browser, desk:
         await fan.button("best.take").click()
         await fan.expect_heading("pay.heading")
         await fan.pay()
+
+
+async def test_ticket_is_checked_in_without_a_secure_context(browser: Browser, desk: Desk) -> None:
+    """At the gate, over http at a host of the network."""
+    concert = await desk.concert(seats=4)
+    buyer = await desk.buyer(concert, 50_000)
+    payment = await buyer.pay(await buyer.hold(concert, 1))
+    async with window(browser, lan_address(desk), viewport=PHONE) as here:
+        here.expected = IGNORED
+        operator = await open_console(here, "/gate")
+        await operator.field("gate.code").fill(payment["tickets"][0]["code"])
+        await operator.page.keyboard.press("Enter")
+        verdict = operator.page.locator(".verdict")
+        await expect(verdict).to_contain_text(operator.text("gate.let_in"))
 
 
 async def test_proof_of_work_is_solved_without_a_secure_context(
