@@ -1,12 +1,15 @@
 """The log: one format for our lines and those of libraries, on standard error.
 
 Use ``structlog.get_logger()`` and pass values as keywords; never a key, a password or a token.
+Each event has a limited number of lines: many of them are caused by requests of strangers.
 """
 
 import contextlib
 import logging
 import sys
+from collections.abc import Callable, Hashable
 from io import StringIO
+from time import monotonic
 from typing import TextIO
 
 import structlog
@@ -17,6 +20,57 @@ from frontrow.text_rules import escaped
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # At level info these repeat the banner and our own lines.
 CHATTY = ("asyncio", "httpx2", "uvicorn", "uvicorn.error")
+
+MOST_LINES = 10
+"""Lines of one event in ``PERIOD_SECONDS``; of failed calls, of each call."""
+PERIOD_SECONDS = 60.0
+_MOST_EVENTS = 1_000
+
+
+class LineLimit:
+    """Limits the lines of each event, and counts those that are suppressed.
+
+    A period begins with the first line of an event. The first line after a period with suppressed
+    lines has their number, as ``suppressed``.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        # By event: the end of its period, the lines in it, those of them that were suppressed.
+        self._periods: dict[Hashable, tuple[float, int, int]] = {}
+
+    def count(self, event: Hashable) -> int | None:
+        """Counts a line. Returns how many were suppressed before it; ``None`` to suppress it."""
+        now = self._clock()
+        until, lines, suppressed = self._periods.get(event, (now, 0, 0))
+        if until <= now:
+            if len(self._periods) >= _MOST_EVENTS:
+                self._periods.clear()
+            self._periods[event] = (now + PERIOD_SECONDS, 1, 0)
+            return suppressed
+        refused = lines >= MOST_LINES
+        self._periods[event] = (until, lines + 1, suppressed + refused)
+        return None if refused else 0
+
+    def process(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Limits a line of Frontrow (a processor of structlog).
+
+        Raises:
+            DropEvent: the line is suppressed.
+        """
+        suppressed = self.count((event.get("event"), event.get("call")))
+        if suppressed is None:
+            raise structlog.DropEvent
+        if suppressed:
+            event["suppressed"] = suppressed
+        return event
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Limits a line of a library, by its logger and text without values (a logging filter)."""
+        suppressed = self.count((record.name, record.msg))
+        if suppressed:
+            record.msg = f"{record.msg} ({suppressed} such lines were suppressed)"
+        return suppressed is not None
 
 
 class _StandardError:
@@ -45,9 +99,10 @@ def configure(log_format: str = "console", log_level: str = "info") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers = _renderers(log_format)
+    limit = LineLimit()
     level = LEVELS[log_level]
     structlog.configure(
-        processors=[*shared, *renderers],
+        processors=[limit.process, *shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=_StandardError()),  # type: ignore[arg-type]
     )
@@ -58,6 +113,7 @@ def configure(log_format: str = "console", log_level: str = "info") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
+    handler.addFilter(limit.filter)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

@@ -69,6 +69,47 @@ def test_traceback_has_no_control_characters(capsys: pytest.CaptureFixture[str])
     assert text.endswith("ValueError: \\x1b[2J\\r\\u202e\n")
 
 
+def test_lines_of_one_event_are_limited(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of Frontrow and of libraries, whatever their values; other events are unaffected."""
+    logs.configure("json")
+    for number in range(1_000):
+        structlog.get_logger().warning("hello", number=number)
+        logging.getLogger("library").warning("careful %s", number)
+    structlog.get_logger().warning("other")
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events.count("hello") == logs.MOST_LINES
+    assert len(events) == 2 * logs.MOST_LINES + 1
+    assert events[-1] == "other"
+
+
+def test_failures_of_each_call_are_limited(capsys: pytest.CaptureFixture[str]) -> None:
+    """One call that always fails doesn't hide the failures of another."""
+    logs.configure("json")
+    for call in ["hold"] * 100 + ["pay"]:
+        structlog.get_logger().error("a call failed", call=call)
+    calls = [json.loads(line)["call"] for line in capsys.readouterr().err.splitlines()]
+    assert calls == ["hold"] * logs.MOST_LINES + ["pay"]
+
+
+def test_suppressed_lines_are_counted() -> None:
+    """By the first line after the period; a count is reported once."""
+    now = [0.0]
+    limit = logs.LineLimit(lambda: now[0])
+    found = [limit.count("event") for _ in range(logs.MOST_LINES + 5)]
+    assert found == [0] * logs.MOST_LINES + [None] * 5
+    now[0] = logs.PERIOD_SECONDS
+    assert [limit.count("event") for _ in range(2)] == [5, 0]
+    assert limit.process(None, "info", {"event": "other"}) == {"event": "other"}
+
+
+def test_number_of_limited_events_is_bounded() -> None:
+    """A library with ever new texts can't fill the memory."""
+    limit = logs.LineLimit()
+    for number in range(10_000):
+        limit.count(number)
+    assert len(limit._periods) <= 1_000
+
+
 def test_context_is_on_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Values bound to a call, such as its request id, are on each of its lines."""
     logs.configure("json")
