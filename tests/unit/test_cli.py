@@ -116,6 +116,16 @@ def test_busy_port_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not (tmp_path / "d").exists()
 
 
+def test_error_of_a_server_with_json_logs_is_json() -> None:
+    """The usual line would be none of its objects."""
+    result = run("serve", "--host", "nowhere.invalid", "--log-format", "json")
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    event = json.loads(result.stderr)
+    assert event["level"] == "error"
+    assert event["event"].startswith("can't listen on nowhere.invalid:8000: ")
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
 def test_impossible_address_is_one_line(host: str) -> None:
     """An address that this machine does not have is refused in one line."""

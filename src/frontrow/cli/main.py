@@ -31,6 +31,7 @@ from frontrow.cli.options import (
     Frontrow,
     confirm,
     database_options,
+    logged_as_json,
     option,
     progress,
     settings_from,
@@ -119,7 +120,8 @@ def serve(demo: bool, **given: object) -> None:
     On Ctrl-C or SIGTERM running calls finish, then everything stops, the database last.
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    launch.serve(settings, demo=demo, announce=partial(banner.announce, settings.log_format))
+    with logged_as_json(settings):
+        launch.serve(settings, demo=demo, announce=partial(banner.announce, settings.log_format))
 
 
 @main.command()
@@ -285,7 +287,8 @@ def mock(**given: object) -> None:
       curl -X POST -H 'Prefer: example=seat_taken' http://127.0.0.1:8080/api/v1/reservations
     """  # noqa: D301 - click reads the character \b
     settings = settings_from(**given)
-    launch.mock(settings, announce=partial(banner.announce_mock, settings.log_format))
+    with logged_as_json(settings):
+        launch.mock(settings, announce=partial(banner.announce_mock, settings.log_format))
 
 
 @main.command()

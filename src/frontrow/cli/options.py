@@ -174,6 +174,18 @@ def settings_from(**given: object) -> Settings:
 
 
 @contextlib.contextmanager
+def logged_as_json(settings: Settings) -> Iterator[None]:
+    """Reports the error of a server in its log, where that is one JSON object per line."""
+    try:
+        yield
+    except SetupError as error:
+        if settings.log_format != "json":
+            raise
+        log.error(str(error))  # noqa: TRY400 - a traceback would add nothing
+        raise SystemExit(error.exit_code) from None
+
+
+@contextlib.contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """Shows a progress bar on a terminal. Yields the function that updates it (done, total)."""
     console = Console(stderr=True)
