@@ -84,8 +84,9 @@ def _call(
     refused = sorted(
         (int(status), code)
         for status, described in operation["responses"].items()
-        for content in described.get("content", {}).values()
-        for code in content.get("examples", {})
+        for code in described.get("content", {})
+        .get("application/problem+json", {})
+        .get("examples", {})
     )
     if refused:
         named = " · ".join(f"{status} [`{code}`](../errors.md#{code})" for status, code in refused)

@@ -40,6 +40,8 @@ def every_example() -> Iterator[tuple[str, object]]:
         for place, described in bodies.items():
             for content in described.get("content", {}).values():
                 yield f"{name} {place}", content.get("example")
+                for state, named in content.get("examples", {}).items():
+                    yield f"{name} {place} {state}", named.get("value")
     for name, schema in document()["components"]["schemas"].items():
         for example in schema["examples"]:
             yield name, example
@@ -71,7 +73,8 @@ def check_purchase(one: Json) -> None:
             assert one["refund"]["amount"] == one["amount"]
             assert one["refund"]["balance"] == one["balance"] + one["amount"]
     if "held_until" in one and "payment_id" in one:
-        assert (one["payment_id"] is None) == (one["state"] == "held")
+        unpaid = {"held", "released", "expired"}
+        assert (one["payment_id"] is None) == (one["state"] in unpaid)
 
 
 def check_account(one: Json) -> None:
@@ -173,7 +176,7 @@ def test_ticket_codes_are_genuine() -> None:
     seen = set()
     for at, one in OBJECTS:
         code = one.get("code")
-        if "ticket_id" in one and code is not None:
+        if "ticket_id" in one and "status" not in one and code is not None:
             ticket = verify(code, known)
             assert (str(ticket.ticket_id), ticket.number) == (one["ticket_id"], one["number"]), at
             assert str(ticket.show_id) == examples.SHOW
@@ -190,7 +193,9 @@ def test_answers_repeat_the_values_of_requests() -> None:
         if body is None or "application/json" not in answer.get("content", {}):
             continue
         asked = body["content"]["application/json"]["example"]
-        got = answer["content"]["application/json"]["example"]
+        content = answer["content"]["application/json"]
+        named = content.get("examples", {})
+        got = next(iter(named.values()))["value"] if named else content["example"]
         for field in asked.keys() & got.keys():
             left, right = asked[field], got[field]
             if field == "shows":

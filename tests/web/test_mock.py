@@ -1,14 +1,18 @@
 """The mock of the API: each documented answer on demand, and requests checked as by the server."""
 
+import json
+import re
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
 
 from frontrow.web.mock import create_mock
+from frontrow.web.openapi.field_examples import EXAMPLES
 from frontrow.web.routes import document
-from testkit.conformance import Conformance
+from testkit.conformance import Conformance, validator
 from testkit.serving import listening_at
 
 Json = dict[str, Any]
@@ -71,12 +75,136 @@ async def test_every_documented_answer_can_be_requested(mock: httpx2.AsyncClient
             answer = await ask(mock, method, path, operation, f"code={status}")
             assert answer.status_code == int(status)
             for content in described.get("content", {}).values():
-                for code in content.get("examples", {}):
-                    for prefer in (f'example="{code}"', f"code={status}, example={code}"):
+                for name in content.get("examples", {}):
+                    for prefer in (f'example="{name}"', f"code={status}, example={name}"):
                         answer = await ask(mock, method, path, operation, prefer)
-                        assert (answer.status_code, answer.json()["code"]) == (int(status), code)
+                        shown = answer.json()
+                        field = "code" if int(status) >= 400 else "reason"
+                        assert name in (shown.get(field), shown.get("state"))
+                        assert "code=" not in prefer or answer.status_code == int(status)
                     seen += 1
     assert seen > 200
+
+
+class PlainClient:
+    """A client that knows only the document: it makes calls by their operation ids."""
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self._http = http
+        self._calls = {
+            operation["operationId"]: (method.upper(), path)
+            for path, methods in document()["paths"].items()
+            for method, operation in methods.items()
+        }
+
+    async def call(
+        self, name: str, credential: str | None = None, body: Json | None = None, **params: Any
+    ) -> httpx2.Response:
+        """Makes a call; parameters that aren't in the path go into the query."""
+        method, path = self._calls[name]
+        query = {key: value for key, value in params.items() if f"{{{key}}}" not in path}
+        headers = {} if credential is None else {"authorization": f"Bearer {credential}"}
+        response = await self._http.request(
+            method, path.format(**params), params=query, headers=headers, json=body
+        )
+        assert response.is_success, response.text
+        return response
+
+    async def json(self, name: str, *given: Any, **params: Any) -> Json:
+        """Makes a call and returns the body of its answer."""
+        return dict((await self.call(name, *given, **params)).json())
+
+
+async def enter(client: PlainClient, concert_id: str, key: str) -> str:
+    """Joins a line and polls until admitted; returns the token."""
+    joined = await client.json("join_queue", key, {"concert_id": concert_id})
+    states = [joined["state"]]
+    while states[-1] != "admitted":
+        assert len(states) < 5
+        status = await client.json("queue_status", joined["token"])
+        assert 0 < status["poll_after_ms"] <= 30_000
+        states.append(status["state"])
+    assert states == ["waiting", "waiting", "admitted"]
+    assert datetime.fromisoformat(status["expires_at"]) > datetime.now(UTC)
+    return str(joined["token"])
+
+
+async def test_plain_client_buys_a_ticket(mock: httpx2.AsyncClient) -> None:
+    """The whole purchase, from the guest account to the ticket, by what the answers say alone."""
+    async with httpx2.AsyncClient(base_url=mock.base_url, event_hooks=mock.event_hooks) as http:
+        client = PlainClient(http)
+        key = (await client.json("add_user", None, {}))["user_key"]
+        (concert, *_) = (await client.json("concerts"))["concerts"]
+        concert_id = concert["concert_id"]
+        token = await enter(client, concert_id, key)
+        (day, *_) = (await client.json("dates", token, concert_id=concert_id))["dates"]
+        shown = await client.json("seats", token, concert_id=concert_id, date=day["date"])
+        free = [seat["number"] for seat in shown["seats"] if seat["state"] == "available"]
+        held = await client.json("hold", token, {"date": day["date"], "seats": free[:2]})
+        assert held["state"] == "held"
+        assert datetime.fromisoformat(held["held_until"]) > datetime.now(UTC)
+        assert [seat["number"] for seat in held["seats"]] == free[:2]
+        status = await client.json("queue_status", token)
+        user = status["user_id"]
+        await client.json("charge", token, {"amount": held["amount"]}, user_id=user)
+        balance = await client.json("balance", token, user_id=user)
+        assert balance["balance"] >= held["amount"]
+        order = {"reservation_id": held["reservation_id"], "amount": held["amount"]}
+        assert (await client.call("pay", token, order)).status_code == 201
+        paid = await client.json("pay", token, order)
+        assert (paid["state"], paid["seats"]) == ("paid", free[:2])
+        assert (await client.json("queue_status", token))["reason"] == "paid"
+        reservation = {"reservation_id": held["reservation_id"]}
+        assert (await client.json("reservation", key, **reservation))["state"] == "paid"
+        for one in paid["tickets"]:
+            ticket = await client.json("ticket", key, ticket_id=one["ticket_id"])
+            assert ticket["state"] == "valid"
+        again = await client.json("refund_own", key, payment_id=paid["payment_id"])
+        assert again["state"] == "refunded"
+        assert (await client.json("payment", key, payment_id=paid["payment_id"]))["refund"]
+        assert await enter(client, concert_id, key) != token
+
+
+async def test_buyers_dont_share_their_state(mock: httpx2.AsyncClient) -> None:
+    """Each key and each token has a memory of its own; one that waits isn't finished by another."""
+    async with httpx2.AsyncClient(base_url=mock.base_url) as http:
+        client = PlainClient(http)
+        keys = [(await client.json("add_user", None, {}))["user_key"] for _ in range(2)]
+        first, second = [
+            await client.json("join_queue", key, {"concert_id": EXAMPLES["concert_id"]})
+            for key in keys
+        ]
+        assert first["token"] != second["token"]
+        await client.call("leave_queue", first["token"])
+        assert (await client.json("queue_status", first["token"]))["reason"] == "left"
+        assert (await client.json("queue_status", second["token"]))["state"] == "waiting"
+        assert (await client.json("queue_status", second["token"]))["state"] == "admitted"
+
+
+async def test_stream_reports_the_admission(mock: httpx2.AsyncClient) -> None:
+    """Events with JSON as the poll answers it; after it the poll says admitted too."""
+    async with httpx2.AsyncClient(base_url=mock.base_url) as http:
+        client = PlainClient(http)
+        key = (await client.json("add_user", None, {}))["user_key"]
+        joined = await client.json("join_queue", key, {"concert_id": EXAMPLES["concert_id"]})
+        stream = await client.call("queue_events", joined["token"])
+        assert stream.headers["content-type"] == "text/event-stream"
+        events = [
+            json.loads(line.removeprefix("data: "))
+            for line in stream.text.splitlines()
+            if line.startswith("data: ")
+        ]
+        schema = document()["components"]["schemas"]["Status"]
+        for event in events:
+            validator(document(), schema).validate(event)
+        assert [event["state"] for event in events] == ["waiting", "admitted"]
+        assert (await client.json("queue_status", joined["token"]))["state"] == "admitted"
+
+
+def test_example_credentials_fit_into_a_header() -> None:
+    """Every token and key of the examples is one that a header may carry (RFC 6750, 2.1)."""
+    found = [EXAMPLES[name] for name in ("token", "user_key")]
+    assert [one for one in found if not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", one)] == []
 
 
 async def test_undocumented_answer_is_refused(mock: httpx2.AsyncClient) -> None:

@@ -113,6 +113,8 @@ class Answer(msgspec.Struct, frozen=True):
     """The type of the JSON body; ``None`` for an answer without one."""
     media_type: str = "application/json"
     example: Any = None
+    examples: Mapping[str, Any] = {}
+    """The examples of a body that has several states, by state; the first one is the default."""
     headers: Mapping[str, str] = {}
 
 

@@ -1,8 +1,9 @@
 """The mock of the API: answers every call with the examples of the document, without a database.
 
-Requests are read and checked as by the real server, from the same table; no state is kept between
-them. ``Prefer`` (RFC 7240) selects a documented response: ``Prefer: code=409`` by its status,
-``Prefer: example=seat_taken`` by its error code, or both. Pages of any origin may call it.
+Requests are read and checked as by the real server, from the same table. A small memory lets each
+credential go through a purchase (``mock_memory``). ``Prefer`` (RFC 7240) selects a documented
+response: ``Prefer: code=409`` by its status, ``Prefer: example=seat_taken`` by its error code or
+its state (``admitted``), or both; it changes no memory. Pages of any origin may call it.
 """
 
 import json
@@ -17,6 +18,7 @@ from frontrow.errors import DomainError, InvalidRequest
 from frontrow.web.access.credentials import bearer
 from frontrow.web.calls import Call, Who
 from frontrow.web.endpoint import request_id
+from frontrow.web.mock_memory import Memory, Outcome, as_of_now
 from frontrow.web.openapi.schemas import Json
 from frontrow.web.problems import problem
 from frontrow.web.requests import reader
@@ -45,10 +47,15 @@ class Example(NamedTuple):
 
     status: int
     name: str | None
-    """The error code, if it is an error."""
+    """The error code, or the state that a success shows if it can show several."""
     media_type: str | None
     body: bytes | None
     headers: Sequence[tuple[bytes, bytes]]
+
+    @property
+    def is_buyers(self) -> bool:
+        """Whether its body may contain the times of the purchase."""
+        return self.media_type in {"application/json", "text/event-stream"}
 
     def is_called(self, kind: str) -> str:
         """Returns its name in ``Prefer``: its ``code`` or its ``example``."""
@@ -66,19 +73,22 @@ class Example(NamedTuple):
 
 def create_mock() -> Application:
     """Creates the application that answers with examples."""
+    memory = Memory()
     application = Application(router=Router(), show_error_details=False)
     described = document()
     for base, call in ALL_CALLS:
         operation = described["paths"][base + call.path][call.method.lower()]
         examples = list(_examples(operation, described))
-        add_route(application, call.method, base + call.path, _endpoint(call, examples))
+        add_route(application, call.method, base + call.path, _endpoint(call, examples, memory))
     add_route(application, "GET", "/docs/{name}", docs_file)
     application.router.apply_routes()
     application.router.fallback = _nothing_here(application)
     return application
 
 
-def _endpoint(call: Call, examples: Sequence[Example]) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    call: Call, examples: Sequence[Example], memory: Memory
+) -> Callable[[Request], Awaitable[Response]]:
     read = reader(call, BODY_BYTES)
     page = _PAGES.get(call.path)
 
@@ -86,10 +96,10 @@ def _endpoint(call: Call, examples: Sequence[Example]) -> Callable[[Request], Aw
         try:
             wanted = _preferred(request, examples)
             if wanted is None:
-                if call.who is not Who.NOBODY:
-                    bearer(request)
+                credential = b"" if call.who is Who.NOBODY else bearer(request)
                 await read(request)
                 wanted = _accepted(request, examples)
+                wanted = _remembered(call, credential.decode("latin-1"), wanted, examples, memory)
             response = wanted.response()
             if page is not None and response.status == HTTPStatus.OK:
                 response = page()
@@ -105,6 +115,20 @@ def _for_any_origin(response: Response, request: Request) -> Response:
         response.add_header(*header)
     response.headers.set(b"x-request-id", request_id(request))
     return response
+
+
+def _remembered(
+    call: Call, credential: str, accepted: Example, examples: Sequence[Example], memory: Memory
+) -> Example:
+    """Returns the response in the state that the memory has for the credential, if it has one."""
+    outcome = memory.note(call.name, credential) if credential else Outcome()
+    found = accepted
+    if outcome != Outcome():
+        wanted = (outcome.status or accepted.status, outcome.name or accepted.name)
+        found = next((e for e in examples if (e.status, e.name) == wanted), accepted)
+    if found.body is None or not found.is_buyers:
+        return found
+    return found._replace(body=memory.issue(call.name, credential, as_of_now(found.body)))
 
 
 def _preferred(request: Request, examples: Sequence[Example]) -> Example | None:
@@ -157,8 +181,9 @@ def _examples(operation: Json, document: Json) -> Iterator[Example]:
             if "example" in described:
                 body = _encoded(media_type, described["example"])
                 yield Example(int(status), None, media_type, body, headers)
-            for name in described.get("examples", {}):
-                value = document["components"]["examples"][name]["value"]
+            for name, example in described.get("examples", {}).items():
+                shared = document["components"]["examples"].get(name, {})
+                value = example.get("value", shared.get("value"))
                 yield Example(int(status), name, media_type, _encoded(media_type, value), headers)
 
 

@@ -12,6 +12,7 @@ from frontrow.waiting_room.model import Draw, Entries, QueueDocument, Status
 from frontrow.web.access import cookies
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, encode, no_content, ok, tagged
+from frontrow.web.openapi.state_examples import JOINED, STATUSES
 
 
 class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,6 +149,7 @@ CALLS = (
                 200,
                 "The status.",
                 Status,
+                examples=STATUSES,
                 headers={
                     "ETag": "The version of the status, for If-None-Match.",
                     "Cache-Control": "Private.",
@@ -172,8 +174,8 @@ CALLS = (
         body=NewToken,
         example={"concert_id": "0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d"},
         answers=(
-            Answer(201, "A new place.", JoinedStatus),
-            Answer(200, "The user's present place.", JoinedStatus),
+            Answer(201, "A new place.", JoinedStatus, examples=JOINED),
+            Answer(200, "The user's present place.", JoinedStatus, examples=JOINED),
         ),
         refusals=(NotFound, RoomClosed),
         handler=join,

@@ -17,6 +17,7 @@ from frontrow.waiting_room.service import WaitingRooms
 from frontrow.waiting_room.status_streams import StatusStream, StatusStreams
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import encode
+from frontrow.web.openapi.state_examples import STATUSES
 
 _Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -98,7 +99,11 @@ CALLS = (
                 "Events named `status`.",
                 str,
                 "text/event-stream",
-                example='retry: 2143\nevent: status\ndata: {"number":496,"state":"waiting",…}\n\n',
+                example="retry: 2143\n"
+                + "".join(
+                    f"event: status\ndata: {encode(STATUSES[name]).decode()}\n\n"
+                    for name in ("waiting", "admitted")
+                ),
                 headers={"Cache-Control": "Not stored."},
             ),
         ),

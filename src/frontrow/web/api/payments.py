@@ -20,6 +20,7 @@ from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, ok
 from frontrow.web.listings import PaymentsQuery
 from frontrow.web.openapi.examples import AMOUNT, RESERVATION
+from frontrow.web.openapi.state_examples import PAYMENTS
 
 
 class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,7 +102,7 @@ CALLS = (
         summary="Get a payment",
         who=Who.USER,
         params={"payment_id": UUID},
-        answers=(Answer(200, "The payment.", Payment),),
+        answers=(Answer(200, "The payment.", Payment, examples=PAYMENTS),),
         refusals=(NotFound,),
         handler=payment,
     ),

@@ -26,6 +26,7 @@ from frontrow.web.access.client_addresses import network_number
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import created, no_content, ok
 from frontrow.web.openapi.examples import DATE, SEATS
+from frontrow.web.openapi.state_examples import RESERVATIONS
 
 SeatNumber = Annotated[int, Meta(ge=1, le=2**31 - 1, description="The number of a seat.")]
 
@@ -158,7 +159,7 @@ CALLS = (
         who=Who.USER_OR_TOKEN,
         params={"reservation_id": UUID},
         query=WaitQuery,
-        answers=(Answer(200, "The reservation.", Reservation),),
+        answers=(Answer(200, "The reservation.", Reservation, examples=RESERVATIONS),),
         refusals=(NotFound, NotAllowed, TokenFinished),
         handler=get,
     ),

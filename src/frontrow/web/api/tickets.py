@@ -11,6 +11,7 @@ from frontrow.payments.ticket_keys import TicketKeys, jwks
 from frontrow.web.calls import Answer, Ask, Call, Who
 from frontrow.web.endpoint import JSON, encode, ok
 from frontrow.web.i18n.negotiation import language_of
+from frontrow.web.openapi.examples import CONCERT, TICKET
 from frontrow.web.tickets import print_page
 from frontrow.web.tickets.calendar import calendar
 from frontrow.web.tickets.wording import texts_of
@@ -108,6 +109,28 @@ _FILE_HEADERS = {
     "Vary": "The headers that may hold the credential, and the language.",
 }
 
+_CALENDAR = "".join(
+    f"{line}\r\n"
+    for line in (
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//Frontrow//Frontrow//EN",
+        "METHOD:PUBLISH",
+        "BEGIN:VEVENT",
+        f"UID:{TICKET}",
+        "DTSTAMP:20261122T100211Z",
+        "SEQUENCE:0",
+        "DTSTART:20270314T103000Z",
+        f"ORGANIZER:urn:uuid:{CONCERT}",
+        "SUMMARY:An evening",
+        "LOCATION:The Hall\\, Seoul",
+        "DESCRIPTION:Row 1\\, Seat 7",
+        "STATUS:CONFIRMED",
+        "END:VEVENT",
+        "END:VCALENDAR",
+    )
+)
+
 CALLS = (
     Call(
         method="GET",
@@ -194,7 +217,7 @@ CALLS = (
                 "An event (RFC 5545).",
                 str,
                 "text/calendar",
-                example="BEGIN:VCALENDAR\r\n…\r\nEND:VCALENDAR\r\n",
+                example=_CALENDAR,
                 headers={
                     **_FILE_HEADERS,
                     "Cache-Control": "Private; validated each time.",

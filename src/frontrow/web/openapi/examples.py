@@ -20,6 +20,14 @@ CODE = (
     "p7K7bOLRHoum5Nm4U5Os47fPdfZDc2uCrD5o52Czz6RKPG1LadLD9jN_LaIbliTL_t8QkK"
 )
 """The code of the first ticket, signed with RFC 8032's first test key."""
+SIGNED_PLACE = (
+    "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiIsImtpZCI6IjRmM2E5YzIxIn0.eyJpc3MiOiJmcm9udHJvdyIsInN1"
+    "YiI6IjNmMmI4YzFlLTVkNGEtNGY2Yi05ZTdjLTFhMmIzYzRkNWU2ZiIsImp0aSI6IjZkMWYwYjdhLTNjMmUtNGQ1"
+    "Zi04YTliLTBjMWQyZTNmNGE1YiIsImlhdCI6MTc5NTM0MTQ5MiwiY29uY2VydCI6IjAxOThjNWE0LTdmM2EtNGM1"
+    "ZS05ZDViLTBlNmY3YThiOWMwZCIsInJvb20iOjcsIm51bWJlciI6NDk2fQ.zB_mxAKgPNUKmFLgd2ux8qJTDvvFF"
+    "UbMvKMV-e4CcGA"
+)
+"""The queue token of the purchase, signed with the key of RFC 7515, A.1."""
 _OTHER_TICKET = "8d3e5f7a-1b2c-4d6e-8f90-2b3c4d5e6f71"
 _OTHER_CODE = (
     "ASH-Md-NPl96GyxNbo-QKzxNXm9xfJ5meXQlQN6US-B_wfkK5wAAAAhCpKLSGlS6PtLITfNEAPEQ"
@@ -209,7 +217,8 @@ EXAMPLES: Mapping[str, Any] = {
         "complete": False,
         "seats_available": 1086,
         "seats": [
-            {"number": number, "section": None, "price": PRICE, "state": "held"} for number in SEATS
+            {"number": number, "section": None, "price": PRICE, "state": "available"}
+            for number in SEATS
         ],
     },
     "SeatMap.sections": [
@@ -222,6 +231,6 @@ EXAMPLES: Mapping[str, Any] = {
         }
     ],
     "SeatMap.numbers": SEATS,
-    "SeatMap.states": "hh",
+    "SeatMap.states": "aa",
 }
 """By ``Type`` or ``Type.field``; ``field_examples.EXAMPLES`` has the others."""

@@ -252,7 +252,7 @@ EXAMPLES: Mapping[str, Any] = {
     "ticket_id": examples.TICKET,
     "timezone": "Asia/Seoul",
     "title": "An evening",
-    "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjRmM2EifQ.eyJzdWIiOi…",
+    "token": examples.SIGNED_PLACE,
     "transfer_id": examples.CHARGE,
     "user_id": examples.USER,
     "user_key": "frk_5Ro1gV0cQk5m3x9rW2tYbN8sHdJfLpEaUzXqTiGwM4c",

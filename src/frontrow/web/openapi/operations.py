@@ -102,7 +102,7 @@ HEADERS: dict[str, Json] = {
     "Set-Cookie": {
         "description": "HttpOnly, SameSite=Strict; Secure under https.",
         "schema": {"type": "string"},
-        "example": "frontrow_user=…; Path=/; HttpOnly; SameSite=Strict",
+        "example": "frontrow_user=frk_5Ro1; Path=/; HttpOnly; SameSite=Strict",
     },
     "WWW-Authenticate": {
         "description": "The authentication scheme.",
@@ -274,14 +274,17 @@ def _success(call: Call, answers: Sequence[Answer], schemas: Schemas) -> Json:
         "headers": _headers(headers),
     }
     content = {
-        answer.media_type: {
-            "schema": schemas.of(answer.body),
-            "example": schemas.example(answer.body) if answer.example is None else answer.example,
-        }
+        answer.media_type: {"schema": schemas.of(answer.body), **_examples(answer, schemas)}
         for answer in answers
         if answer.body is not None
     }
     return described | ({"content": content} if content else {})
+
+
+def _examples(answer: Answer, schemas: Schemas) -> Json:
+    if answer.examples:
+        return {"examples": {name: {"value": value} for name, value in answer.examples.items()}}
+    return {"example": schemas.example(answer.body) if answer.example is None else answer.example}
 
 
 def _is_users(call: Call) -> bool:
