@@ -56,6 +56,9 @@ BATCH_SECONDS = Histogram(
     "frontrow_batch_seconds", "Time of one batch in the database.", ["lane"], buckets=SECONDS
 )
 RATE_LIMITED = Counter("frontrow_rate_limited", "Calls refused by a rate limit.", ["by"])
+WRONG_OPERATOR_KEYS = Counter(
+    "frontrow_wrong_operator_keys", "Wrong operator keys that were tried."
+)
 STREAMS = Gauge("frontrow_streams", "Open streams.", multiprocess_mode="livesum")
 STREAM_EVENTS = Counter("frontrow_stream_events", "Events sent by streams.")
 

@@ -148,7 +148,8 @@ class Settings(BaseSettings):
     )
     wrong_operator_keys_per_minute: RatePerMinute = Field(
         20,
-        description="Wrong operator keys per minute and address before 429. 0: no limit.",
+        description="Wrong operator keys per minute and address before 429, unless the address "
+        "holds a valid session. 0: no limit.",
     )
     rate_limit_keys: Annotated[int, Field(ge=2)] = Field(
         100_000, description="Addresses, and users, that one process keeps rate limits for."

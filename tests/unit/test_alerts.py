@@ -40,6 +40,7 @@ WELL: Series = {
     'frontrow_http_request_seconds_bucket{call="hold",le="1",instance="a"}': "0+5000x180",
     'frontrow_http_request_seconds_bucket{call="hold",le="2.5",instance="a"}': "0+5000x180",
     'frontrow_http_request_seconds_bucket{call="hold",le="+Inf",instance="a"}': "0+5000x180",
+    'frontrow_wrong_operator_keys_total{instance="a"}': "0x180",
     f"frontrow_line_waiting{C}": "9000x180",
     f"frontrow_line_active{C}": "90x180",
     f"frontrow_line_cap{C}": "100x180",
@@ -103,6 +104,15 @@ SCENARIOS = (
         {'frontrow_http_request_seconds_bucket{call="hold",le="1",instance="a"}': "0+4750x180"},
         {"FrontrowSlow"},
     ),
+    Scenario(
+        "an operator mistypes the key",
+        {'frontrow_wrong_operator_keys_total{instance="a"}': "0x60 3x120"},
+    ),
+    Scenario(
+        "operator keys are guessed",
+        {'frontrow_wrong_operator_keys_total{instance="a"}': "0x60 0+2x120"},
+        {"FrontrowKeyGuesses"},
+    ),
     Scenario("admission has stopped", {FREE: "0+50x60 3000x120"}, {"FrontrowLineStalled"}),
     Scenario("the room is full", {FREE: "3000x180", f"frontrow_line_active{C}": "100x180"}),
     Scenario("the line is empty", {FREE: "3000x180", f"frontrow_line_waiting{C}": "0x180"}),
@@ -163,7 +173,7 @@ SCENARIOS = (
 
 def test_rules_are_complete() -> None:
     """Each has a duration, a severity, a summary and a description of what to do."""
-    assert len(NAMES) == len(set(NAMES)) == 12
+    assert len(NAMES) == len(set(NAMES)) == 13
     for rule in RULES:
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}, rule
         assert rule["alert"].startswith("Frontrow")

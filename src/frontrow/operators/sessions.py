@@ -1,4 +1,4 @@
-"""The operator's browser sessions: opened, and ended before they expire.
+"""The operator's browser sessions: opened, used, and ended before they expire.
 
 The signature of a session proves that it is genuine, so that a check needs no look-up. Opened and
 ended sessions are stored; each process regularly reads the changes.
@@ -27,6 +27,8 @@ class OperatorSessions:
         self._key = key
         self._ended: dict[str, int] = {}
         """The ended sessions, with the Unix time at which each expires."""
+        self._holders: dict[str, dict[str, int]] = {}
+        """By address, its valid sessions, with the Unix time at which each expires."""
         self._read_to = 0
 
     async def open(self, address: str | None) -> tuple[str, int]:
@@ -36,19 +38,38 @@ class OperatorSessions:
             address: the address that opens it, if known.
         """
         value, expires = self._key.new_session()
-        await self._store(self._key.check_session(value.encode()), address=address, ended=False)
+        session = self._key.check_session(value.encode())
+        await self._store(session, address=address, ended=False)
+        self._note_holder(address, session)
         return value, expires
 
-    def check(self, session: bytes) -> None:
+    def check(self, session: bytes, address: str | None = None) -> None:
         """Checks that a session is genuine, has not expired, and was not ended.
 
         Another process may have ended it since the last ``refresh``.
 
+        Args:
+            session: the session.
+            address: the address that uses it, if known.
+
         Raises:
             CredentialInvalid: it isn't valid.
         """
-        if self._key.check_session(session).session_id in self._ended:
+        checked = self._key.check_session(session)
+        if checked.session_id in self._ended:
             raise CredentialInvalid
+        self._note_holder(address, checked)
+
+    def is_held_at(self, address: str) -> bool:
+        """Returns whether an address has opened or used a session that is still valid.
+
+        Another process may have seen that since the last ``refresh``.
+        """
+        now = time()
+        return any(
+            expires > now and session_id not in self._ended
+            for session_id, expires in self._holders.get(address, {}).items()
+        )
 
     async def end(self, session: bytes) -> None:
         """Ends a session. Does nothing for an invalid or expired one."""
@@ -63,11 +84,28 @@ class OperatorSessions:
         """Reads the sessions that any process opened or ended since the last call."""
         rows = await queries.changed_sessions(self._pool, after=self._read_to)
         for row in rows:
+            session = Session(row.session_id, int(row.expires_at.timestamp()))
             if row.ended:
-                self._ended[row.session_id] = int(row.expires_at.timestamp())
+                self._ended[session.session_id] = session.expires
+            else:
+                self._note_holder(row.address, session)
         if rows:
             self._read_to = rows[-1].change
+            self._forget_expired()
+
+    def _note_holder(self, address: str | None, session: Session) -> None:
+        if address is not None:
+            self._holders.setdefault(address, {})[session.session_id] = session.expires
+
+    def _forget_expired(self) -> None:
+        """Drops sessions that have expired, and holders of ended ones."""
         now = time()
+        for address, sessions in list(self._holders.items()):
+            for session_id, expires in list(sessions.items()):
+                if expires <= now or session_id in self._ended:
+                    del sessions[session_id]
+            if not sessions:
+                del self._holders[address]
         for session_id in [key for key, expires in self._ended.items() if expires <= now]:
             del self._ended[session_id]
 

@@ -105,11 +105,11 @@ async def _identify_operator(ask: Ask, operator: OperatorKey, limits: Limits) ->
     if not ask.request.headers.contains(b"authorization"):
         await identify(ask, Who.OPERATOR, operator)
         return
-    limits.check_credential(ask)
+    limits.guesses.check(ask)
     try:
         await identify(ask, Who.OPERATOR, operator)
     except CredentialInvalid:
-        limits.count_wrong_credential(ask)
+        limits.guesses.count_wrong(ask)
         raise
 
 

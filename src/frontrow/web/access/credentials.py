@@ -37,7 +37,10 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
         credential = cookies.credential(ask, who)
     sign_in = ask.services.sign_in
     if who is Who.OPERATOR:
-        (operator_sessions(ask.services) if ask.by_cookie else operator).check(credential)
+        if ask.by_cookie:
+            operator_sessions(ask.services).check(credential, ask.address)
+        else:
+            operator.check(credential)
     elif credential.startswith(_USER_KEY):
         if who not in _TAKES_KEY:
             raise CredentialInvalid

@@ -16,6 +16,7 @@ from frontrow.errors import RateLimited
 from frontrow.metrics import RATE_LIMITED
 from frontrow.settings import Settings
 from frontrow.web.access.client_addresses import ClientAddresses
+from frontrow.web.access.key_guesses import KeyGuesses
 from frontrow.web.access.token_buckets import SECOND, Buckets, Empty
 from frontrow.web.calls import Ask
 
@@ -111,12 +112,8 @@ class Limits:
             settings.guests_per_minute / _MINUTE * share,
             settings.guests_per_minute * share,
         )
-        self._credential = _limit(
-            settings,
-            "credential",
-            settings.wrong_operator_keys_per_minute / _MINUTE * share,
-            settings.wrong_operator_keys_per_minute * share,
-        )
+        self._credential = _of_wrong_keys(settings, 1)
+        self.guesses = KeyGuesses(self._credential, lambda times: _of_wrong_keys(settings, times))
         self._user = _limit(
             settings, "user", settings.user_requests_per_second, settings.user_burst
         )
@@ -150,28 +147,16 @@ class Limits:
         if ask.address is not None and self._guest is not None:
             self._guest.take(ask, ask.address)
 
-    def check_credential(self, ask: Ask) -> None:
-        """Checks that an operator key from this address may be tried.
-
-        Raises:
-            RateLimited: too many were wrong.
-        """
-        if ask.address is not None and self._credential is not None:
-            self._credential.check(ask, ask.address)
-
-    def count_wrong_credential(self, ask: Ask) -> None:
-        """Counts a wrong operator key against its address.
-
-        Raises:
-            RateLimited: the limit is exceeded.
-        """
-        if ask.address is not None and self._credential is not None:
-            self._credential.take(ask, ask.address)
-
 
 def _named(key: int | str) -> str:
     """Returns a key as it is logged: an address, or a user's id."""
     return str(UUID(int=key)) if isinstance(key, int) else key
+
+
+def _of_wrong_keys(settings: Settings, times: int) -> Limit | None:
+    """Returns a limit on wrong operator keys, some times that of one address."""
+    per_minute = settings.wrong_operator_keys_per_minute * times / settings.workers
+    return _limit(settings, "credential", per_minute / _MINUTE, per_minute)
 
 
 def _limit(settings: Settings, by: str, per_second: float, burst: float) -> Limit | None:

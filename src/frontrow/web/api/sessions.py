@@ -92,7 +92,7 @@ def _is_operator(ask: Ask) -> bool:
     if session is None:
         return False
     try:
-        operator_sessions(ask.services).check(session.encode("latin-1", "replace"))
+        operator_sessions(ask.services).check(session.encode("latin-1", "replace"), ask.address)
     except CredentialInvalid:
         return False
     return True

@@ -1,0 +1,123 @@
+"""Guessed operator keys: they slow the guesser, and no operator who has a session."""
+
+from collections.abc import AsyncIterator
+from itertools import count
+
+import pytest
+from prometheus_client import REGISTRY
+
+from frontrow.db.server import EmbeddedServer
+from testkit.database import Database, fresh_database
+from testkit.desk import Desk, check_problem, eventually, open_desk
+from testkit.serving import OPERATOR_KEY
+from testkit.visitors import Visitor, visiting
+
+PER_MINUTE = 4
+PATH = "/admin/audit"
+LIMITS = {"trusted_proxies": "127.0.0.1", "wrong_operator_keys_per_minute": PER_MINUTE}
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+async def desk(engine: EmbeddedServer, template: Database) -> AsyncIterator[Desk]:
+    """A server behind a proxy on this machine, which names the client."""
+    async with fresh_database(engine, template) as database, open_desk(database, **LIMITS) as made:
+        yield made
+
+
+def client(address: str | None = None) -> dict[str, str]:
+    """Returns the proxy's header for a client, at a new address unless one is given."""
+    return {"X-Forwarded-For": address or f"192.0.2.{next(_numbers)}"}
+
+
+async def guess(desk: Desk, headers: dict[str, str], key: str | None = None) -> int:
+    """Tries a wrong key with a new start, unless one is given; returns the status."""
+    tried = key or f"{next(_numbers):08}-guess"
+    return (await desk.ask("GET", PATH, tried, headers=headers)).status_code
+
+
+async def signed_in(visitor: Visitor, headers: dict[str, str]) -> None:
+    """Signs the operator in from an address."""
+    made = await visitor.ask("POST", "/admin/session", OPERATOR_KEY, headers=headers)
+    assert made.status_code == 201
+
+
+async def test_operator_with_a_session_is_not_locked_out(desk: Desk) -> None:
+    """Guesses from the operator's address refuse neither session nor key, on any process."""
+    here = client()
+    async with (
+        open_desk(desk.database, **LIMITS) as second,
+        visiting(desk) as operator,
+        visiting(second) as colleague,
+    ):
+        await signed_in(operator, here)
+
+        async def known() -> bool:
+            return all([await guess(second, here) == 401 for _ in range(PER_MINUTE * 2)])
+
+        await eventually(known)
+        for process in (desk, second):
+            for _ in range(PER_MINUTE * 2):
+                assert await guess(process, here) == 401
+            assert (await process.operate("GET", PATH, headers=here)).status_code == 200
+        assert (await operator.ask("GET", PATH, headers=here)).status_code == 200
+        await signed_in(colleague, here)
+        moved = client()
+        assert (await operator.ask("GET", PATH, headers=moved)).status_code == 200
+        assert [await guess(desk, moved) for _ in range(PER_MINUTE * 2)] == [401] * PER_MINUTE * 2
+
+
+async def test_guesser_without_a_session_is_slowed(desk: Desk) -> None:
+    """Even with the right key; and again once the session at the address has ended."""
+    here = client()
+    async with visiting(desk) as operator:
+        await signed_in(operator, here)
+        assert await guess(desk, here) == 401
+        assert (await operator.ask("DELETE", "/admin/session", headers=here)).status_code == 204
+    for _ in range(PER_MINUTE):
+        assert await guess(desk, here) == 401
+    assert await guess(desk, here) == 429
+    refused = await desk.operate("GET", PATH, headers=here)
+    check_problem(refused, 429, "rate_limited")
+    assert (await desk.operate("GET", PATH, headers=client())).status_code == 200
+
+
+async def test_whole_ipv6_networks_are_slowed(desk: Desk) -> None:
+    """A guesser with a /56 or a /48 gets some times the limit of one /64; others are unaffected."""
+    networks = {
+        1: [client("2001:db8:1::1")] * 20,
+        4: [client(f"2001:db8:2:{subnet:x}::1") for subnet in range(20)],
+        10: [client(f"2001:db8:3:{subnet:x}00::1") for subnet in range(60)],
+    }
+    for times, clients in networks.items():
+        answers = [await guess(desk, headers) for headers in clients]
+        assert answers.count(401) == PER_MINUTE * times
+        assert answers[-1] == 429
+    assert await guess(desk, client("2001:db8:4::1")) == 401
+
+
+async def test_start_of_a_key_is_slowed_over_all_addresses(desk: Desk) -> None:
+    """Many addresses that know the start of a key share one limit; other keys are unaffected."""
+    answers = [
+        await guess(desk, client(f"198.51.100.{number}"), f"known-start-{number}")
+        for number in range(PER_MINUTE * 10 + 5)
+    ]
+    assert answers == [401] * PER_MINUTE * 10 + [429] * 5
+    assert await guess(desk, client()) == 401
+    assert (await desk.operate("GET", PATH, headers=client())).status_code == 200
+
+
+async def test_wrong_keys_are_counted(desk: Desk) -> None:
+    """Also those of an address with a session, and of this machine; not the right key."""
+
+    def counted() -> float:
+        return REGISTRY.get_sample_value("frontrow_wrong_operator_keys_total") or 0
+
+    here = client()
+    async with visiting(desk) as operator:
+        await signed_in(operator, here)
+    before = counted()
+    for headers in (here, {}, client()):
+        assert await guess(desk, headers) == 401
+    assert (await desk.operate("GET", PATH, headers=here)).status_code == 200
+    assert counted() - before == 3
