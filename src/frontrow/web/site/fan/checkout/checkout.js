@@ -76,6 +76,7 @@ class Checkout {
         this.pending,
       ),
       h("div", { class: "row" }, this.give),
+      h("p", { class: "soft small" }, t("pay.release_note")),
       h("p", { class: "soft small" }, t("pay.safe")),
     );
     for (const unknown of [this.missing, this.add, this.pay]) show(unknown, false);

@@ -257,7 +257,7 @@ class Seats {
   }
 
   async refused(error) {
-    if (error.code === "seat_taken") {
+    if (error.code === "seat_taken" || error.code === "recently_released") {
       this.chosen.remove(error.problem.seats);
       notify(`${this.names(error.problem.seats)}: ${sentence(error)}`, "bad");
     } else if (error.code === "seats_unavailable") notify(sentence(error), "bad");
