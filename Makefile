@@ -114,6 +114,8 @@ lock: $(READY)  ## lock the newest allowed dependencies, with hashes
 		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-header -c requirements/dev.txt --group plots -o requirements/plots.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--no-emit-index-url --no-header -c requirements/dev.txt pyproject.toml -o requirements/run.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header - -o requirements/uv.txt
 	cd requirements && $(NODE) npm install --package-lock-only --omit-lockfile-registry-resolved \
