@@ -274,6 +274,16 @@ async def test_codes_of_other_keyboards_are_recognised_or_explained(
         await operator.page.keyboard.press("Tab")
         await expect(verdicts(operator, "good")).to_have_count(4)
         await expect(operator.field("gate.code")).to_be_focused()
+        # With the focus elsewhere: nowhere, and in another field.
+        (blurred, named) = await codes_of(desk, concert, 5, 6)
+        await operator.page.evaluate("document.activeElement.blur()")
+        await operator.page.keyboard.type(blurred)
+        await operator.page.keyboard.press("Enter")
+        await expect(verdicts(operator, "good")).to_have_count(5)
+        await operator.field("gate.name").fill(named)
+        await operator.field("gate.name").press("Enter")
+        await expect(verdicts(operator, "good")).to_have_count(6)
+        await expect(operator.field("gate.name")).to_have_value("North 2")
         answer = operator.page.locator(".answer")
         for text, why in ((korean.upper(), LETTER_CASE), ("ㅁ노", KEYBOARD_LAYOUT), ("12", LENGTH)):
             await scan(operator, text)

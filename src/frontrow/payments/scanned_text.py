@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from frontrow.payments.ticket_code import CODE_LENGTH, read
+from frontrow.payments.ticket_code import CODE_LENGTH
 
 KEYBOARD_LAYOUT = (
     "The text has characters that no code has: the keyboard layout or the input language of this "
@@ -22,11 +22,13 @@ LENGTH = f"The text isn't a ticket's code, which has {CODE_LENGTH} characters."
 
 _LONGEST_PREFIX = 3
 """Of an AIM symbology identifier (ISO/IEC 15424), such as ``]Q1``."""
-_VERSION_1 = "A"
-"""The first character of every code: six bits of its version."""
+_CODE = re.compile(f".{{0,{_LONGEST_PREFIX}}}(A[A-Za-z0-9_-]{{{CODE_LENGTH - 1}}})")
+"""A code, which begins with the bits of its version, after a prefix at most."""
 _IGNORED = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 """Unicode categories of spaces, line ends, and control and format characters."""
 
+_CERTAIN = re.compile("[-_]")
+"""Characters that a QWERTZ keyboard types for no key of a code."""
 _GERMAN = str.maketrans("yzYZßẞ?-_", "zyZY--_/?")
 """QWERTZ: each character, and the one of its key on the US layout."""
 _GERMAN_SHIFT_LOCK = str.maketrans('yzYZ?ß!"§$%&/()=-_', "zyZY-_1234567890/?")
@@ -35,6 +37,8 @@ _GERMAN_SHIFT_LOCK = str.maketrans('yzYZ?ß!"§$%&/()=-_', "zyZY-_1234567890/?")
 
 def possible_codes(text: str) -> tuple[str, ...]:
     """Returns the codes that a scanned text can be, unchecked; the most probable one first."""
+    if _CERTAIN.search(text) and _code_in(text) == text:
+        return (text,)
     typed = _typed(text)
     return tuple(dict.fromkeys(code for keys in _as_keys(typed) if (code := _code_in(keys))))
 
@@ -68,11 +72,5 @@ def _as_keys(typed: str) -> Iterator[str]:
 
 def _code_in(keys: str) -> str | None:
     """Returns the code at the end of a text, after a prefix at most."""
-    code = keys[-CODE_LENGTH:]
-    if len(keys) > CODE_LENGTH + _LONGEST_PREFIX or not code.startswith(_VERSION_1):
-        return None
-    try:
-        read(code)
-    except ValueError:
-        return None
-    return code
+    found = _CODE.fullmatch(keys)
+    return found[1] if found else None

@@ -19,7 +19,7 @@ export class Camera {
     const can = "BarcodeDetector" in window && navigator.mediaDevices;
     this.button = can
       ? button(t("camera.start"), () => (this.stream ? this.stop() : this.start()))
-      : h("p", { class: "soft small" }, t("camera.cannot"));
+      : h("p", { class: "soft small" }, t(isSecureContext ? "camera.cannot" : "camera.insecure"));
   }
 
   async start() {

@@ -11,11 +11,13 @@ import { fact } from "../concert_nav.js";
 import { number } from "../format.js";
 import { operate, run, takeFromSignIn } from "../operator.js";
 import { poll } from "../polling.js";
-import { isCode, ScannerField } from "./scanner.js";
+import { isCharacter, isCode, ScannerField } from "./scanner.js";
 import { Scans } from "./scans.js";
 
 const KEPT = "frontrow.gate"; // no secret: the name of this gate, and its show
 const COUNT_SECONDS = 5;
+const LONGEST_CODE = 1000; // the server's, as below
+const LONGEST_NAME = 100;
 
 run(async () => {
   const { body } = await insist("GET", "/concerts");
@@ -32,8 +34,8 @@ class Gate {
       concerts.map((each) => h("option", { value: each.concert_id }, each.title)));
     this.shown = h("select", { id: "show" });
     this.zones = new Map(concerts.map((each) => [each.concert_id, each.timezone]));
-    this.name = h("input", { id: "gate", maxLength: 100, value: this.kept.name ?? "", autocomplete: "off" });
-    this.code = h("input", { id: "code", maxLength: 1000, autocomplete: "off", autocapitalize: "off", spellcheck: false });
+    this.name = h("input", { id: "gate", maxLength: LONGEST_CODE, value: this.kept.name ?? "", autocomplete: "off" });
+    this.code = h("input", { id: "code", maxLength: LONGEST_CODE, autocomplete: "off", autocapitalize: "off", spellcheck: false });
     this.counts = h("dl", { class: "facts big" });
     this.go = h("button", { type: "submit", class: "primary large" }, t("gate.go"));
     this.scans = new Scans(this.zones, () => this.count().catch(() => {}));
@@ -58,6 +60,7 @@ class Gate {
         h("div", { class: "fields" }, field(this.concert, "gate.concert"), field(this.shown, "show"), field(this.name, "gate.name")),
         this.counts));
     signal.addEventListener("abort", () => this.camera.stop());
+    this.takeStrayScans(scanner, signal);
     takeFromSignIn((text) => isCode(text) && this.check(text));
     const reported = (action) => () => action().catch((error) => notify(sentence(error), "bad"));
     this.concert.addEventListener("change", reported(() => this.choose()));
@@ -67,6 +70,22 @@ class Gate {
     this.code.focus();
     await this.choose(this.kept.show);
     poll(COUNT_SECONDS, () => this.count(), signal);
+  }
+
+  /** Takes what a scanner types while another element has the focus. */
+  takeStrayScans(scanner, signal) {
+    document.addEventListener("keydown", (event) => {
+      const isTyped = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
+      if (isTyped || !isCharacter(event) || document.querySelector("dialog")) return;
+      scanner.press(event);
+      this.code.focus(); // before the character is inserted
+    }, { signal });
+    this.name.addEventListener("keydown", ({ key }) => {
+      if (key !== "Enter" || !isCode(this.name.value)) return;
+      this.check(this.name.value);
+      this.name.value = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}").name ?? "";
+      this.code.focus();
+    });
   }
 
   /** Chooses the show, which scans are for at once: its list may take a while, and the next choice may come first. */
@@ -105,7 +124,7 @@ class Gate {
   check(text) {
     const code = text.trim();
     if (!code) return false;
-    const [gate, { concert, show: show_id }] = [this.name.value.trim(), this.scope];
+    const [gate, { concert, show: show_id }] = [this.name.value.trim().slice(0, LONGEST_NAME), this.scope];
     this.scans.add({ code, ...(gate && { gate }), ...(show_id ? { show_id } : concert && { concert_id: concert }) });
     return true;
   }

@@ -11,6 +11,11 @@ export function isCode(text) {
   return CODE.test(text);
 }
 
+/** Whether a key types a character other than a space, which presses buttons. */
+export function isCharacter({ key, ctrlKey, altKey, metaKey }) {
+  return (key.length === 1 || key === "Process") && key !== " " && !ctrlKey && !altKey && !metaKey;
+}
+
 /** The field of the codes. Its keys are recorded too: under a Korean layout only they have the cases of the letters. */
 export class ScannerField {
   /**
