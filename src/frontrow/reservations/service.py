@@ -1,7 +1,6 @@
 """Holds seats, releases them, and reads reservations."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from frontrow.errors import NotFound, RateLimited
 from frontrow.group_commit import Again, Lanes, with_again
 from frontrow.ids import PlaceRef, request_hash, write_id
 from frontrow.metrics import RATE_LIMITED, count_finished
+from frontrow.reservations.hold_watch import HoldWatch
 from frontrow.reservations.model import (
     AddressSeats,
     Reservation,
@@ -38,7 +38,6 @@ from frontrow.reservations.search_starts import SearchStarts
 
 _OPERATION = "reservation"
 _EXPIRE_BATCH = 1_000
-_WATCH_SECONDS = 0.25
 _ADDRESS_REFUSALS = RATE_LIMITED.labels("unpaid_seats")
 
 
@@ -92,6 +91,7 @@ class Reservations:
         self._wake = wake
         self._note = note
         self._stopping = stopping or asyncio.Event()
+        self._watch = HoldWatch(self._read, self._stopping)
         self._search_starts = SearchStarts()
         self._holding = lanes.open("hold", self._hold)
         self._holding_best = lanes.open("hold_best", self._hold_best)
@@ -215,16 +215,13 @@ class Reservations:
 
         Raises:
             NotFound: the user has no reservation with this id.
+            RateLimited: too many calls of this user wait.
         """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while True:
-            reservation = await self.get(reservation_id, user_id)
-            left = until - loop.time()
-            if reservation.state != "held" or left <= 0 or self._stopping.is_set():
-                return reservation
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), min(left, _WATCH_SECONDS))
+        reservation = await self.get(reservation_id, user_id)
+        if reservation.state != "held" or seconds <= 0 or self._stopping.is_set():
+            return reservation
+        await self._watch.until_ended(ReservationItem(reservation_id, user_id), seconds)
+        return await self.get(reservation_id, user_id)
 
     async def of_user(self, user_id: UUID, limit: int) -> list[Reservation]:
         """Returns the newest of a user's reservations that are held, paid or refunded."""

@@ -16,6 +16,7 @@ from frontrow.waiting_room.model import Status
 from frontrow.waiting_room.service import WaitingRooms
 from frontrow.waiting_room.status_streams import StatusStream, StatusStreams
 from frontrow.web.calls import Answer, Ask, Call, Who
+from frontrow.web.disconnects import until_disconnected
 from frontrow.web.endpoint import encode
 from frontrow.web.openapi.state_examples import STATUSES
 
@@ -45,7 +46,7 @@ async def follow(ask: Ask) -> Response:
 
 async def _events(stream: StatusStream, receive: _Receive) -> AsyncIterator[bytes]:
     # Sending into a closed connection raises no error; only receiving reports that it is closed.
-    disconnected = asyncio.create_task(_disconnected(receive))
+    disconnected = asyncio.create_task(until_disconnected(receive))
     disconnected.add_done_callback(lambda _: stream.end())
     try:
         yield b"retry: %d\n%b" % (random.randint(*_RETRY_MS), _event(stream.first()))  # noqa: S311 - spreads load
@@ -54,12 +55,6 @@ async def _events(stream: StatusStream, receive: _Receive) -> AsyncIterator[byte
     finally:
         disconnected.cancel()
         stream.close()
-
-
-async def _disconnected(receive: _Receive) -> None:
-    """Waits until the client has disconnected (ASGI's ``http.disconnect``)."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _event(status: Status) -> bytes:

@@ -24,6 +24,7 @@ from frontrow.reservations.model import Reservation, Wish
 from frontrow.text_rules import LINE
 from frontrow.web.access.client_addresses import network_number
 from frontrow.web.calls import Answer, Ask, Call, Who
+from frontrow.web.disconnects import while_connected
 from frontrow.web.endpoint import created, no_content, ok
 from frontrow.web.openapi.examples import DATE, SEATS
 from frontrow.web.openapi.state_examples import RESERVATIONS
@@ -110,7 +111,8 @@ async def get(ask: Ask) -> Response:
     services, reservation_id = ask.services, ask.params["reservation_id"]
     if ask.place is not None:
         await services.place_access.check_reservation(ask.place, reservation_id)
-    return ok(await services.reservations.wait(reservation_id, ask.user_id, seconds))
+    waiting = services.reservations.wait(reservation_id, ask.user_id, seconds)
+    return ok(await (while_connected(ask.request, waiting) if seconds else waiting))
 
 
 async def release(ask: Ask) -> Response:
@@ -156,6 +158,7 @@ CALLS = (
         name="reservation",
         group="Reservations",
         summary="Get a reservation, or wait for its hold to end",
+        says="At most ten calls of a user wait in each process; one more is 429 `rate_limited`.",
         who=Who.USER_OR_TOKEN,
         params={"reservation_id": UUID},
         query=WaitQuery,

@@ -1,0 +1,115 @@
+"""Long polls that are abandoned, or many of one user."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from frontrow.reservations import hold_watch
+from frontrow.reservations.hold_watch import WAITING_OF_A_USER, HoldWatch
+from testkit.desk import BASE, Desk, Fan, Json, check_problem, eventually
+from tests.attacks.raw import raw_client
+
+ABANDONED = 500
+
+
+@pytest.fixture
+async def fan(desk: Desk) -> Fan:
+    """A user with a hold."""
+    return await desk.buyer(await desk.concert())
+
+
+class Watched:
+    """The reads of the watchers of all servers in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.watches: set[HoldWatch] = set()
+        self.reads: list[int] = []
+        original = HoldWatch._end_ended
+
+        async def counted(watch: HoldWatch) -> None:
+            self.watches.add(watch)
+            self.reads.append(len(watch._awaited))
+            await original(watch)
+
+        monkeypatch.setattr(HoldWatch, "_end_ended", counted)
+
+    @property
+    def calls(self) -> int:
+        """The number of calls that wait."""
+        return sum(awaited.calls for watch in self.watches for awaited in watch._awaited.values())
+
+    async def until_waiting(self, calls: int) -> None:
+        """Waits until this number of calls wait."""
+
+        async def is_so() -> bool:
+            return self.calls == calls
+
+        await eventually(is_so)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """Watches the watchers."""
+    return Watched(monkeypatch)
+
+
+def poll(fan: Fan, held: Json, seconds: float) -> bytes:
+    """Returns a request that waits for a hold to end."""
+    return (
+        f"GET {BASE}/reservations/{held['reservation_id']}?wait_seconds={seconds} HTTP/1.1\r\n"
+        f"Host: x\r\nAuthorization: Bearer {fan.user_key}\r\n\r\n"
+    ).encode()
+
+
+async def test_abandoned_polls_end(
+    desk: Desk, fan: Fan, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of polls whose clients have gone end at once, and share one read meanwhile."""
+    monkeypatch.setattr(hold_watch, "WAITING_OF_A_USER", ABANDONED)
+    held = await hold(fan)
+    async with AsyncExitStack() as opened:
+        for _ in range(ABANDONED):
+            client = await opened.enter_async_context(raw_client(desk))
+            await client.send(poll(fan, held, 30))
+        await watched.until_waiting(ABANDONED)
+        assert max(watched.reads) == 1
+    async with asyncio.timeout(20):  # long before their 30 s
+        await watched.until_waiting(0)
+    rounds = len(watched.reads)
+    await asyncio.sleep(0.6)
+    assert len(watched.reads) <= rounds + 1  # nothing is read for nobody
+
+
+async def hold(fan: Fan) -> Json:
+    """Holds a seat of the concert of the fan's token."""
+    status = await fan.status()
+    dates = (await fan.by_token("GET", f"/concerts/{status['concert_id']}/dates")).json()["dates"]
+    body = {"show_id": dates[0]["shows"][0]["show_id"], "count": 1}
+    response = await fan.by_token("POST", "/reservations", json=body)
+    assert response.status_code == 201, response.text
+    held: Json = response.json()
+    return held
+
+
+async def test_polls_of_a_user_are_bounded(desk: Desk, fan: Fan, watched: Watched) -> None:
+    """One too many is 429; another user's is accepted; the end of the hold answers all."""
+    held = await hold(fan)
+    path = f"/reservations/{held['reservation_id']}"
+    waiting = [
+        asyncio.create_task(fan.by_key("GET", f"{path}?wait_seconds=30"))
+        for _ in range(WAITING_OF_A_USER)
+    ]
+    await watched.until_waiting(WAITING_OF_A_USER)
+    refused = await fan.by_token("GET", f"{path}?wait_seconds=30")
+    check_problem(refused, 429, "rate_limited")
+    assert (await fan.by_key("GET", path)).json()["state"] == "held"
+    other = await desk.buyer(await desk.concert())
+    others = await hold(other)
+    answer = await other.by_key("GET", f"/reservations/{others['reservation_id']}?wait_seconds=0.1")
+    assert answer.json()["state"] == "held"
+    assert (await fan.by_key("DELETE", path)).status_code == 204
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*waiting)
+    assert {one.json()["state"] for one in answers} == {"released"}
+    assert (await fan.by_key("GET", f"{path}?wait_seconds=30")).json()["state"] == "released"
