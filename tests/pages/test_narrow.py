@@ -166,6 +166,7 @@ async def walk_fan(walk: Walk, desk: Desk, hall: Hall) -> None:
     await walk.ask("POST", "/session")
     await walk.see("list", "/", ".concert")
     await walk.see("nothing bought", "/tickets", ".panel")
+    await walk.see("nowhere", "/nothing", "[role=alert]")
     await walk.see("landing", f"/concerts/{hall.landing.concert_id}", "h1")
     await walk.see("unknown", f"/concerts/{hall.landing.shows[0]['show_id']}", "[role=alert]")
     for _ in range(3):
@@ -216,6 +217,12 @@ async def walk_tickets(walk: Walk, desk: Desk, hall: Hall) -> Json:
     return payment
 
 
+async def check_in(desk: Desk, payment: Json) -> None:
+    """Checks the first ticket of a purchase in, at a gate with the longest name."""
+    scan = {"code": payment["tickets"][0]["code"], "gate": "W" * 100}
+    assert (await desk.operate("POST", "/admin/tickets/check-ins", json=scan)).is_success
+
+
 async def walk_console(walk: Walk, hall: Hall, payment: Json) -> None:
     """The pages of an operator."""
     page = walk.page
@@ -247,8 +254,9 @@ async def test_every_page_fits_a_narrow_screen(browser: Browser, desk: Desk, lan
         walk = Walk(await here.open(), here, language)
         await walk_fan(walk, desk, hall)
         payment = await walk_tickets(walk, desk, hall)
+        await check_in(desk, payment)
         await walk_console(walk, hall, payment)
-    assert len(walk.seen) == 26
+    assert len(walk.seen) == 27
     assert not walk.faults, "\n".join(walk.faults)
 
 
