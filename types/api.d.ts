@@ -18,7 +18,7 @@ declare namespace Api {
   type ChallengeRequiredProblem = { type: string; title: string; status: 403; detail: string; code: "challenge_required" };
   type Charge = { charge_id: string; user_id: string; amount: number; balance: number; created_at: string };
   type CheckIn = { ticket_id: string; concert_id: string; title: string; show_id: string; date: string; starts_at: string; number: number; section: (string) | (null); row: number; seat: number; checked_in_at: string; gate: (string) | (null) };
-  type ConcertChange = { title?: string; hold_seconds?: number; max_seats_per_user?: number; refundable_until?: (string) | (null) };
+  type ConcertChange = { title?: string; hold_seconds?: number; max_seats_per_user?: number; refundable_until?: (string) | (null); guests?: boolean };
   type ConcertShows = { shows: Array<Api.ShowSales> };
   type Concerts = { concerts: Array<Api.ListedConcert> };
   type CreatedConcert = { concert_id: string; shows: Array<Api.CreatedShow> };
@@ -57,7 +57,7 @@ declare namespace Api {
   type LetIn = { show_id: string; tickets: number; checked_in: number };
   type LineExport = { places: Array<Api.ServedPlace> };
   type LineHistory = { as_of: string; minutes: Array<Api.Minute> };
-  type ListedConcert = { concert_id: string; title: string; artist: (string) | (null); venue: (string) | (null); timezone: string; currency: string; max_seats_per_user: number; first_date: (string) | (null); last_date: (string) | (null); price_from: (number) | (null); refundable_until: (string) | (null); sale: "cancelled" | "ended" | "open"; state: "closed" | "open" | "paused" | "scheduled" | "sold_out" };
+  type ListedConcert = { concert_id: string; title: string; artist: (string) | (null); venue: (string) | (null); timezone: string; currency: string; max_seats_per_user: number; first_date: (string) | (null); last_date: (string) | (null); price_from: (number) | (null); refundable_until: (string) | (null); guests: boolean; sale: "cancelled" | "ended" | "open"; state: "closed" | "open" | "paused" | "scheduled" | "sold_out" };
   type MalformedProblem = { type: string; title: string; status: 400; detail: string; code: "malformed" };
   type MaxActiveAndRatePolicy = { kind: "max_active_and_rate"; max_active: number; admit: number; every_seconds: number };
   type MaxActivePolicy = { kind: "max_active"; max_active: number };
@@ -66,7 +66,7 @@ declare namespace Api {
   type Minute = { at: string; joined: number; called: number; paid: number; gone: number; gave_up: number; waiting: number; admitted: number };
   type NewCharge = { amount: number };
   type NewCheckIn = { code: string; gate?: (string) | (null); show_id?: (string) | (null); concert_id?: (string) | (null) };
-  type NewConcertWithRoom = { title: string; artist?: (string) | (null); venue?: (string) | (null); timezone?: string; currency?: string; hold_seconds?: number; max_seats_per_user?: number; refundable_until?: (string) | (null); shows: Array<Api.NewShow>; waiting_room?: Api.RoomSettings };
+  type NewConcertWithRoom = { title: string; artist?: (string) | (null); venue?: (string) | (null); timezone?: string; currency?: string; hold_seconds?: number; max_seats_per_user?: number; refundable_until?: (string) | (null); guests?: boolean; shows: Array<Api.NewShow>; waiting_room?: Api.RoomSettings };
   type NewKey = { keep?: boolean };
   type NewPayment = { reservation_id: string; amount: number };
   type NewReservation = { date?: (string) | (null); show_id?: (string) | (null); seats?: (Array<number>) | (null); count?: (number) | (null); section?: (string) | (null); together?: (boolean) | (null) };
@@ -114,6 +114,7 @@ declare namespace Api {
   type ShowSale = { show_id: string; starts_at: string; sales_end_at: string };
   type ShowSales = { show_id: string; date: string; starts_at: string; sales_end_at: string; cancelled_at: (string) | (null); seats: Api.SeatCounts; revenue: number };
   type ShowStock = { show_id: string; starts_at: string; seats_total: number; seats_available: number; sale: "cancelled" | "ended" | "open" };
+  type SignInRequiredProblem = { type: string; title: string; status: 403; detail: string; code: "sign_in_required" };
   type SoldPayment = { payment_id: string; reservation_id: string; user_id: string; concert_id: string; show_id: string; starts_at: string; amount: number; currency: string; state: "paid" | "refunded"; tickets: Array<Api.SoldTicket>; paid_at: string; refunded_at: (string) | (null); refund_reason: ("buyer" | "operator" | "show_cancelled") | (null) };
   type SoldPayments = { payments: Array<Api.SoldPayment>; next: (string) | (null) };
   type SoldTicket = { ticket_id: string; number: number; state: "used" | "valid" | "void"; checked_in_at: (string) | (null); gate: (string) | (null) };

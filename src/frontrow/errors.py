@@ -8,7 +8,7 @@
         ├── Malformed, InvalidRequest, TooLarge, UnsupportedMediaType
         ├── CredentialMissing, CredentialInvalid, TokenFinished
         ├── InsufficientBalance
-        ├── NotAdmitted, NotAllowed, ChallengeRequired, ChallengeFailed
+        ├── NotAdmitted, NotAllowed, SignInRequired, ChallengeRequired, ChallengeFailed
         ├── NotFound
         ├── SeatTaken, RecentlyReleased, SeatsUnavailable, SeatLimit, ShowAmbiguous,
         │   ReservationClosed, RoomClosed, ShowClosed, RefundClosed, BalanceRemains
@@ -172,6 +172,13 @@ class NotAllowed(DomainError):
 
     code = "not_allowed"
     message = "This token is for another concert."
+
+
+class SignInRequired(DomainError):
+    """The concert is for users of the issuer; guests may not join or hold."""
+
+    code = "sign_in_required"
+    message = "This concert is for signed-in users only. Sign in, then join."
 
 
 class ChallengeRequired(DomainError):

@@ -189,7 +189,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         draws=Draws(pool, snapshot),
         catalogue=catalogue,
         seat_maps=seat_maps,
-        concerts=Concerts(pool, currency=currency),
+        concerts=Concerts(pool, currency=currency, has_issuer=sign_in is not None),
         reservations=reservations,
         place_access=PlaceAccess(catalogue, seat_maps, rooms, reservations),
         ledger=Ledger(pool, lanes, currency=currency),

@@ -52,6 +52,7 @@ LATER = {
     "already_checked_in",
     "balance_remains",
     "recently_released",
+    "sign_in_required",
     "ticket_void",
     "wrong_show",
 }

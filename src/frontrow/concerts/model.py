@@ -38,6 +38,15 @@ LARGEST_SHOW_SEATS = 100_000
 PLAIN_SHOW_SEATS = 50
 
 
+Guests: TypeAlias = Annotated[
+    bool,
+    Meta(
+        description="Whether guests may join the line and hold seats. False requires a server with "
+        "an OpenID issuer; true if unset."
+    ),
+]
+
+
 class Concert(msgspec.Struct, frozen=True):
     """A concert on sale, without its line."""
 
@@ -52,6 +61,7 @@ class Concert(msgspec.Struct, frozen=True):
     last_date: date | None
     price_from: int | None
     refundable_until: RefundableUntil
+    guests: Annotated[bool, Meta(description="Whether guests may join the line and hold seats.")]
     sale: Annotated[
         Sale,
         Meta(description="`open` as long as a show is on sale; `cancelled` if all of them are."),
@@ -234,6 +244,8 @@ class NewConcert(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     hold_seconds: HoldSeconds = 300
     max_seats_per_user: SeatLimit = 4
     refundable_until: RefundableUntil = None
+    # Unset rather than true, so that older requests keep their hash.
+    guests: Guests | msgspec.UnsetType = msgspec.UNSET
     shows: Annotated[list[NewShow], Meta(min_length=1, max_length=LONGEST_RUN_SHOWS)]
 
     def __post_init__(self) -> None:
@@ -248,6 +260,7 @@ class ConcertChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     hold_seconds: HoldSeconds | msgspec.UnsetType = msgspec.UNSET
     max_seats_per_user: SeatLimit | msgspec.UnsetType = msgspec.UNSET
     refundable_until: RefundableUntil | msgspec.UnsetType = msgspec.UNSET
+    guests: Guests | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if self.refundable_until is not msgspec.UNSET:

@@ -85,6 +85,7 @@ class ConcertQueries(Protocol):
         title: str | None,
         hold_seconds: int | None,
         max_seats_per_user: int | None,
+        guests: bool | None,
         changes_refundable_until: bool,
         refundable_until: datetime | None,
     ) -> UUID | None: ...

@@ -35,6 +35,7 @@ UPDATE concert SET
     revised_at = CASE WHEN title <> :title THEN clock_timestamp() ELSE revised_at END,
     hold_seconds = coalesce(:hold_seconds, hold_seconds),
     max_seats_per_user = coalesce(:max_seats_per_user, max_seats_per_user),
+    guests = coalesce(:guests, guests),
     refundable_until = CASE WHEN :changes_refundable_until THEN :refundable_until ELSE refundable_until END
 WHERE concert_id = :concert_id
 RETURNING concert_id;
@@ -55,7 +56,7 @@ SELECT currency FROM installation;
 -- Every concert: those on sale by their next date, then those that have ended, the latest first. Cancelled
 -- shows don't count.
 SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency, c.max_seats_per_user,
-    s.first_date, s.last_date, s.price_from, c.refundable_until, s.sale
+    s.first_date, s.last_date, s.price_from, c.refundable_until, c.guests, s.sale
 FROM concert AS c
 CROSS JOIN LATERAL (
     SELECT max(o.sale) AS sale, min(date) FILTER (WHERE o.sale = 'open') AS next_date,

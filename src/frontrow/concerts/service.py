@@ -46,8 +46,9 @@ class NewRoom(Protocol):
 class Concerts:
     """Creates and changes concerts. An installation has one currency, for balances and prices."""
 
-    def __init__(self, pool: asyncpg.Pool, *, currency: str) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, currency: str, has_issuer: bool = False) -> None:
         self._pool = pool
+        self._has_issuer = has_issuer
         self.currency = currency
 
     async def create(
@@ -70,6 +71,7 @@ class Concerts:
         """
         if new.currency != self.currency:
             raise InvalidRequest.at("/currency", f"this installation sells in {self.currency}")
+        self._check_guests(new.guests)
         zone = _zone(new.timezone)
         concert_id = write_id(OPERATOR, "concert", idempotency_key)
         columns = room.columns()
@@ -97,6 +99,8 @@ class Concerts:
                 raise IdempotencyKeyReused
             if stored.flaw is not None:
                 raise room.refusal(stored.flaw, "/waiting_room")
+            if new.guests is False and not existed:
+                await _change(connection, concert_id, ConcertChange(guests=False))
             shows = await _add(
                 connection, concert_id, concert_id, new.shows, zone=zone, asked=asked
             )
@@ -136,19 +140,14 @@ class Concerts:
 
         Raises:
             NotFound: no such concert.
+            InvalidRequest: it would be without guests on a server without an issuer.
         """
-        given = {
-            field: None if value is msgspec.UNSET else value
-            for field, value in msgspec.structs.asdict(change).items()
-        }
-        changed = await queries.change_concert(
-            self._pool,
-            concert_id=concert_id,
-            changes_refundable_until=change.refundable_until is not msgspec.UNSET,
-            **given,
-        )
-        if changed is None:
-            raise NotFound
+        self._check_guests(change.guests)
+        await _change(self._pool, concert_id, change)
+
+    def _check_guests(self, guests: bool | msgspec.UnsetType) -> None:
+        if guests is False and not self._has_issuer:
+            raise InvalidRequest.at("/guests", "this server has no issuer to sign in at")
 
     async def end_sale(self, show_id: UUID, sales_end_at: datetime | None) -> ShowSale:
         """Sets when the sale of a show ends; ``None``: at its start.
@@ -233,3 +232,23 @@ async def agree_on_currency(database: Database, currency: str) -> None:
         raise WrongUse(
             f"FRONTROW_CURRENCY: this installation sells in {claimed}, not in {currency}"
         )
+
+
+async def _change(database: Database, concert_id: UUID, change: ConcertChange) -> None:
+    """Changes a concert.
+
+    Raises:
+        NotFound: no such concert.
+    """
+    given = {
+        field: None if value is msgspec.UNSET else value
+        for field, value in msgspec.structs.asdict(change).items()
+    }
+    changed = await queries.change_concert(
+        database,
+        concert_id=concert_id,
+        changes_refundable_until=change.refundable_until is not msgspec.UNSET,
+        **given,
+    )
+    if changed is None:
+        raise NotFound

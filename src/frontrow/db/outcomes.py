@@ -65,6 +65,7 @@ REFUSALS: Mapping[str, Refusal] = {
         Refusal(errors.SeatsUnavailable, {"available": "available", "together": "together"}),
         Refusal(errors.SeatTaken, {"seats": "taken"}),
         Refusal(errors.ShowClosed),
+        Refusal(errors.SignInRequired),
         Refusal(errors.TicketVoid, {"reason": "void_reason"}),
         Refusal(errors.TokenFinished, {"reason": "reason"}),
         Refusal(errors.WrongShow, {"show_id": "show_id", "concert_id": "concert_id"}),

@@ -7,7 +7,7 @@
 -- outcome: held; replayed (the reservation with this id exists already); again (run again: no seats are
 -- chosen, or it met an earlier item of these arrays on the same user, id or seat);
 -- idempotency_key_reused, credential_invalid, token_finished (reason), not_admitted, not_found,
--- not_allowed (a show of another concert), show_closed, rate_limited (retry_after_seconds; by_address: too
+-- not_allowed (a show of another concert), sign_in_required, show_closed, rate_limited (retry_after_seconds; by_address: too
 -- many seats are held from the client's network), seat_taken (taken), recently_released (taken,
 -- retry_after_seconds: the user let these seats go), seat_limit (seat_limit).
 -- p_networks: the clients' networks (NULL: unknown); p_address_seats: see reservation_addresses.
@@ -163,6 +163,7 @@ LANGUAGE sql STABLE AS $$
             WHEN s.show_id IS NULL THEN 'not_found'
             WHEN s.concert_id <> k.concert_id THEN 'not_allowed'
             WHEN w.missing THEN 'not_found'
+            WHEN NOT c.guests AND user_is_guest(k.user_id) THEN 'sign_in_required'
             WHEN s.sales_end_at <= p_now THEN 'show_closed'
             WHEN mine.barred_until IS NOT NULL THEN 'rate_limited'
             WHEN w.taken IS NOT NULL THEN 'seat_taken'

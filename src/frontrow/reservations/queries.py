@@ -12,7 +12,7 @@ from frontrow.reservations.model import ActiveHold, ReservationState
 
 _Held: TypeAlias = Literal["held", "replayed", "again", "idempotency_key_reused"]
 _NoHold: TypeAlias = Literal[
-    "not_found", "not_allowed", "show_closed", "rate_limited", "seat_limit"
+    "not_found", "not_allowed", "sign_in_required", "show_closed", "rate_limited", "seat_limit"
 ]
 
 

@@ -121,3 +121,9 @@ BEGIN
         outcome := 'revoked';
     END IF;
 END $$;
+
+-- Returns whether a user has no account at the issuer: the id of such an account is a digest (UUIDv5), that of a
+-- guest is random.
+CREATE OR REPLACE FUNCTION user_is_guest(p_user_id uuid)
+RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN get_byte(uuid_send(p_user_id), 6) >> 4 <> 5;

@@ -115,7 +115,7 @@ END $$;
 -- Gives each user a place in one line: the unfinished one, or a new one with the next number. Numbers
 -- are gapless and in order of commit, because the room stays locked until the commit.
 -- outcome: new; live (the user has an unfinished place); again (an earlier item of these arrays is the
--- same user: run again); room_closed; credential_invalid (the user has been erased); not_found (no
+-- same user: run again); room_closed; sign_in_required (the concert has no guests); credential_invalid (the user has been erased); not_found (no
 -- such room).
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_join(p_room_id int, p_users uuid[], p_places uuid[])
@@ -129,8 +129,10 @@ DECLARE
     room waiting_room;
     now timestamptz;
     closed boolean;
+    guests boolean;
 BEGIN
     SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
+    guests := (SELECT c.guests FROM concert AS c WHERE c.concert_id = room.concert_id);
     PERFORM waiting_room_lock_unfinished(p_room_id, p_users);
     now := clock_timestamp();
     closed := coalesce(room.closes_at <= now, false);
@@ -140,7 +142,7 @@ BEGIN
     WITH asked AS MATERIALIZED (
         SELECT a.*, p.number AS live, p.place_id AS live_place, p.state, p.joined_at, p.admitted_at,
             p.claimed_at, p.expires_at, e.erased IS NOT NULL AS erased,
-            p.number IS NULL AND e.erased IS NULL
+            p.number IS NULL AND e.erased IS NULL AND (guests OR NOT user_is_guest(a.user_id))
                 AND row_number() OVER (PARTITION BY a.user_id ORDER BY a.item) = 1 AS needs_number
         FROM unnest(p_users, p_places) WITH ORDINALITY AS a (user_id, place_id, item)
         LEFT JOIN LATERAL (
@@ -176,6 +178,7 @@ BEGIN
             WHEN n.live IS NOT NULL THEN CASE WHEN n.live_place = n.place_id THEN 'new' ELSE 'live' END
             WHEN n.given IS NOT NULL THEN 'new'
             WHEN closed THEN 'room_closed'
+            WHEN NOT guests AND user_is_guest(n.user_id) THEN 'sign_in_required'
             ELSE 'again'
         END,
         coalesce(n.live_place, n.place_id), coalesce(n.live, n.given),

@@ -24,7 +24,9 @@ class JoinRow(Row, frozen=True):
 
     accepted: ClassVar = frozenset({"new", "live"})
 
-    outcome: Literal["new", "live", "again", "room_closed", "credential_invalid", "not_found"]
+    outcome: Literal[
+        "new", "live", "again", "room_closed", "sign_in_required", "credential_invalid", "not_found"
+    ]  # fmt: skip
     place_id: UUID
     number: int
     state: PlaceState

@@ -89,6 +89,7 @@ class WaitingRooms:
         Raises:
             NotFound: no such concert.
             RoomClosed: the line has closed.
+            SignInRequired: the user is a guest, and the concert has none.
         """
         line = await self.snapshot.line_of(concert_id)
         lane = self._joining.get(line.room_id)

@@ -1,7 +1,7 @@
 """``reservation_hold``: holds seats for an admitted user, all or nothing."""
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 import pytest
@@ -118,6 +118,15 @@ async def test_show_of_another_concert_is_not_allowed(sale: Sale) -> None:
     await sale.add_show(show, concert)
     row = await hold(sale, await sale.place("claimed"), [1], shows=[show])
     assert row["outcome"] == "not_allowed"
+
+
+async def test_guest_of_a_concert_without_guests_is_refused(sale: Sale) -> None:
+    """Also with a place from before; a user of the issuer may hold."""
+    await sale.execute("UPDATE concert SET guests = false")
+    row = await hold(sale, await sale.place("claimed"), [1])
+    assert row["outcome"] == "sign_in_required"
+    member = await sale.place("claimed", user_id=uuid5(sale.concert_id, "subject"))
+    assert (await hold(sale, member, [1]))["outcome"] == "held"
 
 
 async def test_show_past_its_sale_is_closed(sale: Sale) -> None:

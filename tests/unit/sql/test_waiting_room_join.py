@@ -1,6 +1,6 @@
 """``waiting_room_join``: a place in the line, with the next number or the present one."""
 
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 
@@ -55,6 +55,15 @@ async def test_user_twice_in_a_batch_is_run_again(sale: Sale) -> None:
     rows = await join(sale, user, user)
     assert [row["outcome"] for row in rows] == ["new", "again"]
     assert await sale.fetchval("SELECT issued FROM waiting_room") == 1
+
+
+async def test_concert_without_guests_refuses_guests(sale: Sale) -> None:
+    """A guest's id is random; that of an account at the issuer is a digest. Places stay."""
+    place = await sale.place("waiting")
+    await sale.execute("UPDATE concert SET guests = false")
+    rows = await join(sale, uuid4(), uuid5(sale.concert_id, "subject"), place.user_id)
+    assert [row["outcome"] for row in rows] == ["sign_in_required", "new", "live"]
+    assert await sale.fetchval("SELECT issued FROM waiting_room") == 2
 
 
 async def test_closed_room_refuses_new_users(sale: Sale) -> None:

@@ -1,4 +1,4 @@
--- Limits on unpaid seats by the client's address
+-- Limits on unpaid seats by the client's address; concerts without guests
 -- depends: 0020_simpler_best_seats
 
 -- migrate: apply
@@ -11,6 +11,9 @@ ALTER TABLE reservation
 -- No row has a network yet.
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX reservation_by_network ON reservation (room_id, network) WHERE network IS NOT NULL;
+
+-- Whether guests may join the line and hold seats.
+ALTER TABLE concert ADD guests boolean NOT NULL DEFAULT true;
 
 DROP FUNCTION IF EXISTS reservation_hold(
     int[], int[], uuid[], uuid[], uuid[], uuid[], bigint[], uuid[], int[], int[], int[], text[], int, int
@@ -35,3 +38,4 @@ DROP FUNCTION IF EXISTS reservation_choose(
 
 DROP INDEX reservation_by_network;
 ALTER TABLE reservation DROP network;
+ALTER TABLE concert DROP guests;

@@ -7,7 +7,7 @@ import msgspec
 from blacksheep import Content, Response
 from msgspec import Meta
 
-from frontrow.errors import NotFound, RoomClosed, TokenFinished
+from frontrow.errors import NotFound, RoomClosed, SignInRequired, TokenFinished
 from frontrow.waiting_room.model import Draw, Entries, QueueDocument, Status
 from frontrow.web.access import cookies
 from frontrow.web.calls import Answer, Ask, Call, Who
@@ -177,7 +177,7 @@ CALLS = (
             Answer(201, "A new place.", JoinedStatus, examples=JOINED),
             Answer(200, "The user's present place.", JoinedStatus, examples=JOINED),
         ),
-        refusals=(NotFound, RoomClosed),
+        refusals=(NotFound, RoomClosed, SignInRequired),
         handler=join,
     ),
     Call(

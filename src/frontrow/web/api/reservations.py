@@ -18,6 +18,7 @@ from frontrow.errors import (
     SeatTaken,
     ShowAmbiguous,
     ShowClosed,
+    SignInRequired,
     TokenFinished,
 )
 from frontrow.reservations.model import Reservation, Wish
@@ -143,6 +144,7 @@ CALLS = (
         refusals=(
             NotFound,
             NotAllowed,
+            SignInRequired,
             SeatTaken,
             RecentlyReleased,
             SeatsUnavailable,
