@@ -37,7 +37,7 @@ class KeyGuesses:
 
     Args:
         by_address: the limit of one address; ``None``: there is none.
-        wider: returns a limit that is so many times that of one address.
+        wider: returns the limit of one address, times a number.
     """
 
     def __init__(self, by_address: Limit | None, wider: Callable[[int], Limit | None]) -> None:
