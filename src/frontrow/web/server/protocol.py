@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterator
 
 from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -22,6 +23,8 @@ from frontrow.web.server.connections import Connections
 
 _MOST_LINES = 100
 _BETWEEN_FIELDS = b": \r\n"
+# Called for each request: `super()` costs a little more.
+_begin, _answer = HttpToolsProtocol.on_message_begin, HttpToolsProtocol.on_headers_complete
 _HAS_BODY = (b"content-length", b"transfer-encoding")
 
 
@@ -79,11 +82,14 @@ class Protocol(HttpToolsProtocol):
             self._parse(data)
         else:
             for part in _parts(data, self.head_bytes):
+                if self.transport.is_closing():
+                    break
                 self._parse(part)
-        if not self._in_message:
+        if self._in_message:
+            if self._deadline is None:
+                self._set_deadline(self.head_seconds)
+        elif self._deadline is not None:
             self._drop_deadline()
-        elif self._deadline is None:
-            self._set_deadline(self.head_seconds)
 
     @property
     def is_answering(self) -> bool:
@@ -96,8 +102,6 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def _parse(self, part: bytes | memoryview) -> None:
-        if self.transport.is_closing():
-            return
         try:
             self.parser.feed_data(part)
         except HttpParserUpgrade as upgrade:
@@ -122,7 +126,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begins a request."""
-        super().on_message_begin()
+        _begin(self)
         self._in_head = self._in_message = True
         self._hosts = self._received_bytes = self._body_bytes = 0
 
@@ -156,17 +160,25 @@ class Protocol(HttpToolsProtocol):
             # The parser would take the body for the next request.
             raise Malformed("A request with a body can't upgrade.")
         self._in_head = False
-        super().on_headers_complete()
+        _answer(self)
 
     def on_body(self, body: bytes) -> None:
-        """Adds a part of the body."""
+        """Adds a part of the body, unless the request has been answered without it."""
         self._body_bytes += len(body)
-        super().on_body(body)
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """Ends a request: its answer may take longer."""
         self._in_message = False
-        super().on_message_complete()
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     def _head_size(self) -> int:
         fields = (len(name) + len(_BETWEEN_FIELDS) + len(value) for name, value in self.headers)
