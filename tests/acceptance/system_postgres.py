@@ -106,7 +106,7 @@ def _make_roles(programs: Programs, cluster: Path) -> None:
         stdin=(
             f"CREATE ROLE {OWNER} LOGIN PASSWORD '{PASSWORD}';\n"
             f"CREATE ROLE {APP} LOGIN PASSWORD '{PASSWORD}';\n"
-            f"CREATE DATABASE concerts OWNER {OWNER};\n"
+            f"CREATE DATABASE concerts OWNER {OWNER} ENCODING 'UTF8' TEMPLATE template0;\n"
         ),
     )
     assert done.returncode == 0, done.stderr
