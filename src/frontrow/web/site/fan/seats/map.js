@@ -130,7 +130,7 @@ export class SeatMap {
     if (block.name) {
       pen.fillStyle = this.colours.text;
       pen.font = "600 14px system-ui";
-      pen.fillText(block.name, view.left + view.width / 2, block.top + 22);
+      pen.fillText(shortened(pen, block.name, view.width - 16), view.left + view.width / 2, block.top + 22);
     }
     const from = Math.max(0, Math.floor((view.top - block.seatsTop) / size));
     const to = Math.min(block.rows, Math.ceil((view.top + view.height - block.seatsTop) / size));
@@ -240,6 +240,20 @@ export class SeatMap {
     this.element.scrollLeft = this.middle();
     this.later();
   }
+}
+
+/**
+ * A text that is no wider than `width` pixels. Its whole is in the list of sections.
+ * @param {{ measureText(text: string): { width: number } }} pen
+ */
+export function shortened(pen, text, width) {
+  const wide = pen.measureText(text).width;
+  if (wide <= width) return text;
+  const letters = Array.from(text);
+  let kept = Math.floor((letters.length * width) / wide);
+  const cut = () => `${letters.slice(0, kept).join("")}…`;
+  while (kept > 0 && pen.measureText(cut()).width > width) kept -= 1;
+  return cut();
 }
 
 /** The colour index of a price: the highest price has the first colour. */
