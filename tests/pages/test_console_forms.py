@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Route
 
 from testkit.desk import Desk, Json
 from tests.pages.browser import PHONE, expect, window
-from tests.pages.operators import open_console
+from tests.pages.operators import Operator, open_console
 
 
 async def test_filled_form_is_kept_when_the_session_ends(browser: Browser, desk: Desk) -> None:
@@ -34,6 +34,25 @@ async def test_filled_form_is_kept_when_the_session_ends(browser: Browser, desk:
         await operator.sign_in()
         await operator.expect_heading("Kept")
         await expect(operator.page.locator("#max_active")).to_have_value("77")
+
+
+async def test_refused_cookie_of_a_sign_in_is_explained(browser: Browser, desk: Desk) -> None:
+    """A browser that keeps no cookies isn't asked for the key again and again without a reason."""
+
+    async def without_cookie(route: Route) -> None:
+        await route.fulfill(status=201, json={"expires_at": "2126-01-01T00:00:00Z"})
+
+    async with window(browser, str(desk.http.base_url)) as here:
+        await here.context.route("**/admin/session", without_cookie)
+        operator = Operator(await here.open("/console/gate"), here)
+        await operator.expect_heading(operator.text("signin.heading"))
+        await operator.sign_in()
+        await expect(operator.page.locator("#key-wrong")).to_have_text(
+            operator.text("signin.no_cookie")
+        )
+        await here.context.unroute("**/admin/session")
+        await operator.sign_in()
+        await operator.expect_heading(operator.text("nav.gate"))
 
 
 async def test_input_during_a_change_is_kept_and_applied_after_it(

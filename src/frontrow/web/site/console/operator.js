@@ -142,14 +142,16 @@ function signInForm(next) {
       key.value = "";
       return;
     }
+    wrong.textContent = "";
     try {
       await call("POST", "/admin/session", { bearer: entered.trim() });
+      const { operator } = await session();
+      if (!operator) wrong.textContent = t("signin.no_cookie");
     } catch (error) {
       wrong.textContent = isSignedOut(error) ? t("signin.wrong") : sentence(error);
-      if (key.value === entered) key.select();
-      return;
     }
-    await next();
+    if (!wrong.textContent) await next();
+    else if (key.value === entered) key.select();
   });
   return { form, key };
 }
