@@ -102,7 +102,7 @@ def test_changed_sources_are_reloaded_beside_a_running_database() -> None:
     """A script, template, function or module is reloaded; a broken module waits for its fix."""
     with developing() as server:
         before = server.postgres
-        script = server.append("clock.js", f"// {MARK}\n")
+        script = server.append("clock.js", f"export const mark = '{MARK}';\n")
         server.append("base.html", f"<!-- {MARK} -->\n")
         server.append(
             "challenge_functions.sql",
