@@ -368,6 +368,11 @@ async def test_tab_far_back_polls_the_line_document(browser: Browser, desk: Desk
         await expect(fan.page.locator(".ahead")).to_have_text(str(FAR - 2))
         assert {url.rpartition("/")[2] for url, _ in asked} == {"queue"}
         assert all(b - a >= 1.9 for (_, a), (_, b) in pairwise(asked))
+        asked.clear()
+        await desk.lose_places(concert, after=3)
+        await fan.expect_heading("finished.lost")
+        # Found by the document's last number, not by the tab's own poll each 30 s.
+        assert [url.rpartition("/")[2] for url, _ in asked][-2:] == ["queue", "me"]
 
 
 async def test_landing_page_shows_the_state_of_the_line(browser: Browser, desk: Desk) -> None:
