@@ -10,6 +10,12 @@ from tests.pages.browser import PHONE, Window, expect, window
 from tests.pages.fans import Visit, open_concert, open_seats
 
 CHARGES = "**/balance/charges"
+CHARGE = """async ([user, concert, amount]) => {
+    const headers = { "Content-Type": "application/json", "Frontrow-Concert": concert };
+    const [path, body] = [`/api/v1/users/${user}/balance/charges`, JSON.stringify({ amount })];
+    return (await fetch(path, { method: "POST", headers, body })).status;
+}"""
+"""Adds money as another tab would."""
 
 
 async def open_hold(here: Window, desk: Desk) -> Visit:
@@ -53,6 +59,19 @@ async def test_charge_spent_on_another_hold_is_made_again(browser: Browser, desk
         await first.expect_heading("paid.heading")
         assert [each["amount"] for each in (await own_data(first))["payments"]] == [50_000] * 2
         assert await charged_amounts(first) == [50_000] * 2
+
+
+async def test_charge_is_of_the_amount_that_was_shown(browser: Browser, desk: Desk) -> None:
+    """If another tab has added money meanwhile, the page shows what is missing now."""
+    async with window(browser, str(desk.http.base_url)) as here:
+        fan = await open_hold(here, desk)
+        user = (await own_data(fan))["user_id"]
+        assert await fan.page.evaluate(CHARGE, [user, fan.concert.concert_id, 20_000]) == 201
+        await fan.button("pay.add", amount="₩50,000").click()
+        await fan.expect_notice(fan.text("pay.changed", amount="₩30,000"))
+        await fan.button("pay.add", amount="₩30,000").click()
+        await fan.pay_from_balance()
+        assert await charged_amounts(fan) == [30_000, 20_000]
 
 
 async def test_replayed_charge_shows_the_present_balance(browser: Browser, desk: Desk) -> None:

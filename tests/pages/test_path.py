@@ -38,6 +38,7 @@ async def test_whole_path_works(
         await until_sold(desk, concert, 1)
         await fan.page.goto(f"{here.address}/concerts/{concert.concert_id}")
         await fan.expect_heading("finished.paid")
+        await expect(fan.page.get_by_role("main")).to_contain_text("An evening")
         await fan.passes_checks()
 
 

@@ -184,6 +184,8 @@ class Checkout {
       await intend(this.topUp, amount, (key) =>
         this.insist("POST", `/users/${this.user}/balance/charges`, { body: { amount }, concert, key }));
       await this.readBalance(); // a replayed answer has the balance of its own time
+    } else if (this.shortfall) {
+      notify(t("pay.changed", { amount: money(this.shortfall, this.reservation.currency) }), "bad");
     }
     if (!this.pay.hidden) this.pay.focus();
   }
