@@ -5,6 +5,7 @@ from playwright.async_api import Browser, Route
 from testkit.desk import Desk
 from tests.pages.browser import expect, window
 from tests.pages.fans import open_concert, open_seats
+from tests.pages.operators import open_console
 
 
 async def test_script_error_is_shown(browser: Browser, desk: Desk) -> None:
@@ -90,3 +91,17 @@ async def test_unanswered_call_is_not_shown_as_an_error_of_the_page(
             await module.get_attribute("href"),
         )
         await fan.expect_notice(fan.text("refusal.out_of_touch"))
+
+
+async def test_download_that_is_cut_off_is_not_shown_as_an_error_of_the_page(
+    browser: Browser, desk: Desk
+) -> None:
+    """The line's export in the console."""
+    concert = await desk.concert()
+    async with window(browser, str(desk.http.base_url)) as here:
+        await here.context.add_init_script(
+            "Response.prototype.blob = () => Promise.reject(new TypeError('network error'))"
+        )
+        operator = await open_console(here, f"/concerts/{concert.concert_id}")
+        await operator.button("order.csv").click()
+        await operator.expect_notice("refusal.out_of_touch")

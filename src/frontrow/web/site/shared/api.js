@@ -117,6 +117,12 @@ export async function send(method, path, options = {}) {
   return { response, done, end };
 }
 
+/** Returns the error of a response of `send` that is a refusal. */
+export async function refusal(response) {
+  const problem = await response.json().catch(() => ({}));
+  return new Refused(response.status, problem, response.headers.get("retry-after"));
+}
+
 /**
  * Makes a call that may be repeated until it is answered: reads, and writes with their own key. A call that the
  * server could not run is repeated after its Retry-After, and once the browser is online again.

@@ -1,6 +1,6 @@
 // Exports a line in serving order, for an audit.
 
-import { Refused, send } from "../../shared/api.js";
+import { OutOfTouch, refusal, send } from "../../shared/api.js";
 import { button, h } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
@@ -14,11 +14,15 @@ const PATIENCE_MS = 5 * 60_000;
  * @param {string} accept
  */
 async function download(path, accept) {
-  const { response, done } = await send("GET", path, { accept, patience: PATIENCE_MS });
-  if (!response.ok) throw new Refused(response.status, await response.json());
-  const content = await response.blob();
-  done();
-  return content;
+  const { response, end } = await send("GET", path, { accept, patience: PATIENCE_MS });
+  try {
+    if (!response.ok) throw await refusal(response);
+    return await response.blob().catch(() => {
+      throw new OutOfTouch();
+    });
+  } finally {
+    end();
+  }
 }
 
 /** A card with the two exports. */

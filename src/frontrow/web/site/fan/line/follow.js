@@ -1,7 +1,7 @@
 // Follows a place in a line: far back by the line's public document, near the front by the stream; and reports when
 // the server doesn't answer. The server's status is authoritative.
 
-import { OutOfTouch, Refused, call, isOfCall, pause, send } from "../../shared/api.js";
+import { OutOfTouch, call, isOfCall, pause, refusal, send } from "../../shared/api.js";
 
 const NEAR = 200; // users ahead, below which the stream is worth a connection
 const DOCUMENT_MS = 2000;
@@ -221,9 +221,4 @@ async function* events(body) {
       if (data) yield JSON.parse(data.slice(6));
     }
   }
-}
-
-async function refusal(response) {
-  const problem = await response.json().catch(() => ({}));
-  return new Refused(response.status, problem, response.headers.get("retry-after"));
 }
