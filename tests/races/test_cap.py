@@ -9,7 +9,7 @@ from datetime import timedelta
 import asyncpg
 
 from frontrow.concerts.model import Show
-from frontrow.errors import HoldExpired, SeatTaken, TokenFinished
+from frontrow.errors import HoldExpired, RecentlyReleased, SeatTaken, TokenFinished
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.upkeep.jobs import running
@@ -74,9 +74,12 @@ class Visitor:
         await self._wait_until_admitted()
         await self._any().rooms.enter(self._place)
         while True:
-            held, _ = await self._any().reservations.hold(
-                self._place, self._show, [self._seat], None
-            )
+            try:
+                held, _ = await self._any().reservations.hold(
+                    self._place, self._show, [self._seat], None
+                )
+            except RecentlyReleased:  # for a second
+                continue
             await self._any().reservations.release(
                 held.reservation_id, self._place.user_id, self._place
             )

@@ -527,14 +527,19 @@ async def test_hold_past_its_time_is_expired(desk: Desk) -> None:
 
 @pytest.mark.parametrize("by", ["key", "token"])
 async def test_hold_is_released(desk: Desk, by: str) -> None:
-    """DELETE /reservations/{id}: 204, also the second time; the seat is available at once."""
+    """DELETE /reservations/{id}: 204, also the second time; others may hold the seat at once."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     ask = fan.by_key if by == "key" else fan.by_token
     path = f"/reservations/{(await fan.hold(concert, 1))['reservation_id']}"
     assert [(await ask("DELETE", path)).status_code for _ in range(2)] == [204, 204]
     assert (await ask("GET", path)).json()["state"] == "released"
-    await fan.hold(concert, 1)
+    again = {"date": concert.date, "seats": [1, 2]}
+    refused = await fan.by_token("POST", "/reservations", json=again)
+    seconds = refused.json()["retry_after_seconds"]
+    check_problem(refused, 409, "recently_released", seats=[1], retry_after_seconds=seconds)
+    assert 290 <= seconds <= 300
+    await (await desk.buyer(concert)).hold(concert, 1)
 
 
 # Balance
@@ -750,8 +755,8 @@ async def test_released_holds_are_limited(desk: Desk) -> None:
     """Twenty in ten minutes, then 429 with Retry-After."""
     concert = await desk.concert()
     fan = await desk.buyer(concert)
-    for _ in range(20):
-        held = await fan.hold(concert, 1)
+    for seat in range(1, 21):
+        held = await fan.hold(concert, seat)
         await fan.by_token("DELETE", f"/reservations/{held['reservation_id']}")
     for wanted in ({"seats": [1]}, {"count": 1}):
         barred = await fan.by_token("POST", "/reservations", json={"date": concert.date, **wanted})

@@ -56,9 +56,10 @@ async def test_chain_of_overlapping_holds(services: Services, owner: Owner, link
 async def test_refusals_name_seats_that_are_taken(services: Services, owner: Owner) -> None:
     """Any overlapping requests in one batch: each refusal names seats that are held in the end."""
     made = await make_concert(services, seats=12, max_seats_per_user=12)
-    places = [await buyer(services, made.concert_id) for _ in range(15)]
     chance = random.Random(2026)  # noqa: S311 - a test's
     for _ in range(12):
+        # New users each time: a user can't hold a released seat again.
+        places = [await buyer(services, made.concert_id) for _ in range(15)]
         wishes = [chance.sample(range(1, 13), chance.randint(1, 4)) for _ in places]
         answers = await asyncio.gather(
             *[

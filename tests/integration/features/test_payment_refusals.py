@@ -125,7 +125,7 @@ async def test_closed_reservation_is_refused(services: Services, database: Datab
     await services.reservations.release(released.reservation_id, place.user_id, place)
     async with refused(database, ReservationClosed, state="released"):
         await services.payments.pay(place, released.reservation_id, PRICE, None)
-    paid = await hold(services, place, made, [1])
+    paid = await hold(services, place, made, [2])
     await services.payments.pay(place, paid.reservation_id, PRICE, None)
     again = await join(services, made.concert_id, place.user_id)
     await admit_all(services, made.concert_id)

@@ -9,7 +9,13 @@ from prometheus_client import REGISTRY
 
 from frontrow.concerts import seat_maps
 from frontrow.concerts.seat_documents import Variant
-from frontrow.errors import CredentialInvalid, NotAdmitted, SeatTaken, TokenFinished
+from frontrow.errors import (
+    CredentialInvalid,
+    NotAdmitted,
+    RecentlyReleased,
+    SeatTaken,
+    TokenFinished,
+)
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.waiting_room.policy import MaxActivePolicy
@@ -424,5 +430,5 @@ async def _shop(
             payment, _ = await process.payments.pay(place, held.reservation_id, held.amount, None)
             if what == "refund":
                 await process.refunds.refund(payment.payment_id, None, None)
-    except SeatTaken:
+    except (SeatTaken, RecentlyReleased):
         pass
