@@ -278,7 +278,7 @@ async def test_optional_body_may_be_missing_but_not_malformed(desk: Desk, sale: 
 async def test_long_unknown_name_is_shortened_in_the_answer(desk: Desk) -> None:
     """An unknown name is returned, but shortened."""
     request = desk.ask("POST", "/users", json={"x" * 60_000: 1})
-    for response in (await request, await desk.ask("GET", "/concerts", params={"x" * 50_000: 1})):
+    for response in (await request, await desk.ask("GET", "/concerts", params={"x" * 10_000: 1})):
         assert response.status_code == 422
         assert len(response.content) < 2_000
 
