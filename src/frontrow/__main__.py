@@ -1,6 +1,6 @@
-"""``python -m frontrow`` and ``frontrow``: the command, from its first instruction to its last.
+"""The entry point of ``frontrow`` and ``python -m frontrow``.
 
-Imports nothing but what the handler of Ctrl-C needs.
+Imports only what the handler of Ctrl-C needs.
 """
 
 import os

@@ -106,23 +106,11 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     currency = settings.currency
     await agree_on_currency(pool, currency)
     faults = Faults()
-
-    def observe(lane: str, items: int, seconds: float) -> None:
-        observe_batch(lane, items, seconds)
-        faults.clear(lane)
-
-    lanes = Lanes(
-        classify=classify,
-        batch_items=settings.batch_items,
-        queue_items=settings.queue_items,
-        deadline_seconds=settings.deadline_seconds,
-        observe=observe,
-        note_fault=faults.note,
-    )
-    unpaid = UnpaidHolds(settings.unpaid_holds, settings.unpaid_holds_seconds)
+    lanes = _lanes(settings, faults)
     admission_signal = AdmissionSignal()
     stopping = asyncio.Event()
     latencies = LatencyHistogram()
+    wake, note = admission_signal.wake, latencies.observe
     signer = await load_signer(pool, remembered_tokens=settings.cached_credentials)
     ticket_signer = await load_ticket_signer(pool)
     users = Users(pool, lanes, remembered_keys=settings.cached_credentials)
@@ -133,42 +121,21 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     sign_in = await opened.enter_async_context(open_sign_in(settings, users))
     snapshot = Snapshot(pool)
     await snapshot.refresh()
-    payments = Payments(
-        pool,
-        lanes,
-        ticket_signer,
-        currency=currency,
-        wake=admission_signal.wake,
-        note=latencies.observe,
-    )
-    rooms = WaitingRooms(pool, lanes, signer, snapshot, wake=admission_signal.wake)
+    payments = Payments(pool, lanes, ticket_signer, currency=currency, wake=wake, note=note)
+    rooms = WaitingRooms(pool, lanes, signer, snapshot, wake=wake)
     catalogue = Catalogue(pool, lanes)
-    seat_maps = SeatMaps(
-        pool,
-        lanes,
-        changes_seconds=settings.seat_change_seconds,
-        most_seats=settings.seat_map_seats,
-    )
+    seat_maps = _seat_maps(settings, pool, lanes)
     reservations = Reservations(
         pool,
         lanes,
         currency=currency,
-        unpaid=unpaid,
-        address_seats=AddressSeats(
-            settings.unpaid_seats_ipv4 or None,
-            settings.unpaid_seats_ipv6_64 or None,
-            settings.unpaid_seats_ipv6_56 or None,
-            settings.unpaid_seats_ipv6_48 or None,
-        ),
-        wake=admission_signal.wake,
+        unpaid=UnpaidHolds(settings.unpaid_holds, settings.unpaid_holds_seconds),
+        address_seats=_address_seats(settings),
+        wake=wake,
         stopping=stopping,
-        note=latencies.observe,
+        note=note,
     )
-    key = settings.operator_key
-    operator_key = None if key is None else OperatorKey(key.get_secret_value())
-    operator_sessions = None if operator_key is None else OperatorSessions(pool, operator_key)
-    if operator_sessions is not None:
-        await operator_sessions.refresh()
+    operator_key, operator_sessions = await _operator(settings, pool)
     return Services(
         settings=settings,
         pool=pool,
@@ -198,5 +165,53 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         cancellations=Cancellations(pool),
         tickets=Tickets(pool, ticket_signer),
         check_ins=CheckIns(pool, lanes, ticket_signer),
-        erasures=Erasures(pool, users, snapshot, wake=admission_signal.wake),
+        erasures=Erasures(pool, users, snapshot, wake=wake),
     )
+
+
+def _lanes(settings: Settings, faults: Faults) -> Lanes:
+    """Returns the group commit, which records the faults of the database."""
+
+    def observe(lane: str, items: int, seconds: float) -> None:
+        observe_batch(lane, items, seconds)
+        faults.clear(lane)
+
+    return Lanes(
+        classify=classify,
+        batch_items=settings.batch_items,
+        queue_items=settings.queue_items,
+        deadline_seconds=settings.deadline_seconds,
+        observe=observe,
+        note_fault=faults.note,
+    )
+
+
+def _seat_maps(settings: Settings, pool: asyncpg.Pool, lanes: Lanes) -> SeatMaps:
+    return SeatMaps(
+        pool,
+        lanes,
+        changes_seconds=settings.seat_change_seconds,
+        most_seats=settings.seat_map_seats,
+    )
+
+
+def _address_seats(settings: Settings) -> AddressSeats:
+    """Returns the limits on unpaid seats; a setting of 0 is no limit."""
+    return AddressSeats(
+        settings.unpaid_seats_ipv4 or None,
+        settings.unpaid_seats_ipv6_64 or None,
+        settings.unpaid_seats_ipv6_56 or None,
+        settings.unpaid_seats_ipv6_48 or None,
+    )
+
+
+async def _operator(
+    settings: Settings, pool: asyncpg.Pool
+) -> tuple[OperatorKey | None, OperatorSessions | None]:
+    """Returns the operator's key and sessions, if this process has a key."""
+    if settings.operator_key is None:
+        return None, None
+    key = OperatorKey(settings.operator_key.get_secret_value())
+    sessions = OperatorSessions(pool, key)
+    await sessions.refresh()
+    return key, sessions

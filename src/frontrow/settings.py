@@ -25,7 +25,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PositiveSeconds = Annotated[float, Field(gt=0)]
 PositiveCount = Annotated[int, Field(ge=1)]
 RatePerSecond = Annotated[float, Field(ge=0, le=1_000_000)]
-SeatCount = Annotated[int, Field(ge=0, le=1_000_000)]
+CountLimit = Annotated[int, Field(ge=0, le=1_000_000)]
 RatePerMinute = Annotated[int, Field(ge=0, le=1_000_000)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 Burst = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -176,17 +176,17 @@ class Settings(BaseSettings):
     unpaid_holds_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
         600, description="The period in which released unpaid holds are counted."
     )
-    unpaid_seats_ipv4: SeatCount = Field(
+    unpaid_seats_ipv4: CountLimit = Field(
         80,
         description="Seats of a concert that may be held unpaid from one IPv4 address; more get "
         "429. 0: no limit.",
     )
-    unpaid_seats_ipv6_64: SeatCount = Field(
+    unpaid_seats_ipv6_64: CountLimit = Field(
         20, description="The same from one /64 network of IPv6 addresses."
     )
-    unpaid_seats_ipv6_56: SeatCount = Field(80, description="The same from one /56 network.")
-    unpaid_seats_ipv6_48: SeatCount = Field(200, description="The same from one /48 network.")
-    address_connections: RatePerMinute = Field(
+    unpaid_seats_ipv6_56: CountLimit = Field(80, description="The same from one /56 network.")
+    unpaid_seats_ipv6_48: CountLimit = Field(200, description="The same from one /48 network.")
+    address_connections: CountLimit = Field(
         2000, description="Open connections of one address; more get 429. 0: no limit."
     )
     head_bytes: Annotated[int, Field(ge=4096, le=65_536)] = Field(

@@ -13,7 +13,7 @@ _CONTROLS = (
     "\\ufff9-\\ufffb\\ufffe\\uffff"
 )
 # Unicode's Default_Ignorable_Code_Point, and the blank Braille pattern. Python and JSON Schema have
-# no common escape for the plane of the tags, so its bounds stand there as they are.
+# no common escape for the plane of the tags, so its bounds are literal characters.
 _INVISIBLE = (
     "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2060-\\u206f"
     f"\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8{chr(0xE0000)}-{chr(0xE0FFF)}"

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from frontrow.reservations import hold_watch
-from frontrow.reservations.hold_watch import WAITING_OF_A_USER, HoldWatch
+from frontrow.reservations.hold_watch import WAITING_CALLS_PER_USER, HoldWatch
 from testkit.desk import BASE, Desk, Fan, Json, check_problem, eventually
 from tests.attacks.raw import raw_client
 
@@ -25,14 +25,14 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.watches: set[HoldWatch] = set()
         self.reads: list[int] = []
-        original = HoldWatch._end_ended
+        original = HoldWatch._end_waits
 
         async def counted(watch: HoldWatch) -> None:
             self.watches.add(watch)
             self.reads.append(len(watch._awaited))
             await original(watch)
 
-        monkeypatch.setattr(HoldWatch, "_end_ended", counted)
+        monkeypatch.setattr(HoldWatch, "_end_waits", counted)
 
     @property
     def calls(self) -> int:
@@ -66,7 +66,7 @@ async def test_abandoned_polls_end(
     desk: Desk, fan: Fan, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hundreds of polls whose clients have gone end at once, and share one read meanwhile."""
-    monkeypatch.setattr(hold_watch, "WAITING_OF_A_USER", ABANDONED)
+    monkeypatch.setattr(hold_watch, "WAITING_CALLS_PER_USER", ABANDONED)
     held = await hold(fan)
     async with AsyncExitStack() as opened:
         for _ in range(ABANDONED):
@@ -98,9 +98,9 @@ async def test_polls_of_a_user_are_bounded(desk: Desk, fan: Fan, watched: Watche
     path = f"/reservations/{held['reservation_id']}"
     waiting = [
         asyncio.create_task(fan.by_key("GET", f"{path}?wait_seconds=30"))
-        for _ in range(WAITING_OF_A_USER)
+        for _ in range(WAITING_CALLS_PER_USER)
     ]
-    await watched.until_waiting(WAITING_OF_A_USER)
+    await watched.until_waiting(WAITING_CALLS_PER_USER)
     refused = await fan.by_token("GET", f"{path}?wait_seconds=30")
     check_problem(refused, 429, "rate_limited")
     assert (await fan.by_key("GET", path)).json()["state"] == "held"

@@ -75,7 +75,7 @@ def serve(settings: Settings, *, demo: bool, announce: Callable[[Started], None]
             listening = stack.enter_context(listen(settings))
             access = stack.enter_context(_database(settings))
             durability = asyncio.run(_prepare(access, settings, demo=demo))
-            key, made, key_file = _operator_key(settings)
+            key, is_new, key_file = _operator_key(settings)
             settings = stack.enter_context(
                 _environment(settings, access.app_url, key, listening.getsockname()[1])
             )
@@ -85,7 +85,7 @@ def serve(settings: Settings, *, demo: bool, announce: Callable[[Started], None]
                 durability=durability.says,
                 workers=settings.workers,
                 key_file=key_file,
-                new_key=key if made else None,
+                new_key=key if is_new else None,
             )
             # Imported here: the metrics library reads the environment when it is imported.
             run = import_module("frontrow.web.server.workers").run

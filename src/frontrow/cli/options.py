@@ -16,13 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from frontrow import logs
 from frontrow.__main__ import INTERRUPTED
 from frontrow.cli import environment, process
+from frontrow.cli.process import FAILED
 from frontrow.cli.setting_errors import describe
 from frontrow.errors import SetupError
 from frontrow.settings import Settings
 
 VIOLATION = 1
 USAGE = 2
-FAILED = 3
 NOT_DRAWN = 4
 BUG = 70
 
@@ -64,9 +64,9 @@ class Frontrow(click.Group):
                 code = end.code
             sys.stdout.flush()
         except process.OutputError as error:
-            return _reported(Failure(str(error), error.exit_code), silent=error.silent)
+            return _report(Failure(str(error), error.exit_code), silent=error.silent)
         except click.ClickException as error:
-            return _reported(error)
+            return _report(error)
         except (click.Abort, KeyboardInterrupt):
             return INTERRUPTED
         except Exception:
@@ -92,7 +92,7 @@ class Frontrow(click.Group):
             raise Failure(f"{(error.strerror or str(error)).lower()}{where}", FAILED) from None
 
 
-def _reported(error: click.ClickException, *, silent: bool = False) -> int:
+def _report(error: click.ClickException, *, silent: bool = False) -> int:
     """Prints an error; returns its exit code."""
     if not silent:
         with contextlib.suppress(OSError):

@@ -56,7 +56,7 @@ def unprivileged_account(database: Path) -> Account | None:
         owner = database.stat()
         if owner.st_uid not in (0, unfit.uid if unfit else 0):
             return Account(_name_of(owner.st_uid), owner.st_uid, owner.st_gid)
-    return next(filter(None, map(_account, ACCOUNTS)), None) or _created()
+    return next(filter(None, map(_account, ACCOUNTS)), None) or _create()
 
 
 @contextlib.contextmanager
@@ -98,7 +98,7 @@ def named(folder: Path) -> Iterator[Mapping[str, str]]:
 
 
 def take_over(database: Path, account: Account | None) -> None:
-    """Gives an existing database to ``account``, if it belongs to the unfit one.
+    """Changes the owner of an existing database from ``nobody`` to ``account``.
 
     Its folder comes last, so that the next start repeats an interrupted change.
     """
@@ -130,10 +130,10 @@ def _give_entry(name: str, folder: int, owner: Account, account: Account) -> Non
         os.close(entry)
 
 
-def _created() -> Account:
+def _create() -> Account:
     """Creates the account ``frontrow``: a system account without a login."""
     tool = shutil.which("useradd", path=PATH)
-    said = "useradd is missing"
+    reason = "useradd is missing"
     if tool is not None:
         done = subprocess.run(  # noqa: S603 - a list without a shell
             [tool, *LOGINLESS, OWN],
@@ -141,12 +141,12 @@ def _created() -> Account:
             text=True,
             check=False,
         )
-        said = (done.stderr.strip().splitlines() or [""])[-1]
+        reason = (done.stderr.strip().splitlines() or [""])[-1]
     # Another start may have created it at the same moment.
     account = _account(OWN)
     if account is None:
         msg = (
-            f"PostgreSQL can't run as root, and the account {OWN} can't be created ({said}): "
+            f"PostgreSQL can't run as root, and the account {OWN} can't be created ({reason}): "
             "create it, or start frontrow as an ordinary user"
         )
         raise SetupError(msg)

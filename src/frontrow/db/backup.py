@@ -55,7 +55,7 @@ def dump(owner_url: str, file: Path) -> int:
     unfinished = file.with_name(f"{file.name}.part")
     try:
         # Only this account may read it: it holds the hashes of user keys, and the signing keys.
-        # Nor is another's file or link written to, which may be there on purpose.
+        # An existing file or link is neither overwritten nor followed: it may be an attacker's.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         descriptor = os.open(unfinished, flags, 0o600)
     except FileExistsError:
@@ -115,7 +115,7 @@ async def is_restored(url: str, file: Path, *, connect_timeout_seconds: float = 
 
 
 async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float = 10) -> None:
-    """Restores a dump into an empty database, completely or not.
+    """Restores a dump into an empty database, in one transaction.
 
     The database remembers the dump until it is migrated, so that a retry can continue from there.
 
@@ -137,7 +137,7 @@ async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float 
         async with connection.transaction():
             await create_schema(connection, migrations)
             await _load(connection, file)
-            await connection.execute(_REMEMBER.format(_mark(file)))
+            await connection.execute(_REMEMBER.format(_mark_of(file)))
     except asyncpg.PostgresError as error:
         text = " ".join(str(error).split())
         raise SetupError(f"{file} can't be restored: {text}") from None
@@ -148,7 +148,7 @@ async def restore(owner_url: str, file: Path, *, connect_timeout_seconds: float 
 async def _is_restored(connection: "asyncpg.Connection[Any]", file: Path, url: str) -> bool:
     if not await connection.fetchval(_RELATIONS):
         return False
-    if await unfinished_restore(connection) == _mark(file):
+    if await unfinished_restore(connection) == _mark_of(file):
         return True
     raise SetupError(
         f"the database at {place(url)} isn't empty: a backup goes into a new --data-dir, or into a "
@@ -156,7 +156,7 @@ async def _is_restored(connection: "asyncpg.Connection[Any]", file: Path, url: s
     )
 
 
-def _mark(file: Path) -> str:
+def _mark_of(file: Path) -> str:
     with file.open("rb") as opened:
         return f"{UNFINISHED_RESTORE} {hashlib.file_digest(opened, 'sha256').hexdigest()}"
 

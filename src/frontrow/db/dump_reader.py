@@ -119,11 +119,11 @@ def reading(file: Path, *options: str) -> Iterator[DumpReader]:
     """
     arguments = ["--data-only", *options, "--file=-", str(file)]
     with (
-        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as errors,
         subprocess.Popen(  # noqa: S603 - a list without a shell; the path is ours
             [wheel_folder() / "bin" / "pg_restore", *arguments],
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=errors,
             env=ENVIRONMENT,
         ) as process,
     ):
@@ -133,8 +133,8 @@ def reading(file: Path, *options: str) -> Iterator[DumpReader]:
             process.kill()
             raise
         if process.wait():
-            said.seek(0)
-            raise SetupError(f"can't read {file}: {_first_error(said.read())}")
+            errors.seek(0)
+            raise SetupError(f"can't read {file}: {_first_error(errors.read())}")
 
 
 def check_entries(file: Path) -> None:
@@ -204,6 +204,6 @@ def _decoded(file: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
-def _first_error(said: bytes) -> str:
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+def _first_error(errors: bytes) -> str:
+    lines = [line.strip() for line in errors.decode(errors="replace").splitlines() if line.strip()]
     return (lines or ["pg_restore gives no reason"])[0].removeprefix("pg_restore: error: ")

@@ -1,4 +1,4 @@
-"""Whether a process can serve: the database answers, is migrated, and writes."""
+"""Whether a process can serve: the database answers, is migrated, and can write."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ _WRITE_LOG = "SELECT pg_logical_emit_message(true, 'frontrow', 'ready')"
 
 
 class Readiness:
-    """Checks the database at most once a second, however many ask."""
+    """Checks the database at most once a second, for any number of callers."""
 
     def __init__(self, pool: asyncpg.Pool, faults: Faults) -> None:
         self._pool = pool
@@ -52,6 +52,6 @@ class Readiness:
                     await connection.execute(_WRITE_LOG)
         except asyncpg.ConfigurationLimitExceededError:
             return None  # temp_file_limit is below the size of the file
-        except Exception as error:  # noqa: BLE001 - whatever it is, calls meet it too
+        except Exception as error:  # noqa: BLE001 - calls fail with it too
             return cause_of(error) or "unreachable"
         return None

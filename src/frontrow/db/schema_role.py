@@ -38,7 +38,7 @@ async def step_down(connection: "asyncpg.Connection[Any]") -> None:
     """Makes the session of a superuser act as the owner of the schema."""
     if not await _is_superuser(connection):
         return
-    role = await connection.fetchval(_OWNER) or await _created(connection)
+    role = await connection.fetchval(_OWNER) or await _ensure_role(connection)
     await _give(connection, role)
     await connection.execute(f"SET ROLE {_quoted(role)}")
 
@@ -57,7 +57,7 @@ async def login(superuser_url: str, *, timeout_seconds: float) -> str:
     password = urlsafe_b64encode(digest).decode().rstrip("=")
     connection = await connect(superuser_url, timeout_seconds=timeout_seconds)
     try:
-        await _created(connection)
+        await _ensure_role(connection)
         # The password is URL-safe base64, so that it needs no quoting.
         await connection.execute(f"ALTER ROLE {SCHEMA_ROLE} LOGIN PASSWORD '{password}'")
         await _give(connection, SCHEMA_ROLE)
@@ -71,7 +71,7 @@ async def _is_superuser(connection: "asyncpg.Connection[Any]") -> bool:
     return bool(await connection.fetchval(query))
 
 
-async def _created(connection: "asyncpg.Connection[Any]") -> str:
+async def _ensure_role(connection: "asyncpg.Connection[Any]") -> str:
     """Creates the role unless it exists. Returns its name."""
     exists = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)"
     if not await connection.fetchval(exists, SCHEMA_ROLE):

@@ -14,7 +14,7 @@ from frontrow.errors import RateLimited
 from frontrow.reservations.model import Reservation
 from frontrow.reservations.queries import ReservationItem
 
-WAITING_OF_A_USER = 10
+WAITING_CALLS_PER_USER = 10
 """Most calls of one user that wait at a time: the user's devices and windows."""
 _ROUND_SECONDS = 0.25
 _READ_ITEMS = 500
@@ -46,7 +46,7 @@ class HoldWatch:
         self._read = read
         self._stopping = stopping
         self._awaited: dict[ReservationItem, _Awaited] = {}
-        self._of_user: Counter[UUID] = Counter()
+        self._calls_by_user: Counter[UUID] = Counter()
         self._watching: asyncio.Task[None] | None = None
 
     async def until_ended(self, item: ReservationItem, seconds: float) -> None:
@@ -61,15 +61,15 @@ class HoldWatch:
 
     @contextlib.contextmanager
     def _counted(self, user_id: UUID) -> Iterator[None]:
-        if self._of_user[user_id] >= WAITING_OF_A_USER:
+        if self._calls_by_user[user_id] >= WAITING_CALLS_PER_USER:
             raise RateLimited("Too many calls of this user wait.")
-        self._of_user[user_id] += 1
+        self._calls_by_user[user_id] += 1
         try:
             yield
         finally:
-            self._of_user[user_id] -= 1
-            if not self._of_user[user_id]:
-                del self._of_user[user_id]
+            self._calls_by_user[user_id] -= 1
+            if not self._calls_by_user[user_id]:
+                del self._calls_by_user[user_id]
 
     @contextlib.contextmanager
     def _joined(self, item: ReservationItem) -> Iterator[_Awaited]:
@@ -94,13 +94,13 @@ class HoldWatch:
                     await asyncio.wait_for(self._stopping.wait(), _ROUND_SECONDS)
                 # While the database is away, calls wait until their time is up.
                 with contextlib.suppress(Exception):
-                    await self._end_ended()
+                    await self._end_waits()
         finally:
             for awaited in self._awaited.values():
                 _end(awaited)
             self._awaited.clear()
 
-    async def _end_ended(self) -> None:
+    async def _end_waits(self) -> None:
         """Ends the waits for reservations that are no longer held."""
         items = iter(list(self._awaited))
         while part := list(islice(items, _READ_ITEMS)):

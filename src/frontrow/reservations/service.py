@@ -123,7 +123,7 @@ class Reservations:
         Raises:
             SeatTaken, SeatsUnavailable, SeatLimit, ShowClosed, NotFound, NotAllowed: the seats
                 can't be held.
-            RecentlyReleased: the user let these seats go a moment ago.
+            RecentlyReleased: the user released these seats, or let them expire, a moment ago.
             RateLimited: the user left too many holds unpaid, or the network holds too many seats.
             NotAdmitted, TokenFinished, CredentialInvalid: the place may not act.
             IdempotencyKeyReused: the key belongs to another hold.

@@ -53,7 +53,7 @@ class Example(NamedTuple):
     headers: Sequence[tuple[bytes, bytes]]
 
     @property
-    def is_buyers(self) -> bool:
+    def may_have_times(self) -> bool:
         """Whether its body may contain the times of the purchase."""
         return self.media_type in {"application/json", "text/event-stream"}
 
@@ -126,7 +126,7 @@ def _remembered(
     if outcome != Outcome():
         wanted = (outcome.status or accepted.status, outcome.name or accepted.name)
         found = next((e for e in examples if (e.status, e.name) == wanted), accepted)
-    if found.body is None or not found.is_buyers:
+    if found.body is None or not found.may_have_times:
         return found
     return found._replace(body=memory.issue(call.name, credential, as_of_now(found.body)))
 

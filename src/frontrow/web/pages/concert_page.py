@@ -111,7 +111,7 @@ class ConcertPage:
         protect(request, response, policy=SCRIPTED)
         return response
 
-    async def _render(self, ask: Ask, language: str) -> "Rendered":
+    async def _render(self, ask: Ask, language: str) -> Rendered:
         """Returns the page of a concert that exists."""
         texts, account = self._template.texts[language], standing(ask)
         concert = await self._concert(ask.request)
