@@ -16,6 +16,7 @@ from frontrow.group_commit import AGAIN, Again, Lanes
 from frontrow.ids import OPERATOR, write_id
 from frontrow.metrics import CHECK_INS
 from frontrow.payments.model import Row, SeatInRow
+from frontrow.payments.scanned_text import why_unreadable
 from frontrow.payments.ticket_queries import CheckInItem, CheckInRow, queries
 from frontrow.payments.ticket_signing import TicketSigner, Unchecked
 
@@ -82,7 +83,7 @@ class CheckIns:
         check_in_id = write_id(OPERATOR, "check_in", idempotency_key)
         row = await self._checking.submit(_Item(code, check_in_id, scan))
         if row is None:
-            raise NotFound
+            raise NotFound(why_unreadable(scan.code))
         check(row)
         checked = CheckIn(**{name: getattr(row, name) for name in CheckIn.__struct_fields__})
         return checked, row.outcome == "replayed"

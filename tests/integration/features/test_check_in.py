@@ -15,8 +15,9 @@ from frontrow.errors import (
 )
 from frontrow.keys.ring import end, rotate
 from frontrow.payments.check_in import CheckIn, Scan
+from frontrow.payments.scanned_text import LETTER_CASE
 from frontrow.payments.ticket_code import TicketCode, read
-from frontrow.payments.ticket_signing import PURPOSE, load_ticket_signer, new_key
+from frontrow.payments.ticket_signing import PURPOSE, Unchecked, load_ticket_signer, new_key
 from frontrow.services import Services
 from testkit.database import Database
 from tests.buyers import Owner, make_concert, pass_time, refused, services_on
@@ -203,6 +204,21 @@ async def test_codes_of_an_older_key(services: Services, database: Database) -> 
     async with refused(database, NotFound):
         await services.check_ins.check_in(Scan(second), None)
     await services.check_ins.check_in(Scan(str(tickets[1].code)), None)
+
+
+async def test_altered_code_that_still_names_a_key_is_explained(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another case of the letters may leave the key's id as it was: the case is named."""
+    code = await code_of_a_ticket(services)
+    genuine = await services.tickets.signer.read(code)
+
+    async def altered(_: str) -> Unchecked:
+        return genuine._replace(signature=bytes(64))
+
+    monkeypatch.setattr(services.tickets.signer, "read", altered)
+    with pytest.raises(NotFound, match=LETTER_CASE):
+        await services.check_ins.check_in(Scan(code.upper()), None)
 
 
 async def test_key_of_another_process_is_read(services: Services, database: Database) -> None:
