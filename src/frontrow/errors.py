@@ -216,7 +216,7 @@ class RecentlyReleased(DomainError):
     """
 
     code = "recently_released"
-    message = "You had these seats a moment ago. Choose others, or wait: others go first now."
+    message = "You released these seats, or let them expire, a moment ago. Choose others, or wait."
 
 
 class SeatsUnavailable(DomainError):

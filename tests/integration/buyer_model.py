@@ -84,7 +84,7 @@ class BuyerModel(SeatModel):
         active = [h for h in self.holds if h.place is place and h.state_at(self.clock) == "held"]
         self.release_holds_of(place)
         for other in active:
-            other.let_go = False
+            other.ended_by_user = False
         return sale
 
     def refund(self, sale: Sale, buyer: User | None, key: str | None) -> Reply:

@@ -226,10 +226,10 @@ class SeatModel:
         taken = [number for number in seats if self.holder(show, number)]
         if taken:
             return refuse("seat_taken", seats=taken)
-        let_go = self._let_go(place, show)
-        again = [number for number in seats if number in let_go]
+        ended = self._ended_seats(place, show)
+        again = [number for number in seats if number in ended]
         if again:
-            until = max(let_go[number] for number in again) + HOLD_SECONDS
+            until = max(ended[number] for number in again) + HOLD_SECONDS
             retry = until - self.clock
             return refuse("recently_released", seats=again, retry_after_seconds=retry)
         return self._over_limit(place, len(seats)) or DONE
@@ -244,7 +244,7 @@ class SeatModel:
         objection = objection or self._over_limit(place, wish.count)
         if objection:
             return objection, []
-        unusable = {*self.taken(show), *self._let_go(place, show)}
+        unusable = {*self.taken(show), *self._ended_seats(place, show)}
         house = House([Section(1, SEATS)], sorted(unusable))
         none = refuse(
             "seats_unavailable", available=house.available(None), together=house.longest_run(None)
@@ -274,11 +274,11 @@ class SeatModel:
         has = sum(len(hold.seats) for hold in mine if hold.has_seats_at(self.clock))
         return refuse("seat_limit", limit=SEAT_LIMIT) if has + count > SEAT_LIMIT else None
 
-    def _let_go(self, place: Place, show: Show) -> dict[int, float]:
+    def _ended_seats(self, place: Place, show: Show) -> dict[int, float]:
         """Returns the seats that a user can't hold again yet, each with the end of its hold."""
         ended: dict[int, float] = {}
         for hold in self.of_user(place.user, place.concert):
-            if hold.show is show and hold.let_go and hold.sale is None:
+            if hold.show is show and hold.ended_by_user and hold.sale is None:
                 ends = min(hold.closed_at, hold.ends)
                 if self.clock - HOLD_SECONDS < ends <= self.clock:
                     ended |= dict.fromkeys(hold.seats, ends)

@@ -112,7 +112,7 @@ class Hold:
     closed_at: float = inf
     sale: "Sale | None" = None
     pruned: bool = False
-    let_go: bool = True
+    ended_by_user: bool = True
     """Whether an unpaid end is the user's choice: not the payment of another hold."""
 
     def state_at(self, clock: float) -> str:

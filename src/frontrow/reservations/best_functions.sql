@@ -32,7 +32,7 @@ BEGIN
     SELECT * INTO net FROM reservation_addresses(p_rooms, p_networks, p_address_seats, now);
     -- Seats are chosen only for items that may hold some: one hold of each user.
     WITH judged AS MATERIALIZED (
-        SELECT DISTINCT ON (p_users[j.item]) j.item::int, j.let_go FROM reservation_judge(
+        SELECT DISTINCT ON (p_users[j.item]) j.item::int, j.ended_holds FROM reservation_judge(
             p_rooms, p_numbers, p_places, p_users, p_concerts, p_reservations, p_hashes, p_shows,
             p_counts, NULL, NULL, p_sections, net.free, net.free_at, p_unpaid_holds,
             p_unpaid_seconds, now
@@ -42,7 +42,7 @@ BEGIN
     SELECT (SELECT array_agg(j.item) FROM judged AS j) AS items,
         array_agg(j.item) AS barred_items, array_agg(s) AS barred_seats
     INTO may FROM judged AS j
-    CROSS JOIN LATERAL unnest(j.let_go) AS k (reservation_id)
+    CROSS JOIN LATERAL unnest(j.ended_holds) AS k (reservation_id)
     CROSS JOIN LATERAL (
         SELECT unnest(r.seats) AS s FROM reservation AS r
         WHERE r.reservation_id = k.reservation_id

@@ -7,9 +7,9 @@
 -- outcome: held; replayed (the reservation with this id exists already); again (run again: no seats are
 -- chosen, or it met an earlier item of these arrays on the same user, id or seat);
 -- idempotency_key_reused, credential_invalid, token_finished (reason), not_admitted, not_found,
--- not_allowed (a show of another concert), sign_in_required, show_closed, rate_limited (retry_after_seconds; by_address: too
--- many seats are held from the client's network), seat_taken (taken), recently_released (taken,
--- retry_after_seconds: the user let these seats go), seat_limit (seat_limit).
+-- not_allowed (a show of another concert), sign_in_required, show_closed, rate_limited (retry_after_seconds;
+-- by_address: too many seats are held from the client's network), seat_taken (taken), recently_released (taken,
+-- retry_after_seconds: the user released these seats, or let them expire), seat_limit (seat_limit).
 -- p_networks: the clients' networks (NULL: unknown); p_address_seats: see reservation_addresses.
 -- hot
 CREATE OR REPLACE FUNCTION reservation_hold(
@@ -141,8 +141,8 @@ $$;
 
 -- Decides each item on its own, at p_now. p_sections: the names of sections that must exist, NULL: none.
 -- Outcomes: reservation_hold. seats: for a replay, the seats of its reservation. place_at, seats_at: where the
--- rows are. p_free, p_free_at: see reservation_addresses. let_go: the user's reservations with seats of this
--- show that the user may not hold again yet.
+-- rows are. p_free, p_free_at: see reservation_addresses. ended_holds: the user's reservations with seats of
+-- this show that the user may not hold again yet.
 CREATE OR REPLACE FUNCTION reservation_judge(
     p_rooms int[], p_numbers int[], p_places uuid[], p_users uuid[], p_concerts uuid[],
     p_reservations uuid[], p_hashes bigint[], p_shows uuid[], p_counts int[], p_lasts int[],
@@ -152,7 +152,7 @@ CREATE OR REPLACE FUNCTION reservation_judge(
 RETURNS TABLE (
     item bigint, outcome text, reason finish_reason, taken int[], seat_limit int,
     retry_after_seconds int, by_address boolean, seats int[], amount bigint, prices bigint[], sections text[],
-    created_at timestamptz, held_until timestamptz, place_at tid, seats_at tid[], let_go uuid[]
+    created_at timestamptz, held_until timestamptz, place_at tid, seats_at tid[], ended_holds uuid[]
 )
 LANGUAGE sql STABLE AS $$
     SELECT k.item,
@@ -167,21 +167,21 @@ LANGUAGE sql STABLE AS $$
             WHEN s.sales_end_at <= p_now THEN 'show_closed'
             WHEN mine.barred_until IS NOT NULL THEN 'rate_limited'
             WHEN w.taken IS NOT NULL THEN 'seat_taken'
-            WHEN mine.again IS NOT NULL THEN 'recently_released'
+            WHEN mine.ended_seats IS NOT NULL THEN 'recently_released'
             WHEN mine.seats + k.count > c.max_seats_per_user THEN 'seat_limit'
             WHEN k.count > k.free THEN 'rate_limited'
             WHEN wanted.seats IS NULL THEN 'again'
             ELSE 'held'
         END,
-        p.reason, coalesce(w.taken, mine.again), c.max_seats_per_user,
-        ceil(extract(epoch FROM coalesce(mine.barred_until, mine.again_until, k.free_at) - p_now))::int,
+        p.reason, coalesce(w.taken, mine.ended_seats), c.max_seats_per_user,
+        ceil(extract(epoch FROM coalesce(mine.barred_until, mine.seats_until, k.free_at) - p_now))::int,
         mine.barred_until IS NULL, wanted.seats, w.amount, w.prices, w.sections, coalesce(old.created_at, p_now),
         -- A hold extends the session to its end, but by one hold at most.
         coalesce(old.held_until, least(
             p_now + make_interval(secs => c.hold_seconds),
             greatest(p.session_until + make_interval(secs => c.hold_seconds), p.expires_at)
         )),
-        p.at, w.at, mine.let_go
+        p.at, w.at, mine.ended_holds
     FROM unnest(
         p_rooms, p_numbers, p_places, p_users, p_concerts, p_reservations, p_hashes, p_shows, p_counts,
         p_lasts, p_sections, p_free, p_free_at

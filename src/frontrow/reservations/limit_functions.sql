@@ -2,15 +2,15 @@
 
 -- Returns the number of seats of a concert that a user holds and owns; the time until which the user may not
 -- hold more (NULL: holds are allowed); the reservations in a show that the user released or let expire in the
--- last p_hold_seconds (NULL: none); which of p_seats they had (again; NULL: none), and until when the user may
--- not hold these. Holds are refused while p_unpaid_holds holds were released or expired in the last
+-- last p_hold_seconds (NULL: none); which of p_seats they had (ended_seats; NULL: none), and until when the
+-- user may not hold these. Holds are refused while p_unpaid_holds holds were released or expired in the last
 -- p_unpaid_seconds. Holds that ended with their show, or by the payment of another hold, don't count.
 CREATE OR REPLACE FUNCTION reservation_account(
     p_user_id uuid, p_concert_id uuid, p_show_id uuid, p_seats int[], p_hold_seconds int,
     p_unpaid_holds int, p_unpaid_seconds int, p_now timestamptz
 )
 RETURNS TABLE (
-    seats bigint, barred_until timestamptz, let_go uuid[], again int[], again_until timestamptz
+    seats bigint, barred_until timestamptz, ended_holds uuid[], ended_seats int[], seats_until timestamptz
 )
 LANGUAGE sql STABLE AS $$
     SELECT mine.seats, CASE
@@ -18,13 +18,13 @@ LANGUAGE sql STABLE AS $$
         WHEN gone.closed_at[p_unpaid_holds - mine.overdue] > p_now - make_interval(secs => p_unpaid_seconds)
             THEN gone.closed_at[p_unpaid_holds - mine.overdue]
         END + make_interval(secs => p_unpaid_seconds),
-        mine.let_go || gone.let_go,
-        CASE WHEN mine.let_go || gone.let_go IS NOT NULL THEN (
-            SELECT g.seats FROM reservation_let_go(mine.let_go || gone.let_go, p_seats) AS g
+        mine.ended_holds || gone.ended_holds,
+        CASE WHEN mine.ended_holds || gone.ended_holds IS NOT NULL THEN (
+            SELECT g.seats FROM reservation_ended_seats(mine.ended_holds || gone.ended_holds, p_seats) AS g
         ) END,
-        CASE WHEN mine.let_go || gone.let_go IS NOT NULL THEN (
+        CASE WHEN mine.ended_holds || gone.ended_holds IS NOT NULL THEN (
             SELECT g.ended_at + make_interval(secs => p_hold_seconds)
-            FROM reservation_let_go(mine.let_go || gone.let_go, p_seats) AS g
+            FROM reservation_ended_seats(mine.ended_holds || gone.ended_holds, p_seats) AS g
         ) END
     FROM (
         SELECT coalesce(sum(cardinality(r.seats)) FILTER (
@@ -37,7 +37,7 @@ LANGUAGE sql STABLE AS $$
             array_agg(r.reservation_id) FILTER (
                 WHERE r.state = 'held' AND r.held_until <= p_now AND r.show_id = p_show_id
                     AND r.held_until > p_now - make_interval(secs => p_hold_seconds)
-            ) AS let_go
+            ) AS ended_holds
         FROM reservation AS r
         WHERE r.user_id = p_user_id AND r.concert_id = p_concert_id AND r.state IN ('held', 'paid')
     ) AS mine
@@ -46,7 +46,7 @@ LANGUAGE sql STABLE AS $$
             array_agg(r.reservation_id) FILTER (
                 WHERE r.show_id = p_show_id
                     AND least(r.closed_at, r.held_until) > p_now - make_interval(secs => p_hold_seconds)
-            ) AS let_go
+            ) AS ended_holds
         FROM (
             SELECT * FROM reservation AS r
             WHERE r.user_id = p_user_id AND r.concert_id = p_concert_id
@@ -66,8 +66,9 @@ LANGUAGE sql STABLE AS $$
     ) AS gone
 $$;
 
--- Which of p_seats were in ended reservations of their user (NULL: none), and when the last of these ended.
-CREATE OR REPLACE FUNCTION reservation_let_go(p_reservations uuid[], p_seats int[])
+-- Returns which of p_seats were in ended reservations of their user (NULL: none), and when the last of these
+-- ended.
+CREATE OR REPLACE FUNCTION reservation_ended_seats(p_reservations uuid[], p_seats int[])
 RETURNS TABLE (seats int[], ended_at timestamptz) LANGUAGE sql STABLE AS $$
     SELECT array_agg(DISTINCT s ORDER BY s), max(least(r.closed_at, r.held_until))
     FROM unnest(p_reservations) AS k (reservation_id)

@@ -115,8 +115,8 @@ END $$;
 -- Gives each user a place in one line: the unfinished one, or a new one with the next number. Numbers
 -- are gapless and in order of commit, because the room stays locked until the commit.
 -- outcome: new; live (the user has an unfinished place); again (an earlier item of these arrays is the
--- same user: run again); room_closed; sign_in_required (the concert has no guests); credential_invalid (the user has been erased); not_found (no
--- such room).
+-- same user: run again); room_closed; sign_in_required (the concert has no guests); credential_invalid (the
+-- user has been erased); not_found (no such room).
 -- hot
 CREATE OR REPLACE FUNCTION waiting_room_join(p_room_id int, p_users uuid[], p_places uuid[])
 RETURNS TABLE (

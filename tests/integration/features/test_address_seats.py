@@ -123,12 +123,12 @@ async def test_network_is_forgotten_with_the_hold(database: Database, owner: Own
         made = await make_concert(services)
         one, two, three = await buyers(services, made, 3)
         paid = await hold_from(services, one, made, [1], IPV4)
-        let_go = await hold_from(services, two, made, [2], IPV4)
+        released = await hold_from(services, two, made, [2], IPV4)
         await hold_from(services, three, made, [3], IPV4)
         count = "SELECT count(network) FROM reservation"
         assert await owner.fetchval(count) == 3
         await services.payments.pay(one, paid.reservation_id, 50_000, None)
-        await services.reservations.release(let_go.reservation_id, two.user_id, two)
+        await services.reservations.release(released.reservation_id, two.user_id, two)
         assert await owner.fetchval(count) == 1
         await pass_time(database, 300)
         assert await services.reservations.expire() == 1
