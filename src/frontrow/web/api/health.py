@@ -36,7 +36,7 @@ _DETAILS: dict[Cause, str] = {
 
 
 async def readyz(ask: Ask) -> Response:
-    """Reports whether the database answers, is migrated, and writes."""
+    """Reports whether the database answers, is migrated, and can write."""
     services = ask.services
     cause = "stopping" if services.stopping.is_set() else await services.readiness.cause()
     if cause is not None:
@@ -66,7 +66,7 @@ CALLS = (
         path="/readyz",
         name="readyz",
         group="Around it",
-        summary="Check that the database answers, is migrated, and writes",
+        summary="Check that the database answers, is migrated, and can write",
         says=(
             "503 has a `cause`. Polls and reads may still be answered: route requests by "
             "`GET /healthz`. The database is checked at most once a second."
