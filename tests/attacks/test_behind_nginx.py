@@ -1,4 +1,4 @@
-"""Attacks through the shipped nginx: on the line's documents, and on what operators use."""
+"""Attacks through the shipped nginx: on the line's documents and on the operator's calls."""
 
 import asyncio
 from collections import Counter

@@ -218,7 +218,7 @@ async def test_time_of_an_answer_is_not_bounded(impatient: Desk) -> None:
         assert (await client.answer()).status == 200
 
 
-async def test_half_open_requests_shut_nobody_out(
+async def test_half_open_requests_dont_block_other_clients(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With more half-open requests than a process may have files, others are still answered."""

@@ -78,7 +78,7 @@ async def test_abandoned_polls_end(
         await watched.until_waiting(0)
     rounds = len(watched.reads)
     await asyncio.sleep(0.6)
-    assert len(watched.reads) <= rounds + 1  # nothing is read for nobody
+    assert len(watched.reads) <= rounds + 1  # nothing is read without a waiting call
 
 
 async def hold(fan: Fan) -> Json:

@@ -109,7 +109,7 @@ async def test_other_shows_are_unaffected(database: Database) -> None:
         await services.reservations.hold(place, made.shows[1], [1], None)
 
 
-async def test_best_seats_are_others(database: Database) -> None:
+async def test_best_seats_exclude_recently_released_ones(database: Database) -> None:
     """Each user's own released seats are left out of the choice, in one batch too."""
     async with services_on(database) as services:
         made = await make_concert(services, seats=4)

@@ -55,8 +55,8 @@ export async function signedIn(action) {
 }
 
 /**
- * Names the text that isn't a key, although a scanner types it into the key's field: `take` returns whether it has
- * used the text.
+ * Sets what takes a text that a scanner types into the key's field, such as a ticket's code: `take` returns whether it
+ * has used the text.
  *
  * @param {(text: string) => boolean} take
  */

@@ -5,7 +5,7 @@
 import { Refused } from "./api.js";
 import { randomUuid } from "./uuid.js";
 
-const KEPT = "frontrow.intentions"; // no secret: a key is good only for the user who sends it
+const KEPT = "frontrow.intentions"; // no secret: a key is valid only for the user who sends it
 const UNDECIDED = new Set([401, 403, 429]); // refused before the request itself was considered
 
 /**
@@ -13,7 +13,7 @@ const UNDECIDED = new Set([401, 403, 429]); // refused before the request itself
  * `replayed` in the answer says that an earlier attempt succeeded: the answer is then that of the earlier time.
  *
  * @template Answer
- * @param {string} name of the intention: what for, and for which object
+ * @param {string} name of the intention: its purpose and its object
  * @param {unknown} wanted the request's body; a request for something else is another intention
  * @param {(key: string) => Promise<Answer>} request
  * @returns {Promise<Answer>}

@@ -34,6 +34,7 @@ class Gate {
       concerts.map((each) => h("option", { value: each.concert_id }, each.title)));
     this.shown = h("select", { id: "show" });
     this.zones = new Map(concerts.map((each) => [each.concert_id, each.timezone]));
+    // A scanner may type a code into the name too.
     this.name = h("input", { id: "gate", maxLength: LONGEST_CODE, value: this.kept.name ?? "", autocomplete: "off" });
     this.code = h("input", { id: "code", maxLength: LONGEST_CODE, autocomplete: "off", autocapitalize: "off", spellcheck: false });
     this.counts = h("dl", { class: "facts big" });

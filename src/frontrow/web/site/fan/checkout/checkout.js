@@ -47,7 +47,7 @@ class Checkout {
     this.pending = h("p", { class: "hint warn", hidden: true }, t("pay.retrying"));
     this.add = this.action("", () => this.charge(), { class: "add large" });
     this.pay = this.action(t("pay.pay", { amount: price(held.amount) }), () => this.payNow(), { class: "pay primary large" });
-    this.give = this.action(t("pay.release"), () => this.release(), { class: "plain" });
+    this.releasing = this.action(t("pay.release"), () => this.release(), { class: "plain" });
     const signal = showView(
       "checkout",
       concert.title,
@@ -75,7 +75,7 @@ class Checkout {
         h("div", { class: "stack" }, this.add, this.pay),
         this.pending,
       ),
-      h("div", { class: "row" }, this.give),
+      h("div", { class: "row" }, this.releasing),
       h("p", { class: "soft small" }, t("pay.release_note")),
       h("p", { class: "soft small" }, t("pay.safe")),
     );
@@ -89,7 +89,7 @@ class Checkout {
   /** A button. While its action has no answer, the other buttons are off too. */
   action(label, run, properties) {
     return button(label, async () => {
-      const buttons = [this.add, this.pay, this.give];
+      const buttons = [this.add, this.pay, this.releasing];
       for (const each of buttons) each.setAttribute("aria-disabled", "true");
       try {
         await run();

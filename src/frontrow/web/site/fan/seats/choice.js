@@ -18,9 +18,9 @@ import { HELD, SeatModel } from "./model.js";
 const LOOK_MS = 2000;
 
 /**
- * Shows the seats of a show, of which the fan may have `left` more, but none while `isHolding` others. `held` is called with the reservation,
- * `refused` with an error that the page handles; `back` leads to the dates, if there are several; `tick` starts the
- * session's clock.
+ * Shows the seats of a show, of which the fan may have `left` more, but none while `isHolding` others. `held` is called
+ * with the reservation, `refused` with an error that the page handles; `back` leads to the dates, if there are several;
+ * `tick` starts the session's clock.
  */
 export function showSeats(concert, showing, parts) {
   const seats = new Seats(concert, showing, parts);
@@ -41,7 +41,9 @@ class Seats {
     this.isAsking = false; // for a hold: until there is an answer the choice stays as it is
     this.rows = null;
     this.model = new SeatModel(concert.concert_id, showing);
-    this.best = parts.left > 0 && !parts.isHolding ? new BestSeats(this.model, { left: parts.left, hold: (wanted) => this.ask(wanted) }) : null;
+    const { left, isHolding } = parts;
+    const hold = (wanted) => this.ask(wanted);
+    this.best = left > 0 && !isHolding ? new BestSeats(this.model, { left, hold }) : null;
   }
 
   async show() {
@@ -82,7 +84,7 @@ class Seats {
     this.mapPlace.replaceChildren(this.map.element);
     show(this.broken, this.model.sections.some(isBroken));
     this.map.resize();
-    this.tellSections();
+    this.showSections();
     this.watch();
   }
 
@@ -109,7 +111,7 @@ class Seats {
     if (changed === null) this.map.resize();
     this.map.later();
     this.list?.refresh();
-    this.tellSections();
+    this.showSections();
   }
 
   /** Shows the choice that was made before a reload, and what has become of a request without an answer. */
@@ -117,7 +119,7 @@ class Seats {
     const tooMany = this.chosen.sorted().filter((number, index) => !this.model.stateOf(number) || index >= this.parts.left);
     this.chosen.remove(tooMany);
     this.dropTaken();
-    this.tellChosen();
+    this.showChosen();
     if (!this.parts.isHolding && unsettled("hold")?.show_id === this.showing.show_id) notify(t("seats.unanswered"), "bad");
   }
 
@@ -128,7 +130,7 @@ class Seats {
     if (!lost.length) return;
     this.chosen.remove(lost);
     notify(t("seats.lost", { count: lost.length, seats: this.names(lost) }), "bad");
-    this.tellChosen();
+    this.showChosen();
   }
 
   press(number) {
@@ -139,7 +141,7 @@ class Seats {
       if (this.chosen.has(number)) this.chosen.remove([number]);
       else this.chosen.add(number);
       announce(this.words(number), { now: true });
-      this.tellChosen();
+      this.showChosen();
       this.map.later();
       this.list?.refresh();
     }
@@ -177,7 +179,7 @@ class Seats {
     return numbers.map((number) => this.name(number)).join("; ");
   }
 
-  tellChosen() {
+  showChosen() {
     const numbers = this.chosen.sorted();
     const amount = numbers.reduce((sum, number) => sum + this.model.seat(number).price, 0);
     setText(
@@ -189,7 +191,7 @@ class Seats {
     show(this.hold, numbers.length && !this.parts.isHolding);
   }
 
-  tellSections() {
+  showSections() {
     const { sections } = this.model;
     const free = this.model.freeBySection();
     const classes = priceClasses(sections);
@@ -217,9 +219,9 @@ class Seats {
    */
   async ask(wanted) {
     const hold = { show_id: this.showing.show_id, ...wanted };
-    const onRetry = () => this.tellAsking("seats.retrying");
+    const onRetry = () => this.showAsking("seats.retrying");
     this.lock(true);
-    this.tellAsking("seats.asking");
+    this.showAsking("seats.asking");
     try {
       const { body, replayed } = await intend("hold", hold, (key) =>
         insist("POST", "/reservations", { body: hold, concert: this.concert.concert_id, key, onRetry }, Infinity));
@@ -233,7 +235,7 @@ class Seats {
       await this.refused(error);
     } finally {
       this.lock(false);
-      this.tellChosen();
+      this.showChosen();
     }
   }
 
@@ -246,7 +248,7 @@ class Seats {
     }
   }
 
-  tellAsking(key) {
+  showAsking(key) {
     setText(this.total, t(key));
     announce(t(key), { now: true });
   }
