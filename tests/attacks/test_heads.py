@@ -268,6 +268,7 @@ def test_each_worker_allows_its_share_of_connections() -> None:
 
     class Client:
         is_answering = True
+        is_unread = False
 
         def __init__(self, address: str) -> None:
             self.client: tuple[str, int] | None = (address, 1)

@@ -1,6 +1,7 @@
-"""Clients that ask for long exports and don't read them."""
+"""Clients that ask for exports and other long answers, and don't read them."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
@@ -12,7 +13,8 @@ import pytest
 from frontrow.retention.export import export_user
 from frontrow.web import exports
 from frontrow.web.api import user_data
-from testkit.desk import BASE, Desk, check_problem, eventually
+from frontrow.web.server.protocol import Protocol
+from testkit.desk import BASE, Desk, check_problem, eventually, open_desk
 from testkit.serving import OPERATOR_KEY
 from tests.attacks.raw import RawClient
 
@@ -125,3 +127,68 @@ async def test_user_has_one_export_at_a_time(desk: Desk, monkeypatch: pytest.Mon
     is_open.append(True)
     assert (await running).status_code == 200
     assert (await fan.by_key("GET", "/users/me/export")).status_code == 200
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> set[Protocol]:
+    """The connections whose clients don't read what is ready for them, until they are lost."""
+    found: set[Protocol] = set()
+    pause, lose = Protocol.pause_writing, Protocol.connection_lost
+
+    def pause_writing(self: Protocol) -> None:
+        found.add(self)
+        pause(self)
+
+    def connection_lost(self: Protocol, error: Exception | None) -> None:
+        found.discard(self)
+        lose(self, error)
+
+    monkeypatch.setattr(Protocol, "pause_writing", pause_writing)
+    monkeypatch.setattr(Protocol, "connection_lost", connection_lost)
+    return found
+
+
+async def read_nothing(desk: Desk, stack: ExitStack) -> None:
+    """Connects, asks for more than the system buffers, and reads nothing."""
+    bare = stack.enter_context(socket.socket())
+    bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    bare.setblocking(False)
+    url = desk.http.base_url
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(bare, (url.host, url.port))
+    await loop.sock_sendall(bare, b"GET /openapi.json HTTP/1.1\r\nHost: frontrow\r\n\r\n" * 12)
+
+
+async def test_unread_answers_shut_nobody_out(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, unread: set[Protocol]
+) -> None:
+    """When a process may have no more connections, it closes those whose clients don't read."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (40, 40))
+    async with open_desk(desk.database) as small:
+        with ExitStack() as stack:
+            for _ in range(20):
+                await read_nothing(small, stack)
+
+            async def all_wait() -> bool:
+                return len(unread) == 20
+
+            await eventually(all_wait)
+            assert (await small.ask("GET", "//healthz")).status_code == 200
+
+
+async def test_client_that_reads_nothing_is_cut_off(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, unread: set[Protocol]
+) -> None:
+    """A connection ends when its client has read nothing for a while."""
+    monkeypatch.setattr(Protocol, "unread_seconds", 0.3)
+    with ExitStack() as stack:
+        await read_nothing(desk, stack)
+
+        async def is_waiting() -> bool:
+            return bool(unread)
+
+        async def is_lost() -> bool:
+            return not unread
+
+        await eventually(is_waiting)
+        await eventually(is_lost)

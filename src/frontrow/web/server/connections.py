@@ -34,8 +34,12 @@ class Connection(Protocol):
     def is_answering(self) -> bool:
         """Whether a request is being answered."""
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether its client hasn't taken what is ready to be sent."""
+
     def close(self) -> None:
-        """Closes it."""
+        """Closes it at once."""
 
 
 def raise_file_limit() -> None:
@@ -91,9 +95,11 @@ class Connections:
     def _make_room(self) -> bool:
         """Closes the oldest connections without a running request. Returns whether there were any.
 
-        Such a connection loses nothing: a client sends its request again on another one.
+        Such a connection loses nothing: a client sends its request again on another one. If there
+        are none, those go whose clients don't read their answers.
         """
         unused = [connection for connection in self._open if not connection.is_answering]
+        unused = unused or [connection for connection in self._open if connection.is_unread]
         for connection in unused[: math.ceil(_EVICTED_SHARE * len(unused))]:
             self.leave(connection)
             connection.close()

@@ -1,10 +1,11 @@
 """HTTP/1.1 by uvicorn, with bounds on requests, and problem responses to malformed HTTP.
 
 A request is bounded in bytes, lines and time until it has arrived; how long its answer takes is its
-call's matter.
+call's matter, unless the client doesn't read it.
 """
 
 import asyncio
+import math
 from collections.abc import Iterator
 
 from httptools import HttpParserError, HttpParserUpgrade
@@ -52,6 +53,8 @@ class Protocol(HttpToolsProtocol):
     """Longest time for a head, and for the first request of a connection to begin."""
     body_seconds: float
     """Longest time for a body, after that."""
+    unread_seconds = 60.0
+    """Longest time in which a client takes nothing of an answer that is ready."""
     open_connections: Connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -62,6 +65,7 @@ class Protocol(HttpToolsProtocol):
         # Bytes of the present message before the part that is parsed now, and those of its body.
         self._received_bytes = self._body_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._reading: asyncio.TimerHandle | None = None
         self._set_deadline(self.head_seconds)
         refusal = self.open_connections.enter(self)
         if refusal is not None:
@@ -72,6 +76,17 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self.open_connections.leave(self)
         self._drop_deadline()
+        self._end_reading()
+
+    def pause_writing(self) -> None:
+        """Stops sending until the client has taken what is ready, and bounds the time for that."""
+        super().pause_writing()
+        self._check_reading(math.inf)
+
+    def resume_writing(self) -> None:
+        """Sends again."""
+        self._end_reading()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parses what has arrived, and bounds the time for the rest of the request."""
@@ -97,9 +112,17 @@ class Protocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether the client hasn't taken what is ready to be sent."""
+        return self.flow.write_paused
+
     def close(self) -> None:
-        """Closes the connection."""
-        self.transport.close()
+        """Closes the connection; what its client hasn't read is dropped."""
+        if self.is_unread:
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def _parse(self, part: bytes | memoryview) -> None:
         try:
@@ -206,6 +229,19 @@ class Protocol(HttpToolsProtocol):
         else:
             self._is_extended = True
             self._set_deadline(self.body_seconds)
+
+    def _check_reading(self, unread_before: float) -> None:
+        """Closes the connection if nothing was read since the last check."""
+        unread = self.transport.get_write_buffer_size()
+        if unread >= unread_before:
+            self.transport.abort()
+        else:
+            self._reading = self.loop.call_later(self.unread_seconds, self._check_reading, unread)
+
+    def _end_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     def _refuse(self, error: DomainError) -> None:
         """Sends a problem response and closes the connection; running answers are sent before."""
