@@ -322,7 +322,7 @@ async def test_database_of_a_newer_version_is_refused(
     await migrate(owner_url, migrations=migrations, functions=functions)
     (migrations / "0002_second.sql").unlink()
     functions[0].write_text(FUNCTION.format(2))
-    with pytest.raises(SetupError, match=r"made by a newer version of frontrow \(it has 0002_sec"):
+    with pytest.raises(SetupError, match=r"migrated by a newer version of frontrow \(it has 0002_sec"):
         await migrate(owner_url, migrations=migrations, functions=functions)
     async with connected(owner_url) as connection:
         assert await connection.fetchval("SELECT answer()") == 1
@@ -334,7 +334,7 @@ async def test_function_of_a_newer_version_is_named(
     """Functions with another result, of the same migrations, can only be a newer version's."""
     await migrate(owner_url, migrations=migrations, functions=functions)
     functions[0].write_text(FUNCTION.replace("int", "text").format("version()"))
-    with pytest.raises(SetupError, match=r"made by a newer version of frontrow .*return type"):
+    with pytest.raises(SetupError, match=r"migrated by a newer version of frontrow .*return type"):
         await migrate(owner_url, migrations=migrations, functions=functions)
 
 

@@ -54,7 +54,7 @@ def announce_mock(log_format: str, base: str) -> None:
 def _print(lines: Sequence[tuple[str, str]]) -> None:
     """Prints the lines without wrapping, so that URLs and keys stay in one piece.
 
-    A server whose output is full or closed serves nevertheless.
+    A server whose output is full or closed runs nevertheless.
     """
     console = Console(highlight=False, soft_wrap=True)
     try:

@@ -3,7 +3,7 @@
 Exit codes: 0 success, 1 the audit found a violation or a draw is wrong, 2 an invalid option or
 variable (``WrongUse`` too), 3 the server can't start, the database, a file or the output is
 unusable, or a draw can't be fetched (``SetupError``), 4 the line has not been drawn yet, 70 a bug,
-130 interrupted, 141 nobody reads the output. ``launch`` starts the server.
+130 interrupted, 141 the reader of the output has ended. ``launch`` starts the server.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 class OutputError(SetupError):
-    """Standard output can't be written; ``silent`` if nobody reads it any more."""
+    """Standard output can't be written; ``silent`` if its reader has ended."""
 
     def __init__(self, error: OSError) -> None:
         self.silent = error.errno == errno.EPIPE

@@ -179,7 +179,7 @@ def _known_migrations(file: Path) -> set[str]:
     if unknown := sorted(found - known):
         if all(name > max(known) for name in unknown):
             raise WrongUse(
-                f"{file} was made by a newer version of frontrow (it has {', '.join(unknown)}): "
+                f"{file} was created by a newer version of frontrow (it has {', '.join(unknown)}): "
                 "restore it with that version"
             )
         raise not_ours(file, f"it has the migration {unknown[0][:60]!r}")

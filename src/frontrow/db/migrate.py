@@ -39,7 +39,7 @@ _FOREIGN_TABLE = """
         )
     ORDER BY relname LIMIT 1
 """
-_NEWER = "the database was made by a newer version of frontrow"
+_NEWER = "the database was migrated by a newer version of frontrow"
 _USE_NEWER = "run that version, or restore a backup from before its first start"
 
 log = structlog.get_logger()

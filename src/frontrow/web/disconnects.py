@@ -25,7 +25,7 @@ async def while_connected(request: Request, waiting: Coroutine[Any, Any, _Result
     error: only receiving reports it.
 
     Raises:
-        Malformed: the client has disconnected, so that nobody reads this.
+        Malformed: the client has disconnected; this response isn't sent.
     """
     content = request.content
     if not isinstance(content, ASGIContent):

@@ -1,4 +1,4 @@
-"""Limits on wrong operator keys: they slow guesses, and nobody else.
+"""Limits on wrong operator keys, which slow guesses only.
 
 Wrong keys are counted by address, for IPv6 also by the networks around it, since one customer may
 have a whole /48; and by the first characters of the key, since many addresses may try the rest of
