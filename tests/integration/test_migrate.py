@@ -322,7 +322,7 @@ async def test_database_of_a_newer_version_is_refused(
     await migrate(owner_url, migrations=migrations, functions=functions)
     (migrations / "0002_second.sql").unlink()
     functions[0].write_text(FUNCTION.format(2))
-    with pytest.raises(SetupError, match=r"migrated by a newer version of frontrow \(it has 0002_sec"):
+    with pytest.raises(SetupError, match=r"by a newer version of frontrow \(it has 0002_sec"):
         await migrate(owner_url, migrations=migrations, functions=functions)
     async with connected(owner_url) as connection:
         assert await connection.fetchval("SELECT answer()") == 1
