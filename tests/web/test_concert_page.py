@@ -231,7 +231,7 @@ async def test_proof_of_work_needs_scripts(module_database: Database) -> None:
         shown = await open_page(visitor, concert)
         assert re.findall(hint, shown.text)[0].startswith("Joining needs JavaScript here")
         korean = await open_page(visitor, concert, "ko")
-        assert "JavaScript가 필요합니다" in re.findall(hint, korean.text)[0]
+        assert "자바스크립트가 필요합니다" in re.findall(hint, korean.text)[0]
         await send(visitor, concert, "join")
         assert list(visitor.secrets()) == []
 
