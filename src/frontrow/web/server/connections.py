@@ -95,8 +95,8 @@ class Connections:
     def _make_room(self) -> bool:
         """Closes the oldest connections without a running request. Returns whether there were any.
 
-        Such a connection loses nothing: a client sends its request again on another one. If there
-        are none, connections whose clients don't read their answers are closed.
+        Such a connection loses nothing: a client sends its request again on another one. If none is
+        without a request, the oldest unread ones are closed.
         """
         unused = [connection for connection in self._open if not connection.is_answering]
         unused = unused or [connection for connection in self._open if connection.is_unread]
