@@ -114,7 +114,8 @@ async def test_refund_against_the_gate(pair: Pair, database: Database) -> None:
         else:
             assert isinstance(scanned, tuple)
             assert isinstance(refunded, AlreadyCheckedIn)
-            assert refunded.fields == {"checked_in_at": scanned[0].checked_in_at, "gate": None}
+            assert refunded.fields["checked_in_at"] == scanned[0].checked_in_at
+            assert refunded.fields["gate"] is None
             assert balance == 0
             let_in += 1
     rows = await fetch(database, "SELECT count(*) FROM ticket WHERE checked_in_at IS NOT NULL")

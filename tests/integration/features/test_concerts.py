@@ -71,6 +71,7 @@ async def test_create(services: Services, owner: Owner) -> None:
         "last_date": "2030-05-03",
         "price_from": 50_000,
         "refundable_until": None,
+        "guests": True,
         "sale": "open",
     }
     assert await owner.fetchval("SELECT count(*) FROM seat") == 100
