@@ -102,6 +102,8 @@ async def window(browser: Browser, address: str, **options: Any) -> AsyncIterato
     fast_polling = options.pop("fast_polling", True)
     options.setdefault("locale", "en-GB")
     options.setdefault("viewport", DESKTOP)
+    # Without a graphics card each frame of an animation is drawn by the processor.
+    options.setdefault("reduced_motion", "reduce")
     context = await browser.new_context(**options)
     if fast_polling:
         await context.add_init_script(_FAST_POLLING)
