@@ -46,18 +46,21 @@ dev: $(READY)  ## run the server with demo concerts, restarted when a source fil
 
 # Tests that start whole servers run on their own. A test often waits: hence three processes on two
 # cores. Skipped tests are listed at the end of each part.
-ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/test_serve.py \
-	tests/web/test_schemathesis.py
+ALONE := tests/acceptance tests/integration/test_engine.py tests/integration/test_serve.py
+# Its tests of all calls have one name, and xdist runs one test of a name.
+GENERATED := tests/web/test_schemathesis.py
 # The folders with long files first: one that begins last would keep one process busy alone.
 LONG := tests/pages/ tests/races/ tests/integration/
 FOLDERS := $(LONG) $(filter-out $(LONG),$(sort $(dir $(wildcard tests/*/test_*.py))))
 test: $(READY) programs  ## run the whole suite
 	@failed=0; \
-	echo "Part 1 of 2: units, services, races, HTTP, attacks, pages, documents"; \
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(FOLDERS) $(addprefix --ignore=,$(ALONE)) \
+	echo "Part 1 of 3: units, services, races, HTTP, attacks, pages, documents"; \
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(FOLDERS) $(addprefix --ignore=,$(ALONE) $(GENERATED)) \
 		|| failed=1; \
-	echo "Part 2 of 2: whole servers"; \
+	echo "Part 2 of 3: whole servers"; \
 	$(BIN)/pytest -n 2 --dist loadfile $(ALONE) || failed=1; \
+	echo "Part 3 of 3: generated requests"; \
+	$(BIN)/pytest $(GENERATED) || failed=1; \
 	exit $$failed
 
 check: $(READY)  ## format, lint, types, import contracts
