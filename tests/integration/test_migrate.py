@@ -433,6 +433,25 @@ async def test_url_of_several_hosts(owner_url: str) -> None:
         await connect(f"{owner_url}&target_session_attrs=standby", timeout_seconds=2)
 
 
+async def test_reason_survives_a_last_attempt_without_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last attempt is cut off by the time limit: the reason of the one before is reported."""
+    attempts = 0
+
+    async def attempt(_url: str, *, timeout: float, **_settings: Any) -> None:  # noqa: ASYNC109 - asyncpg's
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise asyncpg.exceptions.TargetServerAttributeNotMatched("a primary")
+        await asyncio.sleep(timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncpg, "connect", attempt)
+    with pytest.raises(SetupError, match="target_session_attrs"):
+        await connect("postgresql://localhost/db", timeout_seconds=1)
+
+
 async def test_starting_server_is_awaited() -> None:
     """A server may start within the time limit; afterwards the wait ends."""
     port = free_port()

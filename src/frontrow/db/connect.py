@@ -44,13 +44,17 @@ async def connect(
         raise connect_error(ValueError(), dsn)  # an empty one would mean this machine's defaults
     deadline = time.monotonic() + timeout_seconds
     said = False
+    reason: BaseException = TimeoutError()
     while True:
         left = max(deadline - time.monotonic(), 0.1)
         try:
             return await asyncpg.connect(dsn, timeout=left, server_settings=server_settings)
         except EXPECTED as error:
+            # The last attempt may have had no time: an earlier one explains more.
+            if not isinstance(error, TimeoutError):
+                reason = error
             if not isinstance(error, PASSING) or time.monotonic() + RETRY_SECONDS > deadline:
-                raise connect_error(error, dsn) from None
+                raise connect_error(reason, dsn) from None
         if not said:
             said = True
             log.info("waiting for the database", database=place(dsn), seconds=timeout_seconds)
