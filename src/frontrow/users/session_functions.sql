@@ -1,6 +1,23 @@
 -- Sessions: user keys that expire, for users who sign in at an issuer. Locks as in functions.sql: the
 -- accounts first, in their order, the installation last.
 
+-- Revokes the keys p_key_hashes of users, whose rows are locked, and the keys made from them. Returns the
+-- hashes of all that were active.
+CREATE OR REPLACE FUNCTION user_session_mark_ended(p_users uuid[], p_key_hashes bytea[])
+RETURNS bytea[] LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN user_key_mark_revoked(ARRAY(
+        SELECT s.key_hash FROM unnest(p_users) AS k (user_id)
+        CROSS JOIN LATERAL (
+            SELECT s.key_hash FROM user_key AS s
+            WHERE s.user_id = k.user_id AND s.revoked_at IS NULL
+                AND (s.key_hash = ANY (p_key_hashes) OR s.session_hash = ANY (p_key_hashes))
+            OFFSET 0
+        ) AS s
+        ORDER BY s.key_hash
+    ));
+END $$;
+
 -- Ends the sessions of users, whose rows are locked, beyond the newest p_most of each, with the keys made from
 -- them.
 CREATE OR REPLACE FUNCTION user_session_end_oldest(p_users uuid[], p_now timestamptz, p_most int)
@@ -15,15 +32,7 @@ DECLARE
         ) AS s
     );
 BEGIN
-    PERFORM user_key_mark_revoked(ARRAY(
-        SELECT s.key_hash FROM unnest(p_users) AS k (user_id)
-        CROSS JOIN LATERAL (
-            SELECT s.key_hash FROM user_key AS s
-            WHERE s.user_id = k.user_id AND s.revoked_at IS NULL
-                AND (s.key_hash = ANY (ended) OR s.session_hash = ANY (ended))
-            OFFSET 0
-        ) AS s
-    ));
+    PERFORM user_session_mark_ended(p_users, ended);
 END $$;
 
 -- Opens sessions that last p_seconds, one for each sign-in (p_sign_ins), with these keys; creates missing
@@ -104,10 +113,5 @@ BEGIN
         RETURN '{}';
     END IF;
     PERFORM FROM app_user AS u WHERE u.user_id = owner FOR NO KEY UPDATE;
-    RETURN user_key_mark_revoked(ARRAY(
-        SELECT k.key_hash FROM user_key AS k
-        WHERE k.user_id = owner AND k.revoked_at IS NULL
-            AND (k.key_hash = p_key_hash OR k.session_hash = p_key_hash)
-        ORDER BY k.key_hash
-    ));
+    RETURN user_session_mark_ended(ARRAY[owner], ARRAY[p_key_hash]);
 END $$;
