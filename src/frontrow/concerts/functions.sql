@@ -65,7 +65,7 @@ CREATE OR REPLACE FUNCTION concert_create(
     p_timezone text, p_currency text, p_hold_seconds int, p_max_seats_per_user int,
     p_policy jsonb, p_session_seconds int, p_claim_seconds int,
     p_opens_at timestamptz, p_closes_at timestamptz, p_order text, p_seed text,
-    p_refundable_until timestamptz,
+    p_refundable_until timestamptz, p_guests boolean,
     OUT request_hash bigint, OUT flaw text
 )
 LANGUAGE plpgsql VOLATILE AS $$
@@ -73,11 +73,11 @@ LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     INSERT INTO concert (
         concert_id, request_hash, title, artist, venue, timezone, currency, hold_seconds,
-        max_seats_per_user, created_at, refundable_until
+        max_seats_per_user, created_at, refundable_until, guests
     )
     VALUES (
         p_concert_id, p_request_hash, p_title, p_artist, p_venue, p_timezone, p_currency,
-        p_hold_seconds, p_max_seats_per_user, clock_timestamp(), p_refundable_until
+        p_hold_seconds, p_max_seats_per_user, clock_timestamp(), p_refundable_until, p_guests
     )
     ON CONFLICT DO NOTHING;
     IF FOUND THEN

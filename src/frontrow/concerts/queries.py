@@ -56,6 +56,7 @@ class ConcertQueries(Protocol):
         line_order: str,
         seed: str,
         refundable_until: datetime | None,
+        guests: bool,
     ) -> CreatedRow: ...
 
     async def add_show(

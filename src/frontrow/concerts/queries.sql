@@ -3,7 +3,7 @@
 SELECT request_hash, flaw FROM concert_create(
     :concert_id, :request_hash, :title, :artist, :venue, :timezone, :currency, :hold_seconds,
     :max_seats_per_user, :policy::jsonb, :session_seconds, :claim_seconds, :opens_at, :closes_at,
-    :line_order, :seed, :refundable_until
+    :line_order, :seed, :refundable_until, :guests
 );
 
 -- name: add_show

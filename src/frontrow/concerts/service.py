@@ -92,6 +92,7 @@ class Concerts:
                 hold_seconds=new.hold_seconds,
                 max_seats_per_user=new.max_seats_per_user,
                 refundable_until=new.refundable_until,
+                guests=new.guests is not False,
                 seed=secrets.token_hex(32),
                 **columns,
             )
@@ -99,8 +100,6 @@ class Concerts:
                 raise IdempotencyKeyReused
             if stored.flaw is not None:
                 raise room.refusal(stored.flaw, "/waiting_room")
-            if new.guests is False and not existed:
-                await _change(connection, concert_id, ConcertChange(guests=False))
             shows = await _add(
                 connection, concert_id, concert_id, new.shows, zone=zone, asked=asked
             )
@@ -143,7 +142,18 @@ class Concerts:
             InvalidRequest: it would be without guests on a server without an issuer.
         """
         self._check_guests(change.guests)
-        await _change(self._pool, concert_id, change)
+        given = {
+            field: None if value is msgspec.UNSET else value
+            for field, value in msgspec.structs.asdict(change).items()
+        }
+        changed = await queries.change_concert(
+            self._pool,
+            concert_id=concert_id,
+            changes_refundable_until=change.refundable_until is not msgspec.UNSET,
+            **given,
+        )
+        if changed is None:
+            raise NotFound
 
     def _check_guests(self, guests: bool | msgspec.UnsetType) -> None:
         if guests is False and not self._has_issuer:
@@ -232,23 +242,3 @@ async def agree_on_currency(database: Database, currency: str) -> None:
         raise WrongUse(
             f"FRONTROW_CURRENCY: this installation sells in {claimed}, not in {currency}"
         )
-
-
-async def _change(database: Database, concert_id: UUID, change: ConcertChange) -> None:
-    """Changes a concert.
-
-    Raises:
-        NotFound: no such concert.
-    """
-    given = {
-        field: None if value is msgspec.UNSET else value
-        for field, value in msgspec.structs.asdict(change).items()
-    }
-    changed = await queries.change_concert(
-        database,
-        concert_id=concert_id,
-        changes_refundable_until=change.refundable_until is not msgspec.UNSET,
-        **given,
-    )
-    if changed is None:
-        raise NotFound

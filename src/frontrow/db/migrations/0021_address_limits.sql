@@ -14,6 +14,10 @@ CREATE INDEX reservation_by_network ON reservation (room_id, network) WHERE netw
 
 -- Whether guests may join the line and hold seats.
 ALTER TABLE concert ADD guests boolean NOT NULL DEFAULT true;
+DROP FUNCTION IF EXISTS concert_create(
+    uuid, bigint, text, text, text, text, text, int, int, jsonb, int, int, timestamptz, timestamptz,
+    text, text, timestamptz
+);
 
 DROP FUNCTION IF EXISTS reservation_hold(
     int[], int[], uuid[], uuid[], uuid[], uuid[], bigint[], uuid[], int[], int[], int[], text[], int, int
