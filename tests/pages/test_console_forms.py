@@ -36,6 +36,34 @@ async def test_filled_form_is_kept_when_the_session_ends(browser: Browser, desk:
         await expect(operator.page.locator("#max_active")).to_have_value("77")
 
 
+async def test_concert_is_created_once_over_a_reload(browser: Browser, desk: Desk) -> None:
+    """The same form, sent again after a lost outcome and a reload, creates no second concert."""
+
+    async def lose_outcome(route: Route) -> None:
+        await route.fetch()
+        await route.fulfill(status=500, json={"code": "internal_error"})
+
+    async def create() -> None:
+        await operator.field("new.title").fill("Once")
+        await operator.field("house.price").fill("50000")
+        await operator.field("new.show").fill(f"{NEXT_YEAR}-05-01T19:30")
+        await operator.button("new.create").click()
+
+    async with window(browser, str(desk.http.base_url)) as here:
+        here.expected = ("500",)
+        operator = await open_console(here, "/new")
+        await here.context.route("**/admin/concerts", lose_outcome, times=1)
+        await create()
+        await expect(operator.page.locator("form > .wrong")).to_have_text(
+            operator.text("refusal.internal_error")
+        )
+        await operator.page.reload()
+        await create()
+        await operator.expect_heading("Once")
+        listed: Json = (await desk.ask("GET", "/concerts")).json()
+        assert [each["title"] for each in listed["concerts"]].count("Once") == 1
+
+
 async def test_refused_cookie_of_a_sign_in_is_explained(browser: Browser, desk: Desk) -> None:
     """A browser that keeps no cookies isn't asked for the key again and again without a reason."""
 

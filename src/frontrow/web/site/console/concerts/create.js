@@ -4,11 +4,12 @@ import { insist } from "../../shared/api.js";
 import { serverNow } from "../../shared/clock.js";
 import { busy, h } from "../../shared/dom.js";
 import { moment, t } from "../../shared/i18n.js";
+import { intend } from "../../shared/intentions.js";
 import { heading, showView } from "../../shared/view.js";
 import { sure } from "../dialogs.js";
 import { clearFaults, showFaults } from "../field_errors.js";
 import { HouseForm } from "./seat_plan_form.js";
-import { newKey, operate, run } from "../operator.js";
+import { operate, run } from "../operator.js";
 import { ShowTimes } from "./show_times.js";
 import { PolicyForm } from "../room/policy_form.js";
 import { isZone } from "../room/venue_time.js";
@@ -78,7 +79,6 @@ function showForm(known) {
     h("fieldset", { class: "card stack", "data-pointer": "/waiting_room/policy" }, h("legend", {}, t("new.policy")), policy.element),
     h("p", { class: "row end" }, h("a", { class: "button", href: "/console" }, t("cancel")), go),
   );
-  const asked = {};
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearFaults(form);
@@ -86,7 +86,7 @@ function showForm(known) {
     busy(go, async () => {
       if (!(await isMeant(body))) return;
       form.inert = true; // after a success the page is left: what is typed meanwhile would be lost silently
-      await create(form, body, asked);
+      await create(form, body);
     });
   });
   fields.title.focus();
@@ -130,12 +130,10 @@ async function isMeant({ shows, timezone, refundable_until: refundable }) {
   return !past.length || sure({ title: t("new.past"), text: [t("new.past.meaning"), ...past], action: t("new.create") });
 }
 
-async function create(form, body, asked) {
-  const text = JSON.stringify(body);
-  // A retry has the same key only if its request is the same.
-  if (asked.text !== text) Object.assign(asked, { text, key: newKey() });
+async function create(form, body) {
   try {
-    const { body: made } = await operate("POST", "/concerts", { body, key: asked.key, patience: 60_000 });
+    const { body: made } = await intend("concert", body, (key) =>
+      operate("POST", "/concerts", { body, key, patience: 60_000 }));
     location.assign(`/console/concerts/${made.concert_id}`);
   } catch (error) {
     form.inert = false;

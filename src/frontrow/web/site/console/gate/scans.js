@@ -2,16 +2,15 @@
 
 import { h } from "../../shared/dom.js";
 import { has, moment, t } from "../../shared/i18n.js";
+import { intend } from "../../shared/intentions.js";
 import { sentence } from "../../shared/refusals.js";
 import { seatName } from "../../shared/seat_names.js";
 import { announce } from "../../shared/view.js";
-import { newKey, operate } from "../operator.js";
+import { operate } from "../operator.js";
 import { sound } from "./sound.js";
 
 const MOST_ASKED = 4; // calls at once: a browser has six connections to a server
 const MOST_SHOWN = 10; // verdicts below the latest one
-const KEPT = "frontrow.gate.unanswered";
-const UNANSWERED = ["out_of_touch", "overloaded", "unavailable"];
 const MARKS = { good: "✓ ", bad: "✕ ", pending: "… " };
 
 /** The queue, and its verdicts: the latest scan large, the earlier ones below it. */
@@ -117,25 +116,9 @@ class Scan {
  * key again, also after a reload, and is answered as the first one.
  */
 async function checkIn(body) {
-  const keys = new Map(JSON.parse(sessionStorage.getItem(KEPT) ?? "[]"));
-  const request = JSON.stringify(body);
-  const key = keys.get(request) ?? newKey();
-  remember(request, key);
-  try {
-    const { body: done } = await operate("POST", "/tickets/check-ins", { body, key });
-    remember(request, null);
-    return done;
-  } catch (error) {
-    if (!UNANSWERED.includes(error.code)) remember(request, null);
-    throw error;
-  }
-}
-
-function remember(request, key) {
-  const keys = new Map(JSON.parse(sessionStorage.getItem(KEPT) ?? "[]"));
-  if (key === null) keys.delete(request);
-  else keys.set(request, key);
-  sessionStorage.setItem(KEPT, JSON.stringify([...keys]));
+  const { body: done } = await intend(`check-in ${body.code}`, body, (key) =>
+    operate("POST", "/tickets/check-ins", { body, key }));
+  return done;
 }
 
 function refusal(error, zones) {
