@@ -7,7 +7,6 @@ import { session } from "../shared/guest.js";
 import { t } from "../shared/i18n.js";
 import { notify } from "../shared/notice.js";
 import { sentence } from "../shared/refusals.js";
-import { randomUuid } from "../shared/uuid.js";
 import { heading, showView } from "../shared/view.js";
 import { onSubmit } from "./submissions.js";
 
@@ -78,11 +77,6 @@ export async function run(start) {
 
 function isSignedOut(error) {
   return error.code === "credential_missing" || error.code === "credential_invalid";
-}
-
-/** A new Idempotency-Key for a write: a repeated request has one effect. */
-export function newKey() {
-  return randomUuid();
 }
 
 function showSignIn(next) {

@@ -5,7 +5,7 @@ import { moment, money, t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
 import { sentence } from "../../shared/refusals.js";
 import { sure } from "../dialogs.js";
-import { newKey, operate } from "../operator.js";
+import { operate } from "../operator.js";
 
 /** @type {Intl.DateTimeFormatOptions} */
 const SHORT = { dateStyle: "short", timeStyle: "medium" };
@@ -45,7 +45,7 @@ async function refund(payment) {
   const wanted = await sure({ title: t("refund.sure", { amount }), text: t("refund.meaning"), action: t("refund") });
   if (!wanted) return null;
   try {
-    await operate("POST", `/payments/${payment.payment_id}/refunds`, { key: newKey() });
+    await operate("POST", `/payments/${payment.payment_id}/refunds`, { key: `console-refund-${payment.payment_id}` });
     const { body } = await operate("GET", `/lookups/${payment.payment_id}`);
     notify(t("refund.done", { amount }), "good");
     return body.payments[0];
