@@ -2,7 +2,7 @@
 
 import { insist } from "../../shared/api.js";
 import { serverNow } from "../../shared/clock.js";
-import { busy, h } from "../../shared/dom.js";
+import { h } from "../../shared/dom.js";
 import { moment, t } from "../../shared/i18n.js";
 import { intend } from "../../shared/intentions.js";
 import { heading, showView } from "../../shared/view.js";
@@ -10,6 +10,7 @@ import { sure } from "../dialogs.js";
 import { clearFaults, showFaults } from "../field_errors.js";
 import { HouseForm } from "./seat_plan_form.js";
 import { operate, run } from "../operator.js";
+import { onSubmit } from "../submissions.js";
 import { ShowTimes } from "./show_times.js";
 import { PolicyForm } from "../room/policy_form.js";
 import { isZone } from "../room/venue_time.js";
@@ -79,15 +80,12 @@ function showForm(known) {
     h("fieldset", { class: "card stack", "data-pointer": "/waiting_room/policy" }, h("legend", {}, t("new.policy")), policy.element),
     h("p", { class: "row end" }, h("a", { class: "button", href: "/console" }, t("cancel")), go),
   );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
+  onSubmit(form, go, async () => {
     clearFaults(form);
     const body = read(fields, shows, house, policy);
-    busy(go, async () => {
-      if (!(await isMeant(body))) return;
-      form.inert = true; // after a success the page is left: what is typed meanwhile would be lost silently
-      await create(form, body);
-    });
+    if (!(await isMeant(body))) return;
+    form.inert = true; // after a success the page is left: what is typed meanwhile would be lost silently
+    await create(form, body);
   });
   fields.title.focus();
 }
