@@ -22,7 +22,7 @@ class Arrival:
     """The page between another site and a page that reads cookies."""
 
     def __init__(self, files: Files) -> None:
-        self._template = PageTemplate(files, "arrival", ("common", "sign_in"), ("base", "fan"))
+        self._template = PageTemplate(files, "arrival", ("common", "sign_in"), ())
 
     def page(self, request: Request) -> Response | None:
         """Returns the page for a navigation from another site; ``None`` for any other request."""
