@@ -49,6 +49,12 @@ def local_path(text: str) -> str | None:
     return text
 
 
+def own_path(request: Request) -> str:
+    """Returns the path of a request."""
+    # One slash: two would name another host.
+    return "/" + quote(request.scope["path"].lstrip("/"))
+
+
 def own_address(request: Request, *added: str, without: str = "") -> str:
     """Returns the path and query of a request, with parts of a query added or left out.
 
@@ -59,10 +65,8 @@ def own_address(request: Request, *added: str, without: str = "") -> str:
     """
     query = request.scope["query_string"].decode("latin-1").split("&")
     parts = [part for part in query if part and not (without and part.startswith(f"{without}="))]
-    # One slash: two would name another host.
-    path = "/" + quote(request.scope["path"].lstrip("/"))
     parts += added
-    return path + (f"?{'&'.join(parts)}" if parts else "")
+    return own_path(request) + (f"?{'&'.join(parts)}" if parts else "")
 
 
 def path_of(address: str) -> str | None:

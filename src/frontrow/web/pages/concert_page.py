@@ -8,7 +8,7 @@ import contextlib
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import msgspec
@@ -31,6 +31,7 @@ from frontrow.web.pages import line_view
 from frontrow.web.pages.account import (
     Standing,
     own_address,
+    own_path,
     path_of,
     sign_in_path,
     standing,
@@ -185,8 +186,7 @@ class ConcertPage:
         A refusal redirects there too.
         """
         ask, identity = Ask(request, self._services), request_id(request)
-        # One slash: two would name another host.
-        path = "/" + quote(request.scope["path"].lstrip("/"))
+        path = own_path(request)
         response = Response(303, [(b"location", path.encode()), (b"x-request-id", identity)])
         try:
             cookies.check_same_origin(ask)
