@@ -1,6 +1,6 @@
 // "Best seats together": how many, and where. Offers no more seats than there are, or than the fan may have.
 
-import { button, h, setText, show } from "../../shared/dom.js";
+import { button, h, show } from "../../shared/dom.js";
 import { t } from "../../shared/i18n.js";
 
 const MOST = 10;
@@ -22,7 +22,7 @@ export class BestSeats {
       h("span", { class: "field" }, h("label", { for: "best-where" }, t("best.where")), this.where),
       this.take,
     );
-    this.none = h("p", { hidden: true });
+    this.none = h("p", { hidden: true }, t("seats.sold_out"));
     this.element = h("section", { class: "card best", "aria-label": t("best.heading") },
       h("h2", {}, t("best.heading")), this.form, this.none);
   }
@@ -37,11 +37,10 @@ export class BestSeats {
     const { model, count, where } = this;
     const most = Math.min(MOST, this.left, model.available);
     show(this.form, most > 0);
-    show(this.none, most <= 0);
-    setText(this.none, t("seats.sold_out"));
+    show(this.none, most === 0);
     if (count.options.length !== most) {
       const selected = Math.min(Number(count.value) || 2, most);
-      count.replaceChildren(...Array.from({ length: Math.max(0, most) }, (_, index) =>
+      count.replaceChildren(...Array.from({ length: most }, (_, index) =>
         h("option", { value: index + 1, selected: index + 1 === selected }, String(index + 1))));
     }
     const names = model.sections.map(({ name }) => name).filter(Boolean);
