@@ -23,7 +23,7 @@ export class VenueTimeField {
     this.which.addEventListener("change", () => this.check());
   }
 
-  /** Checks the present input, also after another zone was entered. */
+  /** Checks the present input, also after another zone was entered. Returns the moments that it may mean. */
   check() {
     const { value } = this.input;
     const zone = this.zone();
@@ -34,6 +34,7 @@ export class VenueTimeField {
     const isTyped = document.activeElement === this.input && !isYear(value);
     if (instants.length > 1) this.ask(value, zone, instants);
     else this.note.replaceChildren(...(fault && !isTyped ? [h("p", { class: "wrong" }, fault)] : []));
+    return instants;
   }
 
   fault(value, instants) {
@@ -62,10 +63,9 @@ export class VenueTimeField {
 
   /** The moment as the API takes it; null without an input. */
   read() {
-    this.check();
     const { value } = this.input;
+    const [instant = Date.parse(`${value}Z`)] = this.check();
     if (!value) return null;
-    const [instant = Date.parse(`${value}Z`)] = isZone(this.zone()) ? instantsAt(value, this.zone()) : [];
     return new Date(this.note.contains(this.which) ? Number(this.which.value) : instant).toISOString();
   }
 }
