@@ -84,7 +84,7 @@ class Gate {
     this.name.addEventListener("keydown", ({ key }) => {
       if (key !== "Enter" || !isCode(this.name.value)) return;
       this.check(this.name.value);
-      this.name.value = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}").name ?? "";
+      this.name.value = this.kept.name ?? "";
       this.code.focus();
     });
   }
@@ -107,7 +107,8 @@ class Gate {
 
   async keep() {
     this.scope = { concert: this.concert.value, show: this.shown.value };
-    sessionStorage.setItem(KEPT, JSON.stringify({ ...this.scope, name: this.name.value }));
+    this.kept = { ...this.scope, name: this.name.value };
+    sessionStorage.setItem(KEPT, JSON.stringify(this.kept));
     await this.count();
   }
 
