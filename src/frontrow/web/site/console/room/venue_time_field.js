@@ -16,11 +16,10 @@ export class VenueTimeField {
   constructor(id, zone, properties = {}) {
     this.zone = zone;
     this.input = h("input", { id, type: "datetime-local", ...properties });
-    this.which = h("select", { id: `${id}-which`, "aria-label": t("time.which") });
+    this.which = h("select", { id: `${id}-which`, required: true, "aria-label": t("time.which") });
     this.note = h("div", { class: "note stack", "aria-live": "polite" });
     this.asked = ""; // the time and zone of the question
     for (const event of ["input", "blur"]) this.input.addEventListener(event, () => this.check());
-    this.which.addEventListener("change", () => this.check());
   }
 
   /** Checks the present input, also after another zone was entered. Returns the moments that it may mean. */
@@ -47,7 +46,6 @@ export class VenueTimeField {
     const question = `${value} ${zone}`;
     if (this.asked !== question || !this.note.contains(this.which)) {
       this.asked = question;
-      this.which.required = true;
       this.which.replaceChildren(h("option", { value: "" }, t("time.which")),
         ...instants.map((instant, index) => h("option", { value: String(instant) }, t(`time.which.${index}`, { time: withOffset(instant, zone) }))));
       this.note.replaceChildren(h("p", {}, t("time.twice")), this.which);
