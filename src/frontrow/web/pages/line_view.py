@@ -1,7 +1,7 @@
 """The values that a concert's page shows of its line.
 
 The templates have the markup. The page's script fills the same templates with the same names
-(``site/fan/line/values.js``), from the statuses that it receives.
+(``site/fan/line/waiting.js``), from the statuses that it receives.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
