@@ -8,8 +8,7 @@ from typing import TypeVar
 import structlog
 
 from frontrow import metrics
-from frontrow.db.faults import classify
-from frontrow.errors import Fault
+from frontrow.db.faults import cause_of
 
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +64,7 @@ async def for_each(items: Iterable[Item], action: Callable[[Item], Awaitable[Non
         try:
             await action(item)
         except Exception as error:
-            if classify(error) in (Fault.LOST, Fault.UNAVAILABLE):
+            if cause_of(error) is not None:
                 raise
             failures.append(error)
     if failures:

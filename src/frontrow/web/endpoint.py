@@ -10,11 +10,10 @@ import msgspec
 import structlog
 from blacksheep import Content, Request, Response
 
-from frontrow.db.faults import Faults, classify
+from frontrow.db.faults import Faults, cause_of
 from frontrow.errors import (
     CredentialInvalid,
     DomainError,
-    Fault,
     NotAdmitted,
     TokenFinished,
     Unavailable,
@@ -194,7 +193,7 @@ def takes_gzip(request: Request) -> bool:
 
 def fault(error: Exception, call: str, identity: bytes, faults: Faults) -> DomainError:
     """Returns the DomainError for an unexpected error, and logs it; see ``Faults``."""
-    if classify(error) in (Fault.LOST, Fault.UNAVAILABLE):
+    if cause_of(error) is not None:
         faults.note(call, error)
         return Unavailable()
     _log.error("a call failed", call=call, request_id=identity.decode(), exc_info=error)
