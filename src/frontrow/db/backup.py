@@ -29,10 +29,10 @@ from frontrow.db.dump_reader import (
 )
 from frontrow.db.functions import PACKAGE
 from frontrow.db.migrate import (
-    MIGRATIONS,
     UNFINISHED_RESTORE,
     check_server,
     create_schema,
+    migration_names,
     unfinished_restore,
 )
 from frontrow.db.programs import ENVIRONMENT, wheel_folder
@@ -175,9 +175,9 @@ _SET_SEQUENCE = "SELECT setval(to_regclass('public.' || quote_ident($1)), $2, $3
 def _known_migrations(file: Path) -> set[str]:
     """Returns the migrations of a dump. Raises WrongUse if this version lacks one of them."""
     found = migrations_of(file)
-    known = {path.stem for path in MIGRATIONS.glob("*.sql")}
-    if unknown := sorted(found - known):
-        if all(name > max(known) for name in unknown):
+    known = migration_names()
+    if unknown := sorted(found.difference(known)):
+        if all(name > known[-1] for name in unknown):
             raise WrongUse(
                 f"{file} was created by a newer version of frontrow (it has {', '.join(unknown)}): "
                 "restore it with that version"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-from frontrow.db.functions import PACKAGE
+from frontrow.db.migrate import MIGRATIONS
 from frontrow.db.programs import ENVIRONMENT, wheel_folder
 from frontrow.errors import SetupError, WrongUse
 
@@ -145,7 +145,7 @@ def check_entries(file: Path) -> None:
         SetupError: it can't be read.
     """
     known = set(KEPT_BY_TOOLS)
-    for path in (PACKAGE / "db" / "migrations").glob("*.sql"):
+    for path in MIGRATIONS.glob("*.sql"):
         known.update(_CREATED.findall(path.read_text()))
     for line in _decoded(file, "--list").decode(errors="replace").splitlines():
         if line.startswith(";") or not line.strip():

@@ -93,7 +93,7 @@ async def pending(
 ) -> list[str]:
     """Returns the migrations that this database lacks, in order. Needs only SELECT."""
     applied = await _applied(connection)
-    return [name for name in _names(migrations or MIGRATIONS) if name not in applied]
+    return [name for name in migration_names(migrations) if name not in applied]
 
 
 async def check_server(connection: "asyncpg.Connection[Any]") -> None:
@@ -115,7 +115,7 @@ async def refuse_newer(
     connection: "asyncpg.Connection[Any]", *, migrations: Path | None = None
 ) -> None:
     """Raises SetupError if a newer version of Frontrow has migrated this database."""
-    newest = _names(migrations or MIGRATIONS)[-1]
+    newest = migration_names(migrations)[-1]
     unknown = sorted(name for name in await _applied(connection) if name > newest)
     if unknown:
         raise SetupError(f"{_NEWER} (it has {', '.join(unknown)}): {_USE_NEWER}")
@@ -166,8 +166,9 @@ async def _applied(connection: "asyncpg.Connection[Any]") -> set[str]:
     return {row["migration_id"] for row in rows}
 
 
-def _names(migrations: Path) -> list[str]:
-    return sorted(path.stem for path in migrations.glob("*.sql"))
+def migration_names(migrations: Path | None = None) -> list[str]:
+    """Returns the names of the migrations in a folder, by default the package's, in order."""
+    return sorted(path.stem for path in (migrations or MIGRATIONS).glob("*.sql"))
 
 
 async def role_of(dsn: str, *, connect_timeout_seconds: float = 10) -> str:
