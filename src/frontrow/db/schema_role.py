@@ -40,7 +40,7 @@ async def step_down(connection: "asyncpg.Connection[Any]") -> None:
         return
     role = await connection.fetchval(_OWNER) or await _ensure_role(connection)
     await _give(connection, role)
-    await connection.execute(f"SET ROLE {_quoted(role)}")
+    await connection.execute("SELECT set_config('role', $1, false)", role)
 
 
 async def login(superuser_url: str, *, timeout_seconds: float) -> str:
@@ -89,7 +89,3 @@ async def _give(connection: "asyncpg.Connection[Any]", role: str) -> None:
         log.info("giving the schema to a role that isn't a superuser", role=role)
     for statement in statements:
         await connection.execute(statement)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
