@@ -1,7 +1,7 @@
 """The commands about signing keys: ``frontrow keys`` and ``frontrow tickets public-key``."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +11,6 @@ import msgspec
 from frontrow.cli import launch
 from frontrow.cli.options import USAGE, Failure, database_options, settings_from
 from frontrow.cli.tickets import tickets
-from frontrow.db.connect import connect
 from frontrow.errors import KeyInUse, NotFound
 
 
@@ -64,16 +63,8 @@ def retire_key(key_id: str, **given: object) -> None:
 def _rotate(given: Mapping[str, object], do: Callable[[Any, Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what it does
     """Runs a function of ``frontrow.rotation`` on the live database."""
     settings = settings_from(**given)
-
-    async def run(url: str) -> object:
-        database = await connect(url, timeout_seconds=settings.connect_timeout_seconds)
-        try:
-            return await do(import_module("frontrow.rotation"), database)
-        finally:
-            await database.close()
-
-    with launch.live_database(settings) as url:
-        return asyncio.run(run(url))
+    with launch.live_connections(settings) as run:
+        return run(partial(do, import_module("frontrow.rotation")))
 
 
 def _print_keys(states: Sequence[Any]) -> None:

@@ -10,10 +10,11 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import structlog
 from pydantic import SecretStr
@@ -141,6 +142,23 @@ def live_database(settings: Settings) -> Iterator[str]:
     with _found(settings, make=False) as access:
         asyncio.run(_check_current(access.app_url, settings))
         yield access.app_url
+
+
+@contextlib.contextmanager
+def live_connections(
+    settings: Settings,
+) -> Iterator[Callable[[Callable[[Any], Awaitable[Any]]], Any]]:
+    """Yields a function that runs an action, each time with a connection to the live database."""
+
+    async def connected(do: Callable[[Any], Awaitable[Any]]) -> object:
+        database = await connect(url, timeout_seconds=settings.connect_timeout_seconds)
+        try:
+            return await do(database)
+        finally:
+            await database.close()
+
+    with live_database(settings) as url:
+        yield lambda do: asyncio.run(connected(do))
 
 
 @contextlib.contextmanager

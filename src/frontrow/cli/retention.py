@@ -21,7 +21,6 @@ from frontrow.cli.options import (
     progress,
     settings_from,
 )
-from frontrow.db.connect import connect
 from frontrow.errors import BalanceRemains, NotFound
 from frontrow.settings import Settings
 
@@ -146,17 +145,9 @@ def erase(user_id: UUID, yes: bool, force: bool, **given: object) -> None:
 def _database(
     settings: Settings, user_id: UUID
 ) -> Iterator[Callable[[Callable[[Any], Awaitable[Any]]], Any]]:
-    """Yields a function that runs an action with a connection to the live database."""
-
-    async def connected(do: Callable[[Any], Awaitable[Any]]) -> object:
-        database = await connect(url, timeout_seconds=settings.connect_timeout_seconds)
+    """Yields ``launch.live_connections`` for actions on a user, who may not exist."""
+    with launch.live_connections(settings) as run:
         try:
-            return await do(database)
-        finally:
-            await database.close()
-
-    with launch.live_database(settings) as url:
-        try:
-            yield lambda do: asyncio.run(connected(do))
+            yield run
         except NotFound:
             raise Failure(f"there is no user {user_id}", USAGE) from None
