@@ -69,18 +69,12 @@ ADDED = {
 @asynccontextmanager
 async def empty_database(engine: EmbeddedServer) -> AsyncIterator[tuple[str, Any]]:
     """Yields the URL of an empty database for a superuser, and a connection to it."""
-    name = f"test_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
-    try:
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-        connection = await asyncpg.connect(engine.url(OWNER, name))
+    async with fresh_database(engine) as made:
+        connection = await asyncpg.connect(made.owner_url)
         try:
-            yield engine.url(OWNER, name), connection
+            yield made.owner_url, connection
         finally:
             await connection.close()
-            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await admin.close()
 
 
 def run(program: str, url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -18,7 +18,7 @@ from frontrow.db.functions import HOT, function_files
 from frontrow.db.migrate import migrate, pending, role_of
 from frontrow.db.server import EmbeddedServer
 from frontrow.errors import SetupError
-from testkit.database import Database
+from testkit.database import Database, fresh_database
 
 FIRST = """-- the first
 -- depends:
@@ -69,14 +69,8 @@ def functions(tmp_path: Path) -> list[Path]:
 @pytest.fixture
 async def name(engine: EmbeddedServer) -> AsyncIterator[str]:
     """The name of an empty database."""
-    made = f"test_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(engine.url(OWNER, "postgres"))
-    try:
-        await admin.execute(f"CREATE DATABASE {made} TEMPLATE template0")
-        yield made
-        await admin.execute(f"DROP DATABASE {made} WITH (FORCE)")
-    finally:
-        await admin.close()
+    async with fresh_database(engine) as made:
+        yield made.name
 
 
 @pytest.fixture
