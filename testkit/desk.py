@@ -124,6 +124,13 @@ class Desk:
             concert.concert_id,
         )
 
+    async def cut_connections(self) -> None:
+        """Ends all connections of the server to its database."""
+        await self.owner.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
     async def digest(self) -> dict[str, str | None]:
         """Returns a digest of the database, to compare it before and after a call.
 

@@ -25,12 +25,12 @@ REFUSED = "the database fails"
 
 
 @contextlib.asynccontextmanager
-async def failing(desk: Desk, state: str) -> AsyncIterator[None]:
-    """Makes every transfer of money fail with an error code of PostgreSQL."""
+async def failing(desk: Desk, state: str, table: str = "transfer") -> AsyncIterator[None]:
+    """Makes every new row of a table fail with an error code of PostgreSQL."""
     await desk.owner.execute(f"""
         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql
         AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$;
-        CREATE TRIGGER fail BEFORE INSERT ON transfer EXECUTE FUNCTION fail();
+        CREATE TRIGGER fail BEFORE INSERT ON {table} EXECUTE FUNCTION fail();
     """)
     try:
         yield
@@ -90,19 +90,12 @@ async def test_bug_in_a_statement_is_no_fault_of_the_database(desk: Desk) -> Non
 
 async def test_fault_outside_batches_is_unavailable(desk: Desk) -> None:
     """Calls without a batch, such as a new concert, and pages, have the same answer."""
-    await desk.owner.execute("""
-        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql
-        AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$;
-        CREATE TRIGGER fail BEFORE INSERT ON concert EXECUTE FUNCTION fail();
-    """)
-    try:
+    async with failing(desk, "53100", table="concert"):
         body = {"title": "x", "shows": [{"starts_at": "2099-01-01T10:00:00Z", "price": 1}]}
         refused = await desk.operate("POST", "/admin/concerts", json=body)
         check_problem(refused, 503, "unavailable")
         assert refused.headers["retry-after"] == "1"
         check_problem(await desk.ask("GET", "//readyz"), 503, "unavailable", cause="disk_full")
-    finally:
-        await desk.owner.execute("DROP FUNCTION fail CASCADE")
 
 
 async def test_read_only_database_is_not_ready(desk: Desk) -> None:
@@ -110,7 +103,7 @@ async def test_read_only_database_is_not_ready(desk: Desk) -> None:
     name = desk.database.name
     await eventually(lambda: is_ready(desk))
     await desk.owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    await cut_connections(desk)
+    await desk.cut_connections()
     try:
 
         async def is_read_only() -> bool:
@@ -120,16 +113,8 @@ async def test_read_only_database_is_not_ready(desk: Desk) -> None:
         await eventually(is_read_only)
     finally:
         await desk.owner.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-        await cut_connections(desk)
+        await desk.cut_connections()
     await eventually(lambda: is_ready(desk))
-
-
-async def cut_connections(desk: Desk) -> None:
-    """Ends all connections of the server to its database."""
-    await desk.owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
 
 
 @pytest.mark.parametrize(

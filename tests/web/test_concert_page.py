@@ -194,10 +194,7 @@ async def test_page_recovers_after_a_lost_database(
         await desk.buyer(concert)
         await send(visitor, concert, "join")
         with unreachable(engine):
-            await desk.owner.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            await desk.cut_connections()
             away = await open_page(visitor, concert)
             assert away.status_code == 503
             assert "nothing is done twice" in away.text

@@ -472,10 +472,7 @@ async def test_stream_stays_open_without_a_database(
         async with following(inside) as one, following(fan) as other:
             firsts = [known(await stream.status()) for stream in (one, other)]
             with unreachable(engine):
-                await desk.owner.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
+                await desk.cut_connections()
                 for _ in range(2):
                     assert [known(await stream.status()) for stream in (one, other)] == firsts
             await eventually(lambda: leave(inside))

@@ -95,10 +95,7 @@ async def test_server_without_a_database_recovers(
         concert = await desk.concert(waiting_room=room)
         inside, fan = await desk.buyer(concert), await desk.waiting(concert)
         with unreachable(engine):
-            await desk.owner.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            await desk.cut_connections()
             for asking in (
                 add_user(desk),
                 desk.ask("GET", "/concerts"),
