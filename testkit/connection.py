@@ -36,6 +36,15 @@ class Answer:
         return self.headers["x-request-id"][:PROCESS_CHARACTERS]
 
 
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """Reads one response with a Content-Length. Raises EOFError if the connection is closed."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    pairs = (line.partition(":") for line in head[1:] if line)
+    headers = {name.lower(): value.strip() for name, _, value in pairs}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Answer(int(head[0].split()[1]), headers, body)
+
+
 class Connection:
     """A connection that is opened on first use, and again after it was lost."""
 
@@ -76,13 +85,10 @@ class Connection:
             await self.close()
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._writer.write(request)
-        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        pairs = (line.partition(":") for line in head[1:] if line)
-        headers = {name.lower(): value.strip() for name, _, value in pairs}
-        body = await self._reader.readexactly(int(headers.get("content-length", "0")))
-        if headers.get("connection") == "close":
+        answer = await read_answer(self._reader)
+        if answer.headers.get("connection") == "close":
             await self.close()
-        return Answer(int(head[0].split()[1]), headers, body)
+        return answer
 
     async def close(self) -> None:
         """Closes it; the next call opens another."""

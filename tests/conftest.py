@@ -1,13 +1,16 @@
-"""The engine of the tests: a real embedded PostgreSQL, and a fresh migrated database per test."""
+"""The engine of the tests: a real embedded PostgreSQL, and fresh migrated databases."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
+from frontrow import logs
 from frontrow.db.cluster import APP, DATABASE
 from frontrow.db.migrate import migrate
 from frontrow.db.server import EmbeddedServer
@@ -47,3 +50,23 @@ async def database(engine: EmbeddedServer, template: Database) -> AsyncIterator[
     """A fresh migrated database for one test."""
     async with fresh_database(engine, template) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+async def module_database(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
+    """A new migrated database for the tests of one module."""
+    async with fresh_database(engine, template) as made:
+        yield made
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Restores the configuration of logging after a test that changes it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    for name in logs.CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    structlog.reset_defaults()

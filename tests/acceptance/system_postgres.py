@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from frontrow.db.accounts import unprivileged_account
 from frontrow.db.cluster import give
 from frontrow.db.programs import Programs, options
-from testkit.server import PATIENCE_SECONDS, free_port, scratch
+from testkit.server import PATIENCE_SECONDS, free_port, scratch, until
 from tests.programs import missing
 from tools.programs import UNPACKED
 
@@ -114,12 +113,11 @@ def _make_roles(programs: Programs, cluster: Path) -> None:
 
 
 def _wait_ready(process: subprocess.Popen[bytes], cluster: Path, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
+    def is_ready() -> bool:
         assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
         with contextlib.suppress(FileNotFoundError, IndexError):
             # The eighth line of postmaster.pid is the state.
-            if (cluster / "postmaster.pid").read_text().split("\n")[7].strip() == "ready":
-                return
-        time.sleep(0.02)
+            return (cluster / "postmaster.pid").read_text().split("\n")[7].strip() == "ready"
+        return False
+
+    until(is_ready)

@@ -4,13 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from frontrow.db.server import EmbeddedServer
-from testkit.database import Database, fresh_database
+from testkit.database import Database
 from testkit.desk import Desk, open_desk
 
 
 @pytest.fixture(scope="module")
-async def desk(engine: EmbeddedServer, template: Database) -> AsyncIterator[Desk]:
+async def desk(module_database: Database) -> AsyncIterator[Desk]:
     """A server for the attacks of one module."""
-    async with fresh_database(engine, template) as database, open_desk(database) as made:
+    async with open_desk(module_database) as made:
         yield made

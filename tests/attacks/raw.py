@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import httpx2
 
-from testkit.connection import Answer
-from testkit.desk import Desk
+from testkit.connection import BASE, Answer, read_answer
+from testkit.desk import Desk, Fan, Json
 
 
 class RawClient:
@@ -28,11 +26,7 @@ class RawClient:
 
     async def answer(self) -> Answer:
         """Reads one response with a Content-Length. Raises EOFError if the connection is closed."""
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        pairs = (line.partition(":") for line in head[1:] if line)
-        headers = {name.lower(): value.strip() for name, _, value in pairs}
-        body = await self.reader.readexactly(int(headers.get("content-length", "0")))
-        return Answer(int(head[0].split()[1]), headers, body)
+        return await read_answer(self.reader)
 
     @property
     def is_lost(self) -> bool:
@@ -63,9 +57,17 @@ async def raw_client(desk: Desk) -> AsyncIterator[RawClient]:
         client.abort()
 
 
+def hold_poll(fan: Fan, held: Json, seconds: float) -> bytes:
+    """Returns a request that waits for a hold to end."""
+    return (
+        f"GET {BASE}/reservations/{held['reservation_id']}?wait_seconds={seconds} HTTP/1.1\r\n"
+        f"Host: x\r\nAuthorization: Bearer {fan.user_key}\r\n\r\n"
+    ).encode()
+
+
 def problem_code(answer: Answer) -> str:
     """Returns the code of a problem response."""
     assert answer.headers["content-type"] == "application/problem+json", answer
-    problem: dict[str, Any] = json.loads(answer.body)
+    problem: Json = answer.json()
     assert problem["status"] == answer.status
     return str(problem["code"])

@@ -13,7 +13,7 @@ from frontrow.settings import Settings
 from frontrow.web.access.client_addresses import ClientAddresses
 from frontrow.web.server.connections import Connections
 from testkit.desk import Desk, eventually, open_desk
-from tests.attacks.raw import problem_code, raw_client
+from tests.attacks.raw import hold_poll, problem_code, raw_client
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: frontrow\r\n"
 MIB = 1024 * 1024
@@ -149,10 +149,7 @@ async def test_malformed_request_doesnt_overtake_an_answer(desk: Desk) -> None:
     concert = await desk.concert()
     fan = await desk.buyer(concert)
     held = await fan.hold(concert, 1)
-    waiting = (
-        f"GET /api/v1/reservations/{held['reservation_id']}?wait_seconds=0.5 HTTP/1.1\r\n"
-        f"Host: x\r\nAuthorization: Bearer {fan.user_key}\r\n\r\n"
-    ).encode()
+    waiting = hold_poll(fan, held, 0.5)
     for malformed in (b"nonsense\r\n\r\n", GET + b"X: " + b"x" * HEAD_BYTES + b"\r\n\r\n"):
         async with raw_client(desk) as client:
             await client.send(waiting + malformed)
@@ -204,10 +201,7 @@ async def test_time_of_an_answer_is_not_bounded(impatient: Desk) -> None:
     concert = await impatient.concert()
     fan = await impatient.buyer(concert)
     held = await fan.hold(concert, 1)
-    waiting = (
-        f"GET /api/v1/reservations/{held['reservation_id']}?wait_seconds=1 HTTP/1.1\r\n"
-        f"Host: x\r\nAuthorization: Bearer {fan.user_key}\r\n\r\n"
-    ).encode()
+    waiting = hold_poll(fan, held, 1)
     async with raw_client(impatient) as client:
         await client.send(waiting + GET)
         assert (await client.answer()).json()["state"] == "held"

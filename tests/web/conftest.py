@@ -4,16 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from frontrow.db.server import EmbeddedServer
-from testkit.database import Database, fresh_database
+from testkit.database import Database
 from testkit.desk import Desk, open_desk
-
-
-@pytest.fixture(scope="module")
-async def module_database(engine: EmbeddedServer, template: Database) -> AsyncIterator[Database]:
-    """A new migrated database for the tests of one module."""
-    async with fresh_database(engine, template) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
