@@ -12,7 +12,7 @@ uv_install = echo "installing $(1)"; $(UV_INSTALL) --require-hashes -r $(1) 2>$(
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test check check-javascript format bench docs soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium wrk mermaid
+.PHONY: help install run dev test check check-javascript format bench docs soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium-headless-shell wrk mermaid
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -85,7 +85,7 @@ bench: $(READY) wrk  ## measure; writes a table and a JSON file
 docs: $(READY)  ## write the documents that follow from the code
 	$(BIN)/python -m tools
 
-screenshots: $(READY) chromium  ## take the pictures of the pages that stand in docs/guides/screens
+screenshots: $(READY) chromium-headless-shell  ## take the pictures of the pages that stand in docs/guides/screens
 	$(BIN)/pytest -q -n 0 tests/pages/screens_console.py tests/pages/screens_fan.py
 
 soak: $(READY)  ## let everything happen to a line for two minutes, then check the books
@@ -96,7 +96,7 @@ strategies: $(READY)  ## simulate a sale under each strategy of the line; plots 
 	$(BIN)/python -m benchmarks.strategies --plots
 
 # Programs that the system lacks. Where one can't be obtained, the tests that need it say so.
-PROGRAMS := curl nginx promtool postgres chromium
+PROGRAMS := curl nginx promtool postgres chromium-headless-shell
 programs: $(READY) mermaid
 	@$(BIN)/python -m tools.programs $(PROGRAMS)
 $(PROGRAMS) wrk: $(READY)

@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks.http import API, OPERATOR_KEY, free_port, serving, traversable
 from benchmarks.timing import machine
 from testkit.chromium import ARGUMENTS
-from tools.programs import find
+from tools.programs import find_browser
 
 RESULTS = Path(__file__).with_name("results") / "pages.json"
 PHONE: ViewportSize = {"width": 360, "height": 740}
@@ -236,7 +236,7 @@ async def measure(house: House, loads: int) -> list[Figure]:
     house.queue(near, 2)
     house.queue(far, FAR + 1)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=find("chromium"), args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
         line, goal = f"{house.address}/concerts/", MOST_FIRST_LOAD_MS
         pages = (
             Opened("the baseline: a page of one word", f"{house.address}/healthz", "pre", None),
@@ -269,8 +269,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--loads", type=int, default=15, help="of each page")
     loads = parser.parse_args().loads
-    if find("chromium") is None:
-        print("there is no chromium here: make chromium")
+    if find_browser() is None:
+        print("there is no Chromium here: make chromium-headless-shell")
         return 1
     port = free_port()
     with (

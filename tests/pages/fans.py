@@ -66,6 +66,7 @@ class Visit:
 
     async def tap(self, number: int, seats: int = 50) -> None:
         """Taps a seat on the map of a show without sections."""
+        await expect(self.page.locator(".map")).to_be_visible()
         hall = [{"first_number": 1, "last_number": seats, "seats_per_row": seats}]
         point: dict[str, float] = await self.page.evaluate(
             """async ([sections, number]) => {
