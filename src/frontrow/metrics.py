@@ -59,6 +59,15 @@ RATE_LIMITED = Counter("frontrow_rate_limited", "Calls refused by a rate limit."
 WRONG_OPERATOR_KEYS = Counter(
     "frontrow_wrong_operator_keys", "Wrong operator keys that were tried."
 )
+DATABASE_FAULTS = Counter(
+    "frontrow_database_faults", "Statements that the database could not serve.", ["cause"]
+)
+UNREADY = Gauge(
+    "frontrow_unready",
+    "1 for the cause for which the server is not ready, 0 for the others.",
+    ["cause"],
+    multiprocess_mode="mostrecent",
+)
 STREAMS = Gauge("frontrow_streams", "Open streams.", multiprocess_mode="livesum")
 STREAM_EVENTS = Counter("frontrow_stream_events", "Events sent by streams.")
 

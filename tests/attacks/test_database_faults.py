@@ -43,6 +43,12 @@ async def is_ready(desk: Desk) -> bool:
     return (await desk.ask("GET", "//readyz")).status_code == 200
 
 
+async def exported(desk: Desk, sample: str) -> float:
+    """Returns a sample of the server's metrics; 0 if it is missing."""
+    lines = (await desk.ask("GET", "//metrics")).text.splitlines()
+    return next((float(line.split()[1]) for line in lines if line.startswith(sample + " ")), 0)
+
+
 async def charge_is_unavailable(fan: Fan, key: str) -> None:
     """Fails unless a charge is 503 with Retry-After."""
     path = f"/users/{fan.user_id}/balance/charges"
@@ -62,17 +68,23 @@ async def charge_is_unavailable(fan: Fan, key: str) -> None:
     ],
 )
 async def test_refusing_database_is_unavailable(desk: Desk, state: str, cause: str) -> None:
-    """Writes are 503 soon, readiness has the cause, polls and reads go on; then it recovers."""
+    """Writes are 503 soon; readiness and metrics have the cause, reads go on; then it recovers."""
     fan = await desk.buyer(await desk.concert())
+    faults = f'frontrow_database_faults_total{{cause="{cause}"}}'
+    unready = f'frontrow_unready{{cause="{cause}"}}'
+    counted = await exported(desk, faults)
     with capture_logs() as log:
         async with failing(desk, state), asyncio.timeout(30):
             await asyncio.gather(*(charge_is_unavailable(fan, f"{state}-{n}") for n in range(20)))
             check_problem(await desk.ask("GET", "//readyz"), 503, "unavailable", cause=cause)
+            assert await exported(desk, unready) == 1
+            assert await exported(desk, faults) >= counted + 1
             assert (await fan.status())["state"] == "admitted"
             assert (await desk.ask("GET", "//healthz")).status_code == 200
             assert (await fan.by_key("GET", "/users/me")).json()["balance"] == 0
         assert (await fan.charge(5))["balance"] == 5
         await eventually(lambda: is_ready(desk))
+        assert await exported(desk, unready) == 0
     assert [line for line in log if line["event"] == "a call failed"] == []
 
 

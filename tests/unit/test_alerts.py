@@ -41,6 +41,8 @@ WELL: Series = {
     'frontrow_http_request_seconds_bucket{call="hold",le="2.5",instance="a"}': "0+5000x180",
     'frontrow_http_request_seconds_bucket{call="hold",le="+Inf",instance="a"}': "0+5000x180",
     'frontrow_wrong_operator_keys_total{instance="a"}': "0x180",
+    'frontrow_unready{cause="disk_full",instance="a"}': "0x180",
+    'frontrow_unready{cause="unreachable",instance="a"}': "0x180",
     f"frontrow_line_waiting{C}": "9000x180",
     f"frontrow_line_active{C}": "90x180",
     f"frontrow_line_cap{C}": "100x180",
@@ -64,6 +66,12 @@ FAILS = 'frontrow_upkeep_failures_total{task="snapshot",instance="a"}'
 REFUSED = 'frontrow_http_requests_total{call="hold",status="503",instance="a"}'
 
 
+FULL = 'frontrow_unready{cause="disk_full",instance="a"}'
+UNREACHABLE = 'frontrow_unready{cause="unreachable",instance="a"}'
+LOST = 'frontrow_database_faults_total{cause="unreachable",instance="a"}'
+CANCELED = 'frontrow_database_faults_total{cause="canceled",instance="a"}'
+
+
 @dataclass
 class Scenario:
     """A deviation from the healthy series, and the alerts that it fires."""
@@ -80,9 +88,26 @@ SCENARIOS = (
     ),
     Scenario(
         "the database is unavailable",
-        {STALE: "0+5x60 300x120", FAILS: "0x60 0+5x120", REFUSED: "0x60 0+500x120"},
+        {
+            STALE: "0+5x60 300x120",
+            FAILS: "0x60 0+5x120",
+            REFUSED: "0x60 0+500x120",
+            UNREACHABLE: "0x61 1x119",
+            LOST: "0x60 0+500x120",
+        },
         {"FrontrowDatabaseUnavailable", "FrontrowSnapshotStale", "FrontrowUpkeepFails"},
     ),
+    Scenario(
+        "the disk is full", {FULL: "0x60 1x120", REFUSED: "0x60 0+500x120"}, {"FrontrowWritesFail"}
+    ),
+    Scenario("commits wait without end", {UNREACHABLE: "0x60 1x120"}, {"FrontrowWritesFail"}),
+    Scenario("the disk was full for a moment", {FULL: "0x162 1x4 0x14"}),
+    Scenario(
+        "statements of another worker process are canceled",
+        {CANCELED: "0x60 0+50x120", REFUSED: "0x60 0+50x120"},
+        {"FrontrowWritesFail"},
+    ),
+    Scenario("an administrator cancels a statement", {CANCELED: "0x160 1x20"}),
     Scenario("one round of upkeep fails", {FAILS: "0x162 1x18"}),
     Scenario("a process hangs", {STALE: "0+5x60 300x120"}, {"FrontrowSnapshotStale"}),
     Scenario(
@@ -173,7 +198,7 @@ SCENARIOS = (
 
 def test_rules_are_complete() -> None:
     """Each has a duration, a severity, a summary and a description of what to do."""
-    assert len(NAMES) == len(set(NAMES)) == 13
+    assert len(NAMES) == len(set(NAMES)) == 14
     for rule in RULES:
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}, rule
         assert rule["alert"].startswith("Frontrow")

@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 
 from frontrow.errors import Fault
+from frontrow.metrics import DATABASE_FAULTS
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +78,7 @@ def classify(error: Exception) -> Fault:
 
 
 class Faults:
-    """The faults of the database that one process meets; logged once a minute."""
+    """The faults of the database that one process meets; counted, and logged once a minute."""
 
     def __init__(self) -> None:
         self._failing: dict[str, tuple[Cause, float]] = {}
@@ -95,6 +96,7 @@ class Faults:
         if cause is None:
             return
         now = monotonic()
+        DATABASE_FAULTS.labels(cause).inc()
         self._failing[call] = cause, now
         self._failures += 1
         if now - self._logged_at >= _LOG_SECONDS:

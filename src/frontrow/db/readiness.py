@@ -3,11 +3,13 @@
 import asyncio
 import math
 from time import monotonic
+from typing import get_args
 
 import asyncpg
 
 from frontrow.db.faults import Cause, Faults, cause_of
 from frontrow.db.migrate import pending
+from frontrow.metrics import UNREADY
 
 _CHECK_SECONDS = 2.0
 _FRESH_SECONDS = 1.0
@@ -33,12 +35,15 @@ class Readiness:
         self._found: Cause | None = None
 
     async def cause(self) -> Cause | None:
-        """Returns why this process can't serve; ``None`` if it can."""
+        """Returns why this process can't serve, and sets its metric; ``None`` if it can."""
         async with self._checking:
             if monotonic() - self._checked_at >= _FRESH_SECONDS:
                 self._found = await self._check()
                 self._checked_at = monotonic()
-        return self._found or self._faults.cause
+        cause = self._found or self._faults.cause
+        for one in get_args(Cause):
+            UNREADY.labels(one).set(one == cause)
+        return cause
 
     async def _check(self) -> Cause | None:
         try:

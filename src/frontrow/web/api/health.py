@@ -45,7 +45,8 @@ async def readyz(ask: Ask) -> Response:
 
 
 async def metrics(ask: Ask) -> Response:
-    """Returns the metrics of all worker processes."""
+    """Returns the metrics of all worker processes; each scrape checks the database."""
+    await ask.services.readiness.cause()
     text = exposition(ask.services.settings.metrics_dir, open_concerts(ask.services))
     return Response(200, None, Content(CONTENT_TYPE_LATEST.encode(), text))
 
