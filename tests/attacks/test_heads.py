@@ -103,6 +103,75 @@ async def test_request_without_one_host_is_refused(desk: Desk, head: bytes) -> N
         assert await client.is_closed()
 
 
+@pytest.mark.parametrize(
+    "host",
+    [b"", b"a b", b"a/b", b"user@a", b"a:port", b"a:123456", b"a,b", b"a?b", b"[::1", b"\xc3\xbc"],
+)
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+async def test_invalid_host_is_refused(desk: Desk, host: bytes, version: bytes) -> None:
+    """An empty Host, or one that is no name or address with a port: 400."""
+    async with raw_client(desk) as client:
+        await client.send(b"GET /healthz HTTP/%b\r\nHost: %b\r\n\r\n" % (version, host))
+        answer = await client.answer()
+        assert (answer.status, problem_code(answer)) == (400, "malformed")
+        assert await client.is_closed()
+
+
+async def test_valid_hosts_are_accepted(desk: Desk) -> None:
+    """Control: names, addresses and ports, changing on one connection; then an invalid one."""
+    hosts = [b"a", b"A_b-c.example:", b"192.0.2.1:80", b"[2001:db8::1]:8000", b"[::ffff:1.2.3.4]"]
+    async with raw_client(desk) as client:
+        for host in hosts:
+            await client.send(b"GET /healthz HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
+            assert (await client.answer()).status == 200
+        await client.send(b"GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n")
+        assert (await client.answer()).status == 400
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"1.2", b"2.0", b"3.0"])
+async def test_other_version_is_refused(desk: Desk, version: bytes) -> None:
+    """A request line of another version than 1.0 and 1.1: 400, in HTTP/1.1."""
+    async with raw_client(desk) as client:
+        await client.send(b"GET /healthz HTTP/%b\r\nHost: x\r\n\r\n" % version)
+        answer = await client.answer()
+        assert (answer.status, problem_code(answer)) == (400, "malformed")
+        assert await client.is_closed()
+
+
+CODED = b"Transfer-Encoding: %b\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        POST + CODED % b"gzip, chunked",
+        POST + CODED % b"gzip" + CODED % b"chunked",
+        POST + CODED % b"gzip",
+        POST + CODED % b"chunked" + CODED % b"chunked",
+        POST + CODED % b"identity",
+        POST + CODED % b"",
+        POST + CODED % b"chunked, ",
+        POST.replace(b"1.1", b"1.0") + CODED % b"chunked",
+    ],
+    ids=["gzip, chunked", "two lines", "gzip", "twice", "identity", "empty", "comma", "HTTP/1.0"],
+)
+async def test_other_transfer_coding_is_refused(desk: Desk, head: bytes) -> None:
+    """Only chunked alone is accepted: proxies would find another end of the body (smuggling)."""
+    async with raw_client(desk) as client:
+        await client.send(head + b"\r\n2\r\n{}\r\n0\r\n\r\n")
+        answer = await client.answer()
+        assert (answer.status, problem_code(answer)) == (400, "malformed")
+        assert await client.is_closed()
+
+
+async def test_chunked_bodies_are_accepted(desk: Desk) -> None:
+    """Control: one after another on a connection, in any case."""
+    async with raw_client(desk) as client:
+        for coding in (b"chunked", b"Chunked"):
+            await client.send(POST + CODED % coding + b"\r\n2\r\n{}\r\n0\r\n\r\n")
+            assert (await client.answer()).status == 201
+
+
 async def test_http_1_0_without_host_is_accepted(desk: Desk) -> None:
     """Control: HTTP/1.0 has no Host."""
     async with raw_client(desk) as client:
