@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -39,6 +41,12 @@ class RawClient:
             return await self.reader.read(1) == b""
         except ConnectionError:
             return True
+
+    def reset(self) -> None:
+        """Closes the connection with a reset: what is sent to it fails."""
+        bare = self._writer.get_extra_info("socket")
+        bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
 
     def abort(self) -> None:
         """Closes the connection at once."""

@@ -1,6 +1,7 @@
 """Heads of requests that are too large, too slow, too many or not well formed."""
 
 import asyncio
+import logging
 import resource
 import time
 from collections.abc import AsyncIterator
@@ -225,6 +226,23 @@ async def test_malformed_request_doesnt_overtake_an_answer(desk: Desk) -> None:
             answer = await client.answer()
             assert (answer.status, answer.json()["state"]) == (200, "held")
             assert await client.is_closed()
+
+
+async def test_reset_of_pipelined_requests_is_no_fault(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients that reset the connection between answers leave no traceback in the log."""
+    document = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    create = POST + b"Content-Length: 2\r\n\r\n{}"
+    for pause in range(40):
+        async with raw_client(desk) as client:
+            await client.send(document * 20)
+            await client.answer()
+            await client.send(create * 3 + document)
+            await asyncio.sleep(pause / 1000)
+            client.reset()
+    assert await health_seconds(desk) < 5
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.fixture(scope="module")

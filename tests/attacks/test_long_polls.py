@@ -73,6 +73,23 @@ async def test_abandoned_polls_end(
     assert len(watched.reads) <= rounds + 1  # nothing is read without a waiting call
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+async def test_abandoned_poll_before_other_requests_ends(
+    desk: Desk, fan: Fan, watched: Watched, parts: int
+) -> None:
+    """The loss of a connection ends the first call of its pipelined ones, not only the last."""
+    polling = hold_poll(fan, await hold(fan), 30)
+    behind = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 2
+    async with raw_client(desk) as client:
+        await client.send(polling if parts == 2 else polling + behind)
+        await watched.until_waiting(1)
+        if parts == 2:
+            await client.send(behind)
+            await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        await watched.until_waiting(0)
+
+
 async def hold(fan: Fan) -> Json:
     """Holds a seat of the concert of the fan's token."""
     status = await fan.status()

@@ -7,6 +7,7 @@ call's matter, unless the client doesn't read it.
 import asyncio
 import math
 import re
+from collections import deque
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -28,6 +29,7 @@ _MOST_LINES = 100
 _BETWEEN_FIELDS = b": \r\n"
 # RFC 9110, section 7.2, without the characters of a registered name that no host has.
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_MOST_PIPELINED = 16
 _VERSIONS = ("1.1", "1.0")
 # Called for each request: `super()` costs a little more.
 _begin = HttpToolsProtocol.on_message_begin
@@ -69,6 +71,8 @@ class Protocol(HttpToolsProtocol):
         self._hosts = 0
         self._host = b""
         self._valid_host: bytes | None = None
+        # Pipelined requests before the last one, in order; those at the start may be answered.
+        self._earlier: deque[RequestResponseCycle] = deque()
         # Bytes of the present message before the part that is parsed now, and those of its body.
         self._received_bytes = self._body_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
@@ -81,6 +85,9 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the connection."""
         super().connection_lost(exc)
+        for cycle in self._earlier:  # uvicorn informs the last one only
+            cycle.disconnected = True
+            cycle.message_event.set()
         self.open_connections.leave(self)
         self._drop_deadline()
         self._end_reading()
@@ -258,8 +265,13 @@ class Protocol(HttpToolsProtocol):
         if before is None or before.response_complete:
             self._start_asgi_task(cycle, self.app)
             return
-        self.flow.pause_reading()
         self.pipeline.appendleft((cycle, self.app))
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            # Until then reading goes on: the end of the connection ends the present call.
+            self.flow.pause_reading()
+        while self._earlier and self._earlier[0].response_complete:
+            self._earlier.popleft()
+        self._earlier.append(before)
 
     def _head_size(self) -> int:
         fields = (len(name) + len(_BETWEEN_FIELDS) + len(value) for name, value in self.headers)
