@@ -25,7 +25,7 @@ async def test_concurrent_joins_of_one_user_give_one_place(pair: Pair, database:
 
     numbers: dict[UUID, set[int]] = {}
     for status, _ in found:
-        place = pair[0].signer.verify(status.token)
+        place = pair[0].signer.verify(status.token.encode())
         assert place.number == status.number
         numbers.setdefault(status.user_id, set()).add(status.number)
     assert Counter(is_new for _, is_new in found) == {True: 60, False: 300}
