@@ -344,7 +344,7 @@ async def test_connections_of_an_address_are_limited(
         assert 'frontrow_rate_limited_total{by="connections"} 1.0' in counted
 
 
-def test_each_worker_allows_its_share_of_connections() -> None:
+async def test_each_worker_allows_its_share_of_connections() -> None:
     """Clients of this machine are not counted: a proxy may be among them."""
 
     class Client:
@@ -356,6 +356,9 @@ def test_each_worker_allows_its_share_of_connections() -> None:
 
         def close(self) -> None:
             raise AssertionError
+
+        def check_reading(self, least_bytes: int) -> None:
+            raise AssertionError(least_bytes)
 
     connections = Connections(Settings(workers=2, address_connections=3))
     here, there = ([Client(at) for _ in range(4)] for at in ("127.0.0.1", "192.0.2.1"))

@@ -3,7 +3,8 @@
 import asyncio
 import resource
 import socket
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ import pytest
 from frontrow.retention.export import export_user
 from frontrow.web import exports
 from frontrow.web.api import user_data
+from frontrow.web.server import connections
 from frontrow.web.server.protocol import Protocol
 from testkit.desk import BASE, Desk, check_problem, eventually, open_desk
 from testkit.serving import OPERATOR_KEY
@@ -20,6 +22,7 @@ from tests.attacks.raw import RawClient
 
 PLACES = 20_000
 READERS = 4
+REQUESTS = 12
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +153,21 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> set[Protocol]:
     return found
 
 
-async def read_nothing(desk: Desk, stack: ExitStack) -> None:
+async def read_nothing(desk: Desk, stack: ExitStack) -> socket.socket:
     """Connects, asks for more than the system buffers, and reads nothing."""
     bare = await small_socket(desk, stack)
-    requests = b"GET /openapi.json HTTP/1.1\r\nHost: frontrow\r\n\r\n" * 12
+    requests = b"GET /openapi.json HTTP/1.1\r\nHost: frontrow\r\n\r\n" * REQUESTS
     await asyncio.get_running_loop().sock_sendall(bare, requests)
+    return bare
+
+
+@pytest.fixture
+async def impatient(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    """A server that checks every 0.3 s that 5,000 bytes were read."""
+    monkeypatch.setattr(connections, "_CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "_LEAST_BYTES", 5_000)
+    async with open_desk(desk.database) as made:
+        yield made
 
 
 async def test_unread_answers_shut_nobody_out(
@@ -174,19 +187,92 @@ async def test_unread_answers_shut_nobody_out(
             assert (await small.ask("GET", "//healthz")).status_code == 200
 
 
-async def test_client_that_reads_nothing_is_cut_off(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, unread: set[Protocol]
-) -> None:
+async def test_client_that_reads_nothing_is_cut_off(impatient: Desk, unread: set[Protocol]) -> None:
     """A connection ends when its client has read nothing for a while."""
-    monkeypatch.setattr(Protocol, "unread_seconds", 0.3)
     with ExitStack() as stack:
-        await read_nothing(desk, stack)
+        await read_nothing(impatient, stack)
+        await ends(unread)
 
-        async def is_waiting() -> bool:
-            return bool(unread)
+
+async def test_client_that_reads_a_little_is_cut_off(
+    impatient: Desk, unread: set[Protocol]
+) -> None:
+    """A few bytes now and then are less than a client must take."""
+    with ExitStack() as stack:
+        bare = await read_nothing(impatient, stack)
+        reading = asyncio.create_task(read_slowly(bare, 50, 0.02))
+        await ends(unread)
+        reading.cancel()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Protocol]:
+    """The open connections, for which the system buffers little."""
+    made, lost = Protocol.connection_made, Protocol.connection_lost
+    found: list[Protocol] = []
+
+    def connection_made(self: Protocol, transport: asyncio.Transport) -> None:
+        sending = transport.get_extra_info("socket")
+        sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        found.append(self)
+        made(self, transport)
+
+    def connection_lost(self: Protocol, error: Exception | None) -> None:
+        lost(self, error)
+        found.remove(self)
+
+    monkeypatch.setattr(Protocol, "connection_made", connection_made)
+    monkeypatch.setattr(Protocol, "connection_lost", connection_lost)
+    return found
+
+
+@pytest.mark.usefixtures("opened")
+async def test_slow_client_gets_its_answer(impatient: Desk) -> None:
+    """Control: one that takes enough reads all, in many times as long."""
+    with ExitStack() as stack:
+        bare = await small_socket(impatient, stack)
+        request = b"GET /openapi.json HTTP/1.0\r\n\r\n"
+        await asyncio.get_running_loop().sock_sendall(bare, request)
+        started = time.monotonic()
+        arrived = await read_slowly(bare, 20_000, 0.01)
+    assert arrived > len((await impatient.ask("GET", "//openapi.json")).content)
+    assert time.monotonic() - started > 1
+
+
+async def test_small_answer_must_be_read_too(impatient: Desk, opened: list[Protocol]) -> None:
+    """Also when nothing is paused for it, and the server has closed the connection before."""
+    with ExitStack() as stack:
+        bare = await small_socket(impatient, stack)
+        await asyncio.get_running_loop().sock_sendall(bare, b"GET /docs HTTP/1.0\r\n\r\n")
+
+        async def is_answered() -> bool:
+            return bool(opened) and opened[0].transport.get_write_buffer_size() > 0
 
         async def is_lost() -> bool:
-            return not unread
+            return not opened
 
-        await eventually(is_waiting)
+        await eventually(is_answered)
+        assert not opened[0].is_unread
         await eventually(is_lost)
+
+
+async def read_slowly(bare: socket.socket, size: int, pause: float) -> int:
+    """Reads at most ``size`` bytes after each pause; returns how many arrived."""
+    loop, arrived = asyncio.get_running_loop(), 0
+    while part := await loop.sock_recv(bare, size):
+        arrived += len(part)
+        await asyncio.sleep(pause)
+    return arrived
+
+
+async def ends(unread: set[Protocol]) -> None:
+    """Waits until clients don't read, then until their connections have ended."""
+
+    async def is_waiting() -> bool:
+        return bool(unread)
+
+    async def is_lost() -> bool:
+        return not unread
+
+    await eventually(is_waiting)
+    await eventually(is_lost)

@@ -1,5 +1,6 @@
 """The open connections of a process: how many there may be, of one address and in all."""
 
+import asyncio
 import math
 import resource
 from collections import Counter
@@ -21,6 +22,9 @@ _OTHER_FILES = 256
 """Files that are no connections: the database's, the log, exports, modules."""
 _EVICTED_SHARE = 0.1
 _LOG_SECONDS = 60.0
+_CHECK_SECONDS = 60.0
+_LEAST_BYTES = 15_000
+"""Least of a ready answer that a client takes between two checks: 250 bytes a second."""
 
 
 class Connection(Protocol):
@@ -40,6 +44,9 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Closes it at once."""
+
+    def check_reading(self, least_bytes: int) -> None:
+        """Cuts off a client that has taken less than this of what was ready at the last check."""
 
 
 def raise_file_limit() -> None:
@@ -69,6 +76,7 @@ class Connections:
         self._open: dict[Connection, str | None] = {}
         self._of_address: Counter[str] = Counter()
         self._logged_at = -math.inf
+        self._is_checked = False
 
     def enter(self, connection: Connection) -> DomainError | None:
         """Adds a connection. Returns why it is refused; ``None`` if it isn't."""
@@ -82,7 +90,21 @@ class Connections:
         self._open[connection] = address
         if address is not None:
             self._of_address[address] += 1
+        if not self._is_checked:
+            self._is_checked = True
+            asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check_reading)
         return None
+
+    def _check_reading(self) -> None:
+        """Checks all connections again and again, while there are any.
+
+        A timer for each answer would cost more, and miss answers whose connection is closed.
+        """
+        for connection in list(self._open):
+            connection.check_reading(_LEAST_BYTES)
+        self._is_checked = bool(self._open)
+        if self._is_checked:
+            asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check_reading)
 
     def leave(self, connection: Connection) -> None:
         """Removes a connection; does nothing if it was refused."""

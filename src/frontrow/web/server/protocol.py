@@ -5,8 +5,10 @@ call's matter, unless the client doesn't read it.
 """
 
 import asyncio
-import math
+import fcntl
 import re
+import struct
+import termios
 from collections import deque
 from collections.abc import Iterator
 from urllib.parse import unquote
@@ -60,9 +62,12 @@ class Protocol(HttpToolsProtocol):
     """Longest time for a head, and for the first request of a connection to begin."""
     body_seconds: float
     """Longest time for a body, after that."""
-    unread_seconds = 60.0
-    """Longest time in which a client takes nothing of an answer that is ready."""
     open_connections: Connections
+    _progress: tuple[object, int] = (None, 0)
+    """The request and the resumptions when its reading was last checked."""
+    _unread_bytes = 0
+    """What its client hadn't taken then."""
+    _resumptions = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accepts a connection, unless there are too many."""
@@ -76,7 +81,6 @@ class Protocol(HttpToolsProtocol):
         # Bytes of the present message before the part that is parsed now, and those of its body.
         self._received_bytes = self._body_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
-        self._reading: asyncio.TimerHandle | None = None
         self._set_deadline(self.head_seconds)
         refusal = self.open_connections.enter(self)
         if refusal is not None:
@@ -90,16 +94,10 @@ class Protocol(HttpToolsProtocol):
             cycle.message_event.set()
         self.open_connections.leave(self)
         self._drop_deadline()
-        self._end_reading()
-
-    def pause_writing(self) -> None:
-        """Stops sending until the client has taken what is ready, and bounds the time for that."""
-        super().pause_writing()
-        self._check_reading(math.inf)
 
     def resume_writing(self) -> None:
-        """Sends again."""
-        self._end_reading()
+        """Sends again, since the client has taken most of what was ready."""
+        self._resumptions += 1
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -133,10 +131,19 @@ class Protocol(HttpToolsProtocol):
 
     def close(self) -> None:
         """Closes the connection; what its client hasn't read is dropped."""
-        if self.is_unread:
+        self.transport.abort()
+
+    def check_reading(self, least_bytes: int) -> None:
+        """Cuts off a client that has taken less than this of what was ready at the last check."""
+        unread = self.transport.get_write_buffer_size()
+        if unread:
+            unread += _sent_bytes(self.transport.get_extra_info("socket").fileno())
+        # Until its writing is paused, a connection may have further answers to send.
+        progress = (None if self.is_unread else self.cycle), self._resumptions
+        was_unread = self._unread_bytes > 0 and progress == self._progress
+        self._progress, before, self._unread_bytes = progress, self._unread_bytes, unread
+        if unread and was_unread and before - unread < least_bytes:
             self.transport.abort()
-        else:
-            self.transport.close()
 
     def _parse(self, part: bytes | memoryview) -> None:
         try:
@@ -300,19 +307,6 @@ class Protocol(HttpToolsProtocol):
             self._is_extended = True
             self._set_deadline(self.body_seconds)
 
-    def _check_reading(self, unread_before: float) -> None:
-        """Closes the connection if nothing was read since the last check."""
-        unread = self.transport.get_write_buffer_size()
-        if unread >= unread_before:
-            self.transport.abort()
-        else:
-            self._reading = self.loop.call_later(self.unread_seconds, self._check_reading, unread)
-
-    def _end_reading(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
-
     def _refuse(self, error: DomainError) -> None:
         """Sends a problem response and closes the connection; running answers are sent before."""
         cycle = self.cycle
@@ -341,6 +335,18 @@ class Protocol(HttpToolsProtocol):
         lines = [b"%b: %b\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[response.status], *lines, b"\r\n", body]))
         self.transport.close()
+
+
+def _sent_bytes(socket: int) -> int:
+    """Returns what the system has of an answer until the client has it; 0 if it can't say so.
+
+    That may be megabytes, and the system asks for more only when it has sent a third of it.
+    """
+    try:
+        (queued,) = struct.unpack("i", fcntl.ioctl(socket, termios.TIOCOUTQ, bytes(4)))
+    except OSError:
+        return 0
+    return int(queued)
 
 
 def _parts(data: bytes, part_bytes: int) -> Iterator[memoryview]:
