@@ -12,7 +12,7 @@ uv_install = echo "installing $(1)"; $(UV_INSTALL) --require-hashes -r $(1) 2>$(
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test check check-javascript format bench docs soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium-headless-shell wrk mermaid
+.PHONY: help install run dev test check check-javascript format bench docs peers soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium-headless-shell wrk redis-server mermaid
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -82,6 +82,10 @@ format: $(READY)  ## put the code into the house format
 bench: $(READY) wrk  ## measure; writes a table and a JSON file
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks
 
+peers: $(READY) wrk redis-server  ## measure beside a textbook system (FastAPI, Redis, SQLAlchemy, row locks)
+	@$(call uv_install,requirements/peers.txt)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.peers
+
 docs: $(READY)  ## write the documents that follow from the code
 	$(BIN)/python -m tools
 
@@ -99,7 +103,7 @@ strategies: $(READY)  ## simulate a sale under each strategy of the line; plots 
 PROGRAMS := curl nginx promtool postgres chromium-headless-shell
 programs: $(READY) mermaid
 	@$(BIN)/python -m tools.programs $(PROGRAMS)
-$(PROGRAMS) wrk: $(READY)
+$(PROGRAMS) wrk redis-server: $(READY)
 	@$(BIN)/python -m tools.programs $@
 MERMAID := mermaid-12.3.0
 mermaid: $(READY)
@@ -117,6 +121,8 @@ lock: $(READY)  ## lock the newest allowed dependencies, with hashes
 		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-header -c requirements/dev.txt --group plots -o requirements/plots.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-header -c requirements/dev.txt --group peers -o requirements/peers.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--no-emit-index-url --no-header -c requirements/dev.txt pyproject.toml -o requirements/run.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -28,7 +28,7 @@ SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _TRIPLET = f"{os.uname().machine}-linux-gnu"
 LIBRARIES = (f"usr/lib/{_TRIPLET}", f"lib/{_TRIPLET}", f"usr/lib/{_TRIPLET}/pulseaudio")
 NEEDED = re.compile(
-    r"chromium|curl|fontconfig-config|fonts-dejavu|lib|nginx|postgresql-\d|prom|wrk|xkb-"
+    r"chromium|curl|fontconfig-config|fonts-dejavu|lib|nginx|postgresql-\d|prom|redis|wrk|xkb-"
 )
 NOT_NEEDED = re.compile(r"lib(gl1-mesa-dri|js-|llvm|pam-|perl|z3-)")
 """Only needed by a screen, a login, a script, or PostgreSQL's compiler of queries."""
@@ -70,6 +70,7 @@ PROGRAMS = {
         service=True,
     ),
     "promtool": Program("prometheus", ("usr/bin/promtool",), service=True),
+    "redis-server": Program("redis-server", ("usr/bin/redis-server",), service=True),
     "wrk": Program("wrk", ("usr/bin/wrk",)),
 }
 

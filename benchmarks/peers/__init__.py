@@ -1,0 +1,1 @@
+"""Frontrow beside the textbook system, in one run: ``make peers``."""
