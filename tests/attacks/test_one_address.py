@@ -79,7 +79,14 @@ async def test_public_server_requires_proof_of_work_for_guests(desk: Desk) -> No
     "addresses",
     [
         ["203.0.113.7"],
-        ["203.0.113.8", "::ffff:203.0.113.8", "2002:cb00:7108::1", "64:ff9b::203.0.113.8"],
+        [
+            "203.0.113.8",
+            "::ffff:203.0.113.8",
+            "::ffff:0:203.0.113.8",
+            "64:ff9b::203.0.113.8",
+            "2002:cb00:7108::1",
+            "2001:0:c000:201:8000:63bf:34ff:8ef7",
+        ],
     ],
     ids=["plain", "inside IPv6"],
 )

@@ -160,6 +160,36 @@ def test_ipv6_addresses_count_by_network() -> None:
     assert read("198.51.100.4") != read("198.51.100.5")
 
 
+def forms(address: IPv4Address, rest: int) -> list[IPv6Address]:
+    """Returns the IPv6 addresses that a client of IPv4 may have; ``rest`` is of its choice."""
+    number = int(address)
+    return [
+        IPv6Address(0xFFFF << 32 | number),  # mapped, ::ffff:0:0/96
+        IPv6Address(0xFFFF << 48 | number),  # ::ffff:0:0:0/96
+        IPv6Address(0x64FF9B << 96 | number),
+        IPv6Address(0x2002 << 112 | number << 80 | rest),
+        IPv6Address(0x20010000 << 96 | rest >> 32 << 48 | (number ^ 0xFFFF_FFFF)),  # Teredo
+    ]
+
+
+@given(st.ip_addresses(v=4), st.integers(0, 2**80 - 1))
+def test_ipv4_inside_ipv6_counts_as_ipv4(client: IPv4Address, rest: int) -> None:
+    """Each form of an IPv4 address counts for it, whatever else the client can choose."""
+    addresses = ClientAddresses(Settings(trusted_proxies=PROXY))
+    for form in forms(client, rest):
+        headers = [(b"x-forwarded-for", str(form).encode())]
+        assert addresses.of({"client": (PROXY, 1), "headers": headers}) == str(client)
+
+
+def test_embedded_address_is_not_trusted() -> None:
+    """Only a mapped address is the same peer: others of a proxy or this machine are strangers."""
+    for trusted in ("127.0.0.1", PROXY):
+        mapped, *others = forms(IPv4Address(trusted), 1)
+        assert read(str(mapped), CLIENT, trusted=PROXY) == ("-" if trusted != PROXY else CLIENT)
+        for form in others:
+            assert read(str(form), CLIENT, trusted=PROXY) == trusted
+
+
 @given(st.text(max_size=120), st.ip_addresses())
 def test_client_text_does_not_change_the_last_hop(
     text: str, client: IPv4Address | IPv6Address

@@ -17,8 +17,8 @@ _MOST_HOPS = 16
 _REMEMBERED = 16_384
 _SITE_BITS = 64
 _SIGN_BIT = 1 << 63
-# The addresses that translators give IPv4 clients (RFC 6052, section 2.1).
-_TRANSLATED = IPv6Network("64:ff9b::/96")
+# The addresses that translators give IPv4 clients (RFC 6052, section 2.1; RFC 2765, section 2.1).
+_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("::ffff:0:0:0/96"))
 
 
 class _Hop(NamedTuple):
@@ -85,9 +85,11 @@ class ClientAddresses:
         if address is None:
             return None
         trusted = any(address in network for network in self._trusted)
-        if isinstance(address, IPv4Address):
-            return _Hop(str(address), trusted, address.is_loopback)
-        site = int(address) >> (128 - _SITE_BITS) << (128 - _SITE_BITS)
+        # Only now: an address that embeds the one of a proxy, or of this machine, is another's.
+        counted = address if isinstance(address, IPv4Address) else _embedded(address) or address
+        if isinstance(counted, IPv4Address):
+            return _Hop(str(counted), trusted, address.is_loopback)
+        site = int(counted) >> (128 - _SITE_BITS) << (128 - _SITE_BITS)
         return _Hop(f"{IPv6Address(site)}/{_SITE_BITS}", trusted, address.is_loopback)
 
 
@@ -120,14 +122,17 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    return address if isinstance(address, IPv4Address) else _embedded(address) or address
+    # How a socket for both versions shows a client of IPv4.
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """Returns the IPv4 address that an IPv6 address stands for: mapped, 6to4 or translated."""
-    if address in _TRANSLATED:
+    """Returns the IPv4 address of the client that has an IPv6 address: translated, 6to4, Teredo."""
+    if any(address in network for network in _TRANSLATED):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    return address.sixtofour
 
 
 @lru_cache(_REMEMBERED)
