@@ -2,7 +2,8 @@
 
 Refused are control characters (C0, C1, line and paragraph separators), the marks that reorder the
 text around them (embeddings, overrides and isolates), and codes that are no characters. The marks
-that Arabic, Hebrew, Persian and emoji need (U+200C to U+200F, U+061C) are accepted.
+that Arabic, Hebrew, Persian and emoji need (U+200C to U+200F, U+061C) are accepted. A text of
+invisible characters alone is refused where it names something.
 """
 
 import re
@@ -12,11 +13,27 @@ _CONTROLS = (
     "\\u202a-\\u202e\\u2066-\\u2069"
     "\\ufff9-\\ufffb\\ufffe\\uffff"
 )
-# Unicode's Default_Ignorable_Code_Point, and the blank Braille pattern. Python and JSON Schema have
-# no common escape for the plane of the tags, so its bounds are literal characters.
+# What shows nothing, or nothing that is known: Unicode's Default_Ignorable_Code_Point, the blank
+# Braille pattern, the categories Cf (format) and Co (private use), and of Cn (unassigned) what will
+# stay so. Gaps between other characters may be filled by the next version of Unicode.
 _INVISIBLE = (
-    "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2060-\\u206f"
-    f"\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8{chr(0xE0000)}-{chr(0xE0FFF)}"
+    "\\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2"
+    "\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2060-\\u206f\\u2800\\u3164"
+    "\\ue000-\\uf8ff\\ufdd0-\\ufdef\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8"
+)
+# Python and JSON Schema have no common escape for these: they are literal characters.
+_INVISIBLE += "".join(
+    f"{chr(first)}-{chr(last)}"
+    for first, last in (
+        (0x110BD, 0x110BD),
+        (0x110CD, 0x110CD),
+        (0x13430, 0x1343F),
+        (0x1BCA0, 0x1BCA3),
+        (0x1D173, 0x1D17A),
+        (0x1FFFE, 0x1FFFF),
+        (0x2FFFE, 0x2FFFF),
+        (0x3FFFE, 0x10FFFF),
+    )
 )
 # Python's "$" also matches before a line end at the end of the text.
 _END = "$(?!\\n)"

