@@ -24,6 +24,9 @@ _log = structlog.get_logger(__name__)
 
 _LOG_SECONDS = 60.0
 _MINUTE = 60
+_HOUR = 3600
+_TRIES_OF_A_START = 2
+"""Wrong keys an hour from one address, while their start is guessed from many."""
 
 
 class Limit:
@@ -78,6 +81,14 @@ class Limit:
         except Empty as empty:
             raise self._refuse(ask, key, empty) from None
 
+    def is_exceeded(self, key: int | str) -> bool:
+        """Returns whether a further request would be refused."""
+        try:
+            self._buckets.check(key)
+        except Empty:
+            return True
+        return False
+
     def _headers(self, left: int) -> tuple[bytes, bytes]:
         """Returns RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11)."""
         return self._policy, f'"{self.by}";r={left};t={self._token_seconds}'.encode()
@@ -113,7 +124,11 @@ class Limits:
             settings.guests_per_minute * share,
         )
         self._credential = _of_wrong_keys(settings, 1)
-        self.guesses = KeyGuesses(self._credential, lambda times: _of_wrong_keys(settings, times))
+        self.guesses = KeyGuesses(
+            self._credential,
+            lambda times: _of_wrong_keys(settings, times),
+            _of_start(settings),
+        )
         self._user = _limit(
             settings, "user", settings.user_requests_per_second, settings.user_burst
         )
@@ -157,6 +172,13 @@ def _of_wrong_keys(settings: Settings, times: int) -> Limit | None:
     """Returns a limit on wrong operator keys, some times that of one address."""
     per_minute = settings.wrong_operator_keys_per_minute * times / settings.workers
     return _limit(settings, "credential", per_minute / _MINUTE, per_minute)
+
+
+def _of_start(settings: Settings) -> Limit | None:
+    """Returns the limit of one address on keys whose start is being guessed."""
+    if settings.wrong_operator_keys_per_minute == 0:
+        return None
+    return _limit(settings, "credential", _TRIES_OF_A_START / _HOUR, _TRIES_OF_A_START)
 
 
 def _limit(settings: Settings, by: str, per_second: float, burst: float) -> Limit | None:
