@@ -1,9 +1,12 @@
 """Hostile, foreign and damaged dumps: nothing in them is run, and the database stays empty."""
 
 import asyncio
+import os
 import re
 import secrets
+import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -183,6 +186,34 @@ async def test_dump_of_another_application_is_refused(
     plain = tmp_path / "plain.sql"
     plain.write_text("\\! touch marker\n")
     await check_refused(engine, plain, "is not a backup of frontrow")
+
+
+def test_fifo_is_refused(tmp_path: Path) -> None:
+    """One line and exit code 2, instead of waiting for its writer."""
+    file = tmp_path / "backup"
+    os.mkfifo(file)
+    done = subprocess.run(
+        [sys.executable, "-m", "frontrow", "restore", file, "--data-dir", tmp_path / "data"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"frontrow: {file} is not a regular file\n"
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    """Also a device, a socket and a folder."""
+    link, bound = tmp_path / "link", tmp_path / "bound"
+    link.symlink_to(os.devnull)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(bound))
+        for file in (link, bound, tmp_path):
+            with pytest.raises(SetupError, match="is not a regular file") as refused:
+                backup.check(file)
+            assert refused.value.exit_code == 2
 
 
 async def test_damaged_dump_leaves_the_database_empty(

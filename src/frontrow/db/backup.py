@@ -8,6 +8,7 @@ environment, never through arguments, which every account of the machine can see
 
 import hashlib
 import os
+import stat
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -90,6 +91,9 @@ def check(file: Path) -> set[str]:
         SetupError: it can't be read.
     """
     try:
+        # It is read several times, and opening a FIFO waits for its writer.
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise WrongUse(f"{file} is not a regular file")
         with file.open("rb") as opened:
             head = opened.read(len(_HEAD))
     except OSError as error:
