@@ -28,8 +28,8 @@ from msgspec.structs import replace
 
 from benchmarks import house
 from benchmarks.bounds import Found, report, spread
-from benchmarks.http import API, serving
 from benchmarks.load import Request
+from benchmarks.servers import API, serving
 from benchmarks.streams import free_port
 from frontrow.db.server import running_urls
 

@@ -24,17 +24,17 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 from uvicorn.lifespan.on import LifespanOn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from benchmarks import house
-from benchmarks.http import API, OPERATOR_KEY, traversable
 from benchmarks.load import Request
+from benchmarks.servers import API, OPERATOR_KEY, traversable
 from frontrow.db.cluster import APP
 from frontrow.db.migrate import migrate
 from frontrow.db.server import EmbeddedServer
 from frontrow.settings import Settings
 from frontrow.web.app import create_app
+from frontrow.web.server.protocol import protocol_for
 
 RESULTS = Path(__file__).with_name("results") / "limits.json"
 MOST = 1.10
@@ -80,11 +80,11 @@ class Wire(asyncio.Transport):
 
 
 class Served:
-    """An application behind uvicorn's protocol, on one connection without a socket."""
+    """An application behind the server's protocol, on one connection without a socket."""
 
-    def __init__(self, config: uvicorn.Config, state: dict[str, Any]) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings, state: dict[str, Any]) -> None:
         self._wire = Wire()
-        self._protocol = HttpToolsProtocol(config, ServerState(), state)
+        self._protocol = protocol_for(settings)(config, ServerState(), state)
         self._protocol.connection_made(self._wire)
 
     async def ask_all(self, requests: Sequence[bytes]) -> float:
@@ -110,7 +110,7 @@ async def served(url: str, **settings: Any) -> AsyncIterator[Served]:  # noqa: A
     lifespan = LifespanOn(config)
     await lifespan.startup()
     try:
-        yield Served(config, lifespan.state)
+        yield Served(config, chosen, lifespan.state)
     finally:
         await lifespan.shutdown()
 

@@ -21,7 +21,7 @@ from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, as
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.http import API, OPERATOR_KEY, free_port, serving, traversable
+from benchmarks.servers import API, OPERATOR_KEY, free_port, serving, traversable
 from benchmarks.timing import machine
 from testkit.chromium import ARGUMENTS
 from tools.programs import find_browser

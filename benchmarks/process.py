@@ -19,7 +19,7 @@ import psutil
 import uvloop
 
 from benchmarks.bounds import Found
-from benchmarks.http import OPERATOR_KEY
+from benchmarks.servers import OPERATOR_KEY
 from frontrow.db.pool import open_pool
 from frontrow.ids import PlaceRef
 from frontrow.services import Services

@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import house
-from benchmarks.http import API, free_port, serving, traversable
 from benchmarks.load import Request, Result, available, run
+from benchmarks.servers import API, free_port, serving, traversable
 from benchmarks.timing import machine
 from frontrow.db.server import running_urls
 

@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import house
-from benchmarks.http import API, serving
 from benchmarks.load import Request
+from benchmarks.servers import API, serving
 from frontrow.db.server import running_urls
 
 ROUNDS = 5

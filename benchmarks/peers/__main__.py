@@ -21,7 +21,6 @@ import msgspec
 import psutil
 from redis.asyncio import Redis
 
-from benchmarks.http import free_port, serving, traversable
 from benchmarks.load import Request, Result, available, run
 from benchmarks.peers.calls import CALLS, ONCE, Call, System
 from benchmarks.peers.comparison import GOALS, Rush, Turn, compare, markdown
@@ -29,6 +28,7 @@ from benchmarks.peers.frontrow import Frontrow
 from benchmarks.peers.textbook.filling import Textbook
 from benchmarks.peers.textbook.serving import redis_server, textbook_server
 from benchmarks.peers.textbook.tables import Base, open_engine
+from benchmarks.servers import free_port, serving, traversable
 from benchmarks.timing import machine
 from frontrow.db.server import running_urls
 from testkit.connection import read_answer

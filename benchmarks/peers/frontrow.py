@@ -5,9 +5,9 @@ from uuid import UUID
 import asyncpg
 
 from benchmarks import house
-from benchmarks.http import API
 from benchmarks.load import Request
 from benchmarks.peers.calls import PRICE, SEATS_OF_A_DATE, Call, posts, seat_each
+from benchmarks.servers import API
 
 
 class Frontrow:
