@@ -12,7 +12,7 @@ uv_install = echo "installing $(1)"; $(UV_INSTALL) --require-hashes -r $(1) 2>$(
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test check check-javascript format bench docs peers soak screenshots strategies buyers lock clean programs curl nginx promtool postgres chromium-headless-shell wrk redis-server mermaid
+.PHONY: help install run dev test check check-javascript format bench docs peers soak screenshots strategies buyers lock libraries clean programs curl nginx promtool postgres chromium-headless-shell wrk redis-server mermaid
 
 help:  ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -129,6 +129,10 @@ lock: $(READY)  ## lock the newest allowed dependencies, with hashes
 		--no-emit-index-url --no-header - -o requirements/uv.txt
 	cd requirements && $(NODE) npm install --package-lock-only --omit-lockfile-registry-resolved \
 		--save-exact --no-audit --no-fund $(foreach tool,@biomejs/biome typescript,$(tool)@latest)
+	@echo "Now measure what has changed: make libraries"
+
+libraries: $(READY) wrk  ## compare the libraries that the lock file has with those of the last commit
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.libraries
 
 clean:  ## remove .venv and caches (never your data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
