@@ -2,32 +2,23 @@
 
 The variable must be set before this module is imported; the command does that.
 
-Counters count the work of this process and are summed over the processes. Gauges of a line show
-what every process sees; the latest value is reported. docs/reference/metrics.md explains each.
+Counters count the work of this process and are summed over the processes. The gauges of the lines
+are read when the metrics are rendered (``exposition``). docs/reference/metrics.md explains each.
 """
 
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Iterator
-from math import inf, nan
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Iterable
 from uuid import UUID
 
-from prometheus_client import (
-    REGISTRY,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Metric,
-    generate_latest,
-)
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+# They would double the number of series: Prometheus knows itself when a counter began.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-ITEMS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-STATES = ("scheduled", "open", "paused", "sold_out", "closed")
+# Coarser: each bucket is a series for every lane and job.
+JOB_SECONDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
+ITEMS = (1, 5, 20, 100, 500)
 
 
 class TalliedHistogram(Histogram):
@@ -39,10 +30,6 @@ class TalliedHistogram(Histogram):
             if count:
                 bucket.inc(count)
         self._sum.inc(total)
-
-
-def _of_line(name: str, says: str, *labels: str) -> Gauge:
-    return Gauge(name, says, ["concert", *labels], multiprocess_mode="mostrecent")
 
 
 # Calls and batches -------------------------------------------------------------------------------
@@ -84,22 +71,6 @@ ADMISSION_DELAY_SECONDS = Histogram(
     buckets=SECONDS,
 )
 DRAWS = Counter("frontrow_draws", "Drawn lines.")
-WAITING = _of_line("frontrow_line_waiting", "Waiting places.")
-ACTIVE = _of_line("frontrow_line_active", "Admitted, unfinished places.")
-CLAIMED = _of_line("frontrow_line_claimed", "Admitted, unfinished places that were claimed.")
-CAP = _of_line("frontrow_line_cap", "Maximum number of admitted, unfinished places.")
-RATE = _of_line("frontrow_line_rate", "Maximum admissions per second.")
-STATE = _of_line("frontrow_line_state", "1 for the state of the room, 0 for the others.", "state")
-ETA_SECONDS = _of_line(
-    "frontrow_line_eta_seconds", "Forecast wait of the last place in the line.", "forecast"
-)
-FORECASTS_JUDGED = _of_line("frontrow_forecasts_judged", "Forecasts whose place was admitted.")
-FORECAST_SHARE = _of_line(
-    "frontrow_forecast_share", "Share of waits that ended within the forecast.", "forecast"
-)
-SEATS = _of_line("frontrow_seats", "All seats.")
-SEATS_HELD = _of_line("frontrow_seats_held", "Held seats.")
-SEATS_AVAILABLE = _of_line("frontrow_seats_available", "Available seats.")
 
 REFUNDS = Counter("frontrow_refunds", "Refunded payments.", ["reason"])
 REFUNDED_AMOUNT = Counter(
@@ -114,7 +85,7 @@ CHECK_INS = Counter("frontrow_check_ins", "Scanned tickets by outcome.", ["outco
 
 HOLDS_EXPIRED = Counter("frontrow_holds_expired", "Holds that expired unpaid.")
 UPKEEP_SECONDS = Histogram(
-    "frontrow_upkeep_seconds", "Time of one round of an upkeep job.", ["task"], buckets=SECONDS
+    "frontrow_upkeep_seconds", "Time of one round of an upkeep job.", ["task"], buckets=JOB_SECONDS
 )
 UPKEEP_FAILURES = Counter("frontrow_upkeep_failures", "Failed rounds of an upkeep job.", ["task"])
 SNAPSHOT_TIMESTAMP = Gauge(
@@ -170,105 +141,3 @@ def count_refunds(reason: str, payments: int, amount: int) -> None:
     """Counts refunded payments and their total amount."""
     REFUNDS.labels(reason).inc(payments)
     REFUNDED_AMOUNT.labels(reason).inc(amount)
-
-
-class _Eta(Protocol):
-    @property
-    def p50(self) -> int: ...
-    @property
-    def p90(self) -> int: ...
-
-
-class LineSeen(Protocol):
-    """A line in a process's snapshot."""
-
-    concert_id: UUID
-    seats_available: int
-    seats_held: int
-    seats_total: int
-
-    @property
-    def waiting(self) -> int:
-        """The number of waiting places."""
-
-    @property
-    def state(self) -> str:
-        """One of ``STATES``."""
-
-    def eta(self, ahead: int) -> _Eta | None:
-        """The forecast for a place with this many ahead of it."""
-
-
-# The last values: most lines don't change, and setting a gauge costs some microseconds.
-_last_lines: dict[UUID, object] = {}
-_last_bounds: dict[UUID, object] = {}
-
-
-def set_line(line: LineSeen) -> None:
-    """Sets the gauges of a line, if they have changed."""
-    eta = line.eta(max(0, line.waiting - 1))
-    values = (
-        line.waiting, line.state, eta, line.seats_total, line.seats_held, line.seats_available
-    )  # fmt: skip
-    if _last_lines.get(line.concert_id) == values:
-        return
-    _last_lines[line.concert_id] = values
-    concert = str(line.concert_id)
-    WAITING.labels(concert).set(line.waiting)
-    for one in STATES:
-        STATE.labels(concert, one).set(one == line.state)
-    p50, p90 = (None, None) if eta is None else (eta.p50, eta.p90)
-    set_forecast(ETA_SECONDS, concert, p50, p90)
-    SEATS.labels(concert).set(line.seats_total)
-    SEATS_HELD.labels(concert).set(line.seats_held)
-    SEATS_AVAILABLE.labels(concert).set(line.seats_available)
-
-
-def set_bounds(concert: UUID, cap: int | None, per_second: float | None) -> None:
-    """Sets the gauges of a line's bounds, if they have changed; ``None``: unbounded."""
-    if _last_bounds.get(concert) == (cap, per_second):
-        return
-    _last_bounds[concert] = cap, per_second
-    CAP.labels(str(concert)).set(inf if cap is None else cap)
-    RATE.labels(str(concert)).set(inf if per_second is None else per_second)
-
-
-def set_forecast(gauge: Gauge, concert: str, p50: float | None, p90: float | None) -> None:
-    """Sets a gauge of both forecasts; ``None``: no forecast."""
-    gauge.labels(concert, "p50").set(nan if p50 is None else p50)
-    gauge.labels(concert, "p90").set(nan if p90 is None else p90)
-
-
-class _OnlyConcerts(Collector):
-    """Leaves out the series of other concerts than those given.
-
-    The files that processes share can't remove a label, so it is filtered here.
-    """
-
-    def __init__(self, source: Collector, concerts: Container[str]) -> None:
-        self._source = source
-        self._concerts = concerts
-
-    def collect(self) -> Iterator[Metric]:
-        for family in self._source.collect():
-            family.samples = [
-                sample
-                for sample in family.samples
-                if "concert" not in sample.labels or sample.labels["concert"] in self._concerts
-            ]
-            yield family
-
-
-def exposition(folder: Path | None, concerts: Container[str]) -> bytes:
-    """Returns all metrics in Prometheus' text format.
-
-    Args:
-        folder: the directory of the shared files; ``None``: only this process.
-        concerts: the concerts whose series are included.
-    """
-    source: Collector = REGISTRY
-    if folder is not None:
-        source = MultiProcessCollector(None, str(folder))  # type: ignore[no-untyped-call]
-    registry = CollectorRegistry()
-    registry.register(_OnlyConcerts(source, concerts))
-    return generate_latest(registry)

@@ -14,6 +14,7 @@ from frontrow.db.faults import Faults, classify
 from frontrow.db.pool import open_pool
 from frontrow.db.readiness import Readiness
 from frontrow.errors import SetupError
+from frontrow.exposition.exposition import Exposition
 from frontrow.group_commit import Lanes
 from frontrow.metrics import observe_batch
 from frontrow.operators.operator_key import OperatorKey
@@ -79,6 +80,7 @@ class Services:
     check_ins: CheckIns
     cancellations: Cancellations
     erasures: Erasures
+    exposition: Exposition
 
 
 @asynccontextmanager
@@ -136,6 +138,13 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         note=note,
     )
     operator_key, operator_sessions = await _operator(settings, pool)
+    exposition = Exposition(
+        settings.metrics_dir,
+        snapshot.by_concert,
+        most_concerts=settings.metrics_concerts,
+        alone=settings.workers == 1,
+    )
+    opened.push_async_callback(exposition.close)
     return Services(
         settings=settings,
         pool=pool,
@@ -166,6 +175,7 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
         tickets=Tickets(pool, ticket_signer),
         check_ins=CheckIns(pool, lanes, ticket_signer),
         erasures=Erasures(pool, users, snapshot, wake=wake),
+        exposition=exposition,
     )
 
 

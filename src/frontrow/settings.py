@@ -125,6 +125,17 @@ class Settings(BaseSettings):
         None,
         description="Directory in which worker processes share their metrics; set by the command.",
     )
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Bearer token of GET /metrics. Without one, a server on another address than "
+        "loopback refuses its metrics.",
+    )
+    metrics_concerts: PositiveCount = Field(
+        20,
+        description="Maximum concerts with series of their own in the metrics: those in use within "
+        "the last hour that have most users.",
+    )
 
     trusted_proxies: Annotated[str, AfterValidator(_check_networks)] | None = Field(
         None,
@@ -303,7 +314,7 @@ class Settings(BaseSettings):
             raise ValueError("it must be one line without control characters")
         return value.strip()
 
-    @field_validator("operator_key")
+    @field_validator("operator_key", "metrics_token")
     @classmethod
     def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and not key.get_secret_value().isascii():
@@ -333,6 +344,11 @@ class Settings(BaseSettings):
     def is_public(self) -> bool:
         """Whether other machines can connect: directly, or through a trusted proxy."""
         return self.trusted_proxies is not None or not _is_loopback_host(self.host)
+
+    @property
+    def metrics_need_token(self) -> bool:
+        """Whether the metrics are refused without ``metrics_token``."""
+        return self.metrics_token is not None or not _is_loopback_host(self.host)
 
     @property
     def guest_challenge_tries(self) -> int:

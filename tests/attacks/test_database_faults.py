@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -49,6 +49,15 @@ async def exported(desk: Desk, sample: str) -> float:
     return next((float(line.split()[1]) for line in lines if line.startswith(sample + " ")), 0)
 
 
+async def until_exported(desk: Desk, sample: str, is_wanted: Callable[[float], bool]) -> None:
+    """Waits for a value in the metrics, which are rendered once a second."""
+
+    async def is_exported() -> bool:
+        return is_wanted(await exported(desk, sample))
+
+    await eventually(is_exported)
+
+
 async def charge_is_unavailable(fan: Fan, key: str) -> None:
     """Fails unless a charge is 503 with Retry-After."""
     path = f"/users/{fan.user_id}/balance/charges"
@@ -77,14 +86,14 @@ async def test_refusing_database_is_unavailable(desk: Desk, state: str, cause: s
         async with failing(desk, state), asyncio.timeout(30):
             await asyncio.gather(*(charge_is_unavailable(fan, f"{state}-{n}") for n in range(20)))
             check_problem(await desk.ask("GET", "//readyz"), 503, "unavailable", cause=cause)
-            assert await exported(desk, unready) == 1
-            assert await exported(desk, faults) >= counted + 1
+            await until_exported(desk, unready, lambda value: value == 1)
+            await until_exported(desk, faults, lambda value: value >= counted + 1)
             assert (await fan.status())["state"] == "admitted"
             assert (await desk.ask("GET", "//healthz")).status_code == 200
             assert (await fan.by_key("GET", "/users/me")).json()["balance"] == 0
         assert (await fan.charge(5))["balance"] == 5
         await eventually(lambda: is_ready(desk))
-        assert await exported(desk, unready) == 0
+        await until_exported(desk, unready, lambda value: value == 0)
     assert [line for line in log if line["event"] == "a call failed"] == []
 
 

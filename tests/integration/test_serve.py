@@ -177,7 +177,7 @@ def test_one_worker_answers_in_the_command(folder: Path, port: int, log: Path) -
         assert answer["pid"] == command.process.pid
         assert answer["database_url"].startswith("postgresql://frontrow_app:")
         assert answer["operator_key"] == command.directory.operator_key()[0]
-        assert answer["metrics_dir"] is None
+        assert Path(answer["metrics_dir"]).is_dir()
         left = postgres(command)
         assert command.end() == 0
     assert not alive(left)

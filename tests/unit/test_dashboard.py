@@ -12,6 +12,8 @@ from typing import Any
 from prometheus_client import REGISTRY, Metric
 
 from frontrow import metrics
+from frontrow.exposition.lines import LINE_GAUGES
+from frontrow.exposition.text import LineGauges
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
@@ -28,15 +30,19 @@ WORDS_OF_UNITS = {
 
 def families() -> dict[str, Metric]:
     """Returns the metrics by their Prometheus names: a counter ends with _total."""
+    collected = itertools.chain(REGISTRY.collect(), LineGauges(()).collect())
     return {
         family.name + ("_total" if family.type == "counter" else ""): family
-        for family in REGISTRY.collect()
+        for family in collected
         if family.name.startswith("frontrow_")
     }
 
 
 def labels_of(name: str) -> tuple[str, ...]:
     """Returns the labels of a metric."""
+    for of_line, _, further in LINE_GAUGES:
+        if of_line == name:
+            return ("concert", *further)
     (one,) = {
         id(found): found
         for found in vars(metrics).values()

@@ -17,8 +17,9 @@ from frontrow.upkeep.admission import Admission
 from frontrow.waiting_room.policy import MaxActivePolicy
 from testkit.connection import Connection, connections_by_worker
 from testkit.database import Database
-from testkit.desk import BASE, SOON, Concert, Desk, eventually, open_desk
+from testkit.desk import BASE, SOON, Concert, Desk, check_problem, eventually, open_desk
 from testkit.server import FrontrowServer, serving, until
+from testkit.serving import OPERATOR_KEY
 from tests.buyers import join, make_concert, services_on
 
 ONE: Any = {"policy": {"kind": "max_active", "max_active": 1}}
@@ -270,6 +271,30 @@ async def test_admission_delay_is_counted(database: Database) -> None:
         assert found[0] == count + 2
         assert 0 < found[1] - seconds < 10
         assert services.admission_signal.woken_at == {}
+
+
+TOKEN = "the-metrics-token-of-the-tests"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a setting; the tests listen on loopback
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", EVERYWHERE])
+async def test_metrics_need_their_token(database: Database, host: str) -> None:
+    """If it is set, on any address; neither another token nor the operator key will do."""
+    async with open_desk(database, host=host, metrics_token=TOKEN) as desk:
+        check_problem(await desk.ask("GET", "//metrics"), 401, "credential_missing")
+        for wrong in (TOKEN[:-1], TOKEN + "x", OPERATOR_KEY):
+            check_problem(await desk.ask("GET", "//metrics", wrong), 401, "credential_invalid")
+        given = await desk.ask("GET", "//metrics", TOKEN)
+        assert given.status_code == 200
+        assert "frontrow_streams" in given.text
+
+
+async def test_public_server_without_a_token_refuses_its_metrics(database: Database) -> None:
+    """On an address that other machines can connect to; the operator key isn't accepted."""
+    async with open_desk(database, host=EVERYWHERE) as desk:
+        check_problem(await desk.ask("GET", "//metrics"), 401, "credential_missing")
+        refused = await desk.ask("GET", "//metrics", OPERATOR_KEY)
+        check_problem(refused, 401, "credential_invalid")
 
 
 # Two processes -----------------------------------------------------------------------------------

@@ -74,11 +74,16 @@ def serve(settings: Settings, *, demo: bool, announce: Callable[[Started], None]
     with contextlib.ExitStack() as stack:
         try:
             listening = stack.enter_context(listen(settings))
+            metrics = stack.enter_context(metrics_folder())
+            # The metrics library reads the variable when it is imported.
+            stack.enter_context(_variables({"PROMETHEUS_MULTIPROC_DIR": str(metrics)}))
             access = stack.enter_context(_database(settings))
             durability = asyncio.run(_prepare(access, settings, demo=demo))
             key, is_new, key_file = _operator_key(settings)
             settings = stack.enter_context(
-                _environment(settings, access.app_url, key, listening.getsockname()[1])
+                _environment(
+                    settings, access.app_url, key, port=listening.getsockname()[1], metrics=metrics
+                )
             )
             started = Started(
                 base=base_url(settings.host, settings.port),
@@ -88,7 +93,7 @@ def serve(settings: Settings, *, demo: bool, announce: Callable[[Started], None]
                 key_file=key_file,
                 new_key=key if is_new else None,
             )
-            # Imported here: the metrics library reads the environment when it is imported.
+            # Imported here, after the variable of the metrics is set.
             run = import_module("frontrow.web.server.workers").run
             run(settings, listening, lambda: announce(started))
         except KeyboardInterrupt:
@@ -293,31 +298,33 @@ def _operator_key(settings: Settings) -> tuple[str, bool, Path | None]:
 
 
 @contextlib.contextmanager
-def _environment(settings: Settings, url: str, key: str, port: int) -> Iterator[Settings]:
-    """Puts the workers' settings into the environment, with a directory for their metrics."""
-    with contextlib.ExitStack() as stack:
-        folder = None
-        if settings.workers > 1:
-            folder = stack.enter_context(metrics_folder())
-        complete = settings.model_copy(
-            update={
-                "port": port,
-                "database_url": SecretStr(url),
-                "operator_key": SecretStr(key),
-                # A worker never migrates and doesn't need the right to.
-                "migration_database_url": None,
-                "metrics_dir": folder,
-            }
-        )
-        wanted: Mapping[str, str | None] = {
-            "FRONTROW_MIGRATION_DATABASE_URL": None,
-            **complete.to_environment(),
-            "PROMETHEUS_MULTIPROC_DIR": str(folder) if folder else None,
+def _environment(
+    settings: Settings, url: str, key: str, *, port: int, metrics: Path
+) -> Iterator[Settings]:
+    """Puts the workers' settings into the environment."""
+    complete = settings.model_copy(
+        update={
+            "port": port,
+            "database_url": SecretStr(url),
+            "operator_key": SecretStr(key),
+            # A worker never migrates and doesn't need the right to.
+            "migration_database_url": None,
+            "metrics_dir": metrics,
         }
-        before = {name: os.environ.get(name) for name in wanted}
-        stack.callback(_set_environment, before)
-        _set_environment(wanted)
+    )
+    with _variables({"FRONTROW_MIGRATION_DATABASE_URL": None, **complete.to_environment()}):
         yield complete
+
+
+@contextlib.contextmanager
+def _variables(wanted: Mapping[str, str | None]) -> Iterator[None]:
+    """Sets variables of the environment, or removes them, while the block runs."""
+    before = {name: os.environ.get(name) for name in wanted}
+    try:
+        _set_environment(wanted)
+        yield
+    finally:
+        _set_environment(before)
 
 
 def _set_environment(values: Mapping[str, str | None]) -> None:

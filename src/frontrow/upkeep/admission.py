@@ -75,6 +75,5 @@ class Admission:
                     woken_at = None
             if done.expired:
                 metrics.FINISHED.labels(concert, "expired").inc(done.expired)
-            metrics.ACTIVE.labels(concert).set(line.active)
             if not (done.admitted and done.more):
                 return admitted

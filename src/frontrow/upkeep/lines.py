@@ -35,14 +35,3 @@ async def close(services: Services) -> None:
             await services.rooms.close(line)
 
     await for_each(services.rooms.snapshot.lines.values(), close_one)
-
-
-def open_concerts(services: Services) -> set[str]:
-    """Returns the ids of the concerts whose line has not ended: those with metrics of their own."""
-    lines = services.rooms.snapshot.lines.values()
-    return {str(line.concert_id) for line in lines if not has_ended(line)}
-
-
-def has_ended(line: Line) -> bool:
-    """Returns whether the line is empty, and closed or sold out."""
-    return line.waiting <= 0 and line.active <= 0 and line.state in ("closed", "sold_out")

@@ -19,7 +19,7 @@ from frontrow.errors import (
 )
 from frontrow.group_commit import Again, Lane, Lanes, with_again
 from frontrow.ids import PlaceRef
-from frontrow.metrics import JOINED, set_bounds
+from frontrow.metrics import JOINED
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
@@ -271,7 +271,7 @@ class WaitingRooms:
         """
         for line in list(self.snapshot.lines.values()):
             if isinstance(line.policy, AdaptivePolicy):
-                cap = await queries.adapt(
+                await queries.adapt(
                     self._pool,
                     room_id=line.room_id,
                     policy_version=line.policy_version,
@@ -279,8 +279,6 @@ class WaitingRooms:
                     bounds_ms=BOUNDS_MS,
                     step_seconds=step_seconds,
                 )
-                if cap is not None:
-                    set_bounds(line.concert_id, cap, None)
 
     async def document(self, concert_id: UUID) -> QueueDocument:
         """Returns the public state of a line, from the snapshot.

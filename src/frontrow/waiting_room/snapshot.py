@@ -19,9 +19,9 @@ import msgspec
 
 from frontrow.errors import NotFound
 from frontrow.ids import PlaceRef
-from frontrow.waiting_room.forecasts.forecast import Forecasts, Pace
+from frontrow.waiting_room.forecasts.forecast import Forecasts, Pace, present_cap
 from frontrow.waiting_room.model import Eta, RoomState, Sale
-from frontrow.waiting_room.policy import Policy
+from frontrow.waiting_room.policy import Policy, bounds
 from frontrow.waiting_room.settings import LineOrder
 from frontrow.waiting_room.snapshot_queries import LineRow, queries
 
@@ -42,6 +42,7 @@ class Line:
 
     __slots__ = (
         "active",
+        "adaptive_cap",
         "admitted_lately",
         "claim_seconds",
         "closed",
@@ -87,6 +88,7 @@ class Line:
         self.serving = 0
         self.pruned_to = 0
         self.active = 0
+        self.adaptive_cap: int | None = None
         self.admitted_lately = 0
         self.seats_available = 0
         self.seats_held = 0
@@ -120,6 +122,19 @@ class Line:
         if self.scheduled:
             return "scheduled"
         return "sold_out" if self.seats_total and self.seats_available <= 0 else "open"
+
+    @property
+    def cap(self) -> int | None:
+        """The present limit of admitted, unfinished places; ``None``: there is none."""
+        return present_cap(self.policy, self.adaptive_cap)
+
+    @property
+    def rate_per_second(self) -> float | None:
+        """The limit of admissions; ``None``: there is none."""
+        allowed = bounds(self.policy)
+        if allowed.rate is None or allowed.rate_seconds is None:
+            return None
+        return allowed.rate / allowed.rate_seconds
 
     def position_of(self, number: int) -> int | None:
         """Returns the position of a number in serving order; ``None`` before a draw."""
@@ -192,6 +207,7 @@ class Line:
         if row.policy_version != self.policy_version:
             self.policy = _policy_decoder.decode(row.policy)
             self.policy_version = row.policy_version
+        self.adaptive_cap = row.adaptive_cap
         self.claim_seconds = row.claim_seconds
         self.opens_at = row.opens_at
         self.closes_at = row.closes_at

@@ -130,7 +130,7 @@ class Forecasts:
         """Sets the inputs: the arguments of ``forecast``."""
         terms = None
         if pace is not None:
-            cap = _cap(policy, adaptive_cap)
+            cap = present_cap(policy, adaptive_cap)
             # If no slot is free or none is needed, further admissions change no forecast: the cache
             # stays valid.
             if cap is None or pace.free(cap, called) == 0:
@@ -162,7 +162,7 @@ class Forecasts:
         return eta
 
 
-def _cap(policy: Policy, adaptive_cap: int | None) -> int | None:
+def present_cap(policy: Policy, adaptive_cap: int | None) -> int | None:
     """Returns the present cap; an adaptive policy begins with its smallest."""
     if isinstance(policy, AdaptivePolicy):
         return adaptive_cap or policy.min_active

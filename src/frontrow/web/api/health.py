@@ -1,13 +1,14 @@
 """Calls for operations: health, readiness, metrics."""
 
+import hmac
+
 import msgspec
 from blacksheep import Content, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from frontrow.db.faults import Cause
-from frontrow.errors import Unavailable
-from frontrow.metrics import exposition
-from frontrow.upkeep.lines import open_concerts
+from frontrow.errors import CredentialInvalid, CredentialMissing, Unavailable
+from frontrow.web.access.credentials import bearer
 from frontrow.web.calls import Answer, Ask, Call
 from frontrow.web.endpoint import ok
 
@@ -46,9 +47,24 @@ async def readyz(ask: Ask) -> Response:
 
 async def metrics(ask: Ask) -> Response:
     """Returns the metrics of all worker processes; each scrape checks the database."""
+    _check_token(ask)
     await ask.services.readiness.cause()
-    text = exposition(ask.services.settings.metrics_dir, open_concerts(ask.services))
+    text = await ask.services.exposition.text()
     return Response(200, None, Content(CONTENT_TYPE_LATEST.encode(), text))
+
+
+def _check_token(ask: Ask) -> None:
+    """Checks the metrics token, where one is needed.
+
+    Raises:
+        CredentialMissing, CredentialInvalid: the request has none, or another one.
+    """
+    settings = ask.services.settings
+    if not settings.metrics_need_token:
+        return
+    given, token = bearer(ask.request), settings.metrics_token
+    if token is None or not hmac.compare_digest(given, token.get_secret_value().encode()):
+        raise CredentialInvalid
 
 
 CALLS = (
@@ -83,6 +99,11 @@ CALLS = (
         name="metrics",
         group="Around it",
         summary="Get the metrics of all worker processes",
+        says=(
+            "Needs `Authorization: Bearer` with `FRONTROW_METRICS_TOKEN` if that is set, or if the "
+            "server listens on another address than loopback. Rendered at most once a second; "
+            "includes the concerts in use within the last hour that have most users."
+        ),
         answers=(
             Answer(
                 200,
@@ -92,6 +113,7 @@ CALLS = (
                 example='frontrow_http_requests_total{call="hold",status="201"} 41.0\n',
             ),
         ),
+        refusals=(CredentialMissing, CredentialInvalid, Unavailable),
         stored=False,
         handler=metrics,
     ),
