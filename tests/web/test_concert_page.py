@@ -175,11 +175,14 @@ async def test_unknown_form_is_ignored(desk: Desk, visitor: Visitor, do: str) ->
 
 
 async def test_unknown_concert_is_not_found(visitor: Visitor) -> None:
-    """404 with a message."""
+    """404 with a message, also instead of its seats."""
     for unknown in ("0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d", "x", "%00", "%ff"):
         response = await open_page(visitor, unknown)
         assert response.status_code == 404
         assert "What you are looking for no longer exists." in response.text
+        seats = await visitor.http.get(f"/concerts/{unknown}/seats")
+        assert seats.status_code == 404
+        assert "What you are looking for no longer exists." in seats.text
 
 
 async def test_page_recovers_after_a_lost_database(

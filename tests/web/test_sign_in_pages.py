@@ -165,7 +165,7 @@ async def test_https_sign_in_uses_secure_cookies(visitor: Visitor) -> None:
         response.headers["set-cookie"],
     )
     odd = await get(visitor, "/sign-in", Host="evil.example/?")
-    assert odd.status_code == 403
+    assert odd.status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -580,6 +580,35 @@ async def test_pages_link_to_sign_in_and_out(desk: Desk, both: Desk, issuer: Iss
         for each in (visitor, guest):
             html = (await get(each, line)).text
             assert (join in shown(html), to_join in shown(html)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("language", "label", "forget"),
+    [
+        ("en", "Sign in to join the line", "Forget me on this device"),
+        ("ko", "로그인하고 대기열 참여하기", "이 기기에서 내 정보 지우기"),
+    ],
+)
+async def test_concert_without_guests_offers_to_sign_in(
+    both: Desk, issuer: Issuer, language: str, label: str, forget: str
+) -> None:
+    """In place of joining; a guest of the browser must be forgotten first, a user may join."""
+    line = f"/concerts/{(await both.concert(guests=False)).concert_id}"
+    button = f'<a class="button primary large" href="/sign-in?to={line}">{label}</a>'
+    tickets = '<a class="button primary large" href="/tickets">'
+
+    async def ways_in(visitor: Visitor) -> tuple[bool, ...]:
+        html = shown((await get(visitor, line, **{"Accept-Language": language})).text)
+        return button in html, 'value="join"' in html, tickets in html and forget in html
+
+    async with visiting(both) as visitor, visiting(both) as guest:
+        assert await ways_in(visitor) == (True, False, False)
+        await guest.sign_in()
+        assert await ways_in(guest) == (False, False, True)
+        assert (await guest.ask("DELETE", "/session")).status_code == 204
+        assert await ways_in(guest) == (True, False, False)
+        await sign_in(visitor, issuer)
+        assert await ways_in(visitor) == (False, True, False)
 
 
 async def test_no_sign_in_without_an_issuer(module_database: Database) -> None:

@@ -34,6 +34,8 @@ SESSION_PREFIX = KEY_PREFIX + "session_"
 MOST_KEYS = 10
 """Limit of the active keys of a user, and of the active sessions."""
 
+_DERIVED = 5
+"""The version of the ids of an issuer's users (UUIDv5, RFC 9562), as in ``user_is_guest``."""
 _PRUNED_AT_ONCE = 10_000
 # Revoked keys are kept for at least a day (``frontrow prune``): a process that reads revocations
 # more often than this misses none.
@@ -260,6 +262,11 @@ def new_key(secret: bytes | None = None, prefix: str = KEY_PREFIX) -> str:
     """Returns a user key with these 32 bytes, or with random ones."""
     secret = secrets.token_bytes(32) if secret is None else secret
     return prefix + urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+def is_guest(user_id: UUID) -> bool:
+    """Returns whether a user has no account at the issuer."""
+    return user_id.version != _DERIVED
 
 
 def is_session(user_key: str) -> bool:

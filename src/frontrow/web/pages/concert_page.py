@@ -18,6 +18,7 @@ from markupsafe import Markup
 from frontrow.errors import CredentialInvalid, DomainError, NotFound, TokenFinished
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
+from frontrow.users.service import is_guest
 from frontrow.waiting_room.model import Status
 from frontrow.web.access import cookies
 from frontrow.web.access.credentials import user_of_browser
@@ -112,6 +113,17 @@ class ConcertPage:
         protect(request, response, policy=SCRIPTED)
         return response
 
+    async def missing(self, request: Request) -> Response | None:
+        """Returns the page if there is no such concert, else ``None``: for other pages of one."""
+        try:
+            await self._concert(request)
+        except NotFound:
+            return await self.show(request)
+        except Exception as error:  # noqa: BLE001 - the script of the other page shows it
+            if not isinstance(error, DomainError):
+                fault(error, "page_concert", request_id(request), self._services.faults)
+        return None
+
     async def _render(self, ask: Ask, language: str) -> Rendered:
         """Returns the page of a concert that exists."""
         texts, account = self._template.texts[language], standing(ask)
@@ -127,7 +139,7 @@ class ConcertPage:
         lost = None
         if status is None:
             lost = concert_id if cookies.place_token(ask, concert_id) is not None else None
-            ways = await self._ways_in(ask, sign_in)
+            ways = await self._ways_in(ask, concert, sign_in)
             landing = line_view.landing(
                 concert,
                 line,
@@ -172,12 +184,17 @@ class ConcertPage:
         before, _, after = html.partition(_MAIN)
         return before, after
 
-    async def _ways_in(self, ask: Ask, sign_in: str | None) -> WaysIn:
+    async def _ways_in(self, ask: Ask, concert: ListedConcert, sign_in: str | None) -> WaysIn:
         """Returns how the visitor can get a place."""
         needs_work = self._services.challenges is not None
-        if (sign_in is None and not needs_work) or await user_of_browser(ask) is not None:
-            return WaysIn(join=True, needs_script=False, sign_in=None)
-        join = sign_in is None or self._services.settings.guests_allowed
+        if sign_in is None and not needs_work:
+            return WaysIn(join=True)
+        user_id = await user_of_browser(ask)
+        if user_id is not None:
+            # The browser's guest stays: signing in would lose the only key to its tickets.
+            is_refused = sign_in is not None and not concert.guests and is_guest(user_id)
+            return WaysIn(join=not is_refused, is_refused_guest=is_refused)
+        join = sign_in is None or (concert.guests and self._services.settings.guests_allowed)
         return WaysIn(join=join, needs_script=needs_work, sign_in=sign_in)
 
     async def act(self, request: Request) -> Response:

@@ -55,10 +55,12 @@ class WaysIn(NamedTuple):
 
     join: bool
     """By joining: as the browser's user, or as a guest."""
-    needs_script: bool
+    needs_script: bool = False
     """Joining takes proof of work first, which only the script can do."""
-    sign_in: str | None
+    sign_in: str | None = None
     """By signing in at this address first."""
+    is_refused_guest: bool = False
+    """None, until the browser forgets its guest and signs in."""
 
 
 def opening(concert: ListedConcert, opens_at: datetime | None, texts: Texts) -> str:

@@ -127,6 +127,8 @@ def routes(files: Files, services: Services, limits: Limits) -> Iterator[Route]:
     for page in PAGES:
         tally = CallTally(f"page_{page.name}")
         handler = _shows(page, files, services)
+        if page.name == "seats":
+            handler = _of_concert(handler, concert)
         if page.frame == "fan" and has_account:
             handler = _arriving(handler, arrival)
         for path in page.paths:
@@ -194,6 +196,15 @@ def _arriving(show: Handler, arrival: Arrival) -> Handler:
 
     async def respond(request: Request) -> Response:
         return arrival.page(request) or await show(request)
+
+    return respond
+
+
+def _of_concert(show: Handler, concert: ConcertPage) -> Handler:
+    """Returns the handler of a page of a concert, which is 404 if there is none."""
+
+    async def respond(request: Request) -> Response:
+        return await concert.missing(request) or await show(request)
 
     return respond
 
