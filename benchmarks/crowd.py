@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 from frontrow.concerts.model import NewConcert, NewShow, Show
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
+from frontrow.waiting_room.line import Line
 from frontrow.waiting_room.policy import OpenPolicy
 from frontrow.waiting_room.queries import JoinItem
 from frontrow.waiting_room.queries import queries as line_queries
 from frontrow.waiting_room.settings import RoomSettings
-from frontrow.waiting_room.snapshot import Line
 from frontrow.wallet.queries import ChargeItem
 from frontrow.wallet.queries import queries as wallet
 

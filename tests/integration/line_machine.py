@@ -24,9 +24,10 @@ from frontrow.ids import PlaceRef
 from frontrow.retention.prune_queries import queries as pruning
 from frontrow.services import Services
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS
+from frontrow.waiting_room.line import Line
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy
 from frontrow.waiting_room.settings import LineOrder
-from frontrow.waiting_room.snapshot import Line, Snapshot
+from frontrow.waiting_room.snapshot import Snapshot
 from testkit.database import Database
 from tests.buyers import ConcertOnSale, Owner, join, make_concert, pass_time, services_on
 from tests.integration.databases import empty

@@ -43,6 +43,7 @@ from frontrow.users.queries import queries as users
 from frontrow.waiting_room import snapshot_queries
 from frontrow.waiting_room.queries import EnterItem, JoinItem, PlaceItem
 from frontrow.waiting_room.queries import queries as rooms
+from frontrow.waiting_room.snapshot_queries import LeaversItem
 from frontrow.wallet.queries import ChargeItem
 from frontrow.wallet.queries import queries as wallet
 from testkit.database import Database, fresh_database
@@ -341,6 +342,14 @@ FUNCTIONS = {
     ),
     "prune holds": Hot(prune_holds, True, ROWS_AN_ITEM * (BATCH + 50)),
     "prune keys": Hot(lambda c, n: pruning.prune_keys(c, before=LATER, limit=n), ITEMS),
+    # Once through the holds that are not swept yet.
+    "stock of concerts": Hot(
+        lambda c, _: snapshot_queries.queries.concert_stock(
+            c, mark=None, seen_at=None, concert_ids=[an_id("concert", 1)]
+        ),
+        1,
+        2_600,
+    ),
 }
 QUERIES = {
     "places": Hot(
@@ -348,12 +357,9 @@ QUERIES = {
         ITEMS,
     ),
     "left between": Hot(
-        lambda c, _: snapshot_queries.queries.left_between(
-            c, room_id=ROOM, after=0, until=9, behind=0
-        ),
-        None,
+        lambda c, n: snapshot_queries.queries.left_between(c, [LeaversItem(ROOM, 0, 9, 0)] * n),
+        ITEMS,
     ),
-    "stock of concerts": Hot(lambda c, _: snapshot_queries.queries.stock_of_concerts(c), 1, 2_600),
     # Once through the holds that are not swept yet, for any number of shows.
     "stock of shows": Hot(
         lambda c, n: concerts.stock_of_shows(c, show_ids=ids("show", 1, n)), ITEMS, 2_600, most=50

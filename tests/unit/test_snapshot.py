@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from frontrow.ids import PlaceRef
+from frontrow.waiting_room.line import Line
 from frontrow.waiting_room.policy import MaxActivePolicy, OpenPolicy, Policy
-from frontrow.waiting_room.snapshot import Line
 from frontrow.waiting_room.snapshot_queries import LineRow
 from frontrow.waiting_room.status import poll_after_ms
 
@@ -51,6 +51,8 @@ def row(*, issued: int, serving: int = 0, policy: Policy | None = None, **change
         leave_spread=0.0,
         called_then=0,
         active_then=0,
+        mark=1,
+        origin="",
     )
     return replace(read, **changes)
 

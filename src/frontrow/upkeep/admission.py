@@ -6,7 +6,7 @@ from time import monotonic
 from frontrow import metrics
 from frontrow.services import Services
 from frontrow.upkeep.loop import for_each
-from frontrow.waiting_room.snapshot import Line
+from frontrow.waiting_room.line import Line
 
 _FULL_ROUND_SECONDS = 1.0
 _PAUSE_SECONDS = 0.01

@@ -5,7 +5,7 @@ import structlog
 from frontrow import metrics
 from frontrow.services import Services
 from frontrow.upkeep.loop import for_each
-from frontrow.waiting_room.snapshot import Line
+from frontrow.waiting_room.line import Line
 
 _log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from frontrow.exposition.lines import Counted
 from frontrow.services import Services
 from frontrow.upkeep.loop import for_each
 from frontrow.waiting_room.forecasts.observation import observe
-from frontrow.waiting_room.snapshot import Line
+from frontrow.waiting_room.line import Line
 
 
 async def observe_pace(services: Services) -> None:

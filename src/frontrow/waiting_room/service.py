@@ -21,6 +21,7 @@ from frontrow.group_commit import Again, Lane, Lanes, with_again
 from frontrow.ids import PlaceRef
 from frontrow.metrics import JOINED
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS
+from frontrow.waiting_room.line import Line
 from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
 from frontrow.waiting_room.queries import (
@@ -33,7 +34,7 @@ from frontrow.waiting_room.queries import (
 )
 from frontrow.waiting_room.reports.statistics import LineStatistics, line_statistics
 from frontrow.waiting_room.settings import RoomSettings, StoredSettings
-from frontrow.waiting_room.snapshot import Line, Snapshot
+from frontrow.waiting_room.snapshot import Snapshot
 from frontrow.waiting_room.status import (
     StoredPlace,
     pruned_place,

@@ -1,277 +1,32 @@
 """Every line as this process last read it, so that a poll needs no I/O.
 
-A snapshot is at most ``snapshot_seconds`` old. It has one small object for each line, and 4 bytes
-for each place that left while waiting, as long as places wait behind it. Of a drawn line it has the
-position of every number: 4 bytes each. As much identifies each place that this process has found in
-the database: a token may be older than a restored backup, and its number given to another place.
+A snapshot is at most ``snapshot_seconds`` old. Each refresh is one statement, which returns the
+lines that changed since the last one (``snapshot_functions.sql``), and a few further lines in turn:
+so every line is read again at times, whatever has happened to the database. The sets of rooms say
+which lines have work, so that no job has to visit all of them.
 """
 
 import asyncio
 import sys
 from array import array
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from math import inf
+from time import monotonic
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from frontrow.errors import NotFound
-from frontrow.ids import PlaceRef
-from frontrow.waiting_room.forecasts.forecast import Forecasts, Pace, present_cap
-from frontrow.waiting_room.model import Eta, RoomState, Sale
-from frontrow.waiting_room.policy import Policy, bounds
-from frontrow.waiting_room.settings import LineOrder
-from frontrow.waiting_room.snapshot_queries import LineRow, queries
+from frontrow.waiting_room.line import LastLook, Line
+from frontrow.waiting_room.line_failures import LineFailures
+from frontrow.waiting_room.snapshot_queries import LeaversItem, LineRow, StockRow, queries
 
-_policy_decoder: msgspec.json.Decoder[Policy] = msgspec.json.Decoder(Policy)
-
-# Up to this many leavers are inserted one by one; more are sorted in together.
-_FEW_LEAVERS = 64
-
-
-class Line:
-    """One line. Positions up to ``serving`` are admitted; those in ``left`` left while waiting.
-
-    A position is the index in serving order: the number, unless the line was drawn. Before a draw
-    there are no positions, and no place has been admitted; then ``left`` has numbers.
-
-    The places with numbers up to ``pruned_to`` have been pruned.
-    """
-
-    __slots__ = (
-        "active",
-        "adaptive_cap",
-        "admitted_lately",
-        "claim_seconds",
-        "closed",
-        "closes_at",
-        "concert_id",
-        "draw_due",
-        "drawn",
-        "forecasts",
-        "found",
-        "issued",
-        "joined",
-        "left",
-        "left_count",
-        "opens_at",
-        "order",
-        "paused",
-        "policy",
-        "policy_version",
-        "positions",
-        "pruned_to",
-        "room_id",
-        "sale",
-        "scheduled",
-        "seats_available",
-        "seats_held",
-        "seats_total",
-        "seen_at",
-        "serving",
-    )
-
-    def __init__(self, room_id: int, concert_id: UUID) -> None:
-        self.room_id = room_id
-        self.concert_id = concert_id
-        self.positions: array[int] | None = None
-        self.left = array("i")
-        self.left_count = 0
-        self.found = array("I")
-        """A part of the ids of the places found in the database, by number; 0: not read yet."""
-        self.forecasts = Forecasts()
-        self.issued = 0
-        self.joined = 0
-        """The last number that this process has issued since the last row was read."""
-        self.serving = 0
-        self.pruned_to = 0
-        self.active = 0
-        self.adaptive_cap: int | None = None
-        self.admitted_lately = 0
-        self.seats_available = 0
-        self.seats_held = 0
-        self.seats_total = 0
-        self.sale: Sale = "open"
-        self.policy: Policy
-        self.policy_version = 0
-        self.claim_seconds = 0
-        self.order: LineOrder = "arrival"
-        self.opens_at: datetime | None = None
-        self.closes_at: datetime | None = None
-        self.paused = False
-        self.scheduled = False
-        self.closed = False
-        self.drawn = True
-        self.draw_due = False
-        self.seen_at: datetime
-
-    @property
-    def waiting(self) -> int:
-        """The number of waiting users."""
-        return 0 if self.closed else self.issued - self.serving - len(self.left)
-
-    @property
-    def state(self) -> RoomState:
-        """The state of the room; sold out while no seat is free, though one may become free."""
-        if self.closed:
-            return "closed"
-        if self.paused:
-            return "paused"
-        if self.scheduled:
-            return "scheduled"
-        return "sold_out" if self.seats_total and self.seats_available <= 0 else "open"
-
-    @property
-    def cap(self) -> int | None:
-        """The present limit of admitted, unfinished places; ``None``: there is none."""
-        return present_cap(self.policy, self.adaptive_cap)
-
-    @property
-    def rate_per_second(self) -> float | None:
-        """The limit of admissions; ``None``: there is none."""
-        allowed = bounds(self.policy)
-        if allowed.rate is None or allowed.rate_seconds is None:
-            return None
-        return allowed.rate / allowed.rate_seconds
-
-    def position_of(self, number: int) -> int | None:
-        """Returns the position of a number in serving order; ``None`` before a draw."""
-        return self._rank(number) if self.drawn else None
-
-    def _rank(self, number: int) -> int:
-        """Returns what ``serving`` and ``left`` are compared with."""
-        positions = self.positions
-        if positions is None or number > len(positions):
-            return number
-        return positions[number - 1]
-
-    def ahead_of(self, number: int) -> int:
-        """Returns how many users are ahead of this number, without leavers.
-
-        Before a draw that may be all others.
-        """
-        if not self.drawn:
-            return max(0, self.waiting - 1)
-        rank = self._rank(number)
-        return rank - self.serving - 1 - bisect_left(self.left, rank)
-
-    def eta(self, ahead: int) -> Eta | None:
-        """Returns the forecast for ``ahead`` users ahead; ``None`` where there is none."""
-        if self.paused or self.closed or not self.drawn:
-            return None
-        return self.forecasts.of(ahead)
-
-    def has_served(self, number: int) -> bool:
-        """Returns whether the line has moved past this number."""
-        return self._rank(number) <= self.serving
-
-    def note_joined(self, place: PlaceRef) -> None:
-        """Records a join that was answered: it counts before the next snapshot."""
-        self.joined = max(self.joined, place.number)
-        self.issued = max(self.issued, place.number)
-        self.note_found(place)
-
-    def note_found(self, place: PlaceRef) -> None:
-        """Records that a place is in the database."""
-        missing = place.number - len(self.found)
-        if missing > 0:
-            self.found.frombytes(bytes(self.found.itemsize * missing))
-        self.found[place.number - 1] = _mark(place)
-
-    def has_found(self, place: PlaceRef) -> bool:
-        """Returns whether this process has found a place in the database."""
-        at = place.number - 1
-        return at < len(self.found) and self.found[at] == _mark(place)
-
-    def is_waiting(self, number: int) -> bool:
-        """Returns whether the place certainly waited at the snapshot; if not, read the database."""
-        rank = self._rank(number)
-        if number > self.issued or rank <= self.serving or self.closed:
-            return False
-        at = bisect_left(self.left, rank)
-        return at == len(self.left) or self.left[at] != rank
-
-    def is_ahead_of(self, row: LineRow) -> bool:
-        """Returns whether the database has lost a part of this line, as after a restore."""
-        return max(row.issued, self.joined) < self.issued or row.left_count < self.left_count
-
-    def update(self, row: LineRow) -> None:
-        """Applies a row that was read."""
-        # Keeps a join that was answered since the row was read.
-        self.issued = max(row.issued, self.joined)
-        self.joined = 0
-        self.serving = row.serving
-        self.pruned_to = row.pruned_to
-        if row.policy_version != self.policy_version:
-            self.policy = _policy_decoder.decode(row.policy)
-            self.policy_version = row.policy_version
-        self.adaptive_cap = row.adaptive_cap
-        self.claim_seconds = row.claim_seconds
-        self.opens_at = row.opens_at
-        self.closes_at = row.closes_at
-        self.paused = row.paused
-        self.scheduled = row.scheduled
-        self.closed = row.closed
-        self.order = row.line_order
-        self.drawn = self.order != "draw" or row.entrants is not None
-        self.draw_due = row.draw_due
-        self.seen_at = row.seen_at
-        self.forecasts.update(
-            self.policy,
-            _pace(row),
-            called=row.called,
-            adaptive_cap=row.adaptive_cap,
-            opens_in_seconds=(
-                (self.opens_at - self.seen_at).total_seconds()
-                if self.opens_at and self.scheduled
-                else 0
-            ),
-        )
-
-    def take_draw(self, positions: "array[int]") -> None:
-        """Stores the outcome of the draw; leavers have to be counted out again."""
-        self.positions = positions
-        self.left = array("i")
-        self.left_count = 0
-
-    def count_out(self, leavers: Sequence[int], left_count: int) -> None:
-        """Adds the leavers since the last time, and drops those behind whom no place waits."""
-        ranks = map(self._rank, leavers)
-        if len(leavers) > _FEW_LEAVERS:
-            self.left = array("i", sorted([*self.left, *ranks]))
-        else:
-            for rank in ranks:
-                insort(self.left, rank)
-        self.left_count = left_count
-        del self.left[: bisect_right(self.left, self.serving)]
-
-
-def _mark(place: PlaceRef) -> int:
-    """Returns 32 bits of a place's random id, not 0."""
-    return (place.place_id.int & 0xFFFF_FFFF) or 1
-
-
-def _numbers(packed: bytes | None) -> "array[int]":
-    """Returns numbers that the database has packed: 4 bytes each, in network order."""
-    numbers = array("i", packed or b"")
-    if sys.byteorder == "little":
-        numbers.byteswap()
-    return numbers
-
-
-def _pace(row: LineRow) -> Pace | None:
-    if row.finish_hazard is None:
-        return None
-    return Pace(
-        finish_hazard=row.finish_hazard,
-        finish_spread=row.finish_spread,
-        leave_hazard=row.leave_hazard,
-        leave_spread=row.leave_spread,
-        called=row.called_then,
-        active=row.active_then,
-    )
+_IN_TURN = 20
+"""Lines that each refresh reads again in turn."""
+_PAGE = 500
+"""Lines of a page when all are read."""
+_LATELY_SECONDS = 60.0
 
 
 class Snapshot:
@@ -281,10 +36,33 @@ class Snapshot:
         self._pool = pool
         self.lines: dict[int, Line] = {}
         self.by_concert: dict[UUID, Line] = {}
+        self.waiting: set[int] = set()
+        """The rooms with waiting users."""
+        self.active: set[int] = set()
+        """The rooms with admitted places, as last counted."""
+        self.draws_due: set[int] = set()
+        """The rooms whose draw is due."""
+        self.closings: set[int] = set()
+        """The closed rooms with places that still wait."""
+        self._changed: set[int] = set()
+        self._admitted_at: dict[int, float] = {}
+        """By room: when an admission was last seen, on the monotonic clock."""
         # Two at once would subtract the same leavers twice, or restore an older state.
         self._refreshing = asyncio.Lock()
         self._started = 0
         self._completed = 0
+        self._last_look = LastLook()
+        self._is_started = False
+        self._mark: int | None = None
+        self._origin = ""
+        self._turn = 0
+        self._last_room = 0
+        self._failures = LineFailures("snapshot")
+        self._failed: set[int] = set()
+        self._counting = asyncio.Lock()
+        self._stock_mark: int | None = None
+        self._stock_seen_at: datetime | None = None
+        self._held: set[UUID] = set()
 
     async def line_of(self, concert_id: UUID) -> Line:
         """Returns the line of a concert, which may have been created a moment ago.
@@ -299,8 +77,17 @@ class Snapshot:
             raise NotFound
         return line
 
+    def in_use(self) -> list[Line]:
+        """Returns the lines with waiting or admitted users."""
+        return [self.lines[room_id] for room_id in self.waiting | self.active]
+
+    def take_changed(self) -> list[Line]:
+        """Returns the lines that changed since the last call; not those read at the start."""
+        changed, self._changed = self._changed, set()
+        return [self.lines[room_id] for room_id in changed if room_id in self.lines]
+
     async def refresh(self) -> None:
-        """Reads the lines again; calls during a refresh share the next one.
+        """Reads what has changed; calls during a refresh share the next one.
 
         Leavers are read after the lines, up to the count in the line's row: ``left_seq`` is gapless
         and committed together with that count, so each leaver is read exactly once.
@@ -313,39 +100,102 @@ class Snapshot:
             await self._refresh()
             self._completed = self._started
 
+    async def refresh_rooms(self, room_ids: Iterable[int]) -> None:
+        """Reads these lines again, and no others."""
+        async with self._refreshing:
+            await self._apply(await self._read(rooms=list(room_ids)))
+
     async def _refresh(self) -> None:
-        grown = False
-        for row in await queries.lines(self._pool):
+        if self._mark is None:
+            await self._read_all()
+            return
+        rows = await queries.lines(
+            self._pool,
+            mark=self._mark,
+            seen_at=self._last_look.at,
+            rooms=list(self._failed),
+            after=self._turn,
+            further=_IN_TURN,
+        )
+        # After a failover or a restore, changes since an old mark would miss the differences.
+        if not rows or rows[0].origin != self._origin or rows[0].mark < self._mark:
+            await self._read_all()
+            return
+        await self._apply(rows)
+        self._mark, self._last_look.at = rows[0].mark, rows[0].seen_at
+        behind = sorted(row.room_id for row in rows if row.room_id > self._turn)[:_IN_TURN]
+        self._turn = behind[-1] if behind and behind[-1] < self._last_room else 0
+
+    async def _read_all(self) -> None:
+        """Reads all lines, page by page, and drops those that the database doesn't have."""
+        first: LineRow | None = None
+        found: set[int] = set()
+        rows = await self._read(further=_PAGE)
+        while rows:
+            first = first or rows[0]
+            await self._apply(rows)
+            found.update(row.room_id for row in rows)
+            rows = await self._read(after=max(found), further=_PAGE) if len(rows) == _PAGE else []
+        for room_id in self.lines.keys() - found:
+            self._drop(self.lines[room_id])
+        await self._count(None)
+        self._is_started = True
+        if first is not None:
+            self._mark, self._origin = first.mark, first.origin
+            self._last_look.at = first.seen_at
+
+    async def _read(
+        self, *, rooms: Sequence[int] = (), after: int = 0, further: int = 0
+    ) -> list[LineRow]:
+        return await queries.lines(
+            self._pool, mark=None, seen_at=None, rooms=rooms, after=after, further=further
+        )
+
+    async def _apply(self, rows: Sequence[LineRow]) -> None:
+        """Applies rows that were read. A line that fails is read again by the next refresh."""
+        lines: list[tuple[LineRow, Line]] = []
+        for row in rows:
             line = self.lines.get(row.room_id)
             if line is None or line.is_ahead_of(row):
-                line = Line(row.room_id, row.concert_id)
-                grown = True
-            positions = None
-            left_count = line.left_count
-            if row.entrants is not None and line.positions is None:
-                positions = await self._positions(row)
-                left_count = 0
-            leavers = array("i")
-            if row.left_count > left_count:
-                leavers = _numbers(
-                    await queries.left_between(
-                        self._pool,
-                        room_id=line.room_id,
-                        after=left_count,
-                        until=row.left_count,
-                        # In a drawn line any number may have a late position.
-                        behind=row.serving if row.entrants is None else 0,
-                    )
-                )
-            # No await between these: a poll sees the line before or after the update.
-            line.update(row)
-            if positions is not None:
-                line.take_draw(positions)
-            line.count_out(leavers, row.left_count)
-            self.lines[line.room_id] = line
-            self.by_concert[line.concert_id] = line
-        if grown:
-            await self.refresh_counts()
+                line = Line(row.room_id, row.concert_id, self._last_look)
+            lines.append((row, line))
+        leavers = await self._leavers(lines)
+        new = []
+        for row, line in lines:
+            self._failed.add(row.room_id)
+            with self._failures.of(line):
+                await self._update(row, line, leavers.get(row.room_id, array("i")))
+                self._failed.remove(row.room_id)
+                if self.lines.get(row.room_id) is not line:
+                    new.append(line.concert_id)
+                self._file(line, row)
+        if new and self._is_started:
+            await self._count(new)
+
+    async def _leavers(self, lines: Sequence[tuple[LineRow, Line]]) -> dict[int, "array[int]"]:
+        """Returns the numbers that left since the last time, by room."""
+        items = []
+        for row, line in lines:
+            is_drawn = row.entrants is not None
+            known = 0 if is_drawn and line.positions is None else line.left_count
+            if row.left_count > known:
+                # In a drawn line any number may have a late position.
+                behind = 0 if is_drawn else row.serving
+                items.append(LeaversItem(row.room_id, known, row.left_count, behind))
+        if not items:
+            return {}
+        rows = await queries.left_between(self._pool, items)
+        return {row.room_id: _numbers(row.numbers) for row in rows}
+
+    async def _update(self, row: LineRow, line: Line, leavers: "array[int]") -> None:
+        positions = None
+        if row.entrants is not None and line.positions is None:
+            positions = await self._positions(row)
+        # No await between these: a poll sees the line before or after the update.
+        line.update(row)
+        if positions is not None:
+            line.take_draw(positions)
+        line.count_out(leavers, row.left_count)
 
     async def _positions(self, row: LineRow) -> "array[int]":
         """Returns the outcome of a line's draw; empty once the entrants have been pruned."""
@@ -353,15 +203,109 @@ class Snapshot:
             return array("i")
         return _numbers(await queries.positions(self._pool, room_id=row.room_id))
 
+    def _file(self, line: Line, row: LineRow) -> None:
+        """Files a line that was read, by the work that it has."""
+        room_id = line.room_id
+        self.lines[room_id] = self.by_concert[line.concert_id] = line
+        self._last_room = max(self._last_room, room_id)
+        is_closing = line.closed and row.issued - row.called > row.left_count
+        for rooms, belongs in (
+            (self.waiting, line.waiting > 0),
+            (self.draws_due, line.draw_due),
+            (self.closings, is_closing),
+        ):
+            if belongs:
+                rooms.add(room_id)
+            else:
+                rooms.discard(room_id)
+        if not self._is_started:
+            self._admitted_at[room_id] = -inf
+        elif line.take_called(row.called):
+            self._admitted_at[room_id] = monotonic()
+        if line.revise() and self._is_started:
+            self._changed.add(room_id)
+
+    def _drop(self, line: Line) -> None:
+        del self.lines[line.room_id], self.by_concert[line.concert_id]
+        for rooms in (self.waiting, self.active, self.draws_due, self.closings, self._failed):
+            rooms.discard(line.room_id)
+        self._admitted_at.pop(line.room_id, None)
+
+    # Counts -------------------------------------------------------------------------------------
+
     async def refresh_counts(self) -> None:
-        """Reads the seats, and the recent admissions, again."""
-        for row in await queries.stock_of_concerts(self._pool):
-            line = self.by_concert.get(row.concert_id)
-            if line is not None:
-                line.seats_available = row.available
-                line.seats_held = row.held
-                line.seats_total = row.total
-                line.sale = row.sale
-        for recent in await queries.recently_admitted(self._pool):
-            if recent.room_id in self.lines:
-                self.lines[recent.room_id].admitted_lately = recent.admitted
+        """Reads the seats and the recent admissions of the lines where they may have changed."""
+        await self._count(self._held)
+
+    async def refresh_active(self) -> list[int]:
+        """Counts the admitted places again. Returns the rooms in which some are overdue."""
+        rows = await queries.admitted_places(self._pool)
+        for room_id in self.active - {row.room_id for row in rows}:
+            self.note_active(self.lines[room_id], 0)
+        for row in rows:
+            if row.room_id in self.lines:
+                self.note_active(self.lines[row.room_id], row.active)
+        return [row.room_id for row in rows if row.overdue]
+
+    def note_active(self, line: Line, active: int) -> None:
+        """Records the number of a line's admitted, unfinished places."""
+        if line.active != active:
+            line.active = active
+            self._changed.add(line.room_id)
+        if active:
+            self.active.add(line.room_id)
+        else:
+            self.active.discard(line.room_id)
+
+    async def _count(self, concert_ids: Iterable[UUID] | None) -> None:
+        """Reads the counts of these concerts, and what has changed; ``None``: of all."""
+        async with self._counting:
+            if concert_ids is None:
+                self._stock_mark = self._stock_seen_at = None
+                concert_ids = self.by_concert
+            rows = await queries.concert_stock(
+                self._pool,
+                mark=self._stock_mark,
+                seen_at=self._stock_seen_at,
+                concert_ids=list(concert_ids),
+            )
+            for row in rows:
+                self._take_stock(row)
+            if rows:
+                self._stock_mark, self._stock_seen_at = rows[0].mark, rows[0].seen_at
+            await self._count_recent()
+
+    def _take_stock(self, row: StockRow) -> None:
+        if row.held:
+            self._held.add(row.concert_id)
+        else:
+            self._held.discard(row.concert_id)
+        # A line that this process has not read yet is counted when it is.
+        line = self.by_concert.get(row.concert_id)
+        if line is None:
+            return
+        line.seats_available = row.available
+        line.seats_held = row.held
+        line.seats_total = row.total
+        line.sale = row.sale
+        if line.revise():
+            self._changed.add(line.room_id)
+
+    async def _count_recent(self) -> None:
+        """Counts the latest admissions of the lines that had some within the last minute."""
+        if not self._admitted_at:
+            return
+        since = monotonic() - _LATELY_SECONDS
+        for row in await queries.recently_admitted(self._pool, rooms=list(self._admitted_at)):
+            if row.room_id in self.lines:
+                self.lines[row.room_id].admitted_lately = row.admitted
+            if not row.admitted and self._admitted_at[row.room_id] < since:
+                del self._admitted_at[row.room_id]
+
+
+def _numbers(packed: bytes | None) -> "array[int]":
+    """Returns numbers that the database has packed: 4 bytes each, in network order."""
+    numbers = array("i", packed or b"")
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers

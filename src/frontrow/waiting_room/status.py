@@ -7,9 +7,9 @@ from uuid import UUID
 
 from frontrow.errors import FinishReason
 from frontrow.ids import PlaceRef
+from frontrow.waiting_room.line import Line
 from frontrow.waiting_room.model import PlaceState, Status
 from frontrow.waiting_room.queries import PlaceRow
-from frontrow.waiting_room.snapshot import Line
 
 PRUNED_REASON: FinishReason = "expired"
 """The reported reason of a place that has been pruned."""

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 from collections import Counter
 from itertools import islice
-from typing import TypeAlias
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -22,7 +21,6 @@ from frontrow.ids import PlaceRef
 from frontrow.metrics import STREAM_EVENTS, STREAMS
 from frontrow.waiting_room.model import Status
 from frontrow.waiting_room.service import WaitingRooms
-from frontrow.waiting_room.snapshot import Line
 
 PACE_SECONDS = 1.0
 """Least time between two statuses of a stream, and between two reads of an admitted place."""
@@ -36,26 +34,7 @@ _TICK_SECONDS = 0.1
 _LAST_READ_SECONDS = 0.25
 _GROUP = 64  # waking these delays other calls by about 3 ms
 
-LineView: TypeAlias = tuple[object, ...]
-"""The state of a line on which the statuses of its waiting places depend."""
-
-_UNSEEN: LineView = ()
-
-
-def view_of(line: Line) -> LineView:
-    """Returns the view of a line. What changes only with time is sent with the next heartbeat."""
-    return (
-        line.serving,
-        line.left_count,
-        line.drawn,
-        0 if line.drawn else line.issued,  # before a draw every later user may come to be ahead
-        line.state,
-        line.sale,
-        line.seats_available,
-        line.claim_seconds,
-        line.policy_version,
-        line.forecasts.version,
-    )
+_UNSEEN = -1
 
 
 class StatusStreams:
@@ -77,8 +56,6 @@ class StatusStreams:
     ) -> None:
         self.rooms = rooms
         self.heartbeat_seconds = heartbeat_seconds
-        self.views: dict[int, LineView] = {}
-        """By room; the same object for as long as nothing changes."""
         self._limit = limit
         self._stopping = stopping
         self._open: set[StatusStream] = set()
@@ -133,18 +110,19 @@ class StatusStreams:
             for stream in self._open:
                 stream.end()
 
+    def revision_of(self, room_id: int) -> int:
+        """Returns the revision of a room's line. Changes only with time are sent as heartbeats."""
+        line = self.rooms.snapshot.lines.get(room_id)
+        return 0 if line is None else line.revision
+
     async def _wake(self) -> None:
         """Wakes all streams that may have something to send."""
-        for room_id, line in self.rooms.snapshot.lines.items():
-            view = view_of(line)
-            if view != self.views.get(room_id):
-                self.views[room_id] = view
-        now, views = asyncio.get_running_loop().time(), self.views
+        now = asyncio.get_running_loop().time()
         due = iter([
             stream
             for stream in self._open
             if stream.rests_until <= now
-            and (stream.heartbeat_at <= now or stream.seen is not views.get(stream.room_id))
+            and (stream.heartbeat_at <= now or stream.seen != self.revision_of(stream.room_id))
         ])  # fmt: skip
         while group := list(islice(due, _GROUP)):
             for stream in group:
@@ -178,7 +156,7 @@ class StatusStream:
         self.room_id = place.room_id
         self.status = status
         self.seen = _UNSEEN
-        """The line's view at the last check; unseen if the database has to be read."""
+        """The line's revision at the last check; unseen if the database has to be read."""
         self.rests_until = 0.0
         """Loop time before which the stream isn't woken."""
         self.heartbeat_at = 0.0
@@ -234,7 +212,7 @@ class StatusStream:
         line = rooms.snapshot.lines.get(self.room_id)
         place = self._place
         if line is not None and line.is_waiting(place.number) and line.has_found(place):
-            self.seen = self._streams.views.get(self.room_id, _UNSEEN)
+            self.seen = line.revision
             return await rooms.status(place)
         self.seen = _UNSEEN
         self.rests_until = now + PACE_SECONDS

@@ -142,6 +142,12 @@ class Forecasts:
             self._terms = terms
             self._cache = {}
 
+    def count_down(self, opens_in_seconds: float) -> None:
+        """Sets the time to opening."""
+        if self._terms is not None and self._terms[-1] != math.ceil(opens_in_seconds):
+            self._terms = (*self._terms[:-1], math.ceil(opens_in_seconds))
+            self._cache = {}
+
     def of(self, ahead: int) -> Eta | None:
         """Returns the forecast for ``ahead`` users ahead; ``None`` while no pace is known."""
         if self._terms is None:

@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 
 from frontrow.waiting_room.forecasts.queries import ForecastItem, queries
+from frontrow.waiting_room.line import Line
 from frontrow.waiting_room.model import ForecastQuality
-from frontrow.waiting_room.snapshot import Line
 
 _KEPT = 10_000
 _SAMPLES = 2
