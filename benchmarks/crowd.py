@@ -68,14 +68,14 @@ async def queue_up(services: Services, hall: Hall, people: int) -> list[PlaceRef
     places: list[PlaceRef] = []
     while len(places) < people:
         count = min(BATCH, people - len(places))
-        items = [JoinItem(uuid4(), uuid4()) for _ in range(count)]
+        items = [JoinItem(uuid4(), None, uuid4()) for _ in range(count)]
         rows = await line_queries.join(services.pool, items, room_id=hall.line.room_id)
         places += [
             PlaceRef(
-                item.user_id, hall.concert_id, hall.line.room_id, row.number, row.place_id,
+                row.user_id, hall.concert_id, hall.line.room_id, row.number, row.place_id,
                 row.joined_at,
             )
-            for item, row in zip(items, rows, strict=True)
+            for row in rows
         ]  # fmt: skip
     return places
 

@@ -189,7 +189,7 @@ async def joins(services: Services, hall: Hall, size: Size) -> list[int]:
         started = time.perf_counter()
         for begin in range(0, chunk, batch):
             count = min(batch, chunk - begin)
-            items = [JoinItem(uuid4(), uuid4()) for _ in range(count)]
+            items = [JoinItem(uuid4(), None, uuid4()) for _ in range(count)]
             await line_queries.join(services.pool, items, room_id=hall.line.room_id)
         rates.append(round(chunk / (time.perf_counter() - started)))
     return rates

@@ -282,12 +282,20 @@ FUNCTIONS = {
         1,
     ),
     "join, new": Hot(
-        lambda c, n: rooms.join(c, [JoinItem(uuid4(), uuid4()) for _ in range(n)], room_id=ROOM),
+        lambda c, n: rooms.join(
+            c, [JoinItem(uuid4(), None, uuid4()) for _ in range(n)], room_id=ROOM
+        ),
+        "new",
+    ),
+    "join, new, by key": Hot(
+        lambda c, n: rooms.join(
+            c, [JoinItem(None, a_hash(k), uuid4()) for k in range(1, n + 1)], room_id=ROOM
+        ),
         "new",
     ),
     "join, live": Hot(
         lambda c, n: rooms.join(
-            c, [JoinItem(user, uuid4()) for user in ids("user", 30_001, n)], room_id=ROOM
+            c, [JoinItem(user, None, uuid4()) for user in ids("user", 30_001, n)], room_id=ROOM
         ),
         "live",
     ),

@@ -18,7 +18,7 @@ Pair = tuple[Services, Services]
 
 LONG_SECONDS = 3600
 LONGEST_SECONDS = 120
-JOIN = "SELECT number FROM waiting_room_join($1, ARRAY[$2::uuid], ARRAY[$3::uuid])"
+JOIN = "SELECT number FROM waiting_room_join($1, ARRAY[$2::uuid], '{NULL}', ARRAY[$3::uuid])"
 CLOSE = "SELECT waiting_room_close_entries($1)"
 DRAW = "SELECT waiting_room_draw($1)"
 

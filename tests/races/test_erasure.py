@@ -90,7 +90,8 @@ async def test_erasure_waits_for_an_uncommitted_join(pair: Pair, database: Datab
     room_id = pair[0].rooms.snapshot.by_concert[made.concert_id].room_id
     async with rivals(database) as sides:
         async with sides.one.transaction():
-            joined = "SELECT outcome FROM waiting_room_join($1, ARRAY[$2::uuid], ARRAY[$2::uuid])"
+            joined = """SELECT outcome
+                FROM waiting_room_join($1, ARRAY[$2::uuid], '{NULL}', ARRAY[$2::uuid])"""
             assert await sides.one.fetchval(joined, room_id, guest.user_id) == "new"
             erased = "SELECT outcome FROM retention_erase($1, false)"
             assert await sides.other.fetchval(erased, guest.user_id) == "erased"

@@ -10,6 +10,24 @@ from time import monotonic
 from uuid import UUID
 
 
+class KeyLookUp:
+    """The look-up of a key that isn't in the cache, by a statement that does more.
+
+    Create it before the statement begins.
+    """
+
+    __slots__ = ("_cache", "_moment", "key_hash")
+
+    def __init__(self, cache: "RememberedKeys", key_hash: bytes) -> None:
+        self._cache = cache
+        self._moment = cache.moment
+        self.key_hash = key_hash
+
+    def found(self, user_id: UUID, seconds: float | None) -> None:
+        """Adds the user of the key to the cache; ``seconds`` is the time until it expires."""
+        self._cache.add(self.key_hash, user_id, self._moment, seconds)
+
+
 class RememberedKeys:
     """Users by the hash of their key; the oldest entry is dropped first.
 

@@ -23,7 +23,7 @@ from frontrow.users.queries import (
     SolvedGuestRow,
     queries,
 )
-from frontrow.users.remembered import RememberedKeys
+from frontrow.users.remembered import KeyLookUp, RememberedKeys
 
 KEY_PREFIX = "frk_"
 """Prefix of every user key; no queue token has it."""
@@ -149,16 +149,19 @@ class Users:
         Raises:
             CredentialInvalid: the key is unknown or revoked.
         """
+        known = self.look_up(user_key)
+        if isinstance(known, UUID):
+            return known
+        row = await self._finding.submit(known.key_hash)
+        if row.user_id is None:
+            raise CredentialInvalid
+        known.found(row.user_id, row.seconds_left)
+        return row.user_id
+
+    def look_up(self, user_key: str) -> UUID | KeyLookUp:
+        """Returns the user of a cached key, else what another statement needs to look it up."""
         key_hash = _hash(user_key)
-        user_id = self._known.user_of(key_hash)
-        if user_id is None:
-            moment = self._known.moment
-            found = await self._finding.submit(key_hash)
-            if found.user_id is None:
-                raise CredentialInvalid
-            user_id = found.user_id
-            self._known.add(key_hash, user_id, moment, found.seconds_left)
-        return user_id
+        return self._known.user_of(key_hash) or KeyLookUp(self._known, key_hash)
 
     async def exchange_key(self, user_id: UUID, user_key: str, *, keep: bool) -> UserKey:
         """Issues a new key in exchange for the key of the request, revoked unless ``keep``.

@@ -112,47 +112,78 @@ BEGIN
     WHERE p.ctid = overdue.at;
 END $$;
 
--- Gives each user a place in one line: the unfinished one, or a new one with the next number. Numbers
--- are gapless and in order of commit, because the room stays locked until the commit.
--- outcome: new; live (the user has an unfinished place); again (an earlier item of these arrays is the
--- same user: run again); room_closed; sign_in_required (the concert has no guests); credential_invalid (the
--- user has been erased); not_found (no such room).
+-- Step of waiting_room_join: the users who join, in the order of the batch, each named by id (p_users) or by
+-- the hash of a user key (p_keys). valid: false with an unknown, revoked or expired key, and for an erased
+-- user. lasts: how many seconds the key lasts; NULL without an end.
+-- The room is locked before, so that what was revoked or erased while the batch waited is not valid.
+CREATE OR REPLACE FUNCTION waiting_room_joiners(
+    p_users uuid[], p_keys bytea[], OUT users uuid[], OUT valid boolean[], OUT lasts float8[]
+)
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    SELECT array_agg(j.user_id ORDER BY j.item), array_agg(j.valid AND e.erased IS NULL ORDER BY j.item),
+        array_agg(j.lasts ORDER BY j.item)
+    INTO users, valid, lasts
+    FROM (
+        SELECT a.item, coalesce(a.user_id, k.user_id) AS user_id,
+            coalesce(k.valid, a.user_id IS NOT NULL) AS valid, k.lasts
+        FROM unnest(p_users, p_keys) WITH ORDINALITY AS a (user_id, key_hash, item)
+        LEFT JOIN LATERAL (
+            SELECT k.user_id,
+                k.revoked_at IS NULL AND coalesce(k.expires_at > clock_timestamp(), true) AS valid,
+                extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS lasts
+            FROM user_key AS k WHERE k.key_hash = a.key_hash
+            OFFSET 0
+        ) AS k ON true
+    ) AS j
+    LEFT JOIN LATERAL (
+        SELECT true AS erased FROM erasure AS e WHERE e.user_id = j.user_id OFFSET 0
+    ) AS e ON true;
+END $$;
+
+-- Gives each user, named by id or by the hash of a user key, a place in one line: the unfinished one, or a new
+-- one with the next number. Numbers are gapless and in order of commit, because the room stays locked until
+-- the commit.
+-- outcome: new (also if this item was given the place before); live (the user has an unfinished place); again
+-- (an earlier item of these arrays is the same user: run again); room_closed; sign_in_required (the concert has
+-- no guests); credential_invalid (see waiting_room_joiners, also for key_lasts); not_found (no such room).
 -- hot
-CREATE OR REPLACE FUNCTION waiting_room_join(p_room_id int, p_users uuid[], p_places uuid[])
+CREATE OR REPLACE FUNCTION waiting_room_join(p_room_id int, p_users uuid[], p_keys bytea[], p_places uuid[])
 RETURNS TABLE (
-    item int, outcome text, place_id uuid, number int, state place_state, joined_at timestamptz,
-    admitted_at timestamptz, claimed_at timestamptz, expires_at timestamptz
+    item int, outcome text, user_id uuid, key_lasts float8, place_id uuid, number int, state place_state,
+    joined_at timestamptz, admitted_at timestamptz, claimed_at timestamptz, expires_at timestamptz
 )
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     room waiting_room;
+    joiners record;
     now timestamptz;
     closed boolean;
     guests boolean;
 BEGIN
     SELECT * INTO room FROM waiting_room WHERE room_id = p_room_id FOR NO KEY UPDATE;
     guests := (SELECT c.guests FROM concert AS c WHERE c.concert_id = room.concert_id);
-    PERFORM waiting_room_lock_unfinished(p_room_id, p_users);
+    joiners := waiting_room_joiners(p_users, p_keys);
+    PERFORM waiting_room_lock_unfinished(p_room_id, joiners.users);
     now := clock_timestamp();
     closed := coalesce(room.closes_at <= now, false);
-    PERFORM waiting_room_finish_overdue(p_room_id, p_users, now);
+    PERFORM waiting_room_finish_overdue(p_room_id, joiners.users, now);
 
     RETURN QUERY
     WITH asked AS MATERIALIZED (
         SELECT a.*, p.number AS live, p.place_id AS live_place, p.state, p.joined_at, p.admitted_at,
-            p.claimed_at, p.expires_at, e.erased IS NOT NULL AS erased,
-            p.number IS NULL AND e.erased IS NULL AND (guests OR NOT user_is_guest(a.user_id))
-                AND row_number() OVER (PARTITION BY a.user_id ORDER BY a.item) = 1 AS needs_number
-        FROM unnest(p_users, p_places) WITH ORDINALITY AS a (user_id, place_id, item)
+            p.claimed_at, p.expires_at,
+            p.number IS NULL AND a.valid AND (guests OR NOT user_is_guest(a.user_id))
+                AND row_number() OVER (PARTITION BY a.user_id, a.valid ORDER BY a.item) = 1
+                AS needs_number
+        FROM unnest(joiners.users, joiners.valid, joiners.lasts, p_places) WITH ORDINALITY
+            AS a (user_id, valid, lasts, place_id, item)
         LEFT JOIN LATERAL (
             SELECT p.* FROM place AS p
             WHERE p.room_id = p_room_id AND p.user_id = a.user_id AND p.state <> 'finished'
             OFFSET 0
         ) AS p ON true
-        LEFT JOIN LATERAL (
-            SELECT true AS erased FROM erasure AS e WHERE e.user_id = a.user_id OFFSET 0
-        ) AS e ON true
     ),
     numbered AS MATERIALIZED (
         SELECT a.*, CASE WHEN a.needs_number AND NOT closed THEN
@@ -163,8 +194,7 @@ BEGIN
     placed AS (
         INSERT INTO place (place_id, user_id, joined_at, room_id, number)
         SELECT n.place_id, n.user_id, now, p_room_id, n.given FROM numbered AS n
-        WHERE n.given IS NOT NULL
-        ORDER BY n.given
+        WHERE n.given IS NOT NULL ORDER BY n.given
     ),
     counted AS (
         UPDATE waiting_room SET issued = last.given
@@ -173,15 +203,16 @@ BEGIN
     )
     SELECT n.item::int,
         CASE
+            WHEN n.live_place = n.place_id THEN 'new'
+            WHEN NOT n.valid THEN 'credential_invalid'
             WHEN room.room_id IS NULL THEN 'not_found'
-            WHEN n.erased THEN 'credential_invalid'
-            WHEN n.live IS NOT NULL THEN CASE WHEN n.live_place = n.place_id THEN 'new' ELSE 'live' END
+            WHEN n.live IS NOT NULL THEN 'live'
             WHEN n.given IS NOT NULL THEN 'new'
             WHEN closed THEN 'room_closed'
             WHEN NOT guests AND user_is_guest(n.user_id) THEN 'sign_in_required'
             ELSE 'again'
         END,
-        coalesce(n.live_place, n.place_id), coalesce(n.live, n.given),
+        n.user_id, n.lasts, coalesce(n.live_place, n.place_id), coalesce(n.live, n.given),
         coalesce(n.state, 'waiting'), coalesce(n.joined_at, now),
         n.admitted_at, n.claimed_at, n.expires_at
     FROM numbered AS n;

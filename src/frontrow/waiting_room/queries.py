@@ -13,9 +13,10 @@ from frontrow.waiting_room.settings import LineOrder
 
 
 class JoinItem(Item, frozen=True):
-    """A user who joins a line, and the id of the new place."""
+    """A user who joins a line, by id or by the hash of a user key, and the id of the new place."""
 
-    user_id: UUID
+    user_id: UUID | None
+    key_hash: bytes | None
     place_id: UUID
 
 
@@ -27,6 +28,8 @@ class JoinRow(Row, frozen=True):
     outcome: Literal[
         "new", "live", "again", "room_closed", "sign_in_required", "credential_invalid", "not_found"
     ]  # fmt: skip
+    user_id: UUID
+    key_lasts: float | None
     place_id: UUID
     number: int
     state: PlaceState

@@ -1,7 +1,10 @@
 -- name: join
 -- Gives users their places in one line: see the function.
-SELECT outcome, place_id, number, state, joined_at, admitted_at, claimed_at, expires_at
-FROM waiting_room_join(p_users => :user_id, p_places => :place_id, p_room_id => :room_id)
+SELECT outcome, user_id, key_lasts, place_id, number, state, joined_at, admitted_at, claimed_at,
+    expires_at
+FROM waiting_room_join(
+    p_users => :user_id, p_keys => :key_hash, p_places => :place_id, p_room_id => :room_id
+)
 ORDER BY item;
 
 -- name: enter

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -56,6 +56,17 @@ class Admitted(NamedTuple):
     more: bool
 
 
+class KeyLookUp(Protocol):
+    """The look-up of a user key, which the statement of a join makes."""
+
+    @property
+    def key_hash(self) -> bytes:
+        """The hash of the key."""
+
+    def found(self, user_id: UUID, seconds: float | None) -> None:
+        """Records the user of a valid key, and how long the key lasts if it ends."""
+
+
 class WaitingRooms:
     """All lines of this installation, as this process knows them.
 
@@ -81,14 +92,19 @@ class WaitingRooms:
         self._entering = lanes.open("enter", self._enter)
         self._reading = lanes.open("place_read", self._read)
 
-    async def join(self, user_id: UUID, concert_id: UUID) -> tuple[IssuedStatus, bool]:
+    async def join(self, user: UUID | KeyLookUp, concert_id: UUID) -> tuple[IssuedStatus, bool]:
         """Gives a user a place in a concert's line; the unfinished one if there is one.
+
+        Args:
+            user: the user, or the look-up of a user key, which the same statement makes.
+            concert_id: the concert.
 
         Returns:
             The status with its token, and whether the place is new.
 
         Raises:
             NotFound: no such concert.
+            CredentialInvalid: the key is unknown, revoked or expired, or the user is erased.
             RoomClosed: the line has closed.
             SignInRequired: the user is a guest, and the concert has none.
         """
@@ -96,10 +112,15 @@ class WaitingRooms:
         lane = self._joining.get(line.room_id)
         if lane is None:
             lane = self._joining[line.room_id] = self._joining_lane(line)
-        row = await lane.submit(JoinItem(user_id, uuid4()))
-        check(row)
+        if isinstance(user, UUID):
+            row = await lane.submit(JoinItem(user, None, uuid4()))
+            check(row)
+        else:
+            row = await lane.submit(JoinItem(None, user.key_hash, uuid4()))
+            check(row)
+            user.found(row.user_id, row.key_lasts)
         place = PlaceRef(
-            user_id, concert_id, line.room_id, row.number, row.place_id,
+            row.user_id, concert_id, line.room_id, row.number, row.place_id,
             row.joined_at.replace(microsecond=0),
         )  # fmt: skip
         # Known before the next snapshot, so that admission checks this line at its next tick.

@@ -16,6 +16,7 @@ from blacksheep import Request, Response
 from frontrow.errors import CredentialInvalid, DomainError
 from frontrow.ids import PlaceRef
 from frontrow.services import Services
+from frontrow.users.remembered import KeyLookUp
 
 
 class Who(enum.Enum):
@@ -44,6 +45,7 @@ class Ask:
         "body",
         "by_cookie",
         "idempotency_key",
+        "key_look_up",
         "params",
         "place",
         "query",
@@ -63,6 +65,8 @@ class Ask:
         self.idempotency_key: str | None = None
         self.user: UUID | None = None
         self.user_key: str | None = None
+        self.key_look_up: KeyLookUp | None = None
+        """The look-up of the user key that is left to the handler: ``user`` is not known yet."""
         self.place: PlaceRef | None = None
         self.by_cookie = False
         """Whether the credential is a cookie; then no response may contain a secret."""
@@ -136,6 +140,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         body: the type of the JSON body.
         example: an example of the body.
         idempotent: whether it takes an ``Idempotency-Key``.
+        looks_up_key: whether its handler looks up a user key that isn't cached, in the statement
+            that does the work, and sets ``Ask.user``.
         makes_guest: whether it adds a guest account, and counts against that limit too.
         answers: its successful responses.
         refusals: its errors, in addition to those of its credential and body.
@@ -156,6 +162,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: Any = None
     example: Any = None
     idempotent: bool = False
+    looks_up_key: bool = False
     makes_guest: bool = False
     answers: tuple[Answer, ...]
     refusals: tuple[type[DomainError], ...] = ()

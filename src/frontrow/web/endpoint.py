@@ -23,6 +23,7 @@ from frontrow.operators.operator_key import OperatorKey
 from frontrow.services import Services
 from frontrow.waiting_room.status import PRUNED_REASON
 from frontrow.web.access.credentials import identify
+from frontrow.web.access.deferred_keys import deferring_handler, deferring_preparation
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask, Call, Who
 from frontrow.web.problems import InternalError, problem
@@ -48,6 +49,8 @@ def endpoint(
 ) -> Callable[[Request], Awaitable[Response]]:
     """Returns the handler of a call for the router."""
     prepare, handler = _preparation(call, services, operator, limits), call.handler
+    if call.looks_up_key:
+        handler = deferring_handler(call, limits)
 
     async def respond(request: Request) -> Response:
         started = perf_counter()
@@ -83,6 +86,12 @@ def _preparation(
     """Returns the function that reads and checks a request before the handler of its call runs."""
     read = reader(call, services.settings.body_bytes)
     who, enters, makes_guest = call.who, call.enters, call.makes_guest
+
+    async def take(ask: Ask, request: Request) -> None:
+        ask.params, ask.query, ask.idempotency_key, ask.body = await read(request)
+
+    if call.looks_up_key:
+        return deferring_preparation(call, take, operator, limits)
 
     async def prepare(ask: Ask, request: Request) -> None:
         if who is Who.OPERATOR:

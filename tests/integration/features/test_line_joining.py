@@ -113,7 +113,7 @@ async def test_repeated_batch_returns_the_same_places(services: Services, owner:
     """A repeat after a lost connection returns the same places, as new."""
     made = await make_concert(services)
     room_id = services.rooms.snapshot.by_concert[made.concert_id].room_id
-    items = [JoinItem(uuid4(), uuid4()) for _ in range(3)]
+    items = [JoinItem(uuid4(), None, uuid4()) for _ in range(3)]
     first, second = [await queries.join(services.pool, items, room_id=room_id) for _ in range(2)]
     assert [(row.outcome, row.number) for row in first] == [("new", n) for n in (1, 2, 3)]
     assert second == first

@@ -25,8 +25,10 @@ _TAKES_KEY = {Who.USER, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
 _TAKES_TOKEN = {Who.TOKEN, Who.ADMITTED, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
 
 
-async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
+async def identify(ask: Ask, who: Who, operator: OperatorKey, *, defers_key: bool = False) -> None:
     """Checks the credential of a call, and stores its owner in ``ask``.
+
+    With ``defers_key`` a user key that isn't cached is not looked up: ``ask.key_look_up`` is set.
 
     Raises:
         CredentialMissing, CredentialInvalid: the call has no credential that it may be made with.
@@ -45,7 +47,11 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey) -> None:
         if who not in _TAKES_KEY:
             raise CredentialInvalid
         ask.user_key = credential.decode("latin-1")
-        ask.user = await ask.services.users.user_of(ask.user_key)
+        if defers_key:
+            known = ask.services.users.look_up(ask.user_key)
+            ask.user, ask.key_look_up = (known, None) if isinstance(known, UUID) else (None, known)
+        else:
+            ask.user = await ask.services.users.user_of(ask.user_key)
     elif (
         sign_in is not None
         and who in _TAKES_KEY

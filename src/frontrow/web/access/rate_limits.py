@@ -6,6 +6,7 @@ so that each process allows a user the whole limit.
 """
 
 import math
+from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
 from uuid import UUID
@@ -67,7 +68,16 @@ class Limit:
             left = self._buckets.take(key)
         except Empty as empty:
             raise self._refuse(ask, key, empty) from None
-        if reported and left < self._half:
+        if reported:
+            self._report(ask, left)
+
+    def take_late(self, ask: Ask, key: int | str) -> None:
+        """Counts a request that has been answered, unless the limit was used up meanwhile."""
+        with suppress(Empty):
+            self._report(ask, self._buckets.take(key))
+
+    def _report(self, ask: Ask, left: int) -> None:
+        if left < self._half:
             ask.rate_limit = self._headers_of(left)
 
     def check(self, ask: Ask, key: int | str) -> None:
@@ -88,6 +98,11 @@ class Limit:
         except Empty:
             return True
         return False
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether a key may have used up its limit."""
+        return self._buckets.may_be_empty
 
     def _headers(self, left: int) -> tuple[bytes, bytes]:
         """Returns RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11)."""
@@ -152,6 +167,19 @@ class Limits:
         if self._user is not None:
             user_id = ask.user or ask.queue_token.user_id
             self._user.take(ask, user_id.int, reported=True)
+
+    @property
+    def allow_every_user(self) -> bool:
+        """Whether the next request is within the limit, of whichever user it is."""
+        return self._user is None or not self._user.may_refuse
+
+    def count_user_late(self, ask: Ask) -> None:
+        """Counts a request whose user became known with its answer.
+
+        It is not refused: when it began, every user was within the limit.
+        """
+        if self._user is not None:
+            self._user.take_late(ask, ask.user_id.int)
 
     def count_guest(self, ask: Ask) -> None:
         """Counts a new guest account against its address.

@@ -46,7 +46,9 @@ class EntriesPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def join(ask: Ask) -> Response:
     """Joins the user to a line."""
-    status, is_new = await ask.services.rooms.join(ask.user_id, ask.body.concert_id)
+    user = ask.key_look_up or ask.user_id
+    status, is_new = await ask.services.rooms.join(user, ask.body.concert_id)
+    ask.user = status.user_id
     if not ask.by_cookie:
         return Response(201 if is_new else 200, None, Content(JSON, encode(status)))
     shown = JoinedStatus(**{name: getattr(status, name) for name in Status.__struct_fields__})
@@ -171,6 +173,7 @@ CALLS = (
             "any number of devices."
         ),
         who=Who.USER,
+        looks_up_key=True,
         body=NewToken,
         example={"concert_id": "0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d"},
         answers=(
