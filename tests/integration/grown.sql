@@ -7,6 +7,10 @@
 CREATE FUNCTION pg_temp.id(kind text, n int) RETURNS uuid LANGUAGE sql IMMUTABLE
 RETURN md5(kind || n)::uuid;
 
+-- Each hold is from a network of its own: an IPv4 address, or an IPv6 /48.
+CREATE FUNCTION pg_temp.network(n int) RETURNS bigint LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN n % 2 = 0 THEN n ELSE (x'20010db8'::bigint << 32) + (n::bigint << 16) END;
+
 INSERT INTO concert VALUES
     (pg_temp.id('concert', 1), 1, 'The Test', NULL, NULL, 'UTC', 'KRW', 300, 4, now());
 INSERT INTO show
@@ -65,7 +69,8 @@ SELECT pg_temp.id('reservation', n), pg_temp.id('user', n), pg_temp.id('concert'
     ARRAY[1 + (n - 1) % 1000], 50000,
     (CASE WHEN n <= 10000 THEN 'paid' WHEN n <= 16900 THEN 'expired' ELSE 'held' END)::reservation_state,
     t.created_at, t.created_at + interval '5 minutes',
-    CASE WHEN n <= 10000 THEN t.created_at WHEN n <= 16900 THEN t.created_at + interval '6 minutes' END
+    CASE WHEN n <= 10000 THEN t.created_at WHEN n <= 16900 THEN t.created_at + interval '6 minutes' END,
+    CASE WHEN n > 17000 THEN pg_temp.network(n) END
 FROM generate_series(1, 19500) AS n
 CROSS JOIN LATERAL (
     SELECT CASE WHEN n <= 17000 THEN now() - interval '1 hour' ELSE now() END AS created_at

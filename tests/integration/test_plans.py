@@ -128,6 +128,11 @@ def entering(first: int, items: int) -> list[EnterItem]:
     return [EnterItem(ROOM, first + i, place) for i, place in enumerate(ids("place", first, items))]
 
 
+def a_network(number: int) -> int:
+    """Returns the network from which the place with this number holds, as in ``grown.sql``."""
+    return number if number % 2 == 0 else (0x2001_0DB8 << 32) + (number << 16)
+
+
 def a_hold(number: int) -> tuple[int, int, UUID, UUID, UUID, UUID, int, UUID, int]:
     """The fields of a hold of one seat by the place with this number."""
     place, user = an_id("place", number), an_id("user", number)
@@ -135,19 +140,34 @@ def a_hold(number: int) -> tuple[int, int, UUID, UUID, UUID, UUID, int, UUID, in
     return ROOM, number, place, user, concert, uuid4(), 1, show, 1
 
 
-async def hold(connection: Connection, first: int, items: int) -> Any:
+async def hold(
+    connection: Connection, first: int, items: int, network_of: Callable[[int], int | None]
+) -> Any:
     """Places hold a free seat each."""
-    holds = [HoldItem(*a_hold(number)) for number in range(first, first + items)]
+    holds = [
+        HoldItem(*a_hold(number), network_of(number)) for number in range(first, first + items)
+    ]
     return await reservations.hold(connection, holds, seats=range(1, items + 1), **UNPAID)
 
 
-async def hold_best(connection: Connection, items: int) -> Any:
+async def hold_best(
+    connection: Connection, items: int, network_of: Callable[[int], int | None]
+) -> Any:
     """Places hold the best seat of a show each, behind rows that are sold."""
     holds = [
-        BestHoldItem(*a_hold(number), None, together=True)
+        BestHoldItem(*a_hold(number), None, together=True, network=network_of(number))
         for number in range(19_501, 19_501 + items)
     ]
     return await reservations.hold_best(connection, holds, search_from=[1] * items, **UNPAID)
+
+
+def unknown(_: int) -> None:
+    """Without limits by address."""
+
+
+def of_a_holder(number: int) -> int:
+    """The network from which another place holds already."""
+    return a_network(number - 2_500)
 
 
 def leaves(first: int, items: int) -> list[LeaveItem]:
@@ -310,10 +330,16 @@ FUNCTIONS = {
     "admit, rate": Hot(
         lambda c, _: admit(c, cap=None, rate=1_000, rate_seconds=10.0), "done", 2 * 3_000 + 3 * 100
     ),
-    "hold": Hot(lambda c, n: hold(c, 19_501, n), "held"),
-    "hold, first": Hot(lambda c, n: hold(c, 19_901, n), "held", most=100),
+    "hold": Hot(lambda c, n: hold(c, 19_501, n, unknown), "held"),
+    "hold, first": Hot(lambda c, n: hold(c, 19_901, n, unknown), "held", most=100),
+    "hold, of networks": Hot(lambda c, n: hold(c, 19_501, n, of_a_holder), "held"),
     # Beside what a hold reads: a part of a row, and as much again for seats taken by others.
-    "hold, best": Hot(hold_best, "held", ROWS_AN_ITEM * BATCH, most=400),
+    "hold, best": Hot(
+        lambda c, n: hold_best(c, n, unknown), "held", ROWS_AN_ITEM * BATCH, most=400
+    ),
+    "hold, best, of networks": Hot(
+        lambda c, n: hold_best(c, n, of_a_holder), "held", ROWS_AN_ITEM * BATCH, most=400
+    ),
     "release": Hot(lambda c, n: reservations.release(c, releases(n)), "released"),
     "expire": Hot(lambda c, n: reservations.expire(c, limit=n), ITEMS, most=100),
     "charge": Hot(lambda c, n: charge(c, 19_501, n), "charged"),
