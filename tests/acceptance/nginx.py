@@ -26,6 +26,7 @@ from tests.programs import program
 
 SHIPPED = Path(__file__).parents[2] / "deploy/nginx/frontrow.conf"
 DOCUMENT_BURST = 25_000
+CONNECTIONS = 2_000
 WRAPPER = """
 {user}
 daemon off;
@@ -103,11 +104,18 @@ class Nginx:
         return found
 
 
-def configure(folder: Path, port: int, *origins: int, burst: int = DOCUMENT_BURST) -> list[str]:
+def configure(
+    folder: Path,
+    port: int,
+    *origins: int,
+    burst: int = DOCUMENT_BURST,
+    connections: int = CONNECTIONS,
+) -> list[str]:
     """Writes the configuration for a folder; returns the command that runs nginx.
 
     ``burst`` is that of line documents, which return so slowly with another one that a test sees
-    none. Several origins are written as docs/guides/nginx.md describes.
+    none; ``connections`` is the limit of a client's open requests. Several origins are written as
+    docs/guides/nginx.md describes.
     """
     text = SHIPPED.read_text()
     servers = f"server 127.0.0.1:{origins[0]};"
@@ -120,6 +128,7 @@ def configure(folder: Path, port: int, *origins: int, burst: int = DOCUMENT_BURS
         ("server_name tickets.example.org;", "server_name 127.0.0.1;"),
         ("# allow 198.51.100.0/24;", "allow 127.0.0.3; allow 127.0.0.4;"),
         (f" burst={DOCUMENT_BURST} ", f" burst={burst} "),
+        (f"frontrow_connections {CONNECTIONS};", f"frontrow_connections {connections};"),
         ("rate=5000r/s;", "rate=5000r/s;" if burst == DOCUMENT_BURST else "rate=1r/m;"),
         ("/var/cache/frontrow levels", f"{folder}/cache levels"),
         ("/var/cache/frontrow-draws levels", f"{folder}/draws levels"),
@@ -134,13 +143,15 @@ def configure(folder: Path, port: int, *origins: int, burst: int = DOCUMENT_BURS
 
 
 @contextlib.contextmanager
-def running_nginx(*origins: int, burst: int = DOCUMENT_BURST) -> Iterator[tuple[int, Path]]:
+def running_nginx(
+    *origins: int, burst: int = DOCUMENT_BURST, connections: int = CONNECTIONS
+) -> Iterator[tuple[int, Path]]:
     """Runs nginx in front of origins; yields its port and its folder."""
     with scratch() as folder:
         port = free_port()
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                configure(folder, port, *origins, burst=burst),
+                configure(folder, port, *origins, burst=burst, connections=connections),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -3,16 +3,18 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import httpx2
 import pytest
 
 from testkit.connection import BASE
-from testkit.desk import check_problem
+from testkit.desk import check_problem, eventually
 from tests.acceptance.nginx import Recorder, running_nginx, spellings
 
 BURST = 20
+CONNECTIONS = 4
 CONCERT = "0198c5a4-7f3a-4c5e-9d5b-0e6f7a8b9c0d"
 OPERATORS = [
     "/console",
@@ -28,7 +30,8 @@ async def recorder() -> AsyncIterator[Recorder]:
     """A recorder behind its own nginx, whose port it has."""
     made = Recorder()
     async with await asyncio.start_server(made.answer, "127.0.0.1", 0) as server:
-        with running_nginx(server.sockets[0].getsockname()[1], burst=BURST) as (made.port, _):
+        origin = server.sockets[0].getsockname()[1]
+        with running_nginx(origin, burst=BURST, connections=CONNECTIONS) as (made.port, _):
             yield made
 
 
@@ -47,6 +50,31 @@ async def test_line_documents_are_limited_by_address(recorder: Recorder) -> None
         assert answers[-1].headers["x-request-id"]
         assert len(recorder.heads) <= BURST + 1
         assert (await http.get(f"{BASE}/concerts")).status_code == 200
+
+
+async def test_open_requests_of_an_address_are_limited(recorder: Recorder) -> None:
+    """One more than it may have open is 429; others get answers; a closed one makes room."""
+    base, events = f"http://127.0.0.1:{recorder.port}", f"{BASE}/queue/tokens/me/events"
+    recorder.may_answer.clear()
+    elsewhere = httpx2.AsyncHTTPTransport(local_address="127.0.0.2")
+    async with (
+        httpx2.AsyncClient(base_url=base) as greedy,
+        httpx2.AsyncClient(base_url=base, transport=elsewhere) as other,
+    ):
+        async with AsyncExitStack() as opened:
+            for _ in range(CONNECTIONS):
+                stream = await opened.enter_async_context(greedy.stream("GET", events))
+                assert stream.status_code == 200
+            for path in (events, "/", f"{BASE}/concerts"):
+                check_problem(await greedy.get(path), 429, "rate_limited")
+            assert (await other.get("/")).status_code == 200
+            assert len(recorder.heads) == CONNECTIONS + 1
+
+        async def has_room() -> bool:
+            return (await greedy.get("/")).status_code == 200
+
+        await eventually(has_room)
+        recorder.may_answer.set()
 
 
 async def test_version_of_nginx_is_hidden(recorder: Recorder) -> None:
