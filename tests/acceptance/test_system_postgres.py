@@ -1,14 +1,19 @@
 """The main path on the system's PostgreSQL, set up as operators would."""
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
+import yaml  # type: ignore[import-untyped]
 
+from frontrow.db.programs import ENVIRONMENT, wheel_folder
 from testkit.server import free_port, frontrow, serving
 from tests.acceptance.fans import Crowd, check_kept
 from tests.acceptance.system_postgres import APP, OWNER, SystemPostgres, system_postgresql
 
+CONTAINER = Path(__file__).parents[2] / "deploy/container"
 FORBIDDEN = (
     "CREATE TABLE mine (id int)",
     "ALTER TABLE seat DROP COLUMN price",
@@ -75,3 +80,40 @@ async def check_rights(postgres: SystemPostgres) -> None:
                 await app.execute(statement)
     finally:
         await app.close()
+
+
+def test_roles_of_the_sample_for_compose_are_no_superusers(postgres: SystemPostgres) -> None:
+    """The migration's URL migrates; the instances' can neither do that nor change the schema."""
+    services = yaml.safe_load((CONTAINER / "compose.yml").read_text())["services"]
+    secrets = {"FRONTROW_MIGRATION_PASSWORD": "m-1.~_x", "FRONTROW_SERVER_PASSWORD": "s-2.~_x"}
+
+    def url_of(service: str, variable: str) -> str:
+        url: str = services[service]["environment"][variable]
+        for name, value in secrets.items():
+            url = url.replace(f"${{{name}:?}}", value)
+        return url.replace("@postgres/", f"@127.0.0.1:{postgres.port}/")
+
+    mounted = services["postgres"]["volumes"]
+    assert "./roles.sql:/docker-entrypoint-initdb.d/roles.sql:ro" in mounted
+    assert secrets.keys() <= services["postgres"]["environment"].keys()
+    subprocess.run(
+        [wheel_folder() / "bin/psql", postgres.url("dba").replace("/concerts", "/postgres"),
+         "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={CONTAINER / 'roles.sql'}"],
+        check=True,
+        capture_output=True,
+        env={**ENVIRONMENT, **secrets},
+    )  # fmt: skip
+    assert services["one"] == services["two"]
+    assert "FRONTROW_MIGRATION_DATABASE_URL" not in services["one"]["environment"]
+    server_url = url_of("one", "FRONTROW_DATABASE_URL")
+    refused = frontrow("migrate", f"--database-url={server_url}")
+    assert refused.returncode == 3
+    assert "the database role may not change the schema" in refused.stderr
+    done = frontrow(
+        *services["migrate"]["command"],
+        FRONTROW_DATABASE_URL=url_of("migrate", "FRONTROW_DATABASE_URL"),
+        FRONTROW_MIGRATION_DATABASE_URL=url_of("migrate", "FRONTROW_MIGRATION_DATABASE_URL"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "superuser" not in done.stderr
+    assert frontrow("audit", f"--database-url={server_url}").returncode == 0
