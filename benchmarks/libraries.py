@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -75,9 +75,13 @@ def pairs(named: Sequence[str]) -> list[Pair]:
     committed = subprocess.run(
         ["git", "show", f"HEAD:{LOCK}"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    before = locked(committed)
-    changed = [Pair(before[name], now[name]) for name in now if before[name] != now[name]]
-    return changed or [Pair(now[name], name) for name in LIBRARIES]
+    return changed(locked(committed), now)
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[Pair]:
+    """Returns the libraries that are locked otherwise than before; if none, all with the newest."""
+    found = [Pair(before[name], now[name]) for name in now if before[name] != now[name]]
+    return found or [Pair(now[name], name) for name in now]
 
 
 def environment(folder: Path, requirement: str) -> Path:

@@ -233,3 +233,15 @@ def test_cached_forecasts_before_opening_include_the_opening() -> None:
     assert remembered.of(3) == forecast(
         3, policy, pace(called=0, active=0), called=0, opens_in_seconds=10
     )
+
+
+def test_forecasts_follow_the_countdown() -> None:
+    """Each second to the opening shortens them by one; the waits behind it stay as they are."""
+    forecasts, policy = Forecasts(), MaxActivePolicy(max_active=100)
+    forecasts.update(policy, pace(), called=100, adaptive_cap=None, opens_in_seconds=60)
+    version, before = forecasts.version, forecasts.of(100)
+    assert before is not None
+    assert forecasts.of(100) is before
+    forecasts.count_down(58.5)
+    assert forecasts.of(100) == Eta(before.p50 - 1, before.p90 - 1)
+    assert forecasts.version == version

@@ -50,6 +50,7 @@ class Line:
 
     __slots__ = (
         "_called",
+        "_counted_down_at",
         "_last_look",
         "_read_at",
         "_view",
@@ -94,7 +95,7 @@ class Line:
         self._view: tuple[object, ...] = ()
         self._called = 0
         self._last_look = last_look or LastLook()
-        self._read_at = self._last_look.at
+        self._read_at = self._counted_down_at = self._last_look.at
         self.positions: array[int] | None = None
         self.left = array("i")
         self.left_count = 0
@@ -185,7 +186,10 @@ class Line:
         if self.paused or self.closed or not self.drawn:
             return None
         if self.scheduled and self.opens_at is not None:
-            self.forecasts.count_down((self.opens_at - self.seen_at).total_seconds())
+            looked_at = self._last_look.at
+            if looked_at is not self._counted_down_at:
+                self._counted_down_at = looked_at
+                self.forecasts.count_down((self.opens_at - self.seen_at).total_seconds())
         return self.forecasts.of(ahead)
 
     def has_served(self, number: int) -> bool:

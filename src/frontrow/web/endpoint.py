@@ -27,7 +27,7 @@ from frontrow.web.access.deferred_keys import deferring_handler, deferring_prepa
 from frontrow.web.access.rate_limits import Limits
 from frontrow.web.calls import Ask, Call, Who
 from frontrow.web.problems import InternalError, problem
-from frontrow.web.requests import reader
+from frontrow.web.requests import headers_of, may_have_parts, reader
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ encode = msgspec.json.Encoder().encode
 _PRIVATE = (b"cache-control", b"private, no-cache")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _NO_WEIGHT = re.compile(rb"q=0(\.0*)?")
-_process = secrets.token_hex(4)
+_process = secrets.token_hex(4).encode()
 _numbers = count(1)
 
 
@@ -72,7 +72,7 @@ def endpoint(
         response.add_header(b"x-request-id", identity)
         if ask.rate_limit is not None:
             add_rate_limit_headers(response, ask.rate_limit)
-        if ask.by_cookie and not response.headers.contains(b"cache-control"):
+        if ask.by_cookie and not response.has_header(b"cache-control"):
             response.add_header(*_PRIVATE)
         tally.note(response.status, perf_counter() - started)
         return response
@@ -86,6 +86,7 @@ def _preparation(
     """Returns the function that reads and checks a request before the handler of its call runs."""
     read = reader(call, services.settings.body_bytes)
     who, enters, makes_guest = call.who, call.enters, call.makes_guest
+    has_parts = may_have_parts(call)
 
     async def take(ask: Ask, request: Request) -> None:
         ask.params, ask.query, ask.idempotency_key, ask.body = await read(request)
@@ -101,7 +102,8 @@ def _preparation(
             limits.count_user(ask)
         elif makes_guest:
             limits.count_guest(ask)
-        ask.params, ask.query, ask.idempotency_key, ask.body = await read(request)
+        if has_parts or request.scope["query_string"]:
+            await take(ask, request)
         if enters and ask.place is not None:
             await services.rooms.enter(ask.place)
 
@@ -110,7 +112,7 @@ def _preparation(
 
 async def _identify_operator(ask: Ask, operator: OperatorKey, limits: Limits) -> None:
     """Checks the operator's credential, with a limit on guesses of the key."""
-    if not ask.request.headers.contains(b"authorization"):
+    if b"authorization" not in headers_of(ask.request):
         await identify(ask, Who.OPERATOR, operator)
         return
     limits.guesses.check(ask)
@@ -123,7 +125,7 @@ async def _identify_operator(ask: Ask, operator: OperatorKey, limits: Limits) ->
 
 def request_id(request: Request) -> bytes:
     """Returns the id that the caller gave the request, or a new one."""
-    given = request.headers.get_first(b"x-request-id")
+    given = headers_of(request).get(b"x-request-id")
     if given and _REQUEST_ID.fullmatch(given):
         return given
     return new_request_id()
@@ -131,7 +133,7 @@ def request_id(request: Request) -> bytes:
 
 def new_request_id() -> bytes:
     """Returns a unique request id."""
-    return f"{_process}{next(_numbers):x}".encode()
+    return b"%b%x" % (_process, next(_numbers))
 
 
 def add_rate_limit_headers(response: Response, values: tuple[bytes, bytes]) -> None:
@@ -172,16 +174,12 @@ def tagged(
 ) -> Response:
     """Returns 200 with an entity tag, or 304 if the caller has that version (RFC 9110, 13.1.2)."""
     content = None if knows(request, etag) else Content(JSON, body)
-    response = Response(304 if content is None else 200, None, content)
-    response.add_header(b"etag", etag)
-    for name, value in headers:
-        response.add_header(name, value)
-    return response
+    return Response(304 if content is None else 200, [(b"etag", etag), *headers], content)
 
 
 def knows(request: Request, etag: bytes) -> bool:
     """Returns whether ``If-None-Match`` names this tag, by weak comparison (RFC 9110, 13.1.2)."""
-    known = request.headers.get_first(b"if-none-match")
+    known = headers_of(request).get(b"if-none-match")
     return known is not None and (
         known == etag
         or not {etag.removeprefix(b"W/"), b"*"}.isdisjoint(
@@ -192,7 +190,7 @@ def knows(request: Request, etag: bytes) -> bool:
 
 def takes_gzip(request: Request) -> bool:
     """Returns whether the caller accepts gzip (RFC 9110, 12.5.3)."""
-    for values in request.headers.get(b"accept-encoding"):
+    for values in request.get_headers(b"accept-encoding"):
         for coding in values.lower().split(b","):
             name, _, weight = coding.partition(b";")
             if name.strip() in (b"gzip", b"*"):

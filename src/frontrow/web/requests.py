@@ -20,8 +20,10 @@ _STEP = re.compile(r"\[(?P<index>[^\]]*)\]|\.?(?P<name>[^.\[]+)")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _LONGEST_KEY = 255
 _MOST_PARAMETERS = 20
+_BY_NAME = "frontrow.headers"
 _LARGEST_EXACT = 2**53
 _LONGEST_REMEMBERED_QUERY = 200
+_LONGEST_REMEMBERED_PARAM = 40
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +43,11 @@ class Read(NamedTuple):
     body: Any
 
 
+def may_have_parts(call: Call) -> bool:
+    """Returns whether requests of a call may have anything to read besides the query."""
+    return call.method != "GET" or call.idempotent or bool(call.params)
+
+
 def reader(call: Call, limit_bytes: int) -> Callable[[Request], Awaitable[Read]]:
     """Returns the function that reads the requests of a call, except for the credential.
 
@@ -54,8 +61,7 @@ def reader(call: Call, limit_bytes: int) -> Callable[[Request], Awaitable[Read]]
 
     async def read(request: Request) -> Read:
         given = {
-            name: read_param(name, request.route_values[name], kind)
-            for name, kind in params.items()
+            name: _param(name, request.route_values[name], kind) for name, kind in params.items()
         }
         query_string = request.scope["query_string"]
         query = read_query(query_string, query_type) if query_string else None
@@ -71,13 +77,28 @@ def reader(call: Call, limit_bytes: int) -> Callable[[Request], Awaitable[Read]]
     return read
 
 
+def headers_of(request: Request) -> dict[bytes, bytes]:
+    """Returns the headers of a request by name in lower case; of a repeated one the first value.
+
+    A call needs several of them: one dictionary costs less than two searches of the list.
+    """
+    scope: Any = request.scope
+    found: dict[bytes, bytes] | None = scope.get(_BY_NAME)
+    if found is None:
+        found = scope[_BY_NAME] = dict(scope["headers"][::-1])
+    return found
+
+
+def is_repeated(request: Request, name: bytes) -> bool:
+    """Returns whether a request has a header more than once."""
+    given = request.scope["headers"]
+    return len(given) > len(headers_of(request)) and sum(name == other for other, _ in given) > 1
+
+
 def has_no_body(request: Request) -> bool:
     """Returns whether the headers declare that there is no body (RFC 9112, 6.3)."""
-    headers = request.headers
-    return not headers.contains(b"transfer-encoding") and headers.get_first(b"content-length") in {
-        None,
-        b"0",
-    }
+    headers = headers_of(request)
+    return b"transfer-encoding" not in headers and headers.get(b"content-length") in (None, b"0")
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
@@ -88,9 +109,10 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
         TooLarge: it exceeds the limit; the rest isn't read.
         Malformed: the client disconnected before its end.
     """
-    if request.headers.contains(b"content-encoding"):
+    headers = headers_of(request)
+    if b"content-encoding" in headers:
         raise UnsupportedMediaType("The body must have no Content-Encoding.")
-    declared = request.headers.get_first(b"content-length")
+    declared = headers.get(b"content-length")
     if declared is not None and (not declared.isdigit() or int(declared) > limit_bytes):
         raise TooLarge
     body = bytearray()
@@ -113,7 +135,7 @@ def check_json(request: Request) -> None:
     Raises:
         UnsupportedMediaType: its type is another one, or missing.
     """
-    content_type = request.headers.get_first(b"content-type")
+    content_type = headers_of(request).get(b"content-type")
     if content_type != b"application/json" and (
         content_type is None
         or content_type.partition(b";")[0].strip().lower() != b"application/json"
@@ -242,18 +264,28 @@ def read_param(name: str, value: str | None, kind: Any) -> Any:  # noqa: ANN401 
         raise InvalidRequest.at(name, str(error)) from None
 
 
+_remembered_param = lru_cache(maxsize=4_096)(read_param)
+
+
+def _param(name: str, value: str | None, kind: Any) -> Any:  # noqa: ANN401 - the table says
+    """Returns ``read_param``, remembered for short values, since ids and dates repeat."""
+    if value is None or len(value) > _LONGEST_REMEMBERED_PARAM:
+        return read_param(name, value, kind)
+    return _remembered_param(name, value, kind)
+
+
 def read_idempotency_key(request: Request) -> str | None:
     """Returns the ``Idempotency-Key``, if there is one.
 
     Raises:
         InvalidRequest: it is empty, too long, or not printable ASCII.
     """
-    values = request.headers.get(b"idempotency-key")
-    if not values:
+    value = headers_of(request).get(b"idempotency-key")
+    if value is None:
         return None
-    if len(values) > 1:
+    if is_repeated(request, b"idempotency-key"):
         raise InvalidRequest.at("Idempotency-Key", "it is given more than once")
-    key = values[0].decode("latin-1")
+    key = value.decode("latin-1")
     if not (1 <= len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
         raise InvalidRequest.at(
             "Idempotency-Key", f"must be 1 to {_LONGEST_KEY} printable ASCII characters"
@@ -288,7 +320,7 @@ def _escape(step: str) -> str:
 def cookies_of(request: Request) -> dict[str, str]:
     """Returns the cookies of a request by name; their values may be any bytes."""
     found = {}
-    for line in request.headers.get(b"cookie"):
+    for line in request.get_headers(b"cookie"):
         for pair in line.decode("latin-1").split(";"):
             name, _, value = pair.strip().partition("=")
             found[name] = value
@@ -301,7 +333,7 @@ def if_match(request: Request) -> list[str] | None:
     Tags come without their weakness: a proxy that compresses an answer weakens its tag (nginx
     does), while ours name a version regardless of its encoding.
     """
-    lines = request.headers.get(b"if-match")
+    lines = request.get_headers(b"if-match")
     tags = [tag.strip() for line in lines for tag in line.decode("latin-1").split(",")]
     if not tags or tags == ["*"]:
         return None

@@ -83,6 +83,14 @@ def forecast(
         adaptive_cap: the present cap of an adaptive policy.
         opens_in_seconds: time until the line opens.
     """
+    p50, p90 = _waits(ahead, policy, pace, called, adaptive_cap)
+    return Eta(p50=_whole(opens_in_seconds + p50), p90=_whole(opens_in_seconds + p90))
+
+
+def _waits(
+    ahead: int, policy: Policy, pace: Pace, called: int, adaptive_cap: int | None
+) -> tuple[float, float]:
+    """Returns the median and the ninth decile of the wait from the opening on, in seconds."""
     waits = []
     match policy:
         case OpenPolicy():
@@ -100,7 +108,7 @@ def forecast(
             waits = [_for_slots(ahead, adaptive_cap or least, pace, called, _ADAPTIVE_DRIFT)]
     p50 = max((median for median, _ in waits), default=0.0)
     p90 = max((late_wait for _, late_wait in waits), default=0.0)
-    return Eta(p50=_whole(opens_in_seconds + p50), p90=_whole(opens_in_seconds + p90))
+    return p50, p90
 
 
 class Forecasts:
@@ -110,13 +118,16 @@ class Forecasts:
     serve a line of any length.
     """
 
-    __slots__ = ("_cache", "_terms", "version")
+    __slots__ = ("_etas", "_terms", "_waits", "opens_in_seconds", "version")
 
     def __init__(self) -> None:
         self.version = 0
         """Grows when the inputs change, except for the time to opening."""
-        self._terms: tuple[Policy, Pace, int, int | None, int] | None = None
-        self._cache: dict[int, Eta] = {}
+        self._terms: tuple[Policy, Pace, int, int | None] | None = None
+        self._waits: dict[int, tuple[float, float]] = {}
+        self.opens_in_seconds = 0
+        """Whole seconds until the line opens."""
+        self._etas: dict[int, Eta] = {}
 
     def update(
         self,
@@ -135,18 +146,18 @@ class Forecasts:
             # stays valid.
             if cap is None or pace.free(cap, called) == 0:
                 pace, called = replace(pace, called=0, active=cap or 0), 0
-            terms = (policy, pace, called, adaptive_cap, math.ceil(opens_in_seconds))
+            terms = (policy, pace, called, adaptive_cap)
         if terms != self._terms:
-            if terms is None or self._terms is None or terms[:-1] != self._terms[:-1]:
-                self.version += 1
+            self.version += 1
             self._terms = terms
-            self._cache = {}
+            self._waits, self._etas = {}, {}
+        self.count_down(opens_in_seconds)
 
     def count_down(self, opens_in_seconds: float) -> None:
         """Sets the time to opening."""
-        if self._terms is not None and self._terms[-1] != math.ceil(opens_in_seconds):
-            self._terms = (*self._terms[:-1], math.ceil(opens_in_seconds))
-            self._cache = {}
+        whole = math.ceil(opens_in_seconds)
+        if whole != self.opens_in_seconds:
+            self.opens_in_seconds, self._etas = whole, {}
 
     def of(self, ahead: int) -> Eta | None:
         """Returns the forecast for ``ahead`` users ahead; ``None`` while no pace is known."""
@@ -154,17 +165,13 @@ class Forecasts:
             return None
         shift = max(0, ahead.bit_length() - _DIGITS)
         rounded = -(-ahead >> shift) << shift
-        eta = self._cache.get(rounded)
+        eta = self._etas.get(rounded)
         if eta is None:
-            policy, pace, called, adaptive_cap, opens_in_seconds = self._terms
-            eta = self._cache[rounded] = forecast(
-                rounded,
-                policy,
-                pace,
-                called=called,
-                adaptive_cap=adaptive_cap,
-                opens_in_seconds=opens_in_seconds,
-            )
+            # While the line is about to open, the forecasts change each second, the waits do not.
+            waits = self._waits.get(rounded)
+            if waits is None:
+                waits = self._waits[rounded] = _waits(rounded, *self._terms)
+            eta = self._etas[rounded] = Eta(*(_whole(self.opens_in_seconds + w) for w in waits))
         return eta
 
 

@@ -3,7 +3,6 @@
 The services check credentials; here they are only found in the request and classified.
 """
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from blacksheep import Request
@@ -15,14 +14,17 @@ from frontrow.services import Services
 from frontrow.users.service import KEY_PREFIX
 from frontrow.web.access import cookies
 from frontrow.web.calls import Ask, Who
+from frontrow.web.requests import headers_of, is_repeated
 
-_SCHEME = b"bearer "
+_AUTHORIZATION = b"authorization"
+_SCHEME = b"Bearer "
 _USER_KEY = KEY_PREFIX.encode()
 _LONGEST_CREDENTIAL = 8192
 """Bytes; ID tokens may be long."""
 
-_TAKES_KEY = {Who.USER, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
-_TAKES_TOKEN = {Who.TOKEN, Who.ADMITTED, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED}
+# Not sets: an enumeration's members are hashed in Python.
+_TAKES_KEY = (Who.USER, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED)
+_TAKES_TOKEN = (Who.TOKEN, Who.ADMITTED, Who.USER_OR_TOKEN, Who.USER_OR_ADMITTED)
 
 
 async def identify(ask: Ask, who: Who, operator: OperatorKey, *, defers_key: bool = False) -> None:
@@ -33,7 +35,7 @@ async def identify(ask: Ask, who: Who, operator: OperatorKey, *, defers_key: boo
     Raises:
         CredentialMissing, CredentialInvalid: the call has no credential that it may be made with.
     """
-    if ask.request.headers.get(b"authorization"):
+    if _AUTHORIZATION in headers_of(ask.request):
         credential = bearer(ask.request)
     else:
         credential = cookies.credential(ask, who)
@@ -82,13 +84,12 @@ def bearer(request: Request) -> bytes:
         CredentialMissing: there is none.
         CredentialInvalid: there are several, or it is too long.
     """
-    values: Sequence[bytes] = request.headers.get(b"authorization")
-    if not values:
+    value = headers_of(request).get(_AUTHORIZATION)
+    if value is None:
         raise CredentialMissing
-    value = values[0]
-    if len(values) > 1 or len(value) > _LONGEST_CREDENTIAL:
+    if len(value) > _LONGEST_CREDENTIAL or is_repeated(request, _AUTHORIZATION):
         raise CredentialInvalid
-    if value[: len(_SCHEME)].lower() != _SCHEME:
+    if not value.startswith(_SCHEME) and value[: len(_SCHEME)].lower() != _SCHEME.lower():
         raise CredentialMissing
     return value[len(_SCHEME) :].strip()
 
