@@ -20,10 +20,11 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
+import psutil
 import uvloop
 
 from benchmarks.crowd import PRICE, Hall, hold_fields, let_in, put_on_sale, queue_up
-from benchmarks.timing import Figure, drive, machine
+from benchmarks.timing import Figure, drive, machine, tree_seconds
 from frontrow.concerts.model import Show
 from frontrow.db.cluster import APP
 from frontrow.db.migrate import migrate
@@ -75,11 +76,15 @@ class SeatRequest(NamedTuple):
     seat: int
 
 
-async def holds_and_payments(services: Services, pool: asyncpg.Pool, size: Size) -> list[Figure]:
+async def holds_and_payments(
+    services: Services, pool: asyncpg.Pool, size: Size, postgres: psutil.Process
+) -> list[Figure]:
     """Holds and pays distinct seats, grouped and one by one; returns the median round of each."""
     figures = []
     for callers in size.callers:
-        rounds = [await _one_round(services, pool, size, callers) for _ in range(size.rounds)]
+        rounds = [
+            await _one_round(services, pool, size, callers, postgres) for _ in range(size.rounds)
+        ]
         best = [
             sorted(same, key=lambda figure: figure.per_second)[len(same) // 2]
             for same in zip(*rounds, strict=True)
@@ -92,9 +97,9 @@ async def holds_and_payments(services: Services, pool: asyncpg.Pool, size: Size)
 
 
 async def _one_round(
-    services: Services, pool: asyncpg.Pool, size: Size, callers: int
+    services: Services, pool: asyncpg.Pool, size: Size, callers: int, postgres: psutil.Process
 ) -> list[Figure]:
-    """Half of the one-by-one calls run before the grouped ones, half after, to be fair."""
+    """Holds and pays seats of one hall: some with a transaction each, then the others grouped."""
     seats = 500
     people = size.grouped + size.single
     hall = await put_on_sale(services, shows=-(-people // seats), seats=seats)
@@ -119,12 +124,24 @@ async def _one_round(
     async def pay_alone(request: SeatRequest) -> None:
         await _pay_alone(pool, request.place, held[request.place.place_id])
 
+    async def measured(
+        what: str,
+        requests: Sequence[SeatRequest],
+        call: Callable[[SeatRequest], Awaitable[None]],
+    ) -> Figure:
+        used = tree_seconds(postgres)
+        figure = await drive(what, requests, call, callers=callers)
+        used = tree_seconds(postgres) - used
+        return msgspec.structs.replace(
+            figure, database_us_per_call=round(used / figure.calls * 1e6, 1)
+        )
+
     alone, together = requests[: size.single], requests[size.single :]
     return [
-        await drive("hold, one transaction each", alone, hold_alone, callers=callers),
-        await drive("pay, one transaction each", alone, pay_alone, callers=callers),
-        await drive("hold, group commit", together, hold, callers=callers),
-        await drive("pay, group commit", together, pay, callers=callers),
+        await measured("hold, one transaction each", alone, hold_alone),
+        await measured("pay, one transaction each", alone, pay_alone),
+        await measured("hold, group commit", together, hold),
+        await measured("pay, group commit", together, pay),
     ]
 
 
@@ -277,23 +294,31 @@ async def line_length(services: Services, size: Size) -> tuple[list[int], list[P
     return rates, polls
 
 
-async def measure(server: EmbeddedServer, size: Size) -> dict[str, Any]:
-    """Returns all figures, by name."""
+async def measure(server: EmbeddedServer, size: Size, *, lines: bool) -> dict[str, Any]:
+    """Returns all figures, by name; without ``lines`` those of holds and payments only."""
     await migrate(server.owner_url, app_role=APP)
+    settings = Settings(database_url=server.app_url)
+    rates, polls = await _grow(server, settings, size) if lines else ([], [])
+    pool = await open_pool(server.app_url, connections=POOL, connect_timeout_seconds=10)
+    async with pool, open_services(settings) as services:
+        figures = await holds_and_payments(services, pool, size, psutil.Process(server.pid))
+        if lines:
+            figures.append(await joins_with_tokens(services, size))
+            figures.append(await rush(services, size))
+    return {"figures": figures, "joins_per_second": rates, "polls": polls, "machine": machine()}
+
+
+async def _grow(
+    server: EmbeddedServer, settings: Settings, size: Size
+) -> tuple[list[int], list[Poll]]:
     owner = await asyncpg.connect(server.owner_url)
     # The table is never analysed while it grows: the worst case for a plan.
     await owner.execute("ALTER TABLE place SET (autovacuum_enabled = off)")
-    settings = Settings(database_url=server.app_url)
     async with open_services(settings) as services:
-        rates, polls = await line_length(services, size)
+        found = await line_length(services, size)
     await owner.execute("ALTER TABLE place RESET (autovacuum_enabled)")
     await owner.close()
-    pool = await open_pool(server.app_url, connections=POOL, connect_timeout_seconds=10)
-    async with pool, open_services(settings) as services:
-        figures = await holds_and_payments(services, pool, size)
-        figures.append(await joins_with_tokens(services, size))
-        figures.append(await rush(services, size))
-    return {"figures": figures, "joins_per_second": rates, "polls": polls, "machine": machine()}
+    return found
 
 
 def missed(found: dict[str, Any]) -> list[str]:
@@ -304,6 +329,8 @@ def missed(found: dict[str, Any]) -> list[str]:
         if figure.callers == 1_000 and figure.ratio is not None and figure.ratio < floor:
             wrong.append(f"{figure.what}: {figure.ratio} times one transaction each, not {floor}")
     rates, polls = found["joins_per_second"], found["polls"]
+    if not rates:
+        return wrong
     if min(rates) < JOIN_FLOOR * statistics.median(rates):
         wrong.append(f"joins slow down: {rates} a second")
     if polls[1].poll_cpu_us > POLL_FLOOR * polls[0].poll_cpu_us:
@@ -313,16 +340,20 @@ def missed(found: dict[str, Any]) -> list[str]:
 
 def table(found: dict[str, Any]) -> str:
     """Returns the figures as a table."""
-    lines = [
-        f"{'':42}{'callers':>8}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>8}{'×':>7}"
-    ]
+    titles = zip(
+        ("callers", "per second", "p50 ms", "p99 ms", "CPU µs", "database", "×"),
+        (8, 12, 9, 9, 8, 10, 7),
+        strict=True,
+    )
+    lines = [f"{'':42}" + "".join(f"{title:>{width}}" for title, width in titles)]
     lines += [
         f"{f.what:42}{f.callers:>8}{f.per_second:>12,.0f}{f.p50_ms:>9}{f.p99_ms:>9}"
-        f"{f.cpu_us_per_call:>8}{f.ratio or '':>7}"
+        f"{f.cpu_us_per_call:>8}{f.database_us_per_call or '':>10}{f.ratio or '':>7}"
         for f in found["figures"]
     ]
     rates = ", ".join(f"{rate:,.0f}" for rate in found["joins_per_second"])
-    lines += ["", f"joins a second, tenths of the line from empty on: {rates}", ""]
+    if rates:
+        lines += ["", f"joins a second, tenths of the line from empty on: {rates}", ""]
     lines += [
         f"poll of {p.waiting:,} waiting ({p.left:,} left): {p.poll_cpu_us} µs; refresh of the"
         f" snapshot {p.refresh_cpu_ms} ms, the first {p.first_refresh_cpu_ms} ms"
@@ -335,6 +366,7 @@ def main() -> int:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.database", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small run, to check that it works")
+    parser.add_argument("--purchases", action="store_true", help="holds and payments only")
     parser.add_argument(
         "--path", type=Path, default=Path("benchmarks/results/database.json"), help="the JSON file"
     )
@@ -342,7 +374,9 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="frontrow-benchmark-"))
     try:
         with EmbeddedServer(folder) as server:
-            found = uvloop.run(measure(server, QUICK if asked.quick else FULL))
+            found = uvloop.run(
+                measure(server, QUICK if asked.quick else FULL, lines=not asked.purchases)
+            )
     finally:
         shutil.rmtree(folder)
     print(table(found))

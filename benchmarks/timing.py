@@ -1,6 +1,7 @@
 """Drives a load and measures it."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import time
@@ -8,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import msgspec
+import psutil
 
 Item = TypeVar("Item")
 
@@ -24,6 +26,8 @@ class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
     cpu_us_per_call: float
     ratio: float | None = None
     """Relative to the same calls, one transaction each, in the same run."""
+    database_us_per_call: float | None = None
+    """CPU of the database's processes."""
 
 
 async def drive(
@@ -54,6 +58,17 @@ async def drive(
         round(took[len(took) * 99 // 100] * 1e3, 2),
         round(cpu / len(took) * 1e6, 1),
     )
+
+
+def tree_seconds(*processes: psutil.Process) -> float:
+    """Returns the CPU of processes and of their children, including those that have ended."""
+    used = 0.0
+    for process in processes:
+        used += sum(process.cpu_times()[:4])
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used += sum(child.cpu_times()[:2])
+    return used
 
 
 def machine() -> dict[str, object]:

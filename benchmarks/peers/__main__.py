@@ -29,7 +29,7 @@ from benchmarks.peers.textbook.filling import Textbook
 from benchmarks.peers.textbook.serving import redis_server, textbook_server
 from benchmarks.peers.textbook.tables import Base, open_engine
 from benchmarks.servers import free_port, serving, traversable
-from benchmarks.timing import machine
+from benchmarks.timing import machine, tree_seconds
 from frontrow.db.server import running_urls
 from testkit.connection import read_answer
 
@@ -76,14 +76,14 @@ class Bench:
             await self._run(system, before, 64, -(-len(before) // WARM_UP_PER_SECOND))
         await self._owner.execute("CHECKPOINT")
         await asyncio.sleep(REST_SECONDS)
-        used = self._database_seconds()
+        used = tree_seconds(*self._databases)
         result = await self._run(system, requests, connections, seconds)
-        used = self._database_seconds() - used
+        used = tree_seconds(*self._databases) - used
         if result.refused != (result.requests if call == "refused hold" else 0):
             raise RuntimeError(f"{call}: {result.refused} of {result.requests} were refused")
         if call in ONCE and result.requests > len(requests):
             raise RuntimeError(f"{call}: {len(requests)} requests were not enough")
-        return Turn(system.name, call, result, used / result.requests * 1e6)
+        return Turn(system.name, call, result, used / max(result.requests, 1) * 1e6)
 
     @staticmethod
     async def _run(
@@ -93,16 +93,6 @@ class Bench:
             run, requests, port=system.port, server_pids=[system.pid], seconds=seconds,
             connections=connections,
         )  # fmt: skip
-
-    def _database_seconds(self) -> float:
-        """Returns the CPU of the databases' processes, those that have ended included."""
-        main = [sum(process.cpu_times()[:4]) for process in self._databases]
-        children = [
-            sum(child.cpu_times()[:2])
-            for process in self._databases
-            for child in process.children(recursive=True)
-        ]
-        return float(sum(main + children))
 
     async def rush(self, system: System, connections: int, requests: int) -> Rush:
         """Sends each request once, on a number of connections."""
@@ -168,8 +158,8 @@ async def measure(options: argparse.Namespace) -> int:
     async with both_systems() as bench:
         # The first calls open connections and prepare statements.
         await bench.turns(
-            options.calls, times=1, connections=options.connections, seconds=1,
-            users=USERS_PER_SECOND,
+            options.calls, times=1, connections=options.connections, seconds=seconds,
+            users=seconds * USERS_PER_SECOND,
         )  # fmt: skip
         loaded = await bench.turns(
             options.calls,
