@@ -12,13 +12,12 @@ from msgspec import Meta
 
 from frontrow.db.outcomes import check
 from frontrow.errors import NotFound
-from frontrow.group_commit import AGAIN, Again, Lanes
+from frontrow.group_commit import Again, Lanes, with_again
 from frontrow.ids import OPERATOR, write_id
 from frontrow.metrics import CHECK_INS
 from frontrow.payments.model import Row, SeatInRow
-from frontrow.payments.scanned_text import why_unreadable
 from frontrow.payments.ticket_queries import CheckInItem, CheckInRow, queries
-from frontrow.payments.ticket_signing import TicketSigner, Unchecked
+from frontrow.payments.ticket_signing import TicketSigner
 
 
 class CheckIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,12 +44,6 @@ class Scan(NamedTuple):
     gate: str | None = None
     show_id: UUID | None = None
     concert_id: UUID | None = None
-
-
-class _Item(NamedTuple):
-    code: Unchecked
-    check_in_id: UUID
-    scan: Scan
 
 
 class CheckIns:
@@ -80,34 +73,20 @@ class CheckIns:
         except NotFound:
             CHECK_INS.labels(NotFound.code).inc()
             raise
-        check_in_id = write_id(OPERATOR, "check_in", idempotency_key)
-        row = await self._checking.submit(_Item(code, check_in_id, scan))
-        if row is None:
-            raise NotFound(why_unreadable(scan.code))
+        row = await self._checking.submit(
+            CheckInItem(
+                code.ticket_id, code.key_id, write_id(OPERATOR, "check_in", idempotency_key),
+                scan.gate, scan.show_id, scan.concert_id,
+            )
+        )  # fmt: skip
         check(row)
         checked = CheckIn(**{name: getattr(row, name) for name in CheckIn.__struct_fields__})
         return checked, row.outcome == "replayed"
 
-    async def _check_in(self, items: Sequence[_Item]) -> list[CheckInRow | Again | None]:
-        """Returns each item's row; ``None`` for a code that isn't genuine."""
-        genuine = await self._signer.genuine([item.code for item in items])
-        asked = [item for item, is_genuine in zip(items, genuine, strict=True) if is_genuine]
-        rows = iter(await self._let_in(asked) if asked else [])
-        found = [next(rows) if is_genuine else None for is_genuine in genuine]
-        outcomes = Counter(NotFound.code if row is None else row.outcome for row in found)
+    async def _check_in(self, items: Sequence[CheckInItem]) -> list[CheckInRow | Again]:
+        rows = await queries.check_in(self._pool, items)
+        outcomes = Counter(row.outcome for row in rows)
         del outcomes["again"]
         for outcome, times in outcomes.items():
             CHECK_INS.labels(outcome).inc(times)
-        return [AGAIN if row is not None and row.outcome == "again" else row for row in found]
-
-    async def _let_in(self, items: Sequence[_Item]) -> list[CheckInRow]:
-        return await queries.check_in(
-            self._pool,
-            [
-                CheckInItem(
-                    item.code.said.ticket_id, item.code.said.key_id, item.check_in_id,
-                    item.scan.gate, item.scan.show_id, item.scan.concert_id,
-                )
-                for item in items
-            ],
-        )  # fmt: skip
+        return with_again(rows)

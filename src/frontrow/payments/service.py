@@ -1,16 +1,14 @@
 """The purchase: pays reservations and reads payments."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from frontrow.db.outcomes import check
 from frontrow.errors import NotFound
-from frontrow.group_commit import AGAIN, Again, Lanes
+from frontrow.group_commit import Again, Lanes, with_again
 from frontrow.ids import PlaceRef, write_id
 from frontrow.metrics import count_finished
 from frontrow.payments.model import PaidTicket, Payment, PaymentPage, Refund, Sales, SeatCounts
@@ -18,13 +16,6 @@ from frontrow.payments.queries import PayItem, PaymentRow, PayRow, queries
 from frontrow.payments.ticket_signing import SignedSeat, TicketSigner
 
 _FOLD_BATCH = 10_000
-
-
-class _Paid(NamedTuple):
-    """The row of an item, and the task that signs all codes of its batch."""
-
-    row: PayRow
-    signing: asyncio.Task[list[str]]
 
 
 class Payments:
@@ -83,7 +74,7 @@ class Payments:
         )  # fmt: skip
         started = perf_counter()
         try:
-            row, signing = await self._paying.submit(item)
+            row = await self._paying.submit(item)
         finally:
             self._note(perf_counter() - started)
         check(row)
@@ -91,7 +82,6 @@ class Payments:
             return await self.payment(place.user_id, row.payment_id), row.outcome
         if row.outcome == "paid":
             self._wake(place.room_id)
-        await asyncio.shield(signing)  # its whole batch waits for it
         payment = Payment(
             payment_id=row.payment_id,
             reservation_id=reservation_id,
@@ -163,14 +153,11 @@ class Payments:
             refund=_refund(row),
         )
 
-    async def _pay(self, items: Sequence[PayItem]) -> list[_Paid | Again]:
+    async def _pay(self, items: Sequence[PayItem]) -> list[PayRow | Again]:
         rows = await queries.pay(self._pool, items)
         paid = [i.concert_id for i, r in zip(items, rows, strict=True) if r.outcome == "paid"]
         count_finished(paid, "paid")
-        # One task signs the codes of the whole batch, while the next batch runs.
-        seats = [seat for row in rows for seat in _signed_seats(row)]
-        signing = asyncio.create_task(self._signer.codes(seats))
-        return [AGAIN if row.outcome == "again" else _Paid(row, signing) for row in rows]
+        return with_again(rows)
 
     async def _tickets(self, row: PayRow | PaymentRow, *, void: bool = False) -> list[PaidTicket]:
         """Returns the tickets of a payment; void ones have no codes."""

@@ -9,7 +9,7 @@ import asyncio
 import hmac
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -24,21 +24,13 @@ PURPOSE = "ticket"
 """Purpose of the keys on the ring."""
 
 _REMEMBERED_CODES = 10_000
-# Signing takes about 25 µs. Larger batches run in a thread, to keep the event loop free: signing
-# releases the interpreter lock.
+# Longer lists are signed in a thread, to keep the event loop free. A few codes are not: the thread
+# costs more than it saves (docs/design/adr/0014-ticket-codes.md).
 _SIGNED_IN_PLACE = 16
 
 
 SignedSeat: TypeAlias = tuple[UUID, UUID, int]
 """The content of a code to sign: the ticket, its show, the seat's number."""
-
-
-class Unchecked(NamedTuple):
-    """A readable code that may be forged, with the secret that must have signed it."""
-
-    said: TicketCode
-    signature: bytes
-    secret: bytes
 
 
 class TicketSigner:
@@ -57,41 +49,26 @@ class TicketSigner:
 
         return await asyncio.to_thread(sign) if len(seats) > _SIGNED_IN_PLACE else sign()
 
-    async def read(self, text: str) -> Unchecked:
-        """Returns the content of a scanned code, and the secret that must have signed it.
+    async def read(self, text: str) -> TicketCode:
+        """Returns the content of a scanned code.
 
         Raises:
-            NotFound: it is not a code, or it names a key that isn't accepted. The detail says how
-                the text differs from a code.
+            NotFound: it is forged or not a code, or names a key that isn't accepted. The detail
+                says how the text differs from a code.
         """
-        found = []
+        # More than one is rare: a code without "-" and "_", which may have been typed on a QWERTZ
+        # keyboard.
         for code in possible_codes(text):
             try:
                 said, signature = read(code)
             except ValueError:
                 continue  # of another version
-            if (key := await self.ring.find(said.key_id)) is not None:
-                found.append(Unchecked(said, signature, key.secret))
-        if not found:
-            raise NotFound(why_unreadable(text))
-        if len(found) == 1:
-            return found[0]
-        # Rare: a code without "-" and "_", which may have been typed on a QWERTZ keyboard.
-        genuine = await self.genuine(found)
-        return found[genuine.index(True)] if True in genuine else found[0]
-
-    async def genuine(self, codes: Sequence[Unchecked]) -> list[bool]:
-        """Returns for each code whether it is neither forged nor altered."""
-
-        def check() -> list[bool]:
-            return [
-                hmac.compare_digest(
-                    _private_key(code.secret).sign(code.said.payload()), code.signature
-                )
-                for code in codes
-            ]
-
-        return await asyncio.to_thread(check) if len(codes) > _SIGNED_IN_PLACE else check()
+            key = await self.ring.find(said.key_id)
+            if key is not None and hmac.compare_digest(
+                _private_key(key.secret).sign(said.payload()), signature
+            ):
+                return said
+        raise NotFound(why_unreadable(text))
 
 
 def _sign(secret: bytes, said: TicketCode) -> str:
