@@ -266,7 +266,7 @@ def test_scenarios_fire_the_expected_alerts(promtool: str, tmp_path: Path) -> No
         json.dumps(
             {
                 "rule_files": [str(PROMETHEUS / "alerts.yml")],
-                "evaluation_interval": "5s",
+                "evaluation_interval": "15s",
                 "tests": [_case(scenario) for scenario in SCENARIOS],
             }
         )
