@@ -319,13 +319,21 @@ async def test_stalled_client_is_cut_off(
         length, received = await lengths(client)
         assert received == length
     gate = Gate(monkeypatch)
+    ended: list[asyncio.Task[None]] = []
+    leave = exports.Exports._leave
+
+    def leave_and_note(of: exports.Exports, task: "asyncio.Task[None]") -> None:
+        leave(of, task)
+        ended.append(task)
+
+    monkeypatch.setattr(exports.Exports, "_leave", leave_and_note)
     async with standing_still(desk, long) as client:
         await gate.until_reading(1)
         monkeypatch.setattr(exports, "EXPORT_SECONDS", 0.3)
         gate.is_open = True
 
         async def was_cut_off() -> bool:
-            return gate.was_whole == [True] and not line_export._exports._sending
+            return bool(ended)
 
         await eventually(was_cut_off)
         announced, received = await lengths(client)
