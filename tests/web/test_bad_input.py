@@ -643,10 +643,11 @@ async def finished(desk: Desk, request: pytest.FixtureRequest) -> tuple[Fan, str
             await fan.by_token("DELETE", "/queue/tokens/me")
         case "expired":
             await pass_time(desk.database, 601)
-            # Wait for admission to store it, so that nothing changes later.
+            # Wait for admission to store it and its relatives, so that nothing changes later.
             await eventually(
                 lambda: desk.owner.fetchval(
-                    "SELECT state = 'finished' FROM place WHERE user_id = $1", fan.user_id
+                    "SELECT NOT EXISTS (SELECT FROM place WHERE state = 'admitted' "
+                    "AND expires_at < clock_timestamp())"
                 )
             )
     return fan, request.param
