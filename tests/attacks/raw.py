@@ -35,6 +35,11 @@ class RawClient:
         """Whether the connection is known to be lost."""
         return self._writer.transport.is_closing()
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether bytes of the server wait to be read."""
+        return len(self.reader._buffer) > 0  # type: ignore[attr-defined]
+
     async def is_closed(self) -> bool:
         """Returns whether the server closes the connection without another byte."""
         try:

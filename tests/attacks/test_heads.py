@@ -302,7 +302,7 @@ async def test_time_of_an_answer_is_not_bounded(impatient: Desk) -> None:
 async def test_half_open_requests_dont_block_other_clients(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With more half-open requests than a process may have files, others are still answered."""
+    """With more half-open requests than a process may have files, the oldest make room."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (400, 400))
     async with open_desk(desk.database) as small, AsyncExitStack() as opened:
         concert = await small.concert()
@@ -321,6 +321,8 @@ async def test_half_open_requests_dont_block_other_clients(
             return sum(client.reader.at_eof() for client in half_open) >= 90
 
         await eventually(some_are_closed)
+        # The oldest are closed without an answer; a new one that is refused gets a 503.
+        assert not any(client.has_answer for client in half_open)
         # A request that is being answered is not given up for them.
         await fan.by_key("DELETE", path)
         assert (await waiting).json()["state"] == "released"
