@@ -108,8 +108,8 @@ def poll_after_ms(ahead: int, claim_seconds: int) -> int:
     no admission is missed.
     """
     # Not min(), which takes three times as long: this runs for each poll.
-    longest = claim_seconds * 1000 // 3
-    longest = min(longest, _FARTHEST_POLL_MS)
-    base = _NEAREST_POLL_MS + _POLL_MS_PER_USER_AHEAD * ahead
-    base = min(base, longest // 2)
+    third = claim_seconds * 1000 // 3
+    half = (third if third < _FARTHEST_POLL_MS else _FARTHEST_POLL_MS) // 2  # noqa: FURB136
+    wanted = _NEAREST_POLL_MS + _POLL_MS_PER_USER_AHEAD * ahead
+    base = wanted if wanted < half else half  # noqa: FURB136
     return int(base * (1 + random.random()))  # noqa: S311 - spreads load, guards nothing

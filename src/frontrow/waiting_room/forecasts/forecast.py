@@ -171,7 +171,8 @@ class Forecasts:
             waits = self._waits.get(rounded)
             if waits is None:
                 waits = self._waits[rounded] = _waits(rounded, *self._terms)
-            eta = self._etas[rounded] = Eta(*(_whole(self.opens_in_seconds + w) for w in waits))
+            opens_in, (p50, p90) = self.opens_in_seconds, waits
+            eta = self._etas[rounded] = Eta(p50=_whole(opens_in + p50), p90=_whole(opens_in + p90))
         return eta
 
 
