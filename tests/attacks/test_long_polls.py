@@ -1,16 +1,21 @@
 """Long polls that are abandoned, or many of one user."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import TypeAlias
 
 import pytest
 
 from frontrow.reservations import hold_watch
 from frontrow.reservations.hold_watch import WAITING_CALLS_PER_USER, HoldWatch
+from frontrow.reservations.model import Reservation
+from frontrow.reservations.queries import ReservationItem
 from testkit.desk import Desk, Fan, Json, check_problem, eventually
 from tests.attacks.raw import hold_poll, raw_client
 
 ABANDONED = 500
+Read: TypeAlias = Callable[[Sequence[ReservationItem]], Awaitable[Sequence[Reservation | None]]]
 
 
 @pytest.fixture
@@ -25,14 +30,23 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.watches: set[HoldWatch] = set()
         self.reads: list[int] = []
+        """The number of reservations in each."""
         original = HoldWatch._end_waits
 
         async def counted(watch: HoldWatch) -> None:
-            self.watches.add(watch)
-            self.reads.append(len(watch._awaited))
+            if watch not in self.watches:
+                self.watches.add(watch)
+                monkeypatch.setattr(watch, "_read", self._counting(watch._read))
             await original(watch)
 
         monkeypatch.setattr(HoldWatch, "_end_waits", counted)
+
+    def _counting(self, read: Read) -> Read:
+        async def counting(items: Sequence[ReservationItem]) -> Sequence[Reservation | None]:
+            self.reads.append(len(items))
+            return await read(items)
+
+        return counting
 
     @property
     def calls(self) -> int:
