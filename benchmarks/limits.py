@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 from uvicorn.lifespan.on import LifespanOn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from benchmarks import house
@@ -80,11 +81,13 @@ class Wire(asyncio.Transport):
 
 
 class Served:
-    """An application behind the server's protocol, on one connection without a socket."""
+    """An application behind a protocol of uvicorn's, on one connection without a socket."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, state: dict[str, Any]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, protocol: type[HttpToolsProtocol], state: dict[str, Any]
+    ) -> None:
         self._wire = Wire()
-        self._protocol = protocol_for(settings)(config, ServerState(), state)
+        self._protocol = protocol(config, ServerState(), state)
         self._protocol.connection_made(self._wire)
 
     async def ask_all(self, requests: Sequence[bytes]) -> float:
@@ -110,7 +113,7 @@ async def served(url: str, **settings: Any) -> AsyncIterator[Served]:  # noqa: A
     lifespan = LifespanOn(config)
     await lifespan.startup()
     try:
-        yield Served(config, chosen, lifespan.state)
+        yield Served(config, protocol_for(chosen), lifespan.state)
     finally:
         await lifespan.shutdown()
 
