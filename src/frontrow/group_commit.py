@@ -17,10 +17,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from frontrow.errors import Fault, Overloaded, Unavailable
+from frontrow.errors import DomainError, Fault, Overloaded, Unavailable
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+
+
+_RUNNING_DEADLINES = 2
+"""A batch that runs for so many deadlines hangs: it must not keep its connection."""
 
 
 class Again(enum.Enum):
@@ -94,15 +98,18 @@ class Lane(Generic[Item, Outcome]):
 
     Args:
         name: for metrics.
-        run: runs a batch; returns an outcome (or ``AGAIN``) for each item, in their order.
+        run: runs a batch; returns an outcome (or ``AGAIN``) for each item, in their order. It is
+            cancelled when all of its calls have long been refused.
         classify: returns the meaning of an exception of ``run``.
         batch_items: maximum items in a batch.
         queue_items: maximum waiting calls; further calls are refused with ``Overloaded``.
         deadline_seconds: maximum wait of a call. A queued call is then refused with ``Overloaded``
-            and never run; one in a running batch with ``Unavailable``, and the batch continues.
+            and never run; one in a running batch with ``Unavailable``. The batch continues.
         in_flight: maximum batches of this lane that run at the same time.
         observe: called after every batch.
         note_fault: called with each exception of ``run`` that isn't an item's.
+        is_away: whether the database doesn't answer; calls are then refused with ``Unavailable``
+            where they would be refused with ``Overloaded``.
     """
 
     _UNAVAILABLE_SECONDS = 1.0  # a database that has just become the primary begins to write
@@ -122,6 +129,7 @@ class Lane(Generic[Item, Outcome]):
         in_flight: int = 1,
         observe: BatchObserver | None = None,
         note_fault: FaultObserver | None = None,
+        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
         self._run = run
@@ -131,6 +139,7 @@ class Lane(Generic[Item, Outcome]):
         self._deadline_seconds = deadline_seconds
         self._observe = observe
         self._note_fault = note_fault
+        self._is_away = is_away
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: deque[_Waiter[Item, Outcome]] = deque()
         self._in_flight = in_flight
@@ -145,10 +154,11 @@ class Lane(Generic[Item, Outcome]):
 
         Raises:
             Overloaded: it was not run: the queue is full, or its deadline passed in the queue.
-            Unavailable: the database was away until the deadline; it may or may not have run.
+            Unavailable: the same while the database is away; or the database was away until the
+                deadline, and it may or may not have run.
         """
         if len(self._queue) >= self._queue_items:
-            raise Overloaded
+            raise self._refusal()
         loop = self._loop or self._start_in(asyncio.get_running_loop())
         answer: asyncio.Future[Outcome] = loop.create_future()
         deadline = loop.time() + self._deadline_seconds
@@ -199,7 +209,8 @@ class Lane(Generic[Item, Outcome]):
         while True:
             started = time.perf_counter()
             try:
-                outcomes = await self._run([waiter.item for waiter in batch])
+                async with asyncio.timeout(_RUNNING_DEADLINES * self._deadline_seconds):
+                    outcomes = await self._run([waiter.item for waiter in batch])
                 if len(outcomes) != len(batch):
                     message = f"{len(outcomes)} outcomes for {len(batch)} items in {self.name}"
                     raise RuntimeError(message)  # noqa: TRY301 - a broken statement is split like any other
@@ -255,6 +266,10 @@ class Lane(Generic[Item, Outcome]):
                 again.append(waiter)
         return again
 
+    def _refusal(self) -> DomainError:
+        """Returns the error for a call that was not run."""
+        return Unavailable() if self._is_away() else Overloaded()
+
     def _refuse_overdue(self) -> None:
         """Refuses the calls whose deadline has passed, and schedules the next check."""
         now = asyncio.get_running_loop().time()
@@ -265,7 +280,7 @@ class Lane(Generic[Item, Outcome]):
         # Calls to run again are at the front and older than those behind them. Two batches return
         # theirs in either order, so a call may be refused one batch later than its deadline.
         while self._queue and self._queue[0].deadline <= now:
-            self._queue.popleft().refuse(Overloaded())
+            self._queue.popleft().refuse(self._refusal())
         pending = [w.deadline for w in running if not w.answer.done()]
         pending += [w.deadline for w in islice(self._queue, 1)]
         self._watch = (
@@ -287,6 +302,7 @@ class Lanes:
         deadline_seconds: float,
         observe: BatchObserver | None = None,
         note_fault: FaultObserver | None = None,
+        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._classify = classify
         self._batch_items = batch_items
@@ -294,6 +310,7 @@ class Lanes:
         self._deadline_seconds = deadline_seconds
         self._observe = observe
         self._note_fault = note_fault
+        self._is_away = is_away
         self._lanes: list[Lane[Any, Any]] = []
 
     def open(
@@ -314,6 +331,7 @@ class Lanes:
             in_flight=in_flight,
             observe=self._observe,
             note_fault=self._note_fault,
+            is_away=self._is_away,
         )
         self._lanes.append(lane)
         return lane

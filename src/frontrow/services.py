@@ -1,6 +1,7 @@
 """Wires all features of one process together."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from frontrow.concerts.catalogue import Catalogue
 from frontrow.concerts.seat_maps import SeatMaps
 from frontrow.concerts.service import Concerts, agree_on_currency
 from frontrow.db.faults import Faults, classify
+from frontrow.db.hosts import Hosts
 from frontrow.db.pool import open_pool
 from frontrow.db.readiness import Readiness
+from frontrow.db.watch import Watch, watching
 from frontrow.errors import SetupError
 from frontrow.exposition.exposition import Exposition
 from frontrow.group_commit import Lanes
@@ -41,6 +44,8 @@ from frontrow.waiting_room.service import WaitingRooms
 from frontrow.waiting_room.snapshot import Snapshot
 from frontrow.waiting_room.token import TokenSigner, load_signer
 from frontrow.wallet.ledger import Ledger
+
+_CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -94,21 +99,37 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     if settings.database_url is None:
         message = "FRONTROW_DATABASE_URL is not set"
         raise SetupError(message)
+    hosts = Hosts(settings.database_url.get_secret_value())
     pool = await open_pool(
-        settings.database_url.get_secret_value(),
+        hosts,
         connections=settings.pool_connections,
         connect_timeout_seconds=settings.connect_timeout_seconds,
+        wait_seconds=settings.deadline_seconds,
     )
+    faults = Faults()
     async with AsyncExitStack() as opened:
-        opened.push_async_callback(pool.close)
-        yield await _wire(settings, pool, opened)
+        opened.push_async_callback(_close, pool)
+        watch = await opened.enter_async_context(watching(hosts, faults))
+        yield await _wire(settings, pool, watch, faults, opened)
 
 
-async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) -> Services:
+async def _close(pool: asyncpg.Pool) -> None:
+    """Closes the pool; ends connections whose server doesn't answer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await pool.close()
+
+
+async def _wire(
+    settings: Settings,
+    pool: asyncpg.Pool,
+    watch: Watch,
+    faults: Faults,
+    opened: AsyncExitStack,
+) -> Services:
     currency = settings.currency
     await agree_on_currency(pool, currency)
-    faults = Faults()
-    lanes = _lanes(settings, faults)
+    lanes = _lanes(settings, faults, watch)
     admission_signal = AdmissionSignal()
     stopping = asyncio.Event()
     latencies = LatencyHistogram()
@@ -179,12 +200,13 @@ async def _wire(settings: Settings, pool: asyncpg.Pool, opened: AsyncExitStack) 
     )
 
 
-def _lanes(settings: Settings, faults: Faults) -> Lanes:
-    """Returns the group commit, which records the faults of the database."""
+def _lanes(settings: Settings, faults: Faults, watch: Watch) -> Lanes:
+    """Returns the group commit, which records the faults and the answers of the database."""
 
     def observe(lane: str, items: int, seconds: float) -> None:
         observe_batch(lane, items, seconds)
         faults.clear(lane)
+        watch.note_answer()
 
     return Lanes(
         classify=classify,
@@ -193,6 +215,7 @@ def _lanes(settings: Settings, faults: Faults) -> Lanes:
         deadline_seconds=settings.deadline_seconds,
         observe=observe,
         note_fault=faults.note,
+        is_away=lambda: watch.is_away,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frontrow import group_commit
 from frontrow.errors import Fault, Overloaded, Unavailable
 from frontrow.group_commit import AGAIN, Again, Lane, Lanes
 
@@ -31,7 +32,7 @@ class BadItemError(Exception):
 def classify(error: Exception) -> Fault:
     """Classifies the errors above; any other error is the statement's own."""
     match error:
-        case LostError():
+        case LostError() | TimeoutError():
             return Fault.LOST
         case ConflictError():
             return Fault.CONFLICT
@@ -60,6 +61,7 @@ class Scene:
         batch_items: int = 100,
         queue_items: int = 100,
         deadline_seconds: float = LONG_SECONDS,
+        is_away: bool = False,
     ) -> Lane[int, int]:
         """Returns the lane; without a reply, a batch answers ten times each item."""
         return Lane(
@@ -70,6 +72,7 @@ class Scene:
             queue_items=queue_items,
             deadline_seconds=deadline_seconds,
             observe=lambda *seen: self.observed.append(seen),
+            is_away=lambda: is_away,
         )
 
     async def run(self, items: Sequence[int]) -> Sequence[int | Again]:
@@ -90,8 +93,9 @@ class Scene:
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    """A scene with an open gate; no caller remains blocked afterwards."""
+async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """A scene with an open gate; no batch is cancelled, and no caller remains blocked."""
+    monkeypatch.setattr(group_commit, "_RUNNING_DEADLINES", 1_000)
     made = Scene()
     made.gate.set()
     yield made
@@ -190,6 +194,26 @@ async def test_call_past_its_deadline_in_the_queue_is_overloaded(scene: Scene) -
     scene.gate.set()
     await lane.drained()
     assert scene.batches == [[0]]
+
+
+async def test_refusals_are_unavailable_while_the_database_is_away(scene: Scene) -> None:
+    """A call that is not run, for a full queue or its deadline, isn't told of an overload."""
+    lane = scene.lane(queue_items=1, deadline_seconds=SOON_SECONDS, is_away=True)
+    await behind_a_running_batch(scene, lane, 1)
+    with pytest.raises(Unavailable):
+        await lane.submit(2)
+    refused = await answers(scene.callers)
+    assert [type(answer) for answer in refused] == [Unavailable, Unavailable]
+
+
+async def test_hanging_batch_is_cancelled(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long after the deadline of its calls it gives back its connection, and isn't run again."""
+    monkeypatch.setattr(group_commit, "_RUNNING_DEADLINES", 2)
+    lane = scene.lane(deadline_seconds=SOON_SECONDS)
+    scene.gate.clear()
+    assert [type(a) for a in await answers(scene.call(lane, 1))] == [Unavailable]
+    await lane.drained()
+    assert scene.batches == [[1]]
 
 
 async def test_call_past_its_deadline_in_a_batch_is_unavailable(scene: Scene) -> None:

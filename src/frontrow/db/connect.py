@@ -12,12 +12,14 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import structlog
 
+from frontrow.db.hosts import Hosts
 from frontrow.errors import SetupError, WrongUse
 
 RETRY_SECONDS = 0.2
 SCHEMES = ("postgresql://", "postgres://")
 # Errors of a server that is restarting or failing over: worth another try.
 PASSING = (
+    TimeoutError,  # of one attempt
     ConnectionRefusedError,
     FileNotFoundError,  # the socket of a server that is about to start
     asyncpg.CannotConnectNowError,
@@ -42,13 +44,17 @@ async def connect(
     """Connects within ``timeout_seconds``, also to a server that is starting. Raises SetupError."""
     if not dsn.startswith(SCHEMES):
         raise connect_error(ValueError(), dsn)  # an empty one would mean this machine's defaults
+    try:
+        hosts = Hosts(dsn)
+    except ValueError as error:
+        raise connect_error(error, dsn) from None
     deadline = time.monotonic() + timeout_seconds
     said = False
     reason: BaseException = TimeoutError()
     while True:
         left = max(deadline - time.monotonic(), 0.1)
         try:
-            return await asyncpg.connect(dsn, timeout=left, server_settings=server_settings)
+            return await hosts.connect(timeout=left, server_settings=server_settings)
         except EXPECTED as error:
             # The last attempt may have had no time: an earlier one explains more.
             if not isinstance(error, TimeoutError):

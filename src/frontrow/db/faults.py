@@ -83,6 +83,8 @@ class Faults:
     def __init__(self) -> None:
         self._failing: dict[str, tuple[Cause, float]] = {}
         self._failures = 0
+        self.refusals = 0
+        """Calls that were answered with 503."""
         self._logged_at = -math.inf
 
     def note(self, call: str, error: Exception) -> None:

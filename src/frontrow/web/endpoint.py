@@ -31,6 +31,8 @@ from frontrow.web.requests import headers_of, may_have_parts, reader
 
 _log = structlog.get_logger(__name__)
 
+_UNAVAILABLE = 503
+
 JSON = b"application/json"
 encode = msgspec.json.Encoder().encode
 """The JSON encoder of all responses."""
@@ -74,6 +76,8 @@ def endpoint(
             add_rate_limit_headers(response, ask.rate_limit)
         if ask.by_cookie and not response.has_header(b"cache-control"):
             response.add_header(*_PRIVATE)
+        if response.status == _UNAVAILABLE:
+            services.faults.refusals += 1
         tally.note(response.status, perf_counter() - started)
         return response
 
