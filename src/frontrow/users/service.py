@@ -5,7 +5,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from time import time
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from frontrow.db.outcomes import check
 from frontrow.errors import ChallengeFailed, CredentialInvalid, SignInFailed
 from frontrow.group_commit import Lanes
+from frontrow.ids import new_id
 from frontrow.users.challenge import Solved
 from frontrow.users.queries import (
     GuestItem,
@@ -76,7 +77,7 @@ class Users:
         Raises:
             ChallengeFailed: it was used before, or has expired by the database's clock.
         """
-        guest = Guest(uuid4(), new_key())
+        guest = Guest(new_id(), new_key())
         key_hash = _hash(guest.user_key)
         moment = self._known.moment
         if solved is None:

@@ -1,6 +1,7 @@
 """Payments: one effect and one answer, however often they are sent."""
 
 import asyncio
+from uuid import RFC_4122
 
 import msgspec
 import pytest
@@ -61,6 +62,21 @@ async def test_hold_is_paid(services: Services, owner: Owner) -> None:
     assert found == msgspec.structs.replace(
         reservation, state="paid", payment_id=payment.payment_id
     )
+
+
+async def test_ids_of_a_purchase_are_in_order_of_time(services: Services) -> None:
+    """So that indexes grow at their end, however many users and tickets there are already."""
+    guest = await services.users.add_guest()
+    made = await make_concert(services)
+    place = await buyer(services, made.concert_id, PRICE)
+    reservation = await hold(services, place, made, [7])
+    payment, _ = await services.payments.pay(place, reservation.reservation_id, PRICE, None)
+    (ticket,) = payment.tickets
+    ids = guest.user_id, reservation.reservation_id, payment.payment_id, ticket.ticket_id
+    assert [(one.version, one.variant) for one in ids] == [(7, RFC_4122)] * 4
+    milliseconds = payment.paid_at.timestamp() * 1000
+    assert abs((ticket.ticket_id.int >> 80) - milliseconds) <= 1
+    assert [one.int >> 80 for one in ids] == sorted(one.int >> 80 for one in ids)
 
 
 async def test_other_holds_are_released(
