@@ -29,8 +29,9 @@ async def running(services: Services) -> AsyncIterator[None]:
     """Runs all jobs, each at its own interval, until the block ends."""
     settings = services.settings
     step_seconds = settings.adaptive_step_seconds
+    admission = Admission(services)
     jobs = [
-        repeat("admission", Admission(services).run, 0),
+        repeat("admission", admission.run, 0),
         repeat("snapshot", lambda: lines.refresh(services), settings.snapshot_seconds),
         repeat("credentials", lambda: keys.read_revocations(services), settings.credential_seconds),
         repeat("draw", lambda: lines.draw(services), settings.snapshot_seconds),
@@ -73,3 +74,4 @@ async def running(services: Services) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await admission.stop()

@@ -9,14 +9,12 @@ RETURN issued - serving - (left_count - left_passed);
 
 -- Whether a line admits now: not before it opens or is drawn, not once it is closed, not while paused.
 CREATE OR REPLACE FUNCTION waiting_room_is_open(room waiting_room, p_now timestamptz)
-RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    RETURN NOT (
-        room.paused OR coalesce(p_now < room.opens_at, false)
-        OR coalesce(room.closes_at <= p_now, false)
-        OR room.line_order = 'draw' AND room.entrants IS NULL
-    );
-END $$;
+RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN NOT (
+    (room).paused OR coalesce(p_now < (room).opens_at, false)
+    OR coalesce((room).closes_at <= p_now, false)
+    OR (room).line_order = 'draw' AND (room).entrants IS NULL
+);
 
 -- Step of waiting_room_admit: counts the admitted places of a line, and lists those that are overdue.
 -- One pass, since the admitted places of a long or drawn line are spread over the whole table.
@@ -265,4 +263,70 @@ BEGIN
     SELECT count(*), max(number) INTO n, last FROM rest;
     UPDATE waiting_room SET left_count = room.left_count + n WHERE room_id = p_room_id AND n > 0;
     RETURN last;
+END $$;
+
+-- Returns the lines that may admit now, of p_rooms or, if p_every, of all: users wait, the line is open, and its
+-- policy leaves a slot, or will as soon as an overdue place is finished. slots: at most as many may be admitted.
+-- A hint without locks: waiting_room_admit decides.
+-- hot
+CREATE OR REPLACE FUNCTION waiting_room_work(p_rooms int[], p_every boolean)
+RETURNS TABLE (room_id int, slots int) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    now CONSTANT timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    SELECT w.room_id, least(w.waiting, w.cap - a.active, w.rate)::int
+    FROM (
+        SELECT r FROM unnest(p_rooms) AS r
+        UNION
+        SELECT w.room_id FROM waiting_room AS w WHERE w.has_waiting AND p_every
+    ) AS k (room_id)
+    CROSS JOIN LATERAL (
+        SELECT w.room_id, waiting_room_waiting(w.issued, w.serving, w.left_count, w.left_passed) AS waiting,
+            least((w.policy ->> 'max_active')::int, w.adaptive_cap) AS cap,
+            (w.policy ->> 'admit')::int AS rate,
+            (w.policy ->> 'every_seconds')::int AS rate_seconds, w.paced_until
+        FROM waiting_room AS w
+        WHERE w.room_id = k.room_id AND w.has_waiting AND waiting_room_is_open(w, now)
+        OFFSET 0
+    ) AS w
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN w.cap IS NOT NULL THEN (
+            SELECT count(*) FROM place AS p
+            WHERE p.room_id = w.room_id AND p.state = 'admitted' AND p.expires_at > now
+        ) END AS active
+    ) AS a
+    WHERE coalesce(a.active < w.cap, true)
+        -- As in waiting_room_limit_rate.
+        AND coalesce(extract(epoch FROM now - w.paced_until) * w.rate / w.rate_seconds + 1e-6 >= 1, true);
+END $$;
+
+-- Runs waiting_room_admit for many lines, in the order of the rooms. It waits for no lock, so that each line stays
+-- locked no longer than this takes: a line that is locked has the outcome 'locked' and must be admitted alone.
+-- hot
+CREATE OR REPLACE FUNCTION waiting_room_admit_unlocked(
+    p_rooms int[], p_policy_versions int[], p_caps int[], p_rates int[], p_rate_seconds double precision[]
+)
+RETURNS TABLE (item int, outcome text, admitted int, expired int, active int, more boolean)
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    k record;
+BEGIN
+    FOR k IN
+        SELECT * FROM unnest(p_rooms, p_policy_versions, p_caps, p_rates, p_rate_seconds)
+            WITH ORDINALITY AS k (room_id, policy_version, cap, rate, rate_seconds, item)
+        ORDER BY room_id
+    LOOP
+        PERFORM FROM waiting_room AS w WHERE w.room_id = k.room_id FOR NO KEY UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            RETURN QUERY
+            SELECT k.item::int, a.* FROM waiting_room_admit(
+                k.room_id, k.policy_version, k.cap, k.rate, k.rate_seconds
+            ) AS a;
+        ELSE
+            RETURN QUERY SELECT k.item::int, 'locked', 0, 0, 0, true;
+        END IF;
+    END LOOP;
 END $$;

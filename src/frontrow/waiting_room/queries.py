@@ -68,6 +68,33 @@ class AdmitRow(Row, frozen=True):
     more: bool
 
 
+class WorkRow(Row, frozen=True):
+    """A line that may admit now, and at most how many places."""
+
+    room_id: int
+    slots: int
+
+
+class AdmitItem(Item, frozen=True):
+    """A line to admit, and the bounds of its policy."""
+
+    room_id: int
+    policy_version: int
+    cap: int | None
+    rate: int | None
+    rate_seconds: float | None
+
+
+class AdmitUnlockedRow(Row, frozen=True):
+    """The result of admission in one of many lines."""
+
+    outcome: Literal["done", "stale_policy", "not_found", "locked"]
+    admitted: int
+    expired: int
+    active: int
+    more: bool
+
+
 class SettingsRow(Row, frozen=True):
     """A line's settings; ``policy`` is JSON."""
 
@@ -126,6 +153,14 @@ class WaitingRoomQueries(Protocol):
         rate_seconds: float | None,
         tidy: bool,
     ) -> AdmitRow | None: ...
+
+    async def admission_work(
+        self, database: Database, *, rooms: Sequence[int], every: bool
+    ) -> list[WorkRow]: ...
+
+    async def admit_unlocked(
+        self, database: Database, items: Sequence[AdmitItem]
+    ) -> list[AdmitUnlockedRow]: ...
 
     async def close(
         self, database: Database, *, room_id: int, after: int, limit: int

@@ -22,6 +22,16 @@ CROSS JOIN LATERAL waiting_room_admit(
 WHERE w.room_id = :room_id
     AND (:tidy OR waiting_room_waiting(w.issued, w.serving, w.left_count, w.left_passed) > 0);
 
+-- name: admission_work
+-- The lines that may admit now: see the function.
+SELECT room_id, slots FROM waiting_room_work(:rooms, :every);
+
+-- name: admit_unlocked
+-- Admits the next places of many lines that aren't locked: see the function.
+SELECT outcome, admitted, expired, active, more
+FROM waiting_room_admit_unlocked(:room_id, :policy_version, :cap, :rate, :rate_seconds)
+ORDER BY item;
+
 -- name: close
 -- Finishes waiting places of a line that has closed: see the function.
 SELECT waiting_room_close(:room_id, :after, :limit);

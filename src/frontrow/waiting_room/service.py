@@ -1,7 +1,7 @@
 """The waiting rooms as the rest of Frontrow uses them: join, status, enter, admit, configure."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID, uuid4
 
@@ -25,6 +25,8 @@ from frontrow.waiting_room.line import Line
 from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
 from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
 from frontrow.waiting_room.queries import (
+    AdmitItem,
+    AdmitUnlockedRow,
     EnterItem,
     EnterRow,
     JoinItem,
@@ -227,10 +229,32 @@ class WaitingRooms:
             return Admitted(0, 0, line.active, more=False)
         check(row)
         if row.outcome == "stale_policy":
-            await self.snapshot.refresh()
+            await self.snapshot.refresh_rooms([line.room_id])
         else:
-            line.active = row.active
+            self.snapshot.note_active(line, row.active)
         return Admitted(row.admitted, row.expired, row.active, row.more)
+
+    async def admission_work(self, rooms: Iterable[int], *, every: bool) -> dict[int, int]:
+        """Returns which of these rooms, or of all, may admit, and at most how many places."""
+        found = await queries.admission_work(self._pool, rooms=list(rooms), every=every)
+        return {row.room_id: row.slots for row in found}
+
+    async def admit_unlocked(self, lines: Sequence[Line]) -> list[AdmitUnlockedRow]:
+        """Admits the next places of many lines, as ``admit``, but of no line that is locked now."""
+        items = []
+        for line in lines:
+            allowed = bounds(line.policy)
+            items.append(
+                AdmitItem(
+                    line.room_id, line.policy_version, allowed.cap, allowed.rate,
+                    allowed.rate_seconds,
+                )
+            )  # fmt: skip
+        rows = await queries.admit_unlocked(self._pool, items)
+        for line, row in zip(lines, rows, strict=True):
+            if row.outcome == "done":
+                self.snapshot.note_active(line, row.active)
+        return rows
 
     async def close(self, line: Line) -> None:
         """Finishes the waiting places of a line that has closed. Safe in every process."""
