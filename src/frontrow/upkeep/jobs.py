@@ -41,7 +41,7 @@ async def running(services: Services) -> AsyncIterator[None]:
             lambda: services.rooms.adapt(services.latencies.take(), step_seconds),
             step_seconds / 2,
         ),
-        repeat("pace", lambda: statistics.observe_pace(services), _PACE_SECONDS),
+        repeat("pace", statistics.PaceObservation(services).run_once, _PACE_SECONDS),
         repeat("refunds", lambda: refunds.refund_cancelled(services), _REFUND_SECONDS),
         repeat("counts", lambda: statistics.refresh_counts(services), settings.stock_seconds),
         repeat("fold", services.payments.fold_stock, settings.stock_seconds),

@@ -9,6 +9,9 @@ from frontrow.waiting_room.line import Line
 
 _log = structlog.get_logger(__name__)
 
+_AT_ONCE = 3
+"""Lines that are drawn, or closed, at the same time: a long line delays no other."""
+
 
 async def refresh(services: Services) -> None:
     """Refreshes the snapshot of the lines."""
@@ -18,20 +21,17 @@ async def refresh(services: Services) -> None:
 
 async def draw(services: Services) -> None:
     """Draws the lines whose draw is due."""
+    snapshot = services.rooms.snapshot
 
     async def draw_one(line: Line) -> None:
-        if line.draw_due and await services.rooms.draw(line):
+        if await services.rooms.draw(line):
             metrics.DRAWS.inc()
             _log.info("a line was drawn", concert=str(line.concert_id))
 
-    await for_each(services.rooms.snapshot.lines.values(), draw_one)
+    await for_each(snapshot.of_rooms(snapshot.draws_due), draw_one, at_once=_AT_ONCE)
 
 
 async def close(services: Services) -> None:
     """Finishes the waiting places of closed lines."""
-
-    async def close_one(line: Line) -> None:
-        if line.closed:
-            await services.rooms.close(line)
-
-    await for_each(services.rooms.snapshot.lines.values(), close_one)
+    snapshot = services.rooms.snapshot
+    await for_each(snapshot.of_rooms(snapshot.closings), services.rooms.close, at_once=_AT_ONCE)

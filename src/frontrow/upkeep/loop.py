@@ -53,19 +53,34 @@ async def repeat(
         await asyncio.sleep(max(pause_seconds, rest * took))
 
 
-async def for_each(items: Iterable[Item], action: Callable[[Item], Awaitable[None]]) -> None:
+async def for_each(
+    items: Iterable[Item], action: Callable[[Item], Awaitable[None]], *, at_once: int = 1
+) -> None:
     """Applies an action to each item. A failure does not stop the others.
 
+    Args:
+        items: the items.
+        action: the action.
+        at_once: the number of items at the same time.
+
     Raises:
-        Exception: the first failure, after all items; immediately if the database is away.
+        Exception: the first failure, after all items; if the database is away, without the items
+            that have not begun.
     """
-    failures = []
-    for item in list(items):
-        try:
-            await action(item)
-        except Exception as error:
-            if cause_of(error) is not None:
-                raise
-            failures.append(error)
+    free = asyncio.Semaphore(at_once)
+    is_away = False
+
+    async def apply(item: Item) -> Exception | None:
+        nonlocal is_away
+        async with free:
+            try:
+                if not is_away:
+                    await action(item)
+            except Exception as error:  # noqa: BLE001 - it is raised below
+                is_away = is_away or cause_of(error) is not None
+                return error
+        return None
+
+    failures = [error for error in await asyncio.gather(*map(apply, items)) if error]
     if failures:
         raise failures[0]

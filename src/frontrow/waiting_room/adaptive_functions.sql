@@ -76,3 +76,26 @@ BEGIN
     UPDATE room_load SET calls = '{}', stepped_at = now WHERE room_id = p_room_id;
     RETURN room.adaptive_cap;
 END $$;
+
+-- Runs waiting_room_adapt for many lines, in the order of the rooms, without waiting for a lock. Returns the rooms
+-- that are locked.
+-- hot
+CREATE OR REPLACE FUNCTION waiting_room_adapt_unlocked(
+    p_rooms int[], p_policy_versions int[], p_calls bigint[], p_bounds_ms double precision[],
+    p_step_seconds double precision
+)
+RETURNS SETOF int LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    k record;
+BEGIN
+    FOR k IN
+        SELECT * FROM unnest(p_rooms, p_policy_versions) AS k (room_id, policy_version) ORDER BY room_id
+    LOOP
+        PERFORM FROM waiting_room AS w WHERE w.room_id = k.room_id FOR NO KEY UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            PERFORM waiting_room_adapt(k.room_id, k.policy_version, p_calls, p_bounds_ms, p_step_seconds);
+        ELSE
+            RETURN NEXT k.room_id;
+        END IF;
+    END LOOP;
+END $$;

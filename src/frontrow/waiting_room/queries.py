@@ -95,6 +95,13 @@ class AdmitUnlockedRow(Row, frozen=True):
     more: bool
 
 
+class AdaptItem(Item, frozen=True):
+    """A line with an adaptive policy."""
+
+    room_id: int
+    policy_version: int
+
+
 class SettingsRow(Row, frozen=True):
     """A line's settings; ``policy`` is JSON."""
 
@@ -176,6 +183,16 @@ class WaitingRoomQueries(Protocol):
         bounds_ms: Sequence[float],
         step_seconds: float,
     ) -> int | None: ...
+
+    async def adapt_unlocked(
+        self,
+        database: Database,
+        items: Sequence[AdaptItem],
+        *,
+        calls: Sequence[int],
+        bounds_ms: Sequence[float],
+        step_seconds: float,
+    ) -> list[int]: ...
 
     async def configure(
         self,

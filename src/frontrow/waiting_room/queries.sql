@@ -40,6 +40,10 @@ SELECT waiting_room_close(:room_id, :after, :limit);
 -- Reports measurements, and takes the next step of an adaptive policy: see the function.
 SELECT waiting_room_adapt(:room_id, :policy_version, :calls, :bounds_ms, :step_seconds);
 
+-- name: adapt_unlocked
+-- The same for many lines; returns those that are locked, which must be adapted alone: see the function.
+SELECT waiting_room_adapt_unlocked(:room_id, :policy_version, :calls, :bounds_ms, :step_seconds);
+
 -- name: configure
 -- Replaces a line's policy, times and order: see the function.
 SELECT waiting_room_configure(

@@ -1,8 +1,8 @@
 """The waiting rooms as the rest of Frontrow uses them: join, status, enter, admit, configure."""
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -20,13 +20,11 @@ from frontrow.errors import (
 from frontrow.group_commit import Again, Lane, Lanes, with_again
 from frontrow.ids import PlaceRef
 from frontrow.metrics import JOINED
-from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.line import Line
+from frontrow.waiting_room.line_upkeep import LineUpkeep
 from frontrow.waiting_room.model import IssuedStatus, QueueDocument, Status
-from frontrow.waiting_room.policy import AdaptivePolicy, Policy, bounds
+from frontrow.waiting_room.policy import Policy
 from frontrow.waiting_room.queries import (
-    AdmitItem,
-    AdmitUnlockedRow,
     EnterItem,
     EnterRow,
     JoinItem,
@@ -46,17 +44,6 @@ from frontrow.waiting_room.status import (
 )
 from frontrow.waiting_room.token import TokenSigner
 
-_CLOSE_BATCH = 10_000
-
-
-class Admitted(NamedTuple):
-    """The result of one call of admission. ``more``: places still wait."""
-
-    admitted: int
-    expired: int
-    active: int
-    more: bool
-
 
 class KeyLookUp(Protocol):
     """The look-up of a user key, which the statement of a join makes."""
@@ -69,7 +56,7 @@ class KeyLookUp(Protocol):
         """Records the user of a valid key, and how long the key lasts if it ends."""
 
 
-class WaitingRooms:
+class WaitingRooms(LineUpkeep):
     """All lines of this installation, as this process knows them.
 
     Args:
@@ -85,11 +72,9 @@ class WaitingRooms:
         *,
         wake: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._pool = pool
+        super().__init__(pool, snapshot, wake)
         self._lanes = lanes
         self._signer = signer
-        self.snapshot = snapshot
-        self.wake = wake
         self._joining: dict[int, Lane[JoinItem, JoinRow]] = {}
         self._entering = lanes.open("enter", self._enter)
         self._reading = lanes.open("place_read", self._read)
@@ -126,7 +111,7 @@ class WaitingRooms:
             row.joined_at.replace(microsecond=0),
         )  # fmt: skip
         # Known before the next snapshot, so that admission checks this line at its next tick.
-        line.note_joined(place)
+        self.snapshot.note_joined(line, place)
         stored = StoredPlace(
             row.place_id, row.state, None, row.admitted_at, row.claimed_at, row.expires_at
         )
@@ -208,62 +193,6 @@ class WaitingRooms:
         """
         check(await self._entering.submit(EnterItem(place.room_id, place.number, place.place_id)))
 
-    async def admit(self, line: Line, *, tidy: bool = True) -> Admitted:
-        """Admits the next places of one line within its policy's bounds. Safe in every process.
-
-        Args:
-            line: the line.
-            tidy: counts admitted places and finishes overdue ones even if no place waits.
-        """
-        allowed = bounds(line.policy)
-        row = await queries.admit(
-            self._pool,
-            room_id=line.room_id,
-            policy_version=line.policy_version,
-            cap=allowed.cap,
-            rate=allowed.rate,
-            rate_seconds=allowed.rate_seconds,
-            tidy=tidy,
-        )
-        if row is None:
-            return Admitted(0, 0, line.active, more=False)
-        check(row)
-        if row.outcome == "stale_policy":
-            await self.snapshot.refresh_rooms([line.room_id])
-        else:
-            self.snapshot.note_active(line, row.active)
-        return Admitted(row.admitted, row.expired, row.active, row.more)
-
-    async def admission_work(self, rooms: Iterable[int], *, every: bool) -> dict[int, int]:
-        """Returns which of these rooms, or of all, may admit, and at most how many places."""
-        found = await queries.admission_work(self._pool, rooms=list(rooms), every=every)
-        return {row.room_id: row.slots for row in found}
-
-    async def admit_unlocked(self, lines: Sequence[Line]) -> list[AdmitUnlockedRow]:
-        """Admits the next places of many lines, as ``admit``, but of no line that is locked now."""
-        items = []
-        for line in lines:
-            allowed = bounds(line.policy)
-            items.append(
-                AdmitItem(
-                    line.room_id, line.policy_version, allowed.cap, allowed.rate,
-                    allowed.rate_seconds,
-                )
-            )  # fmt: skip
-        rows = await queries.admit_unlocked(self._pool, items)
-        for line, row in zip(lines, rows, strict=True):
-            if row.outcome == "done":
-                self.snapshot.note_active(line, row.active)
-        return rows
-
-    async def close(self, line: Line) -> None:
-        """Finishes the waiting places of a line that has closed. Safe in every process."""
-        last: int | None = 0
-        while last is not None:
-            last = await queries.close(
-                self._pool, room_id=line.room_id, after=last, limit=_CLOSE_BATCH
-            )
-
     async def configure(
         self,
         concert_id: UUID,
@@ -299,40 +228,6 @@ class WaitingRooms:
             raise settings.refusal(outcome)
         await self.snapshot.refresh()
         self.wake(self.snapshot.by_concert[concert_id].room_id)
-
-    async def draw(self, line: Line) -> bool:
-        """Draws a line that is due, unless another process does so.
-
-        Returns whether this process drew it.
-        """
-        if not await queries.close_entries(self._pool, room_id=line.room_id):
-            return False
-        async with self._pool.acquire() as connection, connection.transaction():
-            await queries.lift_statement_timeout(connection)
-            drawn = await queries.draw(connection, room_id=line.room_id)
-        if drawn is None:
-            return False
-        await self.snapshot.refresh()
-        self.wake(line.room_id)
-        return True
-
-    async def adapt(self, calls: Sequence[int], step_seconds: float) -> None:
-        """Reports this process's latencies to the adaptive policies, and sets their caps.
-
-        Args:
-            calls: holds and payments by bucket since the last time (``LatencyHistogram.take``).
-            step_seconds: the time between two steps of a cap, over all processes.
-        """
-        for line in list(self.snapshot.lines.values()):
-            if isinstance(line.policy, AdaptivePolicy):
-                await queries.adapt(
-                    self._pool,
-                    room_id=line.room_id,
-                    policy_version=line.policy_version,
-                    calls=calls,
-                    bounds_ms=BOUNDS_MS,
-                    step_seconds=step_seconds,
-                )
 
     async def document(self, concert_id: UUID) -> QueueDocument:
         """Returns the public state of a line, from the snapshot.

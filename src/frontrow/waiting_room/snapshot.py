@@ -18,6 +18,7 @@ from uuid import UUID
 import asyncpg
 
 from frontrow.errors import NotFound
+from frontrow.ids import PlaceRef
 from frontrow.waiting_room.line import LastLook, Line
 from frontrow.waiting_room.line_failures import LineFailures
 from frontrow.waiting_room.snapshot_queries import LeaversItem, LineRow, StockRow, queries
@@ -79,12 +80,22 @@ class Snapshot:
 
     def in_use(self) -> list[Line]:
         """Returns the lines with waiting or admitted users."""
-        return [self.lines[room_id] for room_id in self.waiting | self.active]
+        return self.of_rooms(self.waiting | self.active)
+
+    def of_rooms(self, room_ids: Iterable[int]) -> list[Line]:
+        """Returns the lines of these rooms, as far as they are known."""
+        return [self.lines[room_id] for room_id in room_ids if room_id in self.lines]
+
+    def note_joined(self, line: Line, place: PlaceRef) -> None:
+        """Records a join that was answered: it counts before the next refresh."""
+        line.note_joined(place)
+        if line.waiting > 0:
+            self.waiting.add(line.room_id)
 
     def take_changed(self) -> list[Line]:
         """Returns the lines that changed since the last call; not those read at the start."""
         changed, self._changed = self._changed, set()
-        return [self.lines[room_id] for room_id in changed if room_id in self.lines]
+        return self.of_rooms(changed)
 
     async def refresh(self) -> None:
         """Reads what has changed; calls during a refresh share the next one.
@@ -139,6 +150,7 @@ class Snapshot:
         for room_id in self.lines.keys() - found:
             self._drop(self.lines[room_id])
         await self._count(None)
+        await self.refresh_active()
         self._is_started = True
         if first is not None:
             self._mark, self._origin = first.mark, first.origin

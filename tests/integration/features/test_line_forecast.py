@@ -86,8 +86,8 @@ async def a_second_later(owner: Owner, seconds: float = 1) -> None:
 
 async def observe(services: Services, room_id: int, *forecasts: tuple[int, int, int]) -> bool:
     """Observes a line and stores forecasts, by position."""
-    items = [ForecastItem(*forecast) for forecast in forecasts]
-    return await queries.observe(services.pool, items, room_id=room_id, keep=5)
+    items = [ForecastItem(room_id, *forecast) for forecast in forecasts]
+    return await queries.observe(services.pool, items, rooms=[room_id], keep=5) == [room_id]
 
 
 async def a_line(services: Services, policy: MaxActivePolicy | None = None) -> tuple[UUID, int]:

@@ -13,7 +13,7 @@ from frontrow.ids import PlaceRef
 from frontrow.services import Services
 from frontrow.upkeep.jobs import running
 from frontrow.upkeep.statistics import refresh_counts
-from frontrow.waiting_room import service
+from frontrow.waiting_room import line_upkeep
 from frontrow.waiting_room.policy import MaxActivePolicy
 from frontrow.waiting_room.queries import queries
 from testkit.database import Database
@@ -180,7 +180,7 @@ async def test_two_processes_close_a_line_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In small batches, in turns: every waiting place is expired and counted once."""
-    monkeypatch.setattr(service, "_CLOSE_BATCH", 7)
+    monkeypatch.setattr(line_upkeep, "_CLOSE_BATCH", 7)
     made = await make_concert(services, policy=ONE, closes_at=soon(60))
     inside = await buyer(services, made.concert_id)
     await asyncio.gather(*(services.rooms.join(uuid4(), made.concert_id) for _ in range(100)))

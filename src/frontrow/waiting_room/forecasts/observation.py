@@ -1,7 +1,8 @@
-"""Observes a line once a second: its pace, and the quality of its forecasts."""
+"""Observes lines: their pace, and the quality of their forecasts."""
 
 import random
 from bisect import bisect_left
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -13,14 +14,24 @@ from frontrow.waiting_room.model import ForecastQuality
 _KEPT = 10_000
 _SAMPLES = 2
 _TRIES = 5
+_LINES_AT_ONCE = 100
 
 
-async def observe(pool: asyncpg.Pool, line: Line) -> bool:
-    """Observes a line and stores some forecasts, unless a process did within the last second.
+async def lines_to_observe(pool: asyncpg.Pool, lines: Sequence[Line]) -> list[Line]:
+    """Returns the lines to observe now: each once a second, of many lines each every five."""
+    known = {line.room_id: line for line in lines}
+    rooms = await queries.lines_to_observe(pool, rooms=list(known), least=_LINES_AT_ONCE)
+    return [known[room_id] for room_id in rooms]
 
-    Safe in every process. Returns whether it observed.
+
+async def observe(pool: asyncpg.Pool, lines: Sequence[Line]) -> list[int]:
+    """Observes lines and stores some forecasts; not lines that were observed within a second.
+
+    Safe in every process. Returns the rooms that were observed.
     """
-    return await queries.observe(pool, sample_forecasts(line), room_id=line.room_id, keep=_KEPT)
+    items = [item for line in lines for item in sample_forecasts(line)]
+    rooms = [line.room_id for line in lines]
+    return await queries.observe(pool, items, rooms=rooms, keep=_KEPT)
 
 
 async def forecast_quality(pool: asyncpg.Pool, concert_id: UUID) -> ForecastQuality:
@@ -45,7 +56,7 @@ def sample_forecasts(line: Line) -> list[ForecastItem]:
             continue
         eta = line.eta(position - line.serving - 1 - bisect_left(line.left, position))
         if eta is not None:
-            sample.append(ForecastItem(position, eta.p50, eta.p90))
+            sample.append(ForecastItem(line.room_id, position, eta.p50, eta.p90))
     return sample
 
 

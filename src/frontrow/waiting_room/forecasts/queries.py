@@ -9,8 +9,9 @@ from frontrow.waiting_room.model import ForecastQuality
 
 
 class ForecastItem(Item, frozen=True):
-    """The forecast that the place at a position gets."""
+    """The forecast that the place at a position of a line gets."""
 
+    room_id: int
     position: int
     p50: int
     p90: int
@@ -19,9 +20,13 @@ class ForecastItem(Item, frozen=True):
 class ForecastQueries(Protocol):
     """The statements of ``queries.sql``."""
 
+    async def lines_to_observe(
+        self, database: Database, *, rooms: Sequence[int], least: int
+    ) -> list[int]: ...
+
     async def observe(
-        self, database: Database, items: Sequence[ForecastItem], *, room_id: int, keep: int
-    ) -> bool: ...
+        self, database: Database, items: Sequence[ForecastItem], *, rooms: Sequence[int], keep: int
+    ) -> list[int]: ...
 
     async def forecast_quality(
         self, database: Database, *, concert_id: UUID

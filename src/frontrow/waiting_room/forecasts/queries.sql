@@ -1,7 +1,28 @@
+-- name: lines_to_observe
+-- Of these lines, those that were not observed within the last second, the longest ago first: at most :least, or a
+-- tenth of them if that is more.
+SELECT r.room_id
+FROM unnest(:rooms::int[]) AS r (room_id)
+LEFT JOIN LATERAL (
+    SELECT p.looked_at FROM line_pace AS p WHERE p.room_id = r.room_id OFFSET 0
+) AS p ON true
+WHERE coalesce(p.looked_at <= clock_timestamp() - interval '1 second', true)
+ORDER BY p.looked_at NULLS FIRST
+LIMIT greatest(:least::int, cardinality(:rooms::int[]) / 10);
+
 -- name: observe
--- Observes a line, and stores the forecasts that places get now: see the function.
-SELECT waiting_room_observe(
-    p_positions => :position, p_p50s => :p50, p_p90s => :p90, p_room_id => :room_id, p_keep => :keep
+-- Observes lines, and stores the forecasts that places get now; returns the observed ones: see the function.
+SELECT r.room_id
+FROM (
+    SELECT k.room_id, array_agg(k.position) AS positions, array_agg(k.p50) AS p50s, array_agg(k.p90) AS p90s
+    FROM unnest(:room_id::int[], :position::int[], :p50::int[], :p90::int[])
+        AS k (room_id, position, p50, p90)
+    GROUP BY k.room_id
+) AS f
+RIGHT JOIN unnest(:rooms::int[]) AS r (room_id) ON r.room_id = f.room_id
+WHERE waiting_room_observe(
+    p_room_id => r.room_id, p_positions => f.positions, p_p50s => f.p50s, p_p90s => f.p90s,
+    p_keep => :keep
 );
 
 -- name: forecast_quality
