@@ -14,6 +14,7 @@ for measurement in (
     "line",
     "latency",
     "slots",
+    "concerts",
     "cancellation",
     "best_seats",
     "pages",

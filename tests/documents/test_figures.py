@@ -92,7 +92,7 @@ def test_cost_of_rate_limits_is_the_same_in_both_pages() -> None:
     assert len(tables[0]) == 4
 
 
-MILESTONE = {DATABASE: 1, HTTP: 2, LINE: 3, "The best seats": 4, "The pages": 5}
+MILESTONE = {DATABASE: 1, HTTP: 2, LINE: 3, "Many concerts": 3, "The best seats": 4, "The pages": 5}
 """The milestone that each section measures."""
 
 

@@ -1,6 +1,6 @@
-"""The looks of upkeep among 10,000 concerts: what they read follows the work, not the catalogue.
+"""The statements of upkeep among 10,000 concerts: what they read follows the work.
 
-Each look runs on a database that was never analysed, and on an analysed one. The server counts the
+Each runs on a database that was never analysed, and on an analysed one. The server counts the
 full scans and the rows.
 """
 
@@ -32,8 +32,8 @@ READ = """
 GROWN = Path(__file__).with_name("grown_concerts.sql").read_text()
 
 
-class Look(NamedTuple):
-    """A look: its call with a mark, the rows found, and the most that it reads of a table."""
+class Check(NamedTuple):
+    """A statement: its call with a mark, the rows found, and the most that it reads of a table."""
 
     call: Callable[[Connection, int], Awaitable[list[Any]]]
     found: int
@@ -46,20 +46,20 @@ def lines(connection: Connection, mark: int) -> Awaitable[list[Any]]:
 
 
 USERS = len(WITH_USERS)
-LOOKS = {
+CHECKS = {
     # Those with users are checked, and the rows in turn are found and read.
-    "lines": Look(lines, TURN, USERS + 2 * TURN),
-    "seats": Look(
+    "lines": Check(lines, TURN, USERS + 2 * TURN),
+    "seats": Check(
         lambda c, mark: snapshot.concert_stock(c, mark=mark, seen_at=None, concert_ids=[]), 0, 0
     ),
-    "admitted places": Look(lambda c, _: snapshot.admitted_places(c), USERS, USERS),
-    "work, every line": Look(
+    "admitted places": Check(lambda c, _: snapshot.admitted_places(c), USERS, USERS),
+    "work, every line": Check(
         lambda c, _: rooms.admission_work(c, rooms=[], every=True), USERS // 2, 2 * USERS
     ),
-    "work, woken": Look(
+    "work, woken": Check(
         lambda c, _: rooms.admission_work(c, rooms=[1, 2, WITH_USERS[1]], every=False), 1, 3
     ),
-    "pace": Look(
+    "pace": Check(
         lambda c, _: forecasts.lines_to_observe(c, rooms=list(WITH_USERS), least=5), 5, USERS
     ),
 }
@@ -83,27 +83,27 @@ async def grown(
         await owner.close()
 
 
-@pytest.mark.parametrize("name", LOOKS)
-async def test_look_reads_what_has_work(grown: Connection, name: str) -> None:
+@pytest.mark.parametrize("name", CHECKS)
+async def test_statement_reads_what_has_work(grown: Connection, name: str) -> None:
     """No full scan of a large table, and no more rows than there is work."""
     mark = await grown.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
     transaction = grown.transaction()
     await transaction.start()
     try:
         before = {row["relname"]: row for row in await grown.fetch(READ, TABLES)}
-        found = await LOOKS[name].call(grown, mark)
+        found = await CHECKS[name].call(grown, mark)
         after = await grown.fetch(READ, TABLES)
     finally:
         await transaction.rollback()
-    assert len(found) == LOOKS[name].found
+    assert len(found) == CHECKS[name].found
     read = {row["relname"]: row["rows"] - before[row["relname"]]["rows"] for row in after}
-    assert {table: rows for table, rows in read.items() if rows > LOOKS[name].rows} == {}
+    assert {table: rows for table, rows in read.items() if rows > CHECKS[name].rows} == {}
     scanned = {r["relname"] for r in after if r["seq_scan"] > before[r["relname"]]["seq_scan"]}
     assert scanned <= {"sold_delta", "reservation"}
 
 
 async def test_control_statement_over_all_lines_is_counted(grown: Connection) -> None:
-    """Control: the same counting finds a look that reads every line."""
+    """Control: the same counting finds a statement that reads every line."""
     async with grown.transaction():
         before = {row["relname"]: row["rows"] for row in await grown.fetch(READ, TABLES)}
         await grown.fetch("SELECT room_id FROM waiting_room WHERE paused")

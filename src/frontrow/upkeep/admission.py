@@ -32,7 +32,7 @@ class Admission:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._failures = LineFailures("admission")
-        self._look_due = 0.0
+        self._check_due = 0.0
         self._count_due = 0.0
         self._again: set[int] = set()
         """The rooms in which more places may be admitted at once."""
@@ -41,8 +41,8 @@ class Admission:
 
     async def run(self) -> None:
         """Waits for a wake-up or the next tick, then runs a round."""
-        until_look = self._look_due - asyncio.get_running_loop().time()
-        woken = await self._services.admission_signal.wait(0 if self._again else until_look)
+        until_check = self._check_due - asyncio.get_running_loop().time()
+        woken = await self._services.admission_signal.wait(0 if self._again else until_check)
         with metrics.UPKEEP_SECONDS.labels("admission").time():
             await self._round(woken)
         # At the peak of a sale every payment wakes a line.
@@ -69,8 +69,8 @@ class Admission:
 
     async def _round(self, woken: set[int]) -> int:
         now = asyncio.get_running_loop().time()
-        # A failed round is followed by a look at all lines, so that no wake-up is lost.
-        due, self._look_due = self._look_due, 0.0
+        # After a failed round all lines are checked, so that no wake-up is lost.
+        due, self._check_due = self._check_due, 0.0
         is_tick = now >= due
         rooms, self._again = woken | self._again, set()
         admitted = 0
@@ -86,7 +86,7 @@ class Admission:
         finally:
             if admitted:
                 await self._services.rooms.snapshot.refresh_rooms(slots)
-        self._look_due = now + self._services.settings.admission_tick_seconds if is_tick else due
+        self._check_due = now + self._services.settings.admission_tick_seconds if is_tick else due
         return admitted
 
     async def _find_work(self, rooms: set[int], now: float, *, is_tick: bool) -> dict[int, int]:

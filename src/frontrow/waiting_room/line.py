@@ -30,7 +30,7 @@ _FEW_LEAVERS = 64
 _revisions = count(1)
 
 
-class LastLook:
+class LastRefresh:
     """When a process last asked the database which lines have changed."""
 
     __slots__ = ("at",)
@@ -51,7 +51,7 @@ class Line:
     __slots__ = (
         "_called",
         "_counted_down_at",
-        "_last_look",
+        "_last_refresh",
         "_read_at",
         "_view",
         "active",
@@ -86,7 +86,9 @@ class Line:
         "serving",
     )
 
-    def __init__(self, room_id: int, concert_id: UUID, last_look: LastLook | None = None) -> None:
+    def __init__(
+        self, room_id: int, concert_id: UUID, last_refresh: LastRefresh | None = None
+    ) -> None:
         self.room_id = room_id
         self.concert_id = concert_id
         self.revision = 0
@@ -94,8 +96,8 @@ class Line:
         changes only with time, as the wait for the opening, is excepted. No two lines share one."""
         self._view: tuple[object, ...] = ()
         self._called = 0
-        self._last_look = last_look or LastLook()
-        self._read_at = self._counted_down_at = self._last_look.at
+        self._last_refresh = last_refresh or LastRefresh()
+        self._read_at = self._counted_down_at = self._last_refresh.at
         self.positions: array[int] | None = None
         self.left = array("i")
         self.left_count = 0
@@ -129,7 +131,7 @@ class Line:
     @property
     def seen_at(self) -> datetime:
         """The time of this state: the last time that the database was asked for changes."""
-        return max(self._read_at, self._last_look.at)
+        return max(self._read_at, self._last_refresh.at)
 
     @property
     def waiting(self) -> int:
@@ -186,7 +188,7 @@ class Line:
         if self.paused or self.closed or not self.drawn:
             return None
         if self.scheduled and self.opens_at is not None:
-            looked_at = self._last_look.at
+            looked_at = self._last_refresh.at
             if looked_at is not self._counted_down_at:
                 self._counted_down_at = looked_at
                 self.forecasts.count_down((self.opens_at - self.seen_at).total_seconds())

@@ -19,7 +19,7 @@ import asyncpg
 
 from frontrow.errors import NotFound
 from frontrow.ids import PlaceRef
-from frontrow.waiting_room.line import LastLook, Line
+from frontrow.waiting_room.line import LastRefresh, Line
 from frontrow.waiting_room.line_failures import LineFailures
 from frontrow.waiting_room.snapshot_queries import LeaversItem, LineRow, StockRow, queries
 
@@ -52,7 +52,7 @@ class Snapshot:
         self._refreshing = asyncio.Lock()
         self._started = 0
         self._completed = 0
-        self._last_look = LastLook()
+        self._last_refresh = LastRefresh()
         self._is_started = False
         self._mark: int | None = None
         self._origin = ""
@@ -123,7 +123,7 @@ class Snapshot:
         rows = await queries.lines(
             self._pool,
             mark=self._mark,
-            seen_at=self._last_look.at,
+            seen_at=self._last_refresh.at,
             rooms=list(self._failed),
             after=self._turn,
             further=_IN_TURN,
@@ -133,7 +133,7 @@ class Snapshot:
             await self._read_all()
             return
         await self._apply(rows)
-        self._mark, self._last_look.at = rows[0].mark, rows[0].seen_at
+        self._mark, self._last_refresh.at = rows[0].mark, rows[0].seen_at
         behind = sorted(row.room_id for row in rows if row.room_id > self._turn)[:_IN_TURN]
         self._turn = behind[-1] if behind and behind[-1] < self._last_room else 0
 
@@ -154,7 +154,7 @@ class Snapshot:
         self._is_started = True
         if first is not None:
             self._mark, self._origin = first.mark, first.origin
-            self._last_look.at = first.seen_at
+            self._last_refresh.at = first.seen_at
 
     async def _read(
         self, *, rooms: Sequence[int] = (), after: int = 0, further: int = 0
@@ -169,7 +169,7 @@ class Snapshot:
         for row in rows:
             line = self.lines.get(row.room_id)
             if line is None or line.is_ahead_of(row):
-                line = Line(row.room_id, row.concert_id, self._last_look)
+                line = Line(row.room_id, row.concert_id, self._last_refresh)
             lines.append((row, line))
         leavers = await self._leavers(lines)
         new = []

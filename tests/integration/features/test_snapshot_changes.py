@@ -246,19 +246,19 @@ async def test_revision_changes_with_what_waiting_users_see(
     places = [await join(services, made.concert_id) for _ in range(3)]
     revisions = [(await seen_by(other, made)).revision]
 
-    async def look() -> None:
+    async def read() -> None:
         revisions.append((await seen_by(other, made)).revision)
 
-    await look()
+    await read()
     assert revisions[0] == revisions[1]
     await services.reservations.leave(places[2])
-    await look()
+    await read()
     await services.reservations.hold(holder, made.shows[0], [1], None)
     await other.rooms.snapshot.refresh_counts()
-    await look()
+    await read()
     await services.reservations.leave(holder)
     await admit_all(services, made.concert_id)
-    await look()
+    await read()
     assert len(set(revisions[1:])) == len(revisions[1:])
 
 

@@ -95,9 +95,9 @@ async def test_woken_line_is_checked(services: Services, database: Database) -> 
     assert await admission.run_once(set()) == 0  # checks all lines the first time
     async with services_on(database) as elsewhere:
         places = [await join(elsewhere, one.concert_id) for one in (made, silent)]
-    admission._look_due = float("inf")
+    admission._check_due = float("inf")
     assert await admission.run_once({places[0].room_id}) == 1
-    admission._look_due = 0.0
+    admission._check_due = 0.0
     assert await admission.run_once(set()) == 1
 
 

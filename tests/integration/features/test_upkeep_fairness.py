@@ -78,7 +78,7 @@ async def test_busy_line_starves_no_other(services: Services, owner: Owner) -> N
     assert await called(owner, busy) == 600
 
 
-async def test_line_that_is_woken_while_it_is_admitted_is_looked_at_again(
+async def test_line_woken_while_it_is_admitted_is_checked_again(
     services: Services, owner: Owner
 ) -> None:
     """Its wake-up isn't lost."""
@@ -91,7 +91,7 @@ async def test_line_that_is_woken_while_it_is_admitted_is_looked_at_again(
     await asyncio.gather(*admission._alone.values())
     assert await called(owner, made) == 1
     await services.reservations.leave(first)
-    admission._look_due = float("inf")
+    admission._check_due = float("inf")
     # Nothing but the end of the first admission says so.
     assert await admission.run_once(set()) == 1
     assert (await services.rooms.status(second)).state == "admitted"
