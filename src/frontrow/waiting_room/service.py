@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
+from msgspec.structs import asdict
 
 from frontrow.db.outcomes import check
 from frontrow.errors import (
@@ -116,10 +117,7 @@ class WaitingRooms(LineUpkeep):
             row.place_id, row.state, None, row.admitted_at, row.claimed_at, row.expires_at
         )
         status = status_of(place, line, stored)
-        issued = IssuedStatus(
-            token=self._signer.sign(place),
-            **{f: getattr(status, f) for f in Status.__struct_fields__},
-        )
+        issued = IssuedStatus(token=self._signer.sign(place), **asdict(status))
         # With users ahead, the tick of admission, ten times a second, is soon enough.
         if status.state == "waiting" and not (status.ahead or line.paused or line.scheduled):
             self.wake(line.room_id)
