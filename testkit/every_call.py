@@ -45,6 +45,7 @@ async def make_every_call(desk: Desk) -> None:
         f"/tickets/{ticket_id}/print",
         f"/tickets/{ticket_id}/calendar.ics",
         "/concerts",
+        base,
         "/session",
         "//healthz",
         "//readyz",
@@ -53,6 +54,9 @@ async def make_every_call(desk: Desk) -> None:
         "//docs",
     ):
         await fan.by_key("GET", path)
+    for path in ("/concerts", base):
+        known = {"If-None-Match": (await desk.ask("GET", path)).headers["etag"]}
+        await desk.ask("GET", path, headers=known)
     await desk.operate("PATCH", f"/admin{base}", json={"refundable_until": starts_at(20)})
     refunds = f"/payments/{payment['payment_id']}/refunds"
     for _ in range(2):

@@ -18,9 +18,9 @@ declare namespace Api {
   type ChallengeRequiredProblem = { type: string; title: string; status: 403; detail: string; code: "challenge_required" };
   type Charge = { charge_id: string; user_id: string; amount: number; balance: number; created_at: string };
   type CheckIn = { ticket_id: string; concert_id: string; title: string; show_id: string; date: string; starts_at: string; number: number; section: (string) | (null); row: number; seat: number; checked_in_at: string; gate: (string) | (null) };
-  type ConcertChange = { title?: string; hold_seconds?: number; max_seats_per_user?: number; refundable_until?: (string) | (null); guests?: boolean };
+  type ConcertChange = { title?: string; hold_seconds?: number; max_seats_per_user?: number; refundable_until?: (string) | (null); guests?: boolean; description?: (string) | (null); poster_url?: (string) | (null); age_limit?: (number) | (null) };
+  type ConcertPage = { concerts: Array<Api.ListedConcert>; next: (string) | (null) };
   type ConcertShows = { shows: Array<Api.ShowSales> };
-  type Concerts = { concerts: Array<Api.ListedConcert> };
   type CreatedConcert = { concert_id: string; shows: Array<Api.CreatedShow> };
   type CreatedShow = { show_id: string; date: string };
   type CredentialInvalidProblem = { type: string; title: string; status: 401; detail: string; code: "credential_invalid" };
@@ -58,6 +58,7 @@ declare namespace Api {
   type LineExport = { places: Array<Api.ServedPlace> };
   type LineHistory = { as_of: string; minutes: Array<Api.Minute> };
   type ListedConcert = { concert_id: string; title: string; artist: (string) | (null); venue: (string) | (null); timezone: string; currency: string; max_seats_per_user: number; first_date: (string) | (null); last_date: (string) | (null); price_from: (number) | (null); refundable_until: (string) | (null); guests: boolean; sale: "cancelled" | "ended" | "open"; state: "closed" | "open" | "paused" | "scheduled" | "sold_out" };
+  type ListedShow = { show_id: string; date: string; starts_at: string; seats_total: number; seats_available: number; sale: "cancelled" | "ended" | "open" };
   type MalformedProblem = { type: string; title: string; status: 400; detail: string; code: "malformed" };
   type MaxActiveAndRatePolicy = { kind: "max_active_and_rate"; max_active: number; admit: number; every_seconds: number };
   type MaxActivePolicy = { kind: "max_active"; max_active: number };
@@ -66,7 +67,7 @@ declare namespace Api {
   type Minute = { at: string; joined: number; called: number; paid: number; gone: number; gave_up: number; waiting: number; admitted: number };
   type NewCharge = { amount: number };
   type NewCheckIn = { code: string; gate?: (string) | (null); show_id?: (string) | (null); concert_id?: (string) | (null) };
-  type NewConcertWithRoom = { title: string; artist?: (string) | (null); venue?: (string) | (null); timezone?: string; currency?: string; hold_seconds?: number; max_seats_per_user?: number; refundable_until?: (string) | (null); guests?: boolean; shows: Array<Api.NewShow>; waiting_room?: Api.RoomSettings };
+  type NewConcertWithRoom = { title: string; artist?: (string) | (null); venue?: (string) | (null); timezone?: string; currency?: string; hold_seconds?: number; max_seats_per_user?: number; refundable_until?: (string) | (null); guests?: boolean; description?: (string) | (null); poster_url?: (string) | (null); age_limit?: (number) | (null); shows: Array<Api.NewShow>; waiting_room?: Api.RoomSettings };
   type NewKey = { keep?: boolean };
   type NewPayment = { reservation_id: string; amount: number };
   type NewReservation = { date?: (string) | (null); show_id?: (string) | (null); seats?: (Array<number>) | (null); count?: (number) | (null); section?: (string) | (null); together?: (boolean) | (null) };
@@ -114,6 +115,7 @@ declare namespace Api {
   type ShowSale = { show_id: string; starts_at: string; sales_end_at: string };
   type ShowSales = { show_id: string; date: string; starts_at: string; sales_end_at: string; cancelled_at: (string) | (null); seats: Api.SeatCounts; revenue: number };
   type ShowStock = { show_id: string; starts_at: string; seats_total: number; seats_available: number; sale: "cancelled" | "ended" | "open" };
+  type ShownConcert = { concert_id: string; title: string; artist: (string) | (null); venue: (string) | (null); timezone: string; currency: string; max_seats_per_user: number; first_date: (string) | (null); last_date: (string) | (null); price_from: (number) | (null); refundable_until: (string) | (null); guests: boolean; sale: "cancelled" | "ended" | "open"; description: (string) | (null); poster_url: (string) | (null); age_limit: (number) | (null); state: "closed" | "open" | "paused" | "scheduled" | "sold_out"; shows: Array<Api.ListedShow> };
   type SignInRequiredProblem = { type: string; title: string; status: 403; detail: string; code: "sign_in_required" };
   type SoldPayment = { payment_id: string; reservation_id: string; user_id: string; concert_id: string; show_id: string; starts_at: string; amount: number; currency: string; state: "paid" | "refunded"; tickets: Array<Api.SoldTicket>; paid_at: string; refunded_at: (string) | (null); refund_reason: ("buyer" | "operator" | "show_cancelled") | (null) };
   type SoldPayments = { payments: Array<Api.SoldPayment>; next: (string) | (null) };
@@ -189,11 +191,12 @@ type Answer<Method extends string, Path extends string> = `${Method} ${Path}` ex
   Call extends `GET /users/challenge${Query}` ? Api.Challenge :
   Call extends `GET /users/me${Query}` ? Api.Me :
   Call extends `DELETE /users/me${Query}` ? undefined :
+  Call extends `GET /concerts/${string}${Query}` ? Api.ShownConcert :
   Call extends `GET /payments/${string}${Query}` ? Api.Payment :
   Call extends `GET /reservations/${string}${Query}` ? Api.Reservation :
   Call extends `DELETE /reservations/${string}${Query}` ? undefined :
   Call extends `GET /tickets/${string}${Query}` ? Api.Ticket :
-  Call extends `GET /concerts${Query}` ? Api.Concerts :
+  Call extends `GET /concerts${Query}` ? Api.ConcertPage :
   Call extends `GET /payments${Query}` ? Api.PaymentPage :
   Call extends `POST /payments${Query}` ? Api.Payment :
   Call extends `POST /reservations${Query}` ? Api.Reservation :

@@ -19,6 +19,7 @@ from frontrow.db.watch import Watch, watching
 from frontrow.errors import SetupError
 from frontrow.exposition.exposition import Exposition
 from frontrow.group_commit import Lanes
+from frontrow.listings import Listings
 from frontrow.metrics import observe_batch
 from frontrow.operators.operator_key import OperatorKey
 from frontrow.operators.sessions import OperatorSessions
@@ -74,6 +75,7 @@ class Services:
     rooms: WaitingRooms
     draws: Draws
     catalogue: Catalogue
+    listings: Listings
     seat_maps: SeatMaps
     concerts: Concerts
     reservations: Reservations
@@ -147,6 +149,7 @@ async def _wire(
     payments = Payments(pool, lanes, ticket_signer, currency=currency, wake=wake, note=note)
     rooms = WaitingRooms(pool, lanes, signer, snapshot, wake=wake)
     catalogue = Catalogue(pool, lanes)
+    listings = Listings(catalogue, snapshot)
     seat_maps = _seat_maps(settings, pool, lanes)
     reservations = Reservations(
         pool,
@@ -185,14 +188,20 @@ async def _wire(
         rooms=rooms,
         draws=Draws(pool, snapshot),
         catalogue=catalogue,
+        listings=listings,
         seat_maps=seat_maps,
-        concerts=Concerts(pool, currency=currency, has_issuer=sign_in is not None),
+        concerts=Concerts(
+            pool,
+            currency=currency,
+            has_issuer=sign_in is not None,
+            changed=listings.changed,
+        ),
         reservations=reservations,
         place_access=PlaceAccess(catalogue, seat_maps, rooms, reservations),
         ledger=Ledger(pool, lanes, currency=currency),
         payments=payments,
         refunds=Refunds(pool, lanes, to_payment=payments.to_payment),
-        cancellations=Cancellations(pool),
+        cancellations=Cancellations(pool, changed=listings.changed),
         tickets=Tickets(pool, ticket_signer),
         check_ins=CheckIns(pool, lanes, ticket_signer),
         erasures=Erasures(pool, users, snapshot, wake=wake),

@@ -45,11 +45,14 @@ VISIBLE_LINE = f"^{_VISIBLE}{_END}"
 """A text of one line with at least one visible character."""
 EMPTY_OR_VISIBLE_LINE = f"^(?:{_VISIBLE})?{_END}"
 """The same, or an empty text."""
+VISIBLE_TEXT = f"^(?:[^{_CONTROLS}]|\\n)*[^\\s{_CONTROLS}{_INVISIBLE}](?:[^{_CONTROLS}]|\\n)*{_END}"
+"""A text of any number of lines with at least one visible character."""
 
 RULES = {
     LINE: "control characters are not allowed",
     VISIBLE_LINE: "needs a visible character, and no control characters",
     EMPTY_OR_VISIBLE_LINE: "needs a visible character, and no control characters",
+    VISIBLE_TEXT: "needs a visible character, and no control characters but line ends",
 }
 """What each pattern demands, for people."""
 

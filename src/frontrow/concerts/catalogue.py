@@ -7,12 +7,22 @@ from uuid import UUID
 
 import asyncpg
 
-from frontrow.concerts.model import Concert, Dates, DateStock, Show, ShowStock
+from frontrow.concerts.model import (
+    ConcertDetails,
+    Dates,
+    DateStock,
+    ListedShow,
+    RankedConcert,
+    Show,
+    ShowStock,
+)
 from frontrow.concerts.queries import StockRow, queries
+from frontrow.concerts.search import folded
 from frontrow.errors import NotFound, ShowAmbiguous
 from frontrow.group_commit import Lanes
 
 _SHOWS_CACHED_SECONDS = 1.0
+_LISTED_AT_ONCE = 500
 
 
 class Catalogue:
@@ -24,9 +34,65 @@ class Catalogue:
         # Shows are only added, so a cached list can be incomplete but never wrong.
         self._runs: dict[UUID, _Run] = {}
 
-    async def concerts(self) -> list[Concert]:
-        """Returns every concert."""
-        return await queries.all_concerts(self._pool)
+    async def concerts(
+        self,
+        *,
+        text: str | None = None,
+        first: date | None = None,
+        last: date | None = None,
+        after: tuple[int, UUID] = (0, UUID(int=0)),
+        most: int | None = None,
+    ) -> list[RankedConcert]:
+        """Returns concerts in the order of the list: on sale by their next date, then ended ones.
+
+        Args:
+            text: only those with this text in their title, artist or venue, in any case.
+            first: only those with a show on this day or later.
+            last: only those with a show on this day or earlier; with ``first``, in between.
+            after: only those behind this position: its rank and concert.
+            most: the maximum number.
+        """
+        return await queries.listed_concerts(
+            self._pool,
+            text=folded(text) if text else None,
+            from_date=first,
+            to_date=last,
+            after_rank=after[0],
+            after_id=after[1],
+            most=most,
+        )
+
+    async def details(self, concert_id: UUID) -> ConcertDetails:
+        """Returns a concert with its description.
+
+        Raises:
+            NotFound: no such concert.
+        """
+        found = await queries.concert_details(self._pool, concert_id=concert_id)
+        if found is None:
+            raise NotFound
+        return found
+
+    async def listed_shows(self, concert_id: UUID) -> list[ListedShow]:
+        """Returns the shows of a concert, in order of time, with their free seats."""
+        shows = await queries.shows_of_concert(self._pool, concert_id=concert_id)
+        stocks = await self._stocks.submit(tuple(show.show_id for show in shows))
+        return [
+            ListedShow(
+                show.show_id,
+                show.date,
+                show.starts_at,
+                show.seats_total,
+                stock.available,
+                stock.sale,
+            )
+            for show, stock in zip(shows, stocks, strict=True)
+        ]
+
+    async def list_due(self) -> None:
+        """Moves the concerts in the list of which the sale of a show has ended."""
+        while await queries.list_due_concerts(self._pool, most=_LISTED_AT_ONCE) == _LISTED_AT_ONCE:
+            pass
 
     async def shows(self, concert_id: UUID, *, fresh: bool = False) -> "_Run":
         """Returns the shows of a concert; none for an unknown one."""

@@ -43,6 +43,7 @@ BEGIN
     PERFORM FROM show AS s WHERE s.show_id = p_show_id FOR UPDATE;
     UPDATE show AS s SET sales_end_at = coalesce(p_sales_end_at, s.starts_at)
     WHERE s.show_id = p_show_id AND s.cancelled_at IS NULL;
+    PERFORM concert_list(array(SELECT s.concert_id FROM show AS s WHERE s.show_id = p_show_id));
     RETURN QUERY SELECT s.* FROM show AS s WHERE s.show_id = p_show_id;
 END $$;
 
@@ -65,7 +66,8 @@ CREATE OR REPLACE FUNCTION concert_create(
     p_timezone text, p_currency text, p_hold_seconds int, p_max_seats_per_user int,
     p_policy jsonb, p_session_seconds int, p_claim_seconds int,
     p_opens_at timestamptz, p_closes_at timestamptz, p_order text, p_seed text,
-    p_refundable_until timestamptz, p_guests boolean,
+    p_refundable_until timestamptz, p_guests boolean, p_description text, p_poster_url text,
+    p_age_limit int, p_search text,
     OUT request_hash bigint, OUT flaw text
 )
 LANGUAGE plpgsql VOLATILE AS $$
@@ -73,11 +75,12 @@ LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     INSERT INTO concert (
         concert_id, request_hash, title, artist, venue, timezone, currency, hold_seconds,
-        max_seats_per_user, created_at, refundable_until, guests
+        max_seats_per_user, created_at, refundable_until, guests, description, poster_url, age_limit, search
     )
     VALUES (
         p_concert_id, p_request_hash, p_title, p_artist, p_venue, p_timezone, p_currency,
-        p_hold_seconds, p_max_seats_per_user, clock_timestamp(), p_refundable_until, p_guests
+        p_hold_seconds, p_max_seats_per_user, clock_timestamp(), p_refundable_until, p_guests,
+        p_description, p_poster_url, p_age_limit, p_search
     )
     ON CONFLICT DO NOTHING;
     IF FOUND THEN

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from frontrow.db.queries import Item
-from frontrow.text_rules import EMPTY_OR_VISIBLE_LINE, VISIBLE_LINE
+from frontrow.text_rules import EMPTY_OR_VISIBLE_LINE, VISIBLE_LINE, VISIBLE_TEXT
 
 SeatState: TypeAlias = Literal["available", "held", "sold"]
 Sale: TypeAlias = Literal["open", "ended", "cancelled"]
@@ -30,6 +30,18 @@ RefundableUntil: TypeAlias = (
     | None
 )
 Title: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=VISIBLE_LINE)]
+Description: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=10_000, pattern=VISIBLE_TEXT, description="Lines of text.")
+]
+PosterUrl: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=2_000,
+        pattern=r"^https://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$(?!\n)",
+        description="An https URL of a picture.",
+    ),
+]
+AgeLimit: TypeAlias = Annotated[int, Meta(ge=1, le=99, description="The least age, in years.")]
 Name: TypeAlias = Annotated[str, Meta(max_length=200, pattern=EMPTY_OR_VISIBLE_LINE)]
 
 LONGEST_RUN_SHOWS = 400
@@ -68,6 +80,20 @@ class Concert(msgspec.Struct, frozen=True):
     ]
 
 
+class RankedConcert(Concert, frozen=True):
+    """A concert and its position in the list."""
+
+    rank: int
+
+
+class ConcertDetails(Concert, frozen=True):
+    """A concert with what its own page has."""
+
+    description: Description | None
+    poster_url: PosterUrl | None
+    age_limit: AgeLimit | None
+
+
 class Show(msgspec.Struct, frozen=True):
     """One performance. ``date`` is the venue's calendar day."""
 
@@ -78,6 +104,17 @@ class Show(msgspec.Struct, frozen=True):
     sales_end_at: datetime
     seats_total: int
     cancelled_at: datetime | None = None
+
+
+class ListedShow(msgspec.Struct, frozen=True):
+    """A show as a concert lists it."""
+
+    show_id: UUID
+    date: date
+    starts_at: datetime
+    seats_total: int
+    seats_available: int
+    sale: Annotated[Sale, Meta(description="Whether the show is still on sale.")]
 
 
 class ShowStock(msgspec.Struct, frozen=True):
@@ -246,6 +283,9 @@ class NewConcert(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     refundable_until: RefundableUntil = None
     # Unset rather than true, so that older requests keep their hash.
     guests: Guests | msgspec.UnsetType = msgspec.UNSET
+    description: Description | msgspec.UnsetType | None = msgspec.UNSET
+    poster_url: PosterUrl | msgspec.UnsetType | None = msgspec.UNSET
+    age_limit: AgeLimit | msgspec.UnsetType | None = msgspec.UNSET
     shows: Annotated[list[NewShow], Meta(min_length=1, max_length=LONGEST_RUN_SHOWS)]
 
     def __post_init__(self) -> None:
@@ -261,6 +301,9 @@ class ConcertChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     max_seats_per_user: SeatLimit | msgspec.UnsetType = msgspec.UNSET
     refundable_until: RefundableUntil | msgspec.UnsetType = msgspec.UNSET
     guests: Guests | msgspec.UnsetType = msgspec.UNSET
+    description: Description | msgspec.UnsetType | None = msgspec.UNSET
+    poster_url: PosterUrl | msgspec.UnsetType | None = msgspec.UNSET
+    age_limit: AgeLimit | msgspec.UnsetType | None = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if self.refundable_until is not msgspec.UNSET:

@@ -5,7 +5,13 @@ from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
-from frontrow.concerts.model import Block, Concert, Sale, Show
+from frontrow.concerts.model import (
+    Block,
+    ConcertDetails,
+    RankedConcert,
+    Sale,
+    Show,
+)
 from frontrow.db.queries import Database, Row, bind
 
 
@@ -57,6 +63,10 @@ class ConcertQueries(Protocol):
         seed: str,
         refundable_until: datetime | None,
         guests: bool,
+        description: str | None,
+        poster_url: str | None,
+        age_limit: int | None,
+        search: str,
     ) -> CreatedRow: ...
 
     async def add_show(
@@ -84,11 +94,18 @@ class ConcertQueries(Protocol):
         *,
         concert_id: UUID,
         title: str | None,
+        search_title: str | None,
         hold_seconds: int | None,
         max_seats_per_user: int | None,
         guests: bool | None,
         changes_refundable_until: bool,
         refundable_until: datetime | None,
+        changes_description: bool,
+        description: str | None,
+        changes_poster_url: bool,
+        poster_url: str | None,
+        changes_age_limit: bool,
+        age_limit: int | None,
     ) -> UUID | None: ...
 
     async def end_sale(
@@ -99,7 +116,25 @@ class ConcertQueries(Protocol):
 
     async def currency(self, database: Database) -> str: ...
 
-    async def all_concerts(self, database: Database) -> list[Concert]: ...
+    async def list_concert(self, database: Database, *, concert_id: UUID) -> None: ...
+
+    async def list_due_concerts(self, database: Database, *, most: int) -> int: ...
+
+    async def listed_concerts(
+        self,
+        database: Database,
+        *,
+        after_rank: int,
+        after_id: UUID,
+        text: str | None,
+        from_date: date | None,
+        to_date: date | None,
+        most: int | None,
+    ) -> list[RankedConcert]: ...
+
+    async def concert_details(
+        self, database: Database, *, concert_id: UUID
+    ) -> ConcertDetails | None: ...
 
     async def shows_of_concert(self, database: Database, *, concert_id: UUID) -> list[Show]: ...
 

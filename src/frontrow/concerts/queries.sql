@@ -3,7 +3,7 @@
 SELECT request_hash, flaw FROM concert_create(
     :concert_id, :request_hash, :title, :artist, :venue, :timezone, :currency, :hold_seconds,
     :max_seats_per_user, :policy::jsonb, :session_seconds, :claim_seconds, :opens_at, :closes_at,
-    :line_order, :seed, :refundable_until, :guests
+    :line_order, :seed, :refundable_until, :guests, :description, :poster_url, :age_limit, :search
 );
 
 -- name: add_show
@@ -27,16 +27,20 @@ SELECT concert_id FROM show WHERE show_id = :show_id;
 SELECT timezone FROM concert WHERE concert_id = :concert_id;
 
 -- name: change_concert
--- Changes a concert; NULL keeps a value, except refundable_until, where NULL is a value. A new title is a new
--- revision.
+-- Changes a concert; NULL keeps a value, except where it is a value: then there is a parameter "changes_…". A new
+-- title is a new revision, also in what is searched.
 UPDATE concert SET
     title = coalesce(:title, title),
+    search = coalesce(:search_title || substr(search, strpos(search, E'\n')), search),
     revision = revision + ((title <> :title) IS TRUE)::int,
     revised_at = CASE WHEN title <> :title THEN clock_timestamp() ELSE revised_at END,
     hold_seconds = coalesce(:hold_seconds, hold_seconds),
     max_seats_per_user = coalesce(:max_seats_per_user, max_seats_per_user),
     guests = coalesce(:guests, guests),
-    refundable_until = CASE WHEN :changes_refundable_until THEN :refundable_until ELSE refundable_until END
+    refundable_until = CASE WHEN :changes_refundable_until THEN :refundable_until ELSE refundable_until END,
+    description = CASE WHEN :changes_description THEN :description ELSE description END,
+    poster_url = CASE WHEN :changes_poster_url THEN :poster_url ELSE poster_url END,
+    age_limit = CASE WHEN :changes_age_limit THEN :age_limit ELSE age_limit END
 WHERE concert_id = :concert_id
 RETURNING concert_id;
 
@@ -52,22 +56,40 @@ INSERT INTO installation (currency) VALUES (:currency) ON CONFLICT DO NOTHING;
 -- The currency of this installation.
 SELECT currency FROM installation;
 
--- name: all_concerts
--- Every concert: those on sale by their next date, then those that have ended, the latest first. Cancelled
--- shows don't count.
-SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency, c.max_seats_per_user,
-    s.first_date, s.last_date, s.price_from, c.refundable_until, c.guests, s.sale
+-- name: list_concert!
+-- Stores the position of a concert in the list: see the function.
+SELECT concert_list(ARRAY[:concert_id::uuid]);
+
+-- name: list_due_concerts
+-- Stores the positions of concerts of which the sale of a show has ended: see the function.
+SELECT concert_list_due(:most);
+
+-- name: listed_concerts
+-- The concerts behind a position in the list whose title, artist or venue has a text, and that have a show within
+-- a period.
+SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency,
+    c.max_seats_per_user, f.first_date, f.last_date, f.price_from, c.refundable_until, c.guests, f.sale,
+    c.listing_rank AS rank
 FROM concert AS c
-CROSS JOIN LATERAL (
-    SELECT max(o.sale) AS sale, min(date) FILTER (WHERE o.sale = 'open') AS next_date,
-        min(date) FILTER (WHERE o.sale <> 'cancelled') AS first_date,
-        max(date) FILTER (WHERE o.sale <> 'cancelled') AS last_date,
-        min(price_from) FILTER (WHERE o.sale <> 'cancelled') AS price_from
-    FROM show
-    CROSS JOIN LATERAL show_sale(sales_end_at, cancelled_at, statement_timestamp()) AS o (sale)
-    WHERE show.concert_id = c.concert_id
-) AS s
-ORDER BY s.next_date, s.last_date DESC NULLS LAST, c.created_at, c.concert_id;
+CROSS JOIN LATERAL concert_facts(c.concert_id, statement_timestamp()) AS f
+WHERE (c.listing_rank, c.concert_id) > (:after_rank, :after_id)
+    AND (:text::text IS NULL OR strpos(c.search, :text) > 0)
+    AND (:from_date::date IS NULL AND :to_date::date IS NULL OR EXISTS (
+        SELECT FROM show AS s
+        WHERE s.concert_id = c.concert_id AND s.cancelled_at IS NULL
+            AND s.date BETWEEN coalesce(:from_date, '-infinity') AND coalesce(:to_date, 'infinity')
+    ))
+ORDER BY c.listing_rank, c.concert_id
+LIMIT :most;
+
+-- name: concert_details
+-- A concert with its description.
+SELECT c.concert_id, c.title, c.artist, c.venue, c.timezone, c.currency, c.max_seats_per_user,
+    f.first_date, f.last_date, f.price_from, c.refundable_until, c.guests, f.sale,
+    c.description, c.poster_url, c.age_limit
+FROM concert AS c
+CROSS JOIN LATERAL concert_facts(c.concert_id, statement_timestamp()) AS f
+WHERE c.concert_id = :concert_id;
 
 -- name: shows_of_concert
 -- The shows of a concert, in order of time.

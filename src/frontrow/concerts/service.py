@@ -2,7 +2,7 @@
 
 import functools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.resources import files
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from frontrow.concerts.model import (
     ShowSale,
 )
 from frontrow.concerts.queries import queries
+from frontrow.concerts.search import folded, searched
 from frontrow.db.queries import Database
 from frontrow.errors import (
     DomainError,
@@ -44,10 +45,25 @@ class NewRoom(Protocol):
 
 
 class Concerts:
-    """Creates and changes concerts. An installation has one currency, for balances and prices."""
+    """Creates and changes concerts. An installation has one currency, for balances and prices.
 
-    def __init__(self, pool: asyncpg.Pool, *, currency: str, has_issuer: bool = False) -> None:
+    Args:
+        pool: connections to the database.
+        currency: the currency.
+        has_issuer: whether users can sign in at an issuer.
+        changed: called after each change of what is on sale.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        currency: str,
+        has_issuer: bool = False,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._pool = pool
+        self._changed = changed
         self._has_issuer = has_issuer
         self.currency = currency
 
@@ -93,6 +109,10 @@ class Concerts:
                 max_seats_per_user=new.max_seats_per_user,
                 refundable_until=new.refundable_until,
                 guests=new.guests is not False,
+                description=new.description or None,
+                poster_url=new.poster_url or None,
+                age_limit=new.age_limit or None,
+                search=searched(new.title, new.artist, new.venue),
                 seed=secrets.token_hex(32),
                 **columns,
             )
@@ -103,6 +123,7 @@ class Concerts:
             shows = await _add(
                 connection, concert_id, concert_id, new.shows, zone=zone, asked=asked
             )
+        self._changed()
         return CreatedConcert(concert_id, shows), existed
 
     async def add_shows(
@@ -132,6 +153,7 @@ class Concerts:
             # A concurrent request with this key may have added other shows.
             if await queries.request_hash_of_show(connection, show_id=first) != asked:
                 raise IdempotencyKeyReused
+        self._changed()
         return CreatedConcert(concert_id, added), stored is not None
 
     async def change(self, concert_id: UUID, change: ConcertChange) -> None:
@@ -146,14 +168,20 @@ class Concerts:
             field: None if value is msgspec.UNSET else value
             for field, value in msgspec.structs.asdict(change).items()
         }
+        title = given["title"]
         changed = await queries.change_concert(
             self._pool,
             concert_id=concert_id,
+            search_title=None if title is None else folded(title),
             changes_refundable_until=change.refundable_until is not msgspec.UNSET,
+            changes_description=change.description is not msgspec.UNSET,
+            changes_poster_url=change.poster_url is not msgspec.UNSET,
+            changes_age_limit=change.age_limit is not msgspec.UNSET,
             **given,
         )
         if changed is None:
             raise NotFound
+        self._changed()
 
     def _check_guests(self, guests: bool | msgspec.UnsetType) -> None:
         if guests is False and not self._has_issuer:
@@ -173,6 +201,7 @@ class Concerts:
             raise NotFound
         if row.cancelled_at is not None:
             raise ShowClosed
+        self._changed()
         return ShowSale(row.show_id, row.starts_at, row.sales_end_at)
 
 
@@ -201,6 +230,7 @@ async def _add(
             sales_end_at=show.sales_end_at or show.starts_at,
         )
         created.append(CreatedShow(show_id, day))
+    await queries.list_concert(connection, concert_id=concert_id)
     return created
 
 

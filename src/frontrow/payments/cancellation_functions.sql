@@ -28,6 +28,7 @@ BEGIN
     PERFORM reservation_close(holds, now);
     UPDATE show AS s SET cancelled_at = now, sales_end_at = least(s.sales_end_at, now)
     WHERE s.show_id = p_show;
+    PERFORM concert_list(array(SELECT s.concert_id FROM show AS s WHERE s.show_id = p_show));
     INSERT INTO cancellation (show_id, payments_total, started_at, finished_at)
     SELECT p_show, count(DISTINCT t.payment_id), now, CASE WHEN count(*) = 0 THEN now END
     FROM ticket AS t WHERE t.show_id = p_show AND t.void_at IS NULL;

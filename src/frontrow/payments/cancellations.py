@@ -22,10 +22,16 @@ _POLL_SECONDS = 0.1
 
 
 class Cancellations:
-    """Cancels shows and refunds their purchases."""
+    """Cancels shows and refunds their purchases.
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    Args:
+        pool: connections to the database.
+        changed: called after each change of what is on sale.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, *, changed: Callable[[], None] = lambda: None) -> None:
         self._pool = pool
+        self._changed = changed
 
     async def at_stake(self, show_id: UUID) -> ShowAtStake:
         """Returns what the cancellation of a show would affect.
@@ -48,6 +54,7 @@ class Cancellations:
         """
         if not await queries.cancel_show(self._pool, show_id=show_id):
             raise NotFound
+        self._changed()
         return await self.progress(show_id)
 
     async def progress(self, show_id: UUID) -> Cancellation:

@@ -11,6 +11,7 @@ from frontrow.upkeep.admission import Admission
 from frontrow.upkeep.loop import repeat
 
 _CLOSE_SECONDS = 0.5
+_LISTING_SECONDS = 1.0
 _RETIRE_KEYS_SECONDS = 60.0
 _DROP_SEATS_SECONDS = 15.0
 _REFUND_SECONDS = 0.5
@@ -44,6 +45,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         repeat("pace", statistics.PaceObservation(services).run_once, _PACE_SECONDS),
         repeat("refunds", lambda: refunds.refund_cancelled(services), _REFUND_SECONDS),
         repeat("counts", lambda: statistics.refresh_counts(services), settings.stock_seconds),
+        repeat("listing", services.catalogue.list_due, _LISTING_SECONDS),
         repeat("fold", services.payments.fold_stock, settings.stock_seconds),
         repeat("token_keys", services.signer.refresh, REFRESH_SECONDS),
         repeat("old_keys", lambda: keys.retire_old_keys(services), _RETIRE_KEYS_SECONDS),

@@ -22,6 +22,7 @@ from frontrow.ids import PlaceRef
 from frontrow.waiting_room.line import LastRefresh, Line
 from frontrow.waiting_room.line_failures import LineFailures
 from frontrow.waiting_room.snapshot_queries import LeaversItem, LineRow, StockRow, queries
+from frontrow.waiting_room.unknown_concerts import UnknownConcerts
 
 _IN_TURN = 20
 """Lines that each refresh reads again in turn."""
@@ -48,6 +49,7 @@ class Snapshot:
         self._changed: set[int] = set()
         self._admitted_at: dict[int, float] = {}
         """By room: when an admission was last seen, on the monotonic clock."""
+        self._unknown = UnknownConcerts()
         # Two at once would subtract the same leavers twice, or restore an older state.
         self._refreshing = asyncio.Lock()
         self._started = 0
@@ -69,11 +71,14 @@ class Snapshot:
         """Returns the line of a concert, which may have been created a moment ago.
 
         Raises:
-            NotFound: no such concert.
+            NotFound: no such concert; a flood of unknown ones costs next to no read.
         """
-        if concert_id not in self.by_concert:
-            await self.refresh()
         line = self.by_concert.get(concert_id)
+        if line is None and self._unknown.may_look_up(concert_id):
+            await self.refresh()
+            line = self.by_concert.get(concert_id)
+            if line is None:
+                self._unknown.note_missed(concert_id)
         if line is None:
             raise NotFound
         return line

@@ -73,6 +73,7 @@ async def test_create(services: Services, owner: Owner) -> None:
         "refundable_until": None,
         "guests": True,
         "sale": "open",
+        "rank": (date(2030, 5, 2) - date(1970, 1, 1)).days,
     }
     assert await owner.fetchval("SELECT count(*) FROM seat") == 100
     assert await owner.fetchval("SELECT count(*) FROM stock") == 2

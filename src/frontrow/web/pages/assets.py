@@ -4,7 +4,6 @@ They are below ``/site/<version>/``. The version is a digest of all files, so mo
 each other by relative paths need no build step, and no cached file is ever outdated.
 """
 
-import gzip
 import hashlib
 import posixpath
 import re
@@ -12,10 +11,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-import msgspec
-from blacksheep import Content, Request, Response
+from blacksheep import Request, Response
 
-from frontrow.web.endpoint import knows, takes_gzip
+from frontrow.web.bodies import Body
 
 _MEDIA_TYPES = {
     "css": b"text/css; charset=utf-8",
@@ -28,46 +26,11 @@ _MEDIA_TYPES = {
 }
 _FOR_GOOD = b"public, max-age=31536000, immutable"
 _ASK_AGAIN = b"public, no-cache"
-_WORTH_PACKING = 512  # bytes
 _REMARKS = re.compile(
     rb"^[ \t]*(?://[^\n]*\n|/\*\*(?:(?!\*/).)*\*/\n|\n)|^[ \t]+", re.MULTILINE | re.DOTALL
 )
 """Comments on lines of their own, blank lines, and indentation."""
 _IMPORT = re.compile(r"""^(?:import|export)\b(?:[^;"]*?from)?\s+"(\.[^"]+)";""", re.MULTILINE)
-
-
-class Body(msgspec.Struct, frozen=True):
-    """A response body, plain and in gzip, with the entity tag of its content."""
-
-    media_type: bytes
-    plain: bytes
-    packed: bytes
-    etag: bytes
-
-    @classmethod
-    def of(cls, plain: bytes, media_type: bytes) -> "Body":
-        """Compresses a body, and takes its tag from its digest."""
-        digest = hashlib.sha256(plain).hexdigest()[:16]
-        packed = gzip.compress(plain, mtime=0) if len(plain) >= _WORTH_PACKING else b""
-        return cls(media_type, plain, packed, f'"{digest}"'.encode())
-
-    def answer(self, request: Request, cache_control: bytes) -> Response:
-        """Returns 200 in the encoding that the client accepts, or 304 if it has this version."""
-        packed = self.packed and takes_gzip(request)
-        # Two encodings of one content have different tags (RFC 9110, 8.8.1).
-        etag = self.etag[:-1] + b'-gz"' if packed else self.etag
-        if knows(request, etag):
-            response = Response(304)
-        else:
-            content = Content(self.media_type, self.packed if packed else self.plain)
-            response = Response(200, None, content)
-            if packed:
-                response.add_header(b"content-encoding", b"gzip")
-        response.add_header(b"etag", etag)
-        response.add_header(b"cache-control", cache_control)
-        response.add_header(b"vary", b"accept-encoding")
-        response.add_header(b"cross-origin-resource-policy", b"same-origin")
-        return response
 
 
 class Files:

@@ -1,20 +1,24 @@
 """The list of concerts. Most people load it first; it needs no script."""
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
 
 from blacksheep import Content, Request, Response
 
+from frontrow.listings import AFTER, KEPT_PAGES, ConcertPage, ListedConcert, ListQuery
 from frontrow.services import Services
+from frontrow.text_rules import LINE
+from frontrow.web.bodies import Body
 from frontrow.web.calls import Ask
 from frontrow.web.endpoint import request_id
 from frontrow.web.i18n.negotiation import language_of
 from frontrow.web.i18n.texts import Texts
-from frontrow.web.listings import ListedConcert, on_sale
 from frontrow.web.pages.account import Standing, standing
-from frontrow.web.pages.assets import Body, Files
+from frontrow.web.pages.assets import Files
 from frontrow.web.pages.error_page import failure_of
 from frontrow.web.pages.rendering import PageTemplate
 from frontrow.web.pages.security_headers import HTML, PLAIN, protect
@@ -24,7 +28,9 @@ STYLES = ("base", "fan")
 
 _LOOKS = {"open": "good", "scheduled": "warn", "paused": "warn", "sold_out": "bad", "closed": ""}
 _MOST_ENDED = 12
-_REMEMBERED = 16
+_LONGEST_SEARCH = 100
+_AFTER = re.compile(AFTER)
+_LINE = re.compile(LINE)
 
 
 class ListPage:
@@ -33,8 +39,8 @@ class ListPage:
     def __init__(self, files: Files, services: Services) -> None:
         self._services = services
         self._template = PageTemplate(files, "concert_list", ("common", "fan", "list"), STYLES)
-        # While nothing changes, all clients get the same page.
-        self._body = lru_cache(_REMEMBERED)(self._render)
+        # A page of the list is the same object for a second.
+        self._body = lru_cache(KEPT_PAGES)(self._render)
 
     async def show(self, request: Request) -> Response:
         """Returns the page as it is now."""
@@ -42,8 +48,9 @@ class ListPage:
         texts = self._template.texts[language]
         account = standing(Ask(request, self._services))
         try:
-            concerts = await on_sale(self._services)
-            body = self._body(language, account, tuple(concerts), datetime.now(UTC).year)
+            query = _query(request)
+            page = await self._services.listings.page(query)
+            body = self._body(language, account, query, page, datetime.now(UTC).year)
         except Exception as error:  # noqa: BLE001 - the page reports any error
             failure = failure_of(error, "page_concerts", identity, texts, self._services.faults)
             html = self._template.render(language, account, failure=failure.text)
@@ -57,20 +64,50 @@ class ListPage:
         return response
 
     def _render(
-        self, language: str, account: Standing, concerts: tuple[ListedConcert, ...], this_year: int
+        self,
+        language: str,
+        account: Standing,
+        query: ListQuery,
+        page: ConcertPage,
+        this_year: int,
     ) -> Body:
-        """Returns the upcoming concerts, then some past ones, the latest first."""
+        """Returns the upcoming concerts, then past ones, the latest first.
+
+        Without a search, some past ones are enough.
+        """
         texts = self._template.texts[language]
-        ended = [concert for concert in concerts if is_over(concert)][:_MOST_ENDED]
-        upcoming = [concert for concert in concerts if not is_over(concert)]
+        upcoming = [concert for concert in page.concerts if not is_over(concert)]
+        ended = [concert for concert in page.concerts if is_over(concert)]
+        following = page.next
+        if query.text is None:
+            ended = ended[:_MOST_ENDED]
+            if page.concerts and page.concerts[-1].sale != "open":
+                following = None
         html = self._template.render(
             language,
             account,
             failure=None,
+            search=query.text or "",
+            is_first=query.after is None,
+            following=following and _address(query.text, following),
             upcoming=[card_of(concert, texts, this_year) for concert in upcoming],
             ended=[card_of(concert, texts, this_year) for concert in ended],
         )
         return Body.of(html, HTML)
+
+
+def _query(request: Request) -> ListQuery:
+    """Returns what the address asks for; what it can't mean is ignored."""
+    text = " ".join(request.query.get("q", [""])[0].split())[:_LONGEST_SEARCH]
+    after = request.query.get("after", [""])[0]
+    if not _LINE.search(text):
+        text = ""
+    return ListQuery(text=text or None, after=after if _AFTER.search(after) else None)
+
+
+def _address(text: str | None, after: str) -> str:
+    """Returns the address of the next page."""
+    return "/?" + urlencode({"q": text, "after": after} if text else {"after": after})
 
 
 class Card(NamedTuple):

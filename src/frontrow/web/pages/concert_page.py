@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from frontrow.errors import CredentialInvalid, DomainError, NotFound, TokenFinished
 from frontrow.ids import PlaceRef
+from frontrow.listings import ListedConcert
 from frontrow.services import Services
 from frontrow.users.service import is_guest
 from frontrow.waiting_room.model import Status
@@ -27,7 +28,6 @@ from frontrow.web.calls import Ask
 from frontrow.web.endpoint import fault, request_id
 from frontrow.web.i18n.catalogs import LANGUAGES
 from frontrow.web.i18n.negotiation import language_of
-from frontrow.web.listings import ListedConcert, on_sale
 from frontrow.web.pages import line_view
 from frontrow.web.pages.account import (
     Standing,
@@ -242,10 +242,13 @@ class ConcertPage:
 
     async def _concert(self, request: Request) -> ListedConcert:
         wanted = (request.route_values or {}).get("concert_id")
-        for concert in await on_sale(self._services):
-            if str(concert.concert_id) == wanted:
-                return concert
-        raise NotFound
+        try:
+            concert_id = UUID(wanted)
+        except (TypeError, ValueError):
+            raise NotFound from None
+        if str(concert_id) != wanted:
+            raise NotFound
+        return await self._services.listings.present(concert_id)
 
     async def _place(self, ask: Ask, concert_id: UUID) -> PlaceRef | None:
         token = cookies.place_token(ask, concert_id)

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from frontrow.listings import ListedConcert
 from frontrow.waiting_room.model import Eta, QueueDocument, Status
 from frontrow.waiting_room.settings import LineOrder
 from frontrow.web.i18n.texts import Texts
-from frontrow.web.listings import ListedConcert
 from frontrow.web.pages.assets import Files
 from frontrow.web.pages.concert_list import is_over
 from frontrow.web.pages.rendering import PageTemplate

@@ -15,13 +15,14 @@ from frontrow.metrics import CallTally
 from frontrow.services import Services
 from frontrow.web.access.cookies import is_https
 from frontrow.web.access.rate_limits import Limits
+from frontrow.web.bodies import Body
 from frontrow.web.calls import Ask
 from frontrow.web.endpoint import request_id
 from frontrow.web.i18n.catalogs import LANGUAGES
 from frontrow.web.i18n.negotiation import COOKIE, language_of
 from frontrow.web.pages.account import SIGN_IN, SIGN_OUT, Standing, own_address, standing
 from frontrow.web.pages.arrival import Arrival
-from frontrow.web.pages.assets import Body, Files
+from frontrow.web.pages.assets import Files
 from frontrow.web.pages.concert_list import ListPage
 from frontrow.web.pages.concert_page import ConcertPage
 from frontrow.web.pages.line_view import Views

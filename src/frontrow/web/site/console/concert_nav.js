@@ -1,6 +1,6 @@
 // Shared by the pages of one concert: its id, its heading, and the links between them.
 
-import { insist, Refused } from "../shared/api.js";
+import { insist } from "../shared/api.js";
 import { h } from "../shared/dom.js";
 import { t } from "../shared/i18n.js";
 
@@ -11,10 +11,8 @@ export const concertId = ID;
 
 /** The concert of this page's address. */
 export async function thisConcert() {
-  const { body } = await insist("GET", "/concerts");
-  const found = body.concerts.find(({ concert_id: id }) => id === concertId);
-  if (!found) throw new Refused(404, { code: "not_found" });
-  return found;
+  const { body } = await insist("GET", `/concerts/${concertId}`);
+  return body;
 }
 
 /** The heading of a concert's page, with the time zone and the links to its other pages. */

@@ -17,7 +17,7 @@ import { isZone } from "../room/venue_time.js";
 import { VenueTimeField } from "../room/venue_time_field.js";
 
 run(async () => {
-  const { body } = await insist("GET", "/concerts");
+  const { body } = await insist("GET", "/concerts?limit=1");
   const known = body.concerts[0] ?? { currency: "KRW", timezone: "Asia/Seoul" };
   showForm(known);
 });

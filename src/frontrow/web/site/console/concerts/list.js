@@ -1,11 +1,12 @@
 // All concerts, with the state of each line.
 
 import { insist } from "../../shared/api.js";
-import { h } from "../../shared/dom.js";
+import { button, h } from "../../shared/dom.js";
 import { days, t } from "../../shared/i18n.js";
 import { heading, showView } from "../../shared/view.js";
 import { roomBadge } from "../../shared/room_badge.js";
 import { fact } from "../concert_nav.js";
+import { concertPages, PAGE_SIZE } from "./pages.js";
 import { number } from "../format.js";
 import { run } from "../operator.js";
 import { poll } from "../polling.js";
@@ -14,15 +15,24 @@ const MOST_FOLLOWED = 40;
 const EVERY_SECONDS = 5;
 
 run(async () => {
-  const { body } = await insist("GET", "/concerts");
-  const rows = body.concerts.map((concert) => new Row(concert));
+  const pages = concertPages();
+  const nextRows = async () => {
+    const page = await pages.next();
+    return page.done ? [] : page.value.map((concert) => new Row(concert));
+  };
+  const rows = await nextRows();
   const followed = rows.filter(({ concert }) => concert.state !== "closed").slice(0, MOST_FOLLOWED);
+  const list = h("ul", { class: "lines" }, rows.map(({ element }) => element));
+  const more = button(t("concerts.more"), async () => {
+    const further = await nextRows();
+    list.append(...further.map(({ element }) => element));
+    more.hidden = further.length < PAGE_SIZE;
+    await Promise.all(further.map((row) => row.look()));
+  }, { hidden: rows.length < PAGE_SIZE });
   const signal = showView("concerts", t("nav.concerts"),
     h("div", { class: "row spread" }, heading(t("nav.concerts")),
       h("a", { class: "button primary", href: "/console/new" }, t("concerts.new"))),
-    rows.length
-      ? h("ul", { class: "lines" }, rows.map(({ element }) => element))
-      : h("p", { class: "card" }, t("concerts.empty")));
+    rows.length ? list : h("p", { class: "card" }, t("concerts.empty")), more);
   const look = () => Promise.all(followed.map((row) => row.look()));
   await look();
   poll(EVERY_SECONDS, look, signal);

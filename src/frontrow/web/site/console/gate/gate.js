@@ -1,6 +1,5 @@
 // The gate: a code from the camera, a scanner or the keyboard, and a loud and clear answer.
 
-import { insist } from "../../shared/api.js";
 import { h, show } from "../../shared/dom.js";
 import { moment, t } from "../../shared/i18n.js";
 import { notify } from "../../shared/notice.js";
@@ -8,6 +7,7 @@ import { sentence } from "../../shared/refusals.js";
 import { heading, showView } from "../../shared/view.js";
 import { Camera } from "./camera.js";
 import { fact } from "../concert_nav.js";
+import { concertPages } from "../concerts/pages.js";
 import { number } from "../format.js";
 import { operate, run, takeFromSignIn } from "../operator.js";
 import { poll } from "../polling.js";
@@ -16,12 +16,17 @@ import { Scans } from "./scans.js";
 
 const KEPT = "frontrow.gate"; // no secret: the name of this gate, and its show
 const COUNT_SECONDS = 5;
+const MOST_CONCERTS = 2000;
 const LONGEST_CODE = 1000; // the server's, as below
 const LONGEST_NAME = 100;
 
 run(async () => {
-  const { body } = await insist("GET", "/concerts");
-  await new Gate(body.concerts).open();
+  const concerts = [];
+  for await (const page of concertPages()) {
+    concerts.push(...page);
+    if (concerts.length >= MOST_CONCERTS) break;
+  }
+  await new Gate(concerts).open();
 });
 
 class Gate {

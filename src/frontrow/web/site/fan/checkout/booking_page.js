@@ -3,7 +3,7 @@
 
 import "../../shared/uncaught.js";
 import { signInLink } from "../../shared/account.js";
-import { Refused, insist } from "../../shared/api.js";
+import { insist } from "../../shared/api.js";
 import { button, h, setText } from "../../shared/dom.js";
 import { secondsUntil } from "../../shared/clock.js";
 import { countdown, day, t, timeOfDay } from "../../shared/i18n.js";
@@ -32,9 +32,7 @@ start().catch((error) => {
 });
 
 async function start() {
-  const { body } = await insist("GET", "/concerts");
-  const concert = body.concerts.find((each) => each.concert_id === id);
-  if (!concert) throw new Refused(404, { code: "not_found" });
+  const { body: concert } = await insist("GET", `/concerts/${id}`);
   let isOpen = false;
   const ask = follow(id, {
     signal: following.signal,

@@ -26,8 +26,10 @@ async function load() {
       showNothing();
       return;
     }
-    const [{ body: me }, { body }] = await Promise.all([insist("GET", "/users/me"), insist("GET", "/concerts")]);
-    showTickets(me, new Map(body.concerts.map((concert) => [concert.concert_id, concert])), isSignedIn);
+    const { body: me } = await insist("GET", "/users/me");
+    const ids = new Set([...me.reservations.filter(isActive), ...me.tickets].map(({ concert_id: id }) => id));
+    const concerts = await Promise.all([...ids].map((id) => insist("GET", `/concerts/${id}`)));
+    showTickets(me, new Map(concerts.map(({ body }) => [body.concert_id, body])), isSignedIn);
   } catch (error) {
     if (viewName() === "tickets") notify(sentence(error), "bad");
     else showView("failed", t("my_tickets"), heading(t("my_tickets")), h("p", { role: "alert" }, sentence(error)),
