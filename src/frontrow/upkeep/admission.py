@@ -12,6 +12,9 @@ from frontrow.waiting_room.line_failures import LineFailures
 
 _COUNT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.01
+_TICK_REST = 20.0
+"""The next tick comes after at least this multiple of the time that its check of all lines took."""
+_LONGEST_TICK_SECONDS = 0.2
 _LINES_TOGETHER = 16
 """Most lines in one transaction: each stays locked until its end."""
 _PLACES_TOGETHER = 500
@@ -33,6 +36,7 @@ class Admission:
         self._services = services
         self._failures = LineFailures("admission")
         self._check_due = 0.0
+        self._tick_seconds = services.settings.admission_tick_seconds
         self._count_due = 0.0
         self._again: set[int] = set()
         """The rooms in which more places may be admitted at once."""
@@ -86,7 +90,7 @@ class Admission:
         finally:
             if admitted:
                 await self._services.rooms.snapshot.refresh_rooms(slots)
-        self._check_due = now + self._services.settings.admission_tick_seconds if is_tick else due
+        self._check_due = now + self._tick_seconds if is_tick else due
         return admitted
 
     async def _find_work(self, rooms: set[int], now: float, *, is_tick: bool) -> dict[int, int]:
@@ -97,7 +101,11 @@ class Admission:
             self._count_due = now + _COUNT_SECONDS
         slots = {}
         if rooms or is_tick:
+            started = monotonic()
             found = await self._services.rooms.admission_work(rooms, every=is_tick)
+            if is_tick:
+                rest = min(_TICK_REST * (monotonic() - started), _LONGEST_TICK_SECONDS)
+                self._tick_seconds = max(self._services.settings.admission_tick_seconds, rest)
             slots = dict(sorted(found.items(), key=lambda work: work[0] not in rooms))
         # Those without work are not to be measured from this wake-up on.
         for room_id in rooms - slots.keys():

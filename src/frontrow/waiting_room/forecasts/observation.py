@@ -18,7 +18,7 @@ _LINES_AT_ONCE = 100
 
 
 async def lines_to_observe(pool: asyncpg.Pool, lines: Sequence[Line]) -> list[Line]:
-    """Returns the lines to observe now: each once a second, of many lines each every five."""
+    """Returns the lines to observe now: each once a second, of many lines each every seven."""
     known = {line.room_id: line for line in lines}
     rooms = await queries.lines_to_observe(pool, rooms=list(known), least=_LINES_AT_ONCE)
     return [known[room_id] for room_id in rooms]

@@ -1,6 +1,6 @@
 -- name: lines_to_observe
 -- Of these lines, those that were not observed within the last second, the longest ago first: at most :least, or a
--- tenth of them if that is more.
+-- fourteenth of them if that is more.
 SELECT r.room_id
 FROM unnest(:rooms::int[]) AS r (room_id)
 LEFT JOIN LATERAL (
@@ -8,7 +8,7 @@ LEFT JOIN LATERAL (
 ) AS p ON true
 WHERE coalesce(p.looked_at <= clock_timestamp() - interval '1 second', true)
 ORDER BY p.looked_at NULLS FIRST
-LIMIT greatest(:least::int, cardinality(:rooms::int[]) / 10);
+LIMIT greatest(:least::int, cardinality(:rooms::int[]) / 14);
 
 -- name: observe
 -- Observes lines, and stores the forecasts that places get now; returns the observed ones: see the function.
