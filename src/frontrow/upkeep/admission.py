@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 
 from frontrow import metrics
-from frontrow.db.faults import cause_of
 from frontrow.services import Services
 from frontrow.waiting_room.line import Line
-from frontrow.waiting_room.line_failures import LineFailures
+from frontrow.waiting_room.line_failures import LineFailures, is_for_all
 
 _COUNT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.01
@@ -130,7 +129,7 @@ class Admission:
         try:
             rows = await self._services.rooms.admit_unlocked(lines)
         except Exception as error:
-            if cause_of(error) is not None:
+            if is_for_all(error):
                 raise
             for line in lines:
                 self._start_alone(line)
@@ -142,9 +141,8 @@ class Admission:
                 self._note(line, row.admitted, row.expired)
                 if row.admitted and row.more:
                     self._again.add(line.room_id)
-            else:
+            else:  # the next tick knows the new policy
                 await self._services.rooms.snapshot.refresh_rooms([line.room_id])
-                self._again.add(line.room_id)
         return sum(row.admitted for row in rows)
 
     def _start_alone(self, line: Line) -> None:

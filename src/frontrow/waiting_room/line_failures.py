@@ -17,6 +17,11 @@ REST_SECONDS = 1.0
 """Time until a line that failed is tried again."""
 
 
+def is_for_all(error: Exception) -> bool:
+    """Returns whether the database is away; a canceled statement may be one line's fault."""
+    return cause_of(error) not in (None, "canceled")
+
+
 class LineFailures:
     """The lines for which one job fails in this process.
 
@@ -43,7 +48,7 @@ class LineFailures:
         try:
             yield
         except Exception as error:
-            if cause_of(error) not in (None, "canceled"):
+            if is_for_all(error):
                 raise
             UPKEEP_FAILURES.labels(self._job).inc()
             if line.concert_id not in self._rests_until:

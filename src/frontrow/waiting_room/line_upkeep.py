@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import asyncpg
 
-from frontrow.db.faults import cause_of
 from frontrow.db.outcomes import check
 from frontrow.waiting_room.latency_histogram import BOUNDS_MS
 from frontrow.waiting_room.line import Line
-from frontrow.waiting_room.line_failures import LineFailures
+from frontrow.waiting_room.line_failures import LineFailures, is_for_all
 from frontrow.waiting_room.policy import AdaptivePolicy, bounds
 from frontrow.waiting_room.queries import AdaptItem, AdmitItem, AdmitUnlockedRow, queries
 from frontrow.waiting_room.snapshot import Snapshot
@@ -169,7 +168,7 @@ async def work_together(
     try:
         rest = await together(lines)
     except Exception as error:
-        if cause_of(error) is not None:
+        if is_for_all(error):
             raise
         rest = lines
     free_calls = asyncio.Semaphore(_CALLS_ALONE)

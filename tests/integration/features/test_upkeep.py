@@ -303,7 +303,7 @@ async def test_upkeep_stops(services: Services) -> None:
     """After the block no job runs any more."""
     before = asyncio.all_tasks()
     async with running(services):
-        assert len(asyncio.all_tasks() - before) == 17
+        assert len(asyncio.all_tasks() - before) == 18
     assert asyncio.all_tasks() - before == set()
 
 
