@@ -24,7 +24,7 @@ Outcome = TypeVar("Outcome")
 
 
 _RUNNING_DEADLINES = 2
-"""A batch that runs for so many deadlines hangs: it must not keep its connection."""
+"""A batch that runs for this number of deadlines hangs: it must not keep its connection."""
 
 
 class Again(enum.Enum):

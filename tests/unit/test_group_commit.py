@@ -197,7 +197,7 @@ async def test_call_past_its_deadline_in_the_queue_is_overloaded(scene: Scene) -
 
 
 async def test_refusals_are_unavailable_while_the_database_is_away(scene: Scene) -> None:
-    """A call that is not run, for a full queue or its deadline, isn't told of an overload."""
+    """A full queue and an expired deadline aren't reported as an overload."""
     lane = scene.lane(queue_items=1, deadline_seconds=SOON_SECONDS, is_away=True)
     await behind_a_running_batch(scene, lane, 1)
     with pytest.raises(Unavailable):
