@@ -23,10 +23,6 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 
-_RUNNING_DEADLINES = 2
-"""A batch that runs for this number of deadlines hangs: it must not keep its connection."""
-
-
 class Again(enum.Enum):
     """The type of ``AGAIN``."""
 
@@ -98,8 +94,7 @@ class Lane(Generic[Item, Outcome]):
 
     Args:
         name: for metrics.
-        run: runs a batch; returns an outcome (or ``AGAIN``) for each item, in their order. It is
-            cancelled when all of its calls have long been refused.
+        run: runs a batch; returns an outcome (or ``AGAIN``) for each item, in their order.
         classify: returns the meaning of an exception of ``run``.
         batch_items: maximum items in a batch.
         queue_items: maximum waiting calls; further calls are refused with ``Overloaded``.
@@ -209,8 +204,7 @@ class Lane(Generic[Item, Outcome]):
         while True:
             started = time.perf_counter()
             try:
-                async with asyncio.timeout(_RUNNING_DEADLINES * self._deadline_seconds):
-                    outcomes = await self._run([waiter.item for waiter in batch])
+                outcomes = await self._run([waiter.item for waiter in batch])
                 if len(outcomes) != len(batch):
                     message = f"{len(outcomes)} outcomes for {len(batch)} items in {self.name}"
                     raise RuntimeError(message)  # noqa: TRY301 - a broken statement is split like any other

@@ -136,21 +136,26 @@ class Listings:
 
     async def _read(self, query: ListQuery) -> list[RankedConcert]:
         """Reads a page, and one more concert if there is a next page."""
+        if query == ListQuery(limit=query.limit):
+            return await self._read_now(query)  # the first page never waits behind searches
         if self._waiting >= _MOST_WAITING:
             raise Overloaded
-        rank, _, concert = (query.after or _BEGINNING).partition(".")
         self._waiting += 1
         try:
             async with self._reading:
-                return await self._catalogue.concerts(
-                    text=query.text,
-                    first=query.first,
-                    last=query.last,
-                    after=(int(rank), UUID(concert)),
-                    most=query.limit + 1,
-                )
+                return await self._read_now(query)
         finally:
             self._waiting -= 1
+
+    async def _read_now(self, query: ListQuery) -> list[RankedConcert]:
+        rank, _, concert = (query.after or _BEGINNING).partition(".")
+        return await self._catalogue.concerts(
+            text=query.text,
+            first=query.first,
+            last=query.last,
+            after=(int(rank), UUID(concert)),
+            most=query.limit + 1,
+        )
 
 
 class _KeptPage:

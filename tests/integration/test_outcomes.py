@@ -24,7 +24,7 @@ SOURCES = """
     WHERE pronamespace = 'public'::regnamespace AND prokind = 'f'
         AND (prorettype = 'text'::regtype OR proargnames && ARRAY['outcome', 'outcomes'])
 """
-RETURNED = re.compile(r"(?:THEN|ELSE|:=|SELECT(?: \w+,)?)\s+'(\w+)'")
+RETURNED = re.compile(r"(?:THEN|ELSE|:=|SELECT(?: [\w.:]+,)?)\s+'(\w+)'")
 # A call whose outcomes are not read.
 DROPPED = re.compile(r"PERFORM (?:FROM )?\w+\(")
 # Outcomes of a function below which its caller compares with, to answer something else.

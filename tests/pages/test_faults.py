@@ -2,7 +2,7 @@
 
 from playwright.async_api import Browser, Route
 
-from testkit.desk import Desk
+from testkit.desk import Concert, Desk, eventually
 from tests.pages.browser import expect, window
 from tests.pages.fans import open_concert, open_seats
 from tests.pages.operators import open_console
@@ -16,13 +16,21 @@ async def test_script_error_is_shown(browser: Browser, desk: Desk) -> None:
         fan = await open_seats(here, concert)
         change = "UPDATE concert SET timezone = $1 WHERE concert_id = $2"
         await desk.owner.execute(change, "localtime", concert.concert_id)
+        await eventually(lambda: has_zone(desk, concert, "localtime"))
         await fan.page.reload()
         await fan.expect_heading("failed")
         await expect(fan.page.get_by_role("alert")).to_have_text(fan.text("refusal.malformed"))
         await fan.passes_checks()
         await desk.owner.execute(change, "Asia/Seoul", concert.concert_id)
+        await eventually(lambda: has_zone(desk, concert, "Asia/Seoul"))
         await fan.button("try_again").click()
         await fan.expect_heading("seats.heading")
+
+
+async def has_zone(desk: Desk, concert: Concert, zone: str) -> bool:
+    """Whether the server has read this time zone of a concert; it does so once a second."""
+    found = await desk.ask("GET", f"/concerts/{concert.concert_id}")
+    return bool(found.json()["timezone"] == zone)
 
 
 async def test_script_error_is_not_shown_as_a_lost_connection(browser: Browser, desk: Desk) -> None:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrow import group_commit
 from frontrow.errors import Fault, Overloaded, Unavailable
 from frontrow.group_commit import AGAIN, Again, Lane, Lanes
 
@@ -32,7 +31,7 @@ class BadItemError(Exception):
 def classify(error: Exception) -> Fault:
     """Classifies the errors above; any other error is the statement's own."""
     match error:
-        case LostError() | TimeoutError():
+        case LostError():
             return Fault.LOST
         case ConflictError():
             return Fault.CONFLICT
@@ -93,9 +92,8 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    """A scene with an open gate; no batch is cancelled, and no caller remains blocked."""
-    monkeypatch.setattr(group_commit, "_RUNNING_DEADLINES", 1_000)
+async def scene() -> AsyncIterator[Scene]:
+    """A scene with an open gate; no caller remains blocked afterwards."""
     made = Scene()
     made.gate.set()
     yield made
@@ -204,16 +202,6 @@ async def test_refusals_are_unavailable_while_the_database_is_away(scene: Scene)
         await lane.submit(2)
     refused = await answers(scene.callers)
     assert [type(answer) for answer in refused] == [Unavailable, Unavailable]
-
-
-async def test_hanging_batch_is_cancelled(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long after the deadline of its calls it gives back its connection, and isn't run again."""
-    monkeypatch.setattr(group_commit, "_RUNNING_DEADLINES", 2)
-    lane = scene.lane(deadline_seconds=SOON_SECONDS)
-    scene.gate.clear()
-    assert [type(a) for a in await answers(scene.call(lane, 1))] == [Unavailable]
-    await lane.drained()
-    assert scene.batches == [[1]]
 
 
 async def test_call_past_its_deadline_in_a_batch_is_unavailable(scene: Scene) -> None:

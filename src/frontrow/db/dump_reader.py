@@ -18,6 +18,7 @@ from frontrow.errors import SetupError, WrongUse
 
 _BATCH_BYTES = 1 << 20
 
+_CREATED_TRIGGER = re.compile(r"^CREATE TRIGGER (\w+) [\w ]+ ON (\w+)", re.MULTILINE)
 _CREATED = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 KEPT_BY_TOOLS = {"_pogo_migration", "_pogo_version", "_frontrow_functions"}
 """Tables that record the schema. Their rows aren't restored: it is created, not copied."""
@@ -31,7 +32,6 @@ _OF_TABLE = {"TABLE", "TABLE DATA", "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTR
 _UNUSED = {"ACL", "COMMENT", "EXTENSION", "FUNCTION", "INDEX", "PUBLICATION", "PUBLICATION TABLE"}
 _UNUSED |= {"SCHEMA", "SEQUENCE", "SEQUENCE OWNED BY", "SEQUENCE SET", "STATISTICS"}
 _UNUSED |= {"STATISTICS DATA", "TYPE", "VIEW"}
-_OWN_TRIGGER = "transfer transfer_append_only"
 # Code in a language that isn't confined to the database, or a statement that runs a program.
 _UNSAFE = re.compile(
     rb"\bLANGUAGE\s+(?!(?:sql|plpgsql)\b)\S+|\b(?:FROM|TO)\s+PROGRAM\b", re.IGNORECASE
@@ -145,13 +145,15 @@ def check_entries(file: Path) -> None:
         SetupError: it can't be read.
     """
     known = set(KEPT_BY_TOOLS)
+    triggers = set()
     for path in MIGRATIONS.glob("*.sql"):
         known.update(_CREATED.findall(path.read_text()))
+        triggers.update(_CREATED_TRIGGER.findall(path.read_text()))
     for line in _decoded(file, "--list").decode(errors="replace").splitlines():
         if line.startswith(";") or not line.strip():
             continue
         entry = _ENTRY.fullmatch(line.rstrip())
-        if entry is None or not _is_ours(entry, known):
+        if entry is None or not _is_ours(entry, known, triggers):
             raise not_ours(file, f"it has the entry {line.partition(' ')[2][:80]!r}")
     if unsafe := _UNSAFE.search(_decoded(file, "--schema-only", "--file=-")):
         raise not_ours(file, f"it has code with {unsafe[0].decode(errors='replace')[:60]!r}")
@@ -182,10 +184,11 @@ def not_ours(file: Path, reason: str) -> WrongUse:
     return WrongUse(f"{file} is not a backup of frontrow: {reason}")
 
 
-def _is_ours(entry: re.Match[str], known: set[str]) -> bool:
+def _is_ours(entry: re.Match[str], known: set[str], triggers: set[tuple[str, str]]) -> bool:
     kind, schema, name = entry["kind"], entry["schema"], entry["name"]
     if kind == "TRIGGER":
-        return f"{name} {entry['rest']}".startswith(_OWN_TRIGGER) and schema == "public"
+        trigger = (entry["rest"] or "").partition(" ")[0]
+        return (trigger, name) in triggers and schema == "public"
     if kind in _OF_TABLE:
         return schema == "public" and name in known
     return kind in _UNUSED and schema in ("public", "-")

@@ -30,12 +30,15 @@ _KEEP_ALIVE = (
 class Hosts:
     """The servers of a database URL, and this process's connections to them.
 
-    The server that accepted the last connection is tried first. A URL with
-    ``target_session_attrs=primary`` has one such server at a time.
+    The server that accepted the last connection is tried first. A URL with several servers means
+    their primary unless it has ``target_session_attrs``.
     """
 
     def __init__(self, database_url: str) -> None:
         self._urls = server_urls(database_url)
+        # Of several servers only one takes writes.
+        is_one_of_many = len(self._urls) > 1 and "target_session_attrs=" not in database_url
+        self._options = {"target_session_attrs": "primary"} if is_one_of_many else {}
         self._last: str | None = None
         self._servers: WeakKeyDictionary[asyncpg.Connection[Any], str] = WeakKeyDictionary()
         self.answers: dict[str, str] = {}
@@ -80,11 +83,14 @@ class Hosts:
         finally:
             for task in attempts:
                 task.cancel()
+                task.add_done_callback(_end_late)
         raise min(errors, key=lambda error: isinstance(error, OSError | TimeoutError))
 
     async def _connect_to(self, name: str, options: dict[str, Any]) -> "asyncpg.Connection[Any]":
         try:
-            connection: asyncpg.Connection[Any] = await asyncpg.connect(self._urls[name], **options)
+            connection: asyncpg.Connection[Any] = await asyncpg.connect(
+                self._urls[name], **self._options, **options
+            )
         except Exception as error:
             self.answers[name] = _reason(error)
             raise
@@ -109,6 +115,12 @@ class Hosts:
         for other, name in [*self._servers.items()]:
             if name != server:
                 other.terminate()
+
+
+def _end_late(attempt: "asyncio.Task[asyncpg.Connection[Any]]") -> None:
+    """Ends a connection that was made when nobody waited for it any more."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().terminate()
 
 
 def server_urls(database_url: str) -> dict[str, str]:

@@ -100,6 +100,8 @@ class Watch:
 
     def _note_failure(self, error: Exception) -> None:
         now = monotonic()
+        if now - self._answered_at < _ASK_SECONDS:
+            return  # only this watch has no connection
         if isinstance(error, _SilentError | TimeoutError):
             self._hosts.doubt()
             if now - self._answered_at < SILENT_SECONDS:

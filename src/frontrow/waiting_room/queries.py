@@ -88,6 +88,8 @@ class AdmitItem(Item, frozen=True):
 class AdmitUnlockedRow(Row, frozen=True):
     """The result of admission in one of many lines."""
 
+    accepted: ClassVar = frozenset({"done", "stale_policy", "locked"})
+
     outcome: Literal["done", "stale_policy", "not_found", "locked"]
     admitted: int
     expired: int

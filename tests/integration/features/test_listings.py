@@ -228,6 +228,28 @@ async def test_searches_at_once_are_bounded(
     assert (await services.listings.page(ListQuery(text="x"))).concerts == []
 
 
+async def test_first_page_waits_behind_no_search(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many searches are waiting, the first page of any size is read."""
+    release, read = asyncio.Event(), services.catalogue.concerts
+
+    async def slow(**query: Any) -> list[Any]:
+        if query["text"] is not None:
+            await release.wait()
+        return await read(**query)
+
+    monkeypatch.setattr(services.catalogue, "concerts", slow)
+    calls = [
+        asyncio.create_task(services.listings.page(ListQuery(text=f"{n}"))) for n in range(120)
+    ]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await services.listings.page(ListQuery(limit=7))
+    release.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
 async def test_concert_with_its_description(services: Services) -> None:
     """Description, poster, age limit and shows; each can be changed and removed."""
     made = await put_on_sale(
