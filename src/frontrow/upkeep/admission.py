@@ -40,6 +40,10 @@ class Admission:
         self._again: set[int] = set()
         """The rooms in which more places may be admitted at once."""
         self._alone: dict[int, asyncio.Task[int]] = {}
+        self._woken_alone: set[int] = set()
+        """The rooms that were woken while they are admitted alone."""
+        self._error: BaseException | None = None
+        """A failure for all lines of one that was admitted alone; the next round raises it."""
         self._free_calls = asyncio.Semaphore(_CALLS_ALONE)
 
     async def run(self) -> None:
@@ -59,8 +63,10 @@ class Admission:
         """
         admitted = await self._round(woken)
         while self._again or self._alone:
-            admitted += sum(await asyncio.gather(*self._alone.values()))
-            admitted += await self._round(set())
+            alone = list(self._alone.values())
+            await asyncio.gather(*alone, return_exceptions=True)
+            admitted += await self._round(set())  # raises their failure
+            admitted += sum(task.result() for task in alone)
         return admitted
 
     async def stop(self) -> None:
@@ -74,6 +80,10 @@ class Admission:
         now = asyncio.get_running_loop().time()
         # After a failed round all lines are checked, so that no wake-up is lost.
         due, self._check_due = self._check_due, 0.0
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        self._woken_alone |= woken & self._alone.keys()
         is_tick = now >= due
         rooms, self._again = woken | self._again, set()
         admitted = 0
@@ -148,10 +158,14 @@ class Admission:
     def _start_alone(self, line: Line) -> None:
         def end(task: asyncio.Task[int]) -> None:
             del self._alone[line.room_id]
-            # It may have been woken meanwhile.
             self._again.add(line.room_id)
-            if not task.cancelled():
-                task.exception()  # the database is away: the next round fails too, and is logged
+            if task.cancelled():
+                return
+            self._error = task.exception() or self._error
+            # Only after a wake-up: a line that admits no place is checked again at the next tick.
+            if line.room_id in self._woken_alone:
+                self._woken_alone.remove(line.room_id)
+                self._services.admission_signal.wake(line.room_id)
 
         task = asyncio.create_task(self._admit_alone(line))
         self._alone[line.room_id] = task
@@ -160,16 +174,16 @@ class Admission:
     async def _admit_alone(self, line: Line) -> int:
         admitted, rooms = 0, self._services.rooms
         with self._failures.of(line):
-            async with self._free_calls:
-                done = await rooms.admit(line)
-                self._note(line, done.admitted, done.expired)
-                while done.admitted:
-                    admitted += done.admitted
-                    await rooms.snapshot.refresh_rooms([line.room_id])
-                    if not done.more:
-                        break
+            more = True
+            while more:
+                # One call at a time: the semaphore is fair, so that busy lines don't starve others.
+                async with self._free_calls:
                     done = await rooms.admit(line)
-                    self._note(line, done.admitted, done.expired)
+                self._note(line, done.admitted, done.expired)
+                admitted += done.admitted
+                if done.admitted:
+                    await rooms.snapshot.refresh_rooms([line.room_id])
+                more = done.more and done.admitted > 0
         return admitted
 
     def _note(self, line: Line, admitted: int, expired: int) -> None:

@@ -16,6 +16,8 @@ from frontrow.waiting_room.snapshot import Snapshot
 
 _CLOSE_BATCH = 10_000
 _CALLS_ALONE = 4
+_LINES_TOGETHER = 16
+"""Most lines in one transaction: each stays locked until its end."""
 
 
 class Admitted(NamedTuple):
@@ -153,24 +155,27 @@ async def work_together(
     alone: Callable[[Line], Awaitable[object]],
     failures: LineFailures,
 ) -> None:
-    """Works for some lines in one transaction, and for others alone.
+    """Works for some lines in transactions of up to 16 lines, and for others alone.
 
     Args:
         lines: the lines.
-        together: works for all of them; returns those that must be worked for alone. If it fails,
-            all of them must.
+        together: works for a batch of them; returns those that must be worked for alone. If it
+            fails, the whole batch must.
         alone: works for one of them.
         failures: records the lines for which ``alone`` fails.
 
     Raises:
         Exception: the database is away.
     """
-    try:
-        rest = await together(lines)
-    except Exception as error:
-        if is_for_all(error):
-            raise
-        rest = lines
+    rest: list[Line] = []
+    for first in range(0, len(lines), _LINES_TOGETHER):
+        batch = lines[first : first + _LINES_TOGETHER]
+        try:
+            rest += await together(batch)
+        except Exception as error:
+            if is_for_all(error):
+                raise
+            rest += batch
     free_calls = asyncio.Semaphore(_CALLS_ALONE)
 
     async def work(line: Line) -> None:

@@ -4,12 +4,15 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from frontrow.services import Services
 from frontrow.upkeep import lines
 from frontrow.upkeep.admission import Admission
 from frontrow.upkeep.loop import for_each
+from frontrow.waiting_room.line import Line
+from frontrow.waiting_room.line_upkeep import Admitted
 from frontrow.waiting_room.policy import AdaptivePolicy, MaxActivePolicy, OpenPolicy
 from testkit.database import Database
 from tests.buyers import ConcertOnSale, Owner, buyer, join, make_concert, pass_time
@@ -95,6 +98,79 @@ async def test_line_woken_while_it_is_admitted_is_checked_again(
     # Nothing but the end of the first admission says so.
     assert await admission.run_once(set()) == 1
     assert (await services.rooms.status(second)).state == "admitted"
+
+
+async def test_line_woken_while_it_is_admitted_wakes_the_loop(
+    services: Services, owner: Owner
+) -> None:
+    """At the end of its admission, not at the next tick; without a wake-up it doesn't."""
+    made = await make_concert(services, policy=ONE)
+    place = await join(services, made.concert_id)
+    admission = Admission(services)
+    woken = []
+    for wake_ups in (1, 2):
+        async with owner.transaction():
+            await owner.execute(LOCK, made.concert_id)
+            admission._start_alone(services.rooms.snapshot.lines[place.room_id])
+            for _ in range(1, wake_ups):
+                await admission._round({place.room_id})
+            await services.admission_signal.wait(0)  # clears the earlier wake-ups
+        await asyncio.gather(*admission._alone.values())
+        woken.append(await services.admission_signal.wait(0))
+    assert woken == [set(), {place.room_id}]
+
+
+async def test_busy_lines_admitted_alone_starve_no_other(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four lines that always have more to admit take turns with a fifth."""
+    made = [await make_concert(services, policy=ONE) for _ in range(5)]
+    *busy, last = [services.rooms.snapshot.by_concert[one.concert_id] for one in made]
+    calls = []
+
+    async def admit(line: Line) -> Admitted:
+        calls.append(line)
+        await asyncio.sleep(0)
+        return Admitted(1, 0, 1, more=last not in calls and len(calls) < 100)
+
+    monkeypatch.setattr(services.rooms, "admit", admit)
+    admission = Admission(services)
+    for line in (*busy, last):
+        admission._start_alone(line)
+    await asyncio.gather(*admission._alone.values())
+    assert calls.index(last) == 4
+
+
+async def test_failure_for_all_of_a_line_admitted_alone_fails_the_next_round(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, so that it is logged and followed by a pause."""
+    made = await make_concert(services, policy=ONE)
+
+    async def admit(_line: Line) -> Admitted:
+        raise asyncpg.DiskFullError
+
+    monkeypatch.setattr(services.rooms, "admit", admit)
+    admission = Admission(services)
+    admission._start_alone(services.rooms.snapshot.by_concert[made.concert_id])
+    with pytest.raises(asyncpg.DiskFullError):
+        await admission.run_once(set())
+    assert await admission.run_once(set()) == 0
+
+
+async def test_caps_are_adapted_in_small_transactions(
+    services: Services, database: Database, owner: Owner
+) -> None:
+    """Sixteen lines in one transaction."""
+    for _ in range(17):
+        await buyer(services, (await make_concert(services, policy=ADAPTIVE)).concert_id)
+    await services.rooms.adapt([], 1)
+    await pass_time(database, 1)
+    await services.rooms.adapt([], 1)
+    transactions = await owner.fetch(
+        "SELECT count(*) FROM waiting_room GROUP BY xmin::text ORDER BY 1"
+    )
+    assert [count for (count,) in transactions] == [1, 16]
 
 
 async def test_lines_with_little_work_are_admitted_together(
