@@ -100,9 +100,9 @@ BEGIN
         SELECT k.show_id, sum(k.held) AS held, sum(k.sold) AS sold FROM (
             SELECT r.show_id, CASE WHEN r.held_until > p_now THEN cardinality(r.seats) END AS held,
                 0 AS sold
-            FROM reservation AS r WHERE r.state = 'held' AND p_mark IS NOT NULL
+            FROM reservation AS r WHERE r.state = 'held'
             UNION ALL
-            SELECT d.show_id, 0, d.seats FROM sold_delta AS d WHERE p_mark IS NOT NULL
+            SELECT d.show_id, 0, d.seats FROM sold_delta AS d
             UNION ALL
             SELECT c, 0, 0 FROM show_changes(p_mark, p_seen_at, p_now) AS c
         ) AS k

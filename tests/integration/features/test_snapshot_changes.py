@@ -262,6 +262,22 @@ async def test_revision_changes_with_what_waiting_users_see(
     assert len(set(revisions[1:])) == len(revisions[1:])
 
 
+async def test_first_read_counts_held_and_sold_seats(
+    services: Services, database: Database
+) -> None:
+    """A concert whose remaining seats are held isn't shown with free ones."""
+    made = await make_concert(services, seats=4)
+    show = made.shows[0]
+    payer = await buyer(services, made.concert_id, 100_000)
+    held, _ = await services.reservations.hold(payer, show, [1], None)
+    await services.payments.pay(payer, held.reservation_id, 50_000, None)
+    holder = await buyer(services, made.concert_id)
+    await services.reservations.hold(holder, show, [2, 3, 4], None)
+    async with services_on(database) as first:
+        line = first.rooms.snapshot.by_concert[made.concert_id]
+        assert (line.seats_available, line.seats_held) == (0, 3)
+
+
 async def test_counts_follow_every_change_of_the_seats(
     services: Services, other: Services, database: Database
 ) -> None:
