@@ -3,6 +3,10 @@
 
 -- migrate: apply
 
+-- A running older version locks show before waiting_room, in holds and payments. All locks are taken first, in this
+-- order, so that the migration doesn't deadlock with them during a rolling restart.
+LOCK TABLE show, stock, waiting_room IN ACCESS EXCLUSIVE MODE;
+
 -- The transaction of a row's last noted change. Readers ask for the changes since an earlier snapshot.
 CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     NEW.changed_in := pg_current_xact_id();
