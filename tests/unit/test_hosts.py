@@ -8,7 +8,11 @@ from frontrow.db.hosts import server_urls
 @pytest.mark.parametrize(
     ("url", "servers"),
     [
-        ("postgresql://u:p@one/db", {"one": "postgresql://u:p@one/db?"}),
+        ("postgresql://u:p@one/db", {"one": "postgresql://u:p@one/db"}),
+        (
+            "postgresql://u@:6000/db?host=/run/a",
+            {"/run/a": "postgresql://u@:6000/db?host=/run/a"},
+        ),
         (
             "postgresql://u:p%40@one:5433,two/db?target_session_attrs=primary",
             {

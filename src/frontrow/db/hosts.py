@@ -130,6 +130,9 @@ def server_urls(database_url: str) -> dict[str, str]:
     """
     url = urlsplit(database_url)
     query = parse_qs(url.query, keep_blank_values=True)
+    names = query.get("host", [url.netloc.rpartition("@")[2]])[-1]
+    if "," not in names:
+        return {names: database_url}
     if "host" not in query:
         user, at, servers = url.netloc.rpartition("@")
         return {
